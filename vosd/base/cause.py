@@ -1,0 +1,78 @@
+"""Why a call ended: one list with the CDR's text, the caller's SIP status and the Q.850 cause.
+
+The texts and statuses are INTERFACES section 6; the Q.850 causes follow RFC 3398 section 8.2.6.1 where it
+names the status, and the nearest class of Q.850 where it does not.
+"""
+
+from enum import Enum
+from typing import Final
+
+
+class HangupSource(Enum):
+    """Which side ended a call: Cancelled is the caller's, a vendor's code the callee's, a refusal ours."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    SWITCH = "switch"
+
+
+class EndReason(Enum):
+    """The text of ``end_reason`` in a CDR, with the status a caller gets and the Q.850 cause."""
+
+    text: str
+    sip_status: int | None
+    q850_cause: int
+
+    def __new__(cls, text: str, sip_status: int | None, q850_cause: int) -> "EndReason":
+        """Make the text the member's value, so that ``EndReason("Busy")`` reads a CDR back."""
+        member = object.__new__(cls)
+        member._value_ = text
+        member.text = text
+        member.sip_status = sip_status
+        member.q850_cause = q850_cause
+        return member
+
+    NORMAL = ("Normal", None, 16)
+    CANCELLED = ("Cancelled", 487, 16)
+    BUSY = ("Busy", 486, 17)
+    NO_ANSWER = ("No Answer", 480, 19)
+    REJECTED = ("Rejected", 603, 21)
+    NOT_FOUND = ("Not Found", 404, 1)
+    UNAVAILABLE = ("Unavailable", 503, 41)
+    UNKNOWN_SOURCE = ("Unknown Source", 403, 21)
+    AUTHENTICATION_FAILED = ("Authentication Failed", 401, 21)
+    NO_MATCHING_RATE = ("No Matching Rate", 403, 21)
+    RATE_TYPE_NOT_ALLOWED = ("Rate Type Not Allowed", 403, 21)
+    INSUFFICIENT_BALANCE = ("Insufficient Balance", 402, 21)
+    BALANCE_EXHAUSTED = ("Balance Exhausted", None, 31)
+    ACCOUNT_EXPIRED = ("Account Expired", 403, 21)
+    ACCOUNT_DISABLED = ("Account Disabled", 403, 21)
+    ACCOUNT_CAPACITY = ("Account Capacity", 503, 42)
+    NO_AVAILABLE_ROUTE = ("No Available Route", 503, 3)
+    GATEWAY_CAPACITY = ("Gateway Capacity", 503, 42)
+    GATEWAY_RATE_LIMIT = ("Gateway Rate Limit", 503, 42)
+    NUMBER_NOT_ALLOWED = ("Number Not Allowed", 403, 21)
+    LOOP = ("Loop", 482, 25)
+    NO_COMMON_CODEC = ("No Common Codec", 488, 65)
+    NO_MEDIA_PORT = ("No Media Port", 503, 47)
+    NO_ACK = ("No ACK", None, 102)
+    SESSION_TIMEOUT = ("Session Timeout", None, 102)
+    MAXIMUM_DURATION = ("Maximum Duration", None, 31)
+    NO_MEDIA = ("No Media", None, 41)
+    ADMINISTRATIVE = ("Administrative", None, 31)
+    OVERLOAD = ("Overload", 503, 42)
+    SHUTDOWN = ("Shutdown", 503, 41)
+    LOST = ("Lost", None, 41)
+
+
+_Q850_OF_STATUS: Final = {
+    400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22, 413: 127,
+    414: 127, 415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41, 482: 25, 483: 25, 484: 28,
+    485: 1, 486: 17, 487: 16, 488: 65, 500: 41, 501: 79, 502: 38, 503: 41, 504: 102, 505: 127, 513: 127,
+    600: 17, 603: 21, 604: 1, 606: 65,
+}  # fmt: skip
+
+
+def q850_of_status(status: int) -> int:
+    """Return the Q.850 cause for a SIP failure status (RFC 3398 section 8.2.6.1)."""
+    return _Q850_OF_STATUS.get(status, 127 if status < 500 else 41)

@@ -1,0 +1,26 @@
+"""Time as a value: nothing below the engine reads a clock (DESIGN section 4)."""
+
+from typing import NamedTuple, Protocol
+
+
+class Instant(NamedTuple):
+    """One moment on two clocks, both in whole milliseconds.
+
+    ``mono`` never jumps and is good for durations within a boot; ``wall`` is UTC since the Unix epoch and is
+    good for records (REQ_BILLING DUR-26).
+    """
+
+    mono: int
+    wall: int
+
+    def plus(self, ms: int) -> "Instant":
+        """Return the instant ``ms`` milliseconds later (earlier when negative)."""
+        return Instant(self.mono + ms, self.wall + ms)
+
+
+class Clock(Protocol):
+    """Where the shell gets its instants from; tests hand in a manual one."""
+
+    def now(self) -> Instant:
+        """Return the present instant."""
+        ...

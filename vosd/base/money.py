@@ -1,0 +1,58 @@
+"""Amounts of money: ``Decimal`` with at most eight places, never float (DESIGN D4).
+
+An amount is a plain ``Decimal``; this module owns how one is read, rounded and written.
+"""
+
+import re
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
+from enum import Enum
+from typing import Final
+
+PLACES: Final = 8
+ZERO: Final = Decimal(0)
+QUANTUM: Final = Decimal("0.00000001")
+LIMIT: Final = Decimal(999999999999)  # DECIMAL(20,8) holds twelve digits before the point
+
+EXACT: Final = Context(prec=60)
+"""Precise enough that a rate divided by sixty and then rounded has the digits of the exact value."""
+
+_AMOUNT: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?\Z", re.ASCII)
+
+
+class Rounding(Enum):
+    """How a charge is brought to its unit (REQ_BILLING FEE-14)."""
+
+    HALF_UP = "half_up"
+    UP = "up"
+    DOWN = "down"
+
+
+ROUNDING_MODE: Final = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.UP: ROUND_UP, Rounding.DOWN: ROUND_DOWN}
+
+
+def parse_amount(text: str) -> Decimal:
+    """Read an amount as people write it: digits, an optional sign and point, at most eight places.
+
+    Raises:
+        ValueError: for an exponent, a separator, more than eight places or more than twelve digits.
+    """
+    if not _AMOUNT.match(text):
+        message = f"{text!r} is not an amount: digits with at most 8 decimals, such as 10.50"
+        raise ValueError(message)
+    return Decimal(text)
+
+
+def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal:
+    """Bring ``amount`` to a whole multiple of ``unit`` (any positive step, such as 0.01 or 0.05)."""
+    steps = EXACT.divide(amount, unit).quantize(Decimal(1), rounding=ROUNDING_MODE[rounding], context=EXACT)
+    return EXACT.multiply(steps, unit)
+
+
+def format_amount(amount: Decimal) -> str:
+    """Write an amount for JSON and CSV: two to eight places, zero as ``0.00`` (INTERFACES section 2)."""
+    exact = amount.quantize(QUANTUM, context=EXACT)
+    if not exact:
+        return "0.00"
+    text = format(exact, "f")
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

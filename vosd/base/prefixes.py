@@ -1,0 +1,42 @@
+"""The longest-prefix index that routing and rates share (REQ_BILLING RATE-10, REQ_SIP RTE-02)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Generic, TypeVar
+
+ANY: Final = "*"
+"""The prefix that fits every number with length zero (RATE-11)."""
+
+Value = TypeVar("Value")
+
+
+class PrefixIndex(Generic[Value]):
+    """Values by number prefix; a look-up costs one dictionary probe for each distinct prefix length."""
+
+    __slots__ = ("_lengths", "_values")
+
+    def __init__(self, entries: Iterable[tuple[str, Value]] = ()) -> None:
+        self._values: dict[str, Value] = {"" if prefix == ANY else prefix: value for prefix, value in entries}
+        self._lengths = sorted({len(prefix) for prefix in self._values}, reverse=True)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[tuple[str, Value]]:
+        """Iterate over (prefix, value) in insertion order, the catch-all written as ``*``."""
+        return ((prefix or ANY, value) for prefix, value in self._values.items())
+
+    def longest(self, number: str) -> Value | None:
+        """Return the value of the longest prefix of ``number``, or None when none fits."""
+        values = self._values
+        for length in self._lengths:
+            value = values.get(number[:length])
+            if value is not None and length <= len(number):
+                return value
+        return None
+
+    def every(self, number: str) -> Iterator[tuple[str, Value]]:
+        """Yield (prefix, value) for every prefix of ``number``, the longest first."""
+        for length in self._lengths:
+            prefix = number[:length]
+            if length <= len(number) and prefix in self._values:
+                yield prefix or ANY, self._values[prefix]

@@ -1,0 +1,77 @@
+"""A coarse timer wheel: many short deadlines, most of them cancelled before they are due.
+
+Scheduling and cancelling cost one dictionary operation each, whatever the number of timers; a timer fires at
+most one tick late and never early. Owns no clock: the caller says what time it is.
+"""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from typing import Generic, TypeVar
+
+Owner = TypeVar("Owner")
+
+
+class Timer(Generic[Owner]):
+    """One deadline: whose it is, and the tick it sits in. Made by ``TimerWheel.schedule``."""
+
+    __slots__ = ("owner", "tick")
+
+    def __init__(self, owner: Owner, tick: int) -> None:
+        self.owner = owner
+        self.tick = tick
+
+
+class TimerWheel(Generic[Owner]):
+    """Timers in buckets of ``tick_ms`` milliseconds of the monotonic clock."""
+
+    __slots__ = ("_buckets", "_order", "_size", "tick_ms")
+
+    def __init__(self, tick_ms: int) -> None:
+        self.tick_ms = tick_ms
+        self._buckets: dict[int, dict[Timer[Owner], None]] = {}
+        self._order: list[int] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return the number of timers that have neither fired nor been cancelled."""
+        return self._size
+
+    def schedule(self, at_ms: int, owner: Owner) -> Timer[Owner]:
+        """Set a timer for ``at_ms`` on the monotonic clock; ``owner`` comes back from ``expire``."""
+        tick = -(-at_ms // self.tick_ms)
+        timer = Timer(owner, tick)
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            self._buckets[tick] = {timer: None}
+            heappush(self._order, tick)
+        else:
+            bucket[timer] = None
+        self._size += 1
+        return timer
+
+    def cancel(self, timer: Timer[Owner]) -> None:
+        """Take a timer back; one that has fired or was cancelled before is left alone."""
+        bucket = self._buckets.get(timer.tick)
+        if bucket is not None and timer in bucket:
+            del bucket[timer]
+            self._size -= 1
+
+    def next_due(self) -> int | None:
+        """Return when the earliest timer fires, in milliseconds of the monotonic clock, or None."""
+        order = self._order
+        while order and not self._buckets[order[0]]:
+            del self._buckets[heappop(order)]
+        return order[0] * self.tick_ms if order else None
+
+    def expire(self, now_ms: int) -> Iterator[Owner]:
+        """Yield the owners of all timers due by ``now_ms``; what is cancelled meanwhile does not fire."""
+        while self._order and self._order[0] * self.tick_ms <= now_ms:
+            bucket = self._buckets[self._order[0]]
+            while bucket:
+                timer = next(iter(bucket))
+                del bucket[timer]
+                self._size -= 1
+                yield timer.owner
+            # Scheduling for the past while this bucket was being emptied may have put a lower tick in front.
+            if not self._buckets[self._order[0]]:
+                del self._buckets[heappop(self._order)]
