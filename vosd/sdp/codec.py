@@ -1,0 +1,33 @@
+"""Which codec a session description settles on (CDR column ``codec``, INTERFACES section 5)."""
+
+from typing import Final
+
+_STATIC: Final = {
+    "0": "PCMU", "3": "GSM", "4": "G723", "5": "DVI4", "6": "DVI4", "7": "LPC", "8": "PCMA", "9": "G722",
+    "10": "L16", "11": "L16", "12": "QCELP", "13": "CN", "14": "MPA", "15": "G728", "16": "DVI4", "17": "DVI4",
+    "18": "G729",
+}  # fmt: skip
+"""Payload types with a fixed meaning (RFC 3551 section 6)."""
+_MAX_NAME: Final = 32
+
+
+def first_audio_codec(body: bytes) -> str | None:
+    """Return the name of the first audio payload other than telephone-event, or None where there is none."""
+    text = body.decode("utf-8", "replace")
+    audio = text.find("m=audio ")
+    if audio < 0:
+        return None
+    end = text.find("\nm=", audio)
+    lines = (text[audio:] if end < 0 else text[audio:end]).splitlines()
+    names = dict(_mappings(lines))
+    for payload in lines[0].split(" ")[3:]:
+        name = names.get(payload) or _STATIC.get(payload)
+        if name and name.lower() != "telephone-event":
+            return name[:_MAX_NAME]
+    return None
+
+
+def _mappings(lines: list[str]) -> list[tuple[str, str]]:
+    """Read the ``a=rtpmap`` lines of one medium into (payload type, encoding name)."""
+    maps = (line[9:].partition(" ") for line in lines if line.startswith("a=rtpmap:"))
+    return [(payload, encoding.partition("/")[0].strip()) for payload, _, encoding in maps]

@@ -1,0 +1,146 @@
+"""What the switch sends, written from scratch: nothing of a received message gets in but what is named here.
+
+Text that came percent-decoded from a peer is escaped again before it is put into a header, so that no byte of
+one side can end a header of the other.
+"""
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from vosd.sip.message import Request
+from vosd.sip.status import phrase
+
+_PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
+_USER_SAFE: Final = "+*.!~'()_-&=$,"
+
+
+class Peer(NamedTuple):
+    """Where a datagram goes or came from: one of our listeners (``flow``) and the address on the other side."""
+
+    flow: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Datagram(NamedTuple):
+    """Bytes that are to be sent."""
+
+    peer: Peer
+    data: bytes
+
+
+class ResponseStem(NamedTuple):
+    """What every response to one request repeats of it (RFC 3261 section 8.2.6.2), and where it goes."""
+
+    before_to: str
+    to: str
+    after_to: str
+    peer: Peer
+    tagged: bool
+    """The request's To had a tag already: a request within a dialog."""
+
+
+class InviteParts(NamedTuple):
+    """An INVITE of ours, as its CANCEL and the ACK of its failure must repeat it (RFC 3261 9.1, 17.1.1.3)."""
+
+    uri: str
+    via: str
+    from_: str
+    to: str
+    call_id: str
+    sequence: int
+    peer: Peer
+
+
+def escape_user(user: str) -> str:
+    """Write a user part so that it can stand in any URI (RFC 3261 section 25.1, ``user``)."""
+    if _PLAIN_USER.match(user):
+        return user
+    return quote(user.encode("utf-8", "surrogateescape"), safe=_USER_SAFE)
+
+
+def host_text(host: str) -> str:
+    """Write an address as it stands in a URI: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def encode(text: str) -> bytes:
+    """Turn a header block into bytes; what came as invalid UTF-8 leaves as it came."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def response_stem(request: Request, source: Peer) -> ResponseStem:
+    """Gather what responses to ``request`` repeat, with ``received`` and ``rport`` filled in (RFC 3581).
+
+    Raises:
+        ParseError: the topmost Via cannot be read.
+    """
+    via = request.via
+    value = request.header("via") or ""
+    top, rest = value[: via.length], value[via.length :]
+    port = via.port or 5060
+    if "rport" in via.params:
+        top = re.sub(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", f";rport={source.port}", top, count=1, flags=re.IGNORECASE)
+        port = source.port
+    if via.host.strip("[]") != source.host:
+        top += f";received={source.host}"
+    lines = [f"Via: {top}{rest}\r\n"]
+    skipped_first = False
+    for key, text in request.fields:
+        if key == "via":
+            if skipped_first:
+                lines.append(f"Via: {text}\r\n")
+            skipped_first = True
+    header = request.header
+    return ResponseStem(
+        before_to="".join(lines) + f"From: {header('from')}\r\nTo: ",
+        to=header("to") or "",
+        after_to=f"\r\nCall-ID: {header('call-id')}\r\nCSeq: {header('cseq')}\r\n",
+        peer=Peer(source.flow, source.host, port),
+        tagged=bool(request.to_tag),
+    )
+
+
+def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
+    """Write a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
+    tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
+    return (
+        encode(
+            f"SIP/2.0 {status} {phrase(status)}\r\n{stem.before_to}{stem.to}{tag}{stem.after_to}{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        + body
+    )
+
+
+def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> bytes:
+    """Write the INVITE of a new call leg; ``headers`` hold Contact and the body's Content-Type."""
+    return (
+        encode(
+            f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
+            f"From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
+            f"CSeq: {parts.sequence} INVITE\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        )
+        + body
+    )
+
+
+def cancel(parts: InviteParts, headers: str) -> bytes:
+    """Write the CANCEL of an INVITE (RFC 3261 section 9.1)."""
+    return encode(
+        f"CANCEL {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\nFrom: {parts.from_}\r\n"
+        f"To: {parts.to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} CANCEL\r\n{headers}"
+        "Content-Length: 0\r\n\r\n"
+    )
+
+
+def ack_of_failure(parts: InviteParts, to: str) -> bytes:
+    """Write the ACK of a final response other than 2xx (RFC 3261 section 17.1.1.3)."""
+    return encode(
+        f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\nFrom: {parts.from_}\r\n"
+        f"To: {to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} ACK\r\nContent-Length: 0\r\n\r\n"
+    )

@@ -1,0 +1,94 @@
+"""What the SIP engine tells its user; every event carries the receipt instant of its packet (DESIGN D2)."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.sip.compose import Peer
+from vosd.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from vosd.sip.dialog.acceptance import Acceptance
+    from vosd.sip.transaction.client import Client
+    from vosd.sip.transaction.invite_client import InviteClient
+    from vosd.sip.transaction.invite_server import InviteServer
+    from vosd.sip.transaction.server import Server
+
+
+class InviteArrived(msgspec.Struct, frozen=True):
+    """A new call: an INVITE outside any dialog that passed the general checks."""
+
+    transaction: "InviteServer"
+    request: Request
+    source: Peer
+    at: Instant
+
+
+class RequestArrived(msgspec.Struct, frozen=True):
+    """A request within a dialog of ours, other than ACK; ``owner`` is who keeps the dialog."""
+
+    owner: Any
+    transaction: "Server | InviteServer"
+    request: Request
+    at: Instant
+
+
+class CancelArrived(msgspec.Struct, frozen=True):
+    """The caller gave an unanswered INVITE up; the CANCEL itself is answered already."""
+
+    owner: Any
+    at: Instant
+
+
+class AckArrived(msgspec.Struct, frozen=True):
+    """The ACK of a 2xx of ours."""
+
+    owner: Any
+    request: Request
+    at: Instant
+
+
+class AckMissing(msgspec.Struct, frozen=True):
+    """A 2xx of ours was not acknowledged in 64·T1 (RFC 3261 section 13.3.1.4)."""
+
+    owner: Any
+    acceptance: "Acceptance"
+    at: Instant
+
+
+class ResponseArrived(msgspec.Struct, frozen=True):
+    """A response to a request of ours; retransmissions and what nobody waits for do not come up."""
+
+    owner: Any
+    transaction: "Client | InviteClient"
+    response: Response
+    at: Instant
+
+
+class NoResponse(msgspec.Struct, frozen=True):
+    """A request of ours found no final response in time (timers B and F)."""
+
+    owner: Any
+    transaction: "Client | InviteClient"
+    at: Instant
+
+
+class StrangerIgnored(msgspec.Struct, frozen=True):
+    """A request of an unknown source was dropped without an answer."""
+
+    source: Peer
+    summary: str
+    at: Instant
+
+
+Event = (
+    InviteArrived
+    | RequestArrived
+    | CancelArrived
+    | AckArrived
+    | AckMissing
+    | ResponseArrived
+    | NoResponse
+    | StrangerIgnored
+)

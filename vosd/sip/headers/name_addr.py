@@ -1,0 +1,50 @@
+"""From, To and Contact: a name, an address and parameters (RFC 3261 section 20.10)."""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import parameters
+
+_NAME_ADDR: Final = re.compile(r'("(?:[^"\\]|\\.)*+"\s*+|[^<"]*+)<([^>]*+)>\s*+((?:;.*)?)\Z', re.DOTALL)
+_ADDR_SPEC: Final = re.compile(r"([^<>\";\s]++)\s*+((?:;.*)?)\Z", re.DOTALL)
+_TAG: Final = re.compile(r";\s*+tag\s*+=\s*+([^\s;,\"]+)", re.IGNORECASE)
+
+
+class NameAddr(NamedTuple):
+    """A display name as written (quotes included), a URI in text, and the header's own parameters."""
+
+    display: str
+    uri: str
+    params: str
+
+    @classmethod
+    def parse(cls, text: str) -> "NameAddr":
+        """Read ``"name" <uri>;params`` or ``uri;params``, where parameters are the header's.
+
+        Raises:
+            ParseError: 400.
+        """
+        match = _NAME_ADDR.match(text)
+        if match:
+            return cls(match[1].rstrip(), match[2].strip(), match[3])
+        match = _ADDR_SPEC.match(text)
+        if not match:
+            raise ParseError(400, "Bad Address")
+        return cls("", match[1], match[2])
+
+    @property
+    def tag(self) -> str:
+        """The tag, empty when there is none."""
+        match = _TAG.search(self.params)
+        return match[1] if match else ""
+
+    def param(self, name: str) -> str | None:
+        """Return one of the header's parameters, or None."""
+        return parameters(self.params).get(name)
+
+
+def tag_of(text: str) -> str:
+    """Return the tag of a From or To value without reading its address; empty when there is none."""
+    match = _TAG.search(text, text.rfind(">") + 1 if ">" in text else text.find(";"))
+    return match[1] if match and ";" in text else ""

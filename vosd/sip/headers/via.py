@@ -1,0 +1,49 @@
+"""Via (RFC 3261 section 20.42): where a request came from and where its response goes."""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import HOST, QUOTED, parameters
+
+_VIA: Final = re.compile(
+    rf"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9]+)\s++({HOST})\s*+(?::\s*+(\d{{1,5}})\s*+)?"
+    rf"((?:;(?:{QUOTED}|[^\",])*+)?)(,|\Z)",
+    re.IGNORECASE | re.ASCII,
+)
+_BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
+
+
+class Via(NamedTuple):
+    """The topmost Via of a message."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: dict[str, str | None]
+    length: int
+    """Characters of the header value that this element takes; others may follow after a comma."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Via":
+        """Read the first element of a Via header value.
+
+        Raises:
+            ParseError: 400.
+        """
+        match = _VIA.match(text)
+        if not match:
+            raise ParseError(400, "Bad Via")
+        transport, host, port, params, _ = match.groups()
+        return cls(transport.upper(), host, int(port) if port else None, parameters(params), match.end(4))
+
+    @property
+    def branch(self) -> str:
+        """The branch, empty for a peer older than RFC 3261."""
+        return self.params.get("branch") or ""
+
+
+def branch_of(text: str) -> str:
+    """Return the branch of the first element of a Via value without reading the rest (for responses)."""
+    match = _BRANCH.search(text.partition(",")[0])
+    return match[1] if match else ""

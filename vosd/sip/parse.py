@@ -1,0 +1,169 @@
+"""Bytes to message (RFC 3261 section 7), reading no more than where things are.
+
+Header values are kept as text and read when somebody asks; bytes that are not UTF-8 survive as surrogates.
+"""
+
+import re
+from typing import Final, NoReturn
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import COMPACT, TOKEN
+from vosd.sip.message import Request, Response
+from vosd.sip.settings import Limits
+
+_VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
+_METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
+_ONCE: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
+_REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
+_LIMITS: Final = Limits()
+
+_COMMON: Final = (
+    "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Length", "Content-Type",
+    "Allow", "Supported", "Require", "User-Agent", "Server", "Record-Route", "Route", "Subject", "Reason", "Date",
+    "Expires", "Accept", "Session-Expires", "Min-SE", "P-Asserted-Identity", "Remote-Party-ID", "Privacy",
+    "Diversion", "Allow-Events", "Content-Disposition", "Organization",
+)  # fmt: skip
+_CANONICAL: Final = (
+    {name: name.lower() for name in _COMMON}
+    | {name.lower(): name.lower() for name in _COMMON}
+    | {name.upper(): name.lower() for name in _COMMON}
+    | COMPACT
+    | {letter.upper(): name for letter, name in COMPACT.items()}
+)
+"""The spellings that nearly every header comes in, so that no text is made for them."""
+
+
+def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
+    """Read one datagram.
+
+    Raises:
+        ParseError: with the status that a request deserves, or 0 where nothing may be answered.
+    """
+    if len(data) > limits.max_message_bytes:
+        _refuse_oversized(data, limits)
+    head_end = data.find(b"\r\n\r\n")
+    body_start = head_end + 4
+    if head_end < 0:
+        head_end = data.find(b"\n\n")
+        body_start = head_end + 2
+    torn = head_end < 0
+    head = (data if torn else data[:head_end]).decode("utf-8", "surrogateescape")
+    lines = head.split("\r\n")
+    if head.count("\n") != len(lines) - 1:
+        lines = head.replace("\r\n", "\n").split("\n")
+    while lines and not lines[0]:  # RFC 3261 section 7.5: empty lines before the start line are no fault
+        del lines[0]
+    if not lines:
+        raise ParseError(0, "Empty Datagram")
+    kind = _read_start_line(lines[0])
+    fields, first, fault = _read_headers(lines, limits)
+    body = b"" if torn else data[body_start:]
+    message: Request | Response
+    if isinstance(kind, int):
+        message = Response(data, fields, first, body, kind, lines[0][12:].strip())
+    else:
+        message = Request(data, fields, first, body, kind[0], kind[1])
+        if kind[2] != "2.0":
+            raise ParseError(505, "Version Not Supported", message)
+    if torn:
+        fault = fault or "Message Ends Inside the Headers"
+    fault = fault or _missing(first) or _fit_body(message)
+    if fault:
+        _refuse(message, fault)
+    return message
+
+
+def _read_start_line(line: str) -> int | tuple[str, str, str]:
+    """Return a response's status, or a request's method, URI and version."""
+    if line.startswith("SIP/2.0 "):
+        status = line[8:11]
+        if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
+            return int(status)
+        raise ParseError(0, "Bad Status Line")
+    parts = line.split(" ")
+    version = _VERSION.match(parts[-1])
+    if len(parts) < 3 or not version or not _METHOD.match(parts[0]):
+        raise ParseError(0, "Not SIP")
+    uri = " ".join(parts[1:-1])
+    return parts[0], uri, version[1]
+
+
+def _read_headers(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str]], dict[str, str], str | None]:
+    """Return all fields in order, the first value of each name, and what is wrong with them, if anything."""
+    fields: list[tuple[str, str]] = []
+    first: dict[str, str] = {}
+    fault: str | None = None
+    if len(lines) > limits.max_headers:
+        fault = "Too Many Headers"
+        lines = lines[: limits.max_headers]
+    for line in lines[1:]:
+        if len(line) > limits.max_line_chars:
+            fault = fault or "Header Too Long"
+            continue
+        if line[:1] in (" ", "\t"):
+            fault = _unfold(fields, first, line) or fault
+            continue
+        name, colon, value = line.partition(":")
+        key = _CANONICAL.get(name)
+        if key is None:
+            key = name.strip().lower()
+            key = COMPACT.get(key, key)
+            if not colon or not key or " " in key:
+                fault = fault or "Malformed Header"
+                continue
+        value = value.strip()
+        fields.append((key, value))
+        if key not in first:
+            first[key] = value
+        elif key in _ONCE:
+            fault = fault or f"More Than One {key.title()}"
+    return fields, first, fault
+
+
+def _unfold(fields: list[tuple[str, str]], first: dict[str, str], line: str) -> str | None:
+    """Append a continuation line to the header before it (RFC 3261 section 7.3.1)."""
+    if not fields:
+        return "Continuation Before Any Header"
+    key, value = fields[-1]
+    longer = f"{value} {line.strip()}".strip()
+    fields[-1] = (key, longer)
+    if first[key] == value:
+        first[key] = longer
+    return None
+
+
+def _missing(first: dict[str, str]) -> str | None:
+    for name in _REQUIRED:
+        if name not in first:
+            return f"Missing {name.title()}"
+    return None
+
+
+def _fit_body(message: Request | Response) -> str | None:
+    """Cut the body to its Content-Length; say what is wrong where that cannot be (RFC 3261 section 18.3)."""
+    length = message.header("content-length")
+    if length is None:
+        return None
+    if not (length.isascii() and length.isdigit() and len(length) < 10):
+        return "Bad Content-Length"
+    if int(length) > len(message.body):
+        return "Content-Length Larger Than the Message"
+    message.body = message.body[: int(length)]
+    return None
+
+
+def _refuse(message: Request | Response, fault: str) -> NoReturn:
+    if isinstance(message, Response):
+        raise ParseError(0, fault)
+    raise ParseError(400, fault, message)
+
+
+def _refuse_oversized(data: bytes, limits: Limits) -> NoReturn:
+    """Refuse with 513, reading only as much of the message as is allowed."""
+    try:
+        start = parse_message(data[: limits.max_message_bytes // 2], limits)
+    except ParseError as error:
+        request = error.request
+    else:
+        request = start if isinstance(start, Request) else None
+    raise ParseError(513 if request else 0, "Message Too Large", request)

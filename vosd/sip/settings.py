@@ -1,0 +1,41 @@
+"""What an operator may set of the SIP engine (INTERFACES section 3, ``sip``)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The base timers of RFC 3261 section 17, in milliseconds; every other timer is made of them."""
+
+    t1_ms: int = 500
+    """Estimate of the round trip; the first retransmission comes after it."""
+    t2_ms: int = 4_000
+    """Longest wait between retransmissions of anything but INVITE."""
+    t4_ms: int = 5_000
+    """Longest time a message stays in the network."""
+
+    @property
+    def transaction_ms(self) -> int:
+        """64·T1: timers B, D, F, H, J, L and M; 32 s by default."""
+        return 64 * self.t1_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a message may be before it is refused unread."""
+
+    max_message_bytes: int = 65_535
+    max_headers: int = 256
+    max_line_chars: int = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class SipSettings:
+    """Timers, limits and what we say of ourselves."""
+
+    timers: Timers = field(default_factory=Timers)
+    limits: Limits = field(default_factory=Limits)
+    product: str | None = None
+    """Text of ``Server`` and ``User-Agent``; None hides both."""
+    answers_strangers: bool = False
+    """``unknown_source: reject``: requests of unknown sources get an answer; otherwise silence."""

@@ -1,0 +1,28 @@
+"""Reason phrases of the status codes that we send (RFC 3261 section 21 and the IANA registry)."""
+
+from typing import Final
+
+_PHRASES: Final = {
+    100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout", 410: "Gone",
+    413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme", 420: "Bad Extension", 421: "Extension Required", 480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 484: "Address Incomplete",
+    485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
+    491: "Request Pending", 500: "Server Internal Error", 501: "Not Implemented", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Server Time-out", 505: "Version Not Supported", 513: "Message Too Large",
+    600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere", 606: "Not Acceptable",
+}  # fmt: skip
+_CLASSES: Final = {
+    1: "Session Progress",
+    2: "OK",
+    3: "Redirection",
+    4: "Request Failure",
+    5: "Server Failure",
+}
+
+
+def phrase(status: int) -> str:
+    """Return the reason phrase of a status; the name of its class where it has none of its own."""
+    return _PHRASES.get(status) or _CLASSES.get(status // 100, "Global Failure")

@@ -1,0 +1,98 @@
+"""The client side of INVITE (RFC 3261 section 17.1.1, RFC 6026), and giving it up (section 9.1)."""
+
+from typing import Any
+
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
+from vosd.sip.compose import Datagram, InviteParts, ack_of_failure, cancel
+from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.message import Response
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.spent import Mark
+from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
+from vosd.sip.transaction.store import TimerOwner, TransactionStore
+
+
+class InviteClient:
+    """One INVITE of ours.
+
+    Given up (``abandon``) it has no owner any more, but lives until the peer's final response: a CANCEL goes out
+    as soon as the peer has shown itself, and a 2xx that comes all the same is for the endpoint to end.
+    """
+
+    __slots__ = ("_cancel_headers", "_key", "_last_wait", "_retry", "_store", "owner", "parts", "state")
+
+    def __init__(
+        self, store: TransactionStore, key: str, parts: InviteParts, data: bytes, owner: Any, now: Instant
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._cancel_headers: str | None = None
+        self._last_wait: Timer[TimerOwner] | None = None
+        self.state = State.CALLING
+        self.parts = parts
+        self.owner = owner
+        store.clients[key] = self
+        self._retry: Retry | None = Retry(store, self, parts.peer, data, store.timers.transaction_ms, now)
+
+    def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
+        """Take a response; a failure is acknowledged here, a 2xx by whoever keeps the dialog."""
+        previous, self.state = self.state, step(INVITE_CLIENT, self.state, input_of(response.status))
+        if self._retry is not None:
+            self._retry.stop()
+            self._retry = None
+        if self.state is State.PROCEEDING:
+            if self._cancel_headers is not None and previous is State.CALLING:
+                self._send_cancel(self._cancel_headers, now)
+        elif self.state is State.COMPLETED:
+            ack = ack_of_failure(self.parts, response.header("to") or "")
+            self._store.send(self.parts.peer, ack)
+            self._finish(Datagram(self.parts.peer, ack), now)
+        else:
+            self._finish(Mark.ABSORB, now)
+        return ResponseArrived(self.owner, self, response, now)
+
+    def acknowledge(self, ack: Datagram) -> None:
+        """Send the ACK of a 2xx, and again whenever that 2xx is repeated."""
+        self._store.out.append(ack)
+        self._store.spent.replace(self._key, ack)
+
+    def abandon(self, headers: str, now: Instant) -> None:
+        """Give the INVITE up: CANCEL now, or on the first provisional response (RFC 3261 section 9.1).
+
+        A peer that has said nothing is not sent the INVITE again.
+        """
+        self.owner = None
+        self._cancel_headers = headers
+        if self.state is State.PROCEEDING:
+            self._send_cancel(headers, now)
+        elif self.state is State.CALLING:
+            if self._retry is not None:
+                self._retry.stop()
+                self._retry = None
+            self._wait_for_final(now)
+
+    def timer_due(self, now: Instant) -> NoResponse | None:
+        """Timers A and B, or the end of the wait for the final response of an abandoned INVITE."""
+        if self._retry is not None and self._retry.due(now):
+            return None
+        self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
+        del self._store.clients[self._key]
+        return NoResponse(self.owner, self, now) if self.owner is not None else None
+
+    def _send_cancel(self, headers: str, now: Instant) -> None:
+        Client(self._store, f"{self._key[:-6]}CANCEL", self.parts.peer, cancel(self.parts, headers), None, now)
+        self._wait_for_final(now)
+
+    def _wait_for_final(self, now: Instant) -> None:
+        if self._last_wait is not None:
+            self._store.wheel.cancel(self._last_wait)
+        self._last_wait = self._store.set_timer(now.mono + self._store.timers.transaction_ms, self)
+
+    def _finish(self, what: Datagram | Mark, now: Instant) -> None:
+        """Timers D and M: swallow or answer repetitions of the final response for 64·T1."""
+        if self._last_wait is not None:
+            self._store.wheel.cancel(self._last_wait)
+        del self._store.clients[self._key]
+        self._store.retire(self._key, what, self._store.timers.transaction_ms, now)

@@ -1,0 +1,109 @@
+"""The four state machines of RFC 3261 section 17, as tables (with RFC 6026's Accepted).
+
+A row says what an input does; an input without a row is a mistake of ours and raises. Timers are inputs. The
+objects that act on the moves stand in the files beside this one; what a finished transaction still absorbs is
+kept by ``spent``.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+
+class State(Enum):
+    """Where a transaction stands; Trying and Calling are one state apart from their timers."""
+
+    CALLING = auto()
+    PROCEEDING = auto()
+    COMPLETED = auto()
+    ACCEPTED = auto()
+    CONFIRMED = auto()
+    TERMINATED = auto()
+
+
+class Input(Enum):
+    """What happens to a transaction."""
+
+    PROVISIONAL = auto()
+    SUCCESS = auto()
+    FAILURE = auto()
+    ACK = auto()
+    RETRANSMIT = auto()
+    GIVE_UP = auto()
+
+
+Table = Mapping[State, Mapping[Input, State]]
+
+INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5, RFC 6026 figure 2
+    State.CALLING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.ACCEPTED,
+        Input.FAILURE: State.COMPLETED,
+        Input.RETRANSMIT: State.CALLING,
+        Input.GIVE_UP: State.TERMINATED,
+    },
+    State.PROCEEDING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.ACCEPTED,
+        Input.FAILURE: State.COMPLETED,
+        Input.GIVE_UP: State.TERMINATED,  # a cancelled INVITE whose final response never came (9.1)
+    },
+}
+
+CLIENT: Final[Table] = {  # figure 6
+    State.CALLING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.COMPLETED,
+        Input.FAILURE: State.COMPLETED,
+        Input.RETRANSMIT: State.CALLING,
+        Input.GIVE_UP: State.TERMINATED,
+    },
+    State.PROCEEDING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.COMPLETED,
+        Input.FAILURE: State.COMPLETED,
+        Input.RETRANSMIT: State.PROCEEDING,
+        Input.GIVE_UP: State.TERMINATED,
+    },
+}
+
+INVITE_SERVER: Final[Table] = {  # figure 7, RFC 6026 figure 1
+    State.PROCEEDING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.ACCEPTED,
+        Input.FAILURE: State.COMPLETED,
+    },
+    State.COMPLETED: {
+        Input.ACK: State.CONFIRMED,
+        Input.RETRANSMIT: State.COMPLETED,
+        Input.GIVE_UP: State.TERMINATED,
+    },
+}
+
+SERVER: Final[Table] = {  # figure 8
+    State.PROCEEDING: {
+        Input.PROVISIONAL: State.PROCEEDING,
+        Input.SUCCESS: State.COMPLETED,
+        Input.FAILURE: State.COMPLETED,
+    },
+}
+
+
+class IllegalMoveError(RuntimeError):
+    """A transaction was asked for something that its state does not allow: a mistake of its user."""
+
+
+def step(table: Table, state: State, happening: Input) -> State:
+    """Return the next state; raises IllegalMoveError where the table has no row."""
+    try:
+        return table[state][happening]
+    except KeyError:
+        message = f"{happening.name} in state {state.name}"
+        raise IllegalMoveError(message) from None
+
+
+def input_of(status: int) -> Input:
+    """Return what a response of this status means to a transaction."""
+    if status < 200:
+        return Input.PROVISIONAL
+    return Input.SUCCESS if status < 300 else Input.FAILURE

@@ -1,0 +1,53 @@
+"""What the transactions of one endpoint share: the way out, the timers, and the memory of finished ones."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer, TimerWheel
+from vosd.sip.compose import Datagram, Peer
+from vosd.sip.events import Event
+from vosd.sip.settings import Timers
+from vosd.sip.transaction.spent import Mark, SpentTransactions
+
+if TYPE_CHECKING:
+    from vosd.sip.transaction.client import Client
+    from vosd.sip.transaction.invite_client import InviteClient
+    from vosd.sip.transaction.invite_server import InviteServer
+    from vosd.sip.transaction.server import Server
+
+TICK_MS = 10
+"""How much later than asked a SIP timer may fire."""
+
+
+class TimerOwner(Protocol):
+    """Somebody who sets timers on the store's wheel."""
+
+    def timer_due(self, now: Instant) -> Event | None:
+        """Do what the timer was set for; return what the endpoint's user must hear of it."""
+        ...
+
+
+class TransactionStore:
+    """Live transactions by key, finished ones, timers, and the datagrams to send."""
+
+    __slots__ = ("clients", "out", "servers", "spent", "timers", "wheel")
+
+    def __init__(self, timers: Timers) -> None:
+        self.timers = timers
+        self.out: list[Datagram] = []
+        self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
+        self.spent = SpentTransactions(max(timers.t1_ms, TICK_MS))
+        self.servers: dict[str, Server | InviteServer] = {}
+        self.clients: dict[str, Client | InviteClient] = {}
+
+    def send(self, peer: Peer, data: bytes) -> None:
+        """Queue a datagram."""
+        self.out.append(Datagram(peer, data))
+
+    def set_timer(self, at_ms: int, owner: TimerOwner) -> Timer[TimerOwner]:
+        """Let ``owner.timer_due`` be called at ``at_ms`` of the monotonic clock."""
+        return self.wheel.schedule(at_ms, owner)
+
+    def retire(self, key: str, what: Datagram | Mark, stay_ms: int, now: Instant) -> None:
+        """Keep what a finished transaction still answers or swallows, for as long as its last timer runs."""
+        self.spent.keep(key, what, stay_ms, now.mono)

@@ -1,0 +1,51 @@
+"""SIP and tel URIs as far as a switch reads them (RFC 3261 section 19.1, RFC 3966)."""
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import HOST, parameters
+
+_SIP: Final = re.compile(
+    rf"(sips?):(?:([^@\s]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
+)
+_TEL: Final = re.compile(r"tel:([^;\s]+)(;\S*)?\Z", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+
+class Uri(NamedTuple):
+    """A parsed URI; ``user`` is percent-decoded and without its own parameters or password."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    params: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Uri":
+        """Read a ``sip:``, ``sips:`` or ``tel:`` URI.
+
+        Raises:
+            ParseError: 416 for another scheme, 400 for what is no URI.
+        """
+        match = _SIP.match(text)
+        if match:
+            scheme, userinfo, host, port, params, _ = match.groups()
+            number = int(port) if port else None
+            if number is not None and not 0 < number < 65_536:
+                raise ParseError(400, "Bad Port in URI")
+            user = (userinfo or "").partition(":")[0].partition(";")[0]
+            return cls(scheme.lower(), unquote(user) if "%" in user else user, host, number, params or "")
+        match = _TEL.match(text)
+        if match:
+            return cls("tel", unquote(match[1]), "", None, match[2] or "")
+        if _SCHEME.match(text) and not text.lower().startswith(("sip:", "sips:", "tel:")):
+            raise ParseError(416, "Unsupported URI Scheme")
+        raise ParseError(400, "Bad URI")
+
+    def param(self, name: str) -> str | None:
+        """Return a URI parameter's value in lower case, or None."""
+        value = parameters(self.params).get(name)
+        return value.lower() if value else None
