@@ -1,0 +1,42 @@
+"""What a call asks of the switch around it, besides SIP.
+
+All of it is answered at once and without I/O on the spot; what would have to wait comes back as a happening of
+its own (DESIGN D2, ADR 3).
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.routing.pipeline import RouteChoice
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+
+
+class Switchboard(Protocol):
+    """The switch, as one of its calls sees it."""
+
+    def occupy(self, call: "Call", choice: RouteChoice, now: Instant) -> bool:
+        """Take a place on a gateway for one attempt; False when it filled up meanwhile."""
+        ...
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Give the place back."""
+        ...
+
+    def set_deadline(self, call: "Call", at: Instant) -> None:
+        """Let ``call.deadline_due`` be called at ``at``; there is one deadline a call, the latest set holds."""
+        ...
+
+    def answered(self, call: "Call") -> int:
+        """Write down that the call is answered, before anybody is told; return the seconds it may last for now."""
+        ...
+
+    def extend(self, call: "Call") -> int | EndReason:
+        """Ask for more time when the granted seconds are over: the new total, or why the call must end."""
+        ...
+
+    def over(self, call: "Call") -> None:
+        """Write down that the call has ended (``call.ending``), free what it held, and forget it."""
+        ...

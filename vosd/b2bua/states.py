@@ -1,0 +1,66 @@
+"""Where a call stands, and what may happen there (DESIGN D2).
+
+A happening that is not heeded is no error of ours but a race of the network (a late answer, a second BYE): the
+call lets it pass, and the legs have already given the peer the answer that SIP wants.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+
+class CallState(Enum):
+    """One call's life."""
+
+    HUNTING = auto()
+    """Gateways are tried; the caller has heard nothing but 100."""
+    RINGING = auto()
+    """A gateway rings, or sends early media."""
+    TALKING = auto()
+    """The winning gateway has answered: the clock of money runs."""
+    OVER = auto()
+
+
+class Happening(Enum):
+    """What a call can hear of."""
+
+    PROGRESS = auto()
+    ANSWER = auto()
+    ATTEMPT_FAILED = auto()
+    CANCEL = auto()
+    ACK = auto()
+    ACK_MISSING = auto()
+    CALLER_BYE = auto()
+    CALLEE_BYE = auto()
+    DEADLINE = auto()
+    ORDERED_END = auto()
+
+
+_TRYING: Final = frozenset(
+    {
+        Happening.PROGRESS,
+        Happening.ANSWER,
+        Happening.ATTEMPT_FAILED,
+        Happening.CANCEL,
+        Happening.CALLER_BYE,  # RFC 3261 section 15: a caller may end an early dialog so
+        Happening.DEADLINE,
+        Happening.ORDERED_END,
+    }
+)
+
+HEEDED: Final[Mapping[CallState, frozenset[Happening]]] = {
+    CallState.HUNTING: _TRYING,
+    CallState.RINGING: _TRYING,
+    CallState.TALKING: frozenset(
+        {
+            Happening.ACK,
+            Happening.ACK_MISSING,
+            Happening.CALLER_BYE,
+            Happening.CALLEE_BYE,
+            Happening.DEADLINE,
+            Happening.ORDERED_END,
+        }
+    ),
+    CallState.OVER: frozenset(),
+}
+"""What a call in each state acts upon; everything else passes by it."""

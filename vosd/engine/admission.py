@@ -1,0 +1,212 @@
+"""May this call be carried, by whom and at what price? The one order of refusals (INTERFACES section 3).
+
+A call and ``vosd route explain`` go through the same function. It takes what the call will occupy (a place on the
+mapping gateway and the account, money) and leaves nothing behind when it refuses. Pure but for the live counters
+that it is handed.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.base.number import for_matching
+from vosd.billing.accounts import Account, admissible
+from vosd.billing.holds import Hold, Purse
+from vosd.billing.rates import AppliedRate
+from vosd.engine.catalogue import Catalogue
+from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
+from vosd.routing.tables import MappingGateway, RoutingGateway
+
+
+class LiveState:
+    """The counters and purses that running calls share; they outlive a reload (DESIGN D3, D6)."""
+
+    __slots__ = ("occupancy", "purses")
+
+    def __init__(self, purses: dict[str, Purse] | None = None) -> None:
+        self.occupancy = Occupancy()
+        self.purses = {} if purses is None else purses
+
+
+class Vendors:
+    """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
+
+    __slots__ = ("_catalogue", "_purses")
+
+    def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
+        self._catalogue = catalogue
+        self._purses = live.purses
+
+    def rated(self, gateway: RoutingGateway, callee: str) -> bool:
+        """Say whether the gateway's account has a buy rate for ``callee``."""
+        return self.rate(gateway, callee) is not None
+
+    def rate(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
+        """Return the buy rate, or None."""
+        group = self._catalogue.accounts[gateway.account].rate_group
+        return self._catalogue.rate_groups[group].find(callee) if group is not None else None
+
+    def funded(self, gateway: RoutingGateway) -> bool:
+        """Say whether the gateway's account is postpaid or has something left (GW-08)."""
+        purse = self._purses.get(gateway.account)
+        if purse is None or purse.limit is None:
+            return True
+        available = purse.available
+        return available is None or available > 0
+
+
+class Application(msgspec.Struct):
+    """A call that asks to be carried; the steps fill in what they find, also when a later one refuses."""
+
+    caller: str
+    callee: str
+    """As it came; without tech prefix once the gateway is known."""
+    source_host: str
+    source_port: int
+    hops: int
+    """Max-Forwards of the outgoing INVITE; below zero it is used up."""
+    looped: bool
+    at: Instant
+    callee_billing: str = ""
+    mapping: MappingGateway | None = None
+    account: Account | None = None
+    rate: AppliedRate | None = None
+    choices: tuple[RouteChoice, ...] = ()
+    hold: Hold | None = None
+    taken: list[tuple[Scope, str]] = []
+    """Places that the call occupies until it is over."""
+
+
+class Admission:
+    """The steps, over one catalogue and the live state."""
+
+    __slots__ = ("catalogue", "live", "vendors")
+
+    def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
+        self.catalogue = catalogue
+        self.live = live
+        self.vendors = Vendors(catalogue, live)
+
+    def admit(self, call: Application) -> Refusal | None:
+        """Put a call through every step; on refusal give back what it had taken, window included."""
+        for step in STEPS:
+            refusal = step(self, call)
+            if refusal is not None:
+                for scope, name in reversed(call.taken):
+                    self.live.occupancy.undo(scope, name)
+                call.taken = []
+                return refusal
+        return None
+
+    def identify(self, call: Application) -> Refusal | None:
+        """Find the mapping gateway by source address and tech prefix, which is taken off."""
+        found = self.catalogue.sources.identify(call.source_host, call.source_port, call.callee)
+        if found is None:
+            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"nobody sends from {call.source_host}:{call.source_port}")
+        call.mapping, call.callee = found
+        call.callee_billing = for_matching(call.callee)
+        call.account = self.catalogue.accounts[found.gateway.account]
+        if not found.gateway.enabled:
+            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {found.gateway.name} is disabled")
+        return None
+
+    def check_loop(self, call: Application) -> Refusal | None:
+        """Refuse a call that has been here before, or has been too far."""
+        if call.looped:
+            return Refusal(EndReason.LOOP, 482, "a Via of this switch is in the request already")
+        if call.hops < 0:
+            return Refusal(EndReason.LOOP, 483, "Max-Forwards is used up")
+        return None
+
+    def check_gateway(self, call: Application) -> Refusal | None:
+        """Take a place on the mapping gateway."""
+        gateway = _known(call.mapping)
+        full = self._take(call, Scope.MAPPING, gateway.name, gateway.max_concurrent, gateway.max_cps)
+        if full is Full.CONCURRENCY:
+            return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{gateway.name} has its {gateway.max_concurrent} calls")
+        if full is Full.RATE:
+            return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{gateway.name}: {gateway.max_cps} calls a second")
+        return None
+
+    def check_account(self, call: Application) -> Refusal | None:
+        """Refuse a disabled or expired account, and take a place on it."""
+        account = _known(call.account)
+        refusal = admissible(account, call.at.wall)
+        if refusal is not None:
+            return refusal
+        full = self._take(call, Scope.ACCOUNT, account.id, account.max_concurrent, account.max_cps)
+        if full is not None:
+            limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
+            return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
+        return None
+
+    def find_sell_rate(self, call: Application) -> Refusal | None:
+        """Find what the customer pays; without a rate the call is never carried (RATE-15)."""
+        name = _known(call.mapping).rate_group or _known(call.account).rate_group
+        if name is not None:
+            call.rate = self.catalogue.rate_groups[name].find(call.callee_billing)
+        if call.rate is None:
+            return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name or 'no rate group'} rates no {call.callee_billing}")
+        return None
+
+    def find_routes(self, call: Application) -> Refusal | None:
+        """Find the routing gateways that may be tried."""
+        request = RouteRequest(call.callee, call.caller, call.at.mono)
+        at_most = self.catalogue.parameters.max_attempts
+        routes = find_routes(request, self.catalogue.routes, self.live.occupancy, self.vendors, at_most=at_most)
+        if isinstance(routes, Refusal):
+            return routes
+        call.choices = routes.choices
+        return None
+
+    def take_hold(self, call: Application) -> Refusal | None:
+        """Set the money of the first seconds aside (RES-02, DESIGN D13)."""
+        account = _known(call.account)
+        limits = (
+            self.catalogue.parameters.max_call_seconds,
+            account.max_call_seconds,
+            _known(call.mapping).max_call_seconds,
+        )
+        ceiling_s = min(limit for limit in limits if limit is not None)
+        hold = self.live.purses[account.id].hold(_known(call.rate), account.advance_s, ceiling_s)
+        if isinstance(hold, Refusal):
+            return hold
+        call.hold = hold
+        return None
+
+    def _take(
+        self, call: Application, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None
+    ) -> Full | None:
+        full = self.live.occupancy.take(scope, name, max_concurrent, max_cps, call.at.mono)
+        if full is None:
+            call.taken.append((scope, name))
+        return full
+
+
+Step = Callable[[Admission, Application], Refusal | None]
+
+STEPS: Final[tuple[Step, ...]] = (
+    Admission.identify,
+    Admission.check_loop,
+    Admission.check_gateway,
+    Admission.check_account,
+    Admission.find_sell_rate,
+    Admission.find_routes,
+    Admission.take_hold,
+)
+"""In the order of INTERFACES section 3; the first refusal wins."""
+
+
+Found = TypeVar("Found")
+
+
+def _known(value: Found | None) -> Found:
+    """Return what an earlier step has found; a step before its time is a mistake of ``STEPS``."""
+    if value is None:
+        raise RuntimeError("the steps of admission are in the wrong order")
+    return value

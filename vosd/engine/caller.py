@@ -1,0 +1,50 @@
+"""Which numbers an INVITE carries, and whether it has been here before (INTERFACES section 3, "Numbers").
+
+The called number is the user part of the Request-URI; the calling number that of P-Asserted-Identity, else of From
+(DESIGN section 7).
+"""
+
+from collections.abc import Sequence
+
+from vosd.sip.endpoint import Listener
+from vosd.sip.errors import ParseError
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.message import Request
+from vosd.sip.uri import Uri
+
+NUMBER_MAX = 128
+"""Longer user parts are nobody's number."""
+
+
+def called_number(request: Request) -> str:
+    """Return the number that the caller wants.
+
+    Raises:
+        ParseError: 400, 416, or 484 where the Request-URI names nobody.
+    """
+    user = Uri.parse(request.uri).user
+    if not user or len(user) > NUMBER_MAX:
+        raise ParseError(484, "Address Incomplete", request)
+    return user
+
+
+def calling_number(request: Request) -> str:
+    """Return the number that the caller says it is; empty when it says nothing that can be read."""
+    for value in request.headers("p-asserted-identity"):
+        user = _user_of(value)
+        if user:
+            return user
+    return _user_of(request.header("from") or "")
+
+
+def has_looped(request: Request, listeners: Sequence[Listener]) -> bool:
+    """Say whether one of our own Vias is under the topmost one: our call has come back to us."""
+    vias = request.headers("via")
+    return len(vias) > 1 and any(listener.sent_by in via for via in vias[1:] for listener in listeners)
+
+
+def _user_of(value: str) -> str:
+    try:
+        return Uri.parse(NameAddr.parse(value).uri).user[:NUMBER_MAX]
+    except ParseError:
+        return ""

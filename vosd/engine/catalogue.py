@@ -1,0 +1,38 @@
+"""One immutable snapshot of everything a call is decided by (DESIGN D3); a reload swaps the whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.routing.identify import SourceIndex
+from vosd.routing.match import RouteTable
+from vosd.routing.tables import MappingGateway, RoutingGateway
+
+
+@dataclass(frozen=True, slots=True)
+class CallParameters:
+    """What holds for every call of the switch."""
+
+    max_call_seconds: int = 43_200
+    """``limits.max_call_seconds``: no call is longer."""
+    record_server_hang_up: bool = True
+    """SERVER_BILLING_RECORD_SERVER_HANG_UP: calls that the switch ended leave a CDR."""
+    max_attempts: int = 10
+    search_ms: int = 30_000
+    """No attempt begins later than this after the INVITE came (INTERFACES section 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Desired state, validated and indexed."""
+
+    version: str
+    """Digest of the content: equal content, equal version."""
+    accounts: Mapping[str, Account]
+    rate_groups: Mapping[str, RateGroup]
+    mapping_gateways: Mapping[str, MappingGateway]
+    routing_gateways: Mapping[str, RoutingGateway]
+    sources: SourceIndex
+    routes: RouteTable
+    parameters: CallParameters

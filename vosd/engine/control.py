@@ -1,0 +1,184 @@
+"""The control socket: how people's commands reach the running switch.
+
+One JSON object a line over a unix socket that only the switch's user may open: ``{"verb", "arguments"}`` in,
+``{"result"}`` or ``{"error", "problems"}`` out, any number in turn on one connection. Owns the socket, the
+framing and the bounds; what a verb does is in the functions it is given. Refuses to know click and HTTP.
+"""
+
+import asyncio
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from vosd.base.errors import VosError
+
+LINE_MAX: Final = 65_536
+"""Bytes of one request; answers are as long as they must be."""
+CLIENTS_MAX: Final = 32
+IDLE_S: Final = 60.0
+"""A connection that asks nothing for so long is closed."""
+
+Arguments = Mapping[str, Any]
+Verb = Callable[[Arguments], Awaitable[object]]
+
+_log = structlog.get_logger()
+
+
+class CommandError(VosError):
+    """A command that the running switch did not carry out; ``problems`` are for people, one a line."""
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class ControlSocketError(VosError):
+    """The control socket cannot be opened where the configuration wants it."""
+
+
+class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which running calls a command means: those that fit everything given; nothing given fits none."""
+
+    call_id: str | None = None
+    account: str | None = None
+    gateway: str | None = None
+    """A mapping or a routing gateway."""
+    prefix: str | None = None
+    """Of the called number as it was rated."""
+    older_than_s: int | None = None
+    """Seconds since the INVITE came."""
+
+
+class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    verb: str
+    arguments: dict[str, Any] = {}
+
+
+class _Result(msgspec.Struct, frozen=True):
+    result: object
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    error: str
+    problems: tuple[str, ...] = ()
+
+
+class ControlServer:
+    """Answers commands on a unix socket, mode 0600, while it is open."""
+
+    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+        self._path = path
+        self._verbs = verbs
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen.
+
+        Raises:
+            ControlSocketError: another switch answers there, or the path cannot be made.
+        """
+        listener = _bind(self._path)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=LINE_MAX)
+
+    async def close(self) -> None:
+        """Stop listening, drop the clients and take the socket out of the file system."""
+        if self._server is None:
+            return
+        self._server.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+        self._server = None
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a stream server runs each client in a task of its own"
+        try:
+            if len(self._clients) >= CLIENTS_MAX:
+                await _answer(writer, _Failure("too many commands at once, try again"))
+                return
+            self._clients.add(task)
+            await self._converse(reader, writer)
+        except (ConnectionError, TimeoutError):
+            _log.debug("a control client went away")
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), IDLE_S)
+            except ValueError:
+                await _answer(writer, _Failure(f"a request is at most {LINE_MAX} bytes"))
+                return
+            if not line:
+                return
+            await _answer(writer, await self._carry_out(line))
+
+    async def _carry_out(self, line: bytes) -> _Result | _Failure:
+        try:
+            request = msgspec.json.decode(line, type=_Request)
+        except msgspec.MsgspecError as error:
+            return _Failure(f"not a request: {error}")
+        verb = self._verbs.get(request.verb)
+        if verb is None:
+            return _Failure(f"this switch knows no {request.verb!r}; it answers {', '.join(self._verbs)}")
+        try:
+            return _Result(await verb(request.arguments))
+        except CommandError as refused:
+            return _Failure(str(refused), refused.problems)
+        except (VosError, msgspec.ValidationError) as error:
+            return _Failure(str(error))
+        except Exception:  # noqa: BLE001  a bug in one command must end neither the socket nor the calls
+            _log.exception("a command failed", verb=request.verb)
+            return _Failure(f"{request.verb} failed inside the switch; its log says more")
+
+
+async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> None:
+    writer.write(msgspec.json.encode(answer) + b"\n")
+    async with asyncio.timeout(IDLE_S):
+        await writer.drain()
+
+
+def _bind(path: Path) -> socket.socket:
+    """Make a listening socket that was never open to others: the mode is set before anyone can connect."""
+    if path.exists():
+        _remove_left_over(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        listener.bind(str(path))
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        message = f"control_socket {path} cannot be opened: {error.strerror or error}; set it to another path"
+        raise ControlSocketError(message) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _remove_left_over(path: Path) -> None:
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        message = f"control_socket {path} is a file of another kind; move it or set control_socket elsewhere"
+        raise ControlSocketError(message)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()  # a switch that was killed left it behind
+            return
+        except OSError as error:
+            message = f"control_socket {path} cannot be examined: {error.strerror or error}"
+            raise ControlSocketError(message) from error
+    message = f"another switch answers at control_socket {path}; stop it, or set control_socket elsewhere"
+    raise ControlSocketError(message)

@@ -1,0 +1,215 @@
+"""A whole switch at work: the loop, the journal, the recorder and the view of money, from start to stop.
+
+What people and signals ask of a running switch ends here. Owns the order in which an earlier life is wound up
+before the first call is taken (DESIGN D9), and the poll that brings in what others have booked (D13).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Clock
+from vosd.billing.holds import Purse
+from vosd.cdr.ports import Books, StoreUnavailable
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall, lost
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.journal import Journal, Remains
+from vosd.engine.loop import Loop, Transmit
+from vosd.engine.recorder import Recorder
+from vosd.engine.settings import Settings
+from vosd.engine.switch import Carried, Switch
+from vosd.engine.tokens import TokenSource
+from vosd.sip.endpoint import Endpoint, Listener
+
+POLL_S: Final = 1.0
+"""How often foreign bookings are looked for, and how often time is marked while calls run."""
+FINAL_BOOKING_S: Final = 10.0
+"""How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
+
+_log = structlog.get_logger()
+
+
+class _Keeper:
+    """Journal and recorder, as the switch sees them."""
+
+    def __init__(self, journal: Journal, recorder: Recorder) -> None:
+        self._journal = journal
+        self._recorder = recorder
+
+    @property
+    def refuses_calls(self) -> bool:
+        return self._journal.is_overfull or self._recorder.is_overfull
+
+    def answered(self, call: OpenCall) -> None:
+        self._journal.answered(call)
+
+    def ended(self, record: CallRecord) -> None:
+        self._journal.ended(record)
+        self._recorder.add(record)
+
+
+class SwitchService:
+    """One node: ``start`` before the listeners open, ``serve`` once they are, ``drain`` and ``stop`` at the end."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, books: Books, clock: Clock) -> None:
+        self._settings = settings
+        self._books = books
+        self._clock = clock
+        self._journal = Journal(settings.state_dir / "journal")
+        purses: dict[str, Purse] = {}
+        self._recorder = Recorder(books, self._journal, purses, settings.cdr)
+        tokens = TokenSource()
+        listeners = [Listener(settings.advertise or each.host, each.port) for each in settings.listen]
+        self._endpoint = Endpoint(settings.sip, listeners, tokens.token, self._knows)
+        self.switch = Switch(
+            node=settings.node,
+            endpoint=self._endpoint,
+            catalogue=catalogue,
+            ledger=_Keeper(self._journal, self._recorder),
+            entropy=tokens.entropy,
+            purses=purses,
+        )
+        self._loop = Loop(clock, self._endpoint, self.switch, self._journal)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._mark = 0
+        self._refreshing = asyncio.Lock()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Wind up the earlier life and learn what every account has.
+
+        Raises:
+            JournalUnusableError: ``state_dir`` cannot be used.
+            StoreUnavailable: the database is away.
+        """
+        remains = self._journal.open()
+        await self.adopt_accounts(self.switch.catalogue)
+        self._wind_up(remains)
+        self._run(self._recorder.run())
+        self._run(self._journal.keep_synced())
+        self._run(self._keep_watch())
+
+    @property
+    def receive(self) -> Callable[[int, bytes, str, int], None]:
+        """What listeners call with (flow, data, host, port)."""
+        return self._loop.datagram_received
+
+    def serve(self, transmit: Sequence[Transmit]) -> None:
+        """Begin to talk through the given senders, one a listener."""
+        self._loop.attach(transmit)
+
+    async def drain(self) -> None:
+        """Take no more calls, give the others ``shutdown_grace``, end what is left, book everything."""
+        self.switch.takes_calls = False
+        grace = self._settings.shutdown_grace_s
+        try:
+            async with asyncio.timeout(grace):
+                await self.switch.emptied()
+        except TimeoutError:
+            count = self.switch.end_calls(self.switch.calls(), EndReason.SHUTDOWN, self._clock.now())
+            self._loop.flush()
+            _log.warning("calls ended by the stop", calls=count, grace_s=grace)
+        try:
+            async with asyncio.timeout(FINAL_BOOKING_S):
+                await self._recorder.drained()
+        except TimeoutError:
+            _log.error("calls stay in the journal until the next start", calls=self._journal.unbooked)
+
+    async def stop(self) -> None:
+        """End the tasks and close the journal."""
+        self._loop.detach()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._journal.close()
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def census(self) -> dict[str, int]:
+        """Count what is alive and what waits."""
+        return {**self.switch.census(), "cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
+
+    def end_calls(self, chosen: Sequence[Carried], reason: EndReason) -> int:
+        """End calls by order and tell their peers."""
+        ended = self.switch.end_calls(chosen, reason, self._clock.now())
+        self._loop.flush()
+        return ended
+
+    async def swap_catalogue(self, catalogue: Catalogue) -> None:
+        """Put another catalogue in force once its accounts have purses.
+
+        Raises:
+            StoreUnavailable: new accounts could not be opened; the old catalogue stays.
+        """
+        await self.adopt_accounts(catalogue)
+        self.switch.swap_catalogue(catalogue)
+
+    async def refresh_money(self) -> None:
+        """Take in what others have booked since the last look.
+
+        Raises:
+            StoreUnavailable: the balances stay as they were known.
+        """
+        async with self._refreshing:
+            changes = await self._books.standings(self._mark)
+            self._mark = changes.mark
+            for account, standing in changes.standings.items():
+                purse = self.switch.live.purses.get(account)
+                if purse is not None:
+                    purse.committed(standing.balance, standing.seq)
+
+    async def adopt_accounts(self, catalogue: Catalogue) -> None:
+        """Open a row and a purse for every account that has none, and learn all balances anew."""
+        purses = self.switch.live.purses
+        missing = [account for account in catalogue.accounts if account not in purses]
+        if missing:
+            await self._books.open_accounts(missing)
+            standings = (await self._books.standings()).standings
+            for account in missing:
+                balance, seq = standings[account]
+                purses[account] = Purse(account, catalogue.accounts[account].overdraft_limit, balance, seq)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _knows(self, host: str, port: int) -> bool:
+        return self.switch.knows(host, port)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    def _wind_up(self, remains: Remains) -> None:
+        """Close the calls that the earlier life left running, and book everything it did not."""
+        if remains.open_calls or remains.unbooked:
+            _log.warning(
+                "winding up an earlier life", lost_calls=len(remains.open_calls), unbooked=len(remains.unbooked)
+            )
+        left = [*remains.unbooked.values()]
+        left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
+        for record in left:
+            self._journal.ended(record)
+            self._recorder.add(record)
+            for posting in record.postings:
+                if posting.account in self.switch.live.purses:
+                    self.switch.live.purses[posting.account].post(posting.amount)
+        self._journal.settle()
+
+    async def _keep_watch(self) -> None:
+        """Mark time while calls run, and look for foreign bookings; runs until cancelled."""
+        reachable = True
+        while True:
+            await asyncio.sleep(POLL_S)
+            if self.switch.has_calls:
+                self._journal.mark(self._clock.now())
+                self._journal.flush()
+            try:
+                await self.refresh_money()
+                reachable = True
+            except StoreUnavailable as error:
+                if reachable:
+                    _log.warning("balances cannot be read, the last known ones hold", error=str(error))
+                reachable = False

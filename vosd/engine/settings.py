@@ -1,0 +1,72 @@
+"""What the daemon needs to know before it takes its first call: sockets, files, batches, the end of its life.
+
+Owns the installation's settings as plain values; what a call is decided by (gateways, rates, accounts) is the
+catalogue's. How they are written in YAML is configuration's business.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from vosd.base.secret import Secret
+from vosd.sip.settings import SipSettings
+
+
+class Listener(NamedTuple):
+    """One socket that takes SIP: transport in lower case, IP address without brackets, port."""
+
+    transport: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+class OnSigterm(Enum):
+    """What becomes of established calls on SIGTERM (INTERFACES section 2)."""
+
+    END = "end"
+
+
+class LogLevel(Enum):
+    """The least urgent lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class CdrSettings:
+    """How many booked calls share a transaction (DESIGN section 7)."""
+
+    batch_rows: int = 500
+    """A batch is committed when it holds this many calls."""
+    batch_ms: int = 200
+    """A batch is committed at the latest this long after its first call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One node's settings, validated."""
+
+    node: str
+    """Name of this switch in CDRs."""
+    listen: tuple[Listener, ...]
+    """Sockets to open; at least one."""
+    advertise: str | None
+    """IP address for Contact, Via and SDP; None = the address of the listening socket."""
+    sip: SipSettings
+    database_url: Secret
+    state_dir: Path
+    """Journal and compiled state; relative to the working directory."""
+    control_socket: Path
+    shutdown_grace_s: int = 10
+    """How long established calls may go on after a stop was asked for."""
+    on_sigterm: OnSigterm = OnSigterm.END
+    cdr: CdrSettings = field(default_factory=CdrSettings)
+    log_level: LogLevel = LogLevel.INFO

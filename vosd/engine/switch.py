@@ -1,0 +1,389 @@
+"""The switch: takes what the SIP engine hears, admits calls, keeps them, and lets them go.
+
+The only holder of live calls (DESIGN section 4). Synchronous: a datagram or a timer comes in, everything it causes
+is done, and the journal and the datagrams are flushed by ``engine.loop``. Everything else sees snapshots.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from vosd.b2bua.call import Call, reason_line
+from vosd.b2bua.leg import CallerLeg
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.b2bua.states import CallState
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
+from vosd.base.wheel import Timer, TimerWheel
+from vosd.billing.holds import Purse
+from vosd.billing.rates import AppliedRate
+from vosd.cdr.record import CallRecord
+from vosd.engine.admission import Admission, Application, LiveState
+from vosd.engine.bookkeeping import OpenCall, draft, price, unheard
+from vosd.engine.caller import called_number, calling_number, has_looped
+from vosd.engine.catalogue import Catalogue
+from vosd.obs.log import Seldom, call_line
+from vosd.routing.capacity import Scope
+from vosd.routing.pipeline import RouteChoice
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.errors import ParseError
+from vosd.sip.events import (
+    AckArrived,
+    AckMissing,
+    CancelArrived,
+    Event,
+    InviteArrived,
+    NoResponse,
+    RequestArrived,
+    ResponseArrived,
+    StrangerIgnored,
+)
+from vosd.sip.screening import hops_left
+
+CALL_TICK_MS = 10
+
+_log = structlog.get_logger()
+
+
+class Ledger(Protocol):
+    """Where ended calls go; the recorder and the journal behind one door."""
+
+    @property
+    def refuses_calls(self) -> bool:
+        """Whether so much waits to be written that no new call may be taken."""
+        ...
+
+    def answered(self, call: OpenCall) -> None:
+        """Keep an answered call."""
+        ...
+
+    def ended(self, record: CallRecord) -> None:
+        """Keep an ended call and book it."""
+        ...
+
+
+class Carried:
+    """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
+
+    __slots__ = ("application", "call", "timer", "vendor_rate")
+
+    def __init__(self, call: Call, application: Application) -> None:
+        self.call = call
+        self.application = application
+        self.vendor_rate: AppliedRate | None = None
+        self.timer: Timer[Call] | None = None
+
+
+class Switch:
+    """All live calls, and the ``Switchboard`` that they ask."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        endpoint: Endpoint,
+        catalogue: Catalogue,
+        ledger: Ledger,
+        entropy: Callable[[], bytes],
+        purses: dict[str, Purse],
+    ) -> None:
+        self._node = node
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._entropy = entropy
+        self.live = LiveState(purses)
+        self._carried: dict[str, Carried] = {}
+        self._deadlines: TimerWheel[Call] = TimerWheel(CALL_TICK_MS)
+        self._strangers = Seldom()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.takes_calls = True
+        """False once a stop was asked for: new calls are refused with 503."""
+        self._admission = Admission(catalogue, self.live)
+        self.swap_catalogue(catalogue)
+
+    # -- in -----------------------------------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """Act on one event of the SIP engine."""
+        try:
+            match event:
+                case ResponseArrived():
+                    event.owner.response_came(event)
+                case RequestArrived():
+                    event.owner.request_came(event)
+                case AckArrived():
+                    event.owner.ack_came(event)
+                case InviteArrived():
+                    self._take_invite(event)
+                case CancelArrived():
+                    event.owner.cancelled(event.at)
+                case NoResponse():
+                    event.owner.no_response(event)
+                case AckMissing():
+                    event.owner.ack_missing(event.at)
+                case StrangerIgnored():
+                    self._note_stranger(event)
+        except ParseError as error:
+            self._refuse_unreadable(event, error)
+        except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
+            _log.exception("a mistake of ours ended a call", happening=type(event).__name__)
+            owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
+            if owner is not None:
+                self._abort(owner.call, event.at)
+            else:
+                self._refuse_unreadable(event, ParseError(500, "a mistake of ours"))
+
+    def handle_deadlines(self, now: Instant) -> None:
+        """Tell every call whose deadline has come."""
+        for call in self._deadlines.expire(now.mono):
+            try:
+                call.deadline_due(now)
+            except Exception:  # noqa: BLE001  the same boundary
+                _log.exception("a mistake of ours ended a call", happening="deadline")
+                self._abort(call, now)
+
+    def next_deadline(self) -> int | None:
+        """Return when ``handle_deadlines`` is wanted next, in milliseconds of the monotonic clock."""
+        return self._deadlines.next_due()
+
+    def knows(self, host: str, port: int) -> bool:
+        """Say whether a source is a gateway of ours, of either kind."""
+        return host in self._routing_hosts or self.catalogue.sources.knows(host, port)
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The snapshot that new calls are decided by."""
+        return self._admission.catalogue
+
+    @property
+    def admission(self) -> Admission:
+        """The steps that new calls go through, for ``explain --live``."""
+        return self._admission
+
+    def swap_catalogue(self, catalogue: Catalogue) -> None:
+        """Decide new calls by another snapshot; running calls keep what they copied (DESIGN D3).
+
+        Every account of the catalogue must have a purse by now, but at the very first.
+        """
+        self._admission = Admission(catalogue, self.live)
+        self._routing_hosts = frozenset(
+            address.host for gateway in catalogue.routing_gateways.values() for address in gateway.addresses
+        )
+        parameters = catalogue.parameters
+        self._call_settings = CallSettings(parameters.max_attempts, parameters.search_ms)
+        for account in catalogue.accounts.values():
+            purse = self.live.purses.get(account.id)
+            if purse is not None:
+                purse.limit = account.overdraft_limit
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether any call is alive."""
+        return bool(self._carried)
+
+    async def emptied(self) -> None:
+        """Wait until no call is alive."""
+        await self._empty.wait()
+
+    def calls(self) -> Sequence[Carried]:
+        """Return the live calls, oldest first."""
+        return tuple(self._carried.values())
+
+    def end_calls(self, chosen: Iterable[Carried], reason: EndReason, now: Instant) -> int:
+        """End calls by order; return how many there were."""
+        ended = 0
+        for carried in chosen:
+            carried.call.end(reason, now)
+            ended += 1
+        return ended
+
+    def census(self) -> dict[str, int]:
+        """Count what is alive, for ``vosd status``."""
+        sip = self._endpoint.census()
+        calls = [carried.call for carried in self._carried.values()]
+        return {
+            "calls": len(calls),
+            "legs": sum(call.legs for call in calls),
+            "dialogs": sip["dialogs"],
+            "transactions": sip["transactions"],
+            "timers": sip["timers"] + len(self._deadlines),
+            "holds": sum(1 for carried in self._carried.values() if carried.application.hold is not None),
+        }
+
+    # -- what calls ask (b2bua.ports.Switchboard) ---------------------------------------------------------------
+
+    def occupy(self, call: Call, choice: RouteChoice, now: Instant) -> bool:
+        """Take a place on a routing gateway; attempts count for its rate limit."""
+        gateway = choice.gateway
+        full = self.live.occupancy.take(Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        if full is not None:
+            return False
+        carried = self._carried[call.arrival.call_id]
+        carried.vendor_rate = self._admission.vendors.rate(gateway, carried.application.callee_billing)
+        return True
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Give a place on a routing gateway back."""
+        self.live.occupancy.release(Scope.ROUTING, choice.gateway.name)
+
+    def set_deadline(self, call: Call, at: Instant) -> None:
+        """Let the call hear of ``at``, and of nothing it had set before."""
+        carried = self._carried[call.arrival.call_id]
+        if carried.timer is not None:
+            self._deadlines.cancel(carried.timer)
+        carried.timer = self._deadlines.schedule(at.mono, call)
+
+    def answered(self, call: Call) -> int:
+        """Journal the answer before anybody is told of it; return the seconds that are paid for."""
+        carried = self._carried[call.arrival.call_id]
+        application, hold = carried.application, carried.application.hold
+        answered_at = call.journey.answered_at
+        if hold is None or answered_at is None:
+            raise RuntimeError(f"{call!r} answered without a hold")
+        record = self._draft(call.arrival, application, call.journey, unheard(answered_at))
+        self._ledger.answered(OpenCall(record, application.rate, carried.vendor_rate, answered_at.mono))
+        return hold.granted_s
+
+    def extend(self, call: Call) -> int | EndReason:
+        """Hold money for more seconds, or say why there are none (RES-11)."""
+        application = self._carried[call.arrival.call_id].application
+        hold, account = application.hold, application.account
+        if hold is None or account is None:
+            raise RuntimeError(f"{call!r} talks without a hold")
+        if self.live.purses[account.id].extend(hold, account.advance_s):
+            return hold.granted_s
+        return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
+
+    def over(self, call: Call) -> None:
+        """Price and journal the end, free what the call held, forget it."""
+        carried = self._carried.pop(call.arrival.call_id)
+        if not self._carried:
+            self._empty.set()
+        application, ending = carried.application, call.ending
+        if ending is None:
+            raise RuntimeError(f"{call!r} is over without an ending")
+        if carried.timer is not None:
+            self._deadlines.cancel(carried.timer)
+        record = self._draft(call.arrival, application, call.journey, ending)
+        self._close(price(record, application.rate, carried.vendor_rate), application)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _take_invite(self, event: InviteArrived) -> None:
+        request, source, at = event.request, event.source, event.at
+        callee, caller = called_number(request), calling_number(request)
+        application = Application(
+            caller=caller,
+            callee=callee,
+            source_host=source.host,
+            source_port=source.port,
+            hops=hops_left(request),
+            looped=has_looped(request, self._endpoint.listeners),
+            at=at,
+        )
+        arrival = Arrival(uuid7(at.wall, self._entropy()), caller, callee, request.call_id, str(source), at)
+        refusal = self._closed() or self._admission.admit(application)
+        if refusal is not None:
+            self._refuse(event, arrival, application, refusal)
+            return
+        try:
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, at)
+        except ParseError:
+            self._give_back(application)
+            raise
+        call = Call(
+            arrival=arrival,
+            caller=leg,
+            choices=application.choices,
+            hops=application.hops,
+            endpoint=self._endpoint,
+            board=self,
+            settings=self._call_settings,
+        )
+        self._carried[arrival.call_id] = Carried(call, application)
+        self._empty.clear()
+        call.begin(at)
+
+    def _closed(self) -> Refusal | None:
+        """Refuse every new call while the switch stops, or cannot write calls down."""
+        if not self.takes_calls:
+            return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
+        if self._ledger.refuses_calls:
+            return Refusal(EndReason.OVERLOAD, 503, "too many calls wait to be written to disk and database")
+        return None
+
+    def _refuse(self, event: InviteArrived, arrival: Arrival, application: Application, refusal: Refusal) -> None:
+        """Answer a refused call and leave its record; an unknown source gets what the configuration says."""
+        transaction, at = event.transaction, event.at
+        reason, status, detail = refusal
+        if reason is EndReason.UNKNOWN_SOURCE:
+            self._note_stranger(StrangerIgnored(event.source, f"INVITE {event.request.uri}", at))
+            if not self._endpoint.answers_strangers:
+                self._endpoint.ignore(transaction)
+                return
+        headers = self._endpoint.server_header + reason_line(reason, reason.q850_cause)
+        if reason is EndReason.OVERLOAD:
+            headers += f"Retry-After: {1 + self._entropy()[0] % 5}\r\n"
+        transaction.respond(status, self._endpoint.token(), headers, at)
+        if reason is EndReason.UNKNOWN_SOURCE:
+            return
+        _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
+        ending = Ending(reason, HangupSource.SWITCH, at, status, reason.q850_cause)
+        record = self._draft(arrival, application, Journey(), ending)
+        self._ledger.ended(record)
+        call_line(record)
+
+    def _refuse_unreadable(self, event: Event, error: ParseError) -> None:
+        """An INVITE turned out to be malformed where it was read last."""
+        if not isinstance(event, InviteArrived):
+            _log.warning("a message inside a call could not be read", reason=error.reason)
+            return
+        event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
+
+    def _draft(self, arrival: Arrival, application: Application, journey: Journey, ending: Ending) -> CallRecord:
+        by_switch = ending.source is HangupSource.SWITCH and journey.answered_at is not None
+        recorded = self.catalogue.parameters.record_server_hang_up or not by_switch
+        return draft(self._node, arrival, application, journey, ending, recorded=recorded)
+
+    def _close(self, record: CallRecord, application: Application) -> None:
+        """Journal the priced record, then move its money from held to owed."""
+        self._ledger.ended(record)
+        purses = self.live.purses
+        self._give_back(application)
+        for posting in record.postings:
+            purses[posting.account].post(posting.amount)
+        call_line(record)
+
+    def _give_back(self, application: Application) -> None:
+        for scope, name in application.taken:
+            self.live.occupancy.release(scope, name)
+        application.taken = []
+        if application.hold is not None and application.account is not None:
+            self.live.purses[application.account.id].release(application.hold)
+            application.hold = None
+
+    def _abort(self, call: Call, now: Instant) -> None:
+        """End a call that a mistake of ours has left in an unknown state; it still leaves its record."""
+        if call.state is CallState.OVER:
+            return
+        try:
+            call.end(EndReason.LOST, now)
+        except Exception:  # noqa: BLE001  nothing is left to try but to forget the call with its record
+            _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
+            if call.arrival.call_id in self._carried:
+                call.ending = unheard(now)
+                call.state = CallState.OVER
+                self.over(call)
+
+    def _note_stranger(self, event: StrangerIgnored) -> None:
+        source = event.source
+        if self._strangers.admits(source.host, event.at.mono):
+            _log.warning("unknown source", source=str(source), request=event.summary[:200])

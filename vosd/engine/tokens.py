@@ -1,0 +1,29 @@
+"""Randomness for the core, which draws none itself: tags, branches, Call-IDs and call ids."""
+
+import os
+from typing import Final
+
+_TOKEN_BYTES: Final = 10
+_POOL_BYTES: Final = 4_000
+
+
+class TokenSource:
+    """Unguessable tokens from the operating system, fetched many at a time."""
+
+    __slots__ = ("_pool", "_used")
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._used = 0
+
+    def entropy(self) -> bytes:
+        """Return ten fresh random bytes."""
+        if self._used >= len(self._pool):
+            self._pool = os.urandom(_POOL_BYTES)
+            self._used = 0
+        start, self._used = self._used, self._used + _TOKEN_BYTES
+        return self._pool[start : self._used]
+
+    def token(self) -> str:
+        """Return eighty random bits as a SIP token."""
+        return self.entropy().hex()
