@@ -1,0 +1,113 @@
+"""The indexes and counters of routing against the plain definition of what they compute."""
+
+from collections import defaultdict
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.routing.match import RouteTable
+from vosd.routing.tables import HostPattern, MappingGateway
+from vosd.testing.builders import routing_gateway
+
+numbers = st.text("12", max_size=5)
+prefixes = st.just("*") | st.text("12", min_size=1, max_size=4)
+
+gateway_terms = st.lists(st.tuples(st.lists(prefixes, min_size=1, max_size=4), st.integers(1, 3)), max_size=6)
+
+
+@given(gateway_terms, st.lists(st.tuples(st.sampled_from(["", "+"]), numbers), min_size=1, max_size=5))
+def test_candidates_are_those_of_the_definition(terms, callees):
+    gateways = [
+        routing_gateway(str(place), *prefixes, priority=priority) for place, (prefixes, priority) in enumerate(terms)
+    ]
+    table = RouteTable(gateways)
+    for plus, number in callees:
+        longest = {}
+        for place, gateway in enumerate(gateways):
+            fitting = [prefix for prefix in gateway.prefixes if prefix == "*" or number.startswith(prefix)]
+            if fitting:
+                length, prefix = max((len(prefix.strip("*")), prefix) for prefix in fitting)
+                longest[-length, gateway.priority, place] = (gateway.name, prefix)
+        found = [(candidate.gateway.name, candidate.prefix) for candidate in table.candidates(plus + number)]
+        assert found == [longest[key] for key in sorted(longest)]
+
+
+hosts = st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.1.1", "10.9.9.9", "192.0.2.1", "2001:db8::1", "2001:db9::1"])
+patterns = st.builds(
+    lambda host, bits, port: HostPattern(
+        ip_network(f"{host}/{bits if ':' not in host else bits * 4}", strict=False), port
+    ),
+    hosts,
+    st.sampled_from([0, 8, 24, 32]),
+    st.sampled_from([None, 5060, 5062]),
+)
+sources = st.lists(
+    st.tuples(st.lists(patterns, min_size=1, max_size=3), st.sampled_from(["", "1", "12", "2"])), max_size=6
+)
+
+
+@given(sources, st.lists(st.tuples(hosts, st.sampled_from([5060, 5062, 9]), numbers), min_size=1, max_size=6))
+def test_source_belongs_to_the_most_specific_claim(sources, packets):
+    gateways = [
+        MappingGateway(str(place), "acme", tuple(patterns), tech_prefix)
+        for place, (patterns, tech_prefix) in enumerate(sources)
+    ]
+    claims = [(pattern, gateway) for gateway in gateways for pattern in gateway.hosts]
+    owners = defaultdict(set)
+    for pattern, gateway in claims:
+        owners[pattern, gateway.tech_prefix].add(gateway.name)
+    if any(len(names) > 1 for names in owners.values()):
+        with pytest.raises(SourceConflict) as conflict:
+            SourceIndex(gateways)
+        named = {conflict.value.first, conflict.value.second}
+        assert any(named <= names for names in owners.values())
+        return
+    index = SourceIndex(gateways)
+    for host, port, callee in packets:
+        address = ip_address(host)
+        from_here = [
+            (pattern, gateway)
+            for pattern, gateway in claims
+            if address in pattern.network and pattern.port in (None, port)
+        ]
+        fitting = [claim for claim in from_here if callee.startswith(claim[1].tech_prefix)]
+        identified = index.identify(host, port, callee)
+        assert index.knows(host, port) == bool(from_here)
+        assert (identified is None) == (not fitting)
+        if identified is not None:
+            _, gateway = max(
+                fitting,
+                key=lambda claim: (claim[0].port is not None, claim[0].network.prefixlen, len(claim[1].tech_prefix)),
+            )
+            assert identified.gateway == gateway
+            assert gateway.tech_prefix + identified.callee == callee
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 250, 500, 999, 1_000]), st.booleans()), max_size=60),
+    st.none() | st.integers(0, 5),
+    st.none() | st.integers(0, 5),
+)
+def test_counters_agree_with_the_list_of_all_calls(arrivals, max_concurrent, max_cps):
+    occupancy = Occupancy()
+    now, active, accepted = 0, 0, []
+    for pause, ends_one in arrivals:
+        now += pause
+        if ends_one and active:
+            occupancy.release(Scope.ROUTING, "a")
+            active -= 1
+        recent = sum(now - taken < 1_000 for taken in accepted)
+        answer = occupancy.take(Scope.ROUTING, "a", max_concurrent, max_cps, now)
+        if max_concurrent is not None and active >= max_concurrent:
+            assert answer is Full.CONCURRENCY
+        elif max_cps is not None and recent >= max_cps:
+            assert answer is Full.RATE
+        else:
+            assert answer is None
+            active += 1
+            accepted.append(now)
+        assert occupancy.active(Scope.ROUTING, "a") == occupancy.total() == active

@@ -1,0 +1,56 @@
+from decimal import Decimal
+
+import pytest
+
+from vosd.base.money import Rounding, format_amount, parse_amount, round_to_unit
+
+
+@pytest.mark.parametrize("text", ["0", "10.50", "-3", "+0.00000001", "999999999999.99999999"])
+def test_amount_is_read_exactly(text):
+    assert parse_amount(text) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1e3", "1,000", "1.", ".5", "0.123456789", "1000000000000", "NaN", "\u0661", "1\n", " 1"]
+)
+def test_text_that_is_no_amount_is_refused(text):
+    with pytest.raises(ValueError, match="is not an amount"):
+        parse_amount(text)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "0.00"),
+        ("0E-8", "0.00"),
+        ("-0.00", "0.00"),
+        ("-0.000000001", "0.00"),
+        ("5", "5.00"),
+        ("0.1", "0.10"),
+        ("0.012300", "0.0123"),
+        ("1E-8", "0.00000001"),
+        ("-12.5", "-12.50"),
+        ("1E+3", "1000.00"),
+        ("999999999999.99999999", "999999999999.99999999"),
+    ],
+)
+def test_amount_is_written_plainly_with_two_to_eight_places(amount, text):
+    assert format_amount(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "half_up", "up", "down"),
+    [
+        ("0.025", "0.01", "0.03", "0.03", "0.02"),
+        ("0.0249", "0.01", "0.02", "0.03", "0.02"),
+        ("0.07", "0.05", "0.05", "0.10", "0.05"),
+        ("0.075", "0.05", "0.10", "0.10", "0.05"),
+        ("0.10", "0.05", "0.10", "0.10", "0.10"),
+        ("7", "5", "5", "10", "5"),
+    ],
+)
+def test_amount_is_brought_to_a_whole_number_of_units(amount, unit, half_up, up, down):
+    rounded = [
+        round_to_unit(Decimal(amount), Decimal(unit), mode) for mode in (Rounding.HALF_UP, Rounding.UP, Rounding.DOWN)
+    ]
+    assert rounded == [Decimal(half_up), Decimal(up), Decimal(down)]

@@ -1,0 +1,50 @@
+import pytest
+
+from vosd.base.number import for_matching, is_number
+from vosd.base.prefixes import ANY, PrefixIndex
+
+
+def test_one_leading_plus_is_dropped_for_matching():
+    assert [for_matching(number) for number in ("+44", "44", "++44", "4+4", "+", "")] == [
+        "44",
+        "44",
+        "+44",
+        "4+4",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("text", ["44", "+44", "*100", "00#", "12AB"])
+def test_telephone_number_is_told_by_its_characters(text):
+    assert is_number(text)
+
+
+@pytest.mark.parametrize("text", ["", "+", "alice", "44-20", "4 4", "+44+", "\uff14\uff14"])
+def test_name_is_no_telephone_number(text):
+    assert not is_number(text)
+
+
+def test_longest_prefix_wins_and_the_catch_all_is_last():
+    index = PrefixIndex([(ANY, "any"), ("44", "uk"), ("4420", "london")])
+    assert [index.longest(number) for number in ("442071", "4421", "33", "")] == ["london", "uk", "any", "any"]
+
+
+def test_number_shorter_than_a_prefix_never_fits_it():
+    assert PrefixIndex([("4420", "london")]).longest("44") is None
+
+
+def test_every_prefix_of_a_number_is_found_longest_first():
+    index = PrefixIndex([("4", 1), (ANY, 0), ("4420", 4), ("33", 9)])
+    assert list(index.every("4420")) == [("4420", 4), ("4", 1), (ANY, 0)]
+    assert list(index.every("44")) == [("4", 1), (ANY, 0)]
+
+
+def test_index_counts_and_lists_its_entries_as_written():
+    index = PrefixIndex([("44", 1), (ANY, 2)])
+    assert len(index) == 2
+    assert list(index) == [("44", 1), (ANY, 2)]
+
+
+def test_index_without_entries_finds_nothing():
+    assert PrefixIndex[int]().longest("44") is None

@@ -1,0 +1,146 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from vosd.base.money import Rounding
+from vosd.billing.rater import Charge, breakdown, rate_call, recompute, round_fee, total_at
+from vosd.testing.builders import applied_rate, rating_policy
+
+
+def test_every_begun_cycle_is_paid_in_full_dur_20():
+    applied = applied_rate("0.60", 6)
+    assert rate_call(applied, 1_000) == Charge(1, 6, Decimal("0.06"), Decimal(0))
+    assert rate_call(applied, 6_000) == Charge(6, 6, Decimal("0.06"), Decimal(0))
+    assert rate_call(applied, 7_000) == Charge(7, 12, Decimal("0.12"), Decimal(0))
+
+
+def test_interval_charges_the_first_period_whole_and_pro_rata_of_the_minute():
+    thirty_six = applied_rate("0.010", 6, first_duration=30)
+    assert rate_call(thirty_six, 1_000) == Charge(1, 30, Decimal("0.005"), Decimal(0))
+    assert rate_call(thirty_six, 30_000) == Charge(30, 30, Decimal("0.005"), Decimal(0))
+    assert rate_call(thirty_six, 31_000) == Charge(31, 36, Decimal("0.006"), Decimal(0))
+
+
+def test_first_rate_without_duration_is_off_rate_45():
+    assert rate_call(applied_rate("0.60", 1, first_rate="5", first_duration=0), 10_000).fee == Decimal("0.10")
+
+
+def test_price_per_cycle_does_not_depend_on_the_length_of_the_cycle_rate_41():
+    assert rate_call(applied_rate("0.05", 30, per_cycle=True), 65_000).fee == Decimal("0.15")
+    assert rate_call(applied_rate("0.05", 90, per_cycle=True), 65_000).fee == Decimal("0.05")
+
+
+def test_call_within_the_free_time_costs_nothing_not_even_the_first_period_dur_12():
+    applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, policy=rating_policy(free_time_s=6))
+    assert rate_call(applied, 6_000) == Charge(6, 0, Decimal(0), Decimal(0))
+    assert rate_call(applied, 6_050) == Charge(7, 180, Decimal("0.21"), Decimal(0))
+
+
+def test_hold_time_in_the_charge_is_before_free_time_dur_17():
+    charge = rate_call(applied_rate("0.60", 60, policy=rating_policy(free_time_s=6)), 66_000)
+    assert (charge.hold_time_s, charge.billed_seconds) == (66, 60)
+
+
+def test_division_comes_last_so_small_rates_are_not_lost_fee_06():
+    # 0.01 / 60 rounded to four places first would give 0.0002 a second and 0.0130 for the call.
+    assert rate_call(applied_rate("0.01", 1, policy=rating_policy(fee_precision=4)), 65_000).fee == Decimal("0.0108")
+
+
+@pytest.mark.parametrize(
+    ("rounding", "fee", "tax"),
+    [(Rounding.HALF_UP, "0.02", "0.01"), (Rounding.UP, "0.02", "0.01"), (Rounding.DOWN, "0.01", "0.00")],
+)
+def test_rounding_of_the_group_holds_for_fee_and_tax(rounding, fee, tax):
+    policy = rating_policy(fee_precision=2, rounding=rounding)
+    charge = rate_call(applied_rate("0.90", 1, tax_rate="50", policy=policy), 1_000)
+    assert (charge.fee, charge.tax) == (Decimal(fee), Decimal(tax))
+
+
+def test_rounding_up_and_half_up_differ_below_the_middle():
+    assert round_fee(Decimal("0.0101"), rating_policy(fee_precision=2, rounding=Rounding.UP)) == Decimal("0.02")
+    assert round_fee(Decimal("0.0101"), rating_policy(fee_precision=2)) == Decimal("0.01")
+
+
+def test_tax_is_taken_on_the_rounded_fee_rate_60():
+    # 0.0149 would be taxed with 0.00745; the rounded 0.01 is taxed with 0.005, which rounds up.
+    charge = rate_call(applied_rate("0.894", 1, tax_rate="50", policy=rating_policy(fee_precision=2)), 1_000)
+    assert (charge.fee, charge.tax) == (Decimal("0.01"), Decimal("0.01"))
+    charge = rate_call(applied_rate("0.894", 1, tax_rate="49", policy=rating_policy(fee_precision=2)), 1_000)
+    assert charge.tax == Decimal("0.00")
+
+
+def test_unit_coarser_than_the_precision_rounds_twice_fee_18():
+    policy = rating_policy(fee_precision=3, fee_unit="0.05")
+    assert round_fee(Decimal("0.0746"), policy) == Decimal("0.10")
+    assert round_fee(Decimal("0.0744"), policy) == Decimal("0.05")
+
+
+def test_nonzero_floor_lifts_fees_but_neither_tax_nor_free_calls_fee_16():
+    policy = rating_policy(fee_precision=2, nonzero_floor=True)
+    charge = rate_call(applied_rate("0.0045", 60, tax_rate="10", policy=policy), 1_000)
+    assert (charge.fee, charge.tax) == (Decimal("0.01"), Decimal("0.00"))
+    assert rate_call(applied_rate("0", 60, policy=policy), 1_000).fee == 0
+
+
+def test_total_at_a_second_is_the_charge_of_a_call_of_exactly_that_length():
+    applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
+    assert [total_at(applied, seconds) for seconds in (0, 180, 181)] == [
+        rate_call(applied, ms).total for ms in (0, 180_000, 181_000)
+    ]
+
+
+def test_breakdown_tells_every_step_in_the_order_of_rating():
+    applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
+    steps = breakdown(applied, rate_call(applied, 250_020))
+    assert [step["step"] for step in steps] == [
+        "rate", "hold_time", "free_time", "first_period", "cycles", "fee", "tax",
+    ]  # fmt: skip
+    assert steps[0] == {
+        "step": "rate",
+        "group": "sell",
+        "version": "v1",
+        "currency": "USD",
+        "prefix": "44",
+        "billing_rate": "0.15",
+        "price_per": "minute",
+        "billing_cycle": 60,
+        "first_rate": "0.21",
+        "first_duration": 180,
+        "tax_rate": "10",
+    }
+    assert steps[3:5] == [
+        {"step": "first_period", "seconds": 180, "raw": "0.21"},
+        {"step": "cycles", "cycles": 2, "cycle": 60, "raw": "0.3"},
+    ]
+    assert steps[-1] == {"step": "tax", "raw": "0.051", "amount": "0.051000"}
+
+
+def test_breakdown_of_a_free_call_shows_no_period_and_no_money():
+    applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180)
+    steps = {step["step"]: step for step in breakdown(applied, rate_call(applied, 0))}
+    assert "first_period" not in steps
+    assert (steps["cycles"]["cycles"], steps["fee"]["amount"]) == (0, "0")
+
+
+def test_breakdown_survives_json_and_gives_the_charge_again_ord_12():
+    policy = rating_policy(fee_precision=3, fee_unit="0.05", rounding=Rounding.UP, free_time_s=4, nonzero_floor=True)
+    for applied in (
+        applied_rate("0.123456", 7, tax_rate="7.7", policy=policy),
+        applied_rate("0.05", 30, per_cycle=True, policy=policy),
+        applied_rate("0.15", 60, first_rate="0.21", first_duration=180, policy=policy),
+    ):
+        charge = rate_call(applied, 199_960)
+        assert recompute(json.loads(json.dumps(breakdown(applied, charge)))) == charge
+
+
+def test_breakdown_writes_no_exponents():
+    applied = applied_rate("0.00000001", 1, policy=rating_policy(fee_precision=8))
+    text = json.dumps(breakdown(applied, rate_call(applied, 1_000)))
+    assert '"billing_rate": "0.00000001"' in text
+    assert '"raw": "0.000000000167"' in text
+
+
+def test_recompute_refuses_what_is_not_a_breakdown():
+    with pytest.raises(KeyError):
+        recompute([{"step": "rate"}])

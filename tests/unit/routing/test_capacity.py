@@ -1,0 +1,83 @@
+import pytest
+
+from vosd.routing.capacity import Full, NothingTaken, Occupancy, Scope
+
+
+def test_concurrency_limit_frees_with_each_release():
+    occupancy = Occupancy()
+    assert occupancy.take(Scope.MAPPING, "a", 1, None, 0) is None
+    assert occupancy.take(Scope.MAPPING, "a", 1, None, 0) is Full.CONCURRENCY
+    occupancy.release(Scope.MAPPING, "a")
+    assert occupancy.take(Scope.MAPPING, "a", 1, None, 0) is None
+
+
+def test_limit_of_zero_takes_nothing():
+    assert Occupancy().take(Scope.ROUTING, "a", 0, None, 0) is Full.CONCURRENCY
+    assert Occupancy().take(Scope.ROUTING, "a", None, 0, 0) is Full.RATE
+
+
+def test_window_slides_and_a_call_leaves_it_after_exactly_one_second():
+    occupancy = Occupancy()
+    assert occupancy.take(Scope.MAPPING, "a", None, 2, 0) is None
+    assert occupancy.take(Scope.MAPPING, "a", None, 2, 600) is None
+    assert occupancy.take(Scope.MAPPING, "a", None, 2, 999) is Full.RATE
+    assert occupancy.take(Scope.MAPPING, "a", None, 2, 1_000) is None
+    assert occupancy.take(Scope.MAPPING, "a", None, 2, 1_599) is Full.RATE
+    assert occupancy.recent(Scope.MAPPING, "a", 1_600) == 1
+
+
+def test_refused_calls_do_not_count_in_the_window_gw_v01():
+    occupancy = Occupancy()
+    occupancy.take(Scope.MAPPING, "a", None, 1, 0)
+    for mono_ms in range(100, 1_000, 100):
+        assert occupancy.take(Scope.MAPPING, "a", None, 1, mono_ms) is Full.RATE
+    assert occupancy.take(Scope.MAPPING, "a", None, 1, 1_000) is None
+
+
+def test_ended_call_stays_in_the_window():
+    occupancy = Occupancy()
+    occupancy.take(Scope.MAPPING, "a", None, 1, 0)
+    occupancy.release(Scope.MAPPING, "a")
+    assert occupancy.take(Scope.MAPPING, "a", None, 1, 10) is Full.RATE
+
+
+def test_calls_taken_without_a_limit_count_when_a_reload_sets_one():
+    occupancy = Occupancy()
+    for _ in range(3):
+        occupancy.take(Scope.MAPPING, "a", None, None, 0)
+    assert occupancy.would_refuse(Scope.MAPPING, "a", 3, None, 10) is Full.CONCURRENCY
+    assert occupancy.would_refuse(Scope.MAPPING, "a", None, 3, 10) is Full.RATE
+
+
+def test_question_takes_nothing():
+    occupancy = Occupancy()
+    for _ in range(3):
+        assert occupancy.would_refuse(Scope.ROUTING, "a", 1, 1, 0) is None
+    assert occupancy.total() == 0
+
+
+def test_undone_take_leaves_no_trace():
+    occupancy = Occupancy()
+    occupancy.take(Scope.ACCOUNT, "a", None, 2, 0)
+    occupancy.take(Scope.ACCOUNT, "a", None, 2, 5)
+    occupancy.undo(Scope.ACCOUNT, "a")
+    assert (occupancy.active(Scope.ACCOUNT, "a"), occupancy.recent(Scope.ACCOUNT, "a", 5)) == (1, 1)
+    assert occupancy.take(Scope.ACCOUNT, "a", None, 2, 5) is None
+
+
+@pytest.mark.parametrize("give_back", [Occupancy.release, Occupancy.undo])
+def test_place_that_was_never_taken_cannot_be_given_back(give_back):
+    occupancy = Occupancy()
+    occupancy.take(Scope.MAPPING, "a", None, None, 0)
+    with pytest.raises(NothingTaken, match="routing 'a'"):
+        give_back(occupancy, Scope.ROUTING, "a")
+    assert occupancy.total() == 1
+
+
+def test_scopes_and_names_are_counted_apart_and_summed():
+    occupancy = Occupancy()
+    occupancy.take(Scope.ACCOUNT, "a", None, None, 0)
+    occupancy.take(Scope.MAPPING, "a", None, None, 0)
+    occupancy.take(Scope.MAPPING, "b", None, None, 0)
+    assert [occupancy.active(scope, "a") for scope in Scope] == [1, 1, 0]
+    assert occupancy.total() == 3

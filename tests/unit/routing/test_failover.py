@@ -1,0 +1,89 @@
+import pytest
+
+from vosd.base.cause import EndReason
+from vosd.routing.failover import AttemptOutcome, Verdict, tries_next, verdict
+from vosd.testing.builders import routing_gateway
+
+final, silent, ring_timeout = AttemptOutcome.final, AttemptOutcome.silent, AttemptOutcome.ring_timeout
+PLAIN = routing_gateway("carrier")
+
+
+@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 480, 488, 500, 503, 504, 580, 599])
+def test_next_gateway_is_tried_after(code):
+    assert tries_next(PLAIN, final(code))
+
+
+@pytest.mark.parametrize("code", [300, 302, 400, 410, 415, 484, 486, 487, 491, 600, 603, 604, 606, 700])
+def test_search_stops_at(code):
+    assert not tries_next(PLAIN, final(code))
+
+
+def test_final_code_after_ringing_follows_the_same_rule():
+    assert tries_next(PLAIN, final(503, rang=True))
+    assert not tries_next(PLAIN, final(486, rang=True))
+
+
+def test_silent_gateway_is_followed_by_the_next():
+    assert tries_next(PLAIN, silent())
+
+
+def test_ring_timeout_stops_the_search_once_it_rang():
+    assert tries_next(PLAIN, ring_timeout(rang=False))
+    assert not tries_next(PLAIN, ring_timeout(rang=True))
+    assert tries_next(routing_gateway("carrier", failover_after_ringing=True), ring_timeout(rang=True))
+
+
+def test_gateways_own_codes_replace_the_default_but_not_the_rule_for_silence():
+    own = routing_gateway("carrier", failover_codes=frozenset({486}))
+    assert tries_next(own, final(486))
+    assert not tries_next(own, final(503))
+    assert tries_next(own, silent())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "status"),
+    [
+        (final(486), EndReason.BUSY, 486),
+        (final(600), EndReason.BUSY, 600),
+        (ring_timeout(rang=True), EndReason.NO_ANSWER, 480),
+        (ring_timeout(rang=False), EndReason.NO_ANSWER, 480),
+        (silent(), EndReason.NO_ANSWER, 408),
+        (final(403), EndReason.REJECTED, 403),
+        (final(603), EndReason.REJECTED, 603),
+        (final(404), EndReason.NOT_FOUND, 404),
+        (final(410), EndReason.NOT_FOUND, 410),
+        (final(604), EndReason.NOT_FOUND, 604),
+        (final(480), EndReason.UNAVAILABLE, 480),
+        (final(488), EndReason.UNAVAILABLE, 488),
+        (final(503), EndReason.UNAVAILABLE, 503),
+        (final(606), EndReason.UNAVAILABLE, 606),
+        (final(302), EndReason.UNAVAILABLE, 480),
+        (final(401), EndReason.UNAVAILABLE, 503),
+        (final(402), EndReason.UNAVAILABLE, 503),
+        (final(407), EndReason.UNAVAILABLE, 503),
+        (final(799), EndReason.UNAVAILABLE, 503),
+    ],
+)
+def test_single_attempt_tells_the_caller(outcome, reason, status):
+    assert verdict([outcome]) == Verdict(reason, status)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([final(503), final(486)], Verdict(EndReason.BUSY, 486)),
+        ([silent(), final(403), final(404), final(503)], Verdict(EndReason.NO_ANSWER, 408)),
+        ([final(404), final(403)], Verdict(EndReason.REJECTED, 403)),
+        ([final(404), final(500)], Verdict(EndReason.NOT_FOUND, 404)),
+        ([final(500), final(480)], Verdict(EndReason.UNAVAILABLE, 480)),
+        ([final(480), final(407)], Verdict(EndReason.UNAVAILABLE, 503)),
+        ([silent(), ring_timeout(rang=True)], Verdict(EndReason.NO_ANSWER, 480)),
+    ],
+)
+def test_most_telling_kind_wins_and_within_it_the_last(outcomes, expected):
+    assert verdict(outcomes) == expected
+
+
+def test_call_without_attempt_has_no_verdict():
+    with pytest.raises(ValueError, match="at least one attempt"):
+        verdict([])

@@ -1,0 +1,164 @@
+import pytest
+
+from vosd.routing import identify
+from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.testing.builders import mapping_gateway
+
+
+def found(index: SourceIndex, host: str, port: int = 5060, callee: str = "44") -> str | None:
+    identified = index.identify(host, port, callee)
+    return identified.gateway.name if identified else None
+
+
+def test_longest_mask_wins():
+    index = SourceIndex(
+        [
+            mapping_gateway("wide", "10.0.0.0/8"),
+            mapping_gateway("one", "10.0.0.1/32"),
+            mapping_gateway("some", "10.0.0.0/24"),
+        ]
+    )
+    assert [found(index, host) for host in ("10.0.0.1", "10.0.0.2", "10.1.0.1", "11.0.0.1")] == [
+        "one",
+        "some",
+        "wide",
+        None,
+    ]
+
+
+def test_port_beats_the_longest_mask():
+    index = SourceIndex([mapping_gateway("one", "10.0.0.1/32"), mapping_gateway("port", "10.0.0.0/8@5062")])
+    assert found(index, "10.0.0.1", 5062) == "port"
+    assert found(index, "10.0.0.1", 5060) == "one"
+    assert found(index, "10.0.0.2", 5060) is None
+
+
+def test_tech_prefix_chooses_between_gateways_of_one_source_and_is_removed():
+    index = SourceIndex(
+        [
+            mapping_gateway("plain", "10.0.0.1"),
+            mapping_gateway("short", "10.0.0.1", tech_prefix="70"),
+            mapping_gateway("long", "10.0.0.1", tech_prefix="7001"),
+        ]
+    )
+    answers = [index.identify("10.0.0.1", 5060, callee) for callee in ("700144", "700244", "44")]
+    assert [(each.gateway.name, each.callee) for each in answers] == [
+        ("long", "44"),
+        ("short", "0244"),
+        ("plain", "44"),
+    ]
+
+
+def test_number_that_fits_no_tech_prefix_goes_to_the_next_wider_pattern():
+    index = SourceIndex([mapping_gateway("wide", "10.0.0.0/8"), mapping_gateway("one", "10.0.0.1", tech_prefix="7001")])
+    assert found(index, "10.0.0.1", callee="700144") == "one"
+    assert found(index, "10.0.0.1", callee="44") == "wide"
+
+
+def test_number_that_fits_no_tech_prefix_at_all_is_unknown_but_its_source_is_not():
+    index = SourceIndex([mapping_gateway("one", "10.0.0.1", tech_prefix="7001")])
+    assert index.identify("10.0.0.1", 5060, "44") is None
+    assert index.knows("10.0.0.1", 5060)
+
+
+@pytest.mark.parametrize(
+    ("tech_prefix", "callee", "rest"),
+    [
+        ("7001", "+700144", "44"),
+        ("+7", "+744", "44"),
+        ("7001#", "7001#44", "44"),
+        ("", "+44", "+44"),
+        ("7001", "7001", ""),
+    ],
+)
+def test_tech_prefix_is_compared_with_and_without_the_plus(tech_prefix, callee, rest):
+    index = SourceIndex([mapping_gateway("one", "10.0.0.1", tech_prefix=tech_prefix)])
+    assert index.identify("10.0.0.1", 5060, callee).callee == rest
+
+
+def test_source_is_known_by_its_port_only_where_a_port_is_given():
+    index = SourceIndex([mapping_gateway("port", "10.0.0.1@5062"), mapping_gateway("any", "10.0.0.2")])
+    assert index.knows("10.0.0.1", 5062)
+    assert not index.knows("10.0.0.1", 5060)
+    assert index.knows("10.0.0.2", 40_000)
+    assert not index.knows("10.0.0.3", 5060)
+
+
+def test_ipv6_sources_are_told_from_ipv4_ones():
+    index = SourceIndex([mapping_gateway("six", "2001:db8::/32"), mapping_gateway("all-v4", "0.0.0.0/0")])
+    assert found(index, "2001:db8::5") == "six"
+    assert found(index, "2001:db9::5") is None
+    assert found(index, "32.1.13.184") == "all-v4"
+
+
+def test_ipv4_mapped_address_is_its_ipv4_address_in_packets_and_patterns():
+    index = SourceIndex([mapping_gateway("four", "10.0.0.0/24"), mapping_gateway("mapped", "::ffff:10.1.0.0/112")])
+    assert found(index, "::ffff:10.0.0.7") == "four"
+    assert found(index, "10.1.0.7") == "mapped"
+    assert found(index, "10.2.0.7") is None
+
+
+def test_network_wider_than_the_mapped_block_stays_ipv6():
+    index = SourceIndex([mapping_gateway("all-v6", "::/0")])
+    assert found(index, "2001:db8::1") == "all-v6"
+    assert found(index, "10.0.0.1") is None
+
+
+def test_disabled_gateway_is_identified_so_that_no_other_pays_for_its_calls():
+    index = SourceIndex([mapping_gateway("wide", "10.0.0.0/8"), mapping_gateway("off", "10.0.0.1", enabled=False)])
+    assert found(index, "10.0.0.1") == "off"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "claim"),
+    [
+        (mapping_gateway("a", "10.0.0.1"), mapping_gateway("b", "10.0.0.1/32"), "10.0.0.1/32"),
+        (mapping_gateway("a", "10.0.0.1@5062"), mapping_gateway("b", "10.0.0.1@5062"), "10.0.0.1/32 port 5062"),
+        (mapping_gateway("a", "10.0.0.1"), mapping_gateway("b", "::ffff:10.0.0.1"), "::ffff:a00:1/128"),
+        (
+            mapping_gateway("a", "10.0.0.1", tech_prefix="7"),
+            mapping_gateway("b", "10.0.0.2", "10.0.0.1", tech_prefix="7"),
+            "10.0.0.1/32 with tech_prefix '7'",
+        ),
+    ],
+)
+def test_two_gateways_with_the_same_claim_are_an_error_that_names_both(first, second, claim):
+    with pytest.raises(SourceConflict) as caught:
+        SourceIndex([first, second])
+    assert (caught.value.first, caught.value.second) == ("a", "b")
+    assert f"both claim {claim}:" in str(caught.value)
+
+
+def test_one_gateway_may_name_a_source_twice():
+    assert found(SourceIndex([mapping_gateway("a", "10.0.0.1", "10.0.0.1/32")]), "10.0.0.1") == "a"
+
+
+def test_same_network_with_another_port_or_tech_prefix_is_no_conflict():
+    index = SourceIndex(
+        [
+            mapping_gateway("a", "10.0.0.1"),
+            mapping_gateway("b", "10.0.0.1@5062"),
+            mapping_gateway("c", "10.0.0.1", tech_prefix="7"),
+        ]
+    )
+    assert (found(index, "10.0.0.1"), found(index, "10.0.0.1", 5062), found(index, "10.0.0.1", callee="74")) == (
+        "a",
+        "b",
+        "c",
+    )
+
+
+def test_memory_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
+    monkeypatch.setattr(identify, "_REMEMBERED_HOSTS", 3)
+    index = SourceIndex([mapping_gateway("net", "10.0.0.0/24"), mapping_gateway("one", "10.0.0.9")])
+    for _ in range(2):
+        for last in range(10):
+            assert found(index, f"10.0.0.{last}") == ("one" if last == 9 else "net")
+            assert found(index, f"192.0.2.{last}") is None
+    assert 1 <= len(index._remembered) <= 3
+    assert all(host.startswith("10.0.0.") for host in index._remembered)
+
+
+def test_host_that_is_no_address_is_an_error():
+    with pytest.raises(ValueError, match="example"):
+        SourceIndex([]).identify("example.com", 5060, "44")

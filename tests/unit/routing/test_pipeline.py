@@ -1,0 +1,127 @@
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.routing.capacity import Occupancy, Scope
+from vosd.routing.explain import Offered, PassedOver, explain_routes
+from vosd.routing.match import RouteTable
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes
+from vosd.routing.tables import RoutingGateway
+from vosd.testing.builders import routing_gateway
+
+REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
+
+
+class Vendors:
+    """Vendor accounts by name: which lack a buy rate, which lack money."""
+
+    def __init__(self, unrated=(), unfunded=()):
+        self.unrated, self.unfunded = frozenset(unrated), frozenset(unfunded)
+
+    def rated(self, gateway, callee):
+        return gateway.account not in self.unrated
+
+    def funded(self, gateway):
+        return gateway.account not in self.unfunded
+
+
+def search(*gateways: RoutingGateway, occupancy=None, vendors=None, **terms) -> Routes | Refusal:
+    return find_routes(REQUEST, RouteTable(gateways), occupancy or Occupancy(), vendors or Vendors(), **terms)
+
+
+def busy(name: str, calls: int) -> Occupancy:
+    occupancy = Occupancy()
+    for _ in range(calls):
+        occupancy.take(Scope.ROUTING, name, None, None, REQUEST.mono_ms)
+    return occupancy
+
+
+def test_choice_carries_the_prefix_and_the_numbers_as_they_go_out():
+    gateway = routing_gateway("a", "44")
+    assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930"),), ())
+
+
+def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order():
+    gateways = [
+        routing_gateway("off", enabled=False),
+        routing_gateway("poor"),
+        routing_gateway("dear"),
+        routing_gateway("full", max_concurrent=2),
+        routing_gateway("fast", max_cps=3),
+        routing_gateway("second", priority=2),
+        routing_gateway("first"),
+    ]
+    occupancy = busy("full", 2)
+    for _ in range(3):
+        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
+    routes = search(*gateways, occupancy=occupancy, vendors=Vendors(unrated={"dear"}, unfunded={"poor"}))
+    assert [choice.gateway.name for choice in routes.choices] == ["first", "second"]
+    causes = [Cause.DISABLED, Cause.NO_FUNDS, Cause.NO_BUY_RATE, Cause.FULL, Cause.TOO_FAST]
+    assert list(routes.left) == [LeftOut(gateway, cause) for gateway, cause in zip(gateways, causes, strict=False)]
+
+
+def test_unrated_gateway_is_kept_where_that_was_allowed():
+    routes = search(routing_gateway("a", allow_unrated=True), vendors=Vendors(unrated={"a"}))
+    assert [choice.gateway.name for choice in routes.choices] == ["a"]
+
+
+def test_looking_takes_no_place():
+    occupancy = Occupancy()
+    gateway = routing_gateway("a", max_concurrent=1, max_cps=1)
+    for _ in range(3):
+        assert isinstance(search(gateway, occupancy=occupancy), Routes)
+
+
+def test_search_ends_when_enough_is_found():
+    routes = search(routing_gateway("off", enabled=False), *map(routing_gateway, "abcd"), at_most=2)
+    assert [choice.gateway.name for choice in routes.choices] == ["a", "b"]
+    assert [left.gateway.name for left in routes.left] == ["off"]
+
+
+def test_number_that_no_prefix_fits_is_refused_with_404_rte_06():
+    refusal = search(routing_gateway("a", "1"))
+    assert refusal == Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, "no gateway's prefix fits +442071")
+
+
+def test_number_whose_gateways_are_all_left_out_is_refused_with_503():
+    refusal = search(routing_gateway("a", enabled=False), routing_gateway("b", max_concurrent=0))
+    assert (refusal.reason, refusal.status) == (EndReason.NO_AVAILABLE_ROUTE, 503)
+    assert refusal.detail == "left out for +442071: a (disabled), b (full)"
+
+
+def test_explanation_says_why_each_gateway_is_tried_or_left():
+    gateways = [
+        routing_gateway("other", "1"),
+        routing_gateway("off", enabled=False),
+        routing_gateway("poor"),
+        routing_gateway("dear"),
+        routing_gateway("full", max_concurrent=2),
+        routing_gateway("fast", max_cps=3),
+        routing_gateway("second", priority=2),
+        routing_gateway("first", "4420", priority=7),
+    ]
+    occupancy = busy("full", 2)
+    for _ in range(3):
+        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
+    vendors = Vendors(unrated={"dear"}, unfunded={"poor"})
+    explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, vendors)
+    assert explanation.candidates == (
+        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7"),
+        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2"),
+    )
+    assert explanation.left == (
+        PassedOver("off", "disabled"),
+        PassedOver("poor", "vendor account poor has nothing left"),
+        PassedOver("dear", "vendor account dear has no buy rate for +442071"),
+        PassedOver("full", "full: 2 of 2 calls"),
+        PassedOver("fast", "3 calls in the last second, 3 allowed"),
+        PassedOver("other", "prefix does not fit"),
+    )
+
+
+def test_explanation_has_the_keys_of_the_command_line():
+    explanation = explain_routes(
+        REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Vendors()
+    )
+    assert list(explanation.candidates[0]._asdict()) == [
+        "routing_gateway", "position", "callee_out", "caller_out", "reason",
+    ]  # fmt: skip
+    assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]

@@ -1,0 +1,197 @@
+"""What a call costs: duration and rate in, charge with its steps out (REQ_BILLING section 1.2).
+
+Owns the order of rating and both roundings of money. Pure: it neither chooses the rate nor touches a balance.
+Amounts never fall as a call grows longer, which is what lets ``holds`` reserve ahead; it rests on rates not
+being negative (RATE-42).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, round_to_unit
+from vosd.billing.increments import cycles, hold_seconds
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+
+Step = dict[str, str | int | bool | None]
+"""One line of a breakdown, fit for JSON: money in plain decimal strings, ``step`` names the line."""
+
+_MINUTE: Final = Decimal(60)
+_PERCENT: Final = Decimal(100)
+_UNIT_OF_PRECISION: Final = tuple(Decimal(1).scaleb(-places) for places in range(9))
+_SHOWN_PLACES: Final = Decimal(1).scaleb(-12)
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """What one party pays for one call."""
+
+    hold_time_s: int
+    """Answer to end in whole seconds, before free time is taken off."""
+    billed_seconds: int
+    """Seconds that the charge covers: the first period, whole once begun, and every begun cycle."""
+    fee: Decimal
+    tax: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Return what leaves the account: fee and tax."""
+        return EXACT.add(self.fee, self.tax)
+
+
+class _Usage(NamedTuple):
+    """The billable seconds of a call, divided as its rate divides them."""
+
+    first: int
+    """Seconds of the first period, or 0 where the rate has none."""
+    cycles: int
+    """Cycles begun after the first period."""
+
+
+def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
+    """Charge a call that lasted ``duration_ms`` from answer to end, in the order of REQ_BILLING 1.2."""
+    return _charge(applied, hold_seconds(duration_ms, applied.policy.hold_time_precision_ms))
+
+
+def total_at(applied: AppliedRate, seconds: int) -> Decimal:
+    """Return fee and tax of a call that ends ``seconds`` after its answer; no shorter call costs more."""
+    return _charge(applied, seconds).total
+
+
+def _charge(applied: AppliedRate, hold_time_s: int) -> Charge:
+    rate, policy = applied.rate, applied.policy
+    billable = hold_time_s - policy.free_time_s
+    if billable <= 0:
+        return Charge(hold_time_s, 0, ZERO, ZERO)
+    usage = _divide(rate, billable)
+    fee = round_fee(_raw_fee(rate, usage), policy)
+    tax = _round(_raw_tax(rate, fee), policy) if rate.tax_rate else ZERO
+    return Charge(hold_time_s, usage.first + usage.cycles * rate.billing_cycle, fee, tax)
+
+
+def _divide(rate: Rate, billable: int) -> _Usage:
+    first = rate.first_duration
+    return _Usage(first, cycles(max(billable - first, 0), rate.billing_cycle))
+
+
+def _raw_fee(rate: Rate, usage: _Usage) -> Decimal:
+    """Return the fee before rounding; one division for all metered seconds, and that last (FEE-06)."""
+    metered_seconds = usage.cycles * rate.billing_cycle
+    lump_sum = rate.first_rate if usage.first else None
+    if lump_sum is None:
+        return _metered(rate, usage.first + metered_seconds)
+    return EXACT.add(lump_sum, _metered(rate, metered_seconds))
+
+
+def _metered(rate: Rate, seconds: int) -> Decimal:
+    per = Decimal(rate.billing_cycle) if rate.per_cycle else _MINUTE
+    return EXACT.divide(EXACT.multiply(rate.billing_rate, Decimal(seconds)), per)
+
+
+def _raw_tax(rate: Rate, fee: Decimal) -> Decimal:
+    return EXACT.divide(EXACT.multiply(fee, rate.tax_rate), _PERCENT)
+
+
+def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
+    """Bring a raw fee to its precision, then to its unit (FEE-13); the floor of FEE-16 is for fees only."""
+    fee = _round(raw, policy)
+    if not fee and policy.nonzero_floor and raw > 0:
+        return policy.fee_unit
+    return fee
+
+
+def _round(raw: Decimal, policy: RatingPolicy) -> Decimal:
+    unit_of_precision = _UNIT_OF_PRECISION[policy.fee_precision]
+    amount = raw.quantize(unit_of_precision, ROUNDING_MODE[policy.rounding], EXACT)
+    if policy.fee_unit == unit_of_precision:
+        return amount
+    return round_to_unit(amount, policy.fee_unit, policy.rounding)
+
+
+def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
+    """Tell how ``charge`` came about, complete enough that ``recompute`` finds it again (ORD-12).
+
+    Raw amounts are shown to twelve places: more than any difference that decides a rounding needs.
+    """
+    rate, policy = applied.rate, applied.policy
+    steps: list[Step] = [
+        {
+            "step": "rate",
+            "group": applied.group,
+            "version": applied.version,
+            "currency": applied.currency,
+            "prefix": rate.prefix,
+            "billing_rate": _plain(rate.billing_rate),
+            "price_per": "cycle" if rate.per_cycle else "minute",
+            "billing_cycle": rate.billing_cycle,
+            "first_rate": None if rate.first_rate is None else _plain(rate.first_rate),
+            "first_duration": rate.first_duration,
+            "tax_rate": _plain(rate.tax_rate),
+        },
+        {"step": "hold_time", "precision_ms": policy.hold_time_precision_ms, "seconds": charge.hold_time_s},
+    ]
+    billable = max(charge.hold_time_s - policy.free_time_s, 0)
+    steps.append({"step": "free_time", "free_s": policy.free_time_s, "seconds": billable})
+    usage = _divide(rate, billable) if billable else _Usage(0, 0)
+    raw_fee = _raw_fee(rate, usage)
+    raw_cycles = _metered(rate, usage.cycles * rate.billing_cycle)
+    if usage.first:
+        steps.append(
+            {"step": "first_period", "seconds": usage.first, "raw": _shown(EXACT.subtract(raw_fee, raw_cycles))}
+        )
+    steps += [
+        {"step": "cycles", "cycles": usage.cycles, "cycle": rate.billing_cycle, "raw": _shown(raw_cycles)},
+        {
+            "step": "fee",
+            "raw": _shown(raw_fee),
+            "precision": policy.fee_precision,
+            "unit": _plain(policy.fee_unit),
+            "rounding": policy.rounding.value,
+            "nonzero_floor": policy.nonzero_floor,
+            "amount": _plain(charge.fee),
+        },
+        {"step": "tax", "raw": _shown(_raw_tax(rate, charge.fee)), "amount": _plain(charge.tax)},
+    ]
+    return steps
+
+
+def recompute(steps: Sequence[Step]) -> Charge:
+    """Rate a call again from nothing but its breakdown, years later and whatever the rates are then.
+
+    Raises:
+        KeyError: a step or a figure is missing, so this is not a breakdown.
+    """
+    by_name = {step["step"]: step for step in steps}
+    row, held, free, fee = (by_name[name] for name in ("rate", "hold_time", "free_time", "fee"))
+    rate = Rate(
+        prefix=str(row["prefix"]),
+        billing_rate=Decimal(str(row["billing_rate"])),
+        billing_cycle=_whole(row["billing_cycle"]),
+        per_cycle=row["price_per"] == "cycle",
+        first_rate=None if row["first_rate"] is None else Decimal(str(row["first_rate"])),
+        first_duration=_whole(row["first_duration"]),
+        tax_rate=Decimal(str(row["tax_rate"])),
+    )
+    policy = RatingPolicy(
+        hold_time_precision_ms=_whole(held["precision_ms"]),
+        free_time_s=_whole(free["free_s"]),
+        fee_precision=_whole(fee["precision"]),
+        fee_unit=Decimal(str(fee["unit"])),
+        rounding=Rounding(fee["rounding"]),
+        nonzero_floor=bool(fee["nonzero_floor"]),
+    )
+    applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
+    return _charge(applied, _whole(held["seconds"]))
+
+
+def _whole(value: str | int | bool | None) -> int:
+    return int(str(value))
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount, "f")
+
+
+def _shown(raw: Decimal) -> str:
+    return _plain(raw.quantize(_SHOWN_PLACES, context=EXACT).normalize(EXACT))

@@ -1,0 +1,73 @@
+"""Rates and rate groups as a call uses them (REQ_BILLING section 2)."""
+
+from decimal import Decimal
+
+import msgspec
+
+from vosd.base.money import Rounding
+from vosd.base.number import for_matching
+from vosd.base.prefixes import PrefixIndex
+
+
+class RatingPolicy(msgspec.Struct, frozen=True):
+    """How seconds and amounts are rounded for one rate group: its own settings over the parameters."""
+
+    hold_time_precision_ms: int
+    """SERVER_BILLING_HOLD_TIME_PRECISION, 0-999 ms: a fraction of at least this much is one more second."""
+    free_time_s: int
+    """SERVER_BILLING_FREE_TIME, seconds taken off before rating."""
+    fee_precision: int
+    """SERVER_BILLING_FEE_PRECISTION, 0-8 decimals of fee and tax."""
+    fee_unit: Decimal
+    """SERVER_BILLING_FEE_UNIT, the smallest step of fee and tax."""
+    rounding: Rounding = Rounding.HALF_UP
+    nonzero_floor: bool = False
+    """A positive fee that would round to zero becomes one unit (REQ_BILLING FEE-16)."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """One row of a rate group, exactly as entered (DESIGN D4: rates are never rounded)."""
+
+    prefix: str
+    billing_rate: Decimal
+    """Price of a minute, or of one cycle where ``per_cycle``."""
+    billing_cycle: int
+    """Seconds of one increment, at least 1; every begun cycle is paid in full."""
+    per_cycle: bool = False
+    first_rate: Decimal | None = None
+    """Price of the whole first period; None = the billing rate, pro rata of the minute."""
+    first_duration: int = 0
+    """Seconds of the first period; 0 = no first period."""
+    tax_rate: Decimal = Decimal(0)
+    """Percent on the rounded fee."""
+    area: str = ""
+    rate_type: str = ""
+
+
+class AppliedRate(msgspec.Struct, frozen=True):
+    """What a call copies at admission and keeps to its end: the row, its group and version, the rounding."""
+
+    group: str
+    version: str
+    currency: str
+    rate: Rate
+    policy: RatingPolicy
+
+
+class RateGroup:
+    """A named, versioned set of rates in one currency."""
+
+    __slots__ = ("_applied", "currency", "name", "policy", "rates", "version")
+
+    def __init__(self, name: str, currency: str, policy: RatingPolicy, rates: tuple[Rate, ...], version: str) -> None:
+        self.name = name
+        self.currency = currency
+        self.policy = policy
+        self.rates = rates
+        self.version = version
+        """Changes whenever a row or the rounding changes: a digest of the group's content."""
+        self._applied = PrefixIndex((rate.prefix, AppliedRate(name, version, currency, rate, policy)) for rate in rates)
+
+    def find(self, number: str) -> AppliedRate | None:
+        """Return the rate of the longest prefix that fits ``number`` (RATE-10), or None."""
+        return self._applied.longest(for_matching(number))

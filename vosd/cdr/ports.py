@@ -1,0 +1,78 @@
+"""What the switch asks of its database: whole calls booked together, and the standing of accounts.
+
+``storage`` implements ``Books`` over MySQL, SQLite and memory; whoever needs it is handed one. Refuses to
+know SQL, connections and retries: when to try again is the caller's decision (DESIGN D9).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from vosd.base.errors import VosError
+from vosd.cdr.record import CallRecord
+
+
+class Standing(NamedTuple):
+    """A committed balance and the account's ledger sequence number at which it held (DESIGN D13)."""
+
+    balance: Decimal
+    seq: int
+
+
+class Changes(NamedTuple):
+    """The accounts whose standing changed after a mark, and the mark to ask with next time."""
+
+    standings: Mapping[str, Standing]
+    mark: int
+
+
+class StoreUnavailable(VosError):  # noqa: N818 - a state of the world, not a mistake
+    """The database cannot be reached or did not finish; try the same again later, it books nothing twice."""
+
+
+class RejectedRecords(VosError):  # noqa: N818 - it carries the records
+    """Records that the database can never take; every other record of the batch is booked.
+
+    ``records`` are the refused ones, ``why`` names each with its reason, ``standings`` holds what ``book``
+    would have returned for the rest.
+    """
+
+    def __init__(
+        self, records: Sequence[CallRecord], why: str, standings: Mapping[str, Standing] | None = None
+    ) -> None:
+        super().__init__(f"the database refuses {len(records)} call record(s), keep them apart: {why}")
+        self.records = tuple(records)
+        self.why = why
+        self.standings: Mapping[str, Standing] = standings or {}
+
+
+class Books(Protocol):
+    """The database as the engine sees it: CDRs and money, booked together or not at all."""
+
+    async def open_accounts(self, accounts: Collection[str]) -> None:
+        """Make a row with balance zero for every account that has none yet.
+
+        Raises:
+            StoreUnavailable: some rows may be missing; ask again.
+        """
+        ...
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        """Book whole calls in one transaction and return the standing of every account they touched.
+
+        What is booked already changes nothing (a retry after a crash): a CDR is known by its call id, a
+        ledger entry by account and reference (DESIGN D4). An account without a row gets one.
+
+        Raises:
+            StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.
+            RejectedRecords: the named records cannot be stored as they are; all others are committed.
+        """
+        ...
+
+    async def standings(self, after: int = 0) -> Changes:
+        """Return the standing of every account that changed after the mark; ``after=0`` returns all.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...

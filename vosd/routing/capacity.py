@@ -1,0 +1,116 @@
+"""How many calls each object carries, and how many it took in the last second (GW-03, DESIGN D6 and D7).
+
+Owns the live counters, exact and keyed by object name, so that a reload with other limits finds them as they
+were: a lower limit stops new calls and cuts none (GW-04). The limits themselves come with every question.
+"""
+
+from collections import defaultdict, deque
+from enum import Enum, IntEnum
+from typing import Final
+
+from vosd.base.errors import VosError
+
+_WINDOW_MS: Final = 1_000
+
+
+class Scope(IntEnum):
+    """What kind of object is counted; the same name may exist in each."""
+
+    ACCOUNT = 0
+    MAPPING = 1
+    ROUTING = 2
+
+
+class Full(Enum):
+    """Why an object takes no further call now."""
+
+    CONCURRENCY = "concurrency"
+    RATE = "rate"
+
+
+class NothingTaken(VosError):  # noqa: N818 - it names the finding
+    """A place was given back that was never taken: a call has ended twice, or was not counted."""
+
+
+class _Meter:
+    """The calls of one object."""
+
+    __slots__ = ("accepted", "active")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.accepted: deque[int] = deque()
+        """Monotonic milliseconds of the calls taken within the window, the oldest first."""
+
+    def recent(self, mono_ms: int) -> int:
+        """Return how many calls were taken in the window that ends now, forgetting the older ones."""
+        accepted = self.accepted
+        while accepted and mono_ms - accepted[0] >= _WINDOW_MS:
+            accepted.popleft()
+        return len(accepted)
+
+
+class Occupancy:
+    """Every object's running calls and its sliding window of 1000 ms."""
+
+    __slots__ = ("_meters",)
+
+    def __init__(self) -> None:
+        self._meters: tuple[defaultdict[str, _Meter], ...] = tuple(defaultdict(_Meter) for _ in Scope)
+
+    def take(
+        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+    ) -> Full | None:
+        """Count one more call, or say which limit forbids it; a refused call counts nowhere (GW-V01)."""
+        full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
+        if full is None:
+            meter = self._meters[scope][name]
+            meter.active += 1
+            meter.accepted.append(mono_ms)
+        return full
+
+    def would_refuse(
+        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+    ) -> Full | None:
+        """Say which limit would forbid one more call now; None = there is room. A limit of None is none."""
+        meter = self._meters[scope][name]
+        # Counted even without a limit: that is what keeps the window from growing.
+        recent = meter.recent(mono_ms)
+        if max_concurrent is not None and meter.active >= max_concurrent:
+            return Full.CONCURRENCY
+        if max_cps is not None and recent >= max_cps:
+            return Full.RATE
+        return None
+
+    def release(self, scope: Scope, name: str) -> None:
+        """Count a call out that has ended; it stays in the window, for it did arrive.
+
+        Raises:
+            NothingTaken: no call of this object is counted.
+        """
+        meter = self._meters[scope][name]
+        if meter.active == 0:
+            message = f"no call of {scope.name.lower()} {name!r} is counted: release once for each take"
+            raise NothingTaken(message)
+        meter.active -= 1
+
+    def undo(self, scope: Scope, name: str) -> None:
+        """Take the latest ``take`` back whole, window included, because a later step refused the call.
+
+        Raises:
+            NothingTaken: no call of this object is counted.
+        """
+        self.release(scope, name)
+        self._meters[scope][name].accepted.pop()
+
+    def active(self, scope: Scope, name: str) -> int:
+        """Return the running calls of one object."""
+        return self._meters[scope][name].active
+
+    def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
+        """Return how many calls one object took in the preceding 1000 ms."""
+        return self._meters[scope][name].recent(mono_ms)
+
+    def total(self) -> int:
+        """Return the places taken in all scopes together: zero when no call runs."""
+        return sum(meter.active for meters in self._meters for meter in meters.values())

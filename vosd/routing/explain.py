@@ -1,0 +1,72 @@
+"""The prose behind a routing decision, as ``vosd route explain`` prints it (INTERFACES section 2).
+
+Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes through.
+"""
+
+from typing import NamedTuple
+
+from vosd.routing.capacity import Occupancy, Scope
+from vosd.routing.match import RouteTable
+from vosd.routing.pipeline import Cause, LeftOut, RouteRequest, sift
+from vosd.routing.ports import VendorTerms
+
+
+class Offered(NamedTuple):
+    """A gateway that would be tried; ``position`` counts from 1."""
+
+    routing_gateway: str
+    position: int
+    callee_out: str
+    caller_out: str
+    reason: str
+
+
+class PassedOver(NamedTuple):
+    """A gateway that would not be tried, and why."""
+
+    routing_gateway: str
+    reason: str
+
+
+class Explanation(NamedTuple):
+    """Every gateway of the table, either offered the call or passed over."""
+
+    candidates: tuple[Offered, ...]
+    left: tuple[PassedOver, ...]
+    """Those that fit the number first, in the order in which they would have been tried."""
+
+
+def explain_routes(request: RouteRequest, table: RouteTable, occupancy: Occupancy, vendors: VendorTerms) -> Explanation:
+    """Say of every gateway whether it would be tried for ``request``, at which place, and why."""
+    routes = sift(request, table, occupancy, vendors)
+    candidates = tuple(
+        Offered(
+            choice.gateway.name,
+            position,
+            choice.callee_out,
+            choice.caller_out,
+            f"prefix {choice.prefix}, priority {choice.gateway.priority}",
+        )
+        for position, choice in enumerate(routes.choices, start=1)
+    )
+    left = [PassedOver(each.gateway.name, _why(each, request, occupancy)) for each in routes.left]
+    fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
+    left += [PassedOver(each.name, "prefix does not fit") for each in table.gateways if each.name not in fitting]
+    return Explanation(candidates, tuple(left))
+
+
+def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy) -> str:
+    gateway = left.gateway
+    match left.cause:
+        case Cause.DISABLED:
+            return "disabled"
+        case Cause.NO_BUY_RATE:
+            return f"vendor account {gateway.account} has no buy rate for {request.callee}"
+        case Cause.NO_FUNDS:
+            return f"vendor account {gateway.account} has nothing left"
+        case Cause.FULL:
+            active = occupancy.active(Scope.ROUTING, gateway.name)
+            return f"full: {active} of {gateway.max_concurrent} calls"
+        case Cause.TOO_FAST:
+            recent = occupancy.recent(Scope.ROUTING, gateway.name, request.mono_ms)
+            return f"{recent} calls in the last second, {gateway.max_cps} allowed"

@@ -1,0 +1,151 @@
+"""Which mapping gateway a request comes from, by source address and tech prefix (INTERFACES section 3).
+
+Owns the index of source patterns. Knows neither digest users nor registrations, and does not judge: a
+disabled gateway is identified like any other, so that its calls never fall to one with a wider pattern.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.base.number import for_matching
+from vosd.routing.tables import HostPattern, MappingGateway
+
+_REMEMBERED_HOSTS: Final = 4_096
+"""Known hosts whose claims are kept ready; a forged flood from inside a wide network cannot exceed it."""
+
+_MAPPED_PREFIX_LENGTH: Final = 96
+"""Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
+
+
+class Identified(NamedTuple):
+    """The mapping gateway of a call, and the called number without the gateway's tech prefix."""
+
+    gateway: MappingGateway
+    callee: str
+
+
+class SourceConflict(VosError):  # noqa: N818 - it names the finding
+    """Two mapping gateways claim the same packets: equal pattern, port and tech prefix."""
+
+    def __init__(self, first: str, second: str, claim: str) -> None:
+        super().__init__(
+            f"mapping gateways {first!r} and {second!r} both claim {claim}: "
+            "give one of them another host, port or tech_prefix"
+        )
+        self.first = first
+        self.second = second
+
+
+class _Network(NamedTuple):
+    """A network as the index keys it; an IPv4-mapped one counts as IPv4."""
+
+    version: int
+    prefix_length: int
+    base: int
+
+
+class _Claim(NamedTuple):
+    """One pattern of one gateway, as it is tried against a packet."""
+
+    port: int | None
+    prefix_length: int
+    tech_prefix: str
+    gateway: MappingGateway
+
+
+class SourceIndex:
+    """Every source pattern of the catalogue, most specific first for each host.
+
+    The order in which claims on a packet are tried: a pattern with a port before one without, then the
+    longest mask, then the longest tech prefix. A gateway without tech prefix takes what the others of its
+    pattern leave.
+    """
+
+    __slots__ = ("_claims", "_masks", "_remembered")
+
+    def __init__(self, gateways: Iterable[MappingGateway]) -> None:
+        self._claims: defaultdict[_Network, list[_Claim]] = defaultdict(list)
+        for gateway in gateways:
+            for pattern in gateway.hosts:
+                self._add(pattern, gateway)
+        self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
+        self._remembered: dict[str, tuple[_Claim, ...]] = {}
+
+    def identify(self, host: str, port: int, callee: str) -> Identified | None:
+        """Return the gateway that a request from ``host``:``port`` to ``callee`` belongs to, or None.
+
+        A tech prefix is compared with the number as dialled and with its leading ``+`` dropped.
+
+        Raises:
+            ValueError: ``host`` is not an IP address.
+        """
+        for claim in self._claims_on(host):
+            if claim.port is not None and claim.port != port:
+                continue
+            tech_prefix = claim.tech_prefix
+            if callee.startswith(tech_prefix):
+                return Identified(claim.gateway, callee[len(tech_prefix) :])
+            bare = for_matching(callee)
+            if bare.startswith(tech_prefix):
+                return Identified(claim.gateway, bare[len(tech_prefix) :])
+        return None
+
+    def knows(self, host: str, port: int) -> bool:
+        """Say whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
+        return any(claim.port is None or claim.port == port for claim in self._claims_on(host))
+
+    def _add(self, pattern: HostPattern, gateway: MappingGateway) -> None:
+        network = _network_of(pattern)
+        claims = self._claims[network]
+        for rival in claims:
+            if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
+                if rival.gateway.name == gateway.name:
+                    return
+                claim = _describe(pattern, gateway.tech_prefix)
+                raise SourceConflict(rival.gateway.name, gateway.name, claim)
+        claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, gateway))
+
+    def _claims_on(self, host: str) -> tuple[_Claim, ...]:
+        claims = self._remembered.get(host)
+        if claims is None:
+            claims = self._gather(host)
+            if claims:
+                if len(self._remembered) >= _REMEMBERED_HOSTS:
+                    self._remembered.clear()
+                self._remembered[host] = claims
+        return claims
+
+    def _gather(self, host: str) -> tuple[_Claim, ...]:
+        address = _address_of(host)
+        found: list[_Claim] = []
+        for version, prefix_length in self._masks:
+            if version == address.version:
+                host_bits = address.max_prefixlen - prefix_length
+                base = int(address) >> host_bits << host_bits
+                found.extend(self._claims.get(_Network(version, prefix_length, base), ()))
+        found.sort(key=lambda claim: (claim.port is None, -claim.prefix_length, -len(claim.tech_prefix)))
+        return tuple(found)
+
+
+def _address_of(host: str) -> IPv4Address | IPv6Address:
+    address = ip_address(host)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _network_of(pattern: HostPattern) -> _Network:
+    network = pattern.network
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX_LENGTH:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return _Network(4, network.prefixlen - _MAPPED_PREFIX_LENGTH, int(mapped))
+    return _Network(network.version, network.prefixlen, int(network.network_address))
+
+
+def _describe(pattern: HostPattern, tech_prefix: str) -> str:
+    where = str(pattern.network) if pattern.port is None else f"{pattern.network} port {pattern.port}"
+    return f"{where} with tech_prefix {tech_prefix!r}" if tech_prefix else where

@@ -1,0 +1,155 @@
+"""Which gateways a call may be offered to, in which order, and why the others were left out (RTE-01, RTE-05).
+
+Owns the list of steps. A step only looks: a place on a gateway is taken when the attempt begins, by which time
+it may be gone. Reasons are kept as enum members; ``explain`` turns them into prose for those who ask.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.match import RouteTable
+from vosd.routing.ports import VendorTerms
+from vosd.routing.tables import RoutingGateway
+
+
+class RouteRequest(NamedTuple):
+    """A call that looks for a route: its numbers, and the monotonic instant that counts for rate limits."""
+
+    callee: str
+    caller: str
+    mono_ms: int
+
+
+class RouteChoice(NamedTuple):
+    """A gateway that may be tried, why it fits, and the numbers as they go out to it."""
+
+    gateway: RoutingGateway
+    prefix: str
+    callee_out: str
+    caller_out: str
+
+
+class Cause(Enum):
+    """Why a gateway that the number fits is not tried."""
+
+    DISABLED = "disabled"
+    NO_BUY_RATE = "no buy rate"
+    NO_FUNDS = "vendor without funds"
+    FULL = "full"
+    TOO_FAST = "rate limit"
+
+
+class LeftOut(NamedTuple):
+    """A gateway that the number fits and a step refused."""
+
+    gateway: RoutingGateway
+    cause: Cause
+
+
+class Routes(NamedTuple):
+    """The outcome of the steps: what may be tried, in order, and what was left out."""
+
+    choices: tuple[RouteChoice, ...]
+    left: tuple[LeftOut, ...]
+
+
+class Circumstances(NamedTuple):
+    """All that steps may look at beside the gateway itself."""
+
+    request: RouteRequest
+    occupancy: Occupancy
+    vendors: VendorTerms
+
+
+Step = Callable[[RoutingGateway, Circumstances], Cause | None]
+
+
+def is_enabled(gateway: RoutingGateway, _now: Circumstances) -> Cause | None:
+    """Leave out what the operator switched off."""
+    return None if gateway.enabled else Cause.DISABLED
+
+
+def has_buy_rate(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out vendors whose price for the number is unknown, unless that was allowed for the gateway."""
+    if gateway.allow_unrated or now.vendors.rated(gateway, now.request.callee):
+        return None
+    return Cause.NO_BUY_RATE
+
+
+def has_funds(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out prepaid vendors with nothing left (GW-08)."""
+    return None if now.vendors.funded(gateway) else Cause.NO_FUNDS
+
+
+def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out gateways at their concurrency or rate limit (GW-03)."""
+    full = now.occupancy.would_refuse(
+        Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.request.mono_ms
+    )
+    match full:
+        case None:
+            return None
+        case Full.CONCURRENCY:
+            return Cause.FULL
+        case Full.RATE:
+            return Cause.TOO_FAST
+
+
+STEPS: Final[tuple[Step, ...]] = (is_enabled, has_funds, has_room, has_buy_rate)
+"""In this order; the first that objects decides, so the cheapest questions come first."""
+
+
+def find_routes(
+    request: RouteRequest,
+    table: RouteTable,
+    occupancy: Occupancy,
+    vendors: VendorTerms,
+    *,
+    at_most: int | None = None,
+) -> Routes | Refusal:
+    """Return the routes of a call, or the refusal of a call that has none (RTE-06).
+
+    ``at_most`` ends the search after so many choices: what a call will never try need not be judged.
+    """
+    routes = sift(request, table, occupancy, vendors, at_most=at_most)
+    if routes.choices:
+        return routes
+    if not routes.left:
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
+    objections = ", ".join(f"{left.gateway.name} ({left.cause.value})" for left in routes.left)
+    return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
+
+
+def sift(
+    request: RouteRequest,
+    table: RouteTable,
+    occupancy: Occupancy,
+    vendors: VendorTerms,
+    *,
+    at_most: int | None = None,
+) -> Routes:
+    """Put every gateway that the number fits through the steps, in the order in which they would be tried."""
+    now = Circumstances(request, occupancy, vendors)
+    choices: list[RouteChoice] = []
+    left: list[LeftOut] = []
+    for gateway, prefix in table.candidates(request.callee):
+        cause = _first_objection(gateway, now)
+        if cause is not None:
+            left.append(LeftOut(gateway, cause))
+            continue
+        choices.append(RouteChoice(gateway, prefix, request.callee, request.caller))
+        if len(choices) == at_most:
+            break
+    return Routes(tuple(choices), tuple(left))
+
+
+def _first_objection(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    for step in STEPS:
+        cause = step(gateway, now)
+        if cause is not None:
+            return cause
+    return None

@@ -1,0 +1,60 @@
+"""Gateways as the catalogue defines them (REQ_SIP_ROUTING_OPS section 10)."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
+
+import msgspec
+
+
+class Address(NamedTuple):
+    """Where packets of one gateway go: an IP address in text, a port, a transport in lower case."""
+
+    host: str
+    port: int
+    transport: str = "udp"
+
+
+class HostPattern(NamedTuple):
+    """Where packets of a mapping gateway come from: a network, and a port where one was given."""
+
+    network: IPv4Network | IPv6Network
+    port: int | None
+
+
+class MappingGateway(msgspec.Struct, frozen=True):
+    """A customer's trunk: where calls come from and who pays for them."""
+
+    name: str
+    account: str
+    hosts: tuple[HostPattern, ...]
+    tech_prefix: str = ""
+    rate_group: str | None = None
+    """Overrides the account's rate group."""
+    max_call_seconds: int | None = None
+    max_concurrent: int | None = None
+    max_cps: int | None = None
+    enabled: bool = True
+
+
+class RoutingGateway(msgspec.Struct, frozen=True):
+    """A vendor's trunk: where calls go and whose account the cost is booked to."""
+
+    name: str
+    account: str
+    addresses: tuple[Address, ...]
+    prefixes: tuple[str, ...]
+    """Called prefixes, ``*`` for any number; from the buy rates where the configuration says so."""
+    priority: int = 1
+    """Lower is tried first."""
+    max_concurrent: int | None = None
+    max_cps: int | None = None
+    """Attempts in the preceding 1000 ms."""
+    response_timeout_ms: int = 5_000
+    """Without any response to INVITE."""
+    ring_timeout_ms: int = 60_000
+    """From INVITE to the final response."""
+    failover_codes: frozenset[int] | None = None
+    """Final codes after which the next gateway is tried; None = INTERFACES section 6."""
+    failover_after_ringing: bool = False
+    allow_unrated: bool = False
+    enabled: bool = True
