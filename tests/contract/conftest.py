@@ -1,0 +1,88 @@
+"""One store for each implementation of the ports: memory, SQLite, MariaDB; empty for every test."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from vosd.cdr.ports import Books
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.memory import MemoryStore
+from vosd.storage.migrate import migrate
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import Payments, Queries
+from vosd.storage.queries import SqlQueries
+
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
+
+
+class Store(NamedTuple):
+    books: Books
+    payments: Payments
+    queries: Queries
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb_server) -> str:
+    url = mariadb_server.create_database("vosd_contract")
+    migrate(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", MARIADB])
+def database_url(request, tmp_path) -> str:
+    """The URL of a migrated database of each kind."""
+    return _url(request, tmp_path)
+
+
+@pytest.fixture
+async def database(database_url) -> AsyncIterator[Database]:
+    """A migrated and empty database of each kind."""
+    async with emptied(database_url) as database:
+        yield database
+
+
+@pytest.fixture(params=["memory", "sqlite", MARIADB])
+def store_url(request, tmp_path) -> str | None:
+    """The URL of a migrated database of each kind, or None for memory."""
+    return None if request.param == "memory" else _url(request, tmp_path)
+
+
+@pytest.fixture
+async def store(store_url) -> AsyncIterator[Store]:
+    """Each implementation of the ports, empty."""
+    if store_url is None:
+        memory = MemoryStore()
+        yield Store(memory, memory, memory)
+        return
+    async with emptied(store_url) as database:
+        yield Store(SqlBooks(database), SqlPayments(database), SqlQueries(database))
+
+
+@asynccontextmanager
+async def emptied(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    async with database.writing() as connection:
+        for table in (schema.cdr_attempt, schema.cdr, schema.ledger_entry, schema.account):
+            await connection.execute(table.delete())
+    yield database
+    await database.close()
+
+
+def _url(request, tmp_path) -> str:
+    if request.param == "mariadb":
+        return request.getfixturevalue("migrated_mariadb")
+    shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "vosd.db")
+    return f"sqlite+aiosqlite:///{tmp_path}/vosd.db"

@@ -1,0 +1,106 @@
+"""Migrations lead from nothing to exactly the schema of this version (issue point 7)."""
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from vosd.storage import migrate as migration
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.migrate import MigrationsMissing, migrate, migrate_async, migrations_path
+from vosd.testing.records import answered_call
+
+
+@pytest.fixture(params=["sqlite_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])
+def url(request) -> str:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def database(url):
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+async def test_migrations_make_what_the_schema_says(url, database):
+    await migrate_async(url)
+    async with database.reading() as connection:
+
+        def differences(synchronous):
+            context = MigrationContext.configure(synchronous, opts={"compare_type": True})
+            return compare_metadata(context, schema.metadata)
+
+        assert await connection.run_sync(differences) == []
+
+
+async def test_migrating_again_keeps_what_is_there(url, database):
+    await migrate_async(url)
+    await SqlBooks(database).book([answered_call(1, customer_account="acme")])
+    await migrate_async(url)
+    assert "acme" in (await SqlBooks(database).standings()).standings
+    await database.check_schema()
+
+
+def test_the_schema_names_the_newest_migration():
+    script = ScriptDirectory(str(migrations_path()))
+    assert script.get_heads() == [schema.REVISION]
+
+
+async def test_a_migration_can_be_taken_back_and_made_again(url, database):
+    await migrate_async(url)
+
+    def back_and_forth(synchronous):
+        config = Config()
+        config.set_main_option("script_location", str(migrations_path()))
+        config.attributes["connection"] = synchronous
+        command.downgrade(config, "base")
+        command.upgrade(config, "head")
+
+    async with database.writing() as connection:
+        await connection.run_sync(back_and_forth)
+    await database.check_schema()
+    assert (await SqlBooks(database).standings()).standings == {}
+
+
+async def test_a_database_without_tables_asks_for_vosd_migrate(database):
+    with pytest.raises(SchemaOutdated, match="run vosd migrate"):
+        await database.check_schema()
+    with pytest.raises(SchemaOutdated, match="run vosd migrate"):
+        await SqlBooks(database).book([answered_call(1)])
+
+
+@pytest.mark.parametrize(("revision", "advice"), [("0000", "run vosd migrate"), ("9999", "newer vosd")])
+async def test_another_revision_is_refused_with_advice(url, database, revision, advice):
+    await migrate_async(url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+    with pytest.raises(SchemaOutdated, match=advice):
+        await database.check_schema()
+
+
+async def test_a_database_without_its_counter_asks_for_vosd_migrate(url, database):
+    await migrate_async(url)
+    async with database.writing() as connection:
+        await connection.execute(schema.counter.delete())
+    with pytest.raises(SchemaOutdated, match="counter"):
+        await SqlBooks(database).book([answered_call(1)])
+
+
+def test_the_directory_of_an_sqlite_file_is_made(tmp_path):
+    migrate(f"sqlite+aiosqlite:///{tmp_path}/var/lib/vosd.db")
+    assert (tmp_path / "var/lib/vosd.db").is_file()
+
+
+def test_an_installed_package_carries_its_migrations_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr(migration, "_PACKAGE", tmp_path / "vosd")
+    with pytest.raises(MigrationsMissing, match="install vosd again"):
+        migrations_path()
+    for place in (tmp_path / "migrations", tmp_path / "vosd" / "_migrations"):
+        place.mkdir(parents=True)
+        (place / "env.py").touch()
+        assert migrations_path() == place

@@ -1,0 +1,88 @@
+"""A database that is away, locked or restarted: a typed error, and nothing twice afterwards (DESIGN D9)."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.migrate import migrate_async
+from vosd.storage.ports import CallFilter
+from vosd.storage.queries import SqlQueries
+from vosd.testing.mariadb import MariaDb
+from vosd.testing.records import answered_call
+
+FEE = Decimal("0.012345")
+
+
+@pytest.mark.mariadb
+async def test_a_killed_server_is_unavailable_and_books_once_after_its_restart(tmp_path):
+    server = MariaDb(tmp_path)
+    server.start()
+    try:
+        server.stop()  # a server killed in its very first minute has not yet written its tablespace's header
+        server.start()
+        url = server.create_database("vosd")
+        await migrate_async(url)
+        database = Database(url)
+        books = SqlBooks(database)
+        first, second = (answered_call(index, customer_account="acme") for index in (1, 2))
+        await books.book([first])
+        server.kill()
+        with pytest.raises(StoreUnavailable, match="is the server running") as outage:
+            await books.book([first, second])
+        assert "secret" not in str(outage.value)
+        server.start()
+        assert (await books.book([first, second]))["acme"] == Standing(-2 * FEE, 2)
+        assert len(await SqlQueries(database).calls(CallFilter())) == 2
+        await database.close()
+    finally:
+        server.stop()
+
+
+@pytest.mark.mariadb
+async def test_a_missing_mysql_database_says_what_to_do(mariadb_server):
+    database = Database(mariadb_server.url("nowhere"))
+    with pytest.raises(StoreUnavailable, match="make the database, then run vosd migrate"):
+        await database.check_schema()
+    await database.close()
+
+
+async def test_a_file_that_cannot_be_opened_says_what_to_do(tmp_path):
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/no/such/directory/vosd.db")
+    with pytest.raises(StoreUnavailable, match="does the directory exist"):
+        await database.check_schema()
+    await database.close()
+
+
+async def test_a_server_that_does_not_listen_is_unavailable(unused_tcp_port):
+    database = Database(f"mysql+aiomysql://vosd:secret@127.0.0.1:{unused_tcp_port}/vosd")
+    with pytest.raises(StoreUnavailable, match="is the server running") as outage:
+        await database.check_schema()
+    assert "secret" not in str(outage.value)
+    await database.close()
+
+
+async def test_a_writer_that_waits_too_long_for_a_lock_gives_up_and_books_once_later(database, database_url):
+    hasty = Database(database_url, patience_s=0.2)
+    books = SqlBooks(hasty)
+    call = answered_call(1, customer_account="acme")
+    async with database.writing() as holder:
+        await holder.exec_driver_sql("UPDATE counter SET value = value + 1")
+        with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.2 s|is locked"):
+            await books.book([call])
+    patient = SqlBooks(database)
+    assert (await patient.book([call]))["acme"] == Standing(-FEE, 1)
+    assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
+    await hasty.close()
+
+
+async def test_writers_at_the_same_time_lose_no_money(database, database_url):
+    others = [Database(database_url) for _ in range(3)]
+    batches = [[answered_call(100 * n + i, customer_account="acme") for i in range(20)] for n in range(6)]
+    await asyncio.gather(*(SqlBooks([database, *others][n % 4]).book(batch) for n, batch in enumerate(batches)))
+    assert await SqlQueries(database).standing("acme") == Standing(-120 * FEE, 120)
+    for other in others:
+        await other.close()

@@ -1,0 +1,77 @@
+"""What ``Queries`` promises, over memory, SQLite and MariaDB (INTERFACES section 2, ``cdr list``)."""
+
+import pytest
+
+from vosd.storage.ports import CallFilter
+from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+
+
+@pytest.fixture
+async def listed(store):
+    """Return a function from criteria to the numbers of the calls that were listed, in order."""
+    calls = [
+        answered_call(1, customer_account="acme", vendor_account="carrier-a", callee_in="+442012"),
+        answered_call(2, customer_account="beta", vendor_account="carrier-a", callee_in="442099"),
+        answered_call(3, customer_account="acme", vendor_account="carrier-b", callee_in="33123"),
+        answered_call(4, customer_account="carrier-a", vendor_account="acme", caller_in="anonymous"),
+        refused_call(5, customer_account="beta", callee_in="44"),
+    ]
+    await store.books.book(calls)
+    numbers = {call_id(index): index for index in range(1, 6)}
+
+    async def numbers_of(**criteria):
+        found = await store.queries.calls(CallFilter(**criteria))
+        return [numbers[call.record.call_id] for call in found]
+
+    return numbers_of
+
+
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        ({}, [5, 4, 3, 2, 1]),
+        ({"limit": 2}, [5, 4]),
+        ({"since": STARTED + 3}, [5, 4, 3]),
+        ({"until": STARTED + 3}, [2, 1]),
+        ({"since": STARTED + 2, "until": STARTED + 4}, [3, 2]),
+        ({"account": "acme"}, [4, 3, 1]),
+        ({"account": "carrier-a", "limit": 2}, [4, 2]),
+        ({"gateway": "acme-pbx"}, [3, 1]),
+        ({"gateway": "carrier-a-trunk"}, [2, 1]),
+        ({"account": "acme", "gateway": "carrier-a-trunk"}, [1]),
+        ({"callee": "4420"}, [4, 2, 1]),
+        ({"callee": "+44"}, [5, 4, 2, 1]),
+        ({"callee": "442012"}, [1]),
+        ({"caller": "anon"}, [4]),
+        ({"reason": "No Matching Rate"}, [5]),
+        ({"account": "beta", "reason": "Normal"}, [2]),
+        ({"account": "nobody"}, []),
+        ({"callee": "44%"}, []),
+        ({"account": "ACME"}, []),
+    ],
+)
+async def test_calls_are_listed_newest_first_by_every_criterion(listed, criteria, expected):
+    assert await listed(**criteria) == expected
+
+
+async def test_a_call_between_one_account_and_itself_is_listed_once(store):
+    await store.books.book([answered_call(1, customer_account="acme", vendor_account="acme")])
+    assert len(await store.queries.calls(CallFilter(account="acme"))) == 1
+
+
+async def test_calls_of_the_same_millisecond_are_ordered_by_their_id(store):
+    calls = [answered_call(index, started_at=STARTED) for index in (2, 1, 3)]
+    await store.books.book(calls)
+    found = await store.queries.calls(CallFilter())
+    assert [call.record.call_id for call in found] == [call_id(3), call_id(2), call_id(1)]
+
+
+async def test_more_calls_than_one_query_takes_keep_their_attempts(store):
+    await store.books.book([answered_call(index) for index in range(1_100)])
+    found = await store.queries.calls(CallFilter(limit=1_100))
+    assert [len(call.record.attempts) for call in found] == [1] * 1_100
+
+
+async def test_an_unknown_call_or_account_is_none(store):
+    assert await store.queries.call(call_id(1)) is None
+    assert await store.queries.standing("nobody") is None

@@ -1,0 +1,164 @@
+"""The audit finds every kind of damage and nothing where there is none (issue point 5, ``vosd ledger verify``)."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from vosd.storage import schema
+from vosd.storage import verify as audit
+from vosd.storage.books import SqlBooks
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.verify import Difference, Fault, verify_ledger
+from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+
+FEE, COST = Decimal("0.012345"), Decimal("0.009876")
+
+account, entry, cdr = schema.account, schema.ledger_entry, schema.cdr
+
+
+@pytest.fixture
+async def booked(database):
+    """A database with a few calls, a payment, a refused call and a call without CDR."""
+    books = SqlBooks(database)
+    calls = [answered_call(index, customer_account="acme", vendor_account="carrier") for index in range(5)]
+    same = answered_call(5, customer_account="acme", vendor_account="acme")
+    free = answered_call(6, customer_account="acme", fee=Decimal(0), cost=Decimal(0))
+    unrecorded = answered_call(7, customer_account="acme", vendor_account="carrier", recorded=False)
+    await books.book([*calls, same, free, unrecorded, refused_call(8)])
+    await books.open_accounts(["idle"])
+    payment = Payment(account="acme", kind=EntryKind.PAYMENT, reference="p", made_at=STARTED, amount=Decimal(10))
+    await SqlPayments(database).add(payment)
+    return database
+
+
+async def damage(database, *statements):
+    async with database.writing() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+async def test_sound_books_show_no_difference_and_how_much_was_looked_at(booked):
+    result = await verify_ledger(booked)
+    assert result.differences == ()
+    assert (result.accounts, result.entries, result.calls) == (4, 15, 8)
+    assert result.calls_without_cdr == 2
+
+
+async def test_empty_books_show_no_difference(database):
+    assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_changed_balance_is_found(booked):
+    await damage(booked, update(account).where(account.c.id == "carrier").values(balance=Decimal("1.5")))
+    found = (await verify_ledger(booked)).differences
+    assert found == (Difference(Fault.BALANCE, "carrier", -6 * COST, Decimal("1.5")),)
+    assert str(found[0]) == (
+        "account carrier: the balance is not the sum of the entries: expected -0.059256, found 1.50"
+    )
+
+
+async def test_a_balance_without_any_entry_is_found(booked):
+    await damage(booked, update(account).where(account.c.id == "idle").values(balance=Decimal(3)))
+    assert (await verify_ledger(booked)).differences == (Difference(Fault.BALANCE, "idle", Decimal(0), Decimal(3)),)
+
+
+async def test_a_wrong_sequence_number_of_the_account_is_found(booked):
+    await damage(booked, update(account).where(account.c.id == "carrier").values(seq=9))
+    found = (await verify_ledger(booked)).differences
+    assert found == (Difference(Fault.COUNT, "carrier", Decimal(6), Decimal(9)),)
+    assert str(found[0]).endswith("expected 6, found 9")
+
+
+async def test_a_changed_amount_breaks_the_chain_the_balance_and_the_call(booked):
+    third = (entry.c.account == "carrier") & (entry.c.seq == 3)
+    await damage(booked, update(entry).where(third).values(amount=Decimal(-7)))
+    found = (await verify_ledger(booked)).differences
+    assert {each.fault for each in found} == {Fault.BALANCE, Fault.CHAIN, Fault.CALL}
+    chain = next(each for each in found if each.fault is Fault.CHAIN)
+    assert (chain.account, chain.seq, chain.found) == ("carrier", 3, -3 * COST)
+    assert chain.expected == -2 * COST - 7
+
+
+async def test_a_removed_entry_is_found_by_chain_balance_and_call(booked):
+    await damage(booked, delete(entry).where(entry.c.account == "carrier", entry.c.seq == 2))
+    faults = [each.fault for each in (await verify_ledger(booked)).differences]
+    assert sorted(faults, key=str) == sorted([Fault.BALANCE, Fault.COUNT, Fault.CHAIN, Fault.CALL], key=str)
+
+
+async def test_a_gap_in_the_numbers_alone_is_found(booked):
+    last = (entry.c.account == "carrier") & (entry.c.seq == 6)
+    await damage(booked, update(entry).where(last).values(seq=7))
+    found = (await verify_ledger(booked)).differences
+    assert [(each.fault, each.seq) for each in found] == [(Fault.CHAIN, 7)]
+
+
+async def test_entries_of_an_account_without_row_are_found(booked):
+    await damage(booked, delete(account).where(account.c.id == "carrier"))
+    assert (await verify_ledger(booked)).differences == (
+        Difference(Fault.NO_ACCOUNT, "carrier", Decimal(0), -6 * COST),
+    )
+
+
+async def test_a_cdr_whose_fee_was_edited_is_found(booked):
+    await damage(booked, update(cdr).where(cdr.c.call_id == call_id(2)).values(fee=Decimal(1)))
+    assert (await verify_ledger(booked)).differences == (
+        Difference(Fault.CALL, "acme", Decimal(-1), -FEE, call_id=call_id(2)),
+    )
+
+
+async def test_a_cdr_whose_account_was_edited_is_found_on_both_accounts(booked):
+    await damage(booked, update(cdr).where(cdr.c.call_id == call_id(2)).values(customer_account="idle"))
+    found = {(each.account, each.expected, each.found) for each in (await verify_ledger(booked)).differences}
+    assert found == {("acme", Decimal(0), -FEE), ("idle", -FEE, Decimal(0))}
+
+
+async def test_a_removed_cdr_is_found_on_both_sides(booked):
+    await damage(booked, delete(cdr).where(cdr.c.call_id == call_id(4)))
+    found = (await verify_ledger(booked)).differences
+    assert {(each.fault, each.account, each.call_id) for each in found} == {
+        (Fault.CALL, "acme", call_id(4)),
+        (Fault.CALL, "carrier", call_id(4)),
+    }
+
+
+async def test_an_entry_that_no_cdr_explains_is_found_even_behind_the_last_call(booked):
+    row = {
+        "account": "carrier",
+        "seq": 7,
+        "amount": Decimal(-1),
+        "balance_after": -6 * COST - 1,
+        "kind": "call",
+        "reference": "invented",
+        "call_id": call_id(99),
+        "created_at": STARTED,
+    }
+    await damage(
+        booked,
+        insert(entry).values(row),
+        update(account).where(account.c.id == "carrier").values(seq=7, balance=-6 * COST - 1),
+    )
+    assert (await verify_ledger(booked)).differences == (
+        Difference(Fault.CALL, "carrier", Decimal(0), Decimal(-1), call_id=call_id(99)),
+    )
+
+
+async def test_an_audit_in_small_ranges_finds_the_same(booked, monkeypatch):
+    await damage(
+        booked,
+        update(account).where(account.c.id == "idle").values(balance=Decimal(3)),
+        update(cdr).where(cdr.c.call_id == call_id(6)).values(cost=Decimal(1)),
+        update(cdr).where(cdr.c.call_id == call_id(0)).values(tax=Decimal(1)),
+    )
+    whole = (await verify_ledger(booked)).differences
+    monkeypatch.setattr(audit, "_ACCOUNTS_AT_ONCE", 1)
+    monkeypatch.setattr(audit, "_CALLS_AT_ONCE", 2)
+    assert (await verify_ledger(booked)).differences == whole
+    assert len(whole) == 3
+
+
+async def test_an_audit_reports_no_more_differences_than_its_limit(booked, monkeypatch):
+    await damage(booked, update(cdr).values(fee=Decimal(1)))
+    monkeypatch.setattr(audit, "REPORTED_AT_MOST", 3)
+    assert len((await verify_ledger(booked)).differences) == 3

@@ -1,0 +1,75 @@
+"""Opening a database: which URLs are taken, what a session is set to, what never shows."""
+
+import pytest
+
+from vosd.storage.database import Database, UnsupportedDatabase
+from vosd.storage.migrate import migrate_async
+from vosd.storage.ports import CallFilter
+from vosd.storage.queries import _newest
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "vosd.db", "sqlite:///vosd.db", "mysql://u@h/vosd", "mysql+pymysql://u@h/v", "postgresql://u@h/v"],
+)
+def test_a_url_that_is_not_ours_is_refused_with_an_example(url):
+    with pytest.raises(UnsupportedDatabase, match=r"sqlite\+aiosqlite.*mysql\+aiomysql"):
+        Database(url)
+
+
+async def test_a_password_is_never_shown():
+    database = Database("mysql+aiomysql://vosd:hunter2@127.0.0.1:3306/vosd")
+    assert "hunter2" not in database.place
+    assert "hunter2" not in repr(database.engine)
+    await database.close()
+
+
+async def test_an_sqlite_session_is_durable_and_readable_while_written(sqlite_url):
+    database = Database(sqlite_url)
+    async with database.reading() as connection:
+        settings = [
+            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        ]
+    assert settings == ["wal", 2, 5000]
+    await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_mysql_session_is_in_utc_strict_and_escapes_by_backslash(mariadb_url):
+    database = Database(mariadb_url)
+    async with database.writing() as connection:
+        row = (
+            await connection.exec_driver_sql(
+                "SELECT @@time_zone, @@sql_mode, @@tx_isolation, @@character_set_connection"
+            )
+        ).one()
+    zone, mode, isolation, characters = row
+    assert (zone, isolation, characters) == ("+00:00", "READ-COMMITTED", "utf8mb4")
+    assert "STRICT_ALL_TABLES" in mode
+    assert "NO_BACKSLASH_ESCAPES" not in mode
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("criteria", "index"),
+    [
+        (CallFilter(), "cdr_started"),
+        (CallFilter(since=1, until=2), "cdr_started"),
+        (CallFilter(account="acme"), "cdr_customer"),
+        (CallFilter(account="acme"), "cdr_vendor"),
+        (CallFilter(gateway="pbx", since=1), "cdr_mapping"),
+        (CallFilter(gateway="pbx", since=1), "cdr_routing"),
+        (CallFilter(callee="4420"), "cdr_callee"),
+    ],
+)
+async def test_a_listing_walks_an_index_and_never_the_whole_table(sqlite_url, criteria, index):
+    await migrate_async(sqlite_url)
+    database = Database(sqlite_url)
+    async with database.reading() as connection:
+        statement = _newest(criteria).compile(database.engine.dialect, compile_kwargs={"literal_binds": True})
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")).all()
+    steps = [row[3] for row in plan]
+    assert any(index in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN cdr") and "INDEX" not in step], steps
+    await database.close()

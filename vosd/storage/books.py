@@ -1,0 +1,214 @@
+"""The booking of calls: CDRs, attempts, ledger entries and balances in one transaction (DESIGN D4).
+
+Owns what a batch means: what is booked already, what the balances become, which record is to blame. Refuses to
+know the databases' dialects (``writers``) and when to try again (the recorder's affair).
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import and_, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.money import ZERO
+from vosd.cdr.ports import Changes, RejectedRecords, Standing
+from vosd.cdr.record import CallRecord
+from vosd.storage import schema
+from vosd.storage.database import AlreadyThere, ContentRefused, Database
+from vosd.storage.rows import CALL_KIND, PreparedCall, Row, ledger_row, prepare
+from vosd.storage.types import Unstorable, call_key
+from vosd.storage.writers import writer_for
+
+_ENCODED_AT_ONCE: Final = 32
+"""Records encoded before the loop may serve calls again: well under a millisecond."""
+_OPENED_AT_ONCE: Final = 500
+
+
+class SqlBooks:
+    """The books in MySQL or SQLite; implements ``vosd.cdr.ports.Books``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = writer_for(database)
+
+    async def open_accounts(self, accounts: Collection[str]) -> None:
+        """Make a row with balance zero for every account that has none yet.
+
+        Raises:
+            StoreUnavailable: some rows may be missing; ask again.
+        """
+        wanted = sorted(set(accounts))
+        for start in range(0, len(wanted), _OPENED_AT_ONCE):
+            async with self._database.writing() as connection:
+                mark = await self._writer.take_numbers(connection, 1)
+                await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark)
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        """Book whole calls in one transaction and return the standing of every account they touched.
+
+        Raises:
+            StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.
+            RejectedRecords: the named records cannot be stored as they are; all others are committed.
+        """
+        calls, refused = await self._prepare({record.call_id: record for record in records}.values())
+        standings: dict[str, Standing] = {}
+        waiting = [calls]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                standings |= await self._book(batch)
+            except ContentRefused as refusal:
+                if len(batch) == 1:
+                    refused.append((batch[0].record, str(refusal)))
+                    continue
+                middle = len(batch) // 2
+                waiting += [batch[middle:], batch[:middle]]
+        if refused:
+            why = "; ".join(f"{record.call_id}: {reason}" for record, reason in refused)
+            raise RejectedRecords([record for record, _ in refused], why, standings)
+        return standings
+
+    async def standings(self, after: int = 0) -> Changes:
+        """Return the standing of every account that changed after the mark; ``after=0`` returns all.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        table = schema.account.c
+        query = select(table.id, table.balance, table.seq, table.changed).where(table.changed > after)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        mark = max((row.changed for row in rows), default=after)
+        return Changes({row.id: Standing(row.balance, row.seq) for row in rows}, mark)
+
+    async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[tuple[CallRecord, str]]]:
+        calls: list[PreparedCall] = []
+        refused: list[tuple[CallRecord, str]] = []
+        for count, record in enumerate(records, start=1):
+            try:
+                calls.append(prepare(record, self._writer.encode))
+            except Unstorable as fault:
+                refused.append((record, str(fault)))
+            if count % _ENCODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a full batch in one go would hold up the packets of running calls
+        return calls, refused
+
+    async def _book(self, batch: list[PreparedCall]) -> dict[str, Standing]:
+        """Book a batch, at first as if none of it were booked: that is so unless this is a retry."""
+        if not batch:
+            return {}
+        try:
+            return await self._commit(batch, known_new=True)
+        except AlreadyThere:
+            return await self._commit(batch, known_new=False)
+
+    async def _commit(self, batch: list[PreparedCall], *, known_new: bool) -> dict[str, Standing]:
+        touched = sorted({posting.account for call in batch for posting in call.record.postings})
+        async with self._database.writing() as connection:
+            mark = await self._writer.take_numbers(connection, len(batch) + 1)
+            found = await lock_accounts(connection, touched, mark)
+            if not known_new:
+                batch = await _not_yet_booked(connection, batch)
+            standings = dict(found)
+            entries = self._post(batch, standings)
+            rows = [call.cdr for call in batch if call.cdr is not None]
+            number = self._writer.encode.number
+            numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
+            await self._writer.insert(connection, schema.cdr, numbered)
+            attempts = [row for call in batch for row in call.attempts]
+            await self._writer.insert(connection, schema.cdr_attempt, attempts)
+            await self._writer.insert(connection, schema.ledger_entry, entries)
+            moved = {name: standing for name, standing in standings.items() if standing != found[name]}
+            await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        return standings
+
+    def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
+        """Carry every posting to its account's standing, in place, and return the ledger's rows."""
+        encode = self._writer.encode
+        entries: list[Row] = []
+        for call in batch:
+            for posting in call.record.postings:
+                if not posting.amount:
+                    continue  # what cost nothing is no entry
+                before = standings[posting.account]
+                after = Standing(before.balance + posting.amount, before.seq + 1)
+                entries.append(ledger_row(call, posting, after, encode))
+                standings[posting.account] = after
+        return entries
+
+    def _account_rows(self, standings: Mapping[str, Standing], mark: int) -> list[Row]:
+        encode = self._writer.encode
+        return [
+            (
+                encode.name(account, schema.ACCOUNT_LENGTH),
+                encode.money(standing.balance),
+                encode.number(standing.seq),
+                encode.number(mark),
+            )
+            for account, standing in standings.items()
+        ]
+
+
+async def lock_accounts(connection: AsyncConnection, accounts: Sequence[str], mark: int) -> dict[str, Standing]:
+    """Lock the rows of sorted accounts until the transaction ends and return their standings.
+
+    An account without a row gets one, which the commit numbered ``mark`` changed. Rows are locked in the order
+    of ids, so that two writers cannot wait for each other.
+    """
+    if not accounts:
+        return {}
+    table = schema.account.c
+    query = select(table.id, table.balance, table.seq).where(table.id.in_(accounts))
+    rows = (await connection.execute(query.order_by(table.id).with_for_update())).all()
+    standings = {row.id: Standing(row.balance, row.seq) for row in rows}
+    missing = [account for account in accounts if account not in standings]
+    if missing:
+        new = [{"id": account, "balance": ZERO, "seq": 0, "changed": mark} for account in missing]
+        await connection.execute(insert(schema.account), new)
+        standings |= dict.fromkeys(missing, Standing(ZERO, 0))
+    return standings
+
+
+async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]) -> list[PreparedCall]:
+    """Return the calls of which nothing is booked.
+
+    Raises:
+        ContentRefused: a posting's reference is taken by another call, so that this one can never be booked.
+    """
+    cdr = schema.cdr.c
+    recorded = [call.record.call_id for call in batch if call.record.recorded]
+    found = await connection.scalars(select(cdr.call_id).where(cdr.call_id.in_(recorded)))
+    with_row = {call_key(call_id) for call_id in found}
+    taken = await _references_taken(connection, batch)
+    new = []
+    for call in batch:
+        record = call.record
+        keys = [(posting.account, posting.reference) for posting in record.postings]
+        entries = [key for key in keys if key in taken]
+        if record.recorded and call_key(record.call_id) in with_row:
+            continue
+        if not entries:
+            new.append(call)
+        elif record.recorded or any(taken[key] is not None for key in entries):
+            account, reference = entries[0]
+            message = f"reference {reference} of account {account} is booked for another call"
+            raise ContentRefused(message)
+    return new
+
+
+async def _references_taken(
+    connection: AsyncConnection, batch: Iterable[PreparedCall]
+) -> dict[tuple[str, str], str | None]:
+    """Return the batch's (account, reference) pairs that are in the ledger, with the call of each."""
+    references: dict[str, list[str]] = {}
+    for call in batch:
+        for posting in call.record.postings:
+            references.setdefault(posting.account, []).append(posting.reference)
+    if not references:
+        return {}
+    entry = schema.ledger_entry.c
+    mentioned = [and_(entry.account == account, entry.reference.in_(wanted)) for account, wanted in references.items()]
+    query = select(entry.account, entry.reference, entry.call_id)
+    rows = await connection.execute(query.where(entry.kind == CALL_KIND, or_(*mentioned)))
+    return {(row.account, row.reference): row.call_id for row in rows}

@@ -1,0 +1,215 @@
+"""Calls, ledger and balances in dictionaries; nothing is awaited, so every method is one transaction."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from vosd.base.money import LIMIT, ZERO
+from vosd.base.number import for_matching
+from vosd.cdr.ports import Changes, RejectedRecords, Standing
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.storage import schema
+from vosd.storage.ports import CallFilter, EntryKind, Payment, Receipt, StoredCall, receipt_of_earlier
+from vosd.storage.queries import stored_call
+from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
+from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
+
+_CDR_COLUMNS: Final = tuple(column.name for column in schema.cdr.columns)
+
+
+class Entry(NamedTuple):
+    """One line of the ledger."""
+
+    account: str
+    seq: int
+    amount: Decimal
+    balance_after: Decimal
+    kind: str
+    reference: str
+    call_id: str | None
+
+
+@dataclass(slots=True)
+class _Account:
+    standing: Standing
+    changed: int
+
+
+class MemoryStore:
+    """Implements ``Books``, ``Payments`` and ``Queries``."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._accounts: dict[str, _Account] = {}
+        self._calls: dict[str, StoredCall] = {}
+        self._by_reference: dict[tuple[str, str, str], Entry] = {}
+        self._commits = 0
+
+    async def open_accounts(self, accounts: Collection[str]) -> None:
+        """Make a row with balance zero for every account that has none yet."""
+        self._commits += 1
+        for account in accounts:
+            self._open(account)
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        """Book whole calls and return the standing of every account they touched.
+
+        Raises:
+            RejectedRecords: the named records cannot be stored as they are; all others are booked.
+        """
+        refused: list[tuple[CallRecord, str]] = []
+        touched: set[str] = set()
+        for record in records:
+            try:
+                self._book(record)
+            except Unstorable as fault:
+                refused.append((record, str(fault)))
+            else:
+                touched |= {posting.account for posting in record.postings}
+        standings = {account: self._accounts[account].standing for account in sorted(touched)}
+        if refused:
+            why = "; ".join(f"{record.call_id}: {reason}" for record, reason in refused)
+            raise RejectedRecords([record for record, _ in refused], why, standings)
+        return standings
+
+    async def standings(self, after: int = 0) -> Changes:
+        """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
+        changed = {name: row for name, row in self._accounts.items() if row.changed > after}
+        mark = max((row.changed for row in changed.values()), default=after)
+        return Changes({name: row.standing for name, row in changed.items()}, mark)
+
+    async def add(self, payment: Payment) -> Receipt:
+        """Book a payment, once.
+
+        Raises:
+            ReferenceTaken: the reference was used for another amount.
+        """
+        earlier = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
+        if earlier is not None:
+            return receipt_of_earlier(payment, earlier.amount, earlier.balance_after)
+        self._commits += 1
+        before = self._open(payment.account).standing.balance
+        amount = -before if payment.kind is EntryKind.ZERO else payment.amount
+        self._append(payment.account, amount, payment.kind.value, payment.reference, None)
+        return Receipt(before, before + amount, repeated=False)
+
+    async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
+        """Return the calls that fit, newest first."""
+        fitting = [call for call in self._calls.values() if _fits(call.record, wanted)]
+        fitting.sort(key=lambda call: (call.record.started_at, call.record.call_id), reverse=True)
+        return fitting[: wanted.limit]
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """Return one call, or None when it has no CDR."""
+        return self._calls.get(call_id)
+
+    async def standing(self, account: str) -> Standing | None:
+        """Return the account's standing, or None when it was never opened."""
+        row = self._accounts.get(account)
+        return None if row is None else row.standing
+
+    def _book(self, record: CallRecord) -> None:
+        call = prepare(record, _AS_IT_IS)
+        postings = [
+            (
+                identifying(posting.account, schema.ACCOUNT_LENGTH),
+                exact_money(posting.amount),
+                identifying(posting.reference, schema.REFERENCE_LENGTH),
+            )
+            for posting in record.postings
+        ]
+        if record.recorded and record.call_id in self._calls:
+            return
+        if len({(account, reference) for account, _, reference in postings}) < len(postings):
+            message = f"two postings of call {record.call_id} have the same account and reference"
+            raise Unstorable(message)
+        for account, _, reference in postings:
+            earlier = self._by_reference.get((account, CALL_KIND, reference))
+            if earlier is not None:
+                if not record.recorded and earlier.call_id is None:
+                    return
+                message = f"reference {reference} of account {account} is booked for another call"
+                raise Unstorable(message)
+        self._commits += 1
+        if call.cdr is not None:
+            self._calls[record.call_id] = _stored(call, self._commits)
+        for account, amount, reference in postings:
+            self._open(account)
+            if amount:
+                self._append(account, amount, CALL_KIND, reference, call.ledger_key)
+
+    def _open(self, account: str) -> _Account:
+        return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self._commits))
+
+    def _append(self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None) -> None:
+        row = self._accounts[account]
+        row.standing = Standing(row.standing.balance + amount, row.standing.seq + 1)
+        row.changed = self._commits
+        entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id)
+        self.entries.append(entry)
+        self._by_reference[account, kind, reference] = entry
+
+
+def _fits(record: CallRecord, wanted: CallFilter) -> bool:
+    return (
+        (wanted.since is None or record.started_at >= wanted.since)
+        and (wanted.until is None or record.started_at < wanted.until)
+        and (wanted.account is None or wanted.account in {record.customer_account, record.vendor_account})
+        and (wanted.gateway is None or wanted.gateway in {record.mapping_gateway, record.routing_gateway})
+        and (wanted.caller is None or _begins(record.caller_in, wanted.caller))
+        and (wanted.callee is None or _begins(record.callee_in, wanted.callee))
+        and (wanted.reason is None or record.end_reason == wanted.reason)
+    )
+
+
+def _begins(number: str, beginning: str) -> bool:
+    return for_matching(number).startswith(for_matching(beginning))
+
+
+def _stored(call: PreparedCall, export_seq: int) -> StoredCall:
+    assert call.cdr is not None, "only a call with a row is stored"
+    row = dict(zip(_CDR_COLUMNS, (export_seq, *call.cdr), strict=True))
+    return stored_call(row, (Attempt(*values[2:]) for values in call.attempts))
+
+
+def _optional(check: Any) -> Any:
+    """Let None through and check everything else."""
+    return lambda value, *length: None if value is None else check(value, *length)
+
+
+def _number(value: int) -> int:
+    if value.bit_length() > 63:
+        message = f"{value} is no number that a database holds"
+        raise Unstorable(message)
+    return value
+
+
+def _amount(value: Decimal) -> Decimal:
+    if abs(exact_money(value)) > LIMIT:
+        message = f"{value} is more than the books hold"
+        raise Unstorable(message)
+    return value
+
+
+def _key(call_id: str) -> str:
+    call_key(call_id)
+    return call_id
+
+
+def _moment(wall_ms: int) -> int:
+    moment_text(wall_ms)
+    return wall_ms
+
+
+_AS_IT_IS: Final = Encoding(
+    key=_optional(_key),
+    name=_optional(identifying),
+    reference=identifying,
+    label=_optional(descriptive),
+    text=_optional(descriptive),
+    number=_optional(_number),
+    money=_amount,
+    moment=_optional(_moment),
+)
+"""Values as Python has them, cut and refused like everywhere else."""

@@ -1,0 +1,141 @@
+"""What people ask of the database: payments and inquiries, as values and as protocols.
+
+The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory implement both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
+
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.cdr.ports import Standing
+from vosd.cdr.record import CallRecord
+
+LISTED_AT_MOST: Final = 100
+
+
+class EntryKind(Enum):
+    """Why a ledger entry was made (INTERFACES section 5)."""
+
+    CALL = "call"
+    PAYMENT = "payment"
+    ADJUSTMENT = "adjustment"
+    ZERO = "zero"
+
+
+class ReferenceTaken(VosError):  # noqa: N818 - states what was found
+    """The reference belongs to an entry of another amount."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """Money that a person books (REQ_BILLING PAY-01, PAY-02); ``made_at`` is UTC milliseconds.
+
+    ``reference`` is unique per account and kind: the same one books once. ``kind`` is any but ``CALL``.
+    ``ZERO`` brings the balance to zero, whatever it is, and takes no amount.
+    """
+
+    account: str
+    kind: EntryKind
+    reference: str
+    made_at: int
+    amount: Decimal = ZERO
+    operator: str | None = None
+    memo: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.kind is not EntryKind.CALL, "calls are booked with their records"
+        assert self.kind is not EntryKind.ZERO or not self.amount, "zero takes no amount"
+
+
+class Receipt(NamedTuple):
+    """The balance before and after a payment; ``repeated`` when it had been booked earlier, as it was then."""
+
+    before: Decimal
+    after: Decimal
+    repeated: bool
+
+
+class StoredCall(NamedTuple):
+    """A call's record as it is in the database (its postings stay in the ledger), and its place there."""
+
+    record: CallRecord
+    export_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Which calls to list; every criterion that is given must hold.
+
+    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
+    or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
+    numbers as they came in, with or without the leading ``+``.
+    """
+
+    limit: int = LISTED_AT_MOST
+    since: int | None = None
+    until: int | None = None
+    account: str | None = None
+    gateway: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    reason: str | None = None
+
+
+class Payments(Protocol):
+    """Booking of money that does not come from calls."""
+
+    async def add(self, payment: Payment) -> Receipt:
+        """Book a payment, once; an account without a row gets one, so the caller checks the name.
+
+        Raises:
+            ReferenceTaken: the reference was used for another amount.
+            StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
+        """
+        ...
+
+
+class Queries(Protocol):
+    """What can be read without the daemon."""
+
+    async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
+        """Return the calls that fit, newest first.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """Return one call, or None when it has no CDR.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+    async def standing(self, account: str) -> Standing | None:
+        """Return the account's standing, or None when it has no row.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+
+def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal) -> Receipt:
+    """Return the receipt of the entry that holds the payment's reference already.
+
+    Raises:
+        ReferenceTaken: when that entry was for another amount.
+    """
+    if payment.kind is not EntryKind.ZERO and amount != payment.amount:
+        message = (
+            f"reference {payment.reference} of account {payment.account} was booked for "
+            f"{format_amount(amount)}, not {format_amount(payment.amount)}: give another reference"
+        )
+        raise ReferenceTaken(message)
+    return Receipt(balance_after - amount, balance_after, repeated=True)

@@ -1,0 +1,176 @@
+"""How the project's values stand in a column: money, times, call ids, text from the internet.
+
+The one place that knows that MySQL has decimals and dates while SQLite has integers and text (DESIGN D4).
+Refuses to know tables and statements.
+"""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import BINARY, BigInteger, Dialect, LargeBinary, Numeric, String
+from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from vosd.base.errors import VosError
+from vosd.base.money import PLACES
+from vosd.cdr.columns import iso_utc
+
+_INT64_MAX: Final = 2**63 - 1
+_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+"""What some database or tool refuses or cuts at: NUL, and the lone surrogates that undecodable bytes become."""
+
+
+class Unstorable(VosError):  # noqa: N818 - says what is wrong with the value
+    """A value that no column can hold as it is; the message names it."""
+
+
+def money_units(amount: Decimal) -> int:
+    """Return an amount in units of 1e-8, as SQLite stores it.
+
+    Raises:
+        Unstorable: for more than eight decimals, or more than 92,233,720,368, where an int64 ends.
+    """
+    if not amount:
+        return 0
+    scaled = amount.scaleb(PLACES)
+    units = int(scaled) if scaled.is_finite() else None
+    if units is None or units != scaled or not -_INT64_MAX <= units <= _INT64_MAX:
+        message = f"{amount} does not fit in 64 bits at {PLACES} decimals"
+        raise Unstorable(message)
+    return units
+
+
+def exact_money(amount: Decimal) -> Decimal:
+    """Return the amount unchanged if DECIMAL(20,8) holds it without rounding; the server checks the size.
+
+    Raises:
+        Unstorable: for more than eight decimals.
+    """
+    if amount and (not amount.is_finite() or amount.scaleb(PLACES) % 1):
+        message = f"{amount} has more than {PLACES} decimals"
+        raise Unstorable(message)
+    return amount
+
+
+def call_key(call_id: str) -> bytes:
+    """Return the sixteen bytes of a call id.
+
+    Raises:
+        Unstorable: when it is not a UUID.
+    """
+    try:
+        key = bytes.fromhex(call_id.replace("-", ""))
+    except ValueError:
+        key = b""
+    if len(key) != 16:
+        message = f"call id {call_id!r} is not a UUID"
+        raise Unstorable(message)
+    return key
+
+
+def moment_text(wall_ms: int) -> str:
+    """Return a time as SQLite stores it: ISO 8601 UTC with milliseconds and ``Z``.
+
+    Raises:
+        Unstorable: for a time outside the calendar.
+    """
+    try:
+        return iso_utc(wall_ms)
+    except OverflowError as error:
+        message = f"{wall_ms} ms since 1970 is outside the calendar"
+        raise Unstorable(message) from error
+
+
+def descriptive(text: str, length: int) -> str:
+    r"""Return text as it may stand in a column: never refused, cut to ``length``, unprintable bytes escaped.
+
+    NUL and lone surrogates are written as a backslash escape (``\x00``, ``\udcff``), so that what came over
+    the wire can still be read.
+    """
+    if not text.isascii() or "\0" in text:
+        text = _NOT_TEXT.sub(lambda match: ascii(match[0])[1:-1], text)
+    return text if len(text) <= length else text[:length]
+
+
+def identifying(text: str, length: int) -> str:
+    """Return text that names an account or a posting: stored unchanged or not at all.
+
+    Raises:
+        Unstorable: when it is too long, is not storable text or ends in a space (which MySQL ignores when it
+            compares): any of these could make it name another one.
+    """
+    if descriptive(text, length) != text or text.endswith(" "):
+        message = f"{text[:80]!r} cannot name anything here: at most {length} characters, no space at the end"
+        raise Unstorable(message)
+    return text
+
+
+class Money(TypeDecorator[Decimal]):
+    """An amount: DECIMAL(20,8) in MySQL, int64 of 1e-8 in SQLite, ``Decimal`` in Python."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of the database at hand."""
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Numeric(20, PLACES))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Bring an amount into the database's form; raises ``Unstorable`` where it would be rounded."""
+        if value is None:
+            return None
+        return money_units(value) if dialect.name == "sqlite" else exact_money(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Read an amount back, exactly."""
+        if value is None:
+            return None
+        return Decimal(value).scaleb(-PLACES) if dialect.name == "sqlite" else Decimal(value)
+
+
+class Moment(TypeDecorator[int]):
+    """A time: DATETIME(3) in MySQL, ISO text in SQLite, both UTC; milliseconds since the epoch in Python."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of the database at hand."""
+        return dialect.type_descriptor(String(24) if dialect.name == "sqlite" else DATETIME(fsp=3))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        """Write milliseconds in the database's notation."""
+        if value is None:
+            return None
+        text = moment_text(value)
+        return text if dialect.name == "sqlite" else text[:-1]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Read milliseconds back from text or from the driver's ``datetime``."""
+        if value is None:
+            return None
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+class CallKey(TypeDecorator[str]):
+    """A call id: sixteen bytes in the database, canonical UUID text in Python."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of the database at hand."""
+        return dialect.type_descriptor(LargeBinary() if dialect.name == "sqlite" else BINARY(16))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """Pack a call id."""
+        return None if value is None else call_key(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Unpack a call id."""
+        return None if value is None else str(UUID(bytes=bytes(value)))

@@ -1,0 +1,194 @@
+"""How each database takes many rows at once: the statements of the booking transaction, made once.
+
+MySQL gets one multi-row INSERT as text, SQLite one prepared statement and many rows; either costs a fraction of
+what a statement compiled for each batch does (``bench/booking.py``). Refuses to know what the rows mean.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+from pymysql.converters import escape_string
+from sqlalchemy import Column, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.storage import schema
+from vosd.storage.database import ContentRefused, Database, SchemaOutdated
+from vosd.storage.rows import Encoding, Row
+from vosd.storage.types import call_key, descriptive, exact_money, identifying, moment_text, money_units
+
+_BYTES_PER_CHARACTER: Final = 4
+_PACKET_RESERVE: Final = 1024
+_WORDS_REMEMBERED: Final = 8192
+_PLAIN: Final = re.compile(r"[ -&(-\[\]-~]*\Z")
+"""Printable ASCII without the quote and the backslash."""
+
+_INSERTED: Final = (schema.cdr, schema.cdr_attempt, schema.ledger_entry)
+
+
+class Writer(Protocol):
+    """The few statements of a booking whose text differs between databases."""
+
+    encode: Encoding
+
+    async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
+        """Advance the counter of commits by ``count`` and return the last number taken; holds its lock."""
+        ...
+
+    async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert encoded rows; columns as in ``schema``, without a generated id."""
+        ...
+
+    async def save_accounts(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        """Set id, balance, seq and changed of existing accounts."""
+        ...
+
+
+def writer_for(database: Database) -> Writer:
+    """Return the writer that speaks the database's language."""
+    return SqliteWriter() if database.is_sqlite else MySqlWriter()
+
+
+def _columns(table: Table) -> list[Column[Any]]:
+    return [column for column in table.columns if column.autoincrement is not True]
+
+
+def _no_counter() -> SchemaOutdated:
+    return SchemaOutdated("the counter of commits is missing from the database: run vosd migrate")
+
+
+class SqliteWriter:
+    """Prepared statements with many rows of native values."""
+
+    def __init__(self) -> None:
+        self.encode = Encoding(
+            key=lambda value: None if value is None else call_key(value),
+            name=_remembered(lambda value, length: None if value is None else identifying(value, length)),
+            reference=identifying,
+            label=_remembered(lambda value, length: None if value is None else descriptive(value, length)),
+            text=lambda value, length: None if value is None else descriptive(value, length),
+            number=lambda value: value,
+            money=money_units,
+            moment=lambda value: None if value is None else moment_text(value),
+        )
+        self._inserts: Mapping[str, str] = {table.name: _insert_with_marks(table) for table in _INSERTED}
+
+    async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
+        """Advance the counter; the write lock is held since the transaction began."""
+        statement = "UPDATE counter SET value = value + ? WHERE name = ? RETURNING value"
+        last = (await connection.exec_driver_sql(statement, (count, schema.COMMITS))).scalar()
+        if last is None:
+            raise _no_counter()
+        return int(last)
+
+    async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows through one prepared statement."""
+        if rows:
+            await connection.exec_driver_sql(self._inserts[table.name], list(rows))
+
+    async def save_accounts(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        """Update each account's row by its id."""
+        statement = "UPDATE account SET balance = ?2, seq = ?3, changed = ?4 WHERE id = ?1"
+        if rows:
+            await connection.exec_driver_sql(statement, list(rows))
+
+
+class MySqlWriter:
+    """Multi-row statements of literals: numbers we formatted, text that the driver escaped."""
+
+    def __init__(self) -> None:
+        self.encode = Encoding(
+            key=_key_literal,
+            name=_remembered(lambda value, length: "NULL" if value is None else _name_literal(value, length)),
+            reference=_name_literal,
+            label=_remembered(_text_literal),
+            text=_text_literal,
+            number=lambda value: "NULL" if value is None else str(int(value)),
+            money=lambda value: format(exact_money(value), "f"),
+            moment=lambda value: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
+        )
+        self._inserts: Mapping[str, str] = {table.name: _insert_head(table) for table in _INSERTED}
+        self._packet_bytes: int | None = None
+
+    async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
+        """Advance the counter; its row stays locked until the transaction ends."""
+        statement = "UPDATE counter SET value = LAST_INSERT_ID(value + %s) WHERE name = %s"
+        result = await connection.exec_driver_sql(statement, (count, schema.COMMITS))
+        if result.rowcount == 0:
+            raise _no_counter()
+        return int(result.lastrowid)
+
+    async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows with as few statements as the server's packet size allows."""
+        await self._execute(connection, self._inserts[table.name], rows, "")
+
+    async def save_accounts(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        """Update all accounts in one statement: an insert whose every row exists."""
+        head = "INSERT INTO account (id, balance, seq, changed) VALUES "
+        tail = " ON DUPLICATE KEY UPDATE balance = VALUES(balance), seq = VALUES(seq), changed = VALUES(changed)"
+        await self._execute(connection, head, rows, tail)
+
+    async def _execute(self, connection: AsyncConnection, head: str, rows: Sequence[Row], tail: str) -> None:
+        if self._packet_bytes is None:
+            found = (await connection.exec_driver_sql("SELECT @@max_allowed_packet")).scalar_one()
+            self._packet_bytes = int(found)
+        room = self._packet_bytes - _BYTES_PER_CHARACTER * (len(head) + len(tail)) - _PACKET_RESERVE
+        for values in _packets([f"({','.join(row)})" for row in rows], room):
+            await connection.exec_driver_sql(
+                f"{head}{values}{tail}",
+                execution_options={"no_parameters": True},  # a percent sign in a value is only a percent sign
+            )
+
+
+def _packets(rows: list[str], room: int) -> Iterator[str]:
+    """Join rows into texts that are certain to stay below ``room`` bytes, however their characters encode.
+
+    Raises:
+        ContentRefused: for a row that alone exceeds it; the server would close the connection.
+    """
+    start = size = 0
+    for index, row in enumerate(rows):
+        needed = (len(row) + 1) * (1 if row.isascii() else _BYTES_PER_CHARACTER)
+        if needed > room:
+            message = f"a row of {needed} bytes exceeds the server's max_allowed_packet"
+            raise ContentRefused(message)
+        if size + needed > room:
+            yield ",".join(rows[start:index])
+            start, size = index, 0
+        size += needed
+    if start < len(rows):
+        yield ",".join(rows[start:])
+
+
+def _remembered(encode: Callable[[str | None, int], Any]) -> Callable[[str | None, int], Any]:
+    return lru_cache(maxsize=_WORDS_REMEMBERED)(encode)
+
+
+def _literal(text: str) -> str:
+    """Quote text: plain ASCII has nothing to escape, all else goes through the driver's own escaping."""
+    return f"'{text}'" if _PLAIN.match(text) else f"'{escape_string(text)}'"
+
+
+def _text_literal(value: str | None, length: int) -> str:
+    return "NULL" if value is None else _literal(descriptive(value, length))
+
+
+def _name_literal(value: str, length: int) -> str:
+    return _literal(identifying(value, length))
+
+
+def _key_literal(call_id: str | None) -> str:
+    return "NULL" if call_id is None else f"x'{call_key(call_id).hex()}'"
+
+
+def _insert_with_marks(table: Table) -> str:
+    columns = _columns(table)
+    marks = ", ".join("?" for _ in columns)
+    names = ", ".join(column.name for column in columns)
+    return f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - names of our own schema
+
+
+def _insert_head(table: Table) -> str:
+    names = ", ".join(column.name for column in _columns(table))
+    return f"INSERT INTO {table.name} ({names}) VALUES "  # noqa: S608 - names of our own schema

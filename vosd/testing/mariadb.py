@@ -1,0 +1,127 @@
+"""A private MariaDB for tests and benchmarks: own directory, own port on loopback, gone afterwards.
+
+Needs nothing but the server's binary (Debian: ``mariadb-server-core``): the server starts on an empty
+directory without grant tables, so any user and password are let in. Refuses to touch any other server.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+import pymysql
+
+FIRST_PORT: Final = 33_100
+LAST_PORT: Final = 33_199
+_START_SECONDS: Final = 20.0
+
+_SMALL: Final = ("--innodb-log-file-size=32M", "--innodb-buffer-pool-size=128M")
+
+FAST: Final = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--skip-innodb-doublewrite")
+"""For tests: a killed server loses nothing, only a power loss would."""
+DURABLE: Final = ("--innodb-flush-log-at-trx-commit=1",)
+"""For benchmarks: every commit is on the disk when it is acknowledged, as in production."""
+
+
+class MariaDbMissing(Exception):  # noqa: N818 - the installation lacks it, the test did not go wrong
+    """The server binary is not installed."""
+
+
+def free_port() -> int:
+    """Return the first port of our range on which nobody listens."""
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    message = f"no free port between {FIRST_PORT} and {LAST_PORT}"
+    raise RuntimeError(message)
+
+
+class MariaDb:
+    """One server process; ``start`` and ``stop`` may alternate, the data stays in ``directory``."""
+
+    def __init__(self, directory: Path, options: tuple[str, ...] = FAST) -> None:
+        binary = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if binary is None:
+            message = "mariadbd is not installed; on Debian: apt-get install mariadb-server-core"
+            raise MariaDbMissing(message)
+        self.port = free_port()
+        self._log = directory / "error.log"
+        self._command = [
+            binary,
+            "--no-defaults",
+            *(("--user=root",) if os.geteuid() == 0 else ()),
+            f"--datadir={directory}",
+            f"--socket={directory / 'socket'}",
+            f"--pid-file={directory / 'pid'}",
+            f"--log-error={self._log}",
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            "--skip-grant-tables",
+            "--skip-name-resolve",
+            *_SMALL,
+            *options,
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        assert self._process is not None, "the server was not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        give_up = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self.kill()
+                message = f"MariaDB did not start:\n{self._log.read_text(errors='replace')[-2000:]}"
+                raise RuntimeError(message)
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Shut the server down and wait for its end."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="vosd") as connection:
+            connection.cursor().execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database as a configuration file would hold it."""
+        return f"mysql+aiomysql://vosd:secret@127.0.0.1:{self.port}/{name}"
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _answers(self) -> bool:
+        try:
+            pymysql.connect(host="127.0.0.1", port=self.port, user="vosd", connect_timeout=2).close()
+        except pymysql.err.OperationalError:
+            return False
+        return True
