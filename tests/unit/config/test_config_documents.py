@@ -1,0 +1,125 @@
+"""YAML files as they are read: text stays text, and a broken file is a problem with a line."""
+
+import pytest
+
+from vosd.config.document import ALIASED_NODES_MAX, DEPTH_MAX
+from vosd.config.includes import FILE_BYTES_MAX
+
+
+@pytest.mark.parametrize("text", ["0044", "no", "10:30", "0.10", "1_000", "0x10", "~", "null", "2026-01-01", "1e3"])
+def test_a_name_keeps_every_character_that_is_written(site, text):
+    assert site.load(f"node: {text}\n").settings.node == text
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        (
+            "node: [1, 2\nsip: }",
+            2,
+            "valid YAML: did not find expected ',' or ']' (while parsing a flow sequence of line 1)",
+        ),
+        ("node: sw1\n\tsip: x", 2, "valid YAML"),
+        ("node: \x01", 1, "valid YAML"),
+        ("- one\n- two", 1, "keys and values at the top level"),
+        ("node: sw1\n---\nnode: sw2", 2, "one YAML document"),
+        ("node: *sw1", 1, "an anchor before its alias"),
+        ("node: &n [*n]", 1, "an anchor before its alias"),
+        ("node: !!python/object:os.system {}", 1, "no YAML tag"),
+        ("? [a, b]\n: 1", 1, "a key that is one word"),
+        ("a: " + "[" * (DEPTH_MAX + 2), 1, "levels of nesting"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named_with_its_line(site, text, line, expected):
+    first = site.errors(text)[0]
+
+    assert first.startswith(f"vosd.yaml:{line}: ")
+    assert expected in first
+
+
+def test_an_empty_file_means_the_defaults(site):
+    loaded = site.load("# nothing yet\n")
+
+    assert loaded.settings.node == "vosd"
+    assert str(loaded.settings.listen[0]) == "udp:127.0.0.1:5060"
+
+
+def test_a_section_with_everything_commented_out_means_its_defaults(site):
+    loaded = site.load("limits:\n#  max_call_seconds: 60\naccounts:\nparameters:\ntemplates:\n")
+
+    assert loaded.catalogue.parameters.max_call_seconds == 43_200
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(site):
+    errors = site.errors("node: a\nsip:\n  server: x\n  server: y\nnode: b\n")
+
+    assert errors == [
+        "vosd.yaml:4: server: expected each key once; it also stands at vosd.yaml:3",
+        "vosd.yaml:5: node: expected each key once; it also stands at vosd.yaml:1",
+    ]
+
+
+def test_anchors_and_merges_fill_what_an_object_leaves_open(site):
+    loaded = site.load(
+        """
+        accounts:
+          - &acme {id: acme, max_concurrent: 5, max_cps: 2}
+          - {<<: *acme, id: globex, max_cps: 7}
+        """
+    )
+
+    globex = loaded.catalogue.accounts["globex"]
+    assert (globex.max_concurrent, globex.max_cps) == (5, 7)
+
+
+def test_a_merge_of_something_else_than_a_mapping_is_an_error(site):
+    assert site.errors("node: &text hello\nlimits: {<<: *text}\n") == [
+        "vosd.yaml:2: <<: expected an alias of a mapping, or a list of them"
+    ]
+
+
+def test_aliases_that_grow_without_bound_are_stopped(site):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+
+    (error,) = site.errors("\n".join(lines))
+
+    assert f"aliases that stand for at most {ALIASED_NODES_MAX} values" in error
+
+
+def test_a_file_that_is_too_large_is_not_read(site):
+    (error,) = site.errors("#" * (FILE_BYTES_MAX + 1))
+
+    assert f"expected a file of at most {FILE_BYTES_MAX} bytes" in error
+
+
+def test_a_file_that_is_not_utf8_is_named_with_its_line(site):
+    (site.directory / "vosd.yaml").write_bytes(b"node: sw1\n# caf\xe9\n")
+
+    assert site.errors() == ["vosd.yaml:2: expected UTF-8 text"]
+
+
+def test_a_missing_file_is_a_problem_like_any_other(site):
+    (error,) = site.errors()
+
+    assert error == "vosd.yaml: value 'vosd.yaml': expected a readable file: no such file or directory"
+
+
+def test_environment_variables_are_put_into_values(site):
+    site.environ = {"NODE": "sw7", "PORT": "5070"}
+
+    settings = site.load("node: ${NODE}\nsip: {listen: 'udp:127.0.0.1:${PORT}'}\n").settings
+
+    assert settings.node == "sw7"
+    assert settings.listen[0].port == 5070
+
+
+def test_a_variable_that_is_not_set_is_named(site):
+    assert "vosd.yaml:1: node: value '${NODE}': expected the environment variable NODE to be set" in site.errors(
+        "node: ${NODE}\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["${", "${}", "${1A}", "${A B}", "x${A-B}"])
+def test_a_variable_without_a_proper_name_is_an_error(site, text):
+    assert "${NAME} with the name of an environment variable" in site.errors(f"node: '{text}'\n")[0]

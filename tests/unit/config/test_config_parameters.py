@@ -1,0 +1,184 @@
+"""VOS3000's parameters, its preset, and what is warned of (DESIGN sections 7 and 8)."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vosd.config.rate_report import stored_by_vos3000
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "billing.json").read_text())["vectors"]
+QUANTISE = [vector for vector in VECTORS if vector["rule"] == "rate_quantise"]
+
+GROUP = "rate_groups: [{name: g, rates: [{prefix: 44, billing_rate: '0.6'}]}]\n"
+
+
+def policy(site, text: str):
+    group = site.load(text + GROUP).catalogue.rate_groups["g"]
+    return group.policy, group.rates[0].billing_cycle
+
+
+def test_without_a_preset_fees_have_six_places_and_seconds_are_paid_for(site):
+    rounding, cycle = policy(site, "")
+
+    assert (rounding.fee_precision, rounding.fee_unit, cycle) == (6, Decimal("0.000001"), 1)
+    assert (rounding.hold_time_precision_ms, rounding.free_time_s) == (50, 0)
+
+
+def test_the_preset_gives_vos3000s_defaults_and_the_file_still_wins(site):
+    rounding, cycle = policy(site, "preset: vos3000\nparameters: {SS_BILLINGUNIT: 6}\n")
+    loaded = site.load("preset: vos3000\n")
+
+    assert (rounding.fee_precision, rounding.fee_unit, cycle) == (2, Decimal("0.01"), 6)
+    assert loaded.settings.sip.answers_strangers
+    assert loaded.catalogue.parameters.max_call_seconds == 604_800
+    assert site.load("preset: vos3000\nlimits: {max_call_seconds: 60}").catalogue.parameters.max_call_seconds == 60
+    assert not site.load("preset: vos3000\nsip: {unknown_source: drop}").settings.sip.answers_strangers
+
+
+def test_every_supported_parameter_arrives(site):
+    loaded = site.load(
+        """
+        parameters:
+          SERVER_BILLING_FEE_PRECISTION: 3
+          SERVER_BILLING_FEE_UNIT: "0.001"
+          SERVER_BILLING_HOLD_TIME_PRECISION: 0
+          SERVER_BILLING_FREE_TIME: 6
+          SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME: 15
+          SERVER_BILLING_RECORD_SERVER_HANG_UP: 0
+          SS_BILLINGUNIT: 30
+          SS_STARTBILLINGTIME: 0
+        rate_groups: [{name: g, rates: [{prefix: 44, billing_rate: "0.6"}]}]
+        accounts: [{id: acme, rate_group: g}]
+        """
+    )
+
+    group = loaded.catalogue.rate_groups["g"]
+    assert (group.policy.fee_precision, group.policy.fee_unit) == (3, Decimal("0.001"))
+    assert (group.policy.hold_time_precision_ms, group.policy.free_time_s) == (0, 6)
+    assert group.rates[0].billing_cycle == 30
+    assert loaded.catalogue.accounts["acme"].advance_s == 900
+    assert not loaded.catalogue.parameters.record_server_hang_up
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("SERVER_BILLING_FEE_PRECISTION", "9"),
+        ("SERVER_BILLING_FEE_PRECISION", "-1"),
+        ("SERVER_BILLING_FEE_UNIT", "0"),
+        ("SERVER_BILLING_HOLD_TIME_PRECISION", "1000"),
+        ("SERVER_BILLING_FREE_TIME", "3601"),
+        ("SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME", "0"),
+        ("SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME", "16"),
+        ("SERVER_BILLING_RECORD_SERVER_HANG_UP", "2"),
+        ("SS_BILLINGUNIT", "3601"),
+        ("SS_STARTBILLINGTIME", "2"),
+    ],
+)
+def test_a_parameter_out_of_its_range_is_an_error(site, name, bad):
+    """PARAM-01, RES-01."""
+    (error,) = site.errors(f"parameters: {{{name}: {bad}}}\n")
+
+    assert error.startswith(f"vosd.yaml:1: parameters.{name}: value '{bad}': expected ")
+
+
+def test_either_spelling_of_the_fee_precision_is_taken_but_not_both(site):
+    for name in ("SERVER_BILLING_FEE_PRECISTION", "SERVER_BILLING_FEE_PRECISION"):
+        text = f"parameters: {{{name}: 4, SERVER_BILLING_FEE_UNIT: '0.0001'}}\n"
+        assert policy(site, text)[0].fee_precision == 4
+
+    assert site.errors("parameters:\n  SERVER_BILLING_FEE_PRECISTION: 4\n  SERVER_BILLING_FEE_PRECISION: 4\n") == [
+        (
+            "vosd.yaml:3: parameters.SERVER_BILLING_FEE_PRECISION: expected either SERVER_BILLING_FEE_PRECISION or "
+            "SERVER_BILLING_FEE_PRECISTION, which stands at vosd.yaml:2"
+        )
+    ]
+
+
+def test_the_correct_spelling_wins_over_the_presets_default(site):
+    text = "preset: vos3000\nparameters: {SERVER_BILLING_FEE_PRECISION: 4, SERVER_BILLING_FEE_UNIT: '0.0001'}\n"
+
+    assert policy(site, text)[0].fee_precision == 4
+
+
+def test_a_parameter_of_h323_is_a_warning(site):
+    assert site.warnings("parameters: {SS_H323_TIMEOUT_SETUP: 5, SS_H245_PORT_RANGE: '10000,39999'}\n") == [
+        (
+            "vosd.yaml:1: warning: parameters.SS_H323_TIMEOUT_SETUP: value '5': "
+            "expected no parameter of H.323, which vosd does not speak: it has no effect"
+        ),
+        (
+            "vosd.yaml:1: warning: parameters.SS_H245_PORT_RANGE: value '10000,39999': "
+            "expected no parameter of H.323, which vosd does not speak: it has no effect"
+        ),
+    ]
+
+
+def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):
+    """FEE-18."""
+    assert site.warnings("parameters:\n  SERVER_BILLING_FEE_PRECISTION: 3\n  SERVER_BILLING_FEE_UNIT: '0.01'\n") == [
+        (
+            "vosd.yaml:3: warning: parameters.SERVER_BILLING_FEE_UNIT: value '0.01': "
+            "expected 0.001, as the fee precision is 3: fees are rounded twice"
+        )
+    ]
+    assert site.warnings("preset: vos3000\n") == []
+
+
+def test_leaving_out_cdrs_of_calls_that_the_switch_ends_is_a_warning(site):
+    (warning,) = site.warnings("parameters: {SERVER_BILLING_RECORD_SERVER_HANG_UP: 0}\n")
+
+    assert warning.startswith("vosd.yaml:1: warning: parameters.SERVER_BILLING_RECORD_SERVER_HANG_UP: value '0'")
+
+
+@pytest.mark.parametrize("vector", QUANTISE, ids=lambda vector: vector["id"])
+def test_rates_are_quantised_as_vos3000_would_have(vector):
+    given, expect = vector["given"], vector["expect"]
+
+    stored = stored_by_vos3000(Decimal(given["rate_per_min"]), given["SERVER_BILLING_FEE_PRECISTION"])
+
+    assert stored.rate == Decimal(expect["stored_rate"])
+    assert stored.is_lossless == expect["lossless"]
+
+
+def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
+    loaded = site.load(
+        """
+        preset: vos3000
+        rate_groups:
+          - name: g
+            rates:
+              - {prefix: "44", billing_rate: "0.005", billing_cycle: 60}
+              - {prefix: "49", billing_rate: "0.0045", billing_cycle: 60}
+              - {prefix: "33", billing_rate: "0.05", billing_cycle: 1}
+              - {prefix: "1", billing_rate: "0.05", billing_cycle: 60}
+              - {prefix: "2", billing_rate: "0", billing_cycle: 60}
+        """
+    )
+
+    assert [site.shown(str(problem)) for problem in loaded.rate_report] == [
+        (
+            "vosd.yaml:5: warning: rate_groups[g].rates[44].billing_rate: value '0.005': "
+            "expected at most 2 decimals; VOS3000 would have stored 0.01"
+        ),
+        (
+            "vosd.yaml:6: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
+            "expected a fee precision at which one cycle of 60 s costs at least 0.01, or it is free"
+        ),
+        (
+            "vosd.yaml:6: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
+            "expected at most 2 decimals; VOS3000 would have stored 0.00, a free rate"
+        ),
+        (
+            "vosd.yaml:7: warning: rate_groups[g].rates[33].billing_rate: value '0.05': "
+            "expected a fee precision at which one cycle of 1 s costs at least 0.01, or it is free"
+        ),
+    ]
+    assert [site.shown(str(problem)) for problem in loaded.problems] == [
+        (
+            "vosd.yaml:3: warning: rate_groups[g]: "
+            "expected rates that suit its fee precision 2; 4 do not: `vosd check` names each"
+        )
+    ]

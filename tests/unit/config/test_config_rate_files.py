@@ -1,0 +1,152 @@
+"""Rate tables as CSV (RATE-34 to RATE-36)."""
+
+import pytest
+
+
+@pytest.fixture
+def group(site):
+    """Load one group from the CSV text."""
+
+    def load(csv: str | bytes):
+        site.directory.joinpath("rates.csv").write_bytes(csv if isinstance(csv, bytes) else csv.encode())
+        return site.load("rate_groups: [{name: g, rates_file: rates.csv}]\n").catalogue.rate_groups["g"]
+
+    return load
+
+
+@pytest.fixture
+def errors(site):
+    """Return the errors of one group from the CSV text."""
+
+    def load(csv: str | bytes):
+        site.directory.joinpath("rates.csv").write_bytes(csv if isinstance(csv, bytes) else csv.encode())
+        return site.errors("rate_groups: [{name: g, rates_file: rates.csv}]\n")
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "csv",
+    [
+        'prefix,billing_rate,billing_cycle,first_rate,first_duration,area\n44,0.0120,6,,,"Kingdom, United"\n',
+        (
+            "\ufeffrate_prefix,billing_rate,billing_cycle,first_time_rate,first_time_duration,area_name\r\n"
+            '44,0.0120,6,,,"Kingdom, United"\r\n\r\n'
+        ),
+        "Area Name;PREFIX;billing_rate;billing_cycle\n".replace(" ", "_") + "Kingdom, United; 44 ;0.0120;6",
+        "area\tprefix\tbilling_rate\tbilling_cycle\nKingdom, United\t44\t0.0120\t6\n\t\t\t\n",
+    ],
+)
+def test_a_table_is_read_in_any_of_its_usual_forms(group, csv):
+    (rate,) = group(csv).rates
+
+    assert (rate.prefix, str(rate.billing_rate), rate.billing_cycle, rate.area) == (
+        "44",
+        "0.0120",
+        6,
+        "Kingdom, United",
+    )
+
+
+def test_a_table_of_rate_36_with_empty_columns_of_later_capabilities_is_read(group):
+    header = (
+        "rate_prefix,area_prefix,area_name,rate_type,billing_rate,billing_cycle,first_time_rate,first_time_duration,"
+        "connection_fee,tax_rate,section_rates,effective_time,expire_time,locked,memo"
+    )
+
+    assert group(f"{header}\n44,,UK,international,0.01,6,,,,,,,,,from the carrier\n").rates[0].area == "UK"
+
+
+def test_every_bad_row_is_named_with_its_line(errors):
+    assert errors(
+        'prefix,billing_rate,tax_rate\n44,0.01,\n4420,"1,000.00",\n4.4E+10,0.01,\n49,1e-3,200\n44,0.02,\n33,0.01\n,0.5,\n'
+    ) == [
+        (
+            "rates.csv:3: rate_groups[g].rates_file.billing_rate: value '1,000.00': "
+            "expected an amount of 0 or more with at most 8 decimals, such as 0.012"
+        ),
+        (
+            "rates.csv:4: rate_groups[g].rates_file.prefix: value '4.4E+10': "
+            "expected digits without + or blanks, or * for any number"
+        ),
+        (
+            "rates.csv:5: rate_groups[g].rates_file.billing_rate: value '1e-3': "
+            "expected an amount of 0 or more with at most 8 decimals, such as 0.012"
+        ),
+        (
+            "rates.csv:5: rate_groups[g].rates_file.tax_rate: value '200': "
+            "expected percent from 0 to 100, with at most 4 decimals"
+        ),
+        (
+            "rates.csv:6: rate_groups[g].rates_file.prefix: value '44': "
+            "expected each prefix once in a rate group; it also stands at rates.csv:2"
+        ),
+        "rates.csv:7: rate_groups[g].rates_file: expected 3 columns as in the header, not 2",
+        (
+            "rates.csv:8: rate_groups[g].rates_file.prefix: "
+            "expected this key: digits without + or blanks, or * for any number"
+        ),
+    ]
+
+
+def test_a_column_is_named_as_the_header_spells_it(errors):
+    assert errors("rate_prefix,billing_rate,first_time_rate\n44,0.01,x\n") == [
+        (
+            "rates.csv:2: rate_groups[g].rates_file.first_time_rate: value 'x': "
+            "expected an amount of 0 or more with at most 8 decimals, such as 0.012"
+        )
+    ]
+
+
+def test_a_value_of_a_later_capability_is_an_error_that_says_so(errors):
+    assert errors("prefix,billing_rate,effective_time\n44,0.01,2026-01-01\n") == [
+        (
+            "rates.csv:2: rate_groups[g].rates_file.effective_time: value '2026-01-01': "
+            "expected no 'effective_from': it is not built yet"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("csv", "error"),
+    [
+        ("prefix,bill_rate\n",
+         "rates.csv:1: rate_groups[g].rates_file: value 'bill_rate': expected a known column; did"),
+        ("prefix,prefix,billing_rate\n",
+         "rates.csv:1: rate_groups[g].rates_file: value 'prefix': expected each column once; 'prefix' is the same"),
+        ("prefix,rate_prefix,billing_rate\n",
+         ("rates.csv:1: rate_groups[g].rates_file: value 'rate_prefix': "
+         "expected each column once; 'prefix' is the same")),
+        ("prefix,area\n", "rates.csv:1: rate_groups[g].rates_file: expected a header line with a column billing_rate"),
+        ("", "rates.csv:1: rate_groups[g].rates_file: expected a header line with a column prefix"),
+        ("prefix,billing_rate\n44,\"0.01", "rates.csv:2: rate_groups[g].rates_file: expected valid CSV: "),
+        (b"prefix,billing_rate\n44,\xff", "rates.csv:2: expected UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_rate_table_is_named(errors, csv, error):
+    assert errors(csv)[0].startswith(error)
+
+
+def test_a_table_that_is_missing_is_named_where_it_is_asked_for(site):
+    assert site.errors("rate_groups: [{name: g, rates_file: rates.csv}]\n") == [
+        (
+            "vosd.yaml:1: rate_groups[g].rates_file: value 'rates.csv': "
+            "expected a readable file: no such file or directory"
+        )
+    ]
+
+
+def test_a_table_full_of_mistakes_gives_a_bounded_list(errors):
+    found = errors("prefix,billing_rate\n" + "x,1\n" * 250)
+
+    assert len(found) == 101
+    assert found[-1] == "vosd.yaml:1: rate_groups[g]: expected sound rates; 150 more rows have mistakes too"
+
+
+def test_a_large_table_arrives_whole(group):
+    rows = "".join(f"{10_000 + n},0.0{n % 97 + 1},6\n" for n in range(20_000))
+
+    loaded = group(f"prefix,billing_rate,billing_cycle\n{rows}")
+
+    assert len(loaded.rates) == 20_000
+    assert loaded.find("2999955512").rate.prefix == "29999"

@@ -1,0 +1,177 @@
+"""Rates from YAML and CSV, and the rounding of their group (REQ_BILLING sections 2 and 3)."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.base.money import Rounding
+from vosd.billing.rates import Rate
+
+
+def rates_of(site, rows: str, group: str = "") -> tuple[Rate, ...]:
+    return site.load(f"rate_groups:\n  - name: g\n    {group}\n    rates:\n{rows}").catalogue.rate_groups["g"].rates
+
+
+def test_a_row_keeps_its_price_exactly_as_entered(site):
+    (rate,) = rates_of(site, "      - {prefix: 0044, billing_rate: 0.01200000, area: UK, rate_type: International}")
+
+    assert rate.prefix == "0044"
+    assert str(rate.billing_rate) == "0.01200000"
+    assert (rate.area, rate.rate_type) == ("UK", "international")
+
+
+@pytest.mark.parametrize(
+    ("row", "group", "cycle"),
+    [
+        ("billing_cycle: 6", "billing_unit: 30", 6),
+        ("memo: x", "billing_unit: 30", 30),
+        ("memo: x", "", 1),
+    ],
+)
+def test_a_rates_own_cycle_wins_over_its_groups_unit_over_the_parameter(site, row, group, cycle):
+    """RATE-43."""
+    (rate,) = rates_of(site, f"      - {{prefix: '44', billing_rate: '0.01', {row}}}", group)
+
+    assert rate.billing_cycle == cycle
+
+
+def test_an_interval_is_a_first_period_at_the_minutes_price(site):
+    (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', interval: 30/6}")
+
+    assert (rate.first_duration, rate.first_rate, rate.billing_cycle) == (30, None, 6)
+
+
+def test_a_first_rate_is_the_price_of_the_whole_first_period(site):
+    """RATE-44."""
+    (rate,) = rates_of(
+        site,
+        "      - {prefix: '*', billing_rate: '0.15', billing_cycle: 60, first_rate: '0.21', first_duration: 180, "
+        "tax_rate: '10.5'}",
+    )
+
+    assert (rate.first_duration, rate.first_rate, rate.tax_rate) == (180, Decimal("0.21"), Decimal("10.5"))
+
+
+def test_a_first_duration_of_zero_is_no_first_period(site):
+    """RATE-45."""
+    (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', first_rate: '0', first_duration: 0}")
+
+    assert (rate.first_duration, rate.first_rate) == (0, None)
+
+
+def test_a_price_per_cycle_is_marked_as_such(site):
+    """RATE-41."""
+    (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', billing_cycle: 60}", "price_per: cycle")
+
+    assert rate.per_cycle
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ("interval: 30/6, billing_cycle: 6",
+         "billing_cycle: value '6': expected either interval or billing_cycle: an interval holds both"),
+        ("interval: 30/6, first_duration: 6, first_rate: 1",
+         "interval: value '30/6': expected either interval or first_rate with first_duration"),
+        ("first_rate: 1", "first_rate: value '1': expected first_duration beside first_rate, which is its price"),
+        ("first_duration: 60",
+         "first_duration: value '60': expected first_rate beside first_duration, or interval instead"),
+        ("interval: 0/6", ("interval: value '0/6': "
+         "expected first/following seconds, each 1 to 3600, such as 30/6")),
+        ("interval: 30", ("interval: value '30': "
+         "expected first/following seconds, each 1 to 3600, such as 30/6")),
+        ("tax_rate: '1.23456'", "tax_rate: value '1.23456': expected percent from 0 to 100, with at most 4 decimals"),
+        ("rate_type: lokal", ("rate_type: value 'lokal': "
+         "expected one of net, local, domestic, international; did you mean 'local'?")),
+        ("billing_cycle: 3601", "billing_cycle: value '3601': expected a whole number from 1 to 3600"),
+        ("rate_prefix: '45'", "rate_prefix: expected either rate_prefix or prefix, which stands at vosd.yaml:5"),
+    ],
+)  # fmt: skip
+def test_contradictions_in_a_row_are_named(site, row, error):
+    errors = site.errors(
+        "rate_groups:\n  - name: g\n    rates:\n      # the line below\n"
+        f"      - {{prefix: '44', billing_rate: '0.01', {row}}}"
+    )
+
+    assert errors == [f"vosd.yaml:5: rate_groups[g].rates[0].{error}"]
+
+
+@pytest.mark.parametrize("price", ["0.123456789", "-0.01", "1e-3", "0,01", "1 000", "1'000", ".5", "NaN", ""])
+def test_what_is_no_price_is_an_error(site, price):
+    (error,) = site.errors(f'rate_groups: [{{name: g, rates: [{{prefix: 44, billing_rate: "{price}"}}]}}]')
+
+    assert "expected an amount of 0 or more with at most 8 decimals" in error
+
+
+def test_an_interval_needs_a_price_per_minute(site):
+    assert site.errors(
+        "rate_groups: [{name: g, price_per: cycle, rates: [{prefix: 44, billing_rate: 1, interval: 30/6}]}]"
+    ) == [
+        (
+            "vosd.yaml:1: rate_groups[g].rates[0].interval: value '30/6': "
+            "expected no interval where price_per is cycle: it divides the price of a minute pro rata"
+        )
+    ]
+
+
+def test_a_prefix_that_stands_twice_is_named_with_both_lines(site):
+    assert site.errors(
+        """
+        rate_groups:
+          - name: g
+            rates:
+              - {prefix: "44", billing_rate: "1"}
+              - {prefix: "1", billing_rate: "1"}
+              - {prefix: "44", billing_rate: "2"}
+        """
+    ) == [
+        (
+            "vosd.yaml:6: rate_groups[g].rates[2].prefix: value '44': "
+            "expected each prefix once in a rate group; it also stands at vosd.yaml:4"
+        )
+    ]
+
+
+def test_more_than_a_thousand_rates_belong_into_a_file(site):
+    rows = ", ".join(f"{{prefix: {n}, billing_rate: 1}}" for n in range(1001))
+
+    assert site.errors(f"rate_groups: [{{name: g, rates: [{rows}]}}]") == [
+        "vosd.yaml:1: rate_groups[g].rates: expected at most 1000 rates here; put them into a rates_file"
+    ]
+
+
+def test_a_groups_own_rounding_wins_over_the_parameters(site):
+    text = """
+        parameters: {SERVER_BILLING_FEE_PRECISTION: 4, SERVER_BILLING_FEE_UNIT: "0.0001", SERVER_BILLING_FREE_TIME: 6,
+          SERVER_BILLING_HOLD_TIME_PRECISION: 500}
+        rate_groups:
+          - {name: own, rates: [], free_time: 0, fee_precision: 2, fee_rounding: up, fee_nonzero_floor: yes}
+          - {name: plain, rates: []}
+        """
+    groups = site.load(text).catalogue.rate_groups
+
+    own, plain = groups["own"].policy, groups["plain"].policy
+    assert (own.free_time_s, own.fee_precision, own.fee_unit) == (0, 2, Decimal("0.01"))
+    assert (own.rounding, own.nonzero_floor, own.hold_time_precision_ms) == (Rounding.UP, True, 500)
+    assert (plain.free_time_s, plain.fee_precision, plain.fee_unit) == (6, 4, Decimal("0.0001"))
+    assert (plain.rounding, plain.nonzero_floor) == (Rounding.HALF_UP, False)
+
+
+def test_a_group_has_another_version_when_a_row_or_its_rounding_changes(site):
+    def version(group: str, rate: str) -> str:
+        text = f"rate_groups: [{{name: g, {group} rates: [{{prefix: 1, billing_rate: 1}}, {rate}]}}]"
+        return site.load(text).catalogue.rate_groups["g"].version
+
+    first = version("", "{prefix: 44, billing_rate: 2}")
+
+    assert version("", "{billing_rate: '2', prefix: '44'}") == first
+    assert (
+        len(
+            {
+                first,
+                version("", "{prefix: 44, billing_rate: 3}"),
+                version("free_time: 1,", "{prefix: 44, billing_rate: 2}"),
+            }
+        )
+        == 3
+    )

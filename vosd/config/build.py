@@ -1,0 +1,195 @@
+"""Models to the catalogue: references are followed, defaults settled, sources and routes indexed.
+
+What one object can say of itself was checked by its model; here stands what two objects say of each other.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.config.fields import FROM_RATES
+from vosd.config.inventory import Inventory, Written, place_of
+from vosd.config.objects import (
+    DEFAULT_CURRENCY,
+    AccountKeys,
+    MappingGatewayKeys,
+    RoutingGatewayKeys,
+)
+from vosd.config.parameters import ParameterKeys
+from vosd.config.problems import ProblemList
+from vosd.config.rate_groups import ReadGroup, digest
+from vosd.engine.catalogue import CallParameters, Catalogue
+from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.routing.match import RouteTable
+from vosd.routing.tables import MappingGateway, RoutingGateway
+
+
+class Objects(NamedTuple):
+    """Everything that a call is decided by, as read."""
+
+    rate_groups: Inventory[ReadGroup]
+    accounts: Inventory[AccountKeys]
+    mapping_gateways: Inventory[MappingGatewayKeys]
+    routing_gateways: Inventory[RoutingGatewayKeys]
+
+
+def build_catalogue(
+    objects: Objects, parameters: ParameterKeys, max_call_seconds: int, problems: ProblemList
+) -> Catalogue:
+    """Put the catalogue together; it may only be used if ``problems`` has no errors afterwards."""
+    groups = {name: read.group for name, read in objects.rate_groups.things().items()}
+    accounts = {
+        name: _account(written, objects, parameters, problems) for name, written in objects.accounts.written.items()
+    }
+    customers = {
+        name: _mapping_gateway(written, objects, accounts, problems)
+        for name, written in objects.mapping_gateways.written.items()
+    }
+    vendors = {
+        name: _routing_gateway(written, objects, problems) for name, written in objects.routing_gateways.written.items()
+    }
+    call_parameters = CallParameters(
+        max_call_seconds=max_call_seconds, record_server_hang_up=parameters.record_server_hang_up
+    )
+    versions = {name: group.version for name, group in groups.items()}
+    return Catalogue(
+        version=_version(accounts, versions, customers, list(vendors.values()), call_parameters),
+        accounts=accounts,
+        rate_groups=groups,
+        mapping_gateways=customers,
+        routing_gateways=vendors,
+        sources=_sources(customers.values(), objects, problems),
+        routes=RouteTable(vendors.values()),
+        parameters=call_parameters,
+    )
+
+
+def _account(
+    written: Written[AccountKeys], objects: Objects, parameters: ParameterKeys, problems: ProblemList
+) -> Account:
+    keys = written.thing
+    group = _group(keys.rate_group, written, objects, problems)
+    if group is not None and keys.currency not in {None, group.currency}:
+        place = place_of(written.section, "currency")
+        expected = f"{group.currency}, the currency of rate group {group.name!r}"
+        problems.error(place, f"{written.label}.currency", expected, keys.currency)
+    advance_minutes = keys.advance_minutes or parameters.advance_minutes
+    return Account(
+        id=keys.id,
+        type=keys.type,
+        rate_group=keys.rate_group,
+        overdraft_limit=keys.overdraft_limit,
+        currency=keys.currency or (group.currency if group else DEFAULT_CURRENCY),
+        enabled=keys.enabled,
+        expires_at=keys.expires_at,
+        max_concurrent=keys.max_concurrent,
+        max_cps=keys.max_cps,
+        max_call_seconds=keys.max_call_seconds,
+        advance_s=advance_minutes * 60,
+    )
+
+
+def _mapping_gateway(
+    written: Written[MappingGatewayKeys],
+    objects: Objects,
+    accounts: dict[str, Account],
+    problems: ProblemList,
+) -> MappingGateway:
+    keys = written.thing
+    objects.accounts.find(keys.account, written, "account", problems)
+    group = _group(keys.rate_group, written, objects, problems)
+    account = accounts.get(keys.account)
+    if account is not None and group is not None and group.currency != account.currency:
+        place = place_of(written.section, "rate_group")
+        expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
+        problems.error(place, f"{written.label}.rate_group", expected, group.name)
+    if account is not None and account.rate_group is None and keys.rate_group is None:
+        expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
+        problems.warning(written.section.place, written.label, expected)
+    return MappingGateway(
+        name=keys.name,
+        account=keys.account,
+        hosts=keys.hosts,
+        tech_prefix=keys.tech_prefix,
+        rate_group=keys.rate_group,
+        max_call_seconds=keys.max_call_seconds,
+        max_concurrent=keys.max_concurrent,
+        max_cps=keys.max_cps,
+        enabled=keys.enabled,
+    )
+
+
+def _routing_gateway(written: Written[RoutingGatewayKeys], objects: Objects, problems: ProblemList) -> RoutingGateway:
+    keys = written.thing
+    vendor = objects.accounts.find(keys.account, written, "account", problems)
+    if vendor is not None and vendor.thing.rate_group is None and not keys.allow_unrated:
+        expected = (
+            f"a rate_group on account {keys.account!r}, or allow_unrated: yes; "
+            "without a buy rate the gateway takes no call"
+        )
+        problems.warning(place_of(written.section, "account"), written.label, expected)
+    return RoutingGateway(
+        name=keys.name,
+        account=keys.account,
+        addresses=keys.address,
+        prefixes=_called_prefixes(written, vendor, objects, problems),
+        priority=keys.priority,
+        max_concurrent=keys.max_concurrent,
+        max_cps=keys.max_cps,
+        response_timeout_ms=keys.response_timeout,
+        ring_timeout_ms=keys.ring_timeout,
+        failover_codes=None if keys.failover_codes is None else frozenset(keys.failover_codes),
+        failover_after_ringing=keys.failover_after_ringing,
+        allow_unrated=keys.allow_unrated,
+        enabled=keys.enabled,
+    )
+
+
+def _called_prefixes(
+    written: Written[RoutingGatewayKeys],
+    vendor: Written[AccountKeys] | None,
+    objects: Objects,
+    problems: ProblemList,
+) -> tuple[str, ...]:
+    """Return what the gateway takes; ``from_rates`` needs the vendor's rates."""
+    keys = written.thing
+    if FROM_RATES not in keys.prefixes:
+        return tuple(dict.fromkeys(keys.prefixes)) or ("*",)
+    if vendor is None:
+        return ()
+    if vendor.thing.rate_group is None:
+        expected = f"a rate_group on account {keys.account!r} to take prefixes from"
+        problems.error(place_of(written.section, "prefixes"), f"{written.label}.prefixes", expected, FROM_RATES)
+        return ()
+    read = objects.rate_groups.things().get(vendor.thing.rate_group)
+    return () if read is None else tuple(rate.prefix for rate in read.group.rates)
+
+
+def _group(name: str | None, named_by: Written[object], objects: Objects, problems: ProblemList) -> RateGroup | None:
+    if name is None:
+        return None
+    found = objects.rate_groups.find(name, named_by, "rate_group", problems)
+    return None if found is None else found.thing.group
+
+
+def _sources(gateways: Iterable[MappingGateway], objects: Objects, problems: ProblemList) -> SourceIndex:
+    """Index the sources; of two gateways that claim the same, the later is noted and left out."""
+    remaining = list(gateways)
+    while True:
+        try:
+            return SourceIndex(remaining)
+        except SourceConflict as conflict:
+            first = objects.mapping_gateways.written[conflict.first]
+            second = objects.mapping_gateways.written[conflict.second]
+            expected = (
+                f"hosts or a tech_prefix that differ from {conflict.first!r} at {first.section.place}: {conflict}"
+            )
+            problems.error(place_of(second.section, "hosts"), f"{second.label}.hosts", expected)
+            remaining = [gateway for gateway in remaining if gateway.name != conflict.second]
+
+
+def _version(*content: object) -> str:
+    return digest(msgspec.json.encode(content, enc_hook=str, order="deterministic"))

@@ -1,0 +1,31 @@
+"""Where the running switch listens for commands, without judging the rest of the configuration.
+
+Somebody who wants to end calls at night must reach the switch although the file is being edited, and at once
+although its rates are many. So only the syntax has to hold, and this one key.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vosd.config.document import Scalar
+from vosd.config.includes import read_files
+from vosd.config.problems import ConfigError, ProblemList
+from vosd.config.schema import InstallationKeys
+
+
+def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``control_socket`` of the configuration at ``path``, or its default.
+
+    Raises:
+        ConfigError: the file cannot be read as YAML.
+    """
+    problems = ProblemList()
+    document = read_files(path, environ, problems)
+    entry = document.entries.get("control_socket")
+    if entry is not None and isinstance(entry.node, Scalar) and entry.node.text:
+        return Path(entry.node.text)
+    if not document.entries and problems.has_errors:
+        raise ConfigError(problems.in_order())
+    default: Path = InstallationKeys.model_fields["control_socket"].default
+    return default

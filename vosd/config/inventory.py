@@ -1,0 +1,90 @@
+"""The lists of objects as read: each under its name, duplicates refused."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from vosd.config.document import Scalar, Section
+from vosd.config.problems import Place, ProblemList, suggestion
+
+Thing = TypeVar("Thing")
+Thing_co = TypeVar("Thing_co", covariant=True)
+
+
+class Written(NamedTuple, Generic[Thing_co]):
+    """One object, the section it was read from, and what messages call it."""
+
+    thing: Thing_co
+    section: Section
+    label: str
+
+
+@dataclass(slots=True)
+class Inventory(Generic[Thing]):
+    """All objects of one kind."""
+
+    kind: str
+    """What messages call one of them, such as ``account``."""
+    written: dict[str, Written[Thing]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    """Names of objects with mistakes: whoever refers to them has made none."""
+
+    def things(self) -> Mapping[str, Thing]:
+        """Return the sound objects by name, in the order of the file."""
+        return {name: each.thing for name, each in self.written.items()}
+
+    def find(self, name: str, named_by: Written[object], key: str, problems: ProblemList) -> Written[Thing] | None:
+        """Return the object that ``key`` of another one names; a name that nothing has is noted."""
+        found = self.written.get(name)
+        if found is None and name not in self.broken:
+            names = [*self.written, *self.broken]
+            near = suggestion(name, names) if names else "there is none yet"
+            expected = f"the name of {_article(self.kind)} {self.kind}; {near}"
+            problems.error(place_of(named_by.section, key), f"{named_by.label}.{key}", expected, name)
+        return found
+
+
+def read_inventory(
+    sections: Sequence[Section],
+    list_name: str,
+    inventory: Inventory[Thing],
+    name_key: str,
+    read: Callable[[Section, str], Thing | None],
+    problems: ProblemList,
+) -> Inventory[Thing]:
+    """Fill the inventory from the items of one list; ``read`` turns a section and its label into a thing."""
+    places: dict[str, Place] = {}
+    for index, section in enumerate(sections):
+        name = _name_of(section, name_key)
+        label = label_of(section, list_name, name_key, index)
+        thing = read(section, label)
+        if name in places:
+            expected = f"each {name_key} once; it also stands at {places[name]}"
+            problems.error(place_of(section, name_key), f"{label}.{name_key}", expected, name)
+        elif name:
+            places[name] = place_of(section, name_key)
+            if thing is None:
+                inventory.broken.add(name)
+            else:
+                inventory.written[name] = Written(thing, section, label)
+    return inventory
+
+
+def label_of(section: Section, list_name: str, name_key: str, index: int) -> str:
+    """Return what messages call an item of a list: by its name, or by its position where it has none."""
+    return f"{list_name}[{_name_of(section, name_key) or index}]"
+
+
+def place_of(section: Section, key: str) -> Place:
+    """Return where a key of the section stands, or the section itself where it is left out."""
+    entry = section.entries.get(key)
+    return section.place if entry is None else entry.place
+
+
+def _name_of(section: Section, name_key: str) -> str:
+    entry = section.entries.get(name_key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[0] in "aeiou" else "a"

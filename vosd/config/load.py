@@ -1,0 +1,176 @@
+"""The configuration from file to settings and catalogue: every step, in order, and all mistakes at once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+
+import vosd
+from vosd.config.build import Objects, build_catalogue
+from vosd.config.document import Scalar, Section, written_in
+from vosd.config.includes import read_files
+from vosd.config.inventory import Inventory, label_of, read_inventory
+from vosd.config.objects import AccountKeys, MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.parameters import (
+    OWN_DEFAULTS,
+    PARAMETERS,
+    PRESETS,
+    Defaults,
+    ParameterKeys,
+    drop_out_of_scope,
+    warn_of_parameters,
+)
+from vosd.config.problems import ConfigError, Place, Problem, ProblemList
+from vosd.config.rate_groups import ReadGroup, read_rate_group
+from vosd.config.rate_report import report_rates, summarise
+from vosd.config.reading import items_of, read_section
+from vosd.config.schema import HIDDEN, InstallationKeys, Keys, Preset, UnknownSource
+from vosd.config.templates import check_template_keys, fill_from_template, take_templates
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.settings import CdrSettings, Settings
+from vosd.sip.settings import Limits, SipSettings, Timers
+
+Model = TypeVar("Model", bound=Keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used."""
+
+    settings: Settings
+    catalogue: Catalogue
+    problems: tuple[Problem, ...]
+    """Warnings."""
+    rate_report: tuple[Problem, ...]
+    """Each rate that rounding would hurt; ``problems`` only says how many there are."""
+    places: Mapping[str, Place]
+    """Where each setting of the installation stands, by dotted key; those left out are missing."""
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Read and validate the configuration at ``path``.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    problems = ProblemList()
+    document = read_files(path, environ, problems)
+    places = _places(document)
+    defaults = _defaults(document)
+    parameters = _parameters(document, defaults, problems)
+    objects = _objects(document, parameters, problems)
+    installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
+    keys = installation or InstallationKeys()
+    catalogue = build_catalogue(objects, parameters, keys.limits.max_call_seconds, problems)
+    rate_report = _rate_report(objects, problems)
+    _warn_of_settings(keys, Place(str(path), 0), places, problems)
+    found = problems.in_order()
+    if problems.has_errors:
+        raise ConfigError(found)
+    return Loaded(_settings(keys), catalogue, found, rate_report, places)
+
+
+def _defaults(document: Section) -> Defaults:
+    """Return what the preset lays under the file; a preset that does not exist is noted with the other keys."""
+    entry = document.entries.get("preset")
+    written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
+    return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
+
+
+def _parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
+    """Take the parameters out of the document; broken ones are replaced, so that the rest can be checked."""
+    entry = document.entries.pop(PARAMETERS, None)
+    section = Section(Place("", 0))
+    if entry is not None and isinstance(entry.node, Section):
+        section = drop_out_of_scope(entry.node, problems)
+    elif entry is not None and not entry.is_empty:
+        problems.error(entry.place, PARAMETERS, "names and values of parameters", written_in(entry.node))
+    parameters = read_section(ParameterKeys, section, PARAMETERS, problems, defaults.parameters)
+    if parameters is None:
+        return ParameterKeys()
+    warn_of_parameters(parameters, section, problems)
+    return parameters
+
+
+def _objects(document: Section, parameters: ParameterKeys, problems: ProblemList) -> Objects:
+    """Take templates and lists of objects out of the document."""
+    templates = take_templates(document, problems)
+    templated = {**AccountKeys.by_key(), **MappingGatewayKeys.by_key(), **RoutingGatewayKeys.by_key()}
+    later = AccountKeys.not_built | MappingGatewayKeys.not_built | RoutingGatewayKeys.not_built
+    check_template_keys(templates, templated.keys() | later, problems)
+
+    def read_list(kind: str, list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
+        sections = [
+            fill_from_template(section, templates, label_of(section, list_name, name_key, index), problems)
+            for index, section in enumerate(items_of(document, list_name, problems))
+        ]
+
+        def read(section: Section, label: str) -> Model | None:
+            return read_section(model, section, label, problems)
+
+        return read_inventory(sections, list_name, Inventory(kind), name_key, read, problems)
+
+    def read_group(section: Section, label: str) -> ReadGroup | None:
+        return read_rate_group(section, label, parameters, problems)
+
+    groups = items_of(document, "rate_groups", problems)
+    return Objects(
+        read_inventory(groups, "rate_groups", Inventory("rate group"), "name", read_group, problems),
+        read_list("account", "accounts", "id", AccountKeys),
+        read_list("mapping gateway", "mapping_gateways", "name", MappingGatewayKeys),
+        read_list("routing gateway", "routing_gateways", "name", RoutingGatewayKeys),
+    )
+
+
+def _rate_report(objects: Objects, problems: ProblemList) -> tuple[Problem, ...]:
+    found: list[Problem] = []
+    for written in objects.rate_groups.written.values():
+        report = report_rates(written.thing)
+        summarise(report, written.thing, written.section.place, problems)
+        found += report
+    return tuple(found)
+
+
+def _warn_of_settings(
+    keys: InstallationKeys, whole_file: Place, places: Mapping[str, Place], problems: ProblemList
+) -> None:
+    wildcard = next((each for each in keys.sip.listen if ip_address(each.host).is_unspecified), None)
+    if wildcard is not None and keys.sip.advertise is None:
+        place = places.get("sip.listen", whole_file)
+        expected = "sip.advertise beside it: peers cannot send to an address of all zeros"
+        problems.warning(place, "sip.listen", expected, str(wildcard))
+
+
+def _settings(keys: InstallationKeys) -> Settings:
+    sip = keys.sip
+    product = f"vosd/{vosd.__version__}" if sip.server is None else sip.server
+    return Settings(
+        node=keys.node,
+        listen=sip.listen,
+        advertise=sip.advertise,
+        sip=SipSettings(
+            timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4),
+            limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
+            product=None if product == HIDDEN else product,
+            answers_strangers=sip.unknown_source is UnknownSource.REJECT,
+        ),
+        database_url=keys.database.url,
+        state_dir=keys.state_dir,
+        control_socket=keys.control_socket,
+        shutdown_grace_s=keys.shutdown_grace,
+        on_sigterm=keys.on_sigterm,
+        cdr=CdrSettings(keys.cdr.batch_rows, keys.cdr.batch_ms),
+        log_level=keys.log.level,
+    )
+
+
+def _places(section: Section, above: str = "") -> dict[str, Place]:
+    """Return the place of every key of the installation, nested ones dotted."""
+    places = {}
+    for name, entry in section.entries.items():
+        places[f"{above}{name}"] = entry.place
+        if isinstance(entry.node, Section):
+            places |= _places(entry.node, f"{above}{name}.")
+    return places

@@ -1,0 +1,186 @@
+"""The keys of what a call is decided by: rate groups, accounts, mapping and routing gateways.
+
+A model checks one object by itself; what refers to another object is checked in ``build.py``.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.base.money import ZERO, Rounding
+from vosd.billing.accounts import AccountType
+from vosd.config.addresses import destination, source
+from vosd.config.fields import (
+    FROM_RATES,
+    KeyProblemError,
+    choice,
+    currency_code,
+    dialled_prefix,
+    limit,
+    milliseconds,
+    moment,
+    object_name,
+    one_or_many,
+    overdraft,
+    route_prefix,
+    switch,
+    whole,
+)
+from vosd.config.rates import PricePer
+from vosd.config.schema import Keys
+from vosd.routing.tables import Address, HostPattern
+
+DEFAULT_CURRENCY: Final = "USD"
+RATES_INLINE_MAX: Final = 1_000
+
+_TEMPLATE: Final = {"template": "Name of a template; the object's own keys win."}
+
+
+class RateGroupKeys(Keys):
+    """A named set of rates in one currency."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the rate groups."""
+    currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
+    """ISO 4217 code of its prices."""
+    price_per: Annotated[PricePer, choice(PricePer)] = PricePer.MINUTE
+    """What ``billing_rate`` is the price of: a minute, pro rata, or one billing cycle."""
+    billing_unit: Annotated[int | None, whole(1, 3_600)] = None
+    """Seconds of one increment for rates without ``billing_cycle``. Default: SS_BILLINGUNIT."""
+    free_time: Annotated[int | None, whole(0, 3_600)] = None
+    """Seconds taken off before rating. Default: SERVER_BILLING_FREE_TIME."""
+    fee_precision: Annotated[int | None, whole(0, 8)] = None
+    """Decimals of fee and tax; it sets their unit too. Default: the parameters."""
+    fee_rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
+    """How fee and tax are rounded."""
+    fee_nonzero_floor: Annotated[bool, switch()] = False
+    """A positive fee that would round to zero becomes one unit (FEE-16)."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "sections", "template"})
+    apart: ClassVar[Mapping[str, str]] = {
+        "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",
+        "rates_file": "Instead of ``rates``: a CSV file, relative to the file that names it.",
+    }
+
+
+class AccountKeys(Keys):
+    """Who pays, or is paid, for calls."""
+
+    id: Annotated[str, object_name()]
+    """Unique among the accounts, and never changed: the ledger knows the account by it."""
+    type: Annotated[AccountType, choice(AccountType, later=frozenset({"agent", "card"}))] = AccountType.DIRECT
+    """``direct`` for customers, ``clearing`` for vendors."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """What its calls are priced by. Without one, only gateways that name a group have prices."""
+    overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
+    """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
+    currency: Annotated[str | None, currency_code()] = None
+    """ISO 4217 code. Default: the rate group's."""
+    enabled: Annotated[bool, switch()] = True
+    """``no`` refuses its calls."""
+    expires_at: Annotated[int | None, moment()] = None
+    """From this time on calls are refused."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """Calls accepted in the preceding 1000 ms."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call, where less than ``limits.max_call_seconds``."""
+    advance_minutes: Annotated[int | None, whole(1, 15)] = None
+    """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {
+            "agent", "alarm_balance", "loss_guard", "minimum_consumption", "packages", "private_rate_group",
+            "rate_selection", "rate_types", "routing_plan", "tax_exempt", "work_calendar",
+        }
+    )  # fmt: skip
+    apart: ClassVar[Mapping[str, str]] = _TEMPLATE
+
+
+class MappingGatewayKeys(Keys):
+    """A customer's trunk: where calls come from."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the mapping gateways."""
+    account: Annotated[str, object_name()]
+    """The account that pays."""
+    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)]
+    """Where its packets come from. A port beats the longest mask; two gateways with the same are an error."""
+    tech_prefix: Annotated[str, dialled_prefix()] = ""
+    """What it dials before the number; gateways that share hosts differ in it. Stripped before all else."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Instead of the account's."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call, where less than the account's."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """INVITEs accepted in the preceding 1000 ms."""
+    enabled: Annotated[bool, switch()] = True
+    """``no`` refuses its calls."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {
+            "auth", "black_list", "caller_from", "callee_from", "codecs", "dtmf", "encryption", "lists",
+            "loss_guard", "media", "number_rules", "prefixes", "preset", "rewrite", "routing_plan",
+            "session_timer", "white_list",
+        }
+    )  # fmt: skip
+    apart: ClassVar[Mapping[str, str]] = _TEMPLATE
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> "MappingGatewayKeys":
+        if not self.hosts:
+            raise KeyProblemError("hosts", "at least one address or network")
+        return self
+
+
+class RoutingGatewayKeys(Keys):
+    """A vendor's trunk: where calls go."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the routing gateways."""
+    account: Annotated[str, object_name()]
+    """The vendor's account: its buy rates book here."""
+    address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)]
+    """Where its packets go, one address or a list; port 5060 where none is given."""
+    prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
+    """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
+    priority: Annotated[int, whole(1, 1_000_000)] = 1
+    """Lower is tried first among gateways whose prefix fits equally well."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """Attempts in the preceding 1000 ms."""
+    response_timeout: Annotated[int, milliseconds(50, 64_000)] = 5_000
+    """Without any response to INVITE for so long, the next gateway is tried."""
+    ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
+    """From INVITE to the final response."""
+    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
+    """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 480, 488 and all 5xx."""
+    failover_after_ringing: Annotated[bool, switch()] = False
+    """``yes`` tries the next gateway when a ringing one does not answer within ``ring_timeout``."""
+    allow_unrated: Annotated[bool, switch()] = False
+    """``yes`` uses the gateway for numbers without a buy rate; their cost is zero."""
+    enabled: Annotated[bool, switch()] = True
+    """``no`` leaves it out."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {
+            "auth", "calendar", "codecs", "dtmf", "encryption", "health", "loss_guard", "media", "number_pool",
+            "options_ping", "protect", "rate_group", "register", "rewrite", "session_timer", "valid_from",
+            "valid_to", "weight",
+        }
+    )  # fmt: skip
+    apart: ClassVar[Mapping[str, str]] = _TEMPLATE
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "RoutingGatewayKeys":
+        if not self.address:
+            raise KeyProblemError("address", "at least one address")
+        if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
+            raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
+        return self

@@ -1,0 +1,160 @@
+"""VOS3000's parameters by their own names, misspelling included (PARAM-02), and its defaults as a preset.
+
+The catalogues of requirements name every parameter; what is neither here nor there is an error.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
+
+from pydantic import Field
+
+from vosd.config.document import Section, written_in
+from vosd.config.fields import FromText, NotBuiltYetError, step, whole, zero_or_one
+from vosd.config.problems import ProblemList
+from vosd.config.schema import Keys, Preset
+
+PARAMETERS: Final = "parameters"
+
+
+class Defaults(NamedTuple):
+    """Values as text, laid under what the file says."""
+
+    settings: Mapping[str, Any]
+    parameters: Mapping[str, str]
+
+
+OWN_DEFAULTS: Final = Defaults({}, {})
+"""The models' own."""
+
+PRESETS: Final[Mapping[Preset, Defaults]] = {
+    Preset.VOS3000: Defaults(
+        settings={"sip": {"unknown_source": "reject"}, "limits": {"max_call_seconds": "604800"}},
+        parameters={
+            "SERVER_BILLING_FEE_PRECISTION": "2",
+            "SERVER_BILLING_FEE_UNIT": "0.01",
+            "SS_BILLINGUNIT": "60",
+        },
+    ),
+}
+"""Where VOS3000's defaults differ (DESIGN section 8)."""
+
+_OUT_OF_SCOPE: Final = ("SS_H323_", "SS_H245_")
+
+
+class StartBilling(Enum):
+    """From when seconds count (DUR-01)."""
+
+    ANSWER = "0"
+
+
+def _start_billing() -> FromText:
+    def read(text: str) -> StartBilling:
+        if text == "1":
+            raise NotBuiltYetError("billing from INVITE")
+        return StartBilling(text)
+
+    return FromText("0", read, lambda member: str(member.value))
+
+
+class ParameterKeys(Keys):
+    """Parameters that hold for the whole switch; a rate group or an account may say otherwise."""
+
+    fee_precision: Annotated[int, whole(0, 8)] = Field(default=6, alias="SERVER_BILLING_FEE_PRECISTION")
+    """Decimals of fee and tax; rates are kept as entered. SERVER_BILLING_FEE_PRECISION is accepted too."""
+    fee_unit: Annotated[Decimal, step()] = Field(default=Decimal("0.000001"), alias="SERVER_BILLING_FEE_UNIT")
+    """Smallest step of fee and tax; should be the precision's power of ten."""
+    hold_time_precision: Annotated[int, whole(0, 999, "ms")] = Field(
+        default=50, alias="SERVER_BILLING_HOLD_TIME_PRECISION"
+    )
+    """A fraction of a second of at least so many milliseconds counts as one second more (DUR-05)."""
+    free_time: Annotated[int, whole(0, 3_600, "seconds")] = Field(default=0, alias="SERVER_BILLING_FREE_TIME")
+    """Taken off every duration before rating (DUR-12)."""
+    advance_minutes: Annotated[int, whole(1, 15, "minutes")] = Field(
+        default=1, alias="SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME"
+    )
+    """What a call reserves at a time (RES-01)."""
+    record_server_hang_up: Annotated[bool, zero_or_one()] = Field(
+        default=True, alias="SERVER_BILLING_RECORD_SERVER_HANG_UP"
+    )
+    """0: answered calls that the switch ended leave no CDR; they are still paid for."""
+    billing_unit: Annotated[int, whole(1, 3_600, "seconds")] = Field(default=1, alias="SS_BILLINGUNIT")
+    """Increment of rates that have none themselves, nor from their group (DUR-21)."""
+    start_billing: Annotated[StartBilling, _start_billing()] = Field(
+        default=StartBilling.ANSWER, alias="SS_STARTBILLINGTIME"
+    )
+    """0: seconds count from the answer (DUR-01)."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {
+            "IVR_RTP_PORT",
+            "SERVER_BILLING_FORWARD_PREFIX",
+            "SERVER_BILLING_FREE_E164S",
+            "SERVER_BILLING_GATEWAY_ROUTE_PREFIX",
+            "SERVER_BILLING_NO_CDR_E164S",
+            "SERVER_BILLING_RECORD_ILLEGAL_CALL",
+            "SERVER_BILLING_RECORD_ZERO_HOLD_TIME",
+            "SERVER_CDR_FILE_WRITE_INTERVAL",
+            "SERVER_CDR_FILE_WRITE_MAX",
+            "SERVER_MAX_CDR_PENDING_LIST_LENGTH",
+            "SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY",
+            "SERVER_PERIOD_RATE_ENABLED",
+            "SERVER_WORK_CALENDAR_ENABLED",
+            "SS_AUTHENTICATION_FAILED_SUSPEND",
+            "SS_AUTHENTICATION_MAX_RETRY",
+            "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
+            "SS_GATEWAY_QUALITY_RESERVE_SEPARATE",
+            "SS_GATEWAY_QUALITY_RESERVE_TIME",
+            "SS_MEDIAPROXYBEHINDNAT",
+            "SS_MEDIAPROXYBETWEENNET",
+            "SS_MEDIAPROXYMODE",
+            "SS_MEDIAPROXYSAMENAT",
+            "SS_QOS_RTP",
+            "SS_QOS_SIGNAL",
+            "SS_RTP_PORT_RANGE",
+            "SS_SIP_AUTHENTICATION_CODE",
+            "SS_SIP_AUTHENTICATION_RETRY",
+            "SS_SIP_AUTHENTICATION_TIMEOUT",
+            "SS_SIP_NAT_KEEP_ALIVE_MESSAGE",
+            "SS_SIP_NAT_KEEP_ALIVE_PERIOD",
+            "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL",
+            "SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME",
+            "SS_SIP_NO_TIMER_REINVITE_INTERVAL",
+            "SS_SIP_RESEND_INTERVAL",
+            "SS_SIP_SESSION_MIN_SE",
+            "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP",
+            "SS_SIP_SESSION_TTL",
+            "SS_SIP_SESSION_UPDATE_SEGMENT",
+        }
+    )
+
+
+def drop_out_of_scope(parameters: Section, problems: ProblemList) -> Section:
+    """Return the parameters without those that vosd will never have (H.323), with a warning for each."""
+    kept = {}
+    for name, entry in parameters.entries.items():
+        if name.startswith(_OUT_OF_SCOPE):
+            expected = "no parameter of H.323, which vosd does not speak: it has no effect"
+            problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
+        else:
+            kept[name] = entry
+    return Section(parameters.place, kept)
+
+
+def warn_of_parameters(parameters: ParameterKeys, section: Section, problems: ProblemList) -> None:
+    """Note settings that work, but hardly as meant (DESIGN section 7)."""
+
+    def warn(name: str, expected: str, value: object) -> None:
+        entry = section.entries.get(name)
+        place = section.place if entry is None else entry.place
+        problems.warning(place, f"{PARAMETERS}.{name}", expected, str(value))
+
+    natural_unit = Decimal(1).scaleb(-parameters.fee_precision)
+    if parameters.fee_unit != natural_unit:
+        expected = f"{natural_unit:f}, as the fee precision is {parameters.fee_precision}: fees are rounded twice"
+        warn("SERVER_BILLING_FEE_UNIT", expected, f"{parameters.fee_unit:f}")
+    if not parameters.record_server_hang_up:
+        expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"
+        warn("SERVER_BILLING_RECORD_SERVER_HANG_UP", expected, 0)

@@ -1,0 +1,107 @@
+"""Mistakes in configuration files as values: where, which key, what was written, what was expected."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+
+_NEVER_SHOWN: Final = ("password", "secret", "token", "auth", "url", "credential")
+_SHOWN_CHARACTERS: Final = 80
+
+
+class Place(NamedTuple):
+    """A line of a file, counted from 1; line 0 is the file as a whole."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Severity(Enum):
+    """Whether the configuration can be used in spite of the problem."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Problem(NamedTuple):
+    """One mistake. ``value`` is the text as written, None where there is none or it may hold a secret."""
+
+    file: str
+    line: int
+    key: str
+    value: str | None
+    expected: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        """Write it for a terminal: ``file:line: key: value 'x': expected …``."""
+        parts = [str(Place(self.file, self.line))]
+        if self.severity is Severity.WARNING:
+            parts.append("warning")
+        if self.key:
+            parts.append(self.key)
+        if self.value is not None:
+            parts.append(f"value {self.value!r}")
+        parts.append(f"expected {self.expected}")
+        return ": ".join(parts)
+
+
+class ConfigError(VosError):
+    """The configuration cannot be used; ``problems`` lists every mistake and warning, by file and line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ProblemList:
+    """Collects what is found on the way, so that everything is reported at once."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def error(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
+        """Note a mistake that makes the configuration unusable."""
+        self._note(place, key, expected, value, Severity.ERROR)
+
+    def warning(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
+        """Note something that works, but hardly as meant."""
+        self._note(place, key, expected, value, Severity.WARNING)
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """Return everything found, each once, by file and line."""
+        return tuple(sorted(self._found, key=lambda problem: (problem.file, problem.line)))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything found is more than a warning."""
+        return any(problem.severity is Severity.ERROR for problem in self._found)
+
+    def _note(self, place: Place, key: str, expected: str, value: str | None, severity: Severity) -> None:
+        shown = None if value is None or is_secret(key) else _shortened(value)
+        self._found[Problem(place.file, place.line, key, shown, expected, severity)] = None
+
+
+def is_secret(key: str) -> bool:
+    """Say whether the value of ``key`` is kept out of messages: its last part speaks of secrets."""
+    name = key.rpartition(".")[2].lower()
+    return any(word in name for word in _NEVER_SHOWN)
+
+
+def suggestion(written: str, known: Iterable[str]) -> str:
+    """Return what to write instead of an unknown word: the nearest known one, or all of them."""
+    names = {name.lower(): name for name in sorted(known)}
+    word = written.lower()
+    near = get_close_matches(word, names, n=1) or [name for name in names if word and word in name]
+    return f"did you mean {names[near[0]]!r}?" if near else f"one of {', '.join(names.values())}"
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"

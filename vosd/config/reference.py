@@ -1,0 +1,152 @@
+"""The manual of the configuration, made of the models: ``python -m vosd.config.reference``.
+
+What it prints is ``docs/configuration.md``; a test keeps the two together.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Final, get_args
+
+from pydantic.fields import FieldInfo
+
+from vosd.config.fields import FromText
+from vosd.config.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
+from vosd.config.parameters import PRESETS, ParameterKeys
+from vosd.config.rates import RateKeys
+from vosd.config.reading import section_of
+from vosd.config.schema import InstallationKeys, Keys
+
+_INTRODUCTION: Final = """\
+# Configuration
+
+This page is generated: `python -m vosd.config.reference > docs/configuration.md`.
+
+The switch reads one YAML file, `config/vosd.yaml` unless `-c FILE` or `VOSD_CONFIG` says otherwise, and the
+files that it includes. `vosd check` judges it without starting anything: every mistake is named with file,
+line, key, value and what was expected, all at once. A running switch takes a changed file on `vosd reload` or
+SIGHUP; a file with a mistake changes nothing.
+
+- Every value is read as text and then converted: `0044`, `no`, `10:30` and `0.10` keep their digits.
+- Unknown keys are errors. A key of a capability that does not exist yet is an error that says so.
+- `include` takes files and patterns. Lists of several files are appended, mappings are merged, and the same
+  value in two files is an error that names both.
+- `templates` holds keys by name; accounts and gateways that say `template: NAME` get them, and their own win.
+- `${NAME}` in a value is replaced by the environment variable; a missing one is an error. That is the place for
+  passwords, which appear in no message.
+- Files to read are relative to the file that names them, files that are written to the working directory.
+- YAML anchors, aliases and `<<` merges work. Values may be quoted or not.
+"""
+
+_AFTER_PARAMETERS: Final = """\
+Parameters of H.323 (`SS_H323_…`, `SS_H245_…`) have no effect and get a warning. These are known and not built
+yet, so they are errors for now:
+"""
+
+_RATES: Final = f"""\
+Rates stand under `rates` of a group, or in its `rates_file`: UTF-8 CSV with comma, semicolon or tab, whose
+first line names the columns above in any order. Empty cells count as left out. Other spellings are accepted:
+{", ".join(f"`{alias}` for `{name}`" for alias, name in RateKeys.aliases.items())}.
+"""
+
+
+def reference() -> str:
+    """Return the whole manual in Markdown."""
+    parts = [
+        _INTRODUCTION,
+        *_section("The top level", "", InstallationKeys),
+        *_section("Parameters", "parameters", ParameterKeys),
+        _AFTER_PARAMETERS,
+        _listed(ParameterKeys.not_built),
+        *_presets(),
+        *_section("Rate groups", "rate_groups[]", RateGroupKeys),
+        *_section("Rates", "rate_groups[].rates[]", RateKeys),
+        _RATES,
+        *_section("Accounts", "accounts[]", AccountKeys),
+        *_section("Mapping gateways", "mapping_gateways[]", MappingGatewayKeys),
+        *_section("Routing gateways", "routing_gateways[]", RoutingGatewayKeys),
+    ]
+    return "\n".join(parts)
+
+
+def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
+    """Yield one chapter, and behind it those of the sections inside."""
+    yield f"## {title}\n"
+    yield f"{model.__doc__}\n"
+    yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
+    inner = {}
+    for name, field in model.by_key().items():
+        nested = section_of(field.annotation)
+        if nested is None:
+            yield _row(name, field)
+        else:
+            inner[name] = nested
+            yield f"| `{name}` | keys and values | | {_sentence(nested.__doc__)} |"
+    for name, meaning in model.apart.items():
+        yield f"| `{name}` | | | {_sentence(meaning)} |"
+    yield ""
+    for name, nested in inner.items():
+        path = f"{key}.{name}" if key else name
+        yield from _section(f"`{path}`", path, nested)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    is_list, reading = _reading(field)
+    expected = f"one or a list: {reading.expected}" if is_list else reading.expected
+    meaning = _sentence(field.description)
+    return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {meaning} |"
+
+
+def _reading(field: FieldInfo) -> tuple[bool, FromText]:
+    """Return whether the field is a list, and how one value of it is read."""
+    for word in field.metadata:
+        if isinstance(word, FromText):
+            return False, word
+    return True, _item_reading(field.annotation)
+
+
+def _item_reading(annotation: object) -> FromText:
+    for part in get_args(annotation):
+        if isinstance(part, FromText):
+            return part
+        if get_args(part):
+            return _item_reading(part)
+    raise TypeError(f"{annotation} does not say how it is read")
+
+
+def _default(field: FieldInfo, reading: FromText, *, is_list: bool) -> str:
+    if field.is_required():
+        return "required"
+    if field.default in {None, ""}:
+        return ""
+    values = field.default if is_list else (field.default,)
+    return ", ".join(f"`{reading.write(value)}`" for value in values)
+
+
+def _presets() -> Iterator[str]:
+    for preset, defaults in PRESETS.items():
+        yield f"## `preset: {preset.value}`\n"
+        yield "Defaults that differ; what the file sets itself still wins. Retransmissions stay as `sip.timers` says.\n"
+        yield "| key | default |\n| --- | --- |"
+        for name, value in _flat({**defaults.settings, "parameters": defaults.parameters}):
+            yield f"| `{name}` | `{value}` |"
+        yield ""
+
+
+def _flat(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _listed(names: frozenset[str]) -> str:
+    return f"{', '.join(f'`{name}`' for name in sorted(names))}.\n"
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "").replace("``", "`").split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,62 @@
+"""A configuration taken into the running switch: what may change does, the rest waits for a restart.
+
+The whole file is validated first. A bad one changes nothing (DESIGN D3).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from vosd.config.load import Loaded, load
+from vosd.config.problems import ConfigError, Place, Problem, ProblemList
+from vosd.engine.settings import Settings
+
+RESTART_KEYS: Final[Mapping[str, str]] = {
+    "node": "node",
+    "listen": "sip.listen",
+    "advertise": "sip.advertise",
+    "sip": "sip",
+    "database_url": "database.url",
+    "state_dir": "state_dir",
+    "control_socket": "control_socket",
+    "cdr": "cdr",
+}
+"""Settings that only a restart changes, and the key that each is written under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What is in force after a reload, and what there is to say about it."""
+
+    in_force: Loaded
+    problems: tuple[Problem, ...]
+    """Warnings; where the file is bad, everything that is wrong with it."""
+    is_accepted: bool
+    """False: the file is bad and ``in_force`` is what ran before."""
+
+
+def reload(path: Path, running: Loaded, environ: Mapping[str, str] = os.environ) -> Reloaded:
+    """Load ``path`` again and decide what of it holds from now on.
+
+    Settings that need sockets, files or the database opened anew keep their running values, with a warning
+    for each that changed.
+    """
+    try:
+        loaded = load(path, environ)
+    except ConfigError as error:
+        return Reloaded(running, error.problems, is_accepted=False)
+    waiting = _waiting(path, running.settings, loaded)
+    kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
+    in_force = replace(loaded, settings=replace(loaded.settings, **kept))
+    return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True)
+
+
+def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[Problem, ...]:
+    problems = ProblemList()
+    for field, key in RESTART_KEYS.items():
+        if getattr(running, field) != getattr(loaded.settings, field):
+            place = loaded.places.get(key, Place(str(path), 0))
+            problems.warning(place, key, "a restart: the change takes effect after it")
+    return problems.in_order()
