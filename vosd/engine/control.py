@@ -41,19 +41,6 @@ class ControlSocketError(VosError):
     """The control socket cannot be opened where the configuration wants it."""
 
 
-class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which running calls a command means: those that fit everything given; nothing given fits none."""
-
-    call_id: str | None = None
-    account: str | None = None
-    gateway: str | None = None
-    """A mapping or a routing gateway."""
-    prefix: str | None = None
-    """Of the called number as it was rated."""
-    older_than_s: int | None = None
-    """Seconds since the INVITE came."""
-
-
 class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verb: str
     arguments: dict[str, Any] = {}

@@ -1,0 +1,68 @@
+# Everything an operator and a contributor does with the source tree; `make help` lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+CONFIG ?= config/vosd.yaml
+PREFIX ?= /opt/vosd
+DESTDIR ?=
+export DESTDIR
+
+BIN := $(VENV)/bin
+
+.PHONY: help run install test check demo bench bench-compare install-system clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path for another file
+	@$(BIN)/vosd migrate -c $(CONFIG)
+	@$(BIN)/vosd run -c $(CONFIG)
+
+install: $(VENV)/.installed ## everything `make run` needs, without starting it
+
+test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up
+	@$(BIN)/pytest
+
+check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+demo: install ## four calls on a scratch database, their records, their money
+	@$(BIN)/python -m vosd.testing.demo
+
+bench: $(VENV)/.tested-with system-packages ## the benchmarks as a table
+	@$(BIN)/python -m bench
+
+bench-compare: $(VENV)/.tested-with system-packages ## the same beside other switches, where they are installed
+	@$(BIN)/python -m bench --compare
+
+install-system: ## unit, user, example configuration and an environment of its own; DESTDIR= PREFIX=
+	@scripts/install-system $(PREFIX) $(PYTHON)
+
+clean: ## remove what these targets made, but never var/ with its calls and money
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: system-packages
+system-packages:
+	@scripts/provide sipp:sip-tester mariadbd:mariadb-server-core systemd-analyze:systemd
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "vosd needs Python 3.11 or newer; say PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/provide python3-venv
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tested-with: requirements-dev.txt $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,234 @@
+"""The real process: start, reload, stop, and every start that must not succeed (issue 2, points 9 to 11)."""
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.storage.migrate import migrate
+from vosd.testing.daemon import Daemon
+from vosd.testing.service_manager import ServiceManager
+
+CONFIGURATION = """
+node: sw1
+sip: {listen: ["udp:127.0.0.1:14061"]}
+database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+rate_groups:
+  - name: sell
+    rates: [{prefix: "44", billing_rate: "0.012"}]
+  - name: buy
+    rates: [{prefix: "44", billing_rate: "0.005"}]
+accounts:
+  - {id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}
+  - {id: carrier-a, type: clearing, rate_group: buy, overdraft_limit: "unlimited"}
+mapping_gateways:
+  - {name: acme-pbx, account: acme, hosts: [127.0.0.1/32], max_cps: 50}
+routing_gateways:
+  - {name: carrier-a, account: carrier-a, address: "127.0.0.1:14081", prefixes: ["44"]}
+"""
+BAD = CONFIGURATION.replace("max_cps: 50", "max_cps: many") + "colour: red\n"
+FASTER = CONFIGURATION.replace("max_cps: 50", "max_cps: 60")
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceManager]:
+    manager = ServiceManager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    yield manager
+    manager.close()
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = tmp_path_factory.mktemp("migrated") / "vosd.db"
+    migrate(f"sqlite+aiosqlite:///{database}")
+    return database
+
+
+def started(directory: Path, migrated: Path, configuration: str = CONFIGURATION) -> Daemon:
+    daemon = Daemon(directory, configuration)
+    shutil.copy(migrated, directory)
+    daemon.start()
+    return daemon
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
+    """Give a switch that the test may reload, stop and kill."""
+    daemon = started(tmp_path, migrated)
+    yield daemon
+    daemon.kill()
+
+
+@pytest.fixture(scope="module")
+def resting(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Daemon]:
+    """Give a switch that tests share and leave running as it is."""
+    configuration = CONFIGURATION.replace("14061", "14062")
+    daemon = started(tmp_path_factory.mktemp("resting"), migrated, configuration)
+    yield daemon
+    daemon.kill()
+
+
+def catalogue_of(daemon: Daemon) -> dict[str, str]:
+    catalogue: dict[str, str] = daemon.ask("status")["catalogue"]
+    return catalogue
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_whole_life_is_told_to_the_service_manager(
+    manager: ServiceManager, daemon: Daemon, ending: signal.Signals
+) -> None:
+    before_ready = manager.wait_for("READY=1")
+    assert before_ready[-1].startswith("READY=1\nSTATUS=takes calls at udp:127.0.0.1:14061")
+    started = [message for message in before_ready if message.startswith("STATUS=starting")]
+    assert started == [
+        f"STATUS=starting {step}" for step in ("state directory", "database", "switch", "listeners", "control socket")
+    ]
+    manager.wait_for("WATCHDOG=1")
+    daemon.signal(ending)
+    stopping = manager.wait_for("STOPPING=1")[-1]
+    assert "EXTEND_TIMEOUT_USEC=20000000" in stopping
+    assert daemon.wait() == 0
+    assert [line["event"] for line in daemon.log()][-2:] == ["stop asked for", "stopped"]
+    assert not (daemon.directory / "vosd.sock").exists()
+
+
+def test_a_good_file_is_taken_on_sighup_and_a_bad_one_leaves_the_old_in_force(
+    manager: ServiceManager, daemon: Daemon
+) -> None:
+    first = catalogue_of(daemon)
+    manager.wait_for("READY=1")
+
+    daemon.configure(FASTER)
+    daemon.signal(signal.SIGHUP)
+    manager.wait_for("RELOADING=1")
+    manager.wait_for("READY=1")
+    second = catalogue_of(daemon)
+    assert second["version"] != first["version"]
+
+    daemon.configure(BAD)
+    daemon.signal(signal.SIGHUP)
+    manager.wait_for("RELOADING=1")
+    manager.wait_for("READY=1")
+    third = catalogue_of(daemon)
+    assert (third["version"], third["loaded_at"]) == (second["version"], second["loaded_at"])
+    assert "max_cps: value 'many'" in third["error"]
+    assert [line["event"] for line in daemon.log() if line.get("level") == "error"] == [
+        "the configuration was not taken, the old one stays in force"
+    ]
+
+
+def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:
+    first = catalogue_of(daemon)["version"]
+    daemon.configure(BAD)
+    checked = daemon.verb("check")
+    reloaded = daemon.verb("reload")
+    assert (checked.code, reloaded.code) == (3, 3)
+    assert checked.stdout.splitlines() == reloaded.stderr.splitlines()
+    assert len(checked.stdout.splitlines()) == 2
+    assert checked.stdout.startswith(f"{daemon.configuration_file}:")
+    assert catalogue_of(daemon)["version"] == first
+
+    daemon.configure(FASTER)
+    difference = {"object": "mapping gateway acme-pbx", "key": "max_cps", "running": 50, "file": 60}
+    assert daemon.ask("check", "--diff") == [difference]
+    taken = daemon.ask("reload")
+    assert taken == {"version": catalogue_of(daemon)["version"], "problems": []}
+    assert daemon.ask("check", "--diff") == []
+    assert catalogue_of(daemon)["error"] is None
+
+
+def test_a_setting_that_needs_a_restart_is_named_and_kept(daemon: Daemon) -> None:
+    daemon.configure(CONFIGURATION.replace("node: sw1", "node: sw2"))
+    (problem,) = daemon.ask("reload")["problems"]
+    assert ": node:" in problem
+    assert "restart" in problem
+    assert daemon.ask("status")["node"] == "sw1"
+
+
+def test_a_payment_is_in_the_running_switch_when_the_command_returns(resting: Daemon) -> None:
+    call = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1000", "--callee", "4420123", "--live")
+    assert resting.ask(*call)["result"] == "Insufficient Balance"
+    resting.succeed("payment", "add", "--account", "acme", "--amount", "5", "--reference", "first")
+    assert resting.ask(*call)["result"] == "ok"
+    assert resting.ask(*call[:-1])["result"] == "ok"
+    account = resting.ask("account", "show", "acme")
+    assert (account["balance"], account["reserved"], account["available"]) == ("5.00", "0.00", "5.00")
+
+
+def test_the_status_has_every_key_that_is_promised(resting: Daemon) -> None:
+    status = resting.ask("status")
+    counts = ["calls", "legs", "dialogs", "transactions", "timers", "holds", "cdr_queue", "spool_rows"]
+    assert set(status) == {"version", "node", "pid", "started_at", *counts, "catalogue"}
+    assert {key: status[key] for key in counts} == dict.fromkeys(counts, 0)
+    assert status["pid"] == resting.pid
+    assert set(status["catalogue"]) == {"version", "loaded_at", "error"}
+    assert resting.ask("calls") == []
+
+
+def test_a_second_switch_on_the_same_state_is_refused_and_the_first_goes_on(resting: Daemon) -> None:
+    second = resting.verb("run")
+    assert second.code == 1
+    assert second.stderr.splitlines()[-1] == (
+        f"Error: another switch (pid {resting.pid}) runs on state_dir {resting.directory}/var; stop it or use another one"
+    )
+    assert resting.ask("status")["pid"] == resting.pid
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:
+    daemon = Daemon(tmp_path, CONFIGURATION)
+    shutil.copy(migrated, tmp_path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 14061))
+        refused = daemon.verb("run")
+    assert refused.code == 1
+    assert "cannot listen on udp:127.0.0.1:14061" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> None:
+    refused = Daemon(tmp_path, CONFIGURATION).verb("run")
+    assert refused.code == 1
+    assert "run vosd migrate" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_database_that_is_away_is_an_error_that_says_what_to_do_and_keeps_the_password(tmp_path: Path) -> None:
+    away = "mysql+aiomysql://vosd:s3cret@127.0.0.1:14099/vosd"
+    configuration = CONFIGURATION.replace("sqlite+aiosqlite:///$directory/vosd.db", away)
+    refused = Daemon(tmp_path, configuration).verb("run")
+    assert refused.code == 1
+    assert "is the server running" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "s3cret" not in refused.stdout + refused.stderr
+
+
+def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
+    refused = Daemon(tmp_path, BAD).verb("run")
+    assert refused.code == 3
+    assert len(refused.stderr.splitlines()) == 2
+    assert not (tmp_path / "var").exists()
+
+
+def test_the_state_is_the_switch_s_alone(resting: Daemon) -> None:
+    state = resting.directory / "var"
+    assert state.stat().st_mode & 0o777 == 0o700
+    others = [path for path in state.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert others == []
+    assert (resting.directory / "vosd.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_killed_switch_can_be_started_again_at_once(daemon: Daemon) -> None:
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.wait()
+    assert daemon.verb("status").code == 4
+    daemon.start()
+    assert daemon.ask("status")["calls"] == 0
+    assert daemon.interrupt() == 0

@@ -1,0 +1,62 @@
+"""The shipped unit: accepted by systemd, and locked down as far as issue 2, point 11 asks."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parents[2] / "systemd" / "vosd.service"
+EXPOSURE_MAX = 2.0
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing; make test installs it"
+)
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+def with_program(unit: Path, directory: Path) -> Path:
+    """Copy the unit with its program at a place where an executable is."""
+    program = directory / "bin" / "vosd"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    copy = directory / unit.name
+    copy.write_text(unit.read_text().replace("/opt/vosd/", f"{directory}/"))
+    return copy
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    verified = analyze("verify", "--man=no", with_program(UNIT, tmp_path))
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
+    unit = with_program(UNIT, tmp_path)
+    unit.write_text(unit.read_text().replace("WatchdogSec=10", "WatchdogSecs=10"))
+    assert "WatchdogSecs" in analyze("verify", "--man=no", unit).stderr
+
+
+def test_the_unit_is_exposed_at_most_2_0() -> None:
+    judged = analyze("security", "--offline=true", "--no-pager", UNIT)
+    found = re.search(r"Overall exposure level for vosd.service: ([0-9.]+)", judged.stdout)
+    assert found is not None, judged.stdout + judged.stderr
+    assert float(found[1]) <= EXPOSURE_MAX
+
+
+def test_the_only_capability_is_a_low_port() -> None:
+    lines = UNIT.read_text().splitlines()
+    capabilities = [line for line in lines if line.startswith(("CapabilityBoundingSet", "AmbientCap"))]
+    assert capabilities == [
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    ]
+    assert "User=vosd" in lines
+    assert "NoNewPrivileges=yes" in lines
+    assert "ProtectSystem=strict" in lines

@@ -1,0 +1,86 @@
+"""What holds for every verb: where the configuration is sought, wrong usage, what is not built yet."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vosd import __version__
+from vosd.cli import command
+from vosd.cli.main import VERBS, main
+
+
+def test_help_lists_every_verb() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    listed = [line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.strip()]
+    assert [word for word in listed if word in VERBS] == list(VERBS)
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert CliRunner().invoke(main, ["--version"]).stdout == f"vosd, version {__version__}\n"
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_a_help_page_that_takes_the_configuration(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert "-c, --config FILE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dance"],
+        ["status", "--colour", "red"],
+        ["cdr"],
+        ["cdr", "list", "--since", "2026-03-01T12:00:00"],
+        ["cdr", "list", "--until", "yesterday"],
+        ["rate", "explain", "--account", "acme", "--callee", "44", "--duration", "a minute"],
+        ["payment", "add", "--account", "acme", "--amount", "1e3"],
+        ["payment", "add", "--account", "acme", "--amount", "1,000.00"],
+        ["hangup"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list[str]) -> None:
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rates", "import", "acme-sell", "deck.csv", "--dry-run"],
+        ["gateway", "block", "carrier-a", "--memo", "fraud"],
+        ["overrides", "list"],
+        ["registrations", "--json"],
+        ["cdr", "export", "--after", "5"],
+        ["account", "set", "acme", "--overdraft-limit", "5"],
+        ["account", "block", "acme"],
+        ["trace", "call"],
+        ["call", "test"],
+        ["backup"],
+    ],
+    ids=" ".join,
+)
+def test_a_verb_of_a_later_capability_says_so_and_fails(words: list[str]) -> None:
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is not built yet" in result.stderr
+
+
+def test_without_any_configuration_the_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", tmp_path / "there.yaml"))
+    result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
+    assert result.exit_code == 3
+    assert f"none at {tmp_path}/here.yaml, {tmp_path}/there.yaml" in result.stderr
+
+
+def test_the_first_usual_place_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = tmp_path / "there.yaml"
+    second.write_text(f"control_socket: {tmp_path / 'found.sock'}\n")
+    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", second))
+    result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
+    assert result.exit_code == 4
+    assert "found.sock" in result.stderr

@@ -1,0 +1,172 @@
+"""Verbs that talk to the running switch, against a control socket of the test's own (INTERFACES section 2)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vosd.cli.main import main
+from vosd.engine.control import Arguments, CommandError, ControlServer
+
+STATUS = {
+    "version": "0.1.0",
+    "node": "sw1",
+    "calls": 2,
+    "catalogue": {"version": "abc", "loaded_at": "2026-03-01T12:00:00.000Z", "error": None},
+}
+CALLS = [{"call_id": "c1", "callee": "4420"}, {"call_id": "c2", "callee": "4421"}]
+
+
+class Switch:
+    """Answers commands and remembers them."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.asked: list[tuple[str, Arguments]] = []
+        self.fitting = 1
+        self.bad_file: list[str] = []
+
+    async def status(self, _arguments: Arguments) -> object:
+        return STATUS
+
+    async def calls(self, _arguments: Arguments) -> object:
+        return CALLS
+
+    async def hangup(self, arguments: Arguments) -> object:
+        self.asked.append(("hangup", arguments))
+        at_most = arguments["at_most"]
+        ended = self.fitting if at_most is None or self.fitting <= at_most else 0
+        return {"fitting": self.fitting, "ended": ended}
+
+    async def reload(self, _arguments: Arguments) -> object:
+        if self.bad_file:
+            raise CommandError("the file is bad", self.bad_file)
+        return {"version": "def", "problems": ["vosd.yaml:1: warning: node: expected no change"]}
+
+    async def vosd(self, *words: str) -> Result:
+        """Run the command line on this switch's configuration, beside the switch."""
+        return await asyncio.to_thread(CliRunner().invoke, main, ["-c", str(self.config), *words])
+
+
+@pytest.fixture
+async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
+    config = tmp_path / "vosd.yaml"
+    # Nothing but the socket has to hold: whoever wants to end calls must not be stopped by an unfinished edit.
+    config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\naccounts: half an edit\n")
+    switch = Switch(config)
+    verbs = {
+        "status": switch.status,
+        "calls": switch.calls,
+        "hangup": switch.hangup,
+        "reload": switch.reload,
+    }
+    server = ControlServer(tmp_path / "vosd.sock", verbs)
+    await server.open()
+    yield switch
+    await server.close()
+
+
+def document(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+async def test_status_prints_one_document(switch: Switch) -> None:
+    assert document(await switch.vosd("status", "--json")) == STATUS
+
+
+async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch: Switch) -> None:
+    shown = (await switch.vosd("status")).stdout
+    assert "abc, loaded 2026-03-01T12:00:00.000Z" in shown
+    assert "fine" in shown
+
+
+async def test_the_configuration_may_be_named_after_the_verb_and_by_the_environment(switch: Switch) -> None:
+    after = await asyncio.to_thread(CliRunner().invoke, main, ["calls", "--json", "-c", str(switch.config)])
+    environ = {"VOSD_CONFIG": str(switch.config)}
+    named = await asyncio.to_thread(CliRunner(env=environ).invoke, main, ["calls", "--json"])
+    assert document(after) == document(named) == CALLS
+
+
+async def test_calls_for_people_are_a_table(switch: Switch) -> None:
+    lines = (await switch.vosd("calls")).stdout.splitlines()
+    assert [line.split() for line in lines] == [["call_id", "callee"], ["c1", "4420"], ["c2", "4421"]]
+
+
+async def test_hangup_sends_what_was_selected(switch: Switch) -> None:
+    answer = document(await switch.vosd("hangup", "--account", "acme", "--older-than", "60", "--json"))
+    assert answer == {"fitting": 1, "ended": 1}
+    selection = {"account": "acme", "older_than_s": 60}
+    assert switch.asked == [("hangup", {"selection": selection, "at_most": 1})]
+
+
+async def test_hangup_of_many_calls_ends_none_without_yes(switch: Switch) -> None:
+    switch.fitting = 12
+    refused = await switch.vosd("hangup", "--gateway", "carrier-a")
+    assert refused.exit_code == 1
+    assert "12 calls fit and none was ended; say --yes" in refused.stderr
+    ended = await switch.vosd("hangup", "--gateway", "carrier-a", "--yes")
+    assert (ended.exit_code, ended.stdout) == (0, "ended 12 calls\n")
+
+
+async def test_hangup_of_a_call_that_is_not_running_fails_and_of_a_selection_without_calls_does_not(
+    switch: Switch,
+) -> None:
+    switch.fitting = 0
+    gone = await switch.vosd("hangup", "c9")
+    assert (gone.exit_code, "c9 is not running" in gone.stderr) == (1, True)
+    none = await switch.vosd("hangup", "--prefix", "44")
+    assert (none.exit_code, none.stdout) == (0, "ended 0 calls\n")
+
+
+async def test_hangup_without_a_selection_is_wrong_usage(switch: Switch) -> None:
+    assert (await switch.vosd("hangup")).exit_code == 2
+    assert switch.asked == []
+
+
+async def test_a_good_reload_says_what_is_in_force_and_warns_on_standard_error(switch: Switch) -> None:
+    result = await switch.vosd("reload")
+    assert (result.exit_code, result.stdout) == (0, "catalogue def is in force\n")
+    assert "node: expected no change" in result.stderr
+
+
+async def test_a_bad_reload_is_exit_3_with_the_list(switch: Switch) -> None:
+    switch.bad_file = ["vosd.yaml:3: sip: expected keys", "vosd.yaml:9: accounts: expected a list"]
+    result = await switch.vosd("reload")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == switch.bad_file
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("verb", [["status"], ["calls"], ["reload"], ["hangup", "c1"]])
+def test_without_a_running_switch_these_verbs_are_exit_4(verb: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "vosd.yaml"
+    config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\n")
+    result = CliRunner().invoke(main, [*verb, "-c", str(config)])
+    assert result.exit_code == 4
+    assert f"no running switch answers at {tmp_path / 'vosd.sock'}" in result.stderr
+    assert result.stdout == ""
+
+
+async def test_a_switch_that_goes_away_while_it_works_is_exit_4(tmp_path: Path) -> None:
+    async def vanish(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    config = tmp_path / "vosd.yaml"
+    config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\n")
+    server = await asyncio.start_unix_server(vanish, tmp_path / "vosd.sock")
+    async with server:
+        result = await asyncio.to_thread(CliRunner().invoke, main, ["status", "-c", str(config)])
+    assert result.exit_code == 4
+
+
+async def test_a_file_that_is_not_yaml_is_exit_3_with_its_place(tmp_path: Path) -> None:
+    config = tmp_path / "vosd.yaml"
+    config.write_text("node: [\n")
+    result = await asyncio.to_thread(CliRunner().invoke, main, ["status", "-c", str(config)])
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"{config}:")

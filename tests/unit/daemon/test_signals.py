@@ -1,0 +1,26 @@
+"""Signals become calls: SIGHUP loads, SIGINT and SIGTERM end (INTERFACES section 2, ``run``)."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from vosd.daemon import signals
+
+
+@pytest.mark.parametrize(
+    ("sent", "means"),
+    [(signal.SIGHUP, "reload"), (signal.SIGINT, "stop SIGINT"), (signal.SIGTERM, "stop SIGTERM")],
+)
+async def test_each_signal_calls_its_function_and_is_let_go_afterwards(sent: signal.Signals, means: str) -> None:
+    before = signal.getsignal(sent)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    with signals.handled(
+        reload=lambda: heard.put_nowait("reload"),
+        stop=lambda received: heard.put_nowait(f"stop {received.name}"),
+    ):
+        os.kill(os.getpid(), sent)
+        assert await asyncio.wait_for(heard.get(), 5) == means
+    restored = signal.getsignal(sent)
+    assert restored in (before, signal.SIG_DFL, signal.default_int_handler)

@@ -1,0 +1,94 @@
+"""The service manager's protocol, told to a socket of the test's own (issue 2, point 11)."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.daemon.systemd import Notifier, from_environment
+from vosd.testing.service_manager import ServiceManager
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceManager]:
+    name = str(tmp_path / "notify") if request.param == "path" else f"@vosd-test-{os.getpid()}"
+    manager = ServiceManager(name)
+    yield manager
+    manager.close()
+
+
+def test_each_state_is_told_as_sd_notify_spells_it(manager: ServiceManager) -> None:
+    notifier = Notifier(manager.address)
+    notifier.ready("takes calls")
+    notifier.reloading(123_456)
+    notifier.status("7 calls")
+    notifier.stopping("7 calls left", within_s=20)
+    notifier.close()
+    assert manager.heard() == [
+        "READY=1\nSTATUS=takes calls",
+        "RELOADING=1\nMONOTONIC_USEC=123456\nSTATUS=loading the configuration",
+        "STATUS=7 calls",
+        "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000\nSTATUS=7 calls left",
+    ]
+
+
+def test_without_a_notify_socket_nothing_is_opened() -> None:
+    notifier, watchdog = from_environment({})
+    notifier.ready("takes calls")
+    watchdog.start()
+    watchdog.stop()
+    assert notifier._socket is None
+
+
+def test_a_manager_that_is_gone_never_stops_the_switch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notifier = Notifier(str(tmp_path / "nobody"))
+    notifier.alive()
+    notifier.close()
+    assert "the service manager cannot be told" in capsys.readouterr().out
+
+
+async def test_the_watchdog_is_fed_twice_a_period_by_the_event_loop(manager: ServiceManager) -> None:
+    environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "100000", "WATCHDOG_PID": str(os.getpid())}
+    notifier, watchdog = from_environment(environ)
+    started = time.monotonic()
+    watchdog.start()
+    fed = [await asyncio.wait_for(manager.hears(), 5) for _ in range(3)]
+    took = time.monotonic() - started
+    watchdog.stop()
+    notifier.close()
+    assert fed == ["WATCHDOG=1"] * 3
+    assert took >= 0.09
+
+
+async def test_an_event_loop_that_hangs_does_not_feed_the_watchdog(manager: ServiceManager) -> None:
+    notifier, watchdog = from_environment({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "2000"})
+    watchdog.start()
+    manager.heard()
+    until = time.monotonic() + 0.02
+    while time.monotonic() < until:
+        pass  # what a busy loop does to everything else in the process
+    heard = manager.heard()
+    watchdog.stop()
+    notifier.close()
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"},
+    ],
+)
+async def test_a_watchdog_that_is_off_or_another_process_s_is_not_fed(
+    manager: ServiceManager, environ: dict[str, str]
+) -> None:
+    notifier, watchdog = from_environment({"NOTIFY_SOCKET": manager.address, **environ})
+    watchdog.start()
+    notifier.status("alone")
+    notifier.close()
+    assert manager.heard() == ["STATUS=alone"]

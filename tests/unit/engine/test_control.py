@@ -1,0 +1,186 @@
+"""The control socket: framing, bounds, rights, and what a command's failure looks like to its caller."""
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from vosd.base.errors import VosError
+from vosd.engine import control
+from vosd.engine.control import Arguments, CommandError, ControlServer, ControlSocketError
+
+
+async def echo(arguments: Arguments) -> object:
+    return arguments
+
+
+class Selection(msgspec.Struct, forbid_unknown_fields=True):
+    gateway: str
+
+
+async def select(arguments: Arguments) -> object:
+    return msgspec.convert(dict(arguments), Selection).gateway
+
+
+async def refuse(_arguments: Arguments) -> object:
+    raise CommandError("the file is bad", ["vosd.yaml:3: sip: unknown key"])
+
+
+async def fail(_arguments: Arguments) -> object:
+    raise VosError("the database is away; start it")
+
+
+async def break_down(_arguments: Arguments) -> object:
+    raise ZeroDivisionError
+
+
+VERBS = {"echo": echo, "select": select, "refuse": refuse, "fail": fail, "break": break_down}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Path]:
+    path = tmp_path / "run" / "vosd.sock"
+    server = ControlServer(path, VERBS)
+    await server.open()
+    yield path
+    await server.close()
+    assert not path.exists()
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def ask(path: Path, *lines: bytes) -> list[dict[str, Any]]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    answers = []
+    for line in lines:
+        writer.write(line + b"\n")
+        answers.append(json.loads(await asyncio.wait_for(reader.readline(), 5)))
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+async def test_several_commands_on_one_connection_are_answered_in_turn(server: Path) -> None:
+    answers = await ask(
+        server,
+        b'{"verb": "echo", "arguments": {"a": 1}}',
+        b'{"verb": "select", "arguments": {"gateway": "g"}}',
+    )
+    assert answers == [{"result": {"a": 1}}, {"result": "g"}]
+
+
+async def test_only_the_switch_s_user_may_open_the_socket(server: Path) -> None:
+    assert mode_of(server) == 0o600
+
+
+async def test_a_refused_command_names_its_problems(server: Path) -> None:
+    (answer,) = await ask(server, b'{"verb": "refuse"}')
+    assert answer == {"error": "the file is bad", "problems": ["vosd.yaml:3: sip: unknown key"]}
+
+
+async def test_an_expected_failure_says_what_to_do(server: Path) -> None:
+    (answer,) = await ask(server, b'{"verb": "fail"}')
+    assert answer["error"] == "the database is away; start it"
+
+
+async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        broken, echoed = await ask(server, b'{"verb": "break"}', b'{"verb": "echo"}')
+    assert "failed inside the switch" in broken["error"]
+    assert "ZeroDivisionError" not in broken["error"]
+    assert [(line["event"], line["verb"]) for line in logs] == [("a command failed", "break")]
+    assert echoed == {"result": {}}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{", "not a request"),
+        (b"[]", "not a request"),
+        (b'{"verb": 5}', "not a request"),
+        (b'{"verb": "echo", "extra": 1}', "not a request"),
+        (b'{"verb": "dance"}', "knows no 'dance'; it answers echo, select"),
+        (b'{"verb": "select", "arguments": {"colour": "red"}}', "unknown field `colour`"),
+        (b"\xff\xfe", "not a request"),
+    ],
+)
+async def test_what_is_not_a_command_is_answered_with_why(server: Path, line: bytes, says: str) -> None:
+    (answer,) = await ask(server, line)
+    assert says in answer["error"]
+
+
+async def test_a_request_line_is_bounded(server: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(server)
+    writer.write(b"x" * (control.LINE_MAX * 2) + b"\n")
+    answer = json.loads(await asyncio.wait_for(reader.readline(), 5))
+    assert "at most 65536 bytes" in answer["error"]
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_clients_are_bounded(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "CLIENTS_MAX", 1)
+    reader, writer = await asyncio.open_unix_connection(server)
+    writer.write(b'{"verb": "echo"}\n')
+    await reader.readline()
+    second, second_writer = await asyncio.open_unix_connection(server)
+    assert "too many commands" in json.loads(await asyncio.wait_for(second.readline(), 5))["error"]
+    writer.close()
+    second_writer.close()
+
+
+async def test_a_silent_client_is_sent_away(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_S", 0.01)
+    reader, writer = await asyncio.open_unix_connection(server)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_a_second_switch_is_refused_and_the_first_one_lives_on(server: Path) -> None:
+    with pytest.raises(ControlSocketError, match="another switch answers"):
+        await ControlServer(server, VERBS).open()
+    assert (await ask(server, b'{"verb": "echo"}')) == [{"result": {}}]
+
+
+async def test_a_socket_left_behind_by_a_killed_switch_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    server = ControlServer(path, VERBS)
+    await server.open()
+    assert (await ask(path, b'{"verb": "echo"}')) == [{"result": {}}]
+    await server.close()
+
+
+async def test_a_file_of_another_kind_is_never_removed(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.sock"
+    path.write_text("notes")
+    with pytest.raises(ControlSocketError, match="another kind"):
+        await ControlServer(path, VERBS).open()
+    assert path.read_text() == "notes"
+
+
+async def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 200)
+    with pytest.raises(ControlSocketError, match="cannot be opened"):
+        await ControlServer(path, VERBS).open()
+
+
+async def test_closing_drops_clients_that_wait(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "vosd.sock", VERBS)
+    await server.open()
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "vosd.sock")
+    writer.write(b'{"verb": "echo"}\n')
+    await reader.readline()
+    await server.close()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -1,0 +1,125 @@
+"""Accounts as people see them: what the catalogue allows, what the ledger holds, what running calls reserve."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from vosd.admin.control import RunningSwitch
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account
+from vosd.cdr.ports import Books, Standing
+from vosd.engine.catalogue import Catalogue
+
+UNLIMITED: Final = "unlimited"
+
+
+class UnknownAccountError(VosError):
+    """No account of that id is configured."""
+
+
+class Commitments(msgspec.Struct, frozen=True):
+    """What the running switch has promised of one account's money beyond the ledger."""
+
+    reserved: str = "0.00"
+    """Held for running calls."""
+    unbooked: str = "0.00"
+    """Signed sum of ended calls that the ledger does not hold yet."""
+
+
+class AccountSheet(msgspec.Struct, frozen=True):
+    """One account (INTERFACES section 2, ``account show``); money as text."""
+
+    id: str
+    type: str | None
+    """None for an account that has money but is not configured any more."""
+    balance: str
+    overdraft_limit: str | None
+    reserved: str
+    available: str | None
+    currency: str | None
+    blocked: bool
+
+
+def configured(catalogue: Catalogue, account_id: str) -> Account:
+    """Return an account of the catalogue.
+
+    Raises:
+        UnknownAccountError: it is not there.
+    """
+    account = catalogue.accounts.get(account_id)
+    if account is None:
+        message = f"no account {account_id!r} is configured; vosd account list names them"
+        raise UnknownAccountError(message)
+    return account
+
+
+async def show_account(catalogue: Catalogue, books: Books, switch: RunningSwitch, account_id: str) -> AccountSheet:
+    """Return one account; calls of a switch that runs count as reserved.
+
+    Raises:
+        UnknownAccountError: it is neither configured nor in the ledger.
+        StoreUnavailable: the balance is not known.
+    """
+    standings = (await books.standings()).standings
+    if account_id not in standings:
+        configured(catalogue, account_id)
+    return _sheet(account_id, catalogue, standings, await _commitments(switch))
+
+
+async def list_accounts(catalogue: Catalogue, books: Books, switch: RunningSwitch) -> list[AccountSheet]:
+    """Return all accounts in the order of the configuration, then those that only have a balance left.
+
+    Raises:
+        StoreUnavailable: the balances are not known.
+    """
+    standings = (await books.standings()).standings
+    commitments = await _commitments(switch)
+    left_over = sorted(
+        name for name, standing in standings.items() if name not in catalogue.accounts and standing.balance
+    )
+    return [_sheet(name, catalogue, standings, commitments) for name in (*catalogue.accounts, *left_over)]
+
+
+async def _commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
+    answer = await switch.ask_if_running("commitments")
+    return msgspec.convert(answer or {}, dict[str, Commitments])
+
+
+def _sheet(
+    account_id: str,
+    catalogue: Catalogue,
+    standings: Mapping[str, Standing],
+    commitments: Mapping[str, Commitments],
+) -> AccountSheet:
+    balance = standings.get(account_id, Standing(ZERO, 0)).balance
+    committed = commitments.get(account_id, Commitments())
+    account = catalogue.accounts.get(account_id)
+    if account is None:
+        return AccountSheet(
+            id=account_id,
+            type=None,
+            balance=format_amount(balance),
+            overdraft_limit=None,
+            reserved=committed.reserved,
+            available=None,
+            currency=None,
+            blocked=True,
+        )
+    limit = account.overdraft_limit
+    return AccountSheet(
+        id=account_id,
+        type=account.type.value,
+        balance=format_amount(balance),
+        overdraft_limit=UNLIMITED if limit is None else format_amount(limit),
+        reserved=committed.reserved,
+        available=UNLIMITED if limit is None else _available(balance, limit, committed),
+        currency=account.currency,
+        blocked=not account.enabled,
+    )
+
+
+def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:
+    return format_amount(balance + limit + Decimal(committed.unbooked) - Decimal(committed.reserved))

@@ -1,0 +1,87 @@
+"""Asking the running switch: one command over its control socket, one answer back.
+
+The other end is ``engine/control.py``. Refuses to know what the commands mean.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+ANSWER_S: Final = 30.0
+"""How long a command may take; a reload of large rate tables is the longest."""
+
+
+class DaemonUnreachableError(VosError):
+    """No switch answers at the control socket, or it stopped answering."""
+
+
+class DaemonRefusedError(VosError):
+    """The switch did not do it; ``problems`` lists why, one mistake a line, where there is a list."""
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    result: Any = None
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class RunningSwitch:
+    """The switch that runs on a configuration, as seen through its control socket."""
+
+    def __init__(self, control_socket: Path) -> None:
+        self.control_socket = control_socket
+
+    async def ask(self, verb: str, **arguments: object) -> Any:
+        """Have the switch carry out ``verb`` and return its result.
+
+        Raises:
+            DaemonUnreachableError: nobody answers; whether the command was carried out is not known if the
+                switch went away while it worked.
+            DaemonRefusedError: the switch says no, and why.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                line = await self._exchange(msgspec.json.encode({"verb": verb, "arguments": arguments}))
+        except (OSError, TimeoutError) as error:
+            message = (
+                f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
+                " this configuration, and are you allowed to open its socket?"
+            )
+            raise DaemonUnreachableError(message) from error
+        try:
+            answer = msgspec.json.decode(line, type=_Answer)
+        except msgspec.MsgspecError as error:
+            message = f"the switch at {self.control_socket} went away before it answered"
+            raise DaemonUnreachableError(message) from error
+        if answer.error is not None:
+            raise DaemonRefusedError(answer.error, answer.problems)
+        return answer.result
+
+    async def ask_if_running(self, verb: str, **arguments: object) -> Any | None:
+        """Do as ``ask`` does, but return None where no switch runs: for commands that work without one."""
+        try:
+            return await self.ask(verb, **arguments)
+        except DaemonUnreachableError:
+            return None
+
+    async def _exchange(self, request: bytes) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(self.control_socket)
+        try:
+            writer.write(request + b"\n")
+            writer.write_eof()
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+def _reason(error: OSError | TimeoutError) -> str:
+    return getattr(error, "strerror", None) or f"no answer within {ANSWER_S:g} s"

@@ -1,0 +1,77 @@
+"""What differs between the configuration in force and another one, object by object and key by key.
+
+The running switch describes what it has in force in the same words (control verb ``configuration``). Rates are
+compared by the version of their group, because a group may have a hundred thousand rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import msgspec
+
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.settings import Settings
+
+Description = dict[str, dict[str, Any]]
+"""Object, such as ``account acme``, to its keys and values as JSON has them."""
+
+_SECRET_OR_DERIVED: Final = frozenset({"database_url"})
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One key whose value differs; an object that is only on one side differs in the key ``""``."""
+
+    object: str
+    key: str
+    running: Any
+    file: Any
+
+
+def describe(settings: Settings, catalogue: Catalogue) -> Description:
+    """Return everything that an operator can have changed, except secrets."""
+    plain = {key: value for key, value in asdict(settings).items() if key not in _SECRET_OR_DERIVED}
+    described: Description = {"settings": _builtins(plain), "parameters": _builtins(catalogue.parameters)}
+    for kind, objects in (
+        ("account", catalogue.accounts),
+        ("mapping gateway", catalogue.mapping_gateways),
+        ("routing gateway", catalogue.routing_gateways),
+    ):
+        for name, thing in objects.items():
+            described[f"{kind} {name}"] = _builtins(thing)
+    for name, group in catalogue.rate_groups.items():
+        described[f"rate group {name}"] = {
+            "currency": group.currency,
+            "rates": len(group.rates),
+            "version": group.version,
+        }
+    return described
+
+
+def compare(running: Description, file: Description) -> list[Difference]:
+    """Return the differences, objects in the order of ``file``, then those that only run."""
+    found: list[Difference] = []
+    for name in [*file, *(name for name in running if name not in file)]:
+        if name not in running or name not in file:
+            found.append(Difference(name, "", _presence(name, running), _presence(name, file)))
+            continue
+        found += [
+            Difference(name, key, running[name].get(key), file[name].get(key))
+            for key in {**file[name], **running[name]}
+            if running[name].get(key) != file[name].get(key)
+        ]
+    return found
+
+
+def _presence(name: str, description: Mapping[str, object]) -> str:
+    return "present" if name in description else "absent"
+
+
+def _builtins(thing: object) -> dict[str, Any]:
+    # By way of JSON, so that what travelled over the control socket equals what did not.
+    described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(thing, enc_hook=_text, order="sorted"))
+    return described
+
+
+def _text(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)

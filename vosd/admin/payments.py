@@ -1,0 +1,57 @@
+"""Booking money that does not come from calls, so that a running switch knows of it when the command returns."""
+
+import msgspec
+
+from vosd.admin.accounts import configured
+from vosd.admin.control import DaemonRefusedError, RunningSwitch
+from vosd.base.money import format_amount
+from vosd.engine.catalogue import Catalogue
+from vosd.storage.ports import Payment, Payments
+
+
+class PaymentReceipt(msgspec.Struct, frozen=True):
+    """What was booked; money as text."""
+
+    account: str
+    type: str
+    reference: str
+    amount: str
+    before: str
+    after: str
+    repeated: bool
+    """The reference was booked before: nothing happened now, and the balances are those of then."""
+    untold: str = ""
+    """Why a running switch does not know of it yet; empty when it does, or when none runs."""
+
+
+async def add_payment(
+    catalogue: Catalogue, payments: Payments, switch: RunningSwitch, payment: Payment
+) -> PaymentReceipt:
+    """Book a payment once and have a running switch take the new balance.
+
+    Raises:
+        UnknownAccountError: the account is not configured.
+        ReferenceTaken: the reference was used for another amount.
+        StoreUnavailable: as far as is known nothing was booked.
+    """
+    configured(catalogue, payment.account)
+    receipt = await payments.add(payment)
+    return PaymentReceipt(
+        account=payment.account,
+        type=payment.kind.value,
+        reference=payment.reference,
+        amount=format_amount(receipt.after - receipt.before),
+        before=format_amount(receipt.before),
+        after=format_amount(receipt.after),
+        repeated=receipt.repeated,
+        untold=await _tell(switch),
+    )
+
+
+async def _tell(switch: RunningSwitch) -> str:
+    """Have the switch read the balances; the money is booked whatever it answers, and it polls them anyway."""
+    try:
+        await switch.ask_if_running("refresh_balances")
+    except DaemonRefusedError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,106 @@
+"""``vosd cdr``: the calls that were, from the database."""
+
+import asyncio
+import csv
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from vosd.base.cause import EndReason
+from vosd.cdr.columns import KEYS, csv_row, json_object
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.later import not_built_yet
+
+if TYPE_CHECKING:
+    from vosd.storage.ports import CallFilter, StoredCall
+
+_SHOWN: Final = (
+    "started_at", "mapping_gateway", "caller_in", "callee_in", "routing_gateway",
+    "end_reason", "sip_code", "hold_time_s", "fee", "call_id",
+)  # fmt: skip
+"""What fits on a line for people; everything is in --json and --csv."""
+
+
+@click.group(cls=Family)
+def cdr() -> None:
+    """Call detail records."""
+
+
+cdr.add_command(not_built_yet("export"))
+
+
+@cdr.command("list")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N")
+@click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later.")
+@click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
+@click.option("--account", metavar="ID", help="The customer's or the vendor's.")
+@click.option("--gateway", metavar="NAME", help="The mapping or the routing one.")
+@click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
+@click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
+@click.option("--reason", type=click.Choice([reason.text for reason in EndReason], case_sensitive=False), metavar="R")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
+@json_option
+@pass_invocation
+def list_calls(
+    invocation: Invocation, /, limit: int, as_csv: bool, as_json: bool, **criteria: str | int | None
+) -> None:
+    """List calls, newest first."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    from vosd.storage.ports import CallFilter
+
+    calls = asyncio.run(_list(invocation, CallFilter(limit=limit, **criteria)))  # type: ignore[arg-type]
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(KEYS)
+        writer.writerows(csv_row(call.record, call.export_seq) for call in calls)
+        return
+    objects = [json_object(call.record, call.export_seq) for call in calls]
+    if as_json:
+        output.document(objects)
+    else:
+        output.table(_SHOWN, [[call[key] for key in _SHOWN] for call in objects], empty="no calls")
+
+
+async def _list(invocation: Invocation, wanted: "CallFilter") -> "list[StoredCall]":
+    from vosd.cli.database import database_of
+    from vosd.storage.queries import SqlQueries
+
+    async with database_of(invocation.load().settings) as database:
+        return list(await SqlQueries(database).calls(wanted))
+
+
+@cdr.command("show")
+@click.argument("call_id", type=click.UUID)
+@json_option
+@pass_invocation
+def show(invocation: Invocation, call_id: object, as_json: bool) -> None:
+    """Show everything that is known of one call."""
+    call = asyncio.run(_find(invocation, str(call_id)))
+    if call is None:
+        message = f"no call {call_id} in the database; a call is booked a moment after it ends"
+        raise OperationError(message)
+    shown = json_object(call.record, call.export_seq)
+    if as_json:
+        output.document(shown)
+        return
+    attempts, breakdown = shown.pop("attempts"), shown.pop("fee_breakdown")
+    output.sheet(shown)
+    output.line("")
+    columns = ("gateway", "code", "ms", "pdd_ms", "reason")
+    output.table(columns, [[attempt[key] for key in columns] for attempt in attempts], empty="no gateway was tried")
+    for party, steps in breakdown.items() if isinstance(breakdown, dict) else ():
+        output.line("")
+        rows = [(step.pop("step"), ", ".join(f"{name} {value}" for name, value in step.items())) for step in steps]
+        output.table((party, "figures"), rows, empty="")
+
+
+async def _find(invocation: Invocation, call_id: str) -> "StoredCall | None":
+    from vosd.cli.database import database_of
+    from vosd.storage.queries import SqlQueries
+
+    async with database_of(invocation.load().settings) as database:
+        return await SqlQueries(database).call(call_id)

@@ -1,0 +1,173 @@
+"""What every verb has in common: ``-c/--config`` anywhere on the line, ``--json``, and errors as exit codes.
+
+Exit codes: 0 fine, 1 the operation failed, 2 wrong usage (click's own), 3 bad configuration, 4 daemon not
+reachable. An error that an operator can do something about is one line or one list, never a traceback.
+"""
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.base.errors import VosError
+
+if TYPE_CHECKING:
+    from vosd.admin.control import RunningSwitch
+    from vosd.config.load import Loaded
+
+CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
+EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
+"""Where the wheel carries the example; in the source tree it stands in the first of ``CONFIG_PLACES``."""
+
+
+class OperationError(click.ClickException):
+    """The operation failed: exit code 1."""
+
+    exit_code = 1
+
+
+class BadConfigurationError(click.ClickException):
+    """The configuration does not hold: exit code 3; the message is a sentence or the list of problems."""
+
+    exit_code = 3
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message bare, so that every line of a list begins with its file and line."""
+        click.echo(self.message, file=file, err=file is None)
+
+
+class DaemonAwayError(click.ClickException):
+    """The running switch cannot be reached: exit code 4."""
+
+    exit_code = 4
+
+
+@dataclass
+class Invocation:
+    """What the line says before any verb is known."""
+
+    config: Path | None = None
+
+    def config_path(self) -> Path:
+        """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual place that exists.
+
+        Raises:
+            BadConfigurationError: there is none; the message names where it was looked for.
+        """
+        if self.config is not None:
+            return self.config
+        if named := os.environ.get("VOSD_CONFIG"):
+            return Path(named)
+        for place in CONFIG_PLACES:
+            if place.exists():
+                return place
+        places = ", ".join(map(str, CONFIG_PLACES))
+        example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""
+        message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."
+        raise BadConfigurationError(message)
+
+    def load(self) -> "Loaded":
+        """Read the configuration; warnings go to standard error.
+
+        Raises:
+            ConfigError: with every problem there is.
+        """
+        from vosd.config.load import load
+
+        loaded = load(self.config_path())
+        for problem in loaded.problems:
+            click.echo(problem, err=True)
+        return loaded
+
+    def running_switch(self) -> "RunningSwitch":
+        """Return the switch that runs on the configuration; only the place of its socket must be readable."""
+        from vosd.admin.control import RunningSwitch
+        from vosd.config.control_socket import control_socket_of
+
+        return RunningSwitch(control_socket_of(self.config_path()))
+
+
+def _remember_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.find_root().ensure_object(Invocation).config = value
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["-c", "--config"],
+        type=click.Path(path_type=Path),
+        callback=_remember_config,
+        expose_value=False,
+        metavar="FILE",
+        help="Configuration file; default $VOSD_CONFIG, config/vosd.yaml, /etc/vosd/vosd.yaml.",
+    )
+
+
+def json_option(command: Any) -> Any:
+    """Give a verb ``--json``: one document on standard output, nothing else there."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+class Verb(click.Command):
+    """A verb; it takes ``-c/--config``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_config_option())
+
+
+class Family(click.Group):
+    """Verbs that belong together; they may say ``-c/--config`` before the verb as well."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_config_option())
+
+
+class Directory(Family):
+    """The whole command line, by a table of verb to ``module:name``; a module is imported when it is needed."""
+
+    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """List the verbs in the order of the table, which is the order of an operator's day."""
+        return list(self._table)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the verb, or None for a verb that does not exist."""
+        place = self._table.get(cmd_name)
+        if place is None:
+            return None
+        module, name = place.split(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command), place
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what it raises on purpose becomes a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except VosError as error:
+            raise _as_exit(error) from error
+
+
+def _as_exit(error: VosError) -> click.ClickException:
+    from vosd.admin.control import DaemonUnreachableError
+    from vosd.config.problems import ConfigError
+
+    if isinstance(error, ConfigError):
+        return BadConfigurationError(str(error))
+    if isinstance(error, DaemonUnreachableError):
+        return DaemonAwayError(str(error))
+    return OperationError(str(error))

@@ -1,0 +1,47 @@
+"""Verbs whose capability is not built yet: they exist, say so, and fail (exit code 1)."""
+
+from typing import Any
+
+import click
+
+from vosd.cli.command import Family, OperationError, Verb
+
+
+def not_built_yet(name: str) -> Verb:
+    """Make a verb that takes whatever it is given and says that it is not built yet."""
+
+    @click.pass_context
+    def say_so(ctx: click.Context, /, **_: Any) -> None:
+        message = f"{ctx.command_path} is not built yet"
+        raise OperationError(message)
+
+    return Verb(
+        name,
+        callback=say_so,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        help="Not built yet.",
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=True,
+    )
+
+
+def _family(name: str, help_text: str, *verbs: str) -> Family:
+    family = Family(name, help=help_text)
+    for verb in verbs:
+        family.add_command(not_built_yet(verb))
+    return family
+
+
+rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rollback", "lookup")
+gateway = _family("gateway", "Operational overrides of gateways.", "block", "unblock", "set")
+overrides = _family("overrides", "Operational overrides.", "list", "clear")
+call = _family("call", "Test calls.", "test")
+registrations = not_built_yet("registrations")
+trace = not_built_yet("trace")
+why = not_built_yet("why")
+rerate = not_built_yet("rerate")
+reconcile = not_built_yet("reconcile")
+report = not_built_yet("report")
+unblock = not_built_yet("unblock")
+backup = not_built_yet("backup")
+restore = not_built_yet("restore")

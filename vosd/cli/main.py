@@ -1,0 +1,44 @@
+"""The program ``vosd``: the list of its verbs. What each does stands in the module behind it."""
+
+from typing import Final
+
+import click
+
+from vosd import __version__
+from vosd.cli.command import Directory
+
+VERBS: Final = {
+    "run": "vosd.cli.daemon:run",
+    "check": "vosd.cli.daemon:check",
+    "migrate": "vosd.cli.daemon:migrate",
+    "reload": "vosd.cli.daemon:reload",
+    "status": "vosd.cli.daemon:status",
+    "calls": "vosd.cli.calls:calls",
+    "hangup": "vosd.cli.calls:hangup",
+    "cdr": "vosd.cli.cdr:cdr",
+    "account": "vosd.cli.accounts:account",
+    "payment": "vosd.cli.accounts:payment",
+    "ledger": "vosd.cli.ledger:ledger",
+    "rate": "vosd.cli.rates:rate",
+    "route": "vosd.cli.routes:route",
+    "rates": "vosd.cli.later:rates",
+    "gateway": "vosd.cli.later:gateway",
+    "overrides": "vosd.cli.later:overrides",
+    "registrations": "vosd.cli.later:registrations",
+    "trace": "vosd.cli.later:trace",
+    "why": "vosd.cli.later:why",
+    "rerate": "vosd.cli.later:rerate",
+    "reconcile": "vosd.cli.later:reconcile",
+    "report": "vosd.cli.later:report",
+    "call": "vosd.cli.later:call",
+    "unblock": "vosd.cli.later:unblock",
+    "backup": "vosd.cli.later:backup",
+    "restore": "vosd.cli.later:restore",
+}
+"""Verb to the place of its command, in the order in which ``vosd --help`` lists them."""
+
+
+@click.group(cls=Directory, table=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vosd")
+def main() -> None:
+    """Run and operate a SIP softswitch: calls, routes, rates, money."""

@@ -1,0 +1,49 @@
+"""``vosd rate``: what a call would cost, and why."""
+
+import click
+
+from vosd.admin.rating import RateExplanation, explain_rate
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT, SECONDS
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+
+
+@click.group(cls=Family)
+def rate() -> None:
+    """Prices."""
+
+
+@rate.command("explain")
+@click.option("--account", "account_id", required=True, metavar="ID", help="Whose rate group.")
+@click.option("--callee", required=True, metavar="NUMBER", help="Called number, as it is rated.")
+@click.option("--duration", "duration_ms", required=True, type=SECONDS, help="Answer to end.")
+@click.option("--caller", metavar="NUMBER", help="Calling number; no rate depends on it yet.")
+@click.option("--at", type=MOMENT, help="When the call is made; every rate holds at any time yet.")
+@click.option("--buy", is_flag=True, help="The account is a vendor's: the rate is what its calls cost.")
+@json_option
+@pass_invocation
+def explain(
+    invocation: Invocation, /, account_id: str, callee: str, duration_ms: int, as_json: bool, **_: object
+) -> None:
+    """Rate a call that was not made: which rate, which seconds, which roundings."""
+    explanation = explain_rate(invocation.load().catalogue, account_id, callee, duration_ms)
+    if as_json:
+        output.document(explanation)
+    else:
+        _show(explanation)
+
+
+def _show(explanation: RateExplanation) -> None:
+    output.sheet(
+        {
+            "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area}".rstrip(),
+            "billed seconds": explanation.billed_seconds,
+            "fee": explanation.fee,
+            "tax": explanation.tax,
+        }
+    )
+    rows = [
+        (step["step"], ", ".join(f"{name} {value}" for name, value in step.items() if name != "step"))
+        for step in explanation.steps
+    ]
+    output.table(("step", "figures"), rows, empty="no steps")

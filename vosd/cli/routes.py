@@ -1,0 +1,72 @@
+"""``vosd route``: where a call would go, and why."""
+
+import asyncio
+import time
+from typing import Any
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+
+
+@click.group(cls=Family)
+def route() -> None:
+    """Routes."""
+
+
+@route.command("explain")
+@click.option("--gateway", required=True, metavar="NAME", help="Mapping gateway that the call comes from.")
+@click.option("--caller", required=True, metavar="NUMBER", help="Calling number.")
+@click.option("--callee", required=True, metavar="NUMBER", help="Called number, as it is dialled.")
+@click.option("--at", type=MOMENT, help="When; default now.")
+@click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
+@json_option
+@pass_invocation
+def explain(
+    invocation: Invocation, gateway: str, caller: str, callee: str, at: int | None, live: bool, as_json: bool
+) -> None:
+    """Tell what would become of a call: carried or refused, which gateways are tried, why others are not."""
+    question = {"gateway": gateway, "caller": caller, "callee": callee}
+    if live:
+        switch = invocation.running_switch()
+        answer = asyncio.run(switch.ask("explain_route", **question, at_ms=at))
+    else:
+        wall_ms = time.time_ns() // 1_000_000 if at is None else at
+        answer = asyncio.run(_from_configuration(invocation, question, wall_ms))
+    if as_json:
+        output.document(answer)
+    else:
+        _show(answer)
+
+
+async def _from_configuration(invocation: Invocation, question: dict[str, str], wall_ms: int) -> dict[str, Any]:
+    """Answer with no calls running and the balances that the database holds, if it can be reached."""
+    from vosd.admin.routing import explain_route, idle_state
+    from vosd.base.clock import Instant
+    from vosd.cdr.ports import StoreUnavailable
+    from vosd.cli.database import database_of
+    from vosd.storage.books import SqlBooks
+
+    loaded = invocation.load()
+    standings = None
+    try:
+        async with database_of(loaded.settings) as database:
+            standings = (await SqlBooks(database).standings()).standings
+    except StoreUnavailable as error:
+        output.remark(f"balances are not judged: {error}")
+    state = idle_state(loaded.catalogue, standings)
+    return explain_route(loaded.catalogue, state, **question, at=Instant(0, wall_ms)).to_json()
+
+
+def _show(answer: dict[str, Any]) -> None:
+    detail = f": {answer['detail']}" if answer["detail"] else ""
+    output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
+    columns = ("position", "routing_gateway", "callee_out", "caller_out", "reason")
+    rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
+    output.table(columns, rows, empty="no gateway would be tried")
+    if answer["left"]:
+        output.line("")
+        rows = [[left["routing_gateway"], left["reason"]] for left in answer["left"]]
+        output.table(("left out", "reason"), rows, empty="")

@@ -1,0 +1,136 @@
+"""The only wiring: settings in, a daemon of introduced parts out, and its life from start to exit.
+
+Everything that must be known to start vosd is on this page: which parts there are, what each is handed, in which
+order they start. Their reasons are theirs.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvloop
+
+from vosd import __version__
+from vosd.config.load import Loaded, load
+from vosd.daemon import signals, systemd
+from vosd.daemon.claim import StateDirectory
+from vosd.daemon.commands import Commands
+from vosd.daemon.lifecycle import Lifecycle, Step
+from vosd.daemon.reload import Configuration
+from vosd.daemon.systemd import Notifier
+from vosd.engine.clock import SystemClock
+from vosd.engine.control import ControlServer
+from vosd.engine.service import FINAL_BOOKING_S, SwitchService
+from vosd.net.udp import open_udp
+from vosd.obs import log
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
+
+Greet = Callable[[str], None]
+
+_log = structlog.get_logger()
+
+
+def run_switch(config: Path, greet: Greet) -> None:
+    """Run the switch on a configuration until it is told to stop; ``greet`` prints to whoever started it.
+
+    Raises:
+        ConfigError: the configuration is bad.
+        VosError: something that is needed to start is not there; the message says what to do.
+    """
+    loaded = load(config)
+    log.configure(loaded.settings.log_level.value)
+    for problem in loaded.problems:
+        _log.warning("configuration", problem=str(problem))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_live(config, loaded, greet))
+
+
+async def _live(config: Path, loaded: Loaded, greet: Greet) -> None:
+    notifier, watchdog = systemd.from_environment()
+    daemon = Daemon(config, loaded, notifier)
+    stop_within_s = loaded.settings.shutdown_grace_s + FINAL_BOOKING_S
+    life = Lifecycle(daemon.steps(), daemon.service.drain, notifier, watchdog, stop_within_s)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.ensure_future(daemon.configuration.reload_on_signal())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    def when_ready() -> None:
+        _settle_garbage_collector()
+        _log.info("ready", version=__version__, node=loaded.settings.node, listen=[*map(str, loaded.settings.listen)])
+        notifier.ready(daemon.configuration.summary())
+        for line in _greeting(config, loaded):
+            greet(line)
+
+    with signals.handled(reload=reload, stop=life.ask_to_stop):
+        await life.run(when_ready)
+    _log.info("stopped")
+
+
+class Daemon:
+    """The parts, introduced to each other."""
+
+    def __init__(self, config: Path, loaded: Loaded, notifier: Notifier) -> None:
+        settings, clock = loaded.settings, SystemClock()
+        self._settings = settings
+        self._state_directory = StateDirectory(settings.state_dir)
+        self._database = Database(settings.database_url.reveal())
+        self.service = SwitchService(settings, loaded.catalogue, SqlBooks(self._database), clock)
+        self.configuration = Configuration(config, loaded, self.service.swap_catalogue, notifier, clock)
+        commands = Commands(self.service, self.configuration, clock)
+        self._control = ControlServer(settings.control_socket, commands.verbs())
+        self._listeners: list[asyncio.DatagramTransport] = []
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return the order of the start: nobody is heard before he can be served, nobody asked before all is open."""
+        return (
+            Step("state directory", self._claim, self._release),
+            Step("database", self._database.check_schema, self._database.close),
+            Step("switch", self.service.start, self.service.stop),
+            Step("listeners", self._listen, self._close_listeners),
+            Step("control socket", self._control.open, self._control.close),
+        )
+
+    async def _claim(self) -> None:
+        self._state_directory.claim()
+
+    async def _release(self) -> None:
+        self._state_directory.release()
+
+    async def _listen(self) -> None:
+        for flow, (_, host, port) in enumerate(self._settings.listen):
+            self._listeners.append(await open_udp(host, port, flow, self.service.receive))
+        self.service.serve([listener.sendto for listener in self._listeners])
+
+    async def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+def _settle_garbage_collector() -> None:
+    """Put what a start has made, and no call will free, out of the collector's sight."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _greeting(config: Path, loaded: Loaded) -> tuple[str, ...]:
+    settings, catalogue = loaded.settings, loaded.catalogue
+    payer = next((gateway.account for gateway in catalogue.mapping_gateways.values()), "ACCOUNT")
+    option = f"-c {config}"
+    return (
+        f"vosd {__version__} ({settings.node}) takes calls at {', '.join(map(str, settings.listen))}",
+        f"  give a customer money:  vosd payment add --account {payer} --amount 10 {option}",
+        f"  watch and look back:    vosd calls {option}    vosd cdr list {option}",
+        f"  after editing {config}: vosd reload {option}",
+        "  stop: Ctrl-C",
+    )

@@ -1,0 +1,52 @@
+"""One switch for one state directory: a lock that the kernel drops when the process dies, however it dies.
+
+Two switches on one journal would book each other's calls, so this is the first thing that a start does.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from vosd.base.errors import VosError
+
+
+class StateDirectoryError(VosError):
+    """The state directory cannot be used, or another switch uses it."""
+
+
+class StateDirectory:
+    """The directory of journal and compiled state, while this process owns it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def claim(self) -> None:
+        """Make the directory where it is missing and lock it.
+
+        Raises:
+            StateDirectoryError: it cannot be made or written, or another switch runs on it.
+        """
+        lock_file = self.path / "lock"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"state_dir {self.path} cannot be used: {error.strerror}; make it writable for vosd"
+            raise StateDirectoryError(message) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.read(lock, 32).decode(errors="replace").strip()
+            os.close(lock)
+            message = f"another switch (pid {owner}) runs on state_dir {self.path}; stop it or use another one"
+            raise StateDirectoryError(message) from error
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let another switch have it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -1,0 +1,152 @@
+"""What each command of the control socket does to the running switch.
+
+One method a verb: arguments as JSON in, a value that fits into JSON out. Refuses to hold rules of its own: it
+brings the engine, the configuration in force and the use cases of ``admin`` together.
+"""
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from vosd import __version__
+from vosd.admin.accounts import Commitments
+from vosd.admin.differences import describe
+from vosd.admin.routing import explain_route
+from vosd.base.cause import EndReason
+from vosd.base.clock import Clock, Instant
+from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.config.problems import ConfigError
+from vosd.daemon.reload import Configuration
+from vosd.engine.control import Arguments, CommandError, Verb
+from vosd.engine.service import SwitchService
+from vosd.engine.snapshots import CallSelection, CallSnapshot, snapshot
+
+_log = structlog.get_logger()
+
+
+class HangupOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which calls to end; where more than ``at_most`` fit, none is ended."""
+
+    selection: CallSelection
+    at_most: int | None = None
+
+
+class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that nobody makes; ``at_ms`` is UTC milliseconds, None = now."""
+
+    gateway: str
+    caller: str
+    callee: str
+    at_ms: int | None = None
+
+
+class Commands:
+    """The verbs of one running switch."""
+
+    def __init__(self, service: SwitchService, configuration: Configuration, clock: Clock) -> None:
+        self._service = service
+        self._configuration = configuration
+        self._clock = clock
+        self._started_at = clock.now().wall
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """Return the table that the control socket answers from."""
+        return {
+            "status": self.status,
+            "calls": self.calls,
+            "hangup": self.hangup,
+            "reload": self.reload,
+            "configuration": self.configuration,
+            "commitments": self.commitments,
+            "refresh_balances": self.refresh_balances,
+            "explain_route": self.explain_route,
+        }
+
+    async def status(self, _arguments: Arguments) -> object:
+        """Tell who runs, since when, what is alive and which catalogue is in force (INTERFACES section 2)."""
+        configuration = self._configuration
+        return {
+            "version": __version__,
+            "node": configuration.loaded.settings.node,
+            "pid": os.getpid(),
+            "started_at": iso_utc(self._started_at),
+            **self._service.census(),
+            "catalogue": {
+                "version": configuration.loaded.catalogue.version,
+                "loaded_at": iso_utc(configuration.loaded_at),
+                "error": configuration.last_error,
+            },
+        }
+
+    async def calls(self, _arguments: Arguments) -> object:
+        """List the running calls, the oldest first."""
+        now = self._clock.now()
+        return [_for_people(snapshot(carried, now)) for carried in self._service.switch.calls()]
+
+    async def hangup(self, arguments: Arguments) -> object:
+        """End the calls that are meant; say how many fitted and how many were ended."""
+        order = msgspec.convert(dict(arguments), HangupOrder)
+        now = self._clock.now()
+        running = self._service.switch.calls()
+        meant = [carried for carried in running if order.selection.fits(snapshot(carried, now))]
+        if order.at_most is not None and len(meant) > order.at_most:
+            return {"fitting": len(meant), "ended": 0}
+        ended = self._service.end_calls(meant, EndReason.ADMINISTRATIVE)
+        _log.info("calls ended by order", count=ended, selection=msgspec.to_builtins(order.selection))
+        return {"fitting": ended, "ended": ended}
+
+    async def reload(self, _arguments: Arguments) -> object:
+        """Take the configuration as it stands in the file."""
+        try:
+            reloaded = await self._configuration.reload()
+        except ConfigError as error:
+            message = "the configuration was not taken, the old one stays in force"
+            raise CommandError(message, [str(problem) for problem in error.problems]) from error
+        return {
+            "version": reloaded.in_force.catalogue.version,
+            "problems": [str(problem) for problem in reloaded.problems],
+        }
+
+    async def configuration(self, _arguments: Arguments) -> object:
+        """Describe what is in force, for ``vosd check --diff``."""
+        loaded = self._configuration.loaded
+        return describe(loaded.settings, loaded.catalogue)
+
+    async def commitments(self, _arguments: Arguments) -> object:
+        """Return what is promised of each account's money beyond the ledger, where it is anything."""
+        return {
+            account: Commitments(format_amount(purse.reserved), format_amount(purse.unbooked))
+            for account, purse in self._service.switch.live.purses.items()
+            if purse.reserved or purse.unbooked
+        }
+
+    async def refresh_balances(self, _arguments: Arguments) -> object:
+        """Take in what others have booked; answered when it is done."""
+        await self._service.refresh_money()
+        return {}
+
+    async def explain_route(self, arguments: Arguments) -> object:
+        """Tell what would become of a call now, among the calls that there are."""
+        question = msgspec.convert(dict(arguments), RouteQuestion)
+        now = self._clock.now()
+        at = now if question.at_ms is None else Instant(now.mono, question.at_ms)
+        switch = self._service.switch
+        return explain_route(
+            switch.catalogue,
+            switch.live,
+            gateway=question.gateway,
+            caller=question.caller,
+            callee=question.callee,
+            at=at,
+        ).to_json()
+
+
+def _for_people(call: CallSnapshot) -> dict[str, object]:
+    """Write the times of a snapshot as INTERFACES section 2 does."""
+    shown = msgspec.structs.asdict(call)
+    shown["started_at"] = iso_utc(call.started_at)
+    shown["answered_at"] = None if call.answered_at is None else iso_utc(call.answered_at)
+    return shown

@@ -1,0 +1,114 @@
+"""A daemon's life: start the steps in order, take calls until told to stop, drain, stop the steps in reverse.
+
+Owns the order and the one way out; what a step does is its own business. There is one exit path: a start that
+fails and a stop that was asked for both go through ``_stop``.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import structlog
+
+from vosd.daemon.systemd import Notifier, Watchdog
+
+_log = structlog.get_logger()
+
+
+class State(Enum):
+    """Where the daemon stands in its life; it only moves forward."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Step(NamedTuple):
+    """One part of the daemon: how it is started and how it is stopped again."""
+
+    name: str
+    start: Callable[[], Awaitable[None]]
+    stop: Callable[[], Awaitable[None]]
+
+
+class Lifecycle:
+    """Runs the steps; ``drain`` comes between the last call taken and the first step stopped."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        drain: Callable[[], Awaitable[None]],
+        notifier: Notifier,
+        watchdog: Watchdog,
+        stop_within_s: float,
+    ) -> None:
+        self.state = State.STARTING
+        self._steps = steps
+        self._drain = drain
+        self._notifier = notifier
+        self._watchdog = watchdog
+        self._stop_within_s = stop_within_s
+        self._started: list[Step] = []
+        self._stop_asked = asyncio.Event()
+
+    def ask_to_stop(self, received: signal.Signals) -> None:
+        """Let ``run`` go on to its end; asking again changes nothing."""
+        _log.info("stop asked for", signal=received.name, state=self.state.value)
+        self._stop_asked.set()
+
+    async def run(self, when_ready: Callable[[], None]) -> None:
+        """Live a whole life; ``when_ready`` is called once all steps have started.
+
+        Raises:
+            VosError: a step did not start; whatever had started is stopped again.
+        """
+        self._watchdog.start()
+        try:
+            if await self._start():
+                self.state = State.RUNNING
+                when_ready()
+                await self._stop_asked.wait()
+                self.state = State.DRAINING
+                self._notifier.stopping("ending calls", self._stop_within_s)
+                await self._drain()
+        finally:
+            await self._stop()
+            self.state = State.STOPPED
+            self._watchdog.stop()
+            self._notifier.close()
+
+    async def _start(self) -> bool:
+        """Start every step, unless a stop is asked for meanwhile; say whether all have started."""
+        starting = asyncio.ensure_future(self._start_in_order())
+        stop_asked = asyncio.ensure_future(self._stop_asked.wait())
+        await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+        stop_asked.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+        if starting.cancelled():
+            return False
+        starting.result()
+        return True
+
+    async def _start_in_order(self) -> None:
+        for step in self._steps:
+            self._notifier.status(f"starting {step.name}")
+            await step.start()
+            self._started.append(step)
+
+    async def _stop(self) -> None:
+        """Stop what has started, the last first; a step that fails to stop does not keep the others from it."""
+        failures = []
+        while self._started:
+            step = self._started.pop()
+            try:
+                await step.stop()
+            except Exception as error:  # noqa: BLE001  the remaining steps hold money and must be stopped too
+                _log.exception("a part of the daemon did not stop", part=step.name)
+                failures.append(error)
+        if failures:
+            raise failures[0]

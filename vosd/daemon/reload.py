@@ -1,0 +1,90 @@
+"""Loading the configuration again while calls run: a good one is swapped in whole, a bad one changes nothing.
+
+SIGHUP and ``vosd reload`` both end here. Owns which configuration is in force and what became of the last
+attempt to change it; what may change while calls run is decided by ``config.reload``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.base.errors import VosError
+from vosd.config.load import Loaded
+from vosd.config.problems import ConfigError
+from vosd.config.reload import Reloaded, reload
+from vosd.daemon.systemd import Notifier
+from vosd.engine.catalogue import Catalogue
+from vosd.obs import log
+
+_log = structlog.get_logger()
+
+
+class Configuration:
+    """The configuration in force, and the one way to change it."""
+
+    def __init__(
+        self,
+        path: Path,
+        loaded: Loaded,
+        swap: Callable[[Catalogue], Awaitable[None]],
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self.loaded = loaded
+        self.loaded_at = clock.now().wall
+        """UTC milliseconds at which the catalogue in force was taken."""
+        self.last_error: str | None = None
+        """Why the last attempt changed nothing; None when it did, or when there was none."""
+        self._path = path
+        self._swap = swap
+        self._notifier = notifier
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self) -> Reloaded:
+        """Take the file as it stands now; calls that run keep what they copied at admission.
+
+        The file is read in a thread, so that calls go on meanwhile.
+
+        Raises:
+            ConfigError: the file is bad; everything is as before.
+            StoreUnavailable: its new accounts could not be opened; everything is as before.
+        """
+        async with self._one_at_a_time:
+            self._notifier.reloading(self._clock.now().mono * 1_000)
+            try:
+                return await self._take()
+            except VosError as error:
+                self.last_error = str(error)
+                raise
+            finally:
+                self._notifier.ready(self.summary())
+
+    async def reload_on_signal(self) -> None:
+        """Do as ``reload`` does; whoever sent the signal reads the outcome in the log."""
+        try:
+            await self.reload()
+        except VosError as error:
+            _log.error("the configuration was not taken, the old one stays in force", why=str(error))
+
+    def summary(self) -> str:
+        """Say in one line where calls are taken and by which catalogue."""
+        listeners = ", ".join(map(str, self.loaded.settings.listen))
+        return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
+
+    async def _take(self) -> Reloaded:
+        reloaded = await asyncio.to_thread(reload, self._path, self.loaded)
+        if not reloaded.is_accepted:
+            raise ConfigError(reloaded.problems)
+        await self._swap(reloaded.in_force.catalogue)
+        self.loaded = reloaded.in_force
+        self.loaded_at = self._clock.now().wall
+        self.last_error = None
+        log.configure(self.loaded.settings.log_level.value)
+        for problem in reloaded.problems:
+            _log.warning("configuration", problem=str(problem))
+        _log.info("configuration taken", catalogue=self.loaded.catalogue.version)
+        return reloaded

@@ -1,0 +1,23 @@
+"""What the daemon does when it is signalled: SIGHUP loads the configuration, SIGINT and SIGTERM end it.
+
+Translates signals into calls of the functions given; refuses to know what those do.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def handled(*, reload: Callable[[], None], stop: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Have the running loop call ``reload`` on SIGHUP and ``stop`` on SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(ending, stop, ending)
+    try:
+        yield
+    finally:
+        for received in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(received)

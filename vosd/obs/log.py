@@ -1,0 +1,157 @@
+"""The log: how lines look, where they go, and the one line that tells a whole call.
+
+Lines go to standard error: JSON objects where a machine reads them, coloured text on a terminal. Refuses to
+know who logs what; the only event whose shape is fixed here is ``call``, because people grep for its fields.
+"""
+
+import json
+import logging
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+from vosd.base.money import format_amount
+from vosd.cdr.record import CallRecord
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+_LIBRARIES_QUIET_BELOW: Final = logging.WARNING
+"""Libraries talk through the standard library's logging; their chatter below this is never ours to show."""
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Set the log's level (one of ``LEVELS``) and shape; called again, it changes a running switch's level.
+
+    Raises:
+        KeyError: for a level that is not in ``LEVELS``; the configuration has checked it before.
+    """
+    out = stream or sys.stderr
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderers = _console(out) if out.isatty() else _json()
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        # A cached logger would keep the level of its first use through a reload.
+        cache_logger_on_first_use=False,
+    )
+    _adopt_library_logs(out, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
+
+
+def _console(out: TextIO) -> Sequence[Processor]:
+    return [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=out.isatty())]
+
+
+def _escape_control_characters(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Keep what callers put into their numbers from steering the operator's terminal."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and name != "stack":
+            event[name] = value.encode("unicode_escape").decode("ascii")
+    return event
+
+
+def _json() -> Sequence[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_encode)]
+
+
+def _encode(event: EventDict, default: Callable[[object], object], **_: Any) -> str:
+    try:
+        return msgspec.json.encode(event, enc_hook=default).decode()
+    except UnicodeEncodeError:
+        # Bytes of a call that are not UTF-8 travel as lone surrogates, which only the slow way can write.
+        return json.dumps(event, default=default)
+
+
+def _adopt_library_logs(
+    out: TextIO, shared: Sequence[Processor], renderers: Sequence[Processor], threshold: int
+) -> None:
+    """Give asyncio, SQLAlchemy and Alembic the shape of our own lines, so that a log has one format."""
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+
+
+_log = structlog.get_logger()
+
+
+def call_line(record: CallRecord) -> None:
+    """Emit the canonical line of one call, at INFO: everything that an operator greps for, once.
+
+    Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out.
+    """
+    fields = {
+        "call_id": record.call_id,
+        "reason": record.end_reason,
+        "code": record.sip_code,
+        "hangup_source": record.hangup_source,
+        "mapping_gateway": record.mapping_gateway,
+        "routing_gateway": record.routing_gateway,
+        "customer": record.customer_account,
+        "vendor": record.vendor_account,
+        "caller": record.caller_in,
+        "callee": record.callee_in,
+        "callee_billing": record.callee_billing,
+        "callee_out": record.callee_out,
+        "source": record.source_address,
+        "destination": record.destination_address,
+        "sip_call_id_in": record.sip_call_id_in,
+        "sip_call_id_out": record.sip_call_id_out,
+        "attempts": len(record.attempts) or None,
+        "pdd_ms": record.pdd_ms,
+        "hold_ms": record.hold_time_ms if record.answered_at is not None else None,
+        "billed_s": record.billed_seconds or None,
+        "fee": format_amount(record.fee) if record.fee else None,
+        "tax": format_amount(record.tax) if record.tax else None,
+        "cost": format_amount(record.cost) if record.cost else None,
+        "currency": record.currency,
+    }
+    _log.info("call", **{name: value for name, value in fields.items() if value is not None})
+
+
+class Seldom:
+    """Decides which of many like events deserve a line: one for a key and period, in bounded memory.
+
+    A scanner with more source addresses than ``keys_max`` shares one line a period among all that do not fit.
+    """
+
+    _OVERFLOW: Final = ""
+
+    def __init__(self, period_ms: int = 60_000, keys_max: int = 4_096) -> None:
+        self._period_ms = period_ms
+        self._keys_max = keys_max
+        self._last: OrderedDict[str, int] = OrderedDict()
+        """Monotonic milliseconds of each key's last line, the oldest in front."""
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def admits(self, key: str, mono_ms: int) -> bool:
+        """Say whether the event of ``key`` at ``mono_ms`` gets a line; what is refused should be counted."""
+        self._forget_until(mono_ms - self._period_ms)
+        if key not in self._last and len(self._last) >= self._keys_max:
+            key = self._OVERFLOW
+        if key in self._last:
+            return False
+        self._last[key] = mono_ms
+        return True
+
+    def _forget_until(self, mono_ms: int) -> None:
+        while self._last and next(iter(self._last.values())) <= mono_ms:
+            self._last.popitem(last=False)
