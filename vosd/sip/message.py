@@ -3,8 +3,6 @@
 A message is read once and never changed; what the switch sends is composed anew (``compose``).
 """
 
-from functools import cached_property
-
 from vosd.sip.grammar import split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
@@ -17,11 +15,17 @@ class Message:
     ``fields`` holds every header in order as (canonical lower-case name, value); compact names are expanded.
     """
 
+    __slots__ = ("_contact", "_cseq", "_first", "_from", "_via", "body", "fields", "raw")
+
     def __init__(self, raw: bytes, fields: list[tuple[str, str]], first: dict[str, str], body: bytes) -> None:
         self.raw = raw
         self.fields = fields
         self._first = first
         self.body = body
+        self._via: Via | None = None
+        self._cseq: CSeq | None = None
+        self._from: NameAddr | None = None
+        self._contact: NameAddr | None = None
 
     def __bytes__(self) -> bytes:
         return self.raw
@@ -41,22 +45,28 @@ class Message:
         """The Call-ID as written."""
         return self._first.get("call-id", "")
 
-    @cached_property
+    @property
     def via(self) -> Via:
         """The topmost Via; raises ParseError."""
-        return Via.parse(self._first.get("via", ""))
+        if self._via is None:
+            self._via = Via.parse(self._first.get("via", ""))
+        return self._via
 
-    @cached_property
+    @property
     def cseq(self) -> CSeq:
         """The CSeq; raises ParseError."""
-        return CSeq.parse(self._first.get("cseq", ""))
+        if self._cseq is None:
+            self._cseq = CSeq.parse(self._first.get("cseq", ""))
+        return self._cseq
 
-    @cached_property
+    @property
     def from_(self) -> NameAddr:
         """From; raises ParseError."""
-        return NameAddr.parse(self._first.get("from", ""))
+        if self._from is None:
+            self._from = NameAddr.parse(self._first.get("from", ""))
+        return self._from
 
-    @cached_property
+    @property
     def to(self) -> NameAddr:
         """To; raises ParseError."""
         return NameAddr.parse(self._first.get("to", ""))
@@ -71,15 +81,19 @@ class Message:
         """The tag of To, empty when there is none: then the request is outside any dialog."""
         return tag_of(self._first.get("to", ""))
 
-    @cached_property
+    @property
     def contact(self) -> NameAddr | None:
         """The first Contact, or None; raises ParseError."""
         value = self._first.get("contact")
-        return None if value is None else NameAddr.parse(split_list(value)[0])
+        if self._contact is None and value is not None:
+            self._contact = NameAddr.parse(split_list(value)[0])
+        return self._contact
 
 
 class Request(Message):
     """A request; ``uri`` is the Request-URI in text, read when it is needed."""
+
+    __slots__ = ("method", "uri")
 
     def __init__(
         self,
@@ -100,6 +114,8 @@ class Request(Message):
 
 class Response(Message):
     """A response."""
+
+    __slots__ = ("reason", "status")
 
     def __init__(
         self,

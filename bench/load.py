@@ -1,0 +1,133 @@
+"""One load on one target: SIPp on both sides, and what everybody used meanwhile."""
+
+import resource
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vosd.testing.sipp import Endpoint, Sipp
+
+from .latency import Latency, measure
+from .process import Cpu, cpu_of, resident_bytes
+from .targets import VENDOR, Target
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+CALLER = Endpoint("127.0.0.1", 15_202)
+HELD_MS = 500
+"""How long each call of the load lasts."""
+RAMP_CALLS_A_SECOND = 400
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one load did; processor time is in milliseconds a call."""
+
+    rate: int
+    calls: int
+    failed: int
+    retransmissions: int
+    user_ms: float
+    system_ms: float
+    database_ms: float | None
+    sipp_ms: float
+    latency: Latency
+
+    @property
+    def clean(self) -> bool:
+        """Whether no call failed and no packet had to be repeated."""
+        return self.failed == 0 and self.retransmissions == 0
+
+    @property
+    def cpu_ms(self) -> float:
+        """The target's processor time a call."""
+        return self.user_ms + self.system_ms
+
+
+def vendor(directory: Path) -> Sipp:
+    """Prepare the side that is called; it serves until it is stopped."""
+    return Sipp(
+        SCENARIOS / "vendor.xml", VENDOR, scratch=directory, calls=None, trace=False, timeout_s=600,
+        options=("-buff_size", "2097152"),
+    )  # fmt: skip
+
+
+def caller(directory: Path, address: Endpoint, *, rate: int, calls: int, held_ms: int) -> Sipp:
+    """Prepare the side that calls."""
+    return Sipp(
+        SCENARIOS / "caller.xml", CALLER, address, scratch=directory, calls=calls, trace=False,
+        timeout_s=calls // rate + held_ms // 1000 + 40,
+        options=(
+            "-r", str(rate), "-l", str(calls), "-d", str(held_ms), "-max_recv_loops", "5000",
+            "-buff_size", "2097152",
+        ),
+    )  # fmt: skip
+
+
+def run(target: Target, rate: int, seconds: int) -> Outcome:
+    """Load the target and return what it cost; the probe's calls are counted with the load's."""
+    with tempfile.TemporaryDirectory(prefix="vosd-bench-") as scratch, vendor(Path(scratch)) as called:
+        before = _used(target)
+        sipp_before = _sipp(called.pid)
+        with caller(Path(scratch), target.address, rate=rate, calls=rate * seconds, held_ms=HELD_MS) as calling:
+            latency = measure(target.address, seconds)
+            calling.join()
+        sipp = _sipp(called.pid).since(sipp_before)
+        target.settle()
+        after = _used(target)
+        calls = rate * seconds + latency.calls
+        counts = calling.counts()
+        return Outcome(
+            rate=rate,
+            calls=calls,
+            failed=rate * seconds - int(counts["SuccessfulCall(C)"]),
+            retransmissions=int(counts["Retransmissions(C)"]) + int(called.counts()["Retransmissions(C)"]),
+            user_ms=(after[0].user - before[0].user) * 1000 / calls,
+            system_ms=(after[0].system - before[0].system) * 1000 / calls,
+            database_ms=(after[1].total - before[1].total) * 1000 / calls if target.database_cpu else None,
+            sipp_ms=sipp.total * 1000 / calls,
+            latency=latency,
+        )
+
+
+def highest_clean_rate(target: Target, rates: tuple[int, ...], seconds: int = 4) -> int:
+    """Return the highest of ``rates``, tried in turn, at which nothing failed and nothing was repeated."""
+    highest = 0
+    for rate in rates:
+        if not run(target, rate, seconds).clean:
+            break
+        highest = rate
+    return highest
+
+
+def bytes_per_held_call(target: Target, calls: int) -> float | None:
+    """Return the memory that a call in conversation takes, or None where nobody holds it."""
+    if target.pid is None or target.held is None:
+        return None
+    before = resident_bytes(target.pid)
+    ramp_ms = calls * 1000 // RAMP_CALLS_A_SECOND
+    with tempfile.TemporaryDirectory(prefix="vosd-bench-") as scratch, vendor(Path(scratch)):
+        held_ms = ramp_ms + 3_000
+        with caller(Path(scratch), target.address, rate=RAMP_CALLS_A_SECOND, calls=calls, held_ms=held_ms) as calling:
+            deadline = time.monotonic() + held_ms / 1000 + 5
+            while target.held() < calls and time.monotonic() < deadline:
+                time.sleep(0.1)
+            taken = resident_bytes(target.pid) - before
+            calling.join()
+    target.settle()
+    return taken / calls
+
+
+def _used(target: Target) -> tuple[Cpu, Cpu]:
+    nothing = Cpu(0.0, 0.0)
+    return (
+        cpu_of(target.pid) if target.pid else nothing,
+        target.database_cpu() if target.database_cpu else nothing,
+    )
+
+
+def _sipp(serving_pid: int) -> Cpu:
+    """Return what both SIPps used: the serving one lives, the calling one was waited for."""
+    waited = resource.getrusage(resource.RUSAGE_CHILDREN)
+    serving = cpu_of(serving_pid)
+    return Cpu(waited.ru_utime + serving.user, waited.ru_stime + serving.system)

@@ -1,0 +1,33 @@
+"""What a process has used, as the kernel counts it: all threads, user and system apart."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cpu(NamedTuple):
+    """Processor seconds."""
+
+    user: float
+    system: float
+
+    @property
+    def total(self) -> float:
+        return self.user + self.system
+
+    def since(self, earlier: "Cpu") -> "Cpu":
+        return Cpu(self.user - earlier.user, self.system - earlier.system)
+
+
+def cpu_of(pid: int) -> Cpu:
+    """Return what the process has used since it began."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return Cpu(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that the process holds now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

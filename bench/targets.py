@@ -1,0 +1,121 @@
+"""What is measured: nothing in between, this switch on either database, Sippy's B2BUA.
+
+Each target is a context manager that yields where to call, whose processor time to read, and when it is idle.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.mariadb import MariaDb
+from vosd.testing.sipp import Endpoint, udp_bound
+
+from .process import Cpu, cpu_of
+
+VENDOR = Endpoint("127.0.0.1", 15_201)
+SWITCH = Endpoint("127.0.0.1", 15_200)
+CONFIGURATION = Path(__file__).with_name("vosd.yaml")
+SIPPY_START_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that carries calls to ``VENDOR``."""
+
+    name: str
+    address: Endpoint
+    pid: int | None
+    """Whose processor time and memory count; None where nothing is in between."""
+    database_cpu: Callable[[], Cpu] | None = None
+    held: Callable[[], int] | None = None
+    """How many calls it carries now, where it can tell."""
+    settle: Callable[[], None] = lambda: None
+    """Wait until what ended calls cause (bookings) is done."""
+    daemon: Daemon | None = None
+
+
+@contextmanager
+def direct() -> Iterator[Target]:
+    """SIPp to SIPp: what the measuring itself costs and waits."""
+    yield Target("none (SIPp to SIPp)", VENDOR, None)
+
+
+@contextmanager
+def on_sqlite(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]:
+    """This switch with the embedded database."""
+    with Daemon(directory, _configuration("sqlite+aiosqlite:///$directory/vosd.db"), launcher) as daemon:
+        yield _target("vosd, SQLite", daemon, None)
+
+
+@contextmanager
+def on_mariadb(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]:
+    """This switch with a MariaDB of its own, whose processor time is read apart."""
+    data = directory / "mariadb"
+    data.mkdir()
+    server = MariaDb(data)
+    server.start()
+    try:
+        url = server.create_database("vosd")
+        with Daemon(directory, _configuration(url), launcher) as daemon:
+            yield _target("vosd, MariaDB", daemon, lambda: cpu_of(server.pid))
+    finally:
+        server.stop()
+
+
+@contextmanager
+def sippy(directory: Path) -> Iterator[Target]:
+    """Sippy's B2BUA in its simplest form: no routing, no billing, no records, logging off."""
+    executable = sippy_executable()
+    assert executable is not None, "look for it first"
+    with (directory / "sippy.log").open("wb") as log:
+        process = subprocess.Popen(
+            [executable, "-f", "-l", SWITCH.host, "-p", str(SWITCH.port), "-n", str(VENDOR)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            env={**os.environ, "SIPLOG_BEND": "none"},
+        )
+    try:
+        deadline = time.monotonic() + SIPPY_START_SECONDS
+        while not udp_bound(SWITCH):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Sippy did not start:\n{(directory / 'sippy.log').read_text()}")
+            time.sleep(0.05)
+        yield Target("Sippy B2BUA, simple", SWITCH, process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def sippy_executable() -> str | None:
+    """Return where Sippy's script is: $SIPPY_B2BUA, a venv in var/sippy, or the path."""
+    named = os.environ.get("SIPPY_B2BUA")
+    beside = Path("var/sippy/bin/b2bua_simple")
+    if named:
+        return named
+    return str(beside.absolute()) if beside.exists() else shutil.which("b2bua_simple")
+
+
+def _configuration(database_url: str) -> str:
+    values = {"switch": str(SWITCH), "vendor": str(VENDOR), "database": database_url}
+    return Template(CONFIGURATION.read_text()).safe_substitute(values)
+
+
+def _target(name: str, daemon: Daemon, database_cpu: Callable[[], Cpu] | None) -> Target:
+    daemon.succeed("payment", "add", "--account", "acme", "--amount", "1000000")
+
+    def settle() -> None:
+        deadline = time.monotonic() + 30
+        while (status := daemon.ask("status"))["calls"] or status["cdr_queue"] or status["spool_rows"]:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"calls are left or not booked: {status}")
+
+    return Target(name, SWITCH, daemon.pid, database_cpu, lambda: daemon.ask("status")["calls"], settle, daemon)

@@ -1,0 +1,90 @@
+"""Fixtures of the scenarios: switches on scratch directories, shared where a configuration is shared."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.sipp import Endpoint, Sipp
+
+from .stage import Caller, Stage, Vendor, configuration
+
+SWITCH = Endpoint("127.0.0.1", 15_060)
+SPENDING_SWITCH = Endpoint("127.0.0.1", 15_064)
+SPENDERS = {"prepaid": 1, "credit": 1, "shared": 3}
+"""Accounts of ``spending.yaml`` and how many calls each makes."""
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The switch that most scenarios share; at its end every timer has to run out."""
+    directory = tmp_path_factory.mktemp("switch")
+    database = f"sqlite+aiosqlite:///{directory}/vosd.db"
+    with Daemon(directory, configuration("switch.yaml", port=SWITCH.port, database=database)) as daemon:
+        stage = Stage(daemon, SWITCH)
+        for account in ("acme", "narrow", "hasty"):
+            stage.pay(account, "100")
+        yield stage
+        stage.expect_timers_run_out()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+        stage.expect_clean_log()
+
+
+class SpendingCalls:
+    """Calls that go on until their money is used up."""
+
+    def __init__(self, stage: Stage, callees: dict[str, list[str]], parties: list[Sipp]) -> None:
+        self.stage = stage
+        self._callees = callees
+        self._parties = parties
+
+    def records(self, account: str) -> list[dict[str, Any]]:
+        """Wait until every call has ended, with BYE on both sides, and return the account's CDRs."""
+        while self._parties:
+            self._parties[-1].wait()
+            self._parties.pop()
+        return [self.stage.record_of(callee) for callee in self._callees[account]]
+
+
+@pytest.fixture(scope="session")
+def _spending(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SpendingCalls | None]:
+    if not any(item.path.stem == "test_used_up" for item in request.session.items):
+        yield None
+        return
+    directory = tmp_path_factory.mktemp("spending")
+    with (
+        Daemon(directory, configuration("spending.yaml", port=SPENDING_SWITCH.port)) as daemon,
+        ExitStack() as running,
+    ):
+        stage = Stage(daemon, SPENDING_SWITCH)
+        stage.pay("prepaid", "6.10")
+        stage.pay("shared", "18.40")
+        vendor = stage.vendor(Vendor("carrier-d", "answers_anyone"), "44", calls=sum(SPENDERS.values()), timeout_s=120)
+        parties = [running.enter_context(vendor)]
+        callees: dict[str, list[str]] = {account: [] for account in SPENDERS}
+        for account, calls in SPENDERS.items():
+            for _ in range(calls):
+                callees[account].append(stage.number("44"))
+                caller = stage.caller(
+                    Caller("is_hung_up_on"), callees[account][-1], stage.endpoint_of(account), timeout_s=120
+                )
+                parties.append(running.enter_context(caller))
+        yield SpendingCalls(stage, callees, parties)
+        assert daemon.interrupt() == 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _long_calls_begin_first(_spending: SpendingCalls | None) -> None:
+    """Let the calls of more than a minute run while everything else is tested."""
+
+
+@pytest.fixture(scope="session")
+def spending(_spending: SpendingCalls | None) -> SpendingCalls:
+    """The calls of more than a minute."""
+    assert _spending is not None
+    return _spending

@@ -1,0 +1,56 @@
+"""Calls between a scripted customer and a scripted vendor, for scenarios that need them held open."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
+
+from .stage import VENDORS, Stage
+
+
+class Conversation:
+    """One call with both ends in the test's hands."""
+
+    def __init__(self, stage: Stage, customer: Peer, vendor: Peer, prefix: str) -> None:
+        self.vendor = vendor
+        self.customer = customer
+        self.call = OutgoingCall(customer, stage.address, stage.number(prefix))
+        self.incoming: Message | None = None
+
+    @property
+    def callee(self) -> str:
+        """The number dialled."""
+        return self.call.callee
+
+    def establish(self) -> None:
+        """Bring the call to where both talk."""
+        self.call.invite()
+        self.answer(self.vendor.expect("INVITE"))
+
+    def answer(self, incoming: Message) -> None:
+        """Answer at the vendor's end, and see the answer through."""
+        self.incoming = incoming
+        self.vendor.reply(incoming, 200, tag=f"vendor-{self.call.call_id}", body=ANSWER)
+        self.call.answered()
+        self.vendor.expect("ACK")
+
+    def hang_up(self) -> None:
+        """Let the caller hang up."""
+        self.call.hang_up()
+        self.vendor.reply(self.vendor.expect("BYE"), 200)
+
+    def is_ended_by_the_switch(self, within_s: float = 2.0) -> None:
+        """Wait for BYE on both sides and answer both."""
+        self.customer.reply(self.customer.expect("BYE", within_s), 200)
+        self.vendor.reply(self.vendor.expect("BYE"), 200)
+
+
+@contextmanager
+def conversing(
+    stage: Stage, *prefixes: str, customer: str = "acme", gateway: str = "carrier-a"
+) -> Iterator[list[Conversation]]:
+    """Prepare one conversation for each prefix, all through one gateway; none is dialled yet."""
+    with ExitStack() as open_sockets:
+        vendor = open_sockets.enter_context(Peer(VENDORS[gateway]))
+        callers = [open_sockets.enter_context(Peer(stage.endpoint_of(customer))) for _ in prefixes]
+        yield [Conversation(stage, caller, vendor, prefix) for caller, prefix in zip(callers, prefixes, strict=True)]

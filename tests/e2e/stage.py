@@ -1,0 +1,191 @@
+"""The stage of a scenario: one switch, callers and vendors around it, and what must hold after every call."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from string import Template
+from typing import Any
+from xml.sax.saxutils import escape
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.sipp import Endpoint, Sipp, write_scenario
+
+from .conditions import eventually
+
+HERE = Path(__file__).parent
+SCENARIOS = HERE / "scenarios"
+CUSTOMERS = {
+    "acme": "127.0.0.11",
+    "poor": "127.0.0.12",
+    "narrow": "127.0.0.13",
+    "hasty": "127.0.0.14",
+    "prepaid": "127.0.0.15",
+    "credit": "127.0.0.16",
+    "shared": "127.0.0.17",
+}
+VENDORS = {
+    "carrier-a": Endpoint("127.0.0.21", 16001),
+    "carrier-b": Endpoint("127.0.0.22", 16002),
+    "carrier-c": Endpoint("127.0.0.23", 16003),
+    "carrier-silent": Endpoint("127.0.0.24", 16004),
+    "carrier-rings": Endpoint("127.0.0.25", 16005),
+    "carrier-narrow": Endpoint("127.0.0.26", 16006),
+    "carrier-hasty": Endpoint("127.0.0.27", 16007),
+    "carrier-d": Endpoint("127.0.0.28", 16008),
+}
+CALLER = "12025550100"
+
+_ports = count(15_100)
+_extensions = count(1_001)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What the customer's side does: a scenario of ``scenarios/caller`` and its values."""
+
+    scenario: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    customer: str = "acme"
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """What one vendor does: a scenario of ``scenarios/vendor`` and its values."""
+
+    gateway: str
+    scenario: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stage:
+    """A running switch and the directory in which its scenarios leave their traces."""
+
+    def __init__(self, daemon: Daemon, address: Endpoint) -> None:
+        self.daemon = daemon
+        self.address = address
+        self._read_lines = 0
+
+    def call(self, caller: Caller, prefix: str, vendors: Sequence[Vendor] = ()) -> dict[str, Any]:
+        """Play one call to a number that begins with ``prefix`` and return its CDR.
+
+        Both sides' assertions hold, nothing of the call is left, the ledger agrees and the log is clean.
+        """
+        callee = self.number(prefix)
+        source = self.endpoint_of(caller.customer)
+        with ExitStack() as on_stage:
+            running = [on_stage.enter_context(self.vendor(vendor, callee)) for vendor in vendors]
+            running.append(on_stage.enter_context(self.caller(caller, callee, source)))
+            for party in reversed(running):
+                party.wait()
+        self.expect_nothing_left()
+        record = self.record_of(callee)
+        assert record["source_address"] == str(source)
+        self.expect_books_in_order()
+        return record
+
+    def number(self, prefix: str) -> str:
+        """Return a number that no other scenario dials."""
+        return f"{prefix}{next(_extensions)}"
+
+    def endpoint_of(self, customer: str) -> Endpoint:
+        """Return an address of the customer that no other scenario uses."""
+        return Endpoint(CUSTOMERS[customer], next(_ports))
+
+    def caller(self, caller: Caller, callee: str, source: Endpoint, **options: Any) -> Sipp:
+        """Prepare SIPp as the customer at ``source``."""
+        scenario = self._scenario("caller", caller.scenario, callee, source, caller.values)
+        return Sipp(
+            scenario,
+            source,
+            self.address,
+            scratch=self.daemon.directory,
+            **{"options": ("-cid_str", "customer-%u-%p"), **options},
+        )
+
+    def vendor(self, vendor: Vendor, callee: str, **options: Any) -> Sipp:
+        """Prepare SIPp as the vendor behind one gateway."""
+        address = VENDORS[vendor.gateway]
+        scenario = self._scenario("vendor", vendor.scenario, callee, address, vendor.values)
+        return Sipp(scenario, address, scratch=self.daemon.directory, **options)
+
+    def status(self) -> dict[str, Any]:
+        """Return ``vosd status``."""
+        status: dict[str, Any] = self.daemon.ask("status")
+        return status
+
+    def records(self, *filters: str) -> list[dict[str, Any]]:
+        """Return ``vosd cdr list``."""
+        records: list[dict[str, Any]] = self.daemon.ask("cdr", "list", *filters)
+        return records
+
+    def record_of(self, callee: str) -> dict[str, Any]:
+        """Wait until the call to ``callee`` is booked and return its one CDR."""
+        (record,) = eventually(lambda: self.records("--callee", callee), f"a CDR of the call to {callee}")
+        return record
+
+    def balance_of(self, account: str) -> Decimal:
+        """Return an account's committed balance."""
+        return Decimal(self.daemon.ask("account", "show", account)["balance"])
+
+    def pay(self, account: str, amount: str) -> None:
+        """Book a payment; the switch knows of it when this returns (INTERFACES section 2)."""
+        self.daemon.ask("payment", "add", "--account", account, "--amount", amount)
+
+    def expect_nothing_left(self) -> None:
+        """No call, leg, dialog or hold survives its call."""
+        eventually(
+            lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
+            lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
+        )
+
+    def expect_timers_run_out(self) -> None:
+        """No transaction or timer survives 64·T1, which is 3.2 s here (RFC 3261 17)."""
+        eventually(
+            lambda: not any(self.status()[name] for name in ("transactions", "timers")),
+            lambda: f"transactions and timers at zero: {self.status()}",
+            within_s=6.0,
+        )
+
+    def expect_books_in_order(self) -> None:
+        """Balances are the sums of their entries, entries agree with CDRs, nothing went wrong in the log."""
+        self.daemon.succeed("ledger", "verify")
+        self.expect_clean_log()
+
+    def expect_clean_log(self) -> None:
+        """Nothing was logged as an error, and no traceback, since the last look."""
+        lines = self.daemon.log()
+        fresh, self._read_lines = lines[self._read_lines :], len(lines)
+        wrong = [
+            line
+            for line in fresh
+            if line.get("level") in {"error", "critical"} or "Traceback" in str(line) or "unstructured" in line
+        ]
+        assert wrong == []
+
+    def _scenario(self, side: str, name: str, callee: str, at: Endpoint, values: Mapping[str, str]) -> Path:
+        given = {
+            "switch": _regular(str(self.address)),
+            "gateway": _regular(str(at)),
+            "callee": callee,
+            "callee_out": _regular(callee),
+            "caller": CALLER,
+            "talk_ms": "200",
+            "ring_ms": "50",
+            "header": "X-Vendor: vendor-specific",
+            **values,
+        }
+        target = self.daemon.directory / f"{side}-{name}-{callee.lstrip('+')}-{at.port}.xml"
+        return write_scenario(SCENARIOS / side / f"{name}.xml", SCENARIOS / "fragments", given, target)
+
+
+def configuration(file: str, **values: object) -> str:
+    """Return a configuration of this folder with its values; ``$directory`` is left for the daemon."""
+    return Template((HERE / file).read_text()).safe_substitute({key: str(value) for key, value in values.items()})
+
+
+def _regular(text: str) -> str:
+    """Write ``text`` as a regular expression inside an XML attribute."""
+    return escape(text.replace(".", r"\.").replace("+", r"\+"))

@@ -1,0 +1,158 @@
+"""What is not a call, or not quite SIP: the RFC's answer, or silence, and never a trace left behind."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from vosd.testing.peer import OFFER, OutgoingCall, Peer
+from vosd.testing.sipp import Endpoint
+
+from .stage import Stage
+
+QUIET_S = 0.3
+"""Longer than an answer takes on this machine."""
+
+STRAY_RESPONSE = (
+    b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
+    b"To: <sip:a@b>;tag=2\r\nCall-ID: none\r\nCSeq: 1 INVITE\r\n\r\n"
+)
+"""An answer to a request that the switch never sent."""
+
+
+@pytest.fixture
+def customer(stage: Stage) -> Iterator[Peer]:
+    """A customer's agent at an address of its own."""
+    with Peer(stage.endpoint_of("acme")) as peer:
+        yield peer
+
+
+@pytest.fixture
+def call(stage: Stage, customer: Peer) -> Iterator[OutgoingCall]:
+    """A call to compose requests of; at the end nothing of it is left and the log is clean."""
+    yield OutgoingCall(customer, stage.address, stage.number("4410"))
+    stage.expect_nothing_left()
+    stage.expect_books_in_order()
+
+
+def test_options_gets_200_with_allow_and_accept(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("OPTIONS"))
+
+    answer = customer.expect(200)
+    assert {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"} <= set(answer["Allow"].replace(" ", "").split(","))
+    assert "application/sdp" in answer["Accept"]
+    assert answer["Server"].startswith("vosd/")
+
+
+def test_an_unknown_method_gets_405_with_allow(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("DANCE"))
+
+    assert "INVITE" in customer.expect(405)["Allow"]
+
+
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
+def test_a_request_inside_no_dialog_gets_481(call: OutgoingCall, customer: Peer, method: str) -> None:
+    call.remote_to += ";tag=nobody-knows"
+    call.send(call.request(method, 7))
+
+    response = customer.expect(481)
+    if method == "INVITE":
+        call.send(call.request("ACK", 7, branch="INVITE"))
+    assert response["CSeq"] == f"7 {method}"
+
+
+def test_an_ack_of_nothing_is_not_answered(call: OutgoingCall, customer: Peer) -> None:
+    call.remote_to += ";tag=nobody-knows"
+    call.send(call.request("ACK"))
+
+    assert customer.messages(QUIET_S) == []
+
+
+def test_cancel_of_nothing_gets_481(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("CANCEL"))
+
+    customer.expect(481)
+
+
+def test_an_unknown_extension_gets_420_and_is_named(call: OutgoingCall, customer: Peer) -> None:
+    call.invite(headers=["Require: 100rel, time-travel"])
+
+    assert "time-travel" in call.refused()["Unsupported"]
+
+
+def test_from_without_tag_gets_400(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("INVITE", body=OFFER).replace(f";tag=customer-{call.call_id}", "", 1))
+
+    response = customer.expect(400)
+    assert response["Call-ID"] == call.call_id
+    call.remote_to = response["To"]
+    call.send(call.request("ACK", branch="INVITE"))
+
+
+def test_max_forwards_zero_gets_483(call: OutgoingCall) -> None:
+    call.send(call.request("INVITE", body=OFFER, max_forwards=0))
+
+    assert call.refused().status == 483
+
+
+def test_a_body_shorter_than_its_content_length_gets_400(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("INVITE", body=OFFER)[:-40])
+
+    assert call.refused().status == 400
+
+
+def test_bytes_after_the_content_length_are_ignored(call: OutgoingCall, customer: Peer) -> None:
+    call.send(call.request("OPTIONS") + "left over from a torn datagram")
+
+    customer.expect(200)
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"\x00" * 100,
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"INVITE",
+        b"INVITE sip:1@127.0.0.1 SIP/2.0\r\n",
+        b"INVITE sip:1@127.0.0.1 SIP/2.0\r\n\r\n",
+        b"SIP/2.0 200 OK\r\n\r\n",
+        b"SIP/2.0 99999999999 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n\r\n",
+        STRAY_RESPONSE,
+        b"X: y\r\n" * 5_000,
+        b"INVITE sip:1@h SIP/2.0\r\n" + b"Via: x\r\n" * 4_000 + b"\r\n",
+    ],
+    ids=lambda datagram: f"{datagram[:24]!r} of {len(datagram)} bytes",
+)
+def test_what_is_not_sip_is_not_answered(call: OutgoingCall, customer: Peer, datagram: bytes) -> None:
+    customer.send(datagram, call.switch)
+
+    assert customer.messages(QUIET_S) == []
+
+
+def test_torn_invites_never_raise_and_leave_no_call(call: OutgoingCall, customer: Peer) -> None:
+    draw = Random(3261)
+    whole = call.request("INVITE", body=OFFER).encode()
+    for _ in range(300):
+        data = bytearray(whole[: draw.randrange(len(whole))])
+        for _ in range(draw.randrange(4)):
+            if data:
+                data[draw.randrange(len(data))] = draw.randrange(256)
+        # a destination without rate: what is still an INVITE is refused before any vendor hears of it
+        customer.send(bytes(data).replace(call.callee.encode(), b"55100"), call.switch)
+    customer.messages(QUIET_S)
+
+    call.send(call.request("OPTIONS", branch="after"))
+    customer.expect(200, passing=range(200, 700))
+
+
+def test_an_unknown_source_is_not_answered(stage: Stage) -> None:
+    with Peer(Endpoint("127.0.0.99", 15_099)) as stranger:
+        call = OutgoingCall(stranger, stage.address, stage.number("4410"))
+        call.invite()
+        call.send(call.request("OPTIONS"))
+
+        assert stranger.messages(QUIET_S) == []
+    stage.expect_nothing_left()
+    assert stage.records("--callee", call.callee) == []

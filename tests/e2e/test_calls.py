@@ -1,0 +1,254 @@
+"""Calls from INVITE to CDR, SIPp on both sides: the table of scenarios and what each must leave behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from .expectations import Expected, answered, check
+from .stage import Caller, Stage, Vendor
+
+pytestmark = pytest.mark.sipp
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scenario: who plays what, and what the CDR must hold."""
+
+    title: str
+    caller: Caller
+    prefix: str
+    vendors: Sequence[Vendor]
+    expected: Expected
+
+
+def refused(status: int, cause: str, reason: str, customer: str = "acme") -> Caller:
+    """Describe a caller that is refused with ``status`` and told why."""
+    return Caller("is_refused", {"status": str(status), "cause": cause, "reason": reason}, customer)
+
+
+CANCELLED = {"status": "487", "cause": "16", "reason": "Cancelled"}
+REFUSES_487 = {"status": "487"}
+
+
+def refusing(gateway: str, status: int, header: str = "X-Vendor: vendor-specific") -> Vendor:
+    """Describe a vendor that refuses with ``status``."""
+    return Vendor(gateway, "refuses", {"status": str(status), "header": header})
+
+
+ANSWERED = [
+    Scene(
+        "the caller hangs up",
+        Caller("hangs_up"),
+        "4410",
+        [Vendor("carrier-a", "answers")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "the callee hangs up",
+        Caller("is_hung_up_on"),
+        "4410",
+        [Vendor("carrier-a", "hangs_up")],
+        answered("carrier-a", "callee"),
+    ),
+    Scene(
+        "answered without ringing",
+        Caller("hangs_up"),
+        "4410",
+        [Vendor("carrier-a", "answers_without_ringing")],
+        answered("carrier-a", rang=False),
+    ),
+    Scene(
+        "the number has a plus",
+        Caller("hangs_up"),
+        "+4410",
+        [Vendor("carrier-a", "answers")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "the vendor makes the offer",
+        Caller("asks_for_an_offer"),
+        "4410",
+        [Vendor("carrier-a", "makes_the_offer")],
+        answered("carrier-a", columns={"codec": "PCMA"}),
+    ),
+    Scene(
+        "a re-INVITE gets 488 and the call lives on",
+        Caller("puts_on_hold"),
+        "4410",
+        [Vendor("carrier-a", "answers")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "503 sends the call to the next gateway",
+        Caller("hangs_up"),
+        "4420",
+        [refusing("carrier-b", 503), Vendor("carrier-c", "answers")],
+        answered("carrier-c", attempts=(("carrier-b", 503), ("carrier-c", 200))),
+    ),
+    Scene(
+        "a silent gateway sends the call to the next",
+        Caller("hangs_up"),
+        "4430",
+        [Vendor("carrier-silent", "keeps_silent"), Vendor("carrier-c", "answers")],
+        answered("carrier-c", attempts=(("carrier-silent", 0), ("carrier-c", 200))),
+    ),
+]
+
+CANCELS = [
+    Scene(
+        "the caller gives up while it rings",
+        Caller("cancels_while_ringing", CANCELLED),
+        "4410",
+        [Vendor("carrier-a", "rings_until_cancelled", REFUSES_487)],
+        Expected("Cancelled", "caller", 487, 16, (("carrier-a", 0),), rang=True),
+    ),
+    Scene(
+        "the caller gives up before the vendor's first word",
+        Caller("cancels_at_once", CANCELLED),
+        "4410",
+        [Vendor("carrier-a", "is_cancelled_before_it_rings", {**REFUSES_487, "ring_ms": "300"})],
+        Expected("Cancelled", "caller", 487, 16, (("carrier-a", 0),)),
+    ),
+    Scene(
+        "the vendor answers what was given up",
+        Caller("cancels_at_once", CANCELLED),
+        "4410",
+        [Vendor("carrier-a", "answers_a_cancelled_call", {"ring_ms": "300"})],
+        Expected("Cancelled", "caller", 487, 16, (("carrier-a", 0),)),
+    ),
+]
+
+FAILURES = [
+    Scene(
+        "busy",
+        refused(486, "17", "Busy"),
+        "4410",
+        [refusing("carrier-a", 486)],
+        Expected("Busy", "callee", 486, 17, (("carrier-a", 486),)),
+    ),
+    Scene(
+        "busy is final although another gateway is left",
+        refused(486, "17", "Busy"),
+        "4420",
+        [refusing("carrier-b", 486)],
+        Expected("Busy", "callee", 486, 17, (("carrier-b", 486),)),
+    ),
+    Scene(
+        "declined",
+        refused(603, "21", "Rejected"),
+        "4410",
+        [refusing("carrier-a", 603)],
+        Expected("Rejected", "callee", 603, 21, (("carrier-a", 603),)),
+    ),
+    Scene(
+        "the vendor does not know the number",
+        refused(404, "1", "Not Found"),
+        "4410",
+        [refusing("carrier-a", 404)],
+        Expected("Not Found", "callee", 404, 1, (("carrier-a", 404),)),
+    ),
+    Scene(
+        "both gateways fail, and the vendor's Retry-After stays with us",
+        refused(500, "41", "Unavailable"),
+        "4420",
+        [refusing("carrier-b", 503, "Retry-After: 1"), refusing("carrier-c", 500)],
+        Expected("Unavailable", "callee", 500, 41, (("carrier-b", 503), ("carrier-c", 500))),
+    ),
+    Scene(
+        "not found counts for more than unavailable",
+        refused(404, "1", "Not Found"),
+        "4420",
+        [refusing("carrier-b", 404), refusing("carrier-c", 503)],
+        Expected("Not Found", "callee", 404, 1, (("carrier-b", 404), ("carrier-c", 503))),
+    ),
+    *(
+        Scene(
+            f"a vendor's {status} becomes 503",
+            refused(503, "[0-9]+", "Unavailable"),
+            "4410",
+            [refusing("carrier-a", status, header)],
+            Expected("Unavailable", "callee", 503, 41, (("carrier-a", status),)),
+        )
+        for status, header in (
+            (401, 'WWW-Authenticate: Digest realm="vendor-realm", nonce="n"'),
+            (402, "X-Vendor: vendor-specific"),
+            (407, 'Proxy-Authenticate: Digest realm="vendor-realm", nonce="n"'),
+        )
+    ),
+    Scene(
+        "a redirection is not followed and its contact not told",
+        refused(480, "[0-9]+", "Unavailable"),
+        "4410",
+        [refusing("carrier-a", 302, "Contact: &lt;sip:elsewhere@127.0.0.29:5060&gt;")],
+        Expected("Unavailable", "callee", 480, 18, (("carrier-a", 302),)),
+    ),
+    Scene(
+        "nobody answers while it rings",
+        refused(480, "19", "No Answer"),
+        "4440",
+        [Vendor("carrier-rings", "rings_until_cancelled", REFUSES_487)],
+        Expected("No Answer", "switch", 480, 19, (("carrier-rings", 0),), rang=True),
+    ),
+    Scene(
+        "the only gateway is silent",
+        refused(408, "[0-9]+", "No Answer"),
+        "4431",
+        [Vendor("carrier-silent", "keeps_silent")],
+        Expected("No Answer", "switch", 408, 19, (("carrier-silent", 0),)),
+    ),
+]
+
+REFUSALS = [
+    Scene(
+        "no prefix fits",
+        refused(404, "3", "No Available Route"),
+        "4490",
+        [],
+        Expected("No Available Route", "switch", 404, 3),
+    ),
+    Scene(
+        "the number has no rate",
+        refused(403, "21", "No Matching Rate"),
+        "5510",
+        [],
+        Expected("No Matching Rate", "switch", 403, 21, rated=False),
+    ),
+    Scene(
+        "the account has nothing",
+        refused(402, "21", "Insufficient Balance", customer="poor"),
+        "4410",
+        [],
+        Expected("Insufficient Balance", "switch", 402, 21, customer="poor"),
+    ),
+]
+
+
+@pytest.mark.parametrize("scene", ANSWERED + CANCELS + FAILURES + REFUSALS, ids=lambda scene: scene.title)
+def test_a_call_is_carried_billed_and_booked_as_its_scenario_says(stage: Stage, scene: Scene) -> None:
+    record = stage.call(scene.caller, scene.prefix, scene.vendors)
+
+    check(record, scene.expected)
+
+
+def test_each_attempt_with_early_media_has_a_to_tag_of_its_own(stage: Stage) -> None:
+    callee = stage.number("4420")
+    source = stage.endpoint_of("acme")
+    first = Vendor("carrier-b", "plays_then_refuses", {"status": "503"})
+    second = Vendor("carrier-c", "plays_then_answers")
+    with (
+        stage.vendor(first, callee) as carrier_b,
+        stage.vendor(second, callee) as carrier_c,
+        stage.caller(Caller("hears_early_media_twice"), callee, source) as caller,
+    ):
+        for party in (caller, carrier_b, carrier_c):
+            party.wait()
+        one, other, final = caller.logs.read_text().split()
+    stage.expect_nothing_left()
+
+    assert one != other
+    assert other == final
+    check(
+        stage.record_of(callee),
+        answered("carrier-c", attempts=(("carrier-b", 503), ("carrier-c", 200))),
+    )

@@ -1,0 +1,107 @@
+"""kill -9 in the middle of two hundred calls: every answered call is booked, once (DESIGN D9)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.sipp import Endpoint, Sipp
+
+from .conditions import eventually
+from .stage import Caller, Stage, Vendor, configuration
+
+pytestmark = pytest.mark.sipp
+
+PORT = 15_062
+CALLS = 200
+NEVER_RETRANSMIT = ("-nr", "-cid_str", "customer-%u-%p")
+
+
+@pytest.fixture
+def doomed(tmp_path: Path) -> Iterator[Stage]:
+    """A switch that will be killed."""
+    text = configuration("switch.yaml", port=PORT, database=f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    with Daemon(tmp_path, text) as daemon:
+        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+        stage.pay("acme", "1000")
+        yield stage
+
+
+def logged(caller: Sipp, word: str) -> set[str]:
+    """Return the Call-IDs of which the caller logged ``word``."""
+    lines = caller.logs.read_text().splitlines() if caller.logs.exists() else []
+    pairs = (line.split(" ", 1) for line in lines if " " in line)
+    return {call_id for said, call_id in pairs if said == word}
+
+
+def test_every_answered_call_has_one_record_after_a_kill(doomed: Stage) -> None:
+    callee = doomed.number("4410")
+    source = doomed.endpoint_of("acme")
+    caller = Caller("hangs_up", {"talk_ms": "900", "ring_ms": "50"})
+    with (
+        doomed.vendor(Vendor("carrier-a", "answers"), callee, calls=CALLS, options=("-nr",), trace=False),
+        doomed.caller(
+            caller,
+            callee,
+            source,
+            calls=CALLS,
+            options=("-r", str(CALLS), "-l", str(CALLS), *NEVER_RETRANSMIT),
+            trace=False,
+        ) as callers,
+    ):
+        eventually(lambda: len(logged(callers, "ended")) > CALLS // 8, "some calls ended", within_s=10)
+        doomed.daemon.kill()
+        answered, ended = logged(callers, "answered"), logged(callers, "ended")
+    assert len(answered) > len(ended) > 0
+
+    doomed.daemon.start()
+
+    records = eventually(
+        lambda: (found := doomed.records("--limit", "1000")) and len(found) >= len(answered) and found,
+        "the records of the calls that were running",
+    )
+    times_booked = Counter(record["sip_call_id_in"] for record in records)
+    reasons = {record["sip_call_id_in"]: record["end_reason"] for record in records}
+    assert set(times_booked.values()) == {1}
+    assert answered <= set(times_booked)
+    assert {reasons[call_id] for call_id in ended} == {"Normal"}
+    assert {reasons[call_id] for call_id in answered - ended} <= {"Lost", "Normal"}
+    lost = [record for record in records if record["end_reason"] == "Lost"]
+    assert lost
+    for record in lost:
+        assert record["hangup_source"] == "switch"
+        assert record["answered_at"] <= record["ended_at"]
+        assert 0 <= record["hold_time_ms"] <= 2_000
+        assert record["billed_seconds"] in {0, 6}
+    doomed.expect_nothing_left()
+    doomed.daemon.succeed("ledger", "verify")
+
+
+def test_a_second_kill_before_anything_happened_books_nothing_twice(doomed: Stage) -> None:
+    callee = doomed.number("4410")
+    source = doomed.endpoint_of("acme")
+    with (
+        doomed.vendor(Vendor("carrier-a", "answers"), callee, calls=20, options=("-nr",), trace=False),
+        doomed.caller(
+            Caller("hangs_up", {"talk_ms": "5000"}),
+            callee,
+            source,
+            calls=20,
+            options=("-r", "100", *NEVER_RETRANSMIT),
+            trace=False,
+        ) as callers,
+    ):
+        eventually(lambda: len(logged(callers, "answered")) == 20, "twenty answered calls")
+        doomed.daemon.kill()
+    doomed.daemon.start()
+    doomed.daemon.kill()
+
+    doomed.daemon.start()
+
+    records = eventually(lambda: len(found := doomed.records("--limit", "1000")) >= 20 and found, "twenty records")
+    assert Counter(record["sip_call_id_in"] for record in records).most_common(1)[0][1] == 1
+    assert {record["end_reason"] for record in records} == {"Lost"}
+    assert len(records) == 20
+    doomed.daemon.succeed("ledger", "verify")

@@ -1,0 +1,81 @@
+"""Concurrency and calls a second, of customers' and of vendors' gateways (REQ_SIP GW-V01)."""
+
+import time
+
+from vosd.testing.peer import OutgoingCall
+
+from .conversation import Conversation, conversing
+from .expectations import Expected, check
+from .stage import Stage
+
+
+def refusal_of(call: OutgoingCall) -> tuple[int | None, str, list[str]]:
+    """Dial, and return the status, the Reason and any Retry-After of the refusal."""
+    call.invite()
+    response = call.refused()
+    return response.status, response["Reason"], response.every("Retry-After")
+
+
+def test_a_full_customer_gets_503_and_may_call_again_when_a_call_has_ended(stage: Stage) -> None:
+    with conversing(stage, "4410", "4410", "4410", customer="narrow") as (first, second, third):
+        first.establish()
+        assert refusal_of(second.call) == (503, 'Q.850;cause=42;text="Gateway Capacity"', [])
+        first.hang_up()
+        third.establish()
+        third.hang_up()
+    stage.expect_nothing_left()
+    check(
+        stage.record_of(second.callee),
+        Expected("Gateway Capacity", "switch", 503, 42, customer="narrow", rated=False),
+    )
+    stage.expect_books_in_order()
+
+
+def test_a_customer_over_its_rate_gets_503_until_a_second_has_passed(stage: Stage) -> None:
+    with conversing(stage, "4410", "4410", customer="hasty") as (first, second):
+        first.establish()
+        taken_at = time.monotonic()
+        assert refusal_of(second.call) == (503, 'Q.850;cause=42;text="Gateway Rate Limit"', [])
+        later = call_until_taken(stage, second)
+        waited_s = time.monotonic() - taken_at
+        later.hang_up()
+        first.hang_up()
+    assert 0.9 <= waited_s <= 1.5
+    stage.expect_nothing_left()
+    check(
+        stage.record_of(second.callee),
+        Expected("Gateway Rate Limit", "switch", 503, 42, customer="hasty", rated=False),
+    )
+    stage.expect_books_in_order()
+
+
+def call_until_taken(stage: Stage, refused: Conversation) -> Conversation:
+    """Dial again and again, every time refused, until a call reaches the vendor; refused ones do not count."""
+    while True:
+        again = Conversation(stage, refused.customer, refused.vendor, "4410")
+        again.call.invite()
+        incoming = again.vendor.receive(0.05)
+        if incoming is not None:
+            again.answer(incoming)
+            return again
+        assert again.call.refused().status == 503
+
+
+def test_a_full_vendor_leaves_no_route(stage: Stage) -> None:
+    with conversing(stage, "4450", "4450", gateway="carrier-narrow") as (first, second):
+        first.establish()
+        assert refusal_of(second.call) == (503, 'Q.850;cause=3;text="No Available Route"', [])
+        first.hang_up()
+    stage.expect_nothing_left()
+    check(stage.record_of(second.callee), Expected("No Available Route", "switch", 503, 3))
+    stage.expect_books_in_order()
+
+
+def test_a_vendor_over_its_rate_leaves_no_route(stage: Stage) -> None:
+    with conversing(stage, "4460", "4460", gateway="carrier-hasty") as (first, second):
+        first.establish()
+        assert refusal_of(second.call) == (503, 'Q.850;cause=3;text="No Available Route"', [])
+        first.hang_up()
+    stage.expect_nothing_left()
+    check(stage.record_of(second.callee), Expected("No Available Route", "switch", 503, 3))
+    stage.expect_books_in_order()

@@ -1,0 +1,67 @@
+"""A thousand calls at a hundred a second into MariaDB: all carried, all booked, nothing left."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.sipp import Endpoint
+
+from .conditions import eventually
+from .expectations import BUY, COLUMNS, SELL, TAX
+from .stage import Caller, Stage, Vendor, configuration
+
+pytestmark = [pytest.mark.sipp, pytest.mark.mariadb]
+
+PORT = 15_063
+CALLS = 1_000
+RATE = 100
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, mariadb_url: str) -> Iterator[Stage]:
+    """A switch on MariaDB."""
+    with Daemon(tmp_path, configuration("switch.yaml", port=PORT, database=mariadb_url)) as daemon:
+        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+        stage.pay("acme", "1000")
+        yield stage
+
+
+def test_a_thousand_calls_leave_a_thousand_records_and_exact_sums(loaded: Stage) -> None:
+    callee = loaded.number("4410")
+    source = loaded.endpoint_of("acme")
+    paid = loaded.balance_of("acme")
+    with (
+        loaded.vendor(Vendor("carrier-a", "answers"), callee, calls=CALLS, trace=False) as vendor,
+        loaded.caller(
+            Caller("hangs_up", {"talk_ms": "300"}),
+            callee,
+            source,
+            calls=CALLS,
+            trace=False,
+            options=("-r", str(RATE), "-l", str(CALLS), "-cid_str", "customer-%u-%p"),
+        ) as caller,
+    ):
+        caller.wait()
+        vendor.wait()
+        assert caller.counts()["SuccessfulCall(C)"] == str(CALLS)
+    loaded.expect_nothing_left()
+
+    records = eventually(
+        lambda: len(found := loaded.records("--limit", "2000")) >= CALLS and found, f"{CALLS} records", 5.0
+    )
+    assert len({record["call_id"] for record in records}) == len(records) == CALLS
+    assert len({record["export_seq"] for record in records}) == CALLS
+    assert all(set(record) == COLUMNS for record in records)
+    assert Counter(record["end_reason"] for record in records) == {"Normal": CALLS}
+    assert {record["billed_seconds"] for record in records} == {6}
+    assert loaded.balance_of("acme") == paid - CALLS * (SELL + TAX)
+    assert loaded.balance_of("vendors") == -CALLS * BUY
+    assert sum(Decimal(record["fee"]) + Decimal(record["tax"]) for record in records) == CALLS * (SELL + TAX)
+    loaded.expect_books_in_order()
+    loaded.expect_timers_run_out()
+    assert loaded.status()["cdr_queue"] == 0
+    assert loaded.status()["spool_rows"] == 0

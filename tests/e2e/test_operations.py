@@ -1,0 +1,126 @@
+"""What an operator does to a running switch: hang up, reload, stop."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.peer import OutgoingCall, Peer
+from vosd.testing.sipp import Endpoint
+
+from .conditions import eventually
+from .conversation import conversing
+from .expectations import Expected, answered, check
+from .stage import Stage, configuration
+
+PORT = 15_061
+
+
+@pytest.fixture
+def operated(tmp_path) -> Iterator[Stage]:
+    """A switch that the test may break, refuse sources with, and stop."""
+    text = configuration("switch.yaml", port=PORT, database=f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    with Daemon(tmp_path, text.replace("sip:\n", "sip:\n  unknown_source: reject\n", 1)) as daemon:
+        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+        stage.pay("acme", "100")
+        yield stage
+
+
+def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None:
+    with conversing(operated, "4410", "4410") as (ended, other):
+        other.establish()
+        running = {call["call_id"] for call in operated.daemon.ask("calls")}
+        ended.establish()
+        (call_id,) = {call["call_id"] for call in operated.daemon.ask("calls")} - running
+
+        operated.daemon.succeed("hangup", call_id)
+
+        ended.is_ended_by_the_switch()
+        assert operated.status()["calls"] == 1
+        other.hang_up()
+    operated.expect_nothing_left()
+    record = operated.record_of(ended.callee)
+    assert record["call_id"] == call_id
+    check(record, answered_and_ended("Administrative", 31))
+    check(operated.record_of(other.callee), answered("carrier-a", rang=False))
+    operated.expect_books_in_order()
+
+
+def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:
+    with Peer(Endpoint("127.0.0.99", 15_098)) as stranger:
+        call = OutgoingCall(stranger, operated.address, operated.number("4410"))
+        call.invite()
+
+        assert call.refused().status == 403
+    operated.expect_nothing_left()
+
+
+def test_a_bad_file_leaves_the_old_catalogue_in_force(operated: Stage) -> None:
+    good = operated.daemon.configuration_file.read_text()
+    before = operated.status()["catalogue"]
+    operated.daemon.configure(good.replace("max_concurrent: 1", "max_concurent: 1"))
+
+    operated.daemon.signal(signal.SIGHUP)
+
+    after = eventually(
+        lambda: (catalogue := operated.status()["catalogue"])["error"] and catalogue, "the reload's error in status"
+    )
+    assert "max_concurent" in after["error"]
+    assert after["version"] == before["version"]
+    refused = operated.daemon.verb("reload")
+    assert refused.code == 3
+    assert "max_concurrent" in refused.stdout + refused.stderr
+    with conversing(operated, "4410") as (call,):
+        call.establish()
+        call.hang_up()
+    operated.expect_nothing_left()
+
+
+def test_a_good_file_takes_effect_for_new_calls_and_leaves_running_ones_alone(operated: Stage) -> None:
+    good = operated.daemon.configuration_file.read_text()
+    with conversing(operated, "4410", "4410") as (running, next_call):
+        running.establish()
+        operated.daemon.configure(good.replace('prefixes: ["4410", "4470"]', 'prefixes: ["4470"]'))
+        operated.daemon.succeed("reload")
+
+        next_call.call.invite()
+        assert next_call.call.refused().status == 404
+        running.hang_up()
+    operated.expect_nothing_left()
+    check(operated.record_of(running.callee), answered("carrier-a", rang=False))
+    check(operated.record_of(next_call.callee), Expected("No Available Route", "switch", 404, 3))
+    assert operated.status()["catalogue"]["error"] is None
+    operated.expect_books_in_order()
+
+
+def test_a_stop_ends_what_runs_after_the_grace_time_and_books_it(operated: Stage) -> None:
+    with conversing(operated, "4410", "4410") as (call, late):
+        call.establish()
+
+        operated.daemon.signal(signal.SIGINT)
+
+        call.is_ended_by_the_switch(within_s=3.0)
+        assert late.customer.messages(0) == []
+        assert operated.daemon.wait() == 0
+    operated.expect_clean_log()
+    check(operated.record_of(call.callee), answered_and_ended("Shutdown", 41))
+    operated.daemon.succeed("ledger", "verify")
+
+
+def test_a_stopping_switch_takes_no_new_calls(operated: Stage) -> None:
+    with conversing(operated, "4410", "4410") as (running, late):
+        running.establish()
+        operated.daemon.signal(signal.SIGINT)
+        eventually(lambda: "stop asked for" in operated.daemon.log_file.read_text(), "the stop in the log")
+
+        late.call.invite()
+
+        assert late.call.refused().status == 503
+        running.hang_up()
+        assert operated.daemon.wait() == 0
+    check(operated.record_of(running.callee), answered("carrier-a", rang=False))
+
+
+def answered_and_ended(reason: str, q850_cause: int) -> Expected:
+    return Expected(reason, "switch", 200, q850_cause, (("carrier-a", 200),), answered=True)

@@ -1,0 +1,69 @@
+"""The scenarios themselves: whole, used, and able to fail."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from vosd.testing.sipp import Endpoint, Sipp, SippError, write_scenario
+
+from .stage import SCENARIOS
+
+FRAGMENTS = SCENARIOS / "fragments"
+VALUES = {
+    "switch": "127.0.0.1:15060",
+    "gateway": "127.0.0.21:15095",
+    "callee": "441",
+    "callee_out": "441",
+    "caller": "12025550100",
+    "talk_ms": "1",
+    "ring_ms": "1",
+    "status": "486",
+    "header": "X-Vendor: vendor-specific",
+    "cause": "17",
+    "reason": "Busy",
+}
+VENDOR = Endpoint("127.0.0.21", 15_095)
+CALLER = Endpoint("127.0.0.11", 15_096)
+
+
+def scenarios() -> list[Path]:
+    return sorted([*(SCENARIOS / "caller").glob("*.xml"), *(SCENARIOS / "vendor").glob("*.xml")])
+
+
+@pytest.mark.parametrize("source", scenarios(), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_scenario_is_whole_once_its_parts_are_in_place(source: Path, tmp_path: Path) -> None:
+    text = write_scenario(source, FRAGMENTS, VALUES, tmp_path / "whole.xml").read_text()
+
+    assert ElementTree.fromstring(text).get("name")
+    assert "<?use" not in text
+
+
+def test_every_fragment_is_used() -> None:
+    texts = [path.read_text() for path in SCENARIOS.rglob("*.xml")]
+    used = {name for text in texts for name in re.findall(r"<\?use (\w+)\?>", text)}
+
+    assert {path.stem for path in FRAGMENTS.iterdir()} == used
+
+
+def test_every_scenario_is_played() -> None:
+    played = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py") if path != Path(__file__))
+
+    assert [path.stem for path in scenarios() if f'"{path.stem}"' not in played] == []
+
+
+@pytest.mark.sipp
+@pytest.mark.parametrize(
+    ("caller", "vendor"),
+    [("hangs_up", "answers"), ("is_refused", "refuses"), ("is_hung_up_on", "hangs_up")],
+)
+def test_the_assertions_fail_where_no_switch_keeps_the_sides_apart(tmp_path: Path, caller: str, vendor: str) -> None:
+    called = write_scenario(SCENARIOS / "vendor" / f"{vendor}.xml", FRAGMENTS, VALUES, tmp_path / "vendor.xml")
+    calling = write_scenario(SCENARIOS / "caller" / f"{caller}.xml", FRAGMENTS, VALUES, tmp_path / "caller.xml")
+    with (
+        Sipp(called, VENDOR, scratch=tmp_path, timeout_s=5) as callee,
+        Sipp(calling, CALLER, VENDOR, scratch=tmp_path, timeout_s=5),
+        pytest.raises(SippError),
+    ):
+        callee.wait()

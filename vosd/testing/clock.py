@@ -1,0 +1,18 @@
+"""A clock that stands until it is told to move (``base.clock.Clock`` for tests)."""
+
+from vosd.base.clock import Instant
+
+
+class ManualClock:
+    """Both clocks of one machine, moved by hand and always together."""
+
+    def __init__(self, mono: int = 1_000_000, wall: int = 1_790_000_000_000) -> None:
+        self._now = Instant(mono, wall)
+
+    def now(self) -> Instant:
+        """Return the present instant."""
+        return self._now
+
+    def move_to(self, mono: int) -> None:
+        """Let it be ``mono`` milliseconds; time that has passed stays as it is."""
+        self._now = self._now.plus(max(mono - self._now.mono, 0))

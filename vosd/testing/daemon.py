@@ -1,0 +1,161 @@
+"""The real daemon on a directory of its own: started, asked, interrupted, killed.
+
+Owns the process and the paths of one scratch installation. Everything is asked through the command line, as
+an operator would; not from inside a running event loop, for the verbs bring their own.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from click.testing import CliRunner
+
+from vosd.base.errors import VosError
+from vosd.cli.main import main
+
+_START_SECONDS: Final = 15.0
+_STOP_SECONDS: Final = 20.0
+_VERB_SECONDS: Final = 30.0
+
+
+class DaemonError(VosError):
+    """The daemon or a verb did not do its job; the message carries what it wrote."""
+
+
+class Outcome(NamedTuple):
+    """What a verb left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Daemon:
+    """One installation in ``directory``; a context manager that never leaves the process running."""
+
+    def __init__(self, directory: Path, configuration: str, launcher: Sequence[str] = ()) -> None:
+        """Write the configuration; ``$directory`` in it stands for the directory's path.
+
+        ``launcher`` is put before ``vosd run``: a profiler, for one.
+        """
+        self.directory = directory
+        self._launcher = launcher
+        self.configuration_file = directory / "vosd.yaml"
+        self.log_file = directory / "vosd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.configure(configuration)
+
+    def __enter__(self) -> Self:
+        self.migrate()
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process id, once started."""
+        assert self._process is not None, "start() comes first"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def configure(self, configuration: str) -> None:
+        """Replace the configuration file; a running daemon reads it on reload."""
+        self.configuration_file.write_text(configuration.replace("$directory", str(self.directory)))
+
+    def migrate(self) -> None:
+        """Bring the scratch database to this version.
+
+        Raises:
+            DaemonError: it could not be done.
+        """
+        done = subprocess.run(
+            self._command("migrate"), capture_output=True, text=True, check=False, timeout=_VERB_SECONDS
+        )
+        if done.returncode != 0:
+            raise DaemonError(f"vosd migrate: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers on its control socket: all listeners are open then."""
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._launcher, *self._command("run")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self.directory,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while self.verb("status", "--json").code != 0:
+            if not self.running or time.monotonic() > deadline:
+                raise DaemonError(f"vosd run did not come up:\n{self.log_file.read_text()}")
+            time.sleep(0.02)
+
+    def verb(self, *words: str) -> Outcome:
+        """Run one verb of the command line, in this process: a new interpreter takes longer than the answer."""
+        done = CliRunner().invoke(main, [*words, "--config", str(self.configuration_file)])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Outcome(done.exit_code, done.stdout, done.stderr)
+
+    def succeed(self, *words: str) -> str:
+        """Run a verb that has to succeed, and return what it printed.
+
+        Raises:
+            DaemonError: it did not.
+        """
+        outcome = self.verb(*words)
+        if outcome.code != 0:
+            raise DaemonError(f"vosd {' '.join(words)}: exit {outcome.code}\n{outcome.stdout}{outcome.stderr}")
+        return outcome.stdout
+
+    def ask(self, *words: str) -> Any:
+        """Run a verb with ``--json`` and return its document."""
+        return json.loads(self.succeed(*words, "--json"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the daemon."""
+        assert self._process is not None, "start() comes first"
+        self._process.send_signal(number)
+
+    def interrupt(self) -> int:
+        """Stop as Ctrl-C does, and return the exit code."""
+        self.signal(signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the daemon has ended by itself, and return its exit code."""
+        assert self._process is not None, "start() comes first"
+        return self._process.wait(_STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End the process as a power cut would; harmless where it has ended."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return what was logged so far; a line that is not JSON comes as ``{"unstructured": line}``."""
+        return [_log_line(line) for line in self.log_file.read_text().splitlines() if line]
+
+    def _command(self, *words: str) -> list[str]:
+        executable = Path(sys.executable).with_name("vosd")
+        return [str(executable), *words, "--config", str(self.configuration_file)]
+
+
+def _log_line(line: str) -> dict[str, Any]:
+    try:
+        document = json.loads(line)
+    except json.JSONDecodeError:
+        return {"unstructured": line}
+    return document if isinstance(document, dict) else {"unstructured": line}

@@ -1,0 +1,50 @@
+"""systemd's end of the notify socket, for tests on machines where systemd is not process 1."""
+
+import asyncio
+import select
+import socket
+from typing import Final
+
+_PATIENCE_S: Final = 15.0
+_MESSAGE_MAX: Final = 4096
+
+
+class ServiceManager:
+    """Hears what a daemon says; ``address`` is a path, or ``@name`` for an abstract socket."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        """Return every message that has come by now."""
+        messages = []
+        while True:
+            try:
+                messages.append(self._socket.recv(_MESSAGE_MAX).decode())
+            except BlockingIOError:
+                return messages
+
+    async def hears(self) -> str:
+        """Return the next message, without holding up the event loop."""
+        return (await asyncio.get_running_loop().sock_recv(self._socket, _MESSAGE_MAX)).decode()
+
+    def wait_for(self, assignment: str) -> list[str]:
+        """Return the messages up to the first that contains ``assignment``.
+
+        Raises:
+            TimeoutError: it did not come.
+        """
+        messages: list[str] = []
+        while not messages or assignment not in messages[-1]:
+            if not select.select([self._socket], [], [], _PATIENCE_S)[0]:
+                message = f"{assignment!r} did not come; heard {messages}"
+                raise TimeoutError(message)
+            messages.append(self._socket.recv(_MESSAGE_MAX).decode())
+        return messages
+
+    def close(self) -> None:
+        """Let go of the address."""
+        self._socket.close()
