@@ -38,7 +38,7 @@ def _sampled(arguments: argparse.Namespace, directory: Path) -> None:
         assert target.pid is not None
         command = [
             "py-spy", "record", "--pid", str(target.pid), "--format", "raw", "--output", str(stacks),
-            "--rate", str(SAMPLES_A_SECOND), "--duration", str(arguments.seconds + 3),
+            "--rate", str(SAMPLES_A_SECOND), "--duration", str(arguments.seconds + 3), "--function",
         ]  # fmt: skip
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sampler:
             _announce(arguments, run(target, arguments.rate, arguments.seconds).cpu_ms)
@@ -51,10 +51,24 @@ def _sampled(arguments: argparse.Namespace, directory: Path) -> None:
         own[frames[-1]] += int(count)
         for frame in set(frames):
             below[frame] += int(count)
+    _print_shares("package", _by_package(own), below)
+    _print_shares("function", own, below)
+
+
+def _by_package(own: Counter[str]) -> Counter[str]:
+    """Gather the functions by the folder that they stand in; ``name (vosd/sip/parse.py)`` becomes ``vosd/sip``."""
+    packages: Counter[str] = Counter()
+    for frame, count in own.items():
+        packages[frame.rpartition(" (")[2].rpartition("/")[0] or "built in"] += count
+    return packages
+
+
+def _print_shares(what: str, own: Counter[str], below: Counter[str]) -> None:
     whole = own.total()
-    print(f"{'own':>6} {'below':>6}  function")
-    for frame, count in own.most_common(TOP):
-        print(f"{count / whole:6.1%} {below[frame] / whole:6.1%}  {frame}")
+    print(f"\n{'own':>6} {'below':>6}  {what}")
+    for name, count in own.most_common(TOP):
+        share = f"{below[name] / whole:6.1%}" if name in below else " " * 6
+        print(f"{count / whole:6.1%} {share}  {name}")
 
 
 def _traced(arguments: argparse.Namespace, directory: Path) -> None:

@@ -1,6 +1,8 @@
 """A database that is away, locked or restarted: a typed error, and nothing twice afterwards (DESIGN D9)."""
 
 import asyncio
+import os
+import signal
 from decimal import Decimal
 
 import pytest
@@ -17,29 +19,66 @@ from vosd.testing.records import answered_call
 FEE = Decimal("0.012345")
 
 
-@pytest.mark.mariadb
-async def test_a_killed_server_is_unavailable_and_books_once_after_its_restart(tmp_path):
+@pytest.fixture
+async def mortal(tmp_path):
+    """A server that may be killed, and a migrated database in it."""
     server = MariaDb(tmp_path)
     server.start()
+    server.stop()  # a server killed in its very first run has not yet written its tablespace's header
+    server.start()
+    url = server.create_database("vosd")
+    await migrate_async(url)
+    database = Database(url, patience_s=1)
+    yield server, database
+    await database.close()
+    server.stop()
+
+
+@pytest.mark.mariadb
+async def test_a_killed_server_is_unavailable_and_books_once_after_its_restart(mortal):
+    server, database = mortal
+    books = SqlBooks(database)
+    first, second = (answered_call(index, customer_account="acme") for index in (1, 2))
+    await books.book([first])
+    server.kill()
+    with pytest.raises(StoreUnavailable, match="is the server running") as outage:
+        await books.book([first, second])
+    assert "secret" not in str(outage.value)
+    server.start()
+    assert (await books.book([first, second]))["acme"] == Standing(-2 * FEE, 2)
+    assert len(await SqlQueries(database).calls(CallFilter())) == 2
+
+
+@pytest.mark.mariadb
+async def test_a_server_killed_in_the_middle_of_a_transaction_has_booked_nothing(mortal):
+    server, database = mortal
+
+    async def interrupted():
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("UPDATE counter SET value = 1000")
+            server.kill()
+            await connection.exec_driver_sql("UPDATE counter SET value = 2000")
+
+    with pytest.raises(StoreUnavailable):
+        await interrupted()
+    server.start()
+    async with database.reading() as connection:
+        assert (await connection.exec_driver_sql("SELECT value FROM counter")).scalar() == 0
+
+
+@pytest.mark.mariadb
+async def test_a_server_that_hangs_is_unavailable_and_books_once_when_it_goes_on(mortal):
+    server, database = mortal
+    books = SqlBooks(database)
+    call = answered_call(1, customer_account="acme")
+    await books.open_accounts(["acme"])
+    os.kill(server.pid, signal.SIGSTOP)
     try:
-        server.stop()  # a server killed in its very first minute has not yet written its tablespace's header
-        server.start()
-        url = server.create_database("vosd")
-        await migrate_async(url)
-        database = Database(url)
-        books = SqlBooks(database)
-        first, second = (answered_call(index, customer_account="acme") for index in (1, 2))
-        await books.book([first])
-        server.kill()
-        with pytest.raises(StoreUnavailable, match="is the server running") as outage:
-            await books.book([first, second])
-        assert "secret" not in str(outage.value)
-        server.start()
-        assert (await books.book([first, second]))["acme"] == Standing(-2 * FEE, 2)
-        assert len(await SqlQueries(database).calls(CallFilter())) == 2
-        await database.close()
+        with pytest.raises(StoreUnavailable, match="did not answer within 1 s"):
+            await books.book([call])
     finally:
-        server.stop()
+        os.kill(server.pid, signal.SIGCONT)
+    assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
 
 
 @pytest.mark.mariadb

@@ -74,4 +74,13 @@ async def test_more_calls_than_one_query_takes_keep_their_attempts(store):
 
 async def test_an_unknown_call_or_account_is_none(store):
     assert await store.queries.call(call_id(1)) is None
+    assert await store.queries.call("call-1") is None
     assert await store.queries.standing("nobody") is None
+
+
+async def test_a_number_of_bytes_that_are_no_text_is_found_by_the_same_bytes(store):
+    torn = b"\xff\0caller".decode("utf-8", "surrogateescape")
+    await store.books.book([answered_call(1, caller_in=torn), answered_call(2)])
+    found = await store.queries.calls(CallFilter(caller=torn))
+    assert [call.record.call_id for call in found] == [call_id(1)]
+    assert await store.queries.standing("\udcff") is None

@@ -113,7 +113,7 @@ def test_both_sides_hang_up_at_once_and_both_are_answered(stage: Stage, customer
     call.send(call.request("BYE", 2))
     vendor.hang_up(incoming, f"vendor-{call.call_id}")
 
-    customer.final_response("2 BYE")
+    customer.final_response("2 BYE", call.call_id)
     heard = vendor.messages(RTT_S)
     for bye in [message for message in heard if message.method == "BYE"][:1]:
         vendor.reply(bye, 200)
@@ -159,7 +159,7 @@ def test_cancel_after_the_answer_changes_nothing(stage: Stage, customer: Peer, v
 
     call.send(call.request("CANCEL", branch="INVITE"))
 
-    assert customer.final_response("1 CANCEL").status == 200
+    assert customer.final_response("1 CANCEL", call.call_id).status == 200
     call.adopt(answer)
     call.send(call.request("ACK"))
     call.hang_up()

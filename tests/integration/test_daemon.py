@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +76,13 @@ def resting(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterato
     daemon = started(tmp_path_factory.mktemp("resting"), migrated, configuration)
     yield daemon
     daemon.kill()
+
+
+def refused_start(daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    """Run ``vosd run`` where it is expected to give up by itself."""
+    program = Path(sys.executable).with_name("vosd")
+    words = [program, "run", "-c", daemon.configuration_file]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, cwd=daemon.directory)
 
 
 def catalogue_of(daemon: Daemon) -> dict[str, str]:
@@ -174,10 +183,11 @@ def test_the_status_has_every_key_that_is_promised(resting: Daemon) -> None:
 
 
 def test_a_second_switch_on_the_same_state_is_refused_and_the_first_goes_on(resting: Daemon) -> None:
-    second = resting.verb("run")
-    assert second.code == 1
+    second = refused_start(resting)
+    assert second.returncode == 1
     assert second.stderr.splitlines()[-1] == (
-        f"Error: another switch (pid {resting.pid}) runs on state_dir {resting.directory}/var; stop it or use another one"
+        f"Error: another switch (pid {resting.pid}) runs on state_dir {resting.directory}/var;"
+        " stop it or use another one"
     )
     assert resting.ask("status")["pid"] == resting.pid
 
@@ -187,15 +197,15 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:
     shutil.copy(migrated, tmp_path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 14061))
-        refused = daemon.verb("run")
-    assert refused.code == 1
+        refused = refused_start(daemon)
+    assert refused.returncode == 1
     assert "cannot listen on udp:127.0.0.1:14061" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> None:
-    refused = Daemon(tmp_path, CONFIGURATION).verb("run")
-    assert refused.code == 1
+    refused = refused_start(Daemon(tmp_path, CONFIGURATION))
+    assert refused.returncode == 1
     assert "run vosd migrate" in refused.stderr
     assert "Traceback" not in refused.stderr
 
@@ -203,16 +213,16 @@ def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> Non
 def test_a_database_that_is_away_is_an_error_that_says_what_to_do_and_keeps_the_password(tmp_path: Path) -> None:
     away = "mysql+aiomysql://vosd:s3cret@127.0.0.1:14099/vosd"
     configuration = CONFIGURATION.replace("sqlite+aiosqlite:///$directory/vosd.db", away)
-    refused = Daemon(tmp_path, configuration).verb("run")
-    assert refused.code == 1
+    refused = refused_start(Daemon(tmp_path, configuration))
+    assert refused.returncode == 1
     assert "is the server running" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "s3cret" not in refused.stdout + refused.stderr
 
 
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
-    refused = Daemon(tmp_path, BAD).verb("run")
-    assert refused.code == 3
+    refused = refused_start(Daemon(tmp_path, BAD))
+    assert refused.returncode == 3
     assert len(refused.stderr.splitlines()) == 2
     assert not (tmp_path / "var").exists()
 

@@ -118,7 +118,7 @@ class Call:
 
     def ack_missing(self, now: Instant) -> None:
         """The caller never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
-        if self._heeds(Happening.ACK_MISSING):
+        if self._heeds(Happening.ACK_MISSING) and not self._outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_hung_up(self, now: Instant) -> None:

@@ -12,7 +12,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, NoResponse, RequestArrived, ResponseArrived
-from vosd.sip.message import Request, Response
+from vosd.sip.message import Message, Request, Response
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -101,7 +101,7 @@ class CallerLeg:
         if self._acceptance is not None:
             self._acceptance.acknowledged()
             self._acceptance = None
-            self.call.acknowledged(event.request.body)
+            self.call.acknowledged(_session(event.request))
 
     def ack_missing(self, now: Instant) -> None:
         """Hear that our 200 was never acknowledged."""
@@ -207,6 +207,9 @@ class CalleeLeg:
         else:
             decline(self._endpoint, event)
 
+    def ack_came(self, event: AckArrived) -> None:
+        """Let an ACK pass: no 200 of ours waits for one on this side."""
+
     def acknowledge(self, body: bytes) -> None:
         """Acknowledge the gateway's 200, with the caller's answer where the offer was the gateway's."""
         if self.dialog is not None:
@@ -218,16 +221,16 @@ class CalleeLeg:
         self._transaction.abandon(reason, now)
 
     def hang_up(self, reason: str, now: Instant) -> None:
-        """End an answered call from our side; a 200 that still waits for the caller's answer is acknowledged first."""
-        if not self._acknowledged:
-            self.acknowledge(b"")
+        """End an answered call from our side."""
+        self.close(now)
         if self.dialog is not None:
             self._endpoint.send_bye(self.dialog, reason, now)
-        self.close(now)
 
     def close(self, now: Instant) -> None:
-        """Nothing is left to say on this dialog."""
+        """Keep the dialog no longer; a 200 that still waits for the caller's answer is acknowledged without one."""
         if self.dialog is not None:
+            if not self._acknowledged:
+                self.acknowledge(b"")
             self._endpoint.forget(self.dialog.local_tag, now)
 
     def _establish(self, response: Response) -> None:
@@ -248,7 +251,7 @@ def decline(endpoint: Endpoint, event: RequestArrived) -> None:
     event.transaction.respond(status, "", endpoint.server_header + headers, event.at)
 
 
-def _session(response: Response) -> bytes:
-    """Return the session description of a response; bodies of another kind are not passed on."""
-    kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
-    return response.body if kind == "application/sdp" else b""
+def _session(message: Message) -> bytes:
+    """Return the session description that a message carries; bodies of another kind are not passed on."""
+    kind = (message.header("content-type") or "").partition(";")[0].strip().lower()
+    return message.body if kind == "application/sdp" else b""

@@ -65,13 +65,11 @@ class TimerWheel(Generic[Owner]):
 
     def expire(self, now_ms: int) -> Iterator[Owner]:
         """Yield the owners of all timers due by ``now_ms``; what is cancelled meanwhile does not fire."""
-        while self._order and self._order[0] * self.tick_ms <= now_ms:
+        # Whoever is told may schedule for the past or look ahead: the front is looked for anew after each bucket.
+        while (due := self.next_due()) is not None and due <= now_ms:
             bucket = self._buckets[self._order[0]]
             while bucket:
                 timer = next(iter(bucket))
                 del bucket[timer]
                 self._size -= 1
                 yield timer.owner
-            # Scheduling for the past while this bucket was being emptied may have put a lower tick in front.
-            if not self._buckets[self._order[0]]:
-                del self._buckets[heappop(self._order)]

@@ -3,10 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from vosd import __version__
 from vosd.admin.control import DaemonRefusedError, RunningSwitch
 from vosd.cli import output
 from vosd.cli.command import BadConfigurationError, Invocation, Verb, json_option, pass_invocation
@@ -25,7 +27,27 @@ def run(invocation: Invocation) -> None:
     """Run the switch in the foreground; SIGHUP loads the configuration again, Ctrl-C stops it."""
     from vosd.daemon.bootstrap import run_switch
 
-    run_switch(invocation.config_path(), greet=output.line)
+    config = invocation.config_path()
+    run_switch(config, greet=lambda loaded: _greet(config, loaded))
+
+
+def _greet(config: Path, loaded: "Loaded") -> None:
+    """Tell whoever started the switch where it listens and what to do next."""
+    settings, gateways = loaded.settings, loaded.catalogue.mapping_gateways.values()
+    payer = next((gateway.account for gateway in gateways), "ID")
+    vosd, option = sys.argv[0], f"-c {config}"
+    output.line(f"vosd {__version__} ({settings.node}) takes calls at {', '.join(map(str, settings.listen))}. Next:")
+    output.table(
+        ("to", "say"),
+        (
+            ("give a customer money", f"{vosd} payment add --account {payer} --amount 10 {option}"),
+            ("watch calls", f"{vosd} calls {option}"),
+            ("look back at calls", f"{vosd} cdr list {option}"),
+            ("take an edited file", f"{vosd} reload {option}"),
+            ("stop", "Ctrl-C"),
+        ),
+        empty="",
+    )
 
 
 @click.command(cls=Verb)

@@ -14,6 +14,7 @@ import structlog
 import uvloop
 
 from vosd import __version__
+from vosd.base.errors import VosError
 from vosd.config.load import Loaded, load
 from vosd.daemon import signals, systemd
 from vosd.daemon.claim import StateDirectory
@@ -24,21 +25,23 @@ from vosd.daemon.systemd import Notifier
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
 from vosd.engine.service import FINAL_BOOKING_S, SwitchService
-from vosd.net.udp import open_udp
+from vosd.engine.settings import Settings
+from vosd.net.udp import open_udp, reachable_address
 from vosd.obs import log
+from vosd.sip.endpoint import Listener
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
 
-Greet = Callable[[str], None]
+Greet = Callable[[Loaded], None]
 
 _log = structlog.get_logger()
 
 
 def run_switch(config: Path, greet: Greet) -> None:
-    """Run the switch on a configuration until it is told to stop; ``greet`` prints to whoever started it.
+    """Run the switch on a configuration until it is told to stop; ``greet`` is called once it takes calls.
 
     Raises:
         ConfigError: the configuration is bad.
@@ -68,8 +71,7 @@ async def _live(config: Path, loaded: Loaded, greet: Greet) -> None:
         _settle_garbage_collector()
         _log.info("ready", version=__version__, node=loaded.settings.node, listen=[*map(str, loaded.settings.listen)])
         notifier.ready(daemon.configuration.summary())
-        for line in _greeting(config, loaded):
-            greet(line)
+        greet(loaded)
 
     with signals.handled(reload=reload, stop=life.ask_to_stop):
         await life.run(when_ready)
@@ -84,7 +86,8 @@ class Daemon:
         self._settings = settings
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
-        self.service = SwitchService(settings, loaded.catalogue, SqlBooks(self._database), clock)
+        books = SqlBooks(self._database)
+        self.service = SwitchService(settings, loaded.catalogue, books, clock, _known_as(settings))
         self.configuration = Configuration(config, loaded, self.service.swap_catalogue, notifier, clock)
         commands = Commands(self.service, self.configuration, clock)
         self._control = ControlServer(settings.control_socket, commands.verbs())
@@ -94,7 +97,7 @@ class Daemon:
         """Return the order of the start: nobody is heard before he can be served, nobody asked before all is open."""
         return (
             Step("state directory", self._claim, self._release),
-            Step("database", self._database.check_schema, self._database.close),
+            Step("database", self._open_database, self._database.close),
             Step("switch", self.service.start, self.service.stop),
             Step("listeners", self._listen, self._close_listeners),
             Step("control socket", self._control.open, self._control.close),
@@ -106,9 +109,20 @@ class Daemon:
     async def _release(self) -> None:
         self._state_directory.release()
 
+    async def _open_database(self) -> None:
+        try:
+            await self._database.check_schema()
+        except VosError:
+            await self._database.close()
+            raise
+
     async def _listen(self) -> None:
-        for flow, (_, host, port) in enumerate(self._settings.listen):
-            self._listeners.append(await open_udp(host, port, flow, self.service.receive))
+        try:
+            for flow, (_, host, port) in enumerate(self._settings.listen):
+                self._listeners.append(await open_udp(host, port, flow, self.service.receive))
+        except VosError:
+            await self._close_listeners()
+            raise
         self.service.serve([listener.sendto for listener in self._listeners])
 
     async def _close_listeners(self) -> None:
@@ -116,21 +130,13 @@ class Daemon:
             listener.close()
 
 
+def _known_as(settings: Settings) -> list[Listener]:
+    """Return what peers are told of each listening socket."""
+    return [Listener(settings.advertise or reachable_address(each.host), each.port) for each in settings.listen]
+
+
 def _settle_garbage_collector() -> None:
     """Put what a start has made, and no call will free, out of the collector's sight."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-
-
-def _greeting(config: Path, loaded: Loaded) -> tuple[str, ...]:
-    settings, catalogue = loaded.settings, loaded.catalogue
-    payer = next((gateway.account for gateway in catalogue.mapping_gateways.values()), "ACCOUNT")
-    option = f"-c {config}"
-    return (
-        f"vosd {__version__} ({settings.node}) takes calls at {', '.join(map(str, settings.listen))}",
-        f"  give a customer money:  vosd payment add --account {payer} --amount 10 {option}",
-        f"  watch and look back:    vosd calls {option}    vosd cdr list {option}",
-        f"  after editing {config}: vosd reload {option}",
-        "  stop: Ctrl-C",
-    )

@@ -27,7 +27,10 @@ class State(Enum):
 
 
 class Step(NamedTuple):
-    """One part of the daemon: how it is started and how it is stopped again."""
+    """One part of the daemon: how it is started and how it is stopped again.
+
+    ``stop`` is for what has started: a ``start`` that fails cleans up after itself.
+    """
 
     name: str
     start: Callable[[], Awaitable[None]]

@@ -72,6 +72,8 @@ class Application(msgspec.Struct):
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
     looped: bool
     at: Instant
+    closed: Refusal | None = None
+    """Why the switch takes no new call of anybody, if so."""
     callee_billing: str = ""
     mapping: MappingGateway | None = None
     account: Account | None = None
@@ -115,6 +117,10 @@ class Admission:
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {found.gateway.name} is disabled")
         return None
 
+    def check_open(self, call: Application) -> Refusal | None:
+        """Refuse a customer's call while the switch takes none; strangers are not told."""
+        return call.closed
+
     def check_loop(self, call: Application) -> Refusal | None:
         """Refuse a call that has been here before, or has been too far."""
         if call.looped:
@@ -132,6 +138,12 @@ class Admission:
         if full is Full.RATE:
             return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{gateway.name}: {gateway.max_cps} calls a second")
         return None
+
+    def check_number(self, call: Application) -> Refusal | None:
+        """Refuse a call of which the tech prefix was all."""
+        if call.callee_billing:
+            return None
+        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left without tech prefix and plus sign")
 
     def check_account(self, call: Application) -> Refusal | None:
         """Refuse a disabled or expired account, and take a place on it."""
@@ -192,8 +204,10 @@ Step = Callable[[Admission, Application], Refusal | None]
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,
+    Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,
+    Admission.check_number,
     Admission.check_account,
     Admission.find_sell_rate,
     Admission.find_routes,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vosd.sip.endpoint import Listener
 from vosd.sip.errors import ParseError
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.uri import Uri
 
@@ -39,8 +40,16 @@ def calling_number(request: Request) -> str:
 
 def has_looped(request: Request, listeners: Sequence[Listener]) -> bool:
     """Say whether one of our own Vias is under the topmost one: our call has come back to us."""
-    vias = request.headers("via")
-    return len(vias) > 1 and any(listener.sent_by in via for via in vias[1:] for listener in listeners)
+    ours = {listener.sent_by for listener in listeners}
+    return any(_sent_by(via) in ours for via in request.headers("via")[1:])
+
+
+def _sent_by(value: str) -> str:
+    try:
+        via = Via.parse(value)
+    except ParseError:
+        return ""
+    return f"{via.host}:{via.port or 5060}"
 
 
 def _user_of(value: str) -> str:

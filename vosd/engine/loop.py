@@ -71,11 +71,13 @@ class Loop:
         self._wake = None
         self._wake_is_near = True
         now = self._clock.now()
-        for event in self._endpoint.handle_timers(now):
-            self._switch.hear(event)
-        self._switch.handle_deadlines(now)
-        self.flush()
-        times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]
-        self._wake_is_near = False
-        if times:
-            self._wake_in(max(TICK_S, (min(times) - now.mono) / 1000))
+        try:
+            for event in self._endpoint.handle_timers(now):
+                self._switch.hear(event)
+            self._switch.handle_deadlines(now)
+            self.flush()
+        finally:  # whatever went wrong with one timer, the others must still come
+            times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]
+            self._wake_is_near = False
+            if times:
+                self._wake_in(max(TICK_S, (min(times) - now.mono) / 1000))

@@ -53,9 +53,14 @@ class _Keeper:
 
 
 class SwitchService:
-    """One node: ``start`` before the listeners open, ``serve`` once they are, ``drain`` and ``stop`` at the end."""
+    """One node: ``start`` before the listeners open, ``serve`` once they are, ``drain`` and ``stop`` at the end.
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, books: Books, clock: Clock) -> None:
+    ``listeners`` say what peers are told of each socket of ``settings.listen``, in the same order.
+    """
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, books: Books, clock: Clock, listeners: Sequence[Listener]
+    ) -> None:
         self._settings = settings
         self._books = books
         self._clock = clock
@@ -63,7 +68,6 @@ class SwitchService:
         purses: dict[str, Purse] = {}
         self._recorder = Recorder(books, self._journal, purses, settings.cdr)
         tokens = TokenSource()
-        listeners = [Listener(settings.advertise or each.host, each.port) for each in settings.listen]
         self._endpoint = Endpoint(settings.sip, listeners, tokens.token, self._knows)
         self.switch = Switch(
             node=settings.node,

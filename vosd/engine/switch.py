@@ -23,9 +23,9 @@ from vosd.base.wheel import Timer, TimerWheel
 from vosd.billing.holds import Purse
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import CallRecord
-from vosd.engine.admission import Admission, Application, LiveState
+from vosd.engine.admission import Admission, Application, LiveState, Vendors
 from vosd.engine.bookkeeping import OpenCall, draft, price, unheard
-from vosd.engine.caller import called_number, calling_number, has_looped
+from vosd.engine.caller import called_number, calling_number, has_looped, legible
 from vosd.engine.catalogue import Catalogue
 from vosd.obs.log import Seldom, call_line
 from vosd.routing.capacity import Scope
@@ -44,6 +44,7 @@ from vosd.sip.events import (
     StrangerIgnored,
 )
 from vosd.sip.screening import hops_left
+from vosd.sip.transaction.states import State
 
 CALL_TICK_MS = 10
 
@@ -70,11 +71,13 @@ class Ledger(Protocol):
 class Carried:
     """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
 
-    __slots__ = ("application", "call", "timer", "vendor_rate")
+    __slots__ = ("application", "call", "timer", "vendor_rate", "vendors")
 
-    def __init__(self, call: Call, application: Application) -> None:
+    def __init__(self, call: Call, application: Application, vendors: Vendors) -> None:
         self.call = call
         self.application = application
+        self.vendors = vendors
+        """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
         self.vendor_rate: AppliedRate | None = None
         self.timer: Timer[Call] | None = None
 
@@ -99,7 +102,7 @@ class Switch:
         self.live = LiveState(purses)
         self._carried: dict[str, Carried] = {}
         self._deadlines: TimerWheel[Call] = TimerWheel(CALL_TICK_MS)
-        self._strangers = Seldom()
+        self._seldom = Seldom()
         self._empty = asyncio.Event()
         self._empty.set()
         self.takes_calls = True
@@ -201,7 +204,7 @@ class Switch:
         """End calls by order; return how many there were."""
         ended = 0
         for carried in chosen:
-            carried.call.end(reason, now)
+            self._end(carried.call, reason, now)
             ended += 1
         return ended
 
@@ -227,7 +230,7 @@ class Switch:
         if full is not None:
             return False
         carried = self._carried[call.arrival.call_id]
-        carried.vendor_rate = self._admission.vendors.rate(gateway, carried.application.callee_billing)
+        carried.vendor_rate = carried.vendors.rate(gateway, carried.application.callee_billing)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
@@ -288,15 +291,17 @@ class Switch:
             hops=hops_left(request),
             looped=has_looped(request, self._endpoint.listeners),
             at=at,
+            closed=self._closed(),
         )
-        arrival = Arrival(uuid7(at.wall, self._entropy()), caller, callee, request.call_id, str(source), at)
-        refusal = self._closed() or self._admission.admit(application)
-        if refusal is not None:
-            self._refuse(event, arrival, application, refusal)
-            return
+        call_id = uuid7(at.wall, self._entropy())
+        arrival = Arrival(call_id, caller, callee, legible(request.call_id), str(source), at)
         try:
+            refusal = self._admission.admit(application)
+            if refusal is not None:
+                self._refuse(event, arrival, application, refusal)
+                return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, at)
-        except ParseError:
+        except Exception:
             self._give_back(application)
             raise
         call = Call(
@@ -308,7 +313,7 @@ class Switch:
             board=self,
             settings=self._call_settings,
         )
-        self._carried[arrival.call_id] = Carried(call, application)
+        self._carried[call_id] = Carried(call, application, self._admission.vendors)
         self._empty.clear()
         call.begin(at)
 
@@ -335,6 +340,10 @@ class Switch:
         transaction.respond(status, self._endpoint.token(), headers, at)
         if reason is EndReason.UNKNOWN_SOURCE:
             return
+        if reason is EndReason.OVERLOAD:  # too much waits to be written already: a record would only add to it
+            if self._seldom.admits(reason.text, at.mono):
+                _log.warning("calls refused", reason=reason.text, detail=detail)
+            return
         _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         ending = Ending(reason, HangupSource.SWITCH, at, status, reason.q850_cause)
         record = self._draft(arrival, application, Journey(), ending)
@@ -346,6 +355,8 @@ class Switch:
         if not isinstance(event, InviteArrived):
             _log.warning("a message inside a call could not be read", reason=error.reason)
             return
+        if event.transaction.state is not State.PROCEEDING:
+            return  # the mistake came after the answer
         event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
 
     def _draft(self, arrival: Arrival, application: Application, journey: Journey, ending: Ending) -> CallRecord:
@@ -355,9 +366,11 @@ class Switch:
 
     def _close(self, record: CallRecord, application: Application) -> None:
         """Journal the priced record, then move its money from held to owed."""
-        self._ledger.ended(record)
         purses = self.live.purses
-        self._give_back(application)
+        try:
+            self._ledger.ended(record)
+        finally:
+            self._give_back(application)
         for posting in record.postings:
             purses[posting.account].post(posting.amount)
         call_line(record)
@@ -372,10 +385,12 @@ class Switch:
 
     def _abort(self, call: Call, now: Instant) -> None:
         """End a call that a mistake of ours has left in an unknown state; it still leaves its record."""
-        if call.state is CallState.OVER:
-            return
+        if call.state is not CallState.OVER:
+            self._end(call, EndReason.LOST, now)
+
+    def _end(self, call: Call, reason: EndReason, now: Instant) -> None:
         try:
-            call.end(EndReason.LOST, now)
+            call.end(reason, now)
         except Exception:  # noqa: BLE001  nothing is left to try but to forget the call with its record
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
             if call.arrival.call_id in self._carried:
@@ -385,5 +400,5 @@ class Switch:
 
     def _note_stranger(self, event: StrangerIgnored) -> None:
         source = event.source
-        if self._strangers.admits(source.host, event.at.mono):
+        if self._seldom.admits(source.host, event.at.mono):
             _log.warning("unknown source", source=str(source), request=event.summary[:200])

@@ -59,3 +59,20 @@ async def open_udp(host: str, port: int, flow: int, receive: Receive) -> asyncio
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(flow, receive), sock=listener)
     return transport
+
+
+def reachable_address(host: str) -> str:
+    """Return the address that peers can use for a socket bound to ``host``: for a wildcard, that of the default route.
+
+    Asks the kernel which address it would send from; nothing is sent.
+    """
+    wildcard = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # documentation addresses, RFC 5737 and RFC 3849
+    if host not in wildcard:
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((wildcard[host], 9))
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+        return str(probe.getsockname()[0])

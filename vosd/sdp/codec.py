@@ -14,8 +14,8 @@ _MAX_NAME: Final = 32
 def first_audio_codec(body: bytes) -> str | None:
     """Return the name of the first audio payload other than telephone-event, or None where there is none."""
     text = body.decode("utf-8", "replace")
-    audio = text.find("m=audio ")
-    if audio < 0:
+    audio = text.find("\nm=audio ") + 1
+    if not audio:
         return None
     end = text.find("\nm=", audio)
     lines = (text[audio:] if end < 0 else text[audio:end]).splitlines()

@@ -13,6 +13,8 @@ from vosd.sip.status import phrase
 
 _PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
 _USER_SAFE: Final = "+*.!~'()_-&=$,"
+_RPORT: Final = re.compile(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", re.IGNORECASE)
+_RECEIVED: Final = re.compile(r";\s*received\s*(=[^;]*)?(?=;|\Z)", re.IGNORECASE)
 
 
 class Peer(NamedTuple):
@@ -36,12 +38,11 @@ class Datagram(NamedTuple):
 class ResponseStem(NamedTuple):
     """What every response to one request repeats of it (RFC 3261 section 8.2.6.2), and where it goes."""
 
-    before_to: str
-    to: str
-    after_to: str
+    up_to_tag: str
+    after_tag: str
     peer: Peer
     tagged: bool
-    """The request's To had a tag already: a request within a dialog."""
+    """Nothing takes a tag of ours: the request's To has one (a request within a dialog), or there is no To."""
 
 
 class InviteParts(NamedTuple):
@@ -84,9 +85,11 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
     top, rest = value[: via.length], value[via.length :]
     port = via.port or 5060
     if "rport" in via.params:
-        top = re.sub(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", f";rport={source.port}", top, count=1, flags=re.IGNORECASE)
+        top = _RPORT.sub(f";rport={source.port}", top, count=1)
         port = source.port
     if via.host.strip("[]") != source.host:
+        if "received" in via.params:  # only the receiver may say so (section 18.2.1)
+            top = _RECEIVED.sub("", top)
         top += f";received={source.host}"
     lines = [f"Via: {top}{rest}\r\n"]
     skipped_first = False
@@ -95,14 +98,19 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
             if skipped_first:
                 lines.append(f"Via: {text}\r\n")
             skipped_first = True
-    header = request.header
+    to = request.header("to")
     return ResponseStem(
-        before_to="".join(lines) + f"From: {header('from')}\r\nTo: ",
-        to=header("to") or "",
-        after_to=f"\r\nCall-ID: {header('call-id')}\r\nCSeq: {header('cseq')}\r\n",
+        up_to_tag=f"{''.join(lines)}{_repeated('From', request)}{'' if to is None else f'To: {to}'}",
+        after_tag=f"{'' if to is None else CRLF}{_repeated('Call-ID', request)}{_repeated('CSeq', request)}",
         peer=Peer(source.flow, source.host, port),
-        tagged=bool(request.to_tag),
+        tagged=to is None or bool(request.to_tag),
     )
+
+
+def _repeated(name: str, request: Request) -> str:
+    """Return a header of the request as a line of the response; nothing where a broken request has none."""
+    value = request.header(name.lower())
+    return "" if value is None else f"{name}: {value}\r\n"
 
 
 def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
@@ -110,7 +118,7 @@ def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: b
     tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
     return (
         encode(
-            f"SIP/2.0 {status} {phrase(status)}\r\n{stem.before_to}{stem.to}{tag}{stem.after_to}{headers}"
+            f"SIP/2.0 {status} {phrase(status)}\r\n{stem.up_to_tag}{tag}{stem.after_tag}{headers}"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         + body

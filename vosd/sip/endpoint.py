@@ -100,13 +100,14 @@ class Endpoint:
 
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> Event | None:
         """Take one datagram; return what its reader must hear of, if anything. Never raises for what came."""
+        message: Request | Response | None = None
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):
                 return self._take_response(message, now)
             return self._take_request(message, source, now)
         except ParseError as error:
-            self._refuse_malformed(error, source)
+            self._refuse_malformed(error, message or error.request, source)
             return None
 
     def handle_timers(self, now: Instant) -> list[Event]:
@@ -204,7 +205,7 @@ class Endpoint:
         if request.cseq.method != method:
             raise ParseError(400, "CSeq Method Differs", request)
         branch = via.branch
-        if not branch.startswith(MAGIC):  # an RFC 2543 peer: section 17.2.3
+        if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer: section 17.2.3
             branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
         prefix = f"{branch} {via.host}:{via.port} "
         if method == "ACK":
@@ -219,12 +220,19 @@ class Endpoint:
             if isinstance(spent, Datagram):
                 self._store.out.append(spent)
             return None
-        if not request.to_tag and not self._settings.answers_strangers and not self._knows(source.host, source.port):
+        if not self._may_be_answered(request, source):
             self.dropped["unknown source"] += 1
             return StrangerIgnored(source, f"{method} {request.uri}", now)
         if method == "CANCEL":
             return self._take_cancel(response_stem(request, source), prefix, key, now)
         return self._take_new_request(request, source, key, now)
+
+    def _may_be_answered(self, request: Request, source: Peer) -> bool:
+        """Say whether a request comes from a known source, or belongs to a dialog whose peer may have moved."""
+        tag = request.to_tag
+        if tag and (tag in self._owners or self._store.spent.get(f"dialog {tag}") is not None):
+            return True
+        return self._settings.answers_strangers or self._knows(source.host, source.port)
 
     def _take_new_request(self, request: Request, source: Peer, key: str, now: Instant) -> Event | None:
         method = request.method
@@ -295,16 +303,15 @@ class Endpoint:
         kind = InviteServer if method == "INVITE" else Server
         kind(self._store, key, stem).respond(status, self.token(), self.server_header + headers, now)
 
-    def _refuse_malformed(self, error: ParseError, source: Peer) -> None:
+    def _refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
         """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
-        self.dropped[error.reason.lower() if error.request else "not SIP"] += 1
-        request = error.request
-        if request is None or not error.status or request.method == "ACK":
+        self.dropped[error.reason.lower() if message is not None else "not SIP"] += 1
+        if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
         if not self._settings.answers_strangers and not self._knows(source.host, source.port):
             return
         try:
-            stem = response_stem(request, source)
+            stem = response_stem(message, source)
         except ParseError:
             return  # without a Via there is nobody to answer
         headers = f'{self.server_header}Warning: 399 vosd "{error.reason}"\r\n'

@@ -15,7 +15,7 @@ COMPACT: Final = {
 }  # fmt: skip
 """Compact header names (RFC 3261 section 7.3.3 and the IANA registry)."""
 
-_PARAMETER: Final = re.compile(rf";\s*({TOKEN})\s*(?:=\s*({QUOTED}|\[[^\]]*\]|[^\s;,\"]*))?")
+_PARAMETER: Final = re.compile(rf";\s*({TOKEN})\s*(?:=\s*({QUOTED}|\[[0-9A-Fa-f:.]*\]|[^\s;,\"]*))?")
 
 
 def parameters(text: str) -> dict[str, str | None]:

@@ -11,6 +11,7 @@ from vosd.sip.grammar import COMPACT, TOKEN
 from vosd.sip.message import Request, Response
 from vosd.sip.settings import Limits
 
+_FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
 _METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 _ONCE: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
@@ -41,23 +42,19 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     """
     if len(data) > limits.max_message_bytes:
         _refuse_oversized(data, limits)
-    head_end = data.find(b"\r\n\r\n")
+    text = data.lstrip(b"\r\n")  # RFC 3261 section 7.5: empty lines before the start line are no fault
+    if not text:
+        raise ParseError(0, "Empty Datagram")
+    head_end = text.find(b"\r\n\r\n")
     body_start = head_end + 4
     if head_end < 0:
-        head_end = data.find(b"\n\n")
+        head_end = text.find(b"\n\n")
         body_start = head_end + 2
     torn = head_end < 0
-    head = (data if torn else data[:head_end]).decode("utf-8", "surrogateescape")
-    lines = head.split("\r\n")
-    if head.count("\n") != len(lines) - 1:
-        lines = head.replace("\r\n", "\n").split("\n")
-    while lines and not lines[0]:  # RFC 3261 section 7.5: empty lines before the start line are no fault
-        del lines[0]
-    if not lines:
-        raise ParseError(0, "Empty Datagram")
+    lines, stray = _split_lines((text if torn else text[:head_end]).decode("utf-8", "surrogateescape"))
     kind = _read_start_line(lines[0])
     fields, first, fault = _read_headers(lines, limits)
-    body = b"" if torn else data[body_start:]
+    body = b"" if torn else text[body_start:]
     message: Request | Response
     if isinstance(kind, int):
         message = Response(data, fields, first, body, kind, lines[0][12:].strip())
@@ -67,15 +64,32 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
             raise ParseError(505, "Version Not Supported", message)
     if torn:
         fault = fault or "Message Ends Inside the Headers"
-    fault = fault or _missing(first) or _fit_body(message)
+    fault = stray or fault or _missing(first) or _fit_body(message)
     if fault:
         _refuse(message, fault)
     return message
 
 
+def _split_lines(head: str) -> tuple[list[str], str | None]:
+    """Return the lines, continuation lines joined (section 7.3.1), and what is wrong with their ends, if anything.
+
+    Bare line feeds are read as line ends. A bare carriage return is a fault: what we echo of it, some reader might
+    take for the end of a header.
+    """
+    if "\n " in head or "\n\t" in head:
+        head = _FOLD.sub(" ", head)
+    lines = head.split("\r\n")
+    ends = len(lines) - 1
+    if head.count("\n") == ends == head.count("\r"):
+        return lines, None
+    head = head.replace("\r\n", "\n")
+    stray = "Bare Carriage Return" if "\r" in head else None
+    return head.replace("\r", " ").split("\n"), stray
+
+
 def _read_start_line(line: str) -> int | tuple[str, str, str]:
     """Return a response's status, or a request's method, URI and version."""
-    if line.startswith("SIP/2.0 "):
+    if line[:8].upper() == "SIP/2.0 ":
         status = line[8:11]
         if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
             return int(status)
@@ -100,9 +114,6 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str
         if len(line) > limits.max_line_chars:
             fault = fault or "Header Too Long"
             continue
-        if line[:1] in (" ", "\t"):
-            fault = _unfold(fields, first, line) or fault
-            continue
         name, colon, value = line.partition(":")
         key = _CANONICAL.get(name)
         if key is None:
@@ -118,18 +129,6 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str
         elif key in _ONCE:
             fault = fault or f"More Than One {key.title()}"
     return fields, first, fault
-
-
-def _unfold(fields: list[tuple[str, str]], first: dict[str, str], line: str) -> str | None:
-    """Append a continuation line to the header before it (RFC 3261 section 7.3.1)."""
-    if not fields:
-        return "Continuation Before Any Header"
-    key, value = fields[-1]
-    longer = f"{value} {line.strip()}".strip()
-    fields[-1] = (key, longer)
-    if first[key] == value:
-        first[key] = longer
-    return None
 
 
 def _missing(first: dict[str, str]) -> str | None:

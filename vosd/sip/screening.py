@@ -27,6 +27,8 @@ def objection(request: Request) -> Objection | None:
     """
     if request.method not in ALLOWED and not (request.method == "UPDATE" and request.to_tag):
         return Objection(405, ALLOW)
+    if not request.call_id.isascii():
+        raise ParseError(400, "Bad Call-ID", request)
     if not request.from_.tag:
         raise ParseError(400, "Missing From Tag", request)
     required = [tag for tag in request.headers("require") if tag.lower() not in SUPPORTED]

@@ -8,9 +8,10 @@ from vosd.sip.errors import ParseError
 from vosd.sip.grammar import HOST, parameters
 
 _SIP: Final = re.compile(
-    rf"(sips?):(?:([^@\s]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
+    rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
 )
-_TEL: Final = re.compile(r"tel:([^;\s]+)(;\S*)?\Z", re.IGNORECASE)
+"""A user part may hold any text, but bytes that are no text (surrogates by now) name nobody."""
+_TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 

@@ -1,6 +1,7 @@
 """What people look up in MySQL and SQLite: calls by what they remember of them, and balances.
 
-Every query is answered from an index and stops at its limit, however many calls there are.
+By account, gateway, called number or time a listing walks an index and stops at its limit, however many calls
+there are. By caller or reason alone it walks back from the newest call until it has enough.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +17,11 @@ from vosd.cdr.record import Attempt, CallRecord
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter, StoredCall
+from vosd.storage.types import descriptive, is_call_id
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 _CALLS_AT_ONCE: Final = 500
+_SEARCHED_AT_MOST: Final = 1_000
 
 _cdr: Final = schema.cdr.c
 
@@ -42,9 +45,10 @@ class SqlQueries:
         """Return one call, or None when it has no CDR.
 
         Raises:
-            ContentRefused: the call id is not a UUID.
             StoreUnavailable: ask again.
         """
+        if not is_call_id(call_id):
+            return None
         async with self._database.reading() as connection:
             found = await _stored_calls(connection, select(schema.cdr).where(_cdr.call_id == call_id))
         return found[0] if found else None
@@ -56,7 +60,7 @@ class SqlQueries:
             StoreUnavailable: ask again.
         """
         table = schema.account.c
-        query = select(table.balance, table.seq).where(table.id == account)
+        query = select(table.balance, table.seq).where(table.id == _as_stored(account))
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Standing(row.balance, row.seq)
@@ -78,7 +82,7 @@ def _newest(wanted: CallFilter) -> Select[Any]:
     always = [
         *([_cdr.started_at >= wanted.since] if wanted.since is not None else []),
         *([_cdr.started_at < wanted.until] if wanted.until is not None else []),
-        *([_cdr.end_reason == wanted.reason] if wanted.reason is not None else []),
+        *([_cdr.end_reason == _as_stored(wanted.reason)] if wanted.reason is not None else []),
     ]
     alternatives = product(
         _either(wanted.account, _cdr.customer_account, _cdr.vendor_account),
@@ -101,15 +105,20 @@ def _newest(wanted: CallFilter) -> Select[Any]:
 
 
 def _either(value: str | None, *columns: Column[Any]) -> list[ColumnElement[bool] | None]:
-    return [None] if value is None else [column == value for column in columns]
+    return [None] if value is None else [column == _as_stored(value) for column in columns]
 
 
 def _beginning(number: str | None, column: Column[Any]) -> list[ColumnElement[bool] | None]:
     """Say that the column begins with the number, as ranges, which use an index where LIKE may not."""
     if number is None:
         return [None]
-    digits = for_matching(number)
+    digits = for_matching(_as_stored(number))
     return [and_(column >= start, column < start + _LAST_CHARACTER) for start in (digits, f"+{digits}")]
+
+
+def _as_stored(text: str) -> str:
+    """Spell what was typed as it would have been stored, so that bytes that are no text can be searched."""
+    return descriptive(text, _SEARCHED_AT_MOST)
 
 
 async def _stored_calls(connection: AsyncConnection, query: Select[Any]) -> list[StoredCall]:

@@ -5,7 +5,7 @@ Refuses to know tables and statements.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import PLACES
 from vosd.cdr.columns import iso_utc
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INT64_MAX: Final = 2**63 - 1
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 """What some database or tool refuses or cuts at: NUL, and the lone surrogates that undecodable bytes become."""
@@ -69,6 +70,15 @@ def call_key(call_id: str) -> bytes:
         message = f"call id {call_id!r} is not a UUID"
         raise Unstorable(message)
     return key
+
+
+def is_call_id(text: str) -> bool:
+    """Say whether ``text`` can be a call id at all."""
+    try:
+        call_key(text)
+    except Unstorable:
+        return False
+    return True
 
 
 def moment_text(wall_ms: int) -> str:
@@ -153,8 +163,7 @@ class Moment(TypeDecorator[int]):
         if value is None:
             return None
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+        return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 class CallKey(TypeDecorator[str]):

@@ -1,7 +1,7 @@
 """The audit of the books: balances against entries, every entry against the one before, entries against CDRs.
 
-The database does the sums and hands over only what differs, a range of accounts or calls at a time, so neither
-memory nor time depends on more than the size of one range. The whole audit sees one state of the database.
+The database does the sums and hands over only what differs, a range of accounts or calls at a time, so this
+process's memory does not grow with the books. The whole audit sees one state of the database.
 """
 
 from collections.abc import Iterator

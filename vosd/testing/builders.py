@@ -1,11 +1,16 @@
 """Rates, policies and gateways with sensible defaults, so that a test names only what it is about."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any
 
 from vosd.base.money import Rounding
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.accounts import Account, AccountType
+from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
+from vosd.engine.catalogue import CallParameters, Catalogue
+from vosd.routing.identify import SourceIndex
+from vosd.routing.match import RouteTable
 from vosd.routing.tables import HostPattern, MappingGateway, RoutingGateway
 
 
@@ -53,12 +58,58 @@ def host_pattern(text: str) -> HostPattern:
     return HostPattern(ip_network(network), int(port) if port else None)
 
 
-def mapping_gateway(name: str, *hosts: str, tech_prefix: str = "", enabled: bool = True) -> MappingGateway:
-    """Make a customer's trunk whose account has the trunk's name."""
-    patterns = tuple(host_pattern(host) for host in hosts)
-    return MappingGateway(name, account=name, hosts=patterns, tech_prefix=tech_prefix, enabled=enabled)
+def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
+    """Make a customer's trunk whose account has the trunk's name; ``terms`` are any other fields."""
+    return MappingGateway(name, **{"account": name, "hosts": tuple(map(host_pattern, hosts)), **terms})
 
 
 def routing_gateway(name: str, *prefixes: str, **terms: Any) -> RoutingGateway:
     """Make a vendor's trunk whose account has the trunk's name; ``terms`` are any other fields."""
-    return RoutingGateway(name, account=name, addresses=(), prefixes=prefixes or ("*",), **terms)
+    return RoutingGateway(name, **{"account": name, "addresses": (), "prefixes": prefixes or ("*",), **terms})
+
+
+def account(name: str, **terms: Any) -> Account:
+    """Make a customer's account that may not go below zero; ``terms`` are any other fields."""
+    defaults = {"type": AccountType.DIRECT, "rate_group": "sell", "overdraft_limit": Decimal(0), "currency": "USD"}
+    return Account(name, **{**defaults, **terms})
+
+
+def rate_group(name: str, *rates: AppliedRate) -> RateGroup:
+    """Make a group of rates, with the rounding of its first."""
+    return RateGroup(name, "USD", rates[0].policy, tuple(applied.rate for applied in rates), f"{name}-1")
+
+
+def catalogue(
+    gateways: Sequence[MappingGateway | RoutingGateway],
+    *,
+    accounts: Iterable[Account] = (),
+    rate_groups: Iterable[RateGroup] = (),
+    **parameters: Any,
+) -> Catalogue:
+    """Make a catalogue of gateways; what they refer to and is not given is made up.
+
+    Customers pay by ``sell`` (44 for one cent a second) and may not go below zero, vendors are paid by ``buy``
+    (44 for half a cent) and are postpaid.
+    """
+    mapping = {each.name: each for each in gateways if isinstance(each, MappingGateway)}
+    routing = {each.name: each for each in gateways if isinstance(each, RoutingGateway)}
+    groups = {
+        "sell": rate_group("sell", applied_rate("0.60")),
+        "buy": rate_group("buy", applied_rate("0.30")),
+        **{group.name: group for group in rate_groups},
+    }
+    payers = {each.account: account(each.account) for each in mapping.values()}
+    vendors = {
+        each.account: account(each.account, type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None)
+        for each in routing.values()
+    }
+    return Catalogue(
+        version="1",
+        accounts={**vendors, **payers, **{each.id: each for each in accounts}},
+        rate_groups=groups,
+        mapping_gateways=mapping,
+        routing_gateways=routing,
+        sources=SourceIndex(mapping.values()),
+        routes=RouteTable(routing.values()),
+        parameters=CallParameters(**parameters),
+    )

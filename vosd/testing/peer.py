@@ -9,7 +9,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Self
@@ -111,11 +111,7 @@ class Peer:
             UnexpectedError: another message came, or none in time.
         """
         tolerated = {100, *passing}
-        deadline = time.monotonic() + within_s
-        while (left := deadline - time.monotonic()) > 0:
-            message = self.receive(left)
-            if message is None:
-                break
+        for message in self._arriving(within_s):
             kind = message.status or message.method
             if kind == wanted:
                 return message
@@ -123,28 +119,28 @@ class Peer:
                 break
         raise self.unexpected(str(wanted))
 
-    def final_response(self, cseq: str, within_s: float = 2.0) -> Message:
-        """Return the final response to the request with that CSeq, whatever else comes before it.
+    def final_response(self, cseq: str, call_id: str, within_s: float = 2.0) -> Message:
+        """Return the final response to one request, whatever else comes before it.
 
         Raises:
             UnexpectedError: none came in time.
         """
-        deadline = time.monotonic() + within_s
-        while (left := deadline - time.monotonic()) > 0:
-            message = self.receive(left)
-            if message is not None and (message.status or 0) >= 200 and message["CSeq"] == cseq:
+        for message in self._arriving(within_s):
+            ours = message["Call-ID"] == call_id and message["CSeq"] == cseq
+            if ours and (message.status or 0) >= 200:
                 return message
         raise self.unexpected(f"the answer to {cseq}")
 
     def messages(self, during_s: float) -> list[Message]:
         """Return whatever comes during the given time."""
+        return list(self._arriving(during_s))
+
+    def _arriving(self, during_s: float) -> Iterator[Message]:
         deadline = time.monotonic() + during_s
-        found = []
         while (left := deadline - time.monotonic()) > 0:
             message = self.receive(left)
             if message is not None:
-                found.append(message)
-        return found
+                yield message
 
     def reply(
         self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
@@ -234,8 +230,14 @@ class OutgoingCall:
         return text
 
     def answered(self, within_s: float = 5.0) -> Message:
-        """Wait for the 200, remember the dialog, acknowledge."""
-        response = self.peer.expect(200, within_s, passing=(180, 183))
+        """Wait for the answer, remember the dialog, acknowledge.
+
+        Raises:
+            UnexpectedError: the call was refused, or nothing came in time.
+        """
+        response = self.peer.final_response("1 INVITE", self.call_id, within_s)
+        if response.status != 200:
+            raise self.peer.unexpected("200")
         self.adopt(response)
         self.send(self.request("ACK"))
         return response
@@ -246,20 +248,22 @@ class OutgoingCall:
         self.target = response.target
 
     def refused(self, within_s: float = 5.0) -> Message:
-        """Wait for a final response that refuses, and acknowledge it inside the transaction."""
-        deadline = time.monotonic() + within_s
-        while (left := deadline - time.monotonic()) > 0:
-            response = self.peer.receive(left)
-            if response is not None and (response.status or 0) >= 300:
-                self.remote_to = response["To"]
-                self.send(self.request("ACK", branch="INVITE"))
-                return response
-        raise self.peer.unexpected("a refusal")
+        """Wait for a final response that refuses, and acknowledge it inside the transaction.
+
+        Raises:
+            UnexpectedError: the call was answered, or nothing came in time.
+        """
+        response = self.peer.final_response("1 INVITE", self.call_id, within_s)
+        if response.status == 200:
+            raise self.peer.unexpected("a refusal")
+        self.remote_to = response["To"]
+        self.send(self.request("ACK", branch="INVITE"))
+        return response
 
     def hang_up(self) -> Message:
         """Send BYE and return its final response."""
         self.send(self.request("BYE", 2))
-        return self.peer.final_response("2 BYE")
+        return self.peer.final_response("2 BYE", self.call_id)
 
 
 def compose(lines: Iterable[str], body: str = "") -> str:

@@ -8,6 +8,14 @@ from vosd.storage.ports import CallFilter
 from vosd.storage.queries import _newest
 
 
+@pytest.fixture
+async def database(sqlite_url):
+    await migrate_async(sqlite_url)
+    database = Database(sqlite_url)
+    yield database
+    await database.close()
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "vosd.db", "sqlite:///vosd.db", "mysql://u@h/vosd", "mysql+pymysql://u@h/v", "postgresql://u@h/v"],
@@ -24,15 +32,13 @@ async def test_a_password_is_never_shown():
     await database.close()
 
 
-async def test_an_sqlite_session_is_durable_and_readable_while_written(sqlite_url):
-    database = Database(sqlite_url)
+async def test_an_sqlite_session_is_durable_and_readable_while_written(database):
     async with database.reading() as connection:
         settings = [
             (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
     assert settings == ["wal", 2, 5000]
-    await database.close()
 
 
 @pytest.mark.mariadb
@@ -63,13 +69,10 @@ async def test_a_mysql_session_is_in_utc_strict_and_escapes_by_backslash(mariadb
         (CallFilter(callee="4420"), "cdr_callee"),
     ],
 )
-async def test_a_listing_walks_an_index_and_never_the_whole_table(sqlite_url, criteria, index):
-    await migrate_async(sqlite_url)
-    database = Database(sqlite_url)
+async def test_a_listing_walks_an_index_and_never_the_whole_table(database, criteria, index):
     async with database.reading() as connection:
-        statement = _newest(criteria).compile(database.engine.dialect, compile_kwargs={"literal_binds": True})
+        statement = _newest(criteria).compile(dialect=database.engine.dialect, compile_kwargs={"literal_binds": True})
         plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")).all()
     steps = [row[3] for row in plan]
     assert any(index in step for step in steps), steps
     assert not [step for step in steps if step.startswith("SCAN cdr") and "INDEX" not in step], steps
-    await database.close()

@@ -31,5 +31,7 @@ class Acceptance:
         self._retry.stop()
 
     def timer_due(self, now: Instant) -> AckMissing | None:
-        """Send the 2xx again, or report that the ACK never came."""
-        return None if self._retry.due(now) else AckMissing(self.owner, self, now)
+        """Send the 2xx again, or report that the ACK never came: at 64·T1, however late this runs."""
+        if self._retry.due(now):
+            return None
+        return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))

@@ -1,5 +1,7 @@
 """One dialog: who is on either end, what was counted so far, and how its requests are written (section 12)."""
 
+from ipaddress import ip_address
+
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Request, Response
@@ -44,8 +46,8 @@ class Dialog:
         Raises:
             ParseError: 400 for an INVITE without a usable Contact.
         """
-        contact = request.contact
-        if contact is None:
+        target = _target(request)
+        if target is None:
             raise ParseError(400, "Missing Contact", request)
         return cls(
             call_id=request.call_id,
@@ -53,7 +55,7 @@ class Dialog:
             local_tag=local_tag,
             remote=request.header("from") or "",
             remote_tag=request.from_tag,
-            target=contact.uri,
+            target=target,
             routes=tuple(request.headers("record-route")),
             local_sequence=0,
             remote_sequence=request.cseq.number,
@@ -64,19 +66,19 @@ class Dialog:
     def of_callee(cls, parts: InviteParts, local_tag: str, response: Response) -> "Dialog":
         """Make the dialog that a response to our INVITE establishes (section 12.1.2).
 
-        A response without Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
+        A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
         """
         try:
-            contact = response.contact
+            target = _target(response)
         except ParseError:
-            contact = None
+            target = None
         return cls(
             call_id=parts.call_id,
             local=parts.from_,
             local_tag=local_tag,
             remote=response.header("to") or parts.to,
             remote_tag=response.to_tag,
-            target=contact.uri if contact else parts.uri,
+            target=target or parts.uri,
             routes=tuple(reversed(response.headers("record-route"))),
             local_sequence=parts.sequence,
             remote_sequence=-1,
@@ -100,10 +102,20 @@ class Dialog:
         return request.call_id == self.call_id and request.from_tag == self.remote_tag
 
 
+def _target(message: Request | Response) -> str | None:
+    """Return the URI of the first Contact, or None; raises ParseError where it is no URI that can be asked for."""
+    contact = message.contact
+    if contact is None:
+        return None
+    Uri.parse(contact.uri)
+    return contact.uri
+
+
 def next_hop(target: str, fallback: Peer) -> Peer:
     """Return where a request for ``target`` (a URI, or a Route value) goes.
 
-    A host name is answered by the address the peer was last seen at; names are resolved by a later capability.
+    What is no address that the peer's flow reaches (a name, another family, not an address at all) is answered by
+    the address the peer was last seen at; names are resolved by a later capability.
     """
     text = target
     if "<" in text:
@@ -113,6 +125,10 @@ def next_hop(target: str, fallback: Peer) -> Peer:
     except ParseError:
         return fallback
     host = uri.host.strip("[]")
-    if ":" in host or host.replace(".", "").isdigit():
-        return Peer(fallback.flow, host, uri.port or 5060)
-    return fallback
+    try:
+        family = ip_address(host).version
+    except ValueError:
+        return fallback
+    if family != (6 if ":" in fallback.host else 4):
+        return fallback
+    return Peer(fallback.flow, host, uri.port or 5060)

@@ -36,6 +36,8 @@ class NameAddr(NamedTuple):
     @property
     def tag(self) -> str:
         """The tag, empty when there is none."""
+        if '"' in self.params:  # what stands in quotes is no parameter
+            return self.param("tag") or ""
         match = _TAG.search(self.params)
         return match[1] if match else ""
 
@@ -45,6 +47,12 @@ class NameAddr(NamedTuple):
 
 
 def tag_of(text: str) -> str:
-    """Return the tag of a From or To value without reading its address; empty when there is none."""
-    match = _TAG.search(text, text.rfind(">") + 1 if ">" in text else text.find(";"))
-    return match[1] if match and ";" in text else ""
+    """Return the tag of a From or To value, mostly without reading its address; empty when there is none."""
+    if '"' in text:
+        try:
+            return NameAddr.parse(text).tag
+        except ParseError:
+            return ""
+    start = text.find(">") + 1 or text.find(";")
+    match = _TAG.search(text, start) if start >= 0 else None
+    return match[1] if match else ""

@@ -35,7 +35,10 @@ class Via(NamedTuple):
         if not match:
             raise ParseError(400, "Bad Via")
         transport, host, port, params, _ = match.groups()
-        return cls(transport.upper(), host, int(port) if port else None, parameters(params), match.end(4))
+        number = int(port) if port else None
+        if number is not None and not 0 < number < 65_536:
+            raise ParseError(400, "Bad Port in Via")
+        return cls(transport.upper(), host, number, parameters(params), match.end(4))
 
     @property
     def branch(self) -> str:

@@ -27,6 +27,11 @@ class Retry:
         store.send(peer, data)
         self._timer: Timer[TimerOwner] = store.set_timer(now.mono + self._interval_ms, owner)
 
+    @property
+    def ends_at(self) -> int:
+        """When the time is over, in milliseconds of the monotonic clock."""
+        return self._ends_at
+
     def again(self) -> None:
         """Send the message once more, out of turn."""
         self._store.send(self._peer, self.data)

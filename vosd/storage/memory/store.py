@@ -164,7 +164,7 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
 
 
 def _begins(number: str, beginning: str) -> bool:
-    return for_matching(number).startswith(for_matching(beginning))
+    return for_matching(number).startswith(for_matching(descriptive(beginning, schema.NUMBER_LENGTH)))
 
 
 def _stored(call: PreparedCall, export_seq: int) -> StoredCall:

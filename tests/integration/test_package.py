@@ -1,0 +1,147 @@
+"""A wheel built from the tree does its job away from it; so does what ``make install-system`` puts in place.
+
+Both use a virtual environment of their own that borrows this one's dependencies by a path file, so that nothing
+is fetched. vosd itself always comes from the wheel.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.service_manager import ServiceManager
+
+TREE = Path(__file__).parents[2]
+CONFIGURATION = """
+sip: {listen: ["udp:127.0.0.1:14063"]}
+control_socket: var/vosd.sock
+"""
+
+
+def run(*words: str | Path, cwd: Path, environ: Mapping[str, str] | None = None) -> str:
+    """Run a program that has to succeed; return what it printed."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=cwd,
+        env={**os.environ, **(environ or {})},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def borrowing_environment(place: Path) -> Path:
+    """Make a virtual environment without vosd that sees this one's other packages; return its interpreter."""
+    run(sys.executable, "-m", "venv", "--without-pip", place, cwd=TREE)
+    (site_packages,) = (place / "lib").glob("python*/site-packages")
+    # A path file is not read for path files of its own, so an editable vosd of this environment stays out.
+    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return place / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory, cwd=TREE)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def vosd(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into an environment of its own; return the program."""
+    place = tmp_path_factory.mktemp("installed")
+    python = borrowing_environment(place)
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet"]
+    run(*pip, "install", "--no-index", "--no-deps", "--force-reinstall", "--prefix", place, wheel, cwd=place)
+    return place / "bin" / "vosd"
+
+
+def test_migrations_and_the_example_travel_inside(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "vosd/_migrations/env.py" in names
+    assert any(name.startswith("vosd/_migrations/versions/") and name.endswith(".py") for name in names)
+    assert "vosd/_examples/vosd.yaml" in names
+    assert not [name for name in names if name.startswith(("tests/", "bench/"))]
+
+
+def test_the_metadata_states_ranges_and_the_pins_lie_within(wheel: Path) -> None:
+    from packaging.metadata import Metadata
+    from packaging.requirements import Requirement
+
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    stated = Metadata.from_email(archive.read(name)).requires_dist or []
+    lines = (TREE / "requirements.txt").read_text().splitlines()
+    pinned = dict(line.lower().split("==") for line in lines if "==" in line)
+    for requirement in stated:
+        assert not any(specifier.operator == "==" for specifier in requirement.specifier)
+        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+    assert {"vosd"}.isdisjoint(Requirement(line).name for line in lines if "==" in line)
+
+
+def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(vosd: Path, tmp_path: Path) -> None:
+    where = "import vosd; print(vosd.__file__)"
+    assert run(vosd.with_name("python"), "-c", where, cwd=tmp_path).startswith(str(vosd.parents[1]))
+
+    (tmp_path / "vosd.yaml").write_text(CONFIGURATION)
+    run(vosd, "migrate", "-c", "vosd.yaml", cwd=tmp_path)
+    manager = ServiceManager(str(tmp_path / "notify"))
+    environ = {**os.environ, "NOTIFY_SOCKET": manager.address}
+    daemon = subprocess.Popen(
+        [vosd, "run", "-c", "vosd.yaml"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        manager.wait_for("READY=1")
+        run(vosd, "status", "-c", "vosd.yaml", cwd=tmp_path)
+        daemon.terminate()
+        greeting, _ = daemon.communicate(timeout=20)
+    finally:
+        daemon.kill()
+        manager.close()
+    assert daemon.returncode == 0
+    assert "takes calls at udp:127.0.0.1:14063" in greeting
+
+
+def test_without_a_configuration_the_installed_example_is_named(vosd: Path, tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "VOSD_CONFIG"}
+    done = subprocess.run([vosd, "check"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    example = done.stderr.rpartition("an example to start from is ")[2].strip().rstrip(".")
+    run(vosd, "check", "-c", example, cwd=tmp_path)
+
+
+def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_an_edited_file(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    borrowing_environment(root / "opt/vosd")
+    offline = {"DESTDIR": str(root), "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": "/dev/null"}
+    install = ["make", "--no-print-directory", "install-system", f"PYTHON={sys.executable}"]
+    next_steps = run(*install, cwd=TREE, environ=offline)
+    assert "systemctl enable --now vosd" in next_steps
+
+    unit = (root / "etc/systemd/system/vosd.service").read_text()
+    assert "ExecStart=/opt/vosd/bin/vosd run -c /etc/vosd/vosd.yaml" in unit
+    program = root / "opt/vosd/bin/vosd"
+    assert program.read_text().startswith("#!/opt/vosd/bin/python")
+    assert (root / "var/lib/vosd").stat().st_mode & 0o777 == 0o700
+
+    configuration = root / "etc/vosd/vosd.yaml"
+    text = configuration.read_text()
+    assert "sqlite+aiosqlite:////var/lib/vosd/vosd.db" in text
+    assert "state_dir: /var/lib/vosd" in text
+    assert "control_socket: /run/vosd/vosd.sock" in text
+    run(root / "opt/vosd/bin/python", program, "check", "-c", configuration, cwd=tmp_path)
+
+    configuration.write_text("# mine\n" + text)
+    run(*install, cwd=TREE, environ=offline)
+    assert configuration.read_text().startswith("# mine\n")

@@ -1,0 +1,155 @@
+"""One switch on the virtual wire: endpoint, calls and purses as in the daemon, without journal and database."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import count
+from typing import Any, Final
+
+from vosd.base.cause import EndReason
+from vosd.billing.holds import Purse
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.switch import Switch
+from vosd.sip.compose import Peer
+from vosd.sip.endpoint import Endpoint, Listener
+from vosd.sip.settings import SipSettings
+from vosd.testing.clock import ManualClock
+from vosd.testing.sipp import Endpoint as Address
+from vosd.testing.ua import Caller
+from vosd.testing.vendor import Script, Vendor
+from vosd.testing.wire import Clockwork, Packet, Wire
+
+SWITCH: Final = Address("192.0.2.1", 5060)
+RESIDUE_MS: Final = 70_000
+"""Longer than any transaction outlives its call: two of 64·T1, and the coarseness of timers."""
+
+
+class KeptLedger:
+    """What journal and recorder would have been given."""
+
+    def __init__(self) -> None:
+        self.refuses_calls = False
+        self.open: dict[str, OpenCall] = {}
+        self.records: list[CallRecord] = []
+
+    def answered(self, call: OpenCall) -> None:
+        """Keep an answered call."""
+        assert call.record.call_id not in self.open, "answered twice"
+        self.open[call.record.call_id] = call
+
+    def ended(self, record: CallRecord) -> None:
+        """Keep an ended call."""
+        assert record.call_id not in {kept.call_id for kept in self.records[-100:]}, "ended twice"
+        assert (record.answered_at is not None) == (self.open.pop(record.call_id, None) is not None)
+        self.records.append(record)
+
+
+class Exchange:
+    """The switch, its clock and its wire, and what is left in it."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        balances: Mapping[str, Decimal | str] | None = None,
+        lateness_ms: int = 0,
+        sip: SipSettings | None = None,
+    ) -> None:
+        """``lateness_ms`` is how long after its time every timer of the switch runs."""
+        self.clock = ManualClock()
+        self.wire = Wire(self.clock)
+        self.ledger = KeptLedger()
+        self.purses = {
+            account.id: Purse(account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1)
+            for account in catalogue.accounts.values()
+        }
+        self._lateness_ms = lateness_ms
+        self._tokens = count(1)
+        self.endpoint = Endpoint(sip or SipSettings(product="vosd/test"), [Listener(*SWITCH)], self._token, self._knows)
+        self.switch = Switch(
+            node="sw1",
+            endpoint=self.endpoint,
+            catalogue=catalogue,
+            ledger=self.ledger,
+            entropy=lambda: next(self._tokens).to_bytes(10, "big"),
+            purses=self.purses,
+        )
+        self.wire.attach(SWITCH, self._receive)
+        self.wire.drive(Clockwork(self._next_due, self._fire))
+
+    # -- parties ------------------------------------------------------------------------------------------------
+
+    def caller(self, address: Address) -> Caller:
+        """Join a customer's trunk."""
+        return Caller(self.wire, address, SWITCH)
+
+    def vendor(self, address: Address, script: Script | None = None) -> Vendor:
+        """Join a vendor's trunk."""
+        return Vendor(self.wire, address, SWITCH, script)
+
+    # -- what is asked of it ------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> CallRecord:
+        """The only record."""
+        (record,) = self.ledger.records
+        return record
+
+    def end_all(self, reason: EndReason) -> None:
+        """End every call by order."""
+        self.switch.end_calls(self.switch.calls(), reason, self.clock.now())
+        self.flush()
+
+    def flush(self) -> None:
+        """Put on the wire what the switch wants to send."""
+        for peer, data in self.endpoint.datagrams_to_send():
+            self.wire.send(SWITCH, Address(peer.host, peer.port), data)
+
+    def leftovers(self) -> dict[str, Any]:
+        """Return what a switch without calls must not have: anything here is a leak."""
+        found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
+        found["open in the journal"] = len(self.ledger.open)
+        found["places"] = self.switch.live.occupancy.total()
+        for account, purse in self.purses.items():
+            found[f"reserved of {account}"] = purse.reserved
+        return {name: amount for name, amount in found.items() if amount}
+
+    def residue(self) -> dict[str, int]:
+        """Let 64·T1 pass, and again; return whatever the switch still has."""
+        self.wire.run_for(RESIDUE_MS)
+        return {name: amount for name, amount in {**self.switch.census(), **self.leftovers()}.items() if amount}
+
+    def statement(self, account: str) -> Decimal:
+        """Return what the records book on an account, signed."""
+        return sum(
+            (posting.amount for record in self.ledger.records for posting in record.postings
+             if posting.account == account),
+            Decimal(0),
+        )  # fmt: skip
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _token(self) -> str:
+        return f"switch{next(self._tokens):08x}"
+
+    def _knows(self, host: str, port: int) -> bool:
+        return self.switch.knows(host, port)
+
+    def _receive(self, packet: Packet) -> None:
+        event = self.endpoint.receive_datagram(packet.data, Peer(0, *packet.source), self.clock.now())
+        if event is not None:
+            self.switch.hear(event)
+        self.flush()
+
+    def _next_due(self) -> int | None:
+        dues: Iterable[int | None] = (self.endpoint.next_timer(), self.switch.next_deadline())
+        due = min((each for each in dues if each is not None), default=None)
+        return None if due is None else due + self._lateness_ms
+
+    def _fire(self) -> None:
+        now = self.clock.now()
+        for event in self.endpoint.handle_timers(now):
+            self.switch.hear(event)
+        self.switch.handle_deadlines(now)
+        self.flush()
