@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
@@ -113,9 +112,6 @@ def _application(catalogue: Catalogue, mapping: MappingGateway, caller: str, cal
 
 def _try(admission: Admission, call: Application) -> Refusal | None:
     """Go through the steps behind identification and give back whatever they took."""
-    mapping = call.mapping
-    if mapping is not None and not mapping.enabled:
-        return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {mapping.name} is disabled")
     refusals = (step(admission, call) for step in STEPS if step is not Admission.identify)
     refusal = next((found for found in refusals if found is not None), None)
     for scope, name in reversed(call.taken):

@@ -58,8 +58,7 @@ def run_switch(config: Path, greet: Greet) -> None:
 async def _live(config: Path, loaded: Loaded, greet: Greet) -> None:
     notifier, watchdog = systemd.from_environment()
     daemon = Daemon(config, loaded, notifier)
-    stop_within_s = loaded.settings.shutdown_grace_s + FINAL_BOOKING_S
-    life = Lifecycle(daemon.steps(), daemon.service.drain, notifier, watchdog, stop_within_s)
+    life = Lifecycle(daemon.steps(), daemon.drain, notifier, watchdog, daemon.stop_within_s)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -102,6 +101,17 @@ class Daemon:
             Step("listeners", self._listen, self._close_listeners),
             Step("control socket", self._control.open, self._control.close),
         )
+
+    async def drain(self) -> None:
+        """Let the calls come to their end, for as long as the configuration in force says."""
+        await self.service.drain(self._grace_s())
+
+    def stop_within_s(self) -> float:
+        """Return how long a stop may take."""
+        return self._grace_s() + FINAL_BOOKING_S
+
+    def _grace_s(self) -> int:
+        return self.configuration.loaded.settings.shutdown_grace_s
 
     async def _claim(self) -> None:
         self._state_directory.claim()

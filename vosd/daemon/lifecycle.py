@@ -46,7 +46,7 @@ class Lifecycle:
         drain: Callable[[], Awaitable[None]],
         notifier: Notifier,
         watchdog: Watchdog,
-        stop_within_s: float,
+        stop_within_s: Callable[[], float],
     ) -> None:
         self.state = State.STARTING
         self._steps = steps
@@ -75,7 +75,7 @@ class Lifecycle:
                 when_ready()
                 await self._stop_asked.wait()
                 self.state = State.DRAINING
-                self._notifier.stopping("ending calls", self._stop_within_s)
+                self._notifier.stopping("ending calls", self._stop_within_s())
                 await self._drain()
         finally:
             await self._stop()

@@ -113,8 +113,13 @@ class Admission:
         call.mapping, call.callee = found
         call.callee_billing = for_matching(call.callee)
         call.account = self.catalogue.accounts[found.gateway.account]
-        if not found.gateway.enabled:
-            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {found.gateway.name} is disabled")
+        return None
+
+    def check_enabled(self, call: Application) -> Refusal | None:
+        """Treat a gateway that the operator switched off as nobody's."""
+        gateway = _known(call.mapping)
+        if not gateway.enabled:
+            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {gateway.name} is disabled")
         return None
 
     def check_open(self, call: Application) -> Refusal | None:
@@ -204,6 +209,7 @@ Step = Callable[[Admission, Application], Refusal | None]
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,
+    Admission.check_enabled,
     Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,

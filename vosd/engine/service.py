@@ -17,9 +17,10 @@ from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.catalogue import Catalogue
-from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal import Journal
 from vosd.engine.loop import Loop, Transmit
 from vosd.engine.recorder import Recorder
+from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
 from vosd.engine.switch import Carried, Switch
 from vosd.engine.tokens import TokenSource
@@ -61,7 +62,6 @@ class SwitchService:
     def __init__(
         self, settings: Settings, catalogue: Catalogue, books: Books, clock: Clock, listeners: Sequence[Listener]
     ) -> None:
-        self._settings = settings
         self._books = books
         self._clock = clock
         self._journal = Journal(settings.state_dir / "journal")
@@ -107,17 +107,16 @@ class SwitchService:
         """Begin to talk through the given senders, one a listener."""
         self._loop.attach(transmit)
 
-    async def drain(self) -> None:
-        """Take no more calls, give the others ``shutdown_grace``, end what is left, book everything."""
+    async def drain(self, grace_s: int) -> None:
+        """Take no more calls, let the others go on for ``grace_s``, end what is left, book everything."""
         self.switch.takes_calls = False
-        grace = self._settings.shutdown_grace_s
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout(grace_s):
                 await self.switch.emptied()
         except TimeoutError:
             count = self.switch.end_calls(self.switch.calls(), EndReason.SHUTDOWN, self._clock.now())
             self._loop.flush()
-            _log.warning("calls ended by the stop", calls=count, grace_s=grace)
+            _log.warning("calls ended by the stop", calls=count, grace_s=grace_s)
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
