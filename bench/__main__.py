@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -20,10 +21,10 @@ from .targets import Target, direct, on_mariadb, on_sqlite, sippy, sippy_executa
 
 GOAL_CPU_MS = 0.6
 GOAL_TIMES_CHEAPER = 5
-CLIMB = (1_500, 2_000, 2_500, 3_000, 4_000)
+CLIMB = (1_250, 1_500, 1_750, 2_000, 2_500, 3_000)
 IDLE_RATE = 10
 INSTALL_SIPPY = "Sippy is not installed: python3 -m venv var/sippy && var/sippy/bin/pip install sippy"
-CONSOLE = Console(width=150)
+CONSOLE = Console(width=160)
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def main() -> int:
             rows.append(_measure(target, rate, arguments, climbs))
     CONSOLE.print(_table(rows))
     CONSOLE.print(
-        "CPU: milliseconds of processor a call, user + system. Latency: INVITE to 180 at the caller, beyond what"
-        " SIPp to SIPp takes.\nHeld: memory a call in conversation. Clean: highest rate tried without a failed call"
-        " or a repeated packet; SIPp takes its share of the same cores.",
+        "CPU, user + system, database, SIPp: milliseconds of processor a call. p50/p99: milliseconds from INVITE to"
+        " 180 at the caller, beyond what SIPp to SIPp takes.\nHeld: memory of a call in conversation. Clean: highest"
+        " rate tried without a failed call or a repeated packet; SIPp takes its share of the same cores.",
         style="dim",
     )
     return _verdict(rows)
@@ -89,12 +90,12 @@ def _measure(target: Target, rate: int, arguments: argparse.Namespace, climbs: b
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table(title="What a call costs")
+    table = Table(title="What a call costs", box=box.SIMPLE)
     for title in (
         "switch", "calls/s", "calls", "failed", "repeated", "CPU", "user + system", "database", "SIPp",
-        "idle p50/p99", "loaded p50/p99", "held", "clean",
+        "idle p50/p99", "loaded p50/p99", "held kB", "clean",
     ):  # fmt: skip
-        table.add_column(title, justify="left" if title == "switch" else "right")
+        table.add_column(title, justify="left" if title == "switch" else "right", no_wrap=True)
     base = rows[0]
     for row in rows:
         loaded = row.loaded
@@ -110,7 +111,7 @@ def _table(rows: list[Row]) -> Table:
             f"{loaded.sipp_ms:.3f}",
             _added(row.idle, base.idle if row is not base else None),
             _added(loaded, base.loaded if row is not base else None),
-            "" if row.held_bytes is None else f"{row.held_bytes / 1024:.1f} kB",
+            "" if row.held_bytes is None else f"{row.held_bytes / 1024:.1f}",
             "" if row.highest is None else str(row.highest),
         )
     return table
@@ -119,7 +120,7 @@ def _table(rows: list[Row]) -> Table:
 def _added(outcome: Outcome, base: Outcome | None) -> str:
     p50 = outcome.latency.p50 - (base.latency.p50 if base else 0)
     p99 = outcome.latency.p99 - (base.latency.p99 if base else 0)
-    return f"{'+' if base else ''}{p50:.2f} / {p99:.2f} ms"
+    return f"{'+' if base else ''}{p50:.2f} / {p99:.2f}"
 
 
 def _verdict(rows: list[Row]) -> int:

@@ -4,9 +4,11 @@ import resource
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
-from vosd.testing.sipp import Endpoint, Sipp
+from vosd.testing.loopback import Endpoint
+from vosd.testing.sipp import Sipp
 
 from .latency import Latency, measure
 from .process import Cpu, cpu_of, resident_bytes
@@ -73,14 +75,16 @@ def run(target: Target, rate: int, seconds: int) -> Outcome:
             latency = measure(target.address, seconds)
             calling.join()
         sipp = _sipp(called.pid).since(sipp_before)
-        target.settle()
+        counts = calling.counts()
+        failed = rate * seconds - int(counts["SuccessfulCall(C)"]) + latency.failed
+        if not failed:  # a switch out of breath keeps the calls whose BYE never came: it will not settle
+            target.settle()
         after = _used(target)
         calls = rate * seconds + latency.calls
-        counts = calling.counts()
         return Outcome(
             rate=rate,
             calls=calls,
-            failed=rate * seconds - int(counts["SuccessfulCall(C)"]),
+            failed=failed,
             retransmissions=int(counts["Retransmissions(C)"]) + int(called.counts()["Retransmissions(C)"]),
             user_ms=(after[0].user - before[0].user) * 1000 / calls,
             system_ms=(after[0].system - before[0].system) * 1000 / calls,
@@ -92,12 +96,8 @@ def run(target: Target, rate: int, seconds: int) -> Outcome:
 
 def highest_clean_rate(target: Target, rates: tuple[int, ...], seconds: int = 4) -> int:
     """Return the highest of ``rates``, tried in turn, at which nothing failed and nothing was repeated."""
-    highest = 0
-    for rate in rates:
-        if not run(target, rate, seconds).clean:
-            break
-        highest = rate
-    return highest
+    clean = takewhile(lambda rate: run(target, rate, seconds).clean, rates)
+    return max(clean, default=0)
 
 
 def bytes_per_held_call(target: Target, calls: int) -> float | None:

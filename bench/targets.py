@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 
 from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint, udp_bound
 from vosd.testing.mariadb import MariaDb
-from vosd.testing.sipp import Endpoint, udp_bound
 
 from .process import Cpu, cpu_of
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from vosd.testing.daemon import Daemon
-from vosd.testing.sipp import Endpoint, Sipp
+from vosd.testing.sipp import Sipp
 
+from .addresses import SPENDING_SWITCH, SWITCH
+from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
-SWITCH = Endpoint("127.0.0.1", 15_060)
-SPENDING_SWITCH = Endpoint("127.0.0.1", 15_064)
-SPENDERS = {"prepaid": 1, "credit": 1, "shared": 3}
+SPENDERS = {"prepaid": 1, "credit": 1, "topped-up": 1, "shared": 3}
 """Accounts of ``spending.yaml`` and how many calls each makes."""
 
 
@@ -21,8 +21,7 @@ SPENDERS = {"prepaid": 1, "credit": 1, "shared": 3}
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The switch that most scenarios share; at its end every timer has to run out."""
     directory = tmp_path_factory.mktemp("switch")
-    database = f"sqlite+aiosqlite:///{directory}/vosd.db"
-    with Daemon(directory, configuration("switch.yaml", port=SWITCH.port, database=database)) as daemon:
+    with Daemon(directory, configuration("switch.yaml", SWITCH)) as daemon:
         stage = Stage(daemon, SWITCH)
         for account in ("acme", "narrow", "hasty"):
             stage.pay(account, "100")
@@ -58,12 +57,13 @@ def _spending(
         return
     directory = tmp_path_factory.mktemp("spending")
     with (
-        Daemon(directory, configuration("spending.yaml", port=SPENDING_SWITCH.port)) as daemon,
+        Daemon(directory, configuration("spending.yaml", SPENDING_SWITCH)) as daemon,
         ExitStack() as running,
     ):
         stage = Stage(daemon, SPENDING_SWITCH)
         stage.pay("prepaid", "6.10")
         stage.pay("shared", "18.40")
+        stage.pay("topped-up", "6.00")
         vendor = stage.vendor(Vendor("carrier-d", "answers_anyone"), "44", calls=sum(SPENDERS.values()), timeout_s=120)
         parties = [running.enter_context(vendor)]
         callees: dict[str, list[str]] = {account: [] for account in SPENDERS}
@@ -74,6 +74,8 @@ def _spending(
                     Caller("is_hung_up_on"), callees[account][-1], stage.endpoint_of(account), timeout_s=120
                 )
                 parties.append(running.enter_context(caller))
+        eventually(lambda: stage.status()["calls"] == sum(SPENDERS.values()), "every spender in conversation")
+        stage.pay("topped-up", "0.20")
         yield SpendingCalls(stage, callees, parties)
         assert daemon.interrupt() == 0
 

@@ -5,7 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
 
-from .stage import VENDORS, Stage
+from .addresses import VENDORS
+from .stage import Stage
 
 
 class Conversation:
@@ -16,6 +17,7 @@ class Conversation:
         self.customer = customer
         self.call = OutgoingCall(customer, stage.address, stage.number(prefix))
         self.incoming: Message | None = None
+        self._tag = f"vendor-{self.call.call_id}"
 
     @property
     def callee(self) -> str:
@@ -30,14 +32,19 @@ class Conversation:
     def answer(self, incoming: Message) -> None:
         """Answer at the vendor's end, and see the answer through."""
         self.incoming = incoming
-        self.vendor.reply(incoming, 200, tag=f"vendor-{self.call.call_id}", body=ANSWER)
+        self.vendor.reply(incoming, 200, tag=self._tag, body=ANSWER)
         self.call.answered()
         self.vendor.expect("ACK")
 
-    def hang_up(self) -> None:
+    def hang_up(self, cseq: int = 2) -> None:
         """Let the caller hang up."""
-        self.call.hang_up()
+        assert self.call.hang_up(cseq).status == 200
         self.vendor.reply(self.vendor.expect("BYE"), 200)
+
+    def hang_up_from_the_vendor(self) -> None:
+        """Let the vendor send BYE, without waiting for anything."""
+        assert self.incoming is not None, "establish() comes first"
+        self.vendor.hang_up(self.incoming, self._tag)
 
     def is_ended_by_the_switch(self, within_s: float = 2.0) -> None:
         """Wait for BYE on both sides and answer both."""

@@ -8,7 +8,8 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 from uuid import UUID
 
-from .stage import CALLER, VENDORS
+from .addresses import VENDORS
+from .stage import CALLER
 
 _COLUMN_NAMES = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency

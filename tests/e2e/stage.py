@@ -11,32 +11,16 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from vosd.testing.daemon import Daemon
-from vosd.testing.sipp import Endpoint, Sipp, write_scenario
+from vosd.testing.loopback import Endpoint
+from vosd.testing.sipp import Sipp, write_scenario
 
+from .addresses import CUSTOMERS, NETWORK, VENDORS
 from .conditions import eventually
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE / "scenarios"
-CUSTOMERS = {
-    "acme": "127.0.0.11",
-    "poor": "127.0.0.12",
-    "narrow": "127.0.0.13",
-    "hasty": "127.0.0.14",
-    "prepaid": "127.0.0.15",
-    "credit": "127.0.0.16",
-    "shared": "127.0.0.17",
-}
-VENDORS = {
-    "carrier-a": Endpoint("127.0.0.21", 16001),
-    "carrier-b": Endpoint("127.0.0.22", 16002),
-    "carrier-c": Endpoint("127.0.0.23", 16003),
-    "carrier-silent": Endpoint("127.0.0.24", 16004),
-    "carrier-rings": Endpoint("127.0.0.25", 16005),
-    "carrier-narrow": Endpoint("127.0.0.26", 16006),
-    "carrier-hasty": Endpoint("127.0.0.27", 16007),
-    "carrier-d": Endpoint("127.0.0.28", 16008),
-}
 CALLER = "12025550100"
+SQLITE = "sqlite+aiosqlite:///$directory/vosd.db"
 
 _ports = count(15_100)
 _extensions = count(1_001)
@@ -135,10 +119,11 @@ class Stage:
         self.daemon.ask("payment", "add", "--account", account, "--amount", amount)
 
     def expect_nothing_left(self) -> None:
-        """No call, leg, dialog or hold survives its call."""
+        """No call, leg, dialog or hold survives its call; transactions do, for 64·T1."""
         eventually(
             lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
             lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
+            within_s=1.0,
         )
 
     def expect_timers_run_out(self) -> None:
@@ -181,9 +166,10 @@ class Stage:
         return write_scenario(SCENARIOS / side / f"{name}.xml", SCENARIOS / "fragments", given, target)
 
 
-def configuration(file: str, **values: object) -> str:
-    """Return a configuration of this folder with its values; ``$directory`` is left for the daemon."""
-    return Template((HERE / file).read_text()).safe_substitute({key: str(value) for key, value in values.items()})
+def configuration(file: str, switch: Endpoint, database: str = SQLITE) -> str:
+    """Return a configuration of this folder for a switch at that address; the daemon fills in its directory."""
+    values = {"network": NETWORK, "switch": str(switch), "database": database}
+    return Template((HERE / file).read_text()).safe_substitute(values)
 
 
 def _regular(text: str) -> str:

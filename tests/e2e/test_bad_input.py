@@ -6,17 +6,18 @@ from random import Random
 import pytest
 
 from vosd.testing.peer import OFFER, OutgoingCall, Peer
-from vosd.testing.sipp import Endpoint
 
+from .addresses import STRANGER, SWITCH
+from .expectations import Expected, check
 from .stage import Stage
 
 QUIET_S = 0.3
 """Longer than an answer takes on this machine."""
 
 STRAY_RESPONSE = (
-    b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
-    b"To: <sip:a@b>;tag=2\r\nCall-ID: none\r\nCSeq: 1 INVITE\r\n\r\n"
-)
+    f"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {SWITCH};branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
+    "To: <sip:a@b>;tag=2\r\nCall-ID: none\r\nCSeq: 1 INVITE\r\n\r\n"
+).encode()
 """An answer to a request that the switch never sent."""
 
 
@@ -89,10 +90,19 @@ def test_from_without_tag_gets_400(call: OutgoingCall, customer: Peer) -> None:
     call.send(call.request("ACK", branch="INVITE"))
 
 
-def test_max_forwards_zero_gets_483(call: OutgoingCall) -> None:
+def test_max_forwards_zero_gets_483_and_a_record(stage: Stage, call: OutgoingCall) -> None:
     call.send(call.request("INVITE", body=OFFER, max_forwards=0))
 
     assert call.refused().status == 483
+    check(stage.record_of(call.callee), Expected("Loop", "switch", 483, 25, rated=False))
+
+
+def test_a_call_that_has_been_here_before_gets_482(stage: Stage, call: OutgoingCall) -> None:
+    been_here = f"Via: SIP/2.0/UDP {stage.address};branch=z9hG4bKbeen-here"
+    call.send(call.request("INVITE", body=OFFER, headers=[been_here]))
+
+    assert call.refused().status == 482
+    check(stage.record_of(call.callee), Expected("Loop", "switch", 482, 25, rated=False))
 
 
 def test_a_body_shorter_than_its_content_length_gets_400(call: OutgoingCall, customer: Peer) -> None:
@@ -148,7 +158,7 @@ def test_torn_invites_never_raise_and_leave_no_call(call: OutgoingCall, customer
 
 
 def test_an_unknown_source_is_not_answered(stage: Stage) -> None:
-    with Peer(Endpoint("127.0.0.99", 15_099)) as stranger:
+    with Peer(STRANGER) as stranger:
         call = OutgoingCall(stranger, stage.address, stage.number("4410"))
         call.invite()
         call.send(call.request("OPTIONS"))

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from vosd.testing.daemon import Daemon
-from vosd.testing.sipp import Endpoint, Sipp
+from vosd.testing.sipp import Sipp
 
+from .addresses import DOOMED_SWITCH
 from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
 pytestmark = pytest.mark.sipp
 
-PORT = 15_062
 CALLS = 200
 NEVER_RETRANSMIT = ("-nr", "-cid_str", "customer-%u-%p")
 
@@ -22,9 +22,8 @@ NEVER_RETRANSMIT = ("-nr", "-cid_str", "customer-%u-%p")
 @pytest.fixture
 def doomed(tmp_path: Path) -> Iterator[Stage]:
     """A switch that will be killed."""
-    text = configuration("switch.yaml", port=PORT, database=f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
-    with Daemon(tmp_path, text) as daemon:
-        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+    with Daemon(tmp_path, configuration("switch.yaml", DOOMED_SWITCH)) as daemon:
+        stage = Stage(daemon, DOOMED_SWITCH)
         stage.pay("acme", "1000")
         yield stage
 

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from vosd.testing.daemon import Daemon
-from vosd.testing.sipp import Endpoint
 
+from .addresses import LOADED_SWITCH
 from .conditions import eventually
 from .expectations import BUY, COLUMNS, SELL, TAX
 from .stage import Caller, Stage, Vendor, configuration
 
 pytestmark = [pytest.mark.sipp, pytest.mark.mariadb]
 
-PORT = 15_063
 CALLS = 1_000
 RATE = 100
 
@@ -24,8 +23,8 @@ RATE = 100
 @pytest.fixture
 def loaded(tmp_path: Path, mariadb_url: str) -> Iterator[Stage]:
     """A switch on MariaDB."""
-    with Daemon(tmp_path, configuration("switch.yaml", port=PORT, database=mariadb_url)) as daemon:
-        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+    with Daemon(tmp_path, configuration("switch.yaml", LOADED_SWITCH, mariadb_url)) as daemon:
+        stage = Stage(daemon, LOADED_SWITCH)
         stage.pay("acme", "1000")
         yield stage
 

@@ -7,22 +7,20 @@ import pytest
 
 from vosd.testing.daemon import Daemon
 from vosd.testing.peer import OutgoingCall, Peer
-from vosd.testing.sipp import Endpoint
 
+from .addresses import OPERATED_SWITCH, STRANGER
 from .conditions import eventually
 from .conversation import conversing
 from .expectations import Expected, answered, check
 from .stage import Stage, configuration
 
-PORT = 15_061
-
 
 @pytest.fixture
 def operated(tmp_path) -> Iterator[Stage]:
     """A switch that the test may break, refuse sources with, and stop."""
-    text = configuration("switch.yaml", port=PORT, database=f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    text = configuration("switch.yaml", OPERATED_SWITCH)
     with Daemon(tmp_path, text.replace("sip:\n", "sip:\n  unknown_source: reject\n", 1)) as daemon:
-        stage = Stage(daemon, Endpoint("127.0.0.1", PORT))
+        stage = Stage(daemon, OPERATED_SWITCH)
         stage.pay("acme", "100")
         yield stage
 
@@ -48,7 +46,7 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:
-    with Peer(Endpoint("127.0.0.99", 15_098)) as stranger:
+    with Peer(STRANGER) as stranger:
         call = OutgoingCall(stranger, operated.address, operated.number("4410"))
         call.invite()
 

@@ -2,10 +2,12 @@
 
 import pytest
 
-from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
+from vosd.testing.peer import ANSWER, OutgoingCall, Peer
 
+from .addresses import VENDORS
+from .conversation import Conversation
 from .expectations import Expected, answered, check
-from .stage import VENDORS, Stage
+from .stage import Stage
 
 CARRIER_A = VENDORS["carrier-a"]
 SIXTY_FOUR_T1_S = 3.2
@@ -27,18 +29,8 @@ def vendor():
         yield peer
 
 
-def dial(stage: Stage, customer: Peer, prefix: str = "4410") -> OutgoingCall:
-    return OutgoingCall(customer, stage.address, stage.number(prefix))
-
-
-def establish(call: OutgoingCall, vendor: Peer) -> Message:
-    """Bring a call to where both talk, and return the vendor's INVITE."""
-    call.invite()
-    invite = vendor.expect("INVITE")
-    vendor.reply(invite, 200, tag=f"vendor-{call.call_id}", body=ANSWER)
-    call.answered()
-    vendor.expect("ACK")
-    return invite
+def dial(stage: Stage, customer: Peer) -> OutgoingCall:
+    return OutgoingCall(customer, stage.address, stage.number("4410"))
 
 
 def settle(stage: Stage, call: OutgoingCall, expected: Expected) -> None:
@@ -107,11 +99,12 @@ def test_an_answer_without_ack_ends_the_call_both_ways(stage: Stage, customer: P
 
 
 def test_both_sides_hang_up_at_once_and_both_are_answered(stage: Stage, customer: Peer, vendor: Peer) -> None:
-    call = dial(stage, customer)
-    incoming = establish(call, vendor)
+    conversation = Conversation(stage, customer, vendor, "4410")
+    conversation.establish()
+    call = conversation.call
 
     call.send(call.request("BYE", 2))
-    vendor.hang_up(incoming, f"vendor-{call.call_id}")
+    conversation.hang_up_from_the_vendor()
 
     customer.final_response("2 BYE", call.call_id)
     heard = vendor.messages(RTT_S)
@@ -139,10 +132,10 @@ def test_a_vendor_that_repeats_its_answer_is_acknowledged_again(stage: Stage, cu
 
 
 def test_a_repeated_bye_is_answered_again_and_changes_nothing(stage: Stage, customer: Peer, vendor: Peer) -> None:
-    call = dial(stage, customer)
-    establish(call, vendor)
-    call.hang_up()
-    vendor.reply(vendor.expect("BYE"), 200)
+    conversation = Conversation(stage, customer, vendor, "4410")
+    conversation.establish()
+    conversation.hang_up()
+    call = conversation.call
 
     assert call.hang_up().status == 200
 

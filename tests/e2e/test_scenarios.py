@@ -6,14 +6,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from vosd.testing.sipp import Endpoint, Sipp, SippError, write_scenario
+from vosd.testing.loopback import Endpoint
+from vosd.testing.sipp import Sipp, SippError, write_scenario
 
+from .addresses import CUSTOMERS, SWITCH, VENDORS
 from .stage import SCENARIOS
 
 FRAGMENTS = SCENARIOS / "fragments"
 VALUES = {
-    "switch": "127.0.0.1:15060",
-    "gateway": "127.0.0.21:15095",
+    "switch": str(SWITCH),
+    "gateway": str(VENDORS["carrier-a"]),
     "callee": "441",
     "callee_out": "441",
     "caller": "12025550100",
@@ -24,8 +26,8 @@ VALUES = {
     "cause": "17",
     "reason": "Busy",
 }
-VENDOR = Endpoint("127.0.0.21", 15_095)
-CALLER = Endpoint("127.0.0.11", 15_096)
+VENDOR = Endpoint(VENDORS["carrier-a"].host, 15_095)
+CALLER = Endpoint(CUSTOMERS["acme"], 15_096)
 
 
 def scenarios() -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import SpendingCalls
+from .conftest import SPENDERS, SpendingCalls
 
 pytestmark = pytest.mark.sipp
 
@@ -36,6 +36,14 @@ def test_a_call_ends_where_its_overdraft_limit_ends(spending: SpendingCalls) -> 
     assert spending.stage.balance_of("credit") == Decimal("-6.20")
 
 
+def test_a_payment_during_the_call_lengthens_it(spending: SpendingCalls) -> None:
+    (record,) = spending.records("topped-up")
+
+    assert exhausted(record)
+    assert record["hold_time_ms"] == 62_000
+    assert spending.stage.balance_of("topped-up") == 0
+
+
 def test_calls_of_one_account_share_what_is_left_and_leave_nothing(spending: SpendingCalls) -> None:
     records = spending.records("shared")
 
@@ -49,5 +57,5 @@ def test_calls_of_one_account_share_what_is_left_and_leave_nothing(spending: Spe
 def test_nothing_is_left_and_the_ledger_agrees(spending: SpendingCalls) -> None:
     spending.stage.expect_nothing_left()
     spending.stage.expect_books_in_order()
-    holds = [spending.stage.daemon.ask("account", "show", account) for account in ("prepaid", "credit", "shared")]
-    assert [account["reserved"] for account in holds] == ["0.00"] * 3
+    holds = [spending.stage.daemon.ask("account", "show", account) for account in SPENDERS]
+    assert [account["reserved"] for account in holds] == ["0.00"] * len(SPENDERS)

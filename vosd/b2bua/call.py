@@ -6,7 +6,7 @@ all that follows and leaves the call in one state of ``states``. There is one de
 
 from collections.abc import Iterator, Sequence
 
-from vosd.b2bua.leg import CalleeLeg, CallerLeg
+from vosd.b2bua.leg import RINGING, CalleeLeg, CallerLeg
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -73,14 +73,13 @@ class Call:
         if leg is not self.callee or not self._heeds(Happening.PROGRESS):
             return
         self._board.set_deadline(self, leg.started_at.plus(leg.choice.gateway.ring_timeout_ms))
-        if status == 100:
+        if status not in RINGING:
             return
         self.state = CallState.RINGING
         journey = self.journey
         journey.ringing_at = journey.ringing_at or now
         journey.progress_at = journey.progress_at or now
-        if status <= 183:
-            self.caller.ring(status, body, now)
+        self.caller.ring(status, body, now)
 
     def attempt_failed(self, leg: CalleeLeg, code: int, now: Instant) -> None:
         """A gateway has refused the call with a final code."""
@@ -175,6 +174,14 @@ class Call:
         self._give_up_callee(reason.text, now)
         self._reject(reason, 503, reason.q850_cause, HangupSource.SWITCH, now)
 
+    def drop(self, now: Instant) -> None:
+        """Let go of a call that a mistake of ours kept from being ended: its peers are told nothing more."""
+        self.caller.close(now)
+        if self.callee is not None:
+            self.callee.close(now)
+        at = now if self.journey.answered_at is None else min(now, self._granted_until())
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, 200 if self.journey.answered_at else None)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _heeds(self, happening: Happening) -> bool:
@@ -264,7 +271,9 @@ class Call:
         self.caller.reject(status, reason_line(reason, cause), now)
         self._over(reason, source, now, status, cause)
 
-    def _over(self, reason: EndReason, source: HangupSource, at: Instant, code: int, cause: int | None = None) -> None:
+    def _over(
+        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None
+    ) -> None:
         self.ending = Ending(reason, source, at, code, reason.q850_cause if cause is None else cause)
         self.state = CallState.OVER
         if self.callee is not None:

@@ -3,7 +3,7 @@
 The call tells a leg what to do in words of telephony (ring, answer, hang up); a leg tells the call what happened.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
@@ -21,7 +21,10 @@ from vosd.sip.transaction.states import State
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
-SDP = "Content-Type: application/sdp\r\n"
+SDP: Final = "Content-Type: application/sdp\r\n"
+RINGING: Final = range(180, 190)
+ANONYMOUS: Final = "anonymous"
+"""Who calls when nobody says so (RFC 3261 section 8.1.1.3)."""
 
 
 class CallerLeg:
@@ -82,6 +85,9 @@ class CallerLeg:
         """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
         if self._acceptance is not None:
             self._endpoint.bye_after_ack(self._acceptance, reason)
+            return
+        if self._transaction.state is State.PROCEEDING:  # answered by the gateway, but a mistake of ours came between
+            self.reject(500, reason, now)
             return
         self._endpoint.send_bye(self.dialog, reason, now)
         self._endpoint.forget(self.dialog.local_tag, now)
@@ -161,7 +167,7 @@ class CalleeLeg:
         parts = InviteParts(
             uri=f"{theirs}:{address.port}",
             via=endpoint.new_via(flow),
-            from_=f"<sip:{escape_user(choice.caller_out)}@{ours}>;tag={tag}",
+            from_=f"<sip:{escape_user(choice.caller_out) or ANONYMOUS}@{ours}>;tag={tag}",
             to=f"<{theirs}>",
             call_id=f"{endpoint.token()}@{ours}",
             sequence=1,
@@ -185,7 +191,7 @@ class CalleeLeg:
         response = event.response
         status = response.status
         if status < 200:
-            if status > 100:
+            if status in RINGING:
                 self._note_ringing(event.at)
             self.call.progressed(self, status, _session(response), event.at)
         elif status < 300:
@@ -217,8 +223,11 @@ class CalleeLeg:
             self._endpoint.send_ack(self._transaction, self.dialog, SDP if body else "", body)
 
     def give_up(self, reason: str, now: Instant) -> None:
-        """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same."""
-        self._transaction.abandon(reason, now)
+        """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same, or have answered."""
+        if self.dialog is not None:
+            self.hang_up(reason, now)
+        else:
+            self._transaction.abandon(reason, now)
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side."""

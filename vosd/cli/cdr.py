@@ -94,8 +94,7 @@ def show(invocation: Invocation, call_id: object, as_json: bool) -> None:
     output.table(columns, [[attempt[key] for key in columns] for attempt in attempts], empty="no gateway was tried")
     for party, steps in breakdown.items() if isinstance(breakdown, dict) else ():
         output.line("")
-        rows = [(step.pop("step"), ", ".join(f"{name} {value}" for name, value in step.items())) for step in steps]
-        output.table((party, "figures"), rows, empty="")
+        output.table((party, "figures"), output.figures(steps), empty="no steps")
 
 
 async def _find(invocation: Invocation, call_id: str) -> "StoredCall | None":

@@ -46,6 +46,13 @@ def sheet(values: Mapping[str, object]) -> None:
     _print(shown)
 
 
+def figures(steps: Iterable[Mapping[str, object]]) -> list[tuple[object, str]]:
+    """Return the rows of a table of rating steps: the step's name, and its figures in one cell."""
+    return [
+        (step["step"], ", ".join(f"{name} {value}" for name, value in step.items() if name != "step")) for step in steps
+    ]
+
+
 def line(text: str) -> None:
     """Print one sentence of the result."""
     click.echo(text)

@@ -42,8 +42,4 @@ def _show(explanation: RateExplanation) -> None:
             "tax": explanation.tax,
         }
     )
-    rows = [
-        (step["step"], ", ".join(f"{name} {value}" for name, value in step.items() if name != "step"))
-        for step in explanation.steps
-    ]
-    output.table(("step", "figures"), rows, empty="no steps")
+    output.table(("step", "figures"), output.figures(explanation.steps), empty="no steps")

@@ -4,8 +4,6 @@ There is one calculator: a call that ends, a call that the crash of the switch c
 all become a ``CallRecord`` here. Pure.
 """
 
-from decimal import Decimal
-
 import msgspec
 
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -124,11 +122,6 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
 def unheard(at: Instant) -> Ending:
     """Return the ending that an answered call has until a better one is known."""
     return Ending(EndReason.LOST, HangupSource.SWITCH, at, 200, EndReason.LOST.q850_cause)
-
-
-def owed_by(record: CallRecord, account: str) -> Decimal:
-    """Return what a record books on one account, signed."""
-    return sum((posting.amount for posting in record.postings if posting.account == account), Decimal(0))
 
 
 def _append(postings: list[Posting], entry: CallEntry | None) -> None:

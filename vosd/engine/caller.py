@@ -4,7 +4,8 @@ The called number is the user part of the Request-URI; the calling number that o
 (DESIGN section 7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from vosd.sip.endpoint import Listener
 from vosd.sip.errors import ParseError
@@ -13,8 +14,9 @@ from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.uri import Uri
 
-NUMBER_MAX = 128
+NUMBER_MAX: Final = 128
 """Longer user parts are nobody's number."""
+DEFAULT_PORT: Final = 5060
 
 
 def called_number(request: Request) -> str:
@@ -31,7 +33,7 @@ def called_number(request: Request) -> str:
 
 def calling_number(request: Request) -> str:
     """Return the number that the caller says it is; empty when it says nothing that can be read."""
-    for value in request.headers("p-asserted-identity"):
+    for value in request.headers("p-asserted-identity")[:2]:  # there may be two, one sip and one tel (RFC 3325)
         user = _user_of(value)
         if user:
             return user
@@ -39,17 +41,20 @@ def calling_number(request: Request) -> str:
 
 
 def has_looped(request: Request, listeners: Sequence[Listener]) -> bool:
-    """Say whether one of our own Vias is under the topmost one: our call has come back to us."""
+    """Say whether a Via of ours is among those of the request: our call has come back to us."""
     ours = {listener.sent_by for listener in listeners}
-    return any(_sent_by(via) in ours for via in request.headers("via")[1:])
+    return _sent_by(request.via) in ours or any(_is_from(via, ours) for via in request.headers("via")[1:])
 
 
-def _sent_by(value: str) -> str:
+def _is_from(value: str, ours: Collection[str]) -> bool:
     try:
-        via = Via.parse(value)
+        return _sent_by(Via.parse(value)) in ours
     except ParseError:
-        return ""
-    return f"{via.host}:{via.port or 5060}"
+        return False  # we write none that cannot be read
+
+
+def _sent_by(via: Via) -> str:
+    return f"{via.host}:{via.port or DEFAULT_PORT}"
 
 
 def _user_of(value: str) -> str:

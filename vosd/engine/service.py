@@ -34,6 +34,19 @@ FINAL_BOOKING_S: Final = 10.0
 _log = structlog.get_logger()
 
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def kept_going(name: str, work: Work) -> None:
+    """Run work that has no end, and begin it again after a mistake of ours: calls must be booked whatever happens."""
+    while True:
+        try:
+            return await work()
+        except Exception:  # noqa: BLE001  the boundary of a task: nobody else would hear of it
+            _log.exception("a mistake of ours ended a task, it begins again", task=name)
+            await asyncio.sleep(POLL_S)
+
+
 class _Keeper:
     """Journal and recorder, as the switch sees them."""
 
@@ -94,9 +107,9 @@ class SwitchService:
         remains = self._journal.open()
         await self.adopt_accounts(self.switch.catalogue)
         self._wind_up(remains)
-        self._run(self._recorder.run())
-        self._run(self._journal.keep_synced())
-        self._run(self._keep_watch())
+        self._run("booking", self._recorder.run)
+        self._run("journal to disk", self._journal.keep_synced)
+        self._run("watch over time and money", self._keep_watch)
 
     @property
     def receive(self) -> Callable[[int, bytes, str, int], None]:
@@ -182,8 +195,8 @@ class SwitchService:
     def _knows(self, host: str, port: int) -> bool:
         return self.switch.knows(host, port)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _run(self, name: str, work: Work) -> None:
+        self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))
 
     def _wind_up(self, remains: Remains) -> None:
         """Close the calls that the earlier life left running, and book everything it did not."""

@@ -25,7 +25,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import CallRecord
 from vosd.engine.admission import Admission, Application, LiveState, Vendors
 from vosd.engine.bookkeeping import OpenCall, draft, price, unheard
-from vosd.engine.caller import called_number, calling_number, has_looped, legible
+from vosd.engine.caller import called_number, calling_number, has_looped
 from vosd.engine.catalogue import Catalogue
 from vosd.obs.log import Seldom, call_line
 from vosd.routing.capacity import Scope
@@ -294,7 +294,7 @@ class Switch:
             closed=self._closed(),
         )
         call_id = uuid7(at.wall, self._entropy())
-        arrival = Arrival(call_id, caller, callee, legible(request.call_id), str(source), at)
+        arrival = Arrival(call_id, caller, callee, request.call_id, str(source), at)
         try:
             refusal = self._admission.admit(application)
             if refusal is not None:
@@ -391,12 +391,10 @@ class Switch:
     def _end(self, call: Call, reason: EndReason, now: Instant) -> None:
         try:
             call.end(reason, now)
-        except Exception:  # noqa: BLE001  nothing is left to try but to forget the call with its record
+        except Exception:  # noqa: BLE001  nothing is left to try but to let go of the call, with its record
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
-            if call.arrival.call_id in self._carried:
-                call.ending = unheard(now)
-                call.state = CallState.OVER
-                self.over(call)
+            if call.state is not CallState.OVER:
+                call.drop(now)
 
     def _note_stranger(self, event: StrangerIgnored) -> None:
         source = event.source

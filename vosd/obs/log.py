@@ -96,6 +96,8 @@ def call_line(record: CallRecord) -> None:
 
     Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out.
     """
+    if not _log.is_enabled_for(logging.INFO):
+        return
     fields = {
         "call_id": record.call_id,
         "reason": record.end_reason,

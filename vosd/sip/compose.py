@@ -98,18 +98,19 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
             if skipped_first:
                 lines.append(f"Via: {text}\r\n")
             skipped_first = True
-    to = request.header("to")
+    header = request.header
+    to = header("to")
+    from_line, to_line = _line("From", header("from")), _line("To", to)
     return ResponseStem(
-        up_to_tag=f"{''.join(lines)}{_repeated('From', request)}{'' if to is None else f'To: {to}'}",
-        after_tag=f"{'' if to is None else CRLF}{_repeated('Call-ID', request)}{_repeated('CSeq', request)}",
+        up_to_tag="".join(lines) + from_line + to_line.removesuffix("\r\n"),
+        after_tag=to_line[-2:] + _line("Call-ID", header("call-id")) + _line("CSeq", header("cseq")),
         peer=Peer(source.flow, source.host, port),
         tagged=to is None or bool(request.to_tag),
     )
 
 
-def _repeated(name: str, request: Request) -> str:
-    """Return a header of the request as a line of the response; nothing where a broken request has none."""
-    value = request.header(name.lower())
+def _line(name: str, value: str | None) -> str:
+    """Write a header as a line; nothing for one that a broken request does not have."""
     return "" if value is None else f"{name}: {value}\r\n"
 
 

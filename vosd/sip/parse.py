@@ -63,7 +63,7 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         if kind[2] != "2.0":
             raise ParseError(505, "Version Not Supported", message)
     if torn:
-        fault = fault or "Message Ends Inside the Headers"
+        fault = "Message Ends Inside the Headers"
     fault = stray or fault or _missing(first) or _fit_body(message)
     if fault:
         _refuse(message, fault)

@@ -31,6 +31,8 @@ def objection(request: Request) -> Objection | None:
         raise ParseError(400, "Bad Call-ID", request)
     if not request.from_.tag:
         raise ParseError(400, "Missing From Tag", request)
+    if not request.to.uri:
+        raise ParseError(400, "Bad Address", request)
     required = [tag for tag in request.headers("require") if tag.lower() not in SUPPORTED]
     if required:
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")

@@ -4,7 +4,6 @@ A real switch on a scratch directory, a customer and two vendors made of plain s
 everything it shows is what the command line prints.
 """
 
-import socket
 import sys
 import tempfile
 import threading
@@ -18,10 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vosd.testing.daemon import Daemon, DaemonError
+from vosd.testing.loopback import Endpoint, free_endpoint
 from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
-from vosd.testing.sipp import Endpoint
 
-LOOPBACK: Final = "127.0.0.1"
 ANSWERED: Final = "442079460001"
 BUSY: Final = "442079460002"
 FAILS_AT_THE_CHEAPER: Final = "442079460003"
@@ -60,7 +58,7 @@ class Trunk:
 
     def __init__(self, behaviour: Mapping[str, int]) -> None:
         """``behaviour`` gives the final status by called number; numbers that it leaves out are answered."""
-        self.peer = Peer(Endpoint(LOOPBACK, free_port()))
+        self.peer = Peer(free_endpoint())
         self._behaviour = behaviour
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"trunk {self.peer.address}")
@@ -116,8 +114,11 @@ class Demo:
         self._refused(acme, BUSY, "is busy")
         self._answered(acme, FAILS_AT_THE_CHEAPER, "cheap-carrier says 503, good-carrier answers")
         self._refused(newcomer, ANSWERED, "newcomer has no money")
-        self._show_records(self._records(4))
-        self._explain()
+        records = self._records(4)
+        self._show_records(records)
+        self._heading("Why each went where it did (vosd route explain)")
+        for record in records:
+            self._explain(record)
         self._show_money()
 
     def _answered(self, customer: Peer, number: str, what: str) -> None:
@@ -148,12 +149,11 @@ class Demo:
         for title in ("called", "ended", "code", "gateways tried", "talked", "billed", "fee", "cost"):
             table.add_column(title, justify="right" if title in {"talked", "billed", "fee", "cost"} else "left")
         for record in records:
-            tried = ", ".join(f"{attempt['gateway']} {attempt['code']}" for attempt in record["attempts"])
             table.add_row(
                 record["callee_in"],
                 record["end_reason"],
                 str(record["sip_code"]),
-                tried or "none",
+                _tried(record) or "none",
                 f"{record['hold_time_ms'] / 1000:.1f} s",
                 f"{record['billed_seconds']} s",
                 record["fee"],
@@ -161,15 +161,14 @@ class Demo:
             )
         self._console.print(table)
 
-    def _explain(self) -> None:
-        self._heading(f"Why {FAILS_AT_THE_CHEAPER} went where it did (vosd route explain)")
-        route = self._daemon.ask(
-            "route", "explain", "--gateway", "acme-pbx", "--caller", "12025550100", "--callee", FAILS_AT_THE_CHEAPER
-        )  # fmt: skip
-        for candidate in route["candidates"]:
-            self._say(f"  {candidate['position']}. {candidate['routing_gateway']}: {candidate['reason']}")
-        for left in route["left"]:
-            self._say(f"  left out: {left['routing_gateway']}: {left['reason']}")
+    def _explain(self, record: dict[str, Any]) -> None:
+        """Say what the switch would do with this call now, and what it did."""
+        gateway, caller, callee = record["mapping_gateway"], record["caller_in"], record["callee_in"]
+        route = self._daemon.ask("route", "explain", "--gateway", gateway, "--caller", caller, "--callee", callee)
+        ways = ", then ".join(f"{way['routing_gateway']} ({way['reason']})" for way in route["candidates"])
+        self._say(f"  {callee} from {gateway}: {ways if route['result'] == 'ok' else route['result']}")
+        if record["attempts"]:
+            self._say(f"  {'':12} tried: {_tried(record)}")
 
     def _show_money(self) -> None:
         self._heading("Where the money is (vosd account show, vosd ledger verify)")
@@ -184,7 +183,11 @@ class Demo:
         self._console.print(f"\n{text}", style="bold")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _tried(record: dict[str, Any]) -> str:
+    return ", ".join(f"{attempt['gateway']} {attempt['code']}" for attempt in record["attempts"])
 
 
 def main() -> int:
@@ -193,10 +196,10 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="vosd-demo-") as directory,
         Trunk({BUSY: 486, FAILS_AT_THE_CHEAPER: 503}) as cheap,
         Trunk({}) as good,
-        Peer(Endpoint(LOOPBACK, free_port())) as acme,
-        Peer(Endpoint(LOOPBACK, free_port())) as newcomer,
+        Peer(free_endpoint()) as acme,
+        Peer(free_endpoint()) as newcomer,
     ):
-        switch = Endpoint(LOOPBACK, free_port())
+        switch = free_endpoint()
         ports = {
             "switch": switch.port,
             "acme": acme.address.port,
@@ -207,14 +210,6 @@ def main() -> int:
         with Daemon(Path(directory), CONFIGURATION.safe_substitute(ports)) as daemon:
             Demo(daemon, switch, Console(width=COLUMNS)).tell(acme, newcomer)
             return daemon.interrupt()
-
-
-def free_port() -> int:
-    """Return a UDP port of this machine that nobody uses at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

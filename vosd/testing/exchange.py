@@ -15,8 +15,8 @@ from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint, Listener
 from vosd.sip.settings import SipSettings
 from vosd.testing.clock import ManualClock
-from vosd.testing.sipp import Endpoint as Address
-from vosd.testing.ua import Caller
+from vosd.testing.customer import Caller
+from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Clockwork, Packet, Wire
 

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final, Self
 
 from vosd.base.errors import VosError
-from vosd.testing.sipp import Endpoint
+from vosd.testing.loopback import Endpoint
 
 OFFER: Final = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n"
@@ -223,9 +223,9 @@ class OutgoingCall:
         """Send a packet to the switch."""
         self.peer.send(text, self.switch)
 
-    def invite(self, **parts: Iterable[str]) -> str:
+    def invite(self, headers: Iterable[str] = ()) -> str:
         """Send the INVITE with an offer, and return it."""
-        text = self.request("INVITE", body=OFFER, headers=parts.get("headers", ()))
+        text = self.request("INVITE", body=OFFER, headers=headers)
         self.send(text)
         return text
 
@@ -260,10 +260,10 @@ class OutgoingCall:
         self.send(self.request("ACK", branch="INVITE"))
         return response
 
-    def hang_up(self) -> Message:
+    def hang_up(self, cseq: int = 2) -> Message:
         """Send BYE and return its final response."""
-        self.send(self.request("BYE", 2))
-        return self.peer.final_response("2 BYE", self.call_id)
+        self.send(self.request("BYE", cseq))
+        return self.peer.final_response(f"{cseq} BYE", self.call_id)
 
 
 def compose(lines: Iterable[str], body: str = "") -> str:

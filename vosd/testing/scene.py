@@ -7,9 +7,9 @@ from vosd.engine.catalogue import Catalogue
 from vosd.routing.tables import Address as GatewayAddress
 from vosd.routing.tables import RoutingGateway
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.customer import Caller
 from vosd.testing.exchange import Exchange
-from vosd.testing.sipp import Endpoint
-from vosd.testing.ua import Caller
+from vosd.testing.loopback import Endpoint
 from vosd.testing.vendor import Vendor
 
 CUSTOMER: Final = Endpoint("198.51.100.10", 5060)

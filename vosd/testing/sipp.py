@@ -12,9 +12,10 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from vosd.base.errors import VosError
+from vosd.testing.loopback import Endpoint, udp_bound
 
 _USE: Final = re.compile(r"<\?use ([a-z_0-9]+)\?>")
 _VALUE: Final = re.compile(r"\{([a-z_]+)\}")
@@ -24,16 +25,6 @@ _TRACE_CHARACTERS_MAX: Final = 12_000
 
 class SippError(VosError):
     """A call did not go as its scenario says; the message carries SIPp's errors and the packets."""
-
-
-class Endpoint(NamedTuple):
-    """An address on this machine."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 def write_scenario(source: Path, fragments: Path, values: Mapping[str, str], target: Path) -> Path:
@@ -191,10 +182,3 @@ def sipp_executable() -> str:
         message = "sipp is not installed: apt-get install sip-tester"
         raise SippError(message)
     return found
-
-
-def udp_bound(endpoint: Endpoint) -> bool:
-    """Say whether some process on this machine has a UDP socket at ``endpoint`` (IPv4)."""
-    octets = [int(part) for part in endpoint.host.split(".")]
-    wanted = f" {''.join(f'{octet:02X}' for octet in reversed(octets))}:{endpoint.port:04X} "
-    return wanted in Path("/proc/net/udp").read_text()

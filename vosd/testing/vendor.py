@@ -5,8 +5,8 @@ from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
+from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, Message
-from vosd.testing.sipp import Endpoint as Address
 from vosd.testing.ua import Repeat, Side, UserAgent
 from vosd.testing.wire import Wire
 
@@ -116,6 +116,8 @@ class IncomingCall(Side):
     def take(self, request: Message) -> None:
         """Act on a request of this call."""
         match request.method:
+            case "INVITE" if request["CSeq"] == self.invite["CSeq"]:
+                self.agent.repeat_reply(request)
             case "ACK":
                 self.acks.append(request)
                 if self._repeating is not None:

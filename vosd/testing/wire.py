@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.testing.clock import ManualClock
-from vosd.testing.sipp import Endpoint as Address
+from vosd.testing.loopback import Endpoint as Address
 
 TRANSIT_MS: Final = 1
 """How long a packet is on its way unless its fate says otherwise."""
@@ -45,19 +45,29 @@ def delivered(_packet: Packet) -> Sequence[int]:
 
 
 class DropEvery:
-    """Loses every n-th packet of those it is asked about."""
+    """Loses every n-th packet, the first of them after ``spared`` others."""
 
-    def __init__(self, nth: int, concerns: Callable[[Packet], bool] = lambda _packet: True) -> None:
+    def __init__(self, nth: int, spared: int = 0) -> None:
         self._nth = nth
-        self._concerns = concerns
-        self._count = 0
+        self._count = nth - 1 - spared
+
+    def __call__(self, _packet: Packet) -> Sequence[int]:
+        """Decide over one packet."""
+        self._count += 1
+        return () if self._count % self._nth == 0 else (TRANSIT_MS,)
+
+
+class Directions:
+    """Two fates: one for packets towards an address, one for all others."""
+
+    def __init__(self, address: Address, towards: Fate, others: Fate) -> None:
+        self._address = address
+        self._towards = towards
+        self._others = others
 
     def __call__(self, packet: Packet) -> Sequence[int]:
         """Decide over one packet."""
-        if not self._concerns(packet):
-            return (TRANSIT_MS,)
-        self._count += 1
-        return () if self._count % self._nth == 0 else (TRANSIT_MS,)
+        return self._towards(packet) if packet.target == self._address else self._others(packet)
 
 
 class Storm:

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.ua import Intent
 from vosd.testing.vendor import answers
 
 
@@ -15,7 +15,12 @@ def test_the_caller_hangs_up(scene):
     assert call.statuses == [180, 200]
     assert call.got["BYE"] == [200]
     assert scene.vendor.only_call.is_over
-    assert (record.end_reason, record.hangup_source, record.sip_code, record.q850_cause) == ("Normal", "caller", 200, 16)
+    assert (record.end_reason, record.hangup_source, record.sip_code, record.q850_cause) == (
+        "Normal",
+        "caller",
+        200,
+        16,
+    )
     assert (record.mapping_gateway, record.routing_gateway) == ("acme", "vendor-0")
     assert (record.customer_account, record.vendor_account, record.currency) == ("acme", "carriers", "USD")
     assert (record.caller_in, record.callee_in) == ("12025550100", CALLEE)

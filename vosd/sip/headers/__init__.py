@@ -1,1 +1,1 @@
-"""Header fields as value types, one a file; each reads from text and writes itself back."""
+"""Header fields as value types, one a file, read from the text of a message when somebody asks."""

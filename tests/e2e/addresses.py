@@ -1,0 +1,55 @@
+"""Where everybody in the scenarios lives: a loopback network of this run's own, so that two runs never meet."""
+
+import socket
+from typing import Final
+
+from vosd.testing.loopback import Endpoint
+
+_CLAIM_PORT: Final = 15_059
+
+
+def _claim_network() -> tuple[str, socket.socket]:
+    """Take the first of 127.1.0 to 127.254.0 that no other run has; the socket keeps it while this run lives."""
+    for number in range(1, 255):
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((f"127.{number}.0.1", _CLAIM_PORT))
+        except OSError:
+            claim.close()
+            continue
+        return f"127.{number}.0", claim
+    raise RuntimeError("every loopback network is taken by another run")
+
+
+NETWORK, _claimed = _claim_network()
+
+SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_060)
+OPERATED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_061)
+DOOMED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_062)
+LOADED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_063)
+SPENDING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_064)
+
+CUSTOMERS: Final = {
+    "acme": f"{NETWORK}.11",
+    "poor": f"{NETWORK}.12",
+    "narrow": f"{NETWORK}.13",
+    "hasty": f"{NETWORK}.14",
+    "prepaid": f"{NETWORK}.15",
+    "credit": f"{NETWORK}.16",
+    "shared": f"{NETWORK}.17",
+    "topped-up": f"{NETWORK}.18",
+}
+"""The one address of each customer; their ports differ from call to call."""
+STRANGER: Final = Endpoint(f"{NETWORK}.99", 15_099)
+"""Nobody's address."""
+
+VENDORS: Final = {
+    "carrier-a": Endpoint(f"{NETWORK}.21", 16_001),
+    "carrier-b": Endpoint(f"{NETWORK}.22", 16_002),
+    "carrier-c": Endpoint(f"{NETWORK}.23", 16_003),
+    "carrier-silent": Endpoint(f"{NETWORK}.24", 16_004),
+    "carrier-rings": Endpoint(f"{NETWORK}.25", 16_005),
+    "carrier-narrow": Endpoint(f"{NETWORK}.26", 16_006),
+    "carrier-hasty": Endpoint(f"{NETWORK}.27", 16_007),
+    "carrier-d": Endpoint(f"{NETWORK}.28", 16_008),
+}

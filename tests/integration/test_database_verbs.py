@@ -1,0 +1,271 @@
+"""Verbs that need the database but no daemon, on SQLite (INTERFACES section 2)."""
+
+import asyncio
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vosd.cdr.columns import KEYS
+from vosd.cdr.record import CallRecord
+from vosd.cli.main import main
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.migrate import migrate
+from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+
+CONFIGURATION = """
+sip: {listen: ["udp:127.0.0.1:14065"]}
+database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
+control_socket: $directory/vosd.sock
+rate_groups:
+  - name: sell
+    rates:
+      - {prefix: "44", area: "United Kingdom", billing_rate: "0.012", billing_cycle: 6}
+      - {prefix: "1", billing_rate: "0.01", tax_rate: "10"}
+accounts:
+  - {id: customer-1, type: direct, rate_group: sell}
+  - {id: vendor-1, type: clearing, rate_group: sell, overdraft_limit: unlimited}
+mapping_gateways:
+  - {name: pbx, account: customer-1, hosts: [127.0.0.1/32]}
+routing_gateways:
+  - {name: trunk, account: vendor-1, address: "127.0.0.1:14085", prefixes: ["44"]}
+"""
+
+
+class Installation:
+    """A configuration and its database, asked through the command line."""
+
+    def __init__(self, directory: Path) -> None:
+        self.config = directory / "vosd.yaml"
+        self.config.write_text(CONFIGURATION.replace("$directory", str(directory)))
+        self.database = directory / "vosd.db"
+        self.url = f"sqlite+aiosqlite:///{self.database}"
+
+    def vosd(self, *words: str) -> Result:
+        return CliRunner().invoke(main, [*words, "-c", str(self.config)])
+
+    def document(self, *words: str, exit_code: int = 0) -> Any:
+        result = self.vosd(*words, "--json")
+        assert result.exit_code == exit_code, result.output
+        return json.loads(result.stdout)
+
+    def book(self, records: Sequence[CallRecord]) -> None:
+        async def run() -> None:
+            database = Database(self.url)
+            await SqlBooks(database).book(records)
+            await database.close()
+
+        asyncio.run(run())
+
+    def tamper(self, statement: str) -> None:
+        connection = sqlite3.connect(self.database)
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    installation = Installation(tmp_path)
+    migrate(installation.url)
+    return installation
+
+
+@pytest.fixture
+def booked(installation: Installation) -> Installation:
+    breakdown = json.dumps({"customer": [{"step": "fee", "raw": "0.0123"}]})
+    calls = [
+        answered_call(1, customer_account="customer-1", vendor_account="vendor-1", fee_breakdown=breakdown),
+        answered_call(2, customer_account="customer-2", vendor_account="vendor-1", started_at=STARTED + 60_000),
+        refused_call(3, started_at=STARTED + 120_000),
+    ]
+    installation.book(calls)
+    return installation
+
+
+def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    assert installation.vosd("cdr", "list").exit_code == 1
+    assert [installation.vosd("migrate").exit_code for _ in range(2)] == [0, 0]
+    assert installation.document("cdr", "list") == []
+
+
+def test_calls_are_listed_newest_first_with_every_key(booked: Installation) -> None:
+    calls = booked.document("cdr", "list")
+    assert [call["call_id"] for call in calls] == [call_id(3), call_id(2), call_id(1)]
+    assert all(tuple(call) == KEYS for call in calls)
+    assert (calls[2]["fee"], calls[0]["fee"], calls[0]["answered_at"]) == ("0.012345", "0.00", None)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        (["--limit", "1"], [3]),
+        (["--account", "customer-1"], [1]),
+        (["--account", "vendor-1"], [2, 1]),
+        (["--gateway", "customer-2-pbx"], [2]),
+        (["--gateway", "vendor-1-trunk"], [2, 1]),
+        (["--callee", "4420"], [3, 2, 1]),
+        (["--caller", "+4930"], [2, 1]),
+        (["--reason", "no matching rate"], [3]),
+        (["--since", "2026-09-21T14:14:20Z", "--until", "2026-09-21T16:15:20+02:00"], [2]),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_each_criterion_selects(booked: Installation, criteria: list[str], found: list[int]) -> None:
+    assert [call["call_id"] for call in booked.document("cdr", "list", *criteria)] == list(map(call_id, found))
+
+
+def test_the_csv_form_has_a_header_and_the_same_calls(booked: Installation) -> None:
+    rows = list(csv.reader(io.StringIO(booked.vosd("cdr", "list", "--csv").stdout)))
+    assert tuple(rows[0]) == KEYS
+    assert [row[0] for row in rows[1:]] == [call_id(3), call_id(2), call_id(1)]
+    assert booked.vosd("cdr", "list", "--csv", "--json").exit_code == 2
+
+
+def test_one_call_is_shown_with_its_attempts_and_the_steps_of_its_price(booked: Installation) -> None:
+    shown = booked.document("cdr", "show", call_id(1))
+    assert (shown["call_id"], shown["attempts"][0]["gateway"]) == (call_id(1), "vendor-1-trunk")
+    text = booked.vosd("cdr", "show", call_id(1)).stdout
+    assert "vendor-1-trunk" in text
+    assert "raw 0.0123" in text
+
+
+def test_a_call_that_was_not_booked_is_exit_1_and_what_is_no_call_id_exit_2(booked: Installation) -> None:
+    assert booked.vosd("cdr", "show", call_id(9)).exit_code == 1
+    assert booked.vosd("cdr", "show", "yesterday's").exit_code == 2
+
+
+def test_payments_may_be_negative_and_zero_settles(installation: Installation) -> None:
+    def pay(*words: str) -> Any:
+        return installation.document("payment", "add", "--account", "customer-1", *words)
+
+    assert pay("--amount", "10.50", "--memo", "wire")["after"] == "10.50"
+    assert pay("--amount", "-0.25", "--type", "adjustment")["after"] == "10.25"
+    settled = pay("--type", "zero")
+    assert (settled["amount"], settled["before"], settled["after"]) == ("-10.25", "10.25", "0.00")
+    assert installation.document("ledger", "verify")["differences"] == []
+
+
+def test_the_same_reference_books_once_and_says_so(installation: Installation) -> None:
+    words = ("payment", "add", "--account", "customer-1", "--amount", "5", "--reference", "wire-7")
+    assert not installation.document(*words)["repeated"]
+    again = installation.vosd(*words)
+    assert again.exit_code == 0
+    assert "wire-7 was booked before; nothing was booked now" in again.stdout
+    assert installation.document("account", "show", "customer-1")["balance"] == "5.00"
+    other_amount = installation.vosd(*words[:4], "--amount", "6", "--reference", "wire-7")
+    assert (other_amount.exit_code, "give another reference" in other_amount.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--amount", "5", "--type", "zero"],
+        ["--type", "adjustment"],
+        ["--amount", "0"],
+        ["--amount", "5", "--type", "credit"],
+    ],
+    ids=" ".join,
+)
+def test_a_payment_that_makes_no_sense_is_wrong_usage(installation: Installation, words: list[str]) -> None:
+    assert installation.vosd("payment", "add", "--account", "customer-1", *words).exit_code == 2
+
+
+def test_accounts_show_what_the_ledger_holds(booked: Installation) -> None:
+    shown = booked.document("account", "show", "customer-1")
+    assert shown == {
+        "id": "customer-1",
+        "type": "direct",
+        "balance": "-0.012345",
+        "overdraft_limit": "0.00",
+        "reserved": "0.00",
+        "available": "-0.012345",
+        "currency": "USD",
+        "blocked": False,
+    }
+    listed = booked.document("account", "list")
+    assert [account["id"] for account in listed] == ["customer-1", "vendor-1", "customer-2"]
+    assert booked.vosd("account", "show", "nobody").exit_code == 1
+
+
+def test_a_ledger_in_order_verifies(booked: Installation) -> None:
+    document = booked.document("ledger", "verify")
+    assert (document["accounts"], document["entries"], document["calls"]) == (3, 4, 3)
+    assert document["differences"] == []
+    assert booked.vosd("ledger", "verify").stdout.endswith("no differences\n")
+
+
+def test_a_balance_that_was_changed_by_hand_is_found_and_is_exit_1(booked: Installation) -> None:
+    booked.tamper("UPDATE account SET balance = balance + 100 WHERE id = 'customer-1'")
+    (difference,) = booked.document("ledger", "verify", exit_code=1)["differences"]
+    assert (difference["account"], difference["fault"]) == (
+        "customer-1",
+        "the balance is not the sum of the entries",
+    )
+    assert Decimal(difference["found"]) - Decimal(difference["expected"]) == Decimal("0.000001")
+    assert "account customer-1" in booked.vosd("ledger", "verify").stdout
+
+
+def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    words = ("rate", "explain", "--account", "customer-1", "--callee", "442012")
+    found = installation.document(*words, "--duration", "61.5", "--caller", "1", "--at", "2026-01-01T00:00:00Z")
+    assert set(found) == {"rate_group", "rate_prefix", "rate_area", "billed_seconds", "fee", "tax", "steps"}
+    assert (found["rate_prefix"], found["rate_area"], found["billed_seconds"]) == ("44", "United Kingdom", 66)
+    assert (found["fee"], found["tax"]) == ("0.0132", "0.00")
+    assert installation.document(*words, "--duration", "60", "--buy")["fee"] == "0.012"
+    taxed = ("rate", "explain", "--account", "customer-1", "--callee", "1212", "--duration", "60", "--json")
+    assert json.loads(installation.vosd(*taxed).stdout)["tax"] == "0.001"
+    unrated = installation.vosd("rate", "explain", "--account", "customer-1", "--callee", "33", "--duration", "1")
+    assert (unrated.exit_code, "No Matching Rate" in unrated.stderr) == (1, True)
+    assert "cycle 6" in installation.vosd(*words, "--duration", "1").stdout
+
+
+def test_a_route_is_explained_with_the_balances_of_the_database(installation: Installation) -> None:
+    words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
+    assert installation.document(*words)["result"] == "Insufficient Balance"
+    installation.document("payment", "add", "--account", "customer-1", "--amount", "5")
+    assert installation.document(*words)["result"] == "ok"
+    assert installation.vosd(*words).stdout.startswith("ok (number billed: 442012)\n")
+    assert installation.vosd(*words, "--live").exit_code == 4
+
+
+def test_a_route_is_explained_without_a_database_too_and_says_what_is_not_judged(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012", "--json")
+    result = installation.vosd(*words)
+    assert json.loads(result.stdout)["result"] == "ok"
+    assert result.stderr.startswith("balances are not judged: ")
+
+
+def test_check_says_what_the_file_holds_and_lists_every_mistake(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    good = installation.vosd("check")
+    assert good.exit_code == 0
+    assert good.stdout.endswith("holds: 2 accounts, 1 mapping gateway, 1 routing gateway, 2 rates\n")
+    installation.config.write_text(CONFIGURATION + "colour: red\nnode: [\n")
+    assert installation.vosd("check").exit_code == 3
+    broken = CONFIGURATION.replace("billing_cycle: 6", "billing_cycle: six").replace("account: vendor-1", "account: x")
+    installation.config.write_text(broken)
+    problems = installation.document("check", exit_code=3)
+    assert [(problem["line"], problem["value"], problem["severity"]) for problem in problems] == [
+        (8, "six", "error"),
+        (16, "x", "error"),
+    ]
+    assert all(set(problem) == {"file", "line", "key", "value", "expected", "severity"} for problem in problems)
+    assert len(installation.vosd("check").stdout.splitlines()) == 2
+
+
+def test_a_configuration_file_that_is_not_there_is_exit_3(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", "-c", str(tmp_path / "nowhere.yaml")])
+    assert result.exit_code == 3
+    assert "nowhere.yaml" in result.stdout

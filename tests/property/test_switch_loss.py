@@ -1,0 +1,99 @@
+"""Lost, doubled and reordered packets lose no call (issue point 2): every call has one record, one end, no residue."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vosd.testing.customer import Intent
+from vosd.testing.exchange import SWITCH
+from vosd.testing.peer import ANSWER
+from vosd.testing.scene import CALLEE, Scene
+from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, refuses
+from vosd.testing.wire import Directions, DropEvery, Storm, delivered
+
+INTENTS = {
+    "caller hangs up": Intent(hang_up_after_ms=20_000),
+    "late offer": Intent(offer="", hang_up_after_ms=20_000),
+    "caller hangs up at once": Intent(hang_up_after_ms=0),
+    "cancel": Intent(cancel_after_ms=700, hang_up_after_ms=5_000),
+}
+SCRIPTS = {
+    "answers": answers(1_000),
+    "answers at once": Script((Line(0, 200, ANSWER),)),
+    "hangs up": answers(1_000, hang_up_after_ms=7_000),
+    "hangs up at once": answers(1_000, hang_up_after_ms=0),
+    "early media, then busy": Script((Line(0, 183, ANSWER), Line(3_000, 486))),
+    "fails": refuses(503, after_ms=200),
+    "rings": RINGS,
+    "silent": SILENT,
+}
+
+
+def carry(scene, plans):
+    """Make the calls, a little apart, and let everything come to its end."""
+    calls = []
+    for number, (intent, script) in enumerate(plans):
+        callee = f"{CALLEE}{number}"
+        for vendor in scene.vendors:
+            vendor.by_number = {**vendor.by_number, callee: SCRIPTS[script]}
+        calls.append(scene.caller.call(callee, INTENTS[intent]))
+        scene.wire.run_for(137)
+    scene.wire.run_for(140_000)
+    return calls
+
+
+def assert_all_agree_that_all_is_over(scene, calls):
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+    records = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
+    assert len(records) == len(scene.exchange.ledger.records)
+    assert set(records) <= {call.call_id for call in calls}
+    for call in calls:
+        assert call.is_over, scene.wire.transcript()
+        record = records.get(call.call_id)
+        if record is None:
+            assert call.responses == []  # the switch never heard of it
+            continue
+        assert call.final in (record.sip_code, None)  # None: every copy of it was lost
+        assert (record.sip_code == 200) == (record.answered_at is not None)
+    taken = [there for vendor in scene.vendors for there in vendor.calls]
+    assert all(there.is_over for there in taken if there.final is not None), scene.wire.transcript()
+    answered = {there.call_id for there in taken if there.final == 200}
+    assert {record.sip_call_id_out for record in records.values() if record.answered_at is not None} <= answered
+
+
+plans = st.lists(st.tuples(st.sampled_from(sorted(INTENTS)), st.sampled_from(sorted(SCRIPTS))), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("nth", range(2, 8))
+@pytest.mark.parametrize("direction", ["towards the switch", "from the switch", "both"])
+def test_losing_every_nth_packet_loses_no_answered_call(nth, direction):
+    for spared in range(nth):
+        scene = Scene()
+        towards = DropEvery(nth, spared) if direction != "from the switch" else delivered
+        others = DropEvery(nth, (spared * 3 + 1) % nth) if direction != "towards the switch" else delivered
+        scene.wire.fate = Directions(SWITCH, towards, others)
+        calls = carry(scene, [("caller hangs up", "answers"), ("caller hangs up", "hangs up")])
+        assert [call.final for call in calls] == [200, 200]
+        assert {record.end_reason for record in scene.exchange.ledger.records} == {"Normal"}
+        assert_all_agree_that_all_is_over(scene, calls)
+
+
+@given(
+    plans=plans,
+    towards=st.tuples(st.integers(2, 7), st.integers(0, 6)),
+    others=st.tuples(st.integers(2, 7), st.integers(0, 6)),
+)
+@settings(max_examples=60, deadline=None)
+def test_losing_every_nth_packet_leaves_nothing_behind(plans, towards, others):
+    scene = Scene()
+    scene.wire.fate = Directions(SWITCH, DropEvery(*towards), DropEvery(*others))
+    assert_all_agree_that_all_is_over(scene, carry(scene, plans))
+
+
+@given(plans=plans, seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1, 0.3]))
+@settings(max_examples=60, deadline=None)
+def test_a_storm_of_loss_doubling_and_disorder_leaves_nothing_behind(plans, seed, loss):
+    scene = Scene()
+    scene.wire.fate = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
+    assert_all_agree_that_all_is_over(scene, carry(scene, plans))

@@ -1,0 +1,135 @@
+"""Accounts and payments as people see them, over the memory store and a switch that may or may not run."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vosd.admin.accounts import AccountSheet, UnknownAccountError, list_accounts, show_account
+from vosd.admin.control import RunningSwitch
+from vosd.admin.payments import add_payment
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.control import Arguments, CommandError, ControlServer
+from vosd.storage.memory.store import MemoryStore
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing import builders
+
+CATALOGUE: Catalogue = builders.catalogue(
+    [builders.mapping_gateway("acme", "127.0.0.1/32"), builders.routing_gateway("carrier-a", "44")],
+    accounts=[builders.account("acme", overdraft_limit=Decimal("2.5")), builders.account("idle", enabled=False)],
+)
+
+
+def payment(account: str = "acme", amount: str = "10", reference: str = "r1") -> Payment:
+    return Payment(account=account, kind=EntryKind.PAYMENT, reference=reference, made_at=1, amount=Decimal(amount))
+
+
+class LiveSwitch:
+    """A control socket that answers what a running switch would."""
+
+    def __init__(self) -> None:
+        self.refreshed = 0
+        self.is_cut_off = False
+
+    async def commitments(self, _arguments: Arguments) -> object:
+        return {"acme": {"reserved": "4.00", "unbooked": "-1.50"}}
+
+    async def refresh(self, _arguments: Arguments) -> object:
+        if self.is_cut_off:
+            raise CommandError("the database is away")
+        self.refreshed += 1
+        return {}
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> RunningSwitch:
+    return RunningSwitch(tmp_path / "vosd.sock")
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
+    switch = LiveSwitch()
+    verbs = {"commitments": switch.commitments, "refresh_balances": switch.refresh}
+    server = ControlServer(tmp_path / "vosd.sock", verbs)
+    await server.open()
+    yield switch
+    await server.close()
+
+
+async def test_without_a_running_switch_nothing_is_reserved(nobody: RunningSwitch) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    assert await show_account(CATALOGUE, store, nobody, "acme") == AccountSheet(
+        id="acme",
+        type="direct",
+        balance="10.00",
+        overdraft_limit="2.50",
+        reserved="0.00",
+        available="12.50",
+        currency="USD",
+        blocked=False,
+    )
+
+
+async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
+    nobody: RunningSwitch, live: LiveSwitch
+) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    shown = await show_account(CATALOGUE, store, nobody, "acme")
+    assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
+
+
+async def test_an_unlimited_account_says_so(nobody: RunningSwitch) -> None:
+    shown = await show_account(CATALOGUE, MemoryStore(), nobody, "carrier-a")
+    assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
+
+
+async def test_an_account_that_nobody_configured_is_an_error_that_says_where_to_look(nobody: RunningSwitch) -> None:
+    with pytest.raises(UnknownAccountError, match="no account 'nobody' is configured; vosd account list"):
+        await show_account(CATALOGUE, MemoryStore(), nobody, "nobody")
+
+
+async def test_the_list_has_every_configured_account_and_forgotten_money(nobody: RunningSwitch) -> None:
+    store = MemoryStore()
+    await store.add(payment("gone", "3"))
+    await store.add(payment("settled", "3"))
+    await store.add(payment("settled", "-3", "r2"))
+    sheets = await list_accounts(CATALOGUE, store, nobody)
+    assert [sheet.id for sheet in sheets] == [*CATALOGUE.accounts, "gone"]
+    by_id = {sheet.id: sheet for sheet in sheets}
+    assert (by_id["gone"].type, by_id["gone"].balance, by_id["gone"].available) == (None, "3.00", None)
+    assert by_id["idle"].blocked
+    assert (await show_account(CATALOGUE, store, nobody, "gone")).balance == "3.00"
+
+
+async def test_a_payment_books_tells_the_switch_and_returns_before_and_after(
+    nobody: RunningSwitch, live: LiveSwitch
+) -> None:
+    receipt = await add_payment(CATALOGUE, MemoryStore(), nobody, payment())
+    assert (receipt.before, receipt.amount, receipt.after, receipt.repeated) == ("0.00", "10.00", "10.00", False)
+    assert (live.refreshed, receipt.untold) == (1, "")
+
+
+async def test_the_same_reference_books_once(nobody: RunningSwitch) -> None:
+    store = MemoryStore()
+    await add_payment(CATALOGUE, store, nobody, payment())
+    again = await add_payment(CATALOGUE, store, nobody, payment())
+    assert (again.before, again.after, again.repeated) == ("0.00", "10.00", True)
+    assert (await show_account(CATALOGUE, store, nobody, "acme")).balance == "10.00"
+
+
+async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
+    nobody: RunningSwitch, live: LiveSwitch
+) -> None:
+    live.is_cut_off = True
+    receipt = await add_payment(CATALOGUE, MemoryStore(), nobody, payment())
+    assert (receipt.after, receipt.untold) == ("10.00", "the database is away")
+
+
+async def test_a_payment_to_nobody_books_nothing(nobody: RunningSwitch) -> None:
+    store = MemoryStore()
+    with pytest.raises(UnknownAccountError):
+        await add_payment(CATALOGUE, store, nobody, payment("nobody"))
+    assert (await store.standings()).standings == {}

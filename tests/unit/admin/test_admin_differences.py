@@ -1,0 +1,63 @@
+"""What differs between two configurations, in the words of an operator."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+from vosd.admin.differences import Difference, compare, describe
+from vosd.base.secret import Secret
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.settings import Listener, Settings
+from vosd.sip.settings import SipSettings
+from vosd.testing import builders
+
+SETTINGS = Settings(
+    node="sw1",
+    listen=(Listener("udp", "127.0.0.1", 5060),),
+    advertise=None,
+    sip=SipSettings(),
+    database_url=Secret("mysql+aiomysql://vosd:s3cret@127.0.0.1/vosd"),
+    state_dir=Path("var"),
+    control_socket=Path("var/vosd.sock"),
+)
+
+
+def catalogue(max_cps: int = 50, limit: str = "0", *, customers: tuple[str, ...] = ("acme",)) -> Catalogue:
+    gateways = [
+        builders.mapping_gateway(name, f"127.0.0.{place}/32", max_cps=max_cps)
+        for place, name in enumerate(customers, start=1)
+    ]
+    accounts = [builders.account(name, overdraft_limit=Decimal(limit)) for name in customers]
+    return builders.catalogue(gateways, accounts=accounts)
+
+
+def test_equal_configurations_do_not_differ_even_after_the_control_socket() -> None:
+    described = describe(SETTINGS, catalogue())
+    assert compare(json.loads(json.dumps(described)), describe(SETTINGS, catalogue())) == []
+
+
+def test_each_changed_key_is_named_with_both_values() -> None:
+    running, file = describe(SETTINGS, catalogue()), describe(SETTINGS, catalogue(60, "5.00"))
+    assert compare(running, file) == [
+        Difference("account acme", "overdraft_limit", "0", "5.00"),
+        Difference("mapping gateway acme", "max_cps", 50, 60),
+    ]
+
+
+def test_objects_on_one_side_only_are_present_or_absent() -> None:
+    running = describe(SETTINGS, catalogue(customers=("acme", "old")))
+    file = describe(SETTINGS, catalogue(customers=("acme", "new")))
+    assert [(each.object, each.running, each.file) for each in compare(running, file)] == [
+        ("account new", "absent", "present"),
+        ("mapping gateway new", "absent", "present"),
+        ("account old", "present", "absent"),
+        ("mapping gateway old", "present", "absent"),
+    ]
+
+
+def test_settings_are_compared_and_secrets_never_told() -> None:
+    described = describe(SETTINGS, catalogue())
+    assert "s3cret" not in json.dumps(described)
+    moved = describe(replace(SETTINGS, node="sw2"), catalogue())
+    assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]

@@ -1,0 +1,136 @@
+"""Explanations of routes and rates: what a call would meet, through the steps of a real one."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.admin.accounts import UnknownAccountError
+from vosd.admin.rating import NoRateError, explain_rate
+from vosd.admin.routing import RouteExplanation, UnknownGatewayError, explain_route, idle_state
+from vosd.base.clock import Instant
+from vosd.billing.accounts import AccountType
+from vosd.billing.rater import recompute
+from vosd.cdr.ports import Standing
+from vosd.engine.admission import LiveState
+from vosd.engine.catalogue import Catalogue
+from vosd.routing.capacity import Scope
+from vosd.testing import builders
+
+NOW = Instant(1_000, 1_790_000_000_000)
+RICH = {"acme": Standing(Decimal(100), 1)}
+ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1)
+FIRST = builders.routing_gateway("first", "44", max_concurrent=1)
+SECOND = builders.routing_gateway("second", "44", priority=2)
+ELSEWHERE = builders.routing_gateway("elsewhere", "1")
+CATALOGUE: Catalogue = builders.catalogue([ACME, FIRST, SECOND, ELSEWHERE])
+
+
+def explain(
+    callee: str = "442012", *, catalogue: Catalogue = CATALOGUE, live: LiveState | None = None, at: Instant = NOW
+) -> RouteExplanation:
+    state = live or idle_state(catalogue, RICH)
+    return explain_route(catalogue, state, gateway="acme", caller="1000", callee=callee, at=at)
+
+
+def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_left() -> None:
+    found = explain()
+    assert (found.result, found.detail, found.callee_billed) == ("ok", "", "442012")
+    assert [(each.routing_gateway, each.position) for each in found.candidates] == [("first", 1), ("second", 2)]
+    assert found.left == (("elsewhere", "prefix does not fit"),)
+
+
+def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
+    document = explain().to_json()
+    assert list(document) == ["result", "detail", "callee_billed", "candidates", "left"]
+    assert document["candidates"][0] == {
+        "routing_gateway": "first",
+        "position": 1,
+        "callee_out": "442012",
+        "caller_out": "1000",
+        "reason": "prefix 44, priority 1",
+    }
+    assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "prefix does not fit"}]
+
+
+def test_the_number_may_be_said_with_or_without_the_tech_prefix_and_with_a_plus() -> None:
+    assert explain("7001442012").callee_billed == "442012"
+    assert explain("+442012").callee_billed == "442012"
+
+
+def test_without_money_the_hold_is_what_fails_and_the_routes_are_still_told() -> None:
+    found = explain(live=idle_state(CATALOGUE, {}))
+    assert found.result == "Insufficient Balance"
+    assert "account acme has 0.00 USD available" in found.detail
+    assert [each.routing_gateway for each in found.candidates] == ["first", "second"]
+
+
+def test_with_unknown_balances_money_is_not_judged() -> None:
+    assert explain(live=idle_state(CATALOGUE, None)).result == "ok"
+
+
+def test_a_number_without_rate_is_refused_before_routes_are_looked_for() -> None:
+    found = explain("3312")
+    assert (found.result, found.candidates, found.left) == ("No Matching Rate", (), ())
+
+
+def test_a_number_with_rate_but_no_gateway_is_refused_with_every_gateway_named() -> None:
+    catalogue = builders.catalogue([ACME, ELSEWHERE])
+    found = explain(catalogue=catalogue)
+    assert (found.result, found.candidates) == ("No Available Route", ())
+    assert found.left == (("elsewhere", "prefix does not fit"),)
+
+
+def test_an_account_is_judged_at_the_time_asked_for() -> None:
+    expiring = builders.account("acme", expires_at=NOW.wall)
+    catalogue = builders.catalogue([ACME, FIRST], accounts=[expiring])
+    assert explain(catalogue=catalogue).result == "Account Expired"
+    assert explain(catalogue=catalogue, at=NOW.plus(-1)).result == "ok"
+
+
+def test_a_disabled_gateway_sends_no_calls() -> None:
+    disabled = builders.mapping_gateway("acme", "127.0.0.1/32", enabled=False)
+    found = explain(catalogue=builders.catalogue([disabled, FIRST]))
+    assert (found.result, found.detail) == ("Unknown Source", "mapping gateway acme is disabled")
+
+
+def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
+    live = idle_state(CATALOGUE, RICH)
+    live.occupancy.take(Scope.ROUTING, "first", 1, None, NOW.mono)
+    found = explain(live=live)
+    assert [each.routing_gateway for each in found.candidates] == ["second"]
+    assert ("first", "full: 1 of 1 calls") in found.left
+
+
+def test_an_explanation_leaves_nothing_behind() -> None:
+    live = idle_state(CATALOGUE, RICH)
+    before = (live.occupancy.total(), live.purses["acme"].reserved)
+    # The gateway takes one call at a time: a place that was kept would refuse the second explanation.
+    assert [explain(live=live).result for _ in range(3)] == ["ok"] * 3
+    assert (live.occupancy.total(), live.purses["acme"].reserved) == before == (0, 0)
+    assert live.occupancy.recent(Scope.MAPPING, "acme", NOW.mono) == 0
+
+
+def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:
+    with pytest.raises(UnknownGatewayError, match="no mapping gateway 'nobody' is configured; there are acme"):
+        explain_route(CATALOGUE, idle_state(CATALOGUE, RICH), gateway="nobody", caller="1", callee="44", at=NOW)
+
+
+def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
+    found = explain_rate(CATALOGUE, "acme", "442012", 61_000)
+    assert (found.rate_group, found.rate_prefix, found.billed_seconds) == ("sell", "44", 61)
+    assert (found.fee, found.tax) == ("0.61", "0.00")
+    assert recompute(found.steps).fee == Decimal("0.61")
+
+
+def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
+    assert explain_rate(CATALOGUE, "first", "442012", 60_000).fee == "0.30"
+
+
+def test_what_has_no_rate_is_an_error_that_says_which_group_lacks_it() -> None:
+    with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
+        explain_rate(CATALOGUE, "acme", "3312", 1_000)
+    with pytest.raises(UnknownAccountError):
+        explain_rate(CATALOGUE, "nobody", "44", 1_000)
+    unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
+    with pytest.raises(NoRateError, match="account free has no rate_group"):
+        explain_rate(builders.catalogue([ACME], accounts=[unrated]), "free", "44", 1_000)

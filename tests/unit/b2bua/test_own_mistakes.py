@@ -1,0 +1,122 @@
+"""A mistake of ours ends one call, leaves nothing behind, and takes the switch nowhere (DESIGN, EXEMPLARS 11)."""
+
+import pytest
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.leg import CallerLeg
+from vosd.base.cause import EndReason
+from vosd.engine.admission import Admission
+from vosd.testing.customer import Intent
+from vosd.testing.scene import CALLEE
+from vosd.testing.vendor import SILENT, answers, refuses
+
+
+class MistakeError(Exception):
+    """What nobody expected."""
+
+
+def mistaken(*_arguments, **_more):
+    raise MistakeError
+
+
+def another_call_works(scene):
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 200
+
+
+def nothing_is_left(scene):
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def test_in_admission(scene, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("vosd.engine.admission.STEPS", (Admission.identify, Admission.check_gateway, mistaken))
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 500
+    nothing_is_left(scene)
+    another_call_works(scene)
+
+
+@pytest.mark.parametrize("happening", ["progressed", "answered", "begin", "attempt_failed"])
+def test_while_the_call_is_set_up(scene, monkeypatch, happening):
+    if happening == "attempt_failed":
+        scene.vendor.script = refuses(503)
+    with monkeypatch.context() as patch:
+        patch.setattr(Call, happening, mistaken)
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 503
+    assert scene.record.end_reason == "Lost"
+    nothing_is_left(scene)
+    scene.vendor.script = answers()
+    another_call_works(scene)
+
+
+@pytest.mark.parametrize("happening", ["caller_hung_up", "callee_hung_up", "deadline_due", "acknowledged"])
+def test_while_the_parties_talk(scene, monkeypatch, happening):
+    scene.vendor.script = answers(hang_up_after_ms=5_000 if happening == "callee_hung_up" else None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Call, happening, mistaken)
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if happening == "caller_hung_up" else None))
+        scene.wire.run_until(lambda: call.is_over)
+        scene.wire.run_for(100)
+    assert (scene.record.end_reason, scene.record.answered_at is None) == ("Lost", False)
+    assert scene.vendor.only_call.is_over
+    nothing_is_left(scene)
+    scene.vendor.script = answers()
+    another_call_works(scene)
+
+
+@pytest.mark.parametrize("method", ["answered", "ended"])
+def test_in_the_ledger(scene, monkeypatch, method):
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.exchange.ledger, method, mistaken)
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        scene.wire.run_until(lambda: call.is_over)
+        scene.wire.run_for(100)
+    assert scene.vendor.only_call.is_over
+    scene.exchange.ledger.open.clear()
+    nothing_is_left(scene)
+    another_call_works(scene)
+
+
+def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
+    for _ in range(3):
+        scene.caller.call(CALLEE)
+    scene.wire.run_for(2_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(CallerLeg, "hang_up", mistaken)
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    assert len(scene.exchange.ledger.records) == 3
+    assert scene.exchange.switch.census()["calls"] == 0
+    scene.wire.run_for(100)
+    assert all(there.is_over for there in scene.vendor.calls)
+    nothing_is_left(scene)
+
+
+def test_a_refusal_that_cannot_be_written_down_is_still_told(scene, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.exchange.ledger, "ended", mistaken)
+        call = scene.caller.call("33")
+        scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 403
+    nothing_is_left(scene)
+
+
+def test_a_failing_timer_does_not_stop_the_others(scene, monkeypatch):
+    scene.vendor.script = scene.vendors[1].script = SILENT
+    calls = [scene.caller.call(CALLEE) for _ in range(2)]
+    original = Call.deadline_due
+
+    def fail_for_the_first(call, now):
+        if call.arrival.sip_call_id_in == calls[0].call_id:
+            mistaken()
+        original(call, now)
+
+    monkeypatch.setattr(Call, "deadline_due", fail_for_the_first)
+    scene.wire.run_until(lambda: all(call.is_over for call in calls))
+    assert [call.final for call in calls] == [503, 408]
+    nothing_is_left(scene)

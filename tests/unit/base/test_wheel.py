@@ -1,0 +1,108 @@
+"""The timer wheel: never early, at most one tick late, cheap to cancel."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.base.wheel import TimerWheel
+
+TICK_MS = 10
+
+
+@pytest.fixture
+def wheel() -> TimerWheel[str]:
+    return TimerWheel(TICK_MS)
+
+
+def test_a_timer_fires_at_the_first_tick_that_is_not_before_it(wheel):
+    wheel.schedule(101, "owner")
+    assert list(wheel.expire(109)) == []
+    assert wheel.next_due() == 110
+    assert list(wheel.expire(110)) == ["owner"]
+    assert wheel.next_due() is None
+
+
+def test_timers_of_one_tick_fire_in_the_order_they_were_set(wheel):
+    for owner in ("first", "second", "third"):
+        wheel.schedule(100, owner)
+    assert list(wheel.expire(100)) == ["first", "second", "third"]
+
+
+def test_a_cancelled_timer_does_not_fire_and_is_not_waited_for(wheel):
+    cancelled = wheel.schedule(100, "cancelled")
+    wheel.schedule(300, "kept")
+    wheel.cancel(cancelled)
+    assert len(wheel) == 1
+    assert wheel.next_due() == 300
+    assert list(wheel.expire(1_000)) == ["kept"]
+
+
+def test_cancelling_a_timer_that_has_fired_or_was_cancelled_changes_nothing(wheel):
+    fired = wheel.schedule(100, "fired")
+    cancelled = wheel.schedule(200, "cancelled")
+    assert list(wheel.expire(100)) == ["fired"]
+    wheel.cancel(cancelled)
+    wheel.cancel(cancelled)
+    wheel.cancel(fired)
+    assert len(wheel) == 0
+
+
+def test_a_timer_cancelled_by_another_of_its_tick_does_not_fire(wheel):
+    wheel.schedule(100, "canceller")
+    victim = wheel.schedule(100, "victim")
+    fired = []
+    for owner in wheel.expire(100):
+        fired.append(owner)
+        wheel.cancel(victim)
+    assert fired == ["canceller"]
+    assert len(wheel) == 0
+
+
+def test_a_timer_set_for_the_past_while_others_fire_still_fires(wheel):
+    wheel.schedule(100, "late")
+    fired = []
+    for owner in wheel.expire(100):
+        fired.append(owner)
+        if owner == "late":
+            wheel.schedule(50, "past")
+            wheel.schedule(100, "now")
+    assert sorted(fired) == ["late", "now", "past"]
+    assert len(wheel) == 0
+
+
+def test_looking_ahead_while_timers_fire_disturbs_nothing(wheel):
+    wheel.schedule(100, "last of its tick")
+    wheel.schedule(300, "later")
+    for _ in wheel.expire(200):
+        assert wheel.next_due() == 300
+    assert list(wheel.expire(300)) == ["later"]
+
+
+def test_a_reader_that_stops_half_way_leaves_the_rest_for_the_next_time(wheel):
+    for owner in ("taken", "left"):
+        wheel.schedule(100, owner)
+    assert next(wheel.expire(100)) == "taken"
+    assert list(wheel.expire(100)) == ["left"]
+
+
+@given(
+    timers=st.lists(st.tuples(st.integers(0, 2_000), st.booleans()), max_size=40),
+    looks=st.lists(st.integers(0, 2_500), max_size=20),
+)
+def test_every_timer_fires_once_within_its_tick_unless_cancelled(timers, looks):
+    wheel: TimerWheel[int] = TimerWheel(TICK_MS)
+    handles = [wheel.schedule(at, number) for number, (at, _) in enumerate(timers)]
+    for handle, (_, cancelled) in zip(handles, timers, strict=True):
+        if cancelled:
+            wheel.cancel(handle)
+    kept = {number: at for number, (at, cancelled) in enumerate(timers) if not cancelled}
+    assert len(wheel) == len(kept)
+    fired_at: dict[int, int] = {}
+    before = -1
+    for now in [*sorted(looks), 5_000]:
+        for number in wheel.expire(now):
+            assert number not in fired_at
+            fired_at[number] = now
+            assert before < -(-kept[number] // TICK_MS) * TICK_MS <= now
+        before = now
+    assert fired_at.keys() == kept.keys()

@@ -1,0 +1,61 @@
+"""Which running calls a command means."""
+
+import msgspec
+import pytest
+
+from vosd.engine.snapshots import CallSelection, CallSnapshot
+
+CALL = CallSnapshot(
+    call_id="c1",
+    state="talking",
+    mapping_gateway="acme-pbx",
+    routing_gateway="carrier-a",
+    customer_account="acme",
+    vendor_account="carrier",
+    caller="1000",
+    callee="442012",
+    started_at=1,
+    answered_at=None,
+    age_s=60,
+    talk_s=None,
+)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"call_id": "c1"},
+        {"account": "acme"},
+        {"account": "carrier"},
+        {"gateway": "acme-pbx"},
+        {"gateway": "carrier-a"},
+        {"prefix": "4420"},
+        {"older_than_s": 59},
+        {"account": "acme", "gateway": "carrier-a", "prefix": "44", "older_than_s": 0},
+    ],
+    ids=str,
+)
+def test_a_call_is_meant_when_everything_given_fits(given: dict[str, str | int]) -> None:
+    assert msgspec.convert(given, CallSelection).fits(CALL)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"call_id": "c2"},
+        {"account": "acme-pbx"},
+        {"gateway": "acme"},
+        {"prefix": "20"},
+        {"older_than_s": 60},
+        {"account": "acme", "gateway": "carrier-b"},
+    ],
+    ids=str,
+)
+def test_a_call_is_not_meant_when_anything_does_not_fit_or_nothing_is_given(given: dict[str, str | int]) -> None:
+    assert not msgspec.convert(given, CallSelection).fits(CALL)
+
+
+def test_a_criterion_that_does_not_exist_is_refused_rather_than_ignored() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"acount": "acme"}, CallSelection)

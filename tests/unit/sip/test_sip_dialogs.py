@@ -1,0 +1,275 @@
+"""Dialogs: who is on either end, the order of requests, where they go, and how a dialog ends (RFC 3261 section 12)."""
+
+import pytest
+
+from vosd.sip.compose import Peer
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.identity import Dialog, next_hop
+from vosd.sip.errors import ParseError
+from vosd.sip.events import AckArrived, RequestArrived
+from vosd.sip.message import Request, Response
+from vosd.sip.parse import parse_message
+from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request
+
+T1 = 500
+GIVE_UP = 64 * T1
+TO_US = "<sip:4420@192.0.2.1>;tag=ours"
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
+    """Take a call of the customer's and answer it."""
+    event = probe.receive(request(headers=headers))
+    owner = Keeper()
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    probe.endpoint.adopt("ours", owner)
+    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    probe.sent()
+    return owner, acceptance
+
+
+def talk(probe: Probe, headers: str = "") -> Keeper:
+    """Take a call, answer it, and hear the ACK."""
+    owner, acceptance = accept(probe, headers)
+    acceptance.acknowledged()
+    return owner
+
+
+def in_dialog(method: str, number: int = 2, **changes) -> bytes:
+    changes = {"branch": f"z9hG4bK-{method}-{number}", "to": TO_US, "cseq": f"{number} {method}"} | changes
+    return request(method, **changes)
+
+
+def read_request(data: bytes) -> Request:
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
+
+
+# -- making one ---------------------------------------------------------------------------------------------------
+
+
+def test_the_callers_dialog_is_written_from_its_invite():
+    """Section 12.1.1: route set in order, remote target from Contact."""
+    routes = "Record-Route: <sip:192.0.2.50;lr>, <sip:192.0.2.51;lr>\r\n"
+    dialog = Dialog.of_caller(read_request(request(headers=routes)), "ours", CUSTOMER)
+    bye = read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, ""))
+    assert bye.uri == "sip:4930@192.0.2.10:5060"
+    assert bye.headers("route") == ["<sip:192.0.2.50;lr>", "<sip:192.0.2.51;lr>"]
+    assert bye.header("from") == TO_US
+    assert bye.header("to") == "<sip:4930@192.0.2.10>;tag=theirs"
+    assert bye.call_id == "in@192.0.2.10"
+    assert dialog.peer == Peer(0, "192.0.2.50", 5060), "the first route is the next hop"
+
+
+def test_the_callees_dialog_is_written_from_its_response():
+    """Section 12.1.2: route set in reverse order."""
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    routes = "Record-Route: <sip:192.0.2.50;lr>, <sip:192.0.2.51:5070;lr>\r\n"
+    event = probe.receive(reply(probe.log[0], 200, headers=routes), VENDOR)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    bye = read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 2, ""))
+    assert bye.uri == "sip:vendor@198.51.100.7:5060"
+    assert bye.headers("route") == ["<sip:192.0.2.51:5070;lr>", "<sip:192.0.2.50;lr>"]
+    assert (bye.from_tag, bye.to_tag) == ("ours", "vendor")
+    assert dialog.peer == Peer(0, "192.0.2.51", 5070)
+
+
+@pytest.mark.parametrize(
+    "contact", ["Contact: <sip:4930@192.0.2.10", "Contact: *", "Contact: <sip:a b@c>", "Contact: <>", "Contact:"]
+)
+def test_an_invite_whose_contact_cannot_be_called_deserves_400(contact):
+    with pytest.raises(ParseError) as caught:
+        Dialog.of_caller(read_request(request(headers=f"{contact}\r\n")), "ours", CUSTOMER)
+    assert caught.value.status == 400
+
+
+def test_an_invite_without_contact_deserves_400():
+    with pytest.raises(ParseError, match="400 Missing Contact"):
+        Dialog.of_caller(read_request(request("OPTIONS")), "ours", CUSTOMER)
+
+
+@pytest.mark.parametrize("contact", [b"X-None: 1", b"Contact: <sip:a b@c>", b"Contact: <never", b"Contact: <x:y>"])
+def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(contact):
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    data = reply(probe.log[0], 200).replace(b"Contact: <sip:vendor@198.51.100.7:5060>", contact)
+    response = parse_message(data)
+    assert isinstance(response, Response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", response)
+    assert (dialog.target, dialog.peer) == (transaction.parts.uri, VENDOR)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "port"),
+    [
+        ("sip:a@198.51.100.9:5080", "198.51.100.9", 5080),
+        ("sip:a@198.51.100.9", "198.51.100.9", 5060),
+        ("sip:198.51.100.9;transport=UDP;lr", "198.51.100.9", 5060),
+        ('"Proxy" <sip:198.51.100.9:5080;lr>;x=y', "198.51.100.9", 5080),
+        ("sip:a@proxy.example.com:5080", "198.51.100.7", 5060),
+        ("sip:a@999.1.1.1", "198.51.100.7", 5060),
+        ("sip:a@1.2.3", "198.51.100.7", 5060),
+        ("sip:a@1.2.3.4.5", "198.51.100.7", 5060),
+        ("sip:a@12", "198.51.100.7", 5060),
+        ("sip:a@[2001:db8::1]", "198.51.100.7", 5060),
+        ("sip:a@[:::::]", "198.51.100.7", 5060),
+        ("sip:a@198.51.100.9:99999", "198.51.100.7", 5060),
+        ("tel:4420", "198.51.100.7", 5060),
+        ("nonsense", "198.51.100.7", 5060),
+        ("", "198.51.100.7", 5060),
+    ],
+)
+def test_a_request_goes_to_an_address_that_its_flow_reaches_else_where_the_peer_was_seen(target, host, port):
+    assert next_hop(target, VENDOR) == Peer(VENDOR.flow, host, port)
+
+
+def test_an_ipv6_flow_reaches_ipv6_addresses_only():
+    seen = Peer(1, "2001:db8::7", 5060)
+    assert next_hop("sip:a@[2001:db8::9]:5070", seen) == Peer(1, "2001:db8::9", 5070)
+    assert next_hop("sip:a@198.51.100.9", seen) == seen
+
+
+# -- requests inside ----------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_fits_reaches_the_owner(probe):
+    owner = talk(probe)
+    event = probe.receive(in_dialog("BYE"))
+    assert isinstance(event, RequestArrived)
+    assert (event.owner, event.request.method, event.at) == (owner, "BYE", probe.now)
+    assert probe.sent() == []
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "UPDATE"])
+def test_other_requests_inside_reach_the_owner_too(probe, method):
+    talk(probe)
+    assert isinstance(probe.receive(in_dialog(method)), RequestArrived)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"to": "<sip:4420@192.0.2.1>;tag=nobody"}, {"call_id": "other"}, {"from_": "<sip:4930@192.0.2.10>;tag=other"}],
+    ids=["our tag", "call id", "their tag"],
+)
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
+def test_a_request_that_fits_no_dialog_gets_481(probe, method, other):
+    """Section 12.2.2."""
+    talk(probe)
+    assert probe.receive(in_dialog(method, **other)) is None
+    [answer] = probe.sent()
+    assert (answer.response.status, answer.response.cseq.method) == (481, method)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_request_that_does_not_count_on_gets_500(probe, number):
+    """Section 12.2.2."""
+    talk(probe)
+    assert probe.receive(in_dialog("BYE", number)) is None
+    assert probe.titles() == ["500"]
+
+
+def test_numbers_may_be_left_out(probe):
+    owner = talk(probe)
+    assert probe.receive(in_dialog("BYE", 4_711)) is not None
+    assert owner.dialog.remote_sequence == 4_711
+
+
+def test_an_ack_that_fits_no_dialog_is_never_answered(probe):
+    talk(probe)
+    for other in ({"call_id": "other"}, {"to": "<sip:4420@192.0.2.1>;tag=nobody"}, {"to": "<sip:4420@192.0.2.1>"}):
+        assert probe.receive(in_dialog("ACK", 1, **other)) is None
+    assert probe.sent() == []
+
+
+def test_every_ack_that_fits_is_told(probe):
+    owner, _ = accept(probe)
+    for _ in range(2):
+        event = probe.receive(in_dialog("ACK", 1))
+        assert isinstance(event, AckArrived)
+        assert event.owner is owner
+
+
+def test_a_dialogs_peer_may_have_moved_to_an_address_that_nobody_knows(probe):
+    owner = talk(probe)
+    event = probe.receive(in_dialog("BYE"), STRANGER)
+    assert event.owner is owner
+
+
+# -- the end ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bye_that_crosses_ours_gets_200(probe):
+    owner = talk(probe)
+    probe.endpoint.send_bye(owner.dialog, "", probe.now)
+    probe.endpoint.forget("ours", probe.now)
+    [ours] = probe.sent()
+    assert probe.receive(in_dialog("BYE")) is None
+    assert probe.titles() == ["200"]
+    probe.receive(reply(ours, 200))
+    assert probe.receive(in_dialog("OPTIONS", 3)) is None
+    assert probe.titles() == ["481"], "only a BYE may still come"
+
+
+def test_after_64_t1_a_closed_dialog_is_unknown(probe):
+    talk(probe)
+    probe.endpoint.forget("ours", probe.now)
+    probe.advance(GIVE_UP + T1)
+    assert not any(probe.endpoint.census().values())
+    probe.receive(in_dialog("BYE"))
+    assert probe.titles() == ["481"]
+
+
+def test_forgetting_a_dialog_twice_changes_nothing(probe):
+    talk(probe)
+    probe.endpoint.forget("ours", probe.now)
+    before = probe.endpoint.census()
+    probe.endpoint.forget("ours", probe.now)
+    assert probe.endpoint.census() == before
+
+
+def test_a_hang_up_before_the_ack_waits_for_it(probe):
+    """Section 15.1.1: the callee sends no BYE before the ACK of its 2xx, or before that has timed out."""
+    _, acceptance = accept(probe)
+    probe.endpoint.bye_after_ack(acceptance, 'Reason: Q.850;cause=16;text="x"\r\n')
+    probe.advance(600)
+    assert probe.titles() == ["200"]
+    assert probe.receive(in_dialog("ACK", 1)) is None
+    [bye] = probe.sent()
+    assert (bye.request.method, bye.request.cseq.number) == ("BYE", 1)
+    assert bye.request.header("reason") == 'Q.850;cause=16;text="x"'
+    assert probe.receive(in_dialog("ACK", 1)) is None
+    probe.receive(reply(bye, 200))
+    probe.advance(GIVE_UP + T1)
+    assert probe.titles() == []
+    assert not any(probe.endpoint.census().values())
+
+
+def test_a_hang_up_whose_ack_never_comes_says_bye_after_64_t1_and_tells_nobody(probe):
+    _, acceptance = accept(probe)
+    probe.endpoint.bye_after_ack(acceptance, "")
+    assert probe.advance(GIVE_UP) == []
+    assert probe.times_of("BYE") == [GIVE_UP]
+    assert probe.endpoint.census()["dialogs"] == 0
+
+
+def test_a_caller_that_hangs_up_itself_before_its_ack_gets_200_and_no_bye(probe):
+    _, acceptance = accept(probe)
+    probe.endpoint.bye_after_ack(acceptance, "")
+    assert probe.receive(in_dialog("BYE")) is None
+    assert probe.titles() == ["200"]
+    probe.advance(2 * GIVE_UP)
+    assert probe.titles() == []
+    assert not any(probe.endpoint.census().values())
+
+
+def test_while_a_hang_up_waits_nothing_else_is_taken(probe):
+    _, acceptance = accept(probe)
+    probe.endpoint.bye_after_ack(acceptance, "")
+    assert probe.receive(in_dialog("INVITE")) is None
+    assert probe.titles() == ["481"]

@@ -1,0 +1,245 @@
+"""The endpoint's door: what is answered at once, what is dropped and counted, and who gets silence instead."""
+
+import pytest
+
+from vosd.sip.endpoint import Listener
+from vosd.sip.errors import ParseError
+from vosd.sip.events import InviteArrived, StrangerIgnored
+from vosd.sip.screening import hops_left
+from vosd.sip.settings import Limits, SipSettings
+from vosd.testing.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
+
+SETTINGS = SipSettings(product="vosd/test")
+ANSWERING = SipSettings(answers_strangers=True)
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe(SETTINGS)
+
+
+def answer_to(probe: Probe, data: bytes, source: Peer = CUSTOMER):
+    """Return the one response that a request gets without anybody hearing of it."""
+    assert probe.receive(data, source) is None
+    [sent] = probe.sent()
+    return sent.response
+
+
+def test_options_gets_200_with_what_we_can_do(probe):
+    answer = answer_to(probe, request("OPTIONS"))
+    assert answer.status == 200
+    assert answer.headers("allow") == ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"]
+    assert answer.header("accept") == "application/sdp"
+    assert answer.header("server") == "vosd/test"
+    assert answer.to_tag
+
+
+def test_without_a_product_nothing_is_said_of_us():
+    assert answer_to(Probe(), request("OPTIONS")).header("server") is None
+
+
+@pytest.mark.parametrize("method", ["DANCE", "REGISTER", "SUBSCRIBE", "MESSAGE", "UPDATE", "invite"])
+def test_a_method_that_is_not_ours_gets_405_with_allow(probe, method):
+    """RFC 3261 section 8.2.1."""
+    answer = answer_to(probe, request(method))
+    assert answer.status == 405
+    assert "INVITE" in answer.headers("allow")
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE"])
+def test_an_extension_that_we_lack_gets_420_and_is_named(probe, method):
+    """Section 8.2.2.3."""
+    answer = answer_to(probe, request(method, headers="Require: 100rel, time-travel\r\nRequire: x\r\n"))
+    assert (answer.status, answer.headers("unsupported")) == (420, ["100rel", "time-travel", "x"])
+
+
+@pytest.mark.parametrize("method", ["CANCEL", "ACK"])
+def test_require_is_ignored_where_the_rfc_says_so(probe, method):
+    probe.receive(request(method, headers="Require: time-travel\r\n"))
+    assert "420" not in probe.titles()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "explained_by"),
+    [
+        ("Content-Type: text/plain\r\n", 415, "accept"),
+        ("Content-Type: multipart/mixed;boundary=x\r\n", 415, "accept"),
+        ("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", 415, "accept-encoding"),
+    ],
+)
+def test_a_body_that_we_cannot_read_gets_415(probe, headers, status, explained_by):
+    answer = answer_to(probe, request(headers=headers, body=SDP))
+    assert answer.status == status
+    assert answer.header(explained_by)
+
+
+@pytest.mark.parametrize("kind", ["application/sdp", "Application/SDP ; charset=x"])
+def test_a_session_description_is_taken_in_any_spelling(probe, kind):
+    event = probe.receive(request(headers=f"Content-Type: {kind}\r\nContent-Encoding: Identity\r\n", body=SDP))
+    assert isinstance(event, InviteArrived)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"from_": "<sip:4930@192.0.2.10>"}, "missing from tag"),
+        ({"from_": '"open <sip:4930@192.0.2.10>;tag=1'}, "bad address"),
+        ({"to": '"open <sip:4420@192.0.2.1>'}, "bad address"),
+        ({"to": "<>"}, "bad address"),
+        ({"cseq": "x INVITE"}, "bad cseq"),
+        ({"cseq": "4294967296 INVITE"}, "cseq out of range"),
+        ({"cseq": "1 BYE"}, "cseq method differs"),
+        ({"call_id": "caf\u00e9"}, "bad call-id"),
+        ({"call_id": "\udcff"}, "bad call-id"),
+        ({"headers": "no colon\r\n"}, "malformed header"),
+        ({"headers": "CSeq: 1 INVITE\r\n"}, "more than one cseq"),
+    ],
+)
+def test_a_malformed_request_gets_400_with_the_reason_and_is_counted(probe, changes, reason):
+    answer = answer_to(probe, request(**changes))
+    assert answer.status == 400
+    assert reason in (answer.header("warning") or "").lower()
+    assert probe.endpoint.dropped == {reason: 1}
+    assert probe.endpoint.census() == {"dialogs": 0, "transactions": 0, "timers": 0}
+
+
+@pytest.mark.parametrize("missing", ["From", "To", "Call-ID", "CSeq"])
+def test_what_a_broken_request_lacks_is_not_made_up_in_its_answer(probe, missing):
+    lines = [line for line in request("OPTIONS").split(b"\r\n") if not line.startswith(missing.encode() + b":")]
+    probe.receive(b"\r\n".join(lines))
+    [sent] = probe.sent()
+    assert sent.data.startswith(b"SIP/2.0 400 Bad Request\r\nVia: ")
+    assert f"\r\n{missing}:".encode() not in sent.data
+    assert b"None" not in sent.data
+    assert sent.data.endswith(b"Content-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "via", ["x", "", "SIP/2.0/UDP h:99999;branch=z9hG4bK1", "SIP/2.0/UDP h:0;branch=z9hG4bK1"], ids=str
+)
+def test_without_a_via_that_can_be_read_there_is_nobody_to_answer(probe, via):
+    probe.receive(request("OPTIONS", via=via or " "))
+    assert probe.sent() == []
+    assert probe.endpoint.dropped.total() == 1
+
+
+def test_an_ack_is_never_answered_however_broken(probe):
+    for changes in ({"cseq": "x"}, {"headers": "no colon\r\n"}, {"from_": "<sip:x@y>"}, {"cseq": "1 BYE"}):
+        probe.receive(request("ACK", **changes))
+    assert probe.sent() == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\r\n\r\n", b"\0" * 50, b"GET / HTTP/1.1\r\n\r\n", b"SIP/2.0 abc\r\n\r\n", b"\xff" * 2_000]
+)
+def test_what_is_not_sip_is_dropped_and_counted(probe, data):
+    assert probe.receive(data) is None
+    assert probe.sent() == []
+    assert probe.endpoint.dropped == {"not SIP": 1}
+
+
+def test_what_is_oversized_gets_513_or_400_as_its_request_deserves():
+    probe = Probe(SipSettings(limits=Limits(max_message_bytes=1_000, max_headers=20)))
+    assert answer_to(probe, request(body=b"x" * 1_000)).status == 513
+    assert answer_to(probe, request(headers="X: y\r\n" * 50)).status == 400
+    assert probe.endpoint.dropped == {"message too large": 1, "too many headers": 1}
+
+
+def test_another_version_gets_505(probe):
+    assert answer_to(probe, request("OPTIONS").replace(b" SIP/2.0\r\n", b" SIP/9.9\r\n", 1)).status == 505
+
+
+def test_a_bye_or_cancel_of_nothing_gets_481(probe):
+    assert answer_to(probe, request("BYE")).status == 481
+    assert answer_to(probe, request("CANCEL")).status == 481
+
+
+@pytest.mark.parametrize("uri", ["sip:4420@192.0.2.1;transport=UDP", "SIP:4420@192.0.2.1;TRANSPORT=udp;x"])
+def test_uris_are_taken_in_any_spelling(probe, uri):
+    assert isinstance(probe.receive(request(uri=uri)), InviteArrived)
+
+
+def test_an_answer_that_was_given_at_once_is_given_again_to_a_repetition(probe):
+    for data in (request("OPTIONS"), request("BYE", branch="z9hG4bK-bye"), request(headers="Require: x\r\n")):
+        probe.receive(data)
+        probe.receive(data)
+        first, again = probe.sent()
+        assert first == again
+
+
+# -- strangers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_gets_silence_and_is_told_of(probe):
+    event = probe.receive(request("OPTIONS"), STRANGER)
+    assert event == StrangerIgnored(STRANGER, "OPTIONS sip:4420@192.0.2.1", START)
+    assert probe.sent() == []
+    assert probe.endpoint.dropped == {"unknown source": 1}
+    assert probe.endpoint.census()["transactions"] == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(), request("DANCE"), request("CANCEL"), request("BYE", to="<sip:x@y>;tag=guess"),
+        request(to="<sip:x@y>;tag=guess"), request("DANCE", to="<sip:x@y>;tag=guess"), request(cseq="x INVITE"),
+        request(headers="no colon\r\n"), request(headers="Require: x\r\n"), request("ACK"),
+    ],
+)  # fmt: skip
+def test_nothing_that_a_stranger_sends_finds_us_out(probe, data):
+    probe.receive(data, STRANGER)
+    assert probe.sent() == []
+
+
+def test_where_strangers_are_answered_they_get_what_everybody_gets():
+    probe = Probe(ANSWERING)
+    assert isinstance(probe.receive(request(), STRANGER), InviteArrived)
+    assert answer_to(probe, request("OPTIONS"), STRANGER).status == 200
+    assert answer_to(probe, request(cseq="x INVITE"), STRANGER).status == 400
+
+
+def test_a_source_is_asked_for_by_address_and_port():
+    asked = []
+    probe = Probe(knows=lambda host, port: bool(asked.append((host, port))))
+    probe.receive(request(), Peer(0, "192.0.2.10", 5_061))
+    assert asked == [("192.0.2.10", 5_061)]
+
+
+# -- listeners ----------------------------------------------------------------------------------------------------
+
+
+def test_each_listener_names_itself_and_serves_its_own_family():
+    probe = Probe(listeners=(Listener("192.0.2.1", 5060), Listener("2001:db8::1", 5062), Listener("192.0.2.2", 5064)))
+    endpoint = probe.endpoint
+    assert endpoint.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKtoken1"
+    assert endpoint.contacts[2] == "Contact: <sip:192.0.2.2:5064>\r\n"
+    assert (endpoint.flow_towards("198.51.100.7"), endpoint.flow_towards("2001:db8::7")) == (0, 1)
+    source = Peer(2, "192.0.2.10", 5060)
+    probe.receive(request("OPTIONS"), source)
+    [sent] = probe.sent()
+    assert sent.peer == source, "a response leaves from where its request came in"
+
+
+def test_the_census_counts_what_is_alive(probe):
+    assert probe.endpoint.census() == {"dialogs": 0, "transactions": 0, "timers": 0}
+    assert probe.endpoint.next_timer() is None
+    probe.receive(request())
+    probe.call_vendor(Keeper())
+    probe.endpoint.adopt("ours", Keeper())
+    assert probe.endpoint.census() == {"dialogs": 1, "transactions": 2, "timers": 1}
+    assert probe.endpoint.next_timer() == START.mono + 500
+
+
+@pytest.mark.parametrize(("value", "left"), [("70", 69), ("1", 0), ("0", -1), ("255", 69), ("999", 69), (None, 69)])
+def test_max_forwards_goes_down_by_one_and_never_above_ours(probe, value, left):
+    data = request()
+    line = b"" if value is None else f"Max-Forwards: {value}\r\n".encode()
+    event = probe.receive(data.replace(b"Max-Forwards: 70\r\n", line))
+    assert hops_left(event.request) == left
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1000", "\u0663", "1 2", ""])
+def test_a_max_forwards_that_is_no_number_deserves_400(probe, value):
+    event = probe.receive(request().replace(b"Max-Forwards: 70", f"Max-Forwards: {value}".encode()))
+    with pytest.raises(ParseError, match="400 Bad Max-Forwards"):
+        hops_left(event.request)

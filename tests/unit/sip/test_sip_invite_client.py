@@ -1,0 +1,277 @@
+"""The client transaction of INVITE on virtual time (RFC 3261 section 17.1.1, RFC 6026), and giving it up (9.1)."""
+
+import pytest
+
+from vosd.sip.compose import Datagram
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.settings import SipSettings, Timers
+from vosd.sip.transaction.states import State
+from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
+
+T1 = 500
+GIVE_UP = 64 * T1
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+@pytest.fixture
+def owner() -> Keeper:
+    return Keeper()
+
+
+def invited(probe: Probe, owner: Keeper) -> tuple[object, Sent]:
+    transaction = probe.call_vendor(owner)
+    return transaction, probe.sent()[0]
+
+
+def nothing_left(probe: Probe) -> bool:
+    return not any(probe.endpoint.census().values())
+
+
+def test_the_invite_says_who_where_and_what(probe, owner):
+    _, sent = invited(probe, owner)
+    asked = sent.request
+    assert sent.peer == VENDOR
+    assert (asked.method, asked.uri, asked.body) == ("INVITE", "sip:4420@198.51.100.7:5060", SDP)
+    assert asked.header("via") == "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKtoken1"
+    assert asked.header("max-forwards") == "69"
+    assert asked.header("contact") == "<sip:192.0.2.1:5060>"
+    assert (asked.from_tag, asked.to_tag) == ("ours", "")
+
+
+def test_timer_a_doubles_from_t1_until_timer_b_gives_up_after_64_t1(probe, owner):
+    transaction, _ = invited(probe, owner)
+    events = probe.advance(GIVE_UP)
+    assert probe.times_of("INVITE") == [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
+    assert [(type(event), event.owner, event.transaction) for event in events] == [(NoResponse, owner, transaction)]
+    assert probe.now.mono - events[0].at.mono == 0
+    assert nothing_left(probe)
+
+
+def test_the_timers_follow_the_settings(owner):
+    probe = Probe(SipSettings(timers=Timers(t1_ms=50, t2_ms=400, t4_ms=500)))
+    probe.call_vendor(owner)
+    assert [type(event) for event in probe.advance(3_200)] == [NoResponse]
+    assert probe.times_of("INVITE") == [0, 50, 150, 350, 750, 1_550, 3_150]
+
+
+def test_a_repeated_invite_is_the_same_to_the_byte(probe, owner):
+    invited(probe, owner)
+    probe.advance(GIVE_UP)
+    assert len({sent.data for sent in probe.log}) == 1
+
+
+def test_a_provisional_response_ends_the_repetitions(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.advance(700)
+    event = probe.receive(reply(sent, 100), VENDOR)
+    assert isinstance(event, ResponseArrived)
+    assert (event.owner, event.transaction, event.response.status) == (owner, transaction, 100)
+    assert event.at == probe.now
+    assert probe.advance(10 * GIVE_UP) == []
+    assert probe.times_of("INVITE") == [0, 500]
+    assert transaction.state is State.PROCEEDING
+
+
+def test_every_provisional_response_is_told(probe, owner):
+    _, sent = invited(probe, owner)
+    statuses = (100, 180, 180, 183)
+    assert [probe.receive(reply(sent, status), VENDOR).response.status for status in statuses] == list(statuses)
+
+
+@pytest.mark.parametrize("status", [302, 404, 486, 503, 603])
+def test_a_failure_is_told_once_and_acknowledged_whenever_it_comes(probe, owner, status):
+    """Section 17.1.1.3: the ACK repeats Request-URI, Via, From, Call-ID and CSeq number, and the response's To."""
+    _, sent = invited(probe, owner)
+    failure = reply(sent, status)
+    assert probe.receive(failure, VENDOR).response.status == status
+    [ack] = probe.sent()
+    asked, acked = sent.request, ack.request
+    assert ack.peer == VENDOR
+    assert (acked.method, acked.uri, acked.body) == ("ACK", asked.uri, b"")
+    for name in ("via", "from", "call-id"):
+        assert acked.header(name) == asked.header(name)
+    assert (acked.cseq, acked.to_tag) == ((1, "ACK"), "vendor")
+
+    probe.advance(T1)
+    assert probe.receive(failure, VENDOR) is None
+    assert [again.data for again in probe.sent()] == [ack.data]
+
+
+def test_timer_d_ends_the_memory_of_a_failure(probe, owner):
+    _, sent = invited(probe, owner)
+    failure = reply(sent, 486)
+    probe.receive(failure, VENDOR)
+    probe.advance(GIVE_UP - 1)
+    assert probe.endpoint.census()["transactions"] == 1
+    assert probe.endpoint.census()["timers"] == 0, "what is spent costs a row, not a timer"
+    probe.advance(T1 + 1)
+    assert nothing_left(probe)
+    probe.sent()
+    assert probe.receive(failure, VENDOR) is None
+    assert probe.sent() == []
+    assert probe.endpoint.dropped["response to no request"] == 1
+
+
+def test_a_2xx_is_told_once_and_answered_with_the_same_ack_whenever_it_is_repeated(probe, owner):
+    """RFC 6026 section 7.2: the Accepted state keeps the transaction for 64·T1 (timer M)."""
+    transaction, sent = invited(probe, owner)
+    success = reply(sent, 200, body=SDP)
+    event = probe.receive(success, VENDOR)
+    assert event.response.status == 200
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    probe.endpoint.send_ack(transaction, dialog, "", b"")
+    [ack] = probe.sent()
+    assert ack.request.method == "ACK"
+    assert ack.request.uri == "sip:vendor@198.51.100.7:5060"
+    assert ack.request.cseq == (1, "ACK")
+    assert ack.request.via.branch != sent.request.via.branch
+    assert ack.request.to_tag == "vendor"
+
+    for _ in range(3):
+        probe.advance(T1)
+        assert probe.receive(success, VENDOR) is None
+        assert [again.data for again in probe.sent()] == [ack.data]
+    probe.advance(GIVE_UP)
+    assert nothing_left(probe)
+
+
+def test_a_2xx_repeated_before_it_is_acknowledged_is_swallowed(probe, owner):
+    """A late offer: the ACK waits for the caller's answer."""
+    _, sent = invited(probe, owner)
+    success = reply(sent, 200, body=SDP)
+    assert probe.receive(success, VENDOR) is not None
+    assert probe.receive(success, VENDOR) is None
+    assert probe.receive(reply(sent, 180), VENDOR) is None
+    assert probe.sent() == []
+
+
+def test_a_provisional_response_after_the_final_one_is_swallowed(probe, owner):
+    _, sent = invited(probe, owner)
+    probe.receive(reply(sent, 486), VENDOR)
+    probe.sent()
+    assert probe.receive(reply(sent, 183), VENDOR) is None
+    assert probe.sent() == []
+
+
+def test_a_response_with_another_branch_or_method_is_nobodys(probe, owner):
+    _, sent = invited(probe, owner)
+    for wrong in (
+        reply(sent, 200).replace(b"z9hG4bKtoken1", b"z9hG4bKtoken2"),
+        reply(sent, 200).replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE"),
+    ):
+        assert probe.receive(wrong, VENDOR) is None
+    assert probe.endpoint.dropped == {"response to no request": 2}
+
+
+# -- giving up ----------------------------------------------------------------------------------------------------
+
+
+def test_an_invite_given_up_after_a_provisional_response_is_cancelled_at_once(probe, owner):
+    """Section 9.1: the CANCEL repeats Request-URI, topmost Via, From, To, Call-ID and CSeq number."""
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 180), VENDOR)
+    transaction.abandon('Reason: Q.850;cause=16;text="x"\r\n', probe.now)
+    [cancel] = probe.sent()
+    asked, cancelled = sent.request, cancel.request
+    assert cancel.peer == VENDOR
+    assert (cancelled.method, cancelled.uri, cancelled.cseq) == ("CANCEL", asked.uri, (1, "CANCEL"))
+    for name in ("via", "from", "to", "call-id"):
+        assert cancelled.header(name) == asked.header(name)
+    assert cancelled.header("reason") == 'Q.850;cause=16;text="x"'
+
+    assert probe.receive(reply(cancel, 200), VENDOR) is None
+    assert probe.receive(reply(sent, 487), VENDOR) is None
+    assert probe.titles() == ["ACK"]
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
+def test_an_invite_given_up_before_any_response_falls_silent_and_is_cancelled_by_the_first(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.advance(600)
+    transaction.abandon("", probe.now)
+    probe.advance(10_000)
+    assert probe.times_of("INVITE") == [0, 500]
+    assert probe.times_of("CANCEL") == []
+    assert probe.receive(reply(sent, 180), VENDOR) is None
+    assert probe.times_of("CANCEL") == [10_600]
+    assert probe.receive(reply(sent, 180), VENDOR) is None
+    assert probe.times_of("CANCEL") == [10_600]
+
+
+def test_a_cancel_is_repeated_by_timer_e_until_it_is_answered(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 100), VENDOR)
+    transaction.abandon("", probe.now)
+    probe.advance(4_000)
+    assert probe.times_of("CANCEL") == [0, 500, 1_500, 3_500]
+
+
+def test_an_invite_given_up_that_nobody_ever_answers_is_forgotten_after_64_t1(probe, owner):
+    transaction, _ = invited(probe, owner)
+    transaction.abandon("", probe.now)
+    probe.advance(GIVE_UP - 10)
+    assert not nothing_left(probe)
+    assert probe.advance(10) == []
+    assert nothing_left(probe)
+
+
+def test_a_cancelled_invite_without_final_response_is_forgotten_after_64_t1(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 180), VENDOR)
+    transaction.abandon("", probe.now)
+    cancel = probe.sent()[0]
+    probe.receive(reply(cancel, 200), VENDOR)
+    assert probe.advance(GIVE_UP + T1) == []
+    assert nothing_left(probe)
+
+
+@pytest.mark.parametrize("rang", [True, False])
+def test_a_2xx_that_comes_after_giving_up_is_acknowledged_and_hung_up(probe, owner, rang):
+    transaction, sent = invited(probe, owner)
+    if rang:
+        probe.receive(reply(sent, 180), VENDOR)
+    transaction.abandon("", probe.now)
+    probe.sent()
+    success = reply(sent, 200, headers="Record-Route: <sip:192.0.2.77;lr>\r\n", body=SDP)
+    assert probe.receive(success, VENDOR) is None
+    ack, bye = probe.sent()
+    assert (ack.request.method, bye.request.method) == ("ACK", "BYE")
+    for late in (ack, bye):
+        assert late.peer.host == "192.0.2.77"
+        assert late.request.uri == "sip:vendor@198.51.100.7:5060"
+        assert (late.request.from_tag, late.request.to_tag) == ("ours", "vendor")
+    assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2, "BYE"))
+    assert probe.endpoint.dropped["late answer"] == 1
+
+    assert probe.receive(success, VENDOR) is None
+    assert [again.data for again in probe.sent()] == [ack.data]
+    assert probe.receive(reply(bye, 200), VENDOR) is None
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
+def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 486), VENDOR)
+    probe.sent()
+    transaction.abandon("", probe.now)
+    probe.advance(GIVE_UP + T1)
+    assert probe.sent() == []
+    assert nothing_left(probe)
+
+
+def test_the_memory_of_an_answered_invite_is_its_ack_and_nothing_more(probe, owner):
+    transaction, sent = invited(probe, owner)
+    event = probe.receive(reply(sent, 200), VENDOR)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    probe.endpoint.send_ack(transaction, dialog, "", b"")
+    [ack] = probe.sent()
+    kept = probe.endpoint._store.spent.get(f"{sent.request.via.branch} INVITE")
+    assert kept == Datagram(ack.peer, ack.data)
+    assert probe.endpoint.census() == {"dialogs": 0, "transactions": 1, "timers": 0}

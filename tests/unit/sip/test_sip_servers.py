@@ -1,0 +1,276 @@
+"""The server transactions on virtual time (RFC 3261 section 17.2, RFC 6026)."""
+
+import pytest
+
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
+from vosd.sip.transaction.states import IllegalMoveError, State
+from vosd.testing.probe import CUSTOMER, SDP, Keeper, Probe, reply, request
+
+T1, T2, T4 = 500, 4_000, 5_000
+GIVE_UP = 64 * T1
+UP_TO_T2 = [0, 500, 1_500, 3_500, *range(7_500, GIVE_UP, T2)]
+INVITE = request(body=SDP)
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+def arrive(probe: Probe, data: bytes = INVITE) -> InviteArrived:
+    event = probe.receive(data)
+    assert isinstance(event, InviteArrived)
+    return event
+
+
+def accepted(probe: Probe, owner: Keeper) -> Acceptance:
+    """Answer an INVITE with 200."""
+    event = arrive(probe)
+    event.transaction.owner = owner
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    probe.endpoint.adopt("ours", owner)
+    return probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+
+
+def ack(probe: Probe, status: str, **changes) -> bytes:
+    """Write the ACK of a response: in the transaction for a failure, in the dialog for a 2xx."""
+    final = next(sent for sent in probe.log if sent.title == status).response
+    branch = "z9hG4bK-1" if int(status) >= 300 else "z9hG4bK-ack"
+    return request("ACK", branch=branch, to=final.header("to"), cseq="1 ACK", **changes)
+
+
+def nothing_left(probe: Probe) -> bool:
+    return not any(probe.endpoint.census().values())
+
+
+# -- INVITE -------------------------------------------------------------------------------------------------------
+
+
+def test_an_invite_is_told_with_its_source_and_instant(probe):
+    event = arrive(probe)
+    assert (event.source, event.at, event.request.body) == (CUSTOMER, probe.now, SDP)
+    assert probe.sent() == [], "the 100 is the call's to send, at once"
+
+
+def test_a_repeated_invite_gets_the_last_provisional_response_again(probe):
+    transaction = arrive(probe).transaction
+    assert probe.receive(INVITE) is None
+    assert probe.sent() == []
+    for status in (100, 180):
+        transaction.respond(status, "ours", "", probe.now)
+        assert probe.receive(INVITE) is None
+        first, again = probe.sent()
+        assert first == again
+        assert first.title == str(status)
+
+
+def test_a_provisional_response_is_not_repeated_by_itself(probe):
+    arrive(probe).transaction.respond(180, "ours", "", probe.now)
+    probe.advance(10 * GIVE_UP)
+    assert probe.titles() == ["180"]
+
+
+def test_timer_g_repeats_a_failure_up_to_t2_until_timer_h_gives_the_ack_up(probe):
+    arrive(probe).transaction.respond(486, "ours", "", probe.now)
+    assert probe.advance(GIVE_UP) == []
+    assert probe.times_of("486") == UP_TO_T2
+    assert nothing_left(probe)
+
+
+def test_a_repeated_invite_gets_the_failure_again_at_once(probe):
+    arrive(probe).transaction.respond(486, "ours", "", probe.now)
+    probe.advance(200)
+    assert probe.receive(INVITE) is None
+    assert probe.times_of("486") == [0, 200]
+
+
+def test_the_ack_of_a_failure_stays_inside_the_transaction_and_timer_i_ends_it(probe):
+    arrive(probe).transaction.respond(486, "ours", "", probe.now)
+    probe.advance(600)
+    assert probe.receive(ack(probe, "486")) is None
+    probe.advance(T4 - 1)
+    for late in (ack(probe, "486"), INVITE):
+        assert probe.receive(late) is None
+    assert probe.times_of("486") == [0, 500]
+    assert probe.endpoint.census() == {"dialogs": 0, "transactions": 1, "timers": 0}
+    probe.advance(T1 + 1)
+    assert nothing_left(probe)
+
+
+def test_an_ack_before_any_final_response_means_nothing(probe):
+    transaction = arrive(probe).transaction
+    assert probe.receive(request("ACK", cseq="1 ACK")) is None
+    transaction.respond(486, "ours", "", probe.now)
+    probe.advance(T1)
+    assert probe.times_of("486") == [0, 500]
+
+
+def test_a_response_after_the_final_one_is_a_mistake_of_ours(probe):
+    transaction = arrive(probe).transaction
+    transaction.respond(486, "ours", "", probe.now)
+    with pytest.raises(IllegalMoveError, match="SUCCESS in state COMPLETED"):
+        transaction.respond(200, "ours", "", probe.now)
+
+
+def test_an_invite_that_is_ignored_leaves_nothing_and_may_come_again(probe):
+    event = arrive(probe)
+    probe.endpoint.ignore(event.transaction)
+    assert nothing_left(probe)
+    assert probe.sent() == []
+    assert arrive(probe).transaction is not event.transaction
+
+
+# -- 2xx: RFC 6026 and section 13.3.1.4 ---------------------------------------------------------------------------
+
+
+def test_a_2xx_is_repeated_up_to_t2_until_its_ack_is_missing(probe):
+    owner = Keeper()
+    acceptance = accepted(probe, owner)
+    events = probe.advance(GIVE_UP)
+    assert probe.times_of("200") == UP_TO_T2
+    assert events == [AckMissing(owner, acceptance, probe.now)]
+    assert probe.endpoint.census()["timers"] == 0
+
+
+def test_an_ack_ends_the_repetitions_of_a_2xx(probe):
+    owner = Keeper()
+    acceptance = accepted(probe, owner)
+    probe.advance(600)
+    told = probe.receive(ack(probe, "200", body=SDP))
+    assert (told.owner, told.request.body, told.at) == (owner, SDP, probe.now)
+    acceptance.acknowledged()
+    probe.advance(GIVE_UP)
+    assert probe.times_of("200") == [0, 500]
+    assert probe.endpoint.census() == {"dialogs": 1, "transactions": 0, "timers": 0}
+
+
+def test_a_repeated_invite_is_swallowed_once_it_was_accepted(probe):
+    """RFC 6026 section 7.1: the dialog repeats the 2xx, the transaction only absorbs (timer L)."""
+    accepted(probe, Keeper())
+    probe.sent()
+    probe.advance(100)
+    assert probe.receive(INVITE) is None
+    assert probe.sent() == []
+    probe.advance(GIVE_UP - 200)
+    assert probe.receive(INVITE) is None, "timer L is still running"
+
+
+# -- CANCEL: section 9.2 ------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_gets_200_and_is_told_to_the_owner_of_its_invite(probe):
+    owner = Keeper()
+    transaction = arrive(probe).transaction
+    transaction.owner = owner
+    transaction.respond(180, "ours", "", probe.now)
+    event = probe.receive(request("CANCEL"))
+    assert isinstance(event, CancelArrived)
+    assert (event.owner, event.at) == (owner, probe.now)
+    answer = probe.sent()[-1].response
+    assert (answer.status, answer.cseq.method) == (200, "CANCEL")
+
+
+def test_a_repeated_cancel_gets_the_same_200_and_is_not_told_again(probe):
+    arrive(probe).transaction.owner = Keeper()
+    assert probe.receive(request("CANCEL")) is not None
+    assert probe.receive(request("CANCEL")) is None
+    first, again = probe.sent()
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"branch": "z9hG4bK-2"}, {"via": "SIP/2.0/UDP 192.0.2.10:5061;branch=z9hG4bK-1"}],
+    ids=["branch", "sent-by"],
+)
+def test_a_cancel_of_another_transaction_gets_481_and_cancels_nothing(probe, other):
+    """Section 17.2.3: branch and sent-by must both be the INVITE's."""
+    arrive(probe).transaction.owner = Keeper()
+    assert probe.receive(request("CANCEL", **other)) is None
+    assert probe.titles() == ["481"]
+
+
+@pytest.mark.parametrize("final", [200, 486])
+def test_a_cancel_that_comes_too_late_gets_200_and_changes_nothing(probe, final):
+    if final == 200:
+        accepted(probe, Keeper())
+    else:
+        arrive(probe).transaction.respond(486, "ours", "", probe.now)
+        probe.receive(ack(probe, "486"))
+    probe.sent()
+    assert probe.receive(request("CANCEL")) is None
+    assert probe.titles() == ["200"]
+
+
+# -- everything else ----------------------------------------------------------------------------------------------
+
+
+def bye_arrives(probe: Probe) -> RequestArrived:
+    owner = Keeper()
+    accepted(probe, owner).acknowledged()
+    probe.sent()
+    event = probe.receive(BYE)
+    assert isinstance(event, RequestArrived)
+    assert event.owner is owner
+    return event
+
+
+BYE = request("BYE", branch="z9hG4bK-bye", to="<sip:4420@192.0.2.1>;tag=ours", cseq="2 BYE")
+
+
+def test_a_repeated_request_gets_the_same_response_for_64_t1(probe):
+    """Timer J."""
+    event = bye_arrives(probe)
+    assert probe.receive(BYE) is None
+    assert probe.sent() == [], "nothing to repeat yet"
+    event.transaction.respond(200, "", "", probe.now)
+    [first] = probe.sent()
+    probe.advance(GIVE_UP - 1)
+    assert probe.receive(BYE) is None
+    assert [again.data for again in probe.sent()] == [first.data]
+
+
+def test_a_provisional_response_is_repeated_while_there_is_no_final_one(probe):
+    event = bye_arrives(probe)
+    event.transaction.respond(100, "", "", probe.now)
+    probe.receive(BYE)
+    event.transaction.respond(200, "", "", probe.now)
+    assert [sent.title for sent in probe.sent()] == ["100", "100", "200"]
+
+
+def test_a_second_final_response_is_a_mistake_of_ours(probe):
+    event = bye_arrives(probe)
+    event.transaction.respond(200, "", "", probe.now)
+    with pytest.raises(IllegalMoveError):
+        event.transaction.respond(500, "", "", probe.now)
+
+
+def test_a_peer_older_than_rfc_3261_is_matched_without_branches(probe):
+    """Section 17.2.3: Request-URI, tags, Call-ID, CSeq and Via; a branch without a unique part counts as none."""
+    for via in ("SIP/2.0/UDP 192.0.2.10:5060", "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK"):
+        probe = Probe()
+        data = request(via=via, body=SDP)
+        event = arrive(probe, data)
+        assert probe.receive(data) is None, "the same call again"
+        assert isinstance(probe.receive(request(via=via, call_id="another@192.0.2.10")), InviteArrived)
+        event.transaction.owner = Keeper()
+        assert isinstance(probe.receive(request("CANCEL", via=via)), CancelArrived)
+        event.transaction.respond(487, "ours", "", probe.now)
+        probe.receive(request("ACK", via=via, to="<sip:4420@192.0.2.1>;tag=ours", cseq="1 ACK"))
+        probe.advance(T2)
+        assert probe.times_of("487") == [0], "its ACK was heard"
+
+
+def test_when_everything_is_over_nothing_is_left(probe):
+    """Issue 2: transactions and timers are zero after 64·T1."""
+    event = bye_arrives(probe)
+    event.transaction.respond(200, "", "", probe.now)
+    probe.endpoint.forget("ours", probe.now)
+    probe.receive(request("OPTIONS", branch="z9hG4bK-o"))
+    leg = probe.call_vendor(Keeper())
+    probe.receive(reply(probe.log[-1], 503))
+    assert leg.state is State.COMPLETED
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)

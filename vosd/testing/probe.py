@@ -1,0 +1,176 @@
+"""One SIP endpoint on virtual time, with the test itself as every peer: exact bytes in, exact bytes and times out.
+
+For what a transaction or a dialog does by itself; whole calls have ``exchange``.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from vosd.base.clock import Instant
+from vosd.sip.compose import InviteParts, Peer
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.endpoint import Endpoint, Listener
+from vosd.sip.events import Event
+from vosd.sip.message import Request, Response
+from vosd.sip.parse import parse_message
+from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.invite_client import InviteClient
+
+START: Final = Instant(1_000_000, 1_790_000_000_000)
+CUSTOMER: Final = Peer(0, "192.0.2.10", 5060)
+VENDOR: Final = Peer(0, "198.51.100.7", 5060)
+STRANGER: Final = Peer(0, "203.0.113.66", 5060)
+LISTENER: Final = Listener("192.0.2.1", 5060)
+SDP: Final = b"v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+
+
+class Sent(NamedTuple):
+    """One datagram of the endpoint: when it left, in milliseconds since the probe began, and where to."""
+
+    at: int
+    peer: Peer
+    data: bytes
+
+    @property
+    def request(self) -> Request:
+        """The datagram read as a request."""
+        message = parse_message(self.data)
+        assert isinstance(message, Request), f"not a request: {message!r}"
+        return message
+
+    @property
+    def response(self) -> Response:
+        """The datagram read as a response."""
+        message = parse_message(self.data)
+        assert isinstance(message, Response), f"not a response: {message!r}"
+        return message
+
+    @property
+    def title(self) -> str:
+        """The method, or the status: what most tests compare."""
+        message = parse_message(self.data)
+        return message.method if isinstance(message, Request) else str(message.status)
+
+
+class Keeper:
+    """The owner of a dialog, or of an INVITE: it has no calls, so it only holds the place."""
+
+    dialog: Dialog | None = None
+
+
+class Probe:
+    """The endpoint, its clock, and everything it has said so far."""
+
+    def __init__(
+        self,
+        settings: SipSettings | None = None,
+        *,
+        knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
+        listeners: tuple[Listener, ...] = (LISTENER,),
+    ) -> None:
+        tokens = count(1)
+        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: f"token{next(tokens)}", knows)
+        self.now = START
+        self._log: list[Sent] = []
+        self._taken = 0
+
+    # -- time and the wire ----------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Peer = CUSTOMER) -> Event | None:
+        """Hand the endpoint one datagram at the present instant."""
+        event = self.endpoint.receive_datagram(data, source, self.now)
+        self._collect()
+        return event
+
+    def advance(self, ms: int) -> list[Event]:
+        """Let time pass, waking the endpoint exactly when it asked for; return what came of it."""
+        self._collect()
+        until = self.now.plus(ms)
+        events: list[Event] = []
+        while (due := self.endpoint.next_timer()) is not None and due <= until.mono:
+            self.now = self.now.plus(max(0, due - self.now.mono))
+            events += self.endpoint.handle_timers(self.now)
+            self._collect()
+        self.now = until
+        return events
+
+    @property
+    def log(self) -> list[Sent]:
+        """Everything that was sent from the beginning on."""
+        self._collect()
+        return self._log
+
+    def sent(self) -> list[Sent]:
+        """Return what was sent since the last look."""
+        new, self._taken = self.log[self._taken :], len(self.log)
+        return new
+
+    def titles(self) -> list[str]:
+        """Return the methods and statuses sent since the last look."""
+        return [sent.title for sent in self.sent()]
+
+    def times_of(self, title: str) -> list[int]:
+        """Return when datagrams of this method or status left, from the beginning on."""
+        return [sent.at for sent in self.log if sent.title == title]
+
+    def _collect(self) -> None:
+        at = self.now.mono - START.mono
+        self._log += [Sent(at, peer, data) for peer, data in self.endpoint.datagrams_to_send()]
+
+    # -- what a call would do -------------------------------------------------------------------------------------
+
+    def call_vendor(self, owner: Any) -> InviteClient:
+        """Send an INVITE to ``VENDOR``."""
+        parts = InviteParts(
+            uri="sip:4420@198.51.100.7:5060",
+            via=self.endpoint.new_via(0),
+            from_="<sip:4930@192.0.2.1>;tag=ours",
+            to="<sip:4420@198.51.100.7>",
+            call_id="out@192.0.2.1",
+            sequence=1,
+            peer=VENDOR,
+        )
+        headers = f"{self.endpoint.contacts[0]}Content-Type: application/sdp\r\n"
+        return self.endpoint.send_invite(parts, 69, headers, SDP, owner, self.now)
+
+
+def request(
+    method: str = "INVITE",
+    *,
+    uri: str = "sip:4420@192.0.2.1",
+    branch: str = "z9hG4bK-1",
+    via: str | None = None,
+    from_: str = "<sip:4930@192.0.2.10>;tag=theirs",
+    to: str = "<sip:4420@192.0.2.1>",
+    call_id: str = "in@192.0.2.10",
+    cseq: str | None = None,
+    headers: str = "",
+    body: bytes = b"",
+) -> bytes:
+    """Write a request as the customer would; an INVITE has a Contact."""
+    if method == "INVITE" and "Contact:" not in headers:
+        headers += "Contact: <sip:4930@192.0.2.10:5060>\r\n"
+    if body and "Content-Type:" not in headers:
+        headers += "Content-Type: application/sdp\r\n"
+    head = (
+        f"{method} {uri} SIP/2.0\r\nVia: {via or f'SIP/2.0/UDP 192.0.2.10:5060;branch={branch}'}\r\n"
+        f"Max-Forwards: 70\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n"
+        f"CSeq: {cseq or f'1 {method}'}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("utf-8", "surrogateescape") + body
+
+
+def reply(sent: Sent, status: int, *, to_tag: str = "vendor", headers: str = "", body: bytes = b"") -> bytes:
+    """Answer a request of the endpoint's as a peer would; a 2xx to INVITE has a Contact."""
+    asked = sent.request
+    to = asked.header("to") or ""
+    if status > 100 and to_tag and not asked.to_tag:
+        to += f";tag={to_tag}"
+    if asked.method == "INVITE" and 200 <= status < 300 and "Contact:" not in headers:
+        headers += "Contact: <sip:vendor@198.51.100.7:5060>\r\n"
+    head = (
+        f"SIP/2.0 {status} Whatever\r\nVia: {asked.header('via')}\r\nFrom: {asked.header('from')}\r\nTo: {to}\r\n"
+        f"Call-ID: {asked.call_id}\r\nCSeq: {asked.header('cseq')}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
