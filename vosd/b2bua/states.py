@@ -5,11 +5,11 @@ call lets it pass, and the legs have already given the peer the answer that SIP 
 """
 
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 
-class CallState(Enum):
+class CallState(IntEnum):
     """One call's life."""
 
     HUNTING = auto()
@@ -21,7 +21,7 @@ class CallState(Enum):
     OVER = auto()
 
 
-class Happening(Enum):
+class Happening(IntEnum):
     """What a call can hear of."""
 
     PROGRESS = auto()

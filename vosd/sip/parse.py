@@ -110,12 +110,13 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str
     if len(lines) > limits.max_headers:
         fault = "Too Many Headers"
         lines = lines[: limits.max_headers]
+    canonical, line_max = _CANONICAL.get, limits.max_line_chars
     for line in lines[1:]:
-        if len(line) > limits.max_line_chars:
+        if len(line) > line_max:
             fault = fault or "Header Too Long"
             continue
         name, colon, value = line.partition(":")
-        key = _CANONICAL.get(name)
+        key = canonical(name)
         if key is None:
             key = name.strip().lower()
             key = COMPACT.get(key, key)

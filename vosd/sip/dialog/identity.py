@@ -1,9 +1,12 @@
 """One dialog: who is on either end, what was counted so far, and how its requests are written (section 12)."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.errors import ParseError
+from vosd.sip.grammar import split_list
+from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
 from vosd.sip.uri import Uri
 
@@ -104,13 +107,19 @@ class Dialog:
 
 def _target(message: Request | Response) -> str | None:
     """Return the URI of the first Contact, or None; raises ParseError where it is no URI that can be asked for."""
-    contact = message.contact
-    if contact is None:
-        return None
-    Uri.parse(contact.uri)
-    return contact.uri
+    value = message.header("contact")
+    return None if value is None else _target_in(value)
 
 
+# Peers say the same Contact in every call of a trunk, so what it means is worth remembering.
+@lru_cache(maxsize=1024)
+def _target_in(contact: str) -> str:
+    uri = NameAddr.parse(split_list(contact)[0]).uri
+    Uri.parse(uri)
+    return uri
+
+
+@lru_cache(maxsize=1024)
 def next_hop(target: str, fallback: Peer) -> Peer:
     """Return where a request for ``target`` (a URI, or a Route value) goes.
 

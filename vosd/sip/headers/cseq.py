@@ -7,6 +7,8 @@ from vosd.sip.errors import ParseError
 from vosd.sip.grammar import TOKEN
 
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
+_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
+"""Methods that need no look at their characters."""
 
 
 class CSeq(NamedTuple):
@@ -22,10 +24,13 @@ class CSeq(NamedTuple):
         Raises:
             ParseError: 400.
         """
-        match = _CSEQ.match(text)
-        if not match:
-            raise ParseError(400, "Bad CSeq")
-        number = int(match[1])
+        digits, _, method = text.partition(" ")
+        if method not in _METHODS or not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
+            match = _CSEQ.match(text)
+            if not match:
+                raise ParseError(400, "Bad CSeq")
+            digits, method = match[1], match[2]
+        number = int(digits)
         if number >= 1 << 31:
             raise ParseError(400, "CSeq Out of Range")
-        return cls(number, match[2])
+        return cls(number, method)

@@ -48,11 +48,17 @@ class NameAddr(NamedTuple):
 
 def tag_of(text: str) -> str:
     """Return the tag of a From or To value, mostly without reading its address; empty when there is none."""
-    if '"' in text:
+    # Behind the last ">" stand the header's parameters, unless that one is inside a quoted parameter.
+    start = text.rfind(">") + 1 or text.find(";")
+    if start < 0:
+        return ""
+    params = text[start:]
+    if params[:5] == ";tag=" and params[5:].isalnum():
+        return params[5:]
+    if '"' in params:
         try:
             return NameAddr.parse(text).tag
         except ParseError:
             return ""
-    start = text.find(">") + 1 or text.find(";")
-    match = _TAG.search(text, start) if start >= 0 else None
+    match = _TAG.search(params)
     return match[1] if match else ""

@@ -6,11 +6,11 @@ kept by ``spent``.
 """
 
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 
-class State(Enum):
+class State(IntEnum):
     """Where a transaction stands; Trying and Calling are one state apart from their timers."""
 
     CALLING = auto()
@@ -21,7 +21,7 @@ class State(Enum):
     TERMINATED = auto()
 
 
-class Input(Enum):
+class Input(IntEnum):
     """What happens to a transaction."""
 
     PROVISIONAL = auto()

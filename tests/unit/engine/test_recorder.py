@@ -1,0 +1,265 @@
+"""The recorder: batches, a database that is away, and what the purses are told (DESIGN D4, D9, D13)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import structlog
+
+from vosd.billing.holds import Purse
+from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.record import CallRecord, Posting
+from vosd.engine import recorder as recorder_module
+from vosd.engine.journal import Journal
+from vosd.engine.recorder import PENDING_MAX, Recorder
+from vosd.engine.settings import CdrSettings
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.records import answered_call, call_id
+
+BATCH = CdrSettings(batch_rows=3, batch_ms=1)
+
+
+class Database:
+    """``MemoryStore`` with an outage that can be ordered, and a note of every batch that it was offered."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.offered: list[list[str]] = []
+        self.away = 0
+        """How many of the next attempts fail."""
+        self.loses_answer = False
+        """Whether a failing attempt has booked all the same, as when the connection breaks after the commit."""
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        self.offered.append([record.call_id for record in records])
+        if self.away:
+            self.away -= 1
+            if self.loses_answer:
+                await self.store.book(records)
+            raise StoreUnavailable("away")
+        return await self.store.book(records)
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def purses() -> dict[str, Purse]:
+    return {name: Purse(name, Decimal(10)) for name in ("acme", "carrier")}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    journal.settle()
+    return journal
+
+
+@pytest.fixture
+def recorder(database, journal, purses, monkeypatch) -> Recorder:
+    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.004)
+    return Recorder(database, journal, purses, BATCH)
+
+
+@pytest.fixture
+async def booking(recorder) -> AsyncIterator[Callable[[], asyncio.Future[None]]]:
+    """Start the recorder's task; the returned function waits until everything is booked."""
+    task = asyncio.create_task(recorder.run())
+    yield lambda: asyncio.wait_for(recorder.drained(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def end(recorder: Recorder, journal: Journal, purses: Mapping[str, Purse], record: CallRecord) -> None:
+    """Let a call end as the switch does: journal, recorder, and what it owes."""
+    journal.ended(record)
+    recorder.add(record)
+    for posting in record.postings:
+        if posting.account in purses:
+            purses[posting.account].post(posting.amount)
+
+
+def call(index: int, fee: str = "0.10", cost: str = "0.04", **changes) -> CallRecord:
+    return answered_call(
+        index, customer_account="acme", vendor_account="carrier", fee=Decimal(fee), cost=Decimal(cost), **changes
+    )
+
+
+def rejected_call(index: int) -> CallRecord:
+    """A call that no database can take: an account whose name ends in a space."""
+    return call(index, postings=(Posting("acme", Decimal(-1), "x "),))
+
+
+async def test_calls_are_booked_in_batches_in_the_order_they_ended(recorder, journal, purses, database, booking):
+    for index in range(7):
+        end(recorder, journal, purses, call(index))
+    assert len(recorder) == 7
+    await booking()
+    assert database.offered == [[call_id(index) for index in batch] for batch in (range(3), range(3, 6), range(6, 7))]
+    assert (len(recorder), journal.unbooked) == (0, 0)
+
+
+async def test_a_batch_that_does_not_fill_is_booked_after_its_time(recorder, journal, purses, database, booking):
+    end(recorder, journal, purses, call(0))
+    await booking()
+    assert database.offered == [[call_id(0)]]
+    end(recorder, journal, purses, call(1))
+    await booking()
+    assert database.offered[1:] == [[call_id(1)]]
+
+
+async def test_a_full_batch_does_not_wait(database, journal, purses):
+    recorder = Recorder(database, journal, purses, CdrSettings(batch_rows=3, batch_ms=3_600_000))
+    task = asyncio.create_task(recorder.run())
+    for index in range(2):
+        end(recorder, journal, purses, call(index))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert database.offered == []
+    end(recorder, journal, purses, call(2))
+    await asyncio.wait_for(recorder.drained(), 5)
+    assert len(database.offered) == 1
+    task.cancel()
+
+
+async def test_the_purse_knows_the_balance_and_forgets_what_it_contains(recorder, journal, purses, database, booking):
+    """DESIGN D13: balance, unbooked and available agree before and after."""
+    for index in range(4):
+        end(recorder, journal, purses, call(index))
+    acme, carrier = purses["acme"], purses["carrier"]
+    assert (acme.balance, acme.unbooked, acme.available) == (0, Decimal("-0.40"), Decimal("9.60"))
+    await booking()
+    assert (acme.balance, acme.unbooked, acme.available) == (Decimal("-0.40"), 0, Decimal("9.60"))
+    assert (carrier.balance, carrier.unbooked) == (Decimal("-0.16"), 0)
+    assert acme.seq == 4
+    assert acme.balance == sum(entry.amount for entry in database.store.entries if entry.account == "acme")
+
+
+async def test_money_is_never_available_that_is_not_there(journal, database):
+    """``committed`` comes before ``booked``: in between an amount counts twice, never not at all."""
+    seen: list[Decimal] = []
+
+    class Watched(Purse):
+        def committed(self, balance: Decimal, seq: int) -> None:
+            super().committed(balance, seq)
+            seen.append(self.available)
+
+        def booked(self, amount: Decimal) -> None:
+            super().booked(amount)
+            seen.append(self.available)
+
+    purses = {"acme": Watched("acme", Decimal(10))}
+    recorder = Recorder(database, journal, purses, BATCH)
+    task = asyncio.create_task(recorder.run())
+    end(recorder, journal, purses, call(0, fee="1.00"))
+    await asyncio.wait_for(recorder.drained(), 5)
+    task.cancel()
+    assert seen == [Decimal(8), Decimal(9)]
+
+
+async def test_accounts_without_a_purse_are_booked_all_the_same(recorder, journal, purses, database, booking):
+    end(recorder, journal, purses, answered_call(0, customer_account="gone", vendor_account="carrier"))
+    await booking()
+    assert {entry.account for entry in database.store.entries} == {"gone", "carrier"}
+
+
+async def test_a_database_that_is_away_gets_the_same_batch_until_it_answers(
+    recorder, journal, purses, database, booking
+):
+    database.away = 4
+    with structlog.testing.capture_logs() as logged:
+        for index in range(2):
+            end(recorder, journal, purses, call(index))
+        assert journal.unbooked == 2
+        await booking()
+    assert database.offered == [[call_id(0), call_id(1)]] * 5
+    assert [line["log_level"] for line in logged] == ["warning"] * 4
+    assert journal.unbooked == 0
+    assert purses["acme"].balance == Decimal("-0.20")
+
+
+async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, purses, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.2)
+    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 5.0)
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await real_sleep(0)
+
+    monkeypatch.setattr(recorder_module.asyncio, "sleep", sleep)
+    recorder = Recorder(database, journal, purses, BATCH)
+    database.away = 8
+    task = asyncio.create_task(recorder.run())
+    end(recorder, journal, purses, call(0))
+    await asyncio.wait_for(recorder.drained(), 5)
+    task.cancel()
+    assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
+
+
+async def test_what_was_booked_though_the_answer_was_lost_is_not_booked_twice(
+    recorder, journal, purses, database, booking
+):
+    database.away, database.loses_answer = 2, True
+    end(recorder, journal, purses, call(0))
+    await booking()
+    assert len(database.offered) == 3
+    assert sorted((entry.account, entry.amount) for entry in database.store.entries) == [
+        ("acme", Decimal("-0.10")),
+        ("carrier", Decimal("-0.04")),
+    ]
+    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal("-0.10"), 0)
+
+
+async def test_a_call_that_the_database_refuses_stays_in_the_journal_and_is_still_owed(
+    recorder, journal, purses, database, booking
+):
+    with structlog.testing.capture_logs() as logged:
+        for record in (call(0), rejected_call(1), call(2)):
+            end(recorder, journal, purses, record)
+        await booking()
+    assert len(database.offered) == 1, "it is not offered again in this life"
+    assert [line["log_level"] for line in logged] == ["error"]
+    assert call_id(1) in logged[0]["why"]
+    assert await database.store.call(call_id(0)) is not None
+    assert await database.store.call(call_id(2)) is not None
+    assert journal.unbooked == 1
+    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal("-0.20"), Decimal(-1))
+
+
+async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, purses, database, booking):
+    class Refusing(MemoryStore):
+        async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+            raise RejectedRecords(records, "all of them")
+
+    good, database.store = database.store, Refusing()
+    end(recorder, journal, purses, call(0))
+    await booking()
+    database.store = good
+    end(recorder, journal, purses, call(1))
+    await booking()
+    assert await good.call(call_id(0)) is None
+    assert await good.call(call_id(1)) is not None
+    assert journal.unbooked == 1
+
+
+def test_with_too_many_calls_waiting_no_new_call_may_be_taken(recorder):
+    """REQ_BILLING CDR-21."""
+    record = call(0)
+    for _ in range(PENDING_MAX - 1):
+        recorder.add(record)
+    assert not recorder.is_overfull
+    recorder.add(record)
+    assert recorder.is_overfull
+
+
+async def test_nothing_to_book_is_drained_at_once(recorder):
+    await asyncio.wait_for(recorder.drained(), 0.05)
