@@ -5,13 +5,14 @@ from contextlib import suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vosd.engine.caller import called_number, calling_number, has_looped
+from vosd.engine.caller import called_number, calling_number
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.compose import escape_user, response, response_stem
 from vosd.sip.dialog.identity import Dialog, next_hop
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.via import Via, branch_of
+from vosd.sip.screening import has_looped
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.uri import Uri
 from vosd.testing.probe import CUSTOMER, LISTENER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request
@@ -95,7 +96,7 @@ def test_whatever_was_read_can_be_asked_everything(data):
         parse_message(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 2, ""))
         return
     for ask in (
-        lambda: called_number(message), lambda: has_looped(message, (LISTENER,)),
+        lambda: called_number(message), lambda: has_looped(message, "z9hG4bKours", (LISTENER.sent_by,)),
         lambda: Dialog.of_caller(message, "ours", CUSTOMER),
     ):  # fmt: skip
         with suppress(ParseError):

@@ -1,22 +1,18 @@
-"""Which numbers an INVITE carries, and whether it has been here before (INTERFACES section 3, "Numbers").
+"""Which numbers an INVITE carries (INTERFACES section 3, "Numbers").
 
 The called number is the user part of the Request-URI; the calling number that of P-Asserted-Identity, else of From
 (DESIGN section 7).
 """
 
-from collections.abc import Collection, Sequence
 from typing import Final
 
-from vosd.sip.endpoint import Listener
 from vosd.sip.errors import ParseError
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.uri import Uri
 
 NUMBER_MAX: Final = 128
 """Longer user parts are nobody's number."""
-DEFAULT_PORT: Final = 5060
 
 
 def called_number(request: Request) -> str:
@@ -38,23 +34,6 @@ def calling_number(request: Request) -> str:
         if user:
             return user
     return _user_of(request.header("from") or "")
-
-
-def has_looped(request: Request, listeners: Sequence[Listener]) -> bool:
-    """Say whether a Via of ours is among those of the request: our call has come back to us."""
-    ours = {listener.sent_by for listener in listeners}
-    return _sent_by(request.via) in ours or any(_is_from(via, ours) for via in request.headers("via")[1:])
-
-
-def _is_from(value: str, ours: Collection[str]) -> bool:
-    try:
-        return _sent_by(Via.parse(value)) in ours
-    except ParseError:
-        return False  # we write none that cannot be read
-
-
-def _sent_by(via: Via) -> str:
-    return f"{via.host}:{via.port or DEFAULT_PORT}"
 
 
 def _user_of(value: str) -> str:

@@ -27,7 +27,9 @@ from vosd.engine.tokens import TokenSource
 from vosd.sip.endpoint import Endpoint, Listener
 
 POLL_S: Final = 1.0
-"""How often foreign bookings are looked for, and how often time is marked while calls run."""
+"""How often foreign bookings are looked for."""
+MARK_S: Final = 1.0
+"""How often time is marked while calls run: what a crash may take from an answered call."""
 FINAL_BOOKING_S: Final = 10.0
 """How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
 
@@ -109,7 +111,8 @@ class SwitchService:
         self._wind_up(remains)
         self._run("booking", self._recorder.run)
         self._run("journal to disk", self._journal.keep_synced)
-        self._run("watch over time and money", self._keep_watch)
+        self._run("time marks", self._mark_time)
+        self._run("watch over money", self._watch_money)
 
     @property
     def receive(self) -> Callable[[int, bytes, str, int], None]:
@@ -214,14 +217,19 @@ class SwitchService:
                     self.switch.live.purses[posting.account].post(posting.amount)
         self._journal.settle()
 
-    async def _keep_watch(self) -> None:
-        """Mark time while calls run, and look for foreign bookings; runs until cancelled."""
-        reachable = True
+    async def _mark_time(self) -> None:
+        """Prove every second, while calls run, that the switch lives; runs until cancelled."""
         while True:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(MARK_S)
             if self.switch.has_calls:
                 self._journal.mark(self._clock.now())
                 self._journal.flush()
+
+    async def _watch_money(self) -> None:
+        """Look for foreign bookings; runs until cancelled."""
+        reachable = True
+        while True:
+            await asyncio.sleep(POLL_S)
             try:
                 await self.refresh_money()
                 reachable = True

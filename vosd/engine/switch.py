@@ -25,7 +25,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import CallRecord
 from vosd.engine.admission import Admission, Application, LiveState, Vendors
 from vosd.engine.bookkeeping import OpenCall, draft, price, unheard
-from vosd.engine.caller import called_number, calling_number, has_looped
+from vosd.engine.caller import called_number, calling_number
 from vosd.engine.catalogue import Catalogue
 from vosd.obs.log import Seldom, call_line
 from vosd.routing.capacity import Scope
@@ -289,7 +289,7 @@ class Switch:
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=has_looped(request, self._endpoint.listeners),
+            looped=self._endpoint.has_looped(request),
             at=at,
             closed=self._closed(),
         )

@@ -35,7 +35,7 @@ from vosd.sip.events import (
 from vosd.sip.headers.via import branch_of
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
-from vosd.sip.screening import ACCEPT, ALLOW, objection
+from vosd.sip.screening import ACCEPT, ALLOW, has_looped, objection
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
@@ -81,7 +81,10 @@ class Endpoint:
     ) -> None:
         self._settings = settings
         self.listeners = tuple(listeners)
-        self._via = tuple(f"SIP/2.0/UDP {listener.sent_by};rport;branch={MAGIC}" for listener in listeners)
+        self._mark = f"{MAGIC}{token()}"
+        """How every branch of ours begins, and nobody else's."""
+        self._sent_by = frozenset(listener.sent_by for listener in listeners)
+        self._via = tuple(f"SIP/2.0/UDP {listener.sent_by};rport;branch={self._mark}" for listener in listeners)
         self.contacts = tuple(f"Contact: <sip:{listener.sent_by}>\r\n" for listener in listeners)
         families = [":" in listener.host for listener in listeners]
         self._flow_v4 = families.index(False) if False in families else 0
@@ -183,6 +186,10 @@ class Endpoint:
     def flow_towards(self, host: str) -> int:
         """Return the listener that packets to ``host`` leave from: the first of the same address family."""
         return self._flow_v6 if ":" in host else self._flow_v4
+
+    def has_looped(self, request: Request) -> bool:
+        """Say whether a Via of ours is among those of the request: our own request has come back to us."""
+        return has_looped(request, self._mark, self._sent_by)
 
     def new_via(self, flow: int) -> str:
         """Return a Via value with a fresh branch."""

@@ -1,8 +1,10 @@
 """What any request from outside a dialog must pass before a call is thought of (RFC 3261 section 8.2)."""
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from vosd.sip.errors import ParseError
+from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
@@ -57,3 +59,26 @@ def hops_left(request: Request) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 3):
         raise ParseError(400, "Bad Max-Forwards", request)
     return min(int(value), 70) - 1
+
+
+def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
+    """Say whether a request of ours has come back to us (RFC 3261 section 16.3 item 4).
+
+    Every branch of ours begins with ``mark``. Under the topmost Via our address alone tells it, ``ours`` as
+    ``host:port``; the topmost may be a customer's who has our private address behind a translation of his own.
+
+    Raises:
+        ParseError: the topmost Via cannot be read.
+    """
+    if request.via.branch.startswith(mark):
+        return True
+    vias = request.headers("via")
+    return len(vias) > 1 and any(_sent_by(via) in ours for via in vias[1:])
+
+
+def _sent_by(value: str) -> str:
+    try:
+        via = Via.parse(value)
+    except ParseError:
+        return ""  # we write none that cannot be read
+    return f"{via.host}:{via.port or 5060}"

@@ -4,7 +4,7 @@ For what a transaction or a dialog does by itself; whole calls have ``exchange``
 """
 
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
@@ -69,8 +69,8 @@ class Probe:
         knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
     ) -> None:
-        tokens = count(1)
-        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: f"token{next(tokens)}", knows)
+        tokens = chain(["mark"], (f"token{number}" for number in count(1)))
+        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows)
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0

@@ -2,14 +2,11 @@
 
 import pytest
 
-from vosd.engine.caller import NUMBER_MAX, called_number, calling_number, has_looped
-from vosd.sip.endpoint import Listener
+from vosd.engine.caller import NUMBER_MAX, called_number, calling_number
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Request
 from vosd.sip.parse import parse_message
 from vosd.testing.probe import request
-
-OURS = (Listener("10.0.0.1", 5060), Listener("2001:db8::1", 5070))
 
 
 def read(**changes) -> Request:
@@ -68,25 +65,3 @@ def test_the_calling_number_is_the_asserted_identity_else_from(identity, number)
 @pytest.mark.parametrize("from_", ["<sip:192.0.2.10>;tag=1", "<mailto:a@b>;tag=1", "<sip:\udcff@h>;tag=1", "<x;tag=1"])
 def test_a_caller_that_says_nothing_readable_has_no_number(from_):
     assert calling_number(read(from_=from_)) == ""
-
-
-@pytest.mark.parametrize(
-    ("under", "looped"),
-    [
-        ("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa", True),
-        ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa", True),
-        ("SIP/2.0/UDP [2001:db8::1]:5070;branch=z9hG4bKa", True),
-        ("SIP/2.0/UDP 192.0.2.50, SIP/2.0/UDP 10.0.0.1:5060", True),
-        ("SIP/2.0/UDP 110.0.0.1:5060;branch=z9hG4bKa", False),
-        ("SIP/2.0/UDP 10.0.0.1:50601;branch=z9hG4bKa", False),
-        ("SIP/2.0/UDP [2001:db8::1];branch=z9hG4bKa", False),
-        ("SIP/2.0/UDP h;x=10.0.0.1:5060", False),
-        ("10.0.0.1:5060", False),
-    ],
-)
-def test_a_call_has_looped_when_a_via_of_ours_is_under_the_first(under, looped):
-    assert has_looped(read(headers=f"Via: {under}\r\n"), OURS) is looped
-
-
-def test_a_call_with_one_foreign_via_has_not_looped():
-    assert not has_looped(read(), OURS)

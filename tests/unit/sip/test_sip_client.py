@@ -31,7 +31,7 @@ def hang_up(probe: Probe) -> Sent:
 def test_a_bye_counts_on_and_has_a_branch_of_its_own(probe):
     first = hang_up(probe)
     assert first.request.cseq == (8, "BYE")
-    assert first.request.via.branch == "z9hG4bKtoken1"
+    assert first.request.via.branch == "z9hG4bKmarktoken1"
 
 
 def test_timer_e_doubles_up_to_t2_until_timer_f_gives_up_after_64_t1(probe):
@@ -71,7 +71,7 @@ def test_whoever_waits_for_the_answer_is_told(probe, answered):
     sent = hang_up(probe)
     owner = Keeper()
     data = sent.data.replace(b"token1", b"token9")
-    client = Client(probe.endpoint._store, "z9hG4bKtoken9 BYE", VENDOR, data, owner, probe.now)
+    client = Client(probe.endpoint._store, "z9hG4bKmarktoken9 BYE", VENDOR, data, owner, probe.now)
     [again] = probe.sent()
     if answered:
         event = probe.receive(reply(again, 200), VENDOR)

@@ -211,7 +211,7 @@ def test_a_source_is_asked_for_by_address_and_port():
 def test_each_listener_names_itself_and_serves_its_own_family():
     probe = Probe(listeners=(Listener("192.0.2.1", 5060), Listener("2001:db8::1", 5062), Listener("192.0.2.2", 5064)))
     endpoint = probe.endpoint
-    assert endpoint.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKtoken1"
+    assert endpoint.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKmarktoken1"
     assert endpoint.contacts[2] == "Contact: <sip:192.0.2.2:5064>\r\n"
     assert (endpoint.flow_towards("198.51.100.7"), endpoint.flow_towards("2001:db8::7")) == (0, 1)
     source = Peer(2, "192.0.2.10", 5060)

@@ -37,7 +37,7 @@ def test_the_invite_says_who_where_and_what(probe, owner):
     asked = sent.request
     assert sent.peer == VENDOR
     assert (asked.method, asked.uri, asked.body) == ("INVITE", "sip:4420@198.51.100.7:5060", SDP)
-    assert asked.header("via") == "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKtoken1"
+    assert asked.header("via") == "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKmarktoken1"
     assert asked.header("max-forwards") == "69"
     assert asked.header("contact") == "<sip:192.0.2.1:5060>"
     assert (asked.from_tag, asked.to_tag) == ("ours", "")
@@ -161,7 +161,7 @@ def test_a_provisional_response_after_the_final_one_is_swallowed(probe, owner):
 def test_a_response_with_another_branch_or_method_is_nobodys(probe, owner):
     _, sent = invited(probe, owner)
     for wrong in (
-        reply(sent, 200).replace(b"z9hG4bKtoken1", b"z9hG4bKtoken2"),
+        reply(sent, 200).replace(b"z9hG4bKmarktoken1", b"z9hG4bKmarktoken2"),
         reply(sent, 200).replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE"),
     ):
         assert probe.receive(wrong, VENDOR) is None

@@ -5,7 +5,7 @@ from time import process_time
 
 import pytest
 
-from vosd.engine.caller import called_number, calling_number, has_looped
+from vosd.engine.caller import called_number, calling_number
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.compose import response_stem
 from vosd.sip.dialog.identity import Dialog
@@ -13,6 +13,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Message, Request
 from vosd.sip.parse import parse_message
+from vosd.sip.screening import has_looped
 from vosd.sip.settings import Limits
 from vosd.testing.probe import CUSTOMER, LISTENER, Probe, request
 
@@ -50,7 +51,8 @@ def read_all(data: bytes) -> None:
     for read in (
         lambda: message.via, lambda: message.cseq, lambda: message.from_.tag, lambda: message.to.param("x"),
         lambda: message.contact, lambda: (message.from_tag, message.to_tag), lambda: called_number(message),
-        lambda: calling_number(message), lambda: has_looped(message, (LISTENER,)), lambda: message.headers("require"),
+        lambda: calling_number(message), lambda: message.headers("require"),
+        lambda: has_looped(message, "z9hG4bKours", (LISTENER.sent_by,)),
         lambda: response_stem(message, CUSTOMER), lambda: Dialog.of_caller(message, "t", CUSTOMER),
         lambda: first_audio_codec(message.body),
     ):  # fmt: skip
