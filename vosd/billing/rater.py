@@ -22,6 +22,8 @@ _MINUTE: Final = Decimal(60)
 _PERCENT: Final = Decimal(100)
 _UNIT_OF_PRECISION: Final = tuple(Decimal(1).scaleb(-places) for places in range(9))
 _SHOWN_PLACES: Final = Decimal(1).scaleb(-12)
+_SHORT: Final = 13
+"""Characters of an amount that cannot have more than twelve places, nor be worth rounding to them."""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -135,8 +137,9 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
     steps.append({"step": "free_time", "free_s": policy.free_time_s, "seconds": billable})
     usage = _divide(rate, billable) if billable else _Usage(0, 0)
     raw_fee = _raw_fee(rate, usage)
-    raw_cycles = _metered(rate, usage.cycles * rate.billing_cycle)
+    raw_cycles = raw_fee
     if usage.first:
+        raw_cycles = _metered(rate, usage.cycles * rate.billing_cycle)
         steps.append(
             {"step": "first_period", "seconds": usage.first, "raw": _shown(EXACT.subtract(raw_fee, raw_cycles))}
         )
@@ -194,4 +197,7 @@ def _plain(amount: Decimal) -> str:
 
 
 def _shown(raw: Decimal) -> str:
-    return _plain(raw.quantize(_SHOWN_PLACES, context=EXACT).normalize(EXACT))
+    text = _plain(raw)
+    if len(text) > _SHORT:
+        text = _plain(raw.quantize(_SHOWN_PLACES, context=EXACT))
+    return text.rstrip("0").rstrip(".") if "." in text else text

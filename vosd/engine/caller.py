@@ -30,14 +30,24 @@ def called_number(request: Request) -> str:
 def calling_number(request: Request) -> str:
     """Return the number that the caller says it is; empty when it says nothing that can be read."""
     for value in request.headers("p-asserted-identity")[:2]:  # there may be two, one sip and one tel (RFC 3325)
-        user = _user_of(value)
+        user = _user_in(value)
         if user:
             return user
-    return _user_of(request.header("from") or "")
-
-
-def _user_of(value: str) -> str:
     try:
-        return Uri.parse(NameAddr.parse(value).uri).user[:NUMBER_MAX]
+        return _user_of(request.from_)
+    except ParseError:
+        return ""
+
+
+def _user_in(value: str) -> str:
+    try:
+        return _user_of(NameAddr.parse(value))
+    except ParseError:
+        return ""
+
+
+def _user_of(address: NameAddr) -> str:
+    try:
+        return Uri.parse(address.uri).user[:NUMBER_MAX]
     except ParseError:
         return ""

@@ -96,7 +96,8 @@ def call_line(record: CallRecord) -> None:
 
     Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out.
     """
-    if not _log.is_enabled_for(logging.INFO):
+    log = _log.bind()  # once, because every use of the lazy logger makes another
+    if not log.is_enabled_for(logging.INFO):
         return
     fields = {
         "call_id": record.call_id,
@@ -124,7 +125,7 @@ def call_line(record: CallRecord) -> None:
         "cost": format_amount(record.cost) if record.cost else None,
         "currency": record.currency,
     }
-    _log.info("call", **{name: value for name, value in fields.items() if value is not None})
+    log.info("call", **{name: value for name, value in fields.items() if value is not None})
 
 
 class Seldom:

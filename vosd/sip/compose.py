@@ -91,19 +91,13 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
         if "received" in via.params:  # only the receiver may say so (section 18.2.1)
             top = _RECEIVED.sub("", top)
         top += f";received={source.host}"
-    lines = [f"Via: {top}{rest}\r\n"]
-    skipped_first = False
-    for key, text in request.fields:
-        if key == "via":
-            if skipped_first:
-                lines.append(f"Via: {text}\r\n")
-            skipped_first = True
+    below = "".join(f"Via: {text}\r\n" for text in request.values("via")[1:])
     header = request.header
     to = header("to")
     from_line, to_line = _line("From", header("from")), _line("To", to)
     return ResponseStem(
-        up_to_tag="".join(lines) + from_line + to_line.removesuffix("\r\n"),
-        after_tag=to_line[-2:] + _line("Call-ID", header("call-id")) + _line("CSeq", header("cseq")),
+        up_to_tag=f"Via: {top}{rest}\r\n{below}{from_line}{to_line[:-2]}",
+        after_tag=f"{to_line[-2:]}{_line('Call-ID', header('call-id'))}{_line('CSeq', header('cseq'))}",
         peer=Peer(source.flow, source.host, port),
         tagged=to is None or bool(request.to_tag),
     )

@@ -3,42 +3,69 @@
 A message is read once and never changed; what the switch sends is composed anew (``compose``).
 """
 
+from collections.abc import Callable
+
 from vosd.sip.grammar import split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
+from vosd.sip.headers.names import CANONICAL
 from vosd.sip.headers.via import Via
 
 
 class Message:
-    """What requests and responses share.
+    """What requests and responses share: the header lines, and the first value of each name."""
 
-    ``fields`` holds every header in order as (canonical lower-case name, value); compact names are expanded.
-    """
+    __slots__ = (
+        "_contact",
+        "_cseq",
+        "_first",
+        "_from",
+        "_from_tag",
+        "_lines",
+        "_to_tag",
+        "_via",
+        "body",
+        "header",
+        "raw",
+    )
 
-    __slots__ = ("_contact", "_cseq", "_first", "_from", "_via", "body", "fields", "raw")
-
-    def __init__(self, raw: bytes, fields: list[tuple[str, str]], first: dict[str, str], body: bytes) -> None:
+    def __init__(self, raw: bytes, lines: list[str], first: dict[str, str], body: bytes) -> None:
         self.raw = raw
-        self.fields = fields
+        self._lines = lines
         self._first = first
         self.body = body
+        self.header: Callable[[str], str | None] = first.get
+        """``header(name)``: the first value of a header by its canonical lower-case name, or None.
+
+        The dictionary's own method, because a call asks for some fifty headers.
+        """
         self._via: Via | None = None
         self._cseq: CSeq | None = None
         self._from: NameAddr | None = None
+        self._from_tag: str | None = None
+        self._to_tag: str | None = None
         self._contact: NameAddr | None = None
 
     def __bytes__(self) -> bytes:
         return self.raw
 
-    def header(self, name: str) -> str | None:
-        """Return the first value of a header by its canonical lower-case name."""
-        return self._first.get(name)
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Every header in order as (canonical lower-case name, value)."""
+        named = (line.split(":", 1) for line in self._lines)
+        return [(CANONICAL[name], value.strip()) for name, value in named]
+
+    def values(self, name: str) -> list[str]:
+        """Return the value of each line of a header, in order."""
+        if name not in self._first:
+            return []
+        if len(self._first) == len(self._lines):  # no name comes twice
+            return [self._first[name]]
+        return [value for key, value in self.fields if key == name]
 
     def headers(self, name: str) -> list[str]:
         """Return all values of a header that may be a list, commas taken apart."""
-        if name not in self._first:
-            return []
-        return [item for key, value in self.fields if key == name for item in split_list(value) if item]
+        return [item for value in self.values(name) for item in split_list(value) if item]
 
     @property
     def call_id(self) -> str:
@@ -49,42 +76,46 @@ class Message:
     def via(self) -> Via:
         """The topmost Via; raises ParseError."""
         if self._via is None:
-            self._via = Via.parse(self._first.get("via", ""))
+            self._via = Via.parse(self.header("via") or "")
         return self._via
 
     @property
     def cseq(self) -> CSeq:
         """The CSeq; raises ParseError."""
         if self._cseq is None:
-            self._cseq = CSeq.parse(self._first.get("cseq", ""))
+            self._cseq = CSeq.parse(self.header("cseq") or "")
         return self._cseq
 
     @property
     def from_(self) -> NameAddr:
         """From; raises ParseError."""
         if self._from is None:
-            self._from = NameAddr.parse(self._first.get("from", ""))
+            self._from = NameAddr.parse(self.header("from") or "")
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """To; raises ParseError."""
-        return NameAddr.parse(self._first.get("to", ""))
+        return NameAddr.parse(self.header("to") or "")
 
     @property
     def from_tag(self) -> str:
         """The tag of From, empty when there is none."""
-        return tag_of(self._first.get("from", ""))
+        if self._from_tag is None:
+            self._from_tag = tag_of(self.header("from") or "")
+        return self._from_tag
 
     @property
     def to_tag(self) -> str:
         """The tag of To, empty when there is none: then the request is outside any dialog."""
-        return tag_of(self._first.get("to", ""))
+        if self._to_tag is None:
+            self._to_tag = tag_of(self.header("to") or "")
+        return self._to_tag
 
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact, or None; raises ParseError."""
-        value = self._first.get("contact")
+        value = self.header("contact")
         if self._contact is None and value is not None:
             self._contact = NameAddr.parse(split_list(value)[0])
         return self._contact
@@ -98,13 +129,13 @@ class Request(Message):
     def __init__(
         self,
         raw: bytes,
-        fields: list[tuple[str, str]],
+        lines: list[str],
         first: dict[str, str],
         body: bytes,
         method: str,
         uri: str,
     ) -> None:
-        super().__init__(raw, fields, first, body)
+        super().__init__(raw, lines, first, body)
         self.method = method
         self.uri = uri
 
@@ -120,13 +151,13 @@ class Response(Message):
     def __init__(
         self,
         raw: bytes,
-        fields: list[tuple[str, str]],
+        lines: list[str],
         first: dict[str, str],
         body: bytes,
         status: int,
         reason: str,
     ) -> None:
-        super().__init__(raw, fields, first, body)
+        super().__init__(raw, lines, first, body)
         self.status = status
         self.reason = reason
 

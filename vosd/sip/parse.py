@@ -7,7 +7,9 @@ import re
 from typing import Final, NoReturn
 
 from vosd.sip.errors import ParseError
-from vosd.sip.grammar import COMPACT, TOKEN
+from vosd.sip.grammar import TOKEN
+from vosd.sip.headers.cseq import COMMON_METHODS
+from vosd.sip.headers.names import CANONICAL, MalformedNameError
 from vosd.sip.message import Request, Response
 from vosd.sip.settings import Limits
 
@@ -17,21 +19,6 @@ _METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 _ONCE: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
 _REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
 _LIMITS: Final = Limits()
-
-_COMMON: Final = (
-    "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Length", "Content-Type",
-    "Allow", "Supported", "Require", "User-Agent", "Server", "Record-Route", "Route", "Subject", "Reason", "Date",
-    "Expires", "Accept", "Session-Expires", "Min-SE", "P-Asserted-Identity", "Remote-Party-ID", "Privacy",
-    "Diversion", "Allow-Events", "Content-Disposition", "Organization",
-)  # fmt: skip
-_CANONICAL: Final = (
-    {name: name.lower() for name in _COMMON}
-    | {name.lower(): name.lower() for name in _COMMON}
-    | {name.upper(): name.lower() for name in _COMMON}
-    | COMPACT
-    | {letter.upper(): name for letter, name in COMPACT.items()}
-)
-"""The spellings that nearly every header comes in, so that no text is made for them."""
 
 
 def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
@@ -52,14 +39,15 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         body_start = head_end + 2
     torn = head_end < 0
     lines, stray = _split_lines((text if torn else text[:head_end]).decode("utf-8", "surrogateescape"))
-    kind = _read_start_line(lines[0])
-    fields, first, fault = _read_headers(lines, limits)
+    start_line = lines.pop(0)
+    kind = _read_start_line(start_line)
+    lines, first, fault = _read_headers(lines, limits)
     body = b"" if torn else text[body_start:]
     message: Request | Response
     if isinstance(kind, int):
-        message = Response(data, fields, first, body, kind, lines[0][12:].strip())
+        message = Response(data, lines, first, body, kind, start_line[12:].strip())
     else:
-        message = Request(data, fields, first, body, kind[0], kind[1])
+        message = Request(data, lines, first, body, kind[0], kind[1])
         if kind[2] != "2.0":
             raise ParseError(505, "Version Not Supported", message)
     if torn:
@@ -89,6 +77,9 @@ def _split_lines(head: str) -> tuple[list[str], str | None]:
 
 def _read_start_line(line: str) -> int | tuple[str, str, str]:
     """Return a response's status, or a request's method, URI and version."""
+    method, _, rest = line.partition(" ")
+    if method in COMMON_METHODS and rest[-8:] == " SIP/2.0":
+        return method, rest[:-8], "2.0"
     if line[:8].upper() == "SIP/2.0 ":
         status = line[8:11]
         if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
@@ -102,34 +93,50 @@ def _read_start_line(line: str) -> int | tuple[str, str, str]:
     return parts[0], uri, version[1]
 
 
-def _read_headers(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str]], dict[str, str], str | None]:
-    """Return all fields in order, the first value of each name, and what is wrong with them, if anything."""
-    fields: list[tuple[str, str]] = []
-    first: dict[str, str] = {}
-    fault: str | None = None
-    if len(lines) > limits.max_headers:
-        fault = "Too Many Headers"
-        lines = lines[: limits.max_headers]
-    canonical, line_max = _CANONICAL.get, limits.max_line_chars
-    for line in lines[1:]:
-        if len(line) > line_max:
-            fault = fault or "Header Too Long"
-            continue
-        name, colon, value = line.partition(":")
-        key = canonical(name)
-        if key is None:
-            key = name.strip().lower()
-            key = COMPACT.get(key, key)
-            if not colon or not key or " " in key:
-                fault = fault or "Malformed Header"
-                continue
-        value = value.strip()
-        fields.append((key, value))
-        if key not in first:
-            first[key] = value
-        elif key in _ONCE:
-            fault = fault or f"More Than One {key.title()}"
-    return fields, first, fault
+def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], str | None]:
+    """Return the header lines, the first value of each name as written, and what is wrong with them, if anything."""
+    if len(lines) > limits.max_headers or sum(map(len, lines)) > limits.max_line_chars:
+        lines, fault = _within(lines, limits)
+    else:
+        fault = None
+    try:
+        # From the last to the first, so that of equal names the first stays.
+        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+    except ValueError:
+        lines = [line for line in lines if _is_header(line)]
+        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        fault = fault or "Malformed Header"
+    if len(first) != len(lines):
+        fault = fault or _repeated(lines)
+    return lines, first, fault
+
+
+def _within(lines: list[str], limits: Limits) -> tuple[list[str], str | None]:
+    """Leave out what is over a limit, and say so."""
+    fault = "Too Many Headers" if len(lines) > limits.max_headers else None
+    kept = [line for line in lines[: limits.max_headers] if len(line) <= limits.max_line_chars]
+    if len(kept) < min(len(lines), limits.max_headers):
+        fault = fault or "Header Too Long"
+    return kept, fault
+
+
+def _is_header(line: str) -> bool:
+    name, colon, _ = line.partition(":")
+    try:
+        return bool(colon and CANONICAL[name])
+    except MalformedNameError:
+        return False
+
+
+def _repeated(lines: list[str]) -> str | None:
+    """Name a header that is there more than once and must not be."""
+    seen = set()
+    for line in lines:
+        name = CANONICAL[line.partition(":")[0]]
+        if name in seen and name in _ONCE:
+            return f"More Than One {name.title()}"
+        seen.add(name)
+    return None
 
 
 def _missing(first: dict[str, str]) -> str | None:
@@ -146,9 +153,11 @@ def _fit_body(message: Request | Response) -> str | None:
         return None
     if not (length.isascii() and length.isdigit() and len(length) < 10):
         return "Bad Content-Length"
-    if int(length) > len(message.body):
+    body, wanted = message.body, int(length)
+    if wanted > len(body):
         return "Content-Length Larger Than the Message"
-    message.body = message.body[: int(length)]
+    if wanted < len(body):
+        message.body = body[:wanted]
     return None
 
 

@@ -262,7 +262,7 @@ def test_a_header_bomb_deserves_400_and_is_read_no_further():
     error = refusal(request(headers="X: y\r\n" * 100), LIMITS)
     assert (error.status, error.reason) == (400, "Too Many Headers")
     assert error.request is not None
-    assert len(error.request.fields) < LIMITS.max_headers
+    assert len(error.request.fields) == LIMITS.max_headers
 
 
 @pytest.mark.parametrize("header", ["Subject: " + "x" * 300, "Subject: x" + "\r\n xxxxxxxxxxxxxxxxxxx" * 15])

@@ -7,7 +7,7 @@ from vosd.sip.errors import ParseError
 from vosd.sip.grammar import TOKEN
 
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
-_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
+COMMON_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
 """Methods that need no look at their characters."""
 
 
@@ -25,7 +25,7 @@ class CSeq(NamedTuple):
             ParseError: 400.
         """
         digits, _, method = text.partition(" ")
-        if method not in _METHODS or not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
+        if method not in COMMON_METHODS or not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
             match = _CSEQ.match(text)
             if not match:
                 raise ParseError(400, "Bad CSeq")

@@ -11,6 +11,7 @@ _VIA: Final = re.compile(
     rf"((?:;(?:{QUOTED}|[^\",])*+)?)(,|\Z)",
     re.IGNORECASE | re.ASCII,
 )
+_PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")
 _BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
 
@@ -48,5 +49,5 @@ class Via(NamedTuple):
 
 def branch_of(text: str) -> str:
     """Return the branch of the first element of a Via value without reading the rest (for responses)."""
-    match = _BRANCH.search(text.partition(",")[0])
+    match = _PLAIN_BRANCH.match(text) or _BRANCH.search(text.partition(",")[0])
     return match[1] if match else ""
