@@ -279,6 +279,9 @@ class Call:
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
         self._board.over(self)
+        # A call and its legs point at each other: parting frees them now, not when the collector comes.
+        self.callee = None
+        del self.caller
 
 
 def reason_line(reason: EndReason, q850_cause: int) -> str:

@@ -32,6 +32,6 @@ class Acceptance:
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Send the 2xx again, or report that the ACK never came: at 64·T1, however late this runs."""
-        if self._retry.due(now):
+        if self._retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))

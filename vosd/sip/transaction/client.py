@@ -29,7 +29,7 @@ class Client:
         """Take a response; a final one ends the transaction (timer K swallows its repetitions)."""
         self._state = step(CLIENT, self._state, input_of(response.status))
         if self._state is State.PROCEEDING:
-            self._retry.slow_down(now)
+            self._retry.slow_down(self, now)
         else:
             self._retry.stop()
             del self._store.clients[self._key]
@@ -38,7 +38,7 @@ class Client:
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers E and F: send again, or give up."""
-        if self._retry.due(now):
+        if self._retry.due(self, now):
             return None
         self._state = step(CLIENT, self._state, Input.GIVE_UP)
         del self._store.clients[self._key]

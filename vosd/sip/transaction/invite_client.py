@@ -38,6 +38,7 @@ class InviteClient:
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by whoever keeps the dialog."""
+        owner = self.owner
         previous, self.state = self.state, step(INVITE_CLIENT, self.state, input_of(response.status))
         if self._retry is not None:
             self._retry.stop()
@@ -51,7 +52,7 @@ class InviteClient:
             self._finish(Datagram(self.parts.peer, ack), now)
         else:
             self._finish(Mark.ABSORB, now)
-        return ResponseArrived(self.owner, self, response, now)
+        return ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
         """Send the ACK of a 2xx, and again whenever that 2xx is repeated."""
@@ -75,7 +76,7 @@ class InviteClient:
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers A and B, or the end of the wait for the final response of an abandoned INVITE."""
-        if self._retry is not None and self._retry.due(now):
+        if self._retry is not None and self._retry.due(self, now):
             return None
         self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
         del self._store.clients[self._key]
@@ -91,8 +92,10 @@ class InviteClient:
         self._last_wait = self._store.set_timer(now.mono + self._store.timers.transaction_ms, self)
 
     def _finish(self, what: Datagram | Mark, now: Instant) -> None:
-        """Timers D and M: swallow or answer repetitions of the final response for 64·T1."""
+        """Timers D and M: swallow or answer repetitions of the final response for 64·T1; nobody is told of those."""
+        self.owner = None
         if self._last_wait is not None:
             self._store.wheel.cancel(self._last_wait)
+            self._last_wait = None
         del self._store.clients[self._key]
         self._store.retire(self._key, what, self._store.timers.transaction_ms, now)

@@ -59,7 +59,7 @@ class InviteServer:
 
     def timer_due(self, now: Instant) -> None:
         """Timers G and H: repeat the failure, or give the ACK up."""
-        if self._retry is not None and self._retry.due(now):
+        if self._retry is not None and self._retry.due(self, now):
             return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         del self._store.servers[self._key]
