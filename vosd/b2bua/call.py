@@ -14,8 +14,9 @@ from vosd.b2bua.states import HEEDED, CallState, Happening
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
-from vosd.routing.failover import AttemptOutcome, tries_next, verdict
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address, RoutingGateway
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.endpoint import Endpoint
 
@@ -23,8 +24,22 @@ from vosd.sip.endpoint import Endpoint
 class Call:
     """One call that was admitted and has somewhere to go."""
 
-    __slots__ = ("_board", "_choices", "_endpoint", "_granted_s", "_hops", "_outcomes", "_settings", "arrival",
-                 "callee", "caller", "ending", "journey", "state")  # fmt: skip
+    __slots__ = (
+        "_board",
+        "_endpoint",
+        "_granted_s",
+        "_heard_from",
+        "_hops",
+        "_outcomes",
+        "_settings",
+        "_ways",
+        "arrival",
+        "callee",
+        "caller",
+        "ending",
+        "journey",
+        "state",
+    )
 
     def __init__(
         self,
@@ -43,7 +58,11 @@ class Call:
         self.state = CallState.HUNTING
         self.journey = Journey()
         self.ending: Ending | None = None
-        self._choices: Iterator[RouteChoice] = iter(choices)
+        self._ways: Iterator[tuple[RouteChoice, Address]] = (
+            (choice, address) for choice in choices for address in choice.gateway.addresses
+        )
+        self._heard_from: RoutingGateway | None = None
+        """The gateway that gave the latest refusal: its other addresses would give the same."""
         self._hops = hops
         self._endpoint = endpoint
         self._board = board
@@ -188,17 +207,20 @@ class Call:
         return happening in HEEDED[self.state]
 
     def _try_next(self, now: Instant) -> None:
-        """Place a leg at the next gateway that has room, or end the call with what the attempts gave."""
+        """Place a leg at the next gateway that has room, or end the call with what the attempts gave.
+
+        A gateway with several addresses is tried at the next of them only where one was silent.
+        """
         in_time = now.mono - self.arrival.at.mono <= self._settings.search_ms
         while in_time and len(self._outcomes) < self._settings.max_attempts:
-            choice = next(self._choices, None)
-            if choice is None:
+            choice, address = next(self._ways, (None, None))
+            if choice is None or address is None:
                 break
-            if not self._board.occupy(self, choice, now):
+            if choice.gateway is self._heard_from or not self._board.occupy(self, choice, now):
                 continue
             self.state = CallState.HUNTING
             self.caller.begin_attempt(now)
-            self.callee = CalleeLeg(self._endpoint, self, choice, self.caller.offer, self._hops, now)
+            self.callee = CalleeLeg(self._endpoint, self, choice, address, self._hops, now)
             self.journey.choice = choice
             self.journey.sip_call_id_out = self.callee.sip_call_id
             self.journey.destination_address = str(self.callee.peer)
@@ -218,6 +240,7 @@ class Call:
 
     def _attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant) -> None:
         self._outcomes.append(outcome)
+        self._heard_from = None if outcome.end is AttemptEnd.SILENT else leg.choice.gateway
         self._note_attempt(leg, outcome.code, verdict([outcome]).reason.text, now)
         self._board.vacate(leg.choice)
         self.callee = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address
 from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
@@ -147,7 +148,7 @@ class CalleeLeg:
     )
 
     def __init__(
-        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, offer: bytes, hops: int, now: Instant
+        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, hops: int, now: Instant
     ) -> None:
         self._endpoint = endpoint
         self.call = call
@@ -158,7 +159,7 @@ class CalleeLeg:
         self.answer = b""
         self.dialog: Dialog | None = None
         self._acknowledged = False
-        address = choice.gateway.addresses[0]
+        offer = call.caller.offer
         flow = endpoint.flow_towards(address.host)
         self.peer = Peer(flow, address.host, address.port)
         ours = host_text(endpoint.listeners[flow].host)

@@ -146,7 +146,7 @@ class RoutingGatewayKeys(Keys):
     account: Annotated[str, object_name()]
     """The vendor's account: its buy rates book here."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)]
-    """Where its packets go, one address or a list; port 5060 where none is given."""
+    """Where its packets go: one address, or a list of which the next is tried where one is silent; port 5060."""
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
     priority: Annotated[int, whole(1, 1_000_000)] = 1

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from vosd.base.cause import EndReason
+from vosd.routing.tables import Address as GatewayAddress
+from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
@@ -201,6 +203,32 @@ def test_a_silent_gateway_is_left_after_its_response_timeout(scene):
     assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(0, "No Answer"), (200, "Answered")]
     assert 5_000 <= record.attempts[0].ms <= 5_010
     assert scene.vendor.heard_of("CANCEL") == []
+
+
+def two_addresses() -> Scene:
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+
+
+def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
+    scene = two_addresses()
+    scene.vendors[0].script = SILENT
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 0), ("vendor-0", 200)]
+    assert record.destination_address == str(VENDORS[1])
+
+
+def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
+    scene = two_addresses()
+    scene.vendors[0].script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 503)]
+    assert scene.vendors[1].calls == []
 
 
 def test_only_silent_gateways_give_408(scene):
