@@ -24,7 +24,7 @@ from vosd.daemon.reload import Configuration
 from vosd.daemon.systemd import Notifier
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
-from vosd.engine.service import FINAL_BOOKING_S, SwitchService
+from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.udp import open_udp, reachable_address
 from vosd.obs import log
@@ -108,7 +108,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + FINAL_BOOKING_S
+        return self._grace_s() + PARTING_S + FINAL_BOOKING_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s

@@ -18,7 +18,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.journal import Journal
-from vosd.engine.loop import Loop, Transmit
+from vosd.engine.loop import TICK_S, Loop, Transmit
 from vosd.engine.recorder import Recorder
 from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
@@ -30,6 +30,8 @@ POLL_S: Final = 1.0
 """How often foreign bookings are looked for."""
 MARK_S: Final = 1.0
 """How often time is marked while calls run: what a crash may take from an answered call."""
+PARTING_S: Final = 2.0
+"""How long a stop waits for peers to answer their BYE, and repeats it meanwhile."""
 FINAL_BOOKING_S: Final = 10.0
 """How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
 
@@ -133,6 +135,7 @@ class SwitchService:
             count = self.switch.end_calls(self.switch.calls(), EndReason.SHUTDOWN, self._clock.now())
             self._loop.flush()
             _log.warning("calls ended by the stop", calls=count, grace_s=grace_s)
+            await self._parting()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
@@ -194,6 +197,15 @@ class SwitchService:
                 purses[account] = Purse(account, catalogue.accounts[account].overdraft_limit, balance, seq)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _parting(self) -> None:
+        """Wait until the peers have answered our BYEs, so that one that was lost is sent again."""
+        try:
+            async with asyncio.timeout(PARTING_S):
+                while self._endpoint.awaits_answers:
+                    await asyncio.sleep(TICK_S)
+        except TimeoutError:
+            _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
 
     def _knows(self, host: str, port: int) -> bool:
         return self.switch.knows(host, port)

@@ -132,6 +132,11 @@ class Endpoint:
         return out
 
     @property
+    def awaits_answers(self) -> bool:
+        """Whether any request of ours has no final response yet."""
+        return bool(self._store.clients)
+
+    @property
     def answers_strangers(self) -> bool:
         """Whether requests of unknown sources get an answer."""
         return self._settings.answers_strangers
