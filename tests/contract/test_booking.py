@@ -1,4 +1,4 @@
-"""What ``Books`` promises, over memory, SQLite and MariaDB (issue points 5 and 7, DESIGN D4 and D13)."""
+"""What ``Books`` promises, over memory, SQLite and MariaDB (DESIGN D4 and D13)."""
 
 from decimal import Decimal
 

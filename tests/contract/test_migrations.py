@@ -1,4 +1,8 @@
-"""Migrations lead from nothing to exactly the schema of this version (issue point 7)."""
+"""Migrations lead from nothing to exactly the schema of this version."""
+
+import sqlite3
+import stat
+from contextlib import closing
 
 import pytest
 from alembic import command
@@ -7,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migration
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
@@ -91,9 +96,9 @@ async def test_a_database_without_its_counter_asks_for_vosd_migrate(url, databas
         await SqlBooks(database).book([answered_call(1)])
 
 
-def test_the_directory_of_an_sqlite_file_is_made(tmp_path):
+def test_an_sqlite_file_is_made_with_its_directory_and_for_its_owner_alone(tmp_path):
     migrate(f"sqlite+aiosqlite:///{tmp_path}/var/lib/vosd.db")
-    assert (tmp_path / "var/lib/vosd.db").is_file()
+    assert stat.filemode((tmp_path / "var/lib/vosd.db").stat().st_mode) == "-rw-------"
 
 
 def test_an_installed_package_carries_its_migrations_inside(tmp_path, monkeypatch):
@@ -104,3 +109,19 @@ def test_an_installed_package_carries_its_migrations_inside(tmp_path, monkeypatc
         place.mkdir(parents=True)
         (place / "env.py").touch()
         assert migrations_path() == place
+
+
+def test_a_schema_of_another_version_is_not_touched_and_explained(tmp_path):
+    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    migrate(url)
+    with closing(sqlite3.connect(tmp_path / "vosd.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(SchemaOutdated, match=r"9999.*migrated by a newer vosd"):
+        migrate(url)
+
+
+def test_an_sqlite_file_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "var").touch()
+    with pytest.raises(StoreUnavailable, match=f"{tmp_path}/var/vosd.db of database.url cannot be made"):
+        migrate(f"sqlite+aiosqlite:///{tmp_path}/var/vosd.db")

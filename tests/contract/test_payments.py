@@ -5,7 +5,10 @@ from decimal import Decimal
 import pytest
 
 from vosd.cdr.ports import Standing
+from vosd.storage.database import ContentRefused
+from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, Receipt, ReferenceTaken
+from vosd.storage.queries import SqlQueries
 from vosd.testing.records import STARTED, answered_call
 
 
@@ -81,3 +84,9 @@ async def test_hostile_memos_and_references_are_only_text(store):
     text = "'; DELETE FROM account; -- \\ \" %s \N{BANKNOTE WITH DOLLAR SIGN}"
     await store.payments.add(payment("5", reference=text, memo=text + "\0\udcff" * 200, operator=text))
     assert (await store.payments.add(payment("5", reference=text))).repeated
+
+
+async def test_an_amount_that_no_column_holds_is_refused_and_books_nothing(database):
+    with pytest.raises(ContentRefused):
+        await SqlPayments(database).add(payment("9999999999999"))
+    assert await SqlQueries(database).standing("acme") is None

@@ -1,4 +1,4 @@
-"""The audit finds every kind of damage and nothing where there is none (issue point 5, ``vosd ledger verify``)."""
+"""The audit finds every kind of damage and nothing where there is none (``vosd ledger verify``)."""
 
 from decimal import Decimal
 

@@ -185,7 +185,8 @@ def test_end_of_a_call_replaces_its_hold_by_its_charge(given, expect):
     hold = purse.hold(applied_rate("1", 60), 300, 43_200)
     assert hold.amount == Decimal(given["reservation"])
     available_during_call = purse.available
-    purse.settle(hold, Decimal(given["actual"]))
+    purse.release(hold)
+    purse.post(-Decimal(given["actual"]))
     assert purse.reserved == 0
     assert purse.available == Decimal(expect["balance_after"])
     assert max(purse.available - available_during_call, 0) == Decimal(expect["released"])
@@ -202,7 +203,8 @@ def test_unlimited_account_is_never_refused(given, expect):
     charge = rate_call(applied, seconds * 1000)
     assert charge.total == Decimal(expect["charge_each"])
     for hold in holds:
-        purse.settle(hold, charge.total)
+        purse.release(hold)
+        purse.post(-charge.total)
     assert purse.balance + purse.unbooked == Decimal(expect["final_balance"])
 
 

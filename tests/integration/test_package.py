@@ -65,11 +65,13 @@ def vosd(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin" / "vosd"
 
 
-def test_migrations_and_the_example_travel_inside(wheel: Path) -> None:
+def test_migrations_examples_and_licence_travel_inside(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "vosd/_migrations/env.py" in names
     assert any(name.startswith("vosd/_migrations/versions/") and name.endswith(".py") for name in names)
     assert "vosd/_examples/vosd.yaml" in names
+    assert "vosd/_examples/vosd.service" in names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
 
 

@@ -1,4 +1,4 @@
-"""The shipped unit: accepted by systemd, and locked down as far as issue 2, point 11 asks."""
+"""The shipped unit: accepted by systemd, and locked down to an exposure of at most 2.0."""
 
 import re
 import shutil
@@ -46,6 +46,10 @@ def test_the_unit_is_exposed_at_most_2_0() -> None:
     found = re.search(r"Overall exposure level for vosd.service: ([0-9.]+)", judged.stdout)
     assert found is not None, judged.stdout + judged.stderr
     assert float(found[1]) <= EXPOSURE_MAX
+
+
+def test_what_the_configuration_takes_from_the_environment_has_a_file_that_may_be_missing() -> None:
+    assert "EnvironmentFile=-/etc/vosd/environment" in UNIT.read_text().splitlines()
 
 
 def test_the_only_capability_is_a_low_port() -> None:

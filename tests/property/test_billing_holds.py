@@ -116,7 +116,8 @@ class CallsOnOneAccount(RuleBasedStateMachine):
         charge = rate_call(call.hold.applied, duration_ms).total
         assert charge <= call.hold.amount
         self.running.remove(call)
-        self.purse.settle(call.hold, charge)
+        self.purse.release(call.hold)
+        self.purse.post(-charge)
         self.ended_unbooked.append(-charge)
 
     @rule(target=untold, at_most=st.integers(1, 5))

@@ -1,4 +1,4 @@
-"""Lost, doubled and reordered packets lose no call (issue point 2): every call has one record, one end, no residue."""
+"""Lost, doubled and reordered packets lose no call: every call has one record, one end, no residue."""
 
 import pytest
 from hypothesis import given, settings

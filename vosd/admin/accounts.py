@@ -62,6 +62,7 @@ async def show_account(catalogue: Catalogue, books: Books, switch: RunningSwitch
     Raises:
         UnknownAccountError: it is neither configured nor in the ledger.
         StoreUnavailable: the balance is not known.
+        DaemonUnreachableError: a switch runs but does not tell what its calls reserve.
     """
     standings = (await books.standings()).standings
     if account_id not in standings:
@@ -74,6 +75,7 @@ async def list_accounts(catalogue: Catalogue, books: Books, switch: RunningSwitc
 
     Raises:
         StoreUnavailable: the balances are not known.
+        DaemonUnreachableError: a switch runs but does not tell what its calls reserve.
     """
     standings = (await books.standings()).standings
     commitments = await _commitments(switch)

@@ -20,6 +20,10 @@ class DaemonUnreachableError(VosError):
     """No switch answers at the control socket, or it stopped answering."""
 
 
+class NoDaemonError(DaemonUnreachableError):
+    """Nobody listens at the control socket: no switch runs on this configuration."""
+
+
 class DaemonRefusedError(VosError):
     """The switch did not do it; ``problems`` lists why, one mistake a line, where there is a list."""
 
@@ -56,7 +60,8 @@ class RunningSwitch:
                 f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
                 " this configuration, and are you allowed to open its socket?"
             )
-            raise DaemonUnreachableError(message) from error
+            is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+            raise (NoDaemonError if is_absent else DaemonUnreachableError)(message) from error
         try:
             answer = msgspec.json.decode(line, type=_Answer)
         except msgspec.MsgspecError as error:
@@ -67,10 +72,13 @@ class RunningSwitch:
         return answer.result
 
     async def ask_if_running(self, verb: str, **arguments: object) -> Any | None:
-        """Do as ``ask`` does, but return None where no switch runs: for commands that work without one."""
+        """Do as ``ask`` does, but return None where no switch runs: for commands that work without one.
+
+        A switch that runs and cannot be asked is an error: what it knows of money would be missing unsaid.
+        """
         try:
             return await self.ask(verb, **arguments)
-        except DaemonUnreachableError:
+        except NoDaemonError:
             return None
 
     async def _exchange(self, request: bytes) -> bytes:

@@ -16,7 +16,7 @@ from vosd.engine.settings import Settings
 Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and values as JSON has them."""
 
-_SECRET_OR_DERIVED: Final = frozenset({"database_url"})
+_SECRET: Final = frozenset({"database_url"})
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 def describe(settings: Settings, catalogue: Catalogue) -> Description:
     """Return everything that an operator can have changed, except secrets."""
-    plain = {key: value for key, value in asdict(settings).items() if key not in _SECRET_OR_DERIVED}
+    plain = {key: value for key, value in asdict(settings).items() if key not in _SECRET}
     described: Description = {"settings": _builtins(plain), "parameters": _builtins(catalogue.parameters)}
     for kind, objects in (
         ("account", catalogue.accounts),

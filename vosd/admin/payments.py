@@ -3,7 +3,7 @@
 import msgspec
 
 from vosd.admin.accounts import configured
-from vosd.admin.control import DaemonRefusedError, RunningSwitch
+from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.base.money import format_amount
 from vosd.engine.catalogue import Catalogue
 from vosd.storage.ports import Payment, Payments
@@ -52,6 +52,6 @@ async def _tell(switch: RunningSwitch) -> str:
     """Have the switch read the balances; the money is booked whatever it answers, and it polls them anyway."""
     try:
         await switch.ask_if_running("refresh_balances")
-    except DaemonRefusedError as error:
+    except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""

@@ -1,7 +1,7 @@
 """What a call asks of the switch around it, besides SIP.
 
 All of it is answered at once and without I/O on the spot; what would have to wait comes back as a happening of
-its own (DESIGN D2, ADR 3).
+its own (DESIGN D2, ADR 2).
 """
 
 from typing import TYPE_CHECKING, Protocol

@@ -1,9 +1,4 @@
-"""Names of identifiers, and the making of call ids from given time and randomness."""
-
-from typing import NewType
-
-AccountId = NewType("AccountId", str)
-GatewayName = NewType("GatewayName", str)
+"""The making of call ids from given time and randomness."""
 
 
 def uuid7(wall_ms: int, entropy: bytes) -> str:

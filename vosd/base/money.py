@@ -37,7 +37,7 @@ def parse_amount(text: str) -> Decimal:
         ValueError: for an exponent, a separator, more than eight places or more than twelve digits.
     """
     if not _AMOUNT.match(text):
-        message = f"{text!r} is not an amount: digits with at most 8 decimals, such as 10.50"
+        message = f"{text!r} is not an amount: at most 12 digits, then at most 8 decimals, such as 10.50"
         raise ValueError(message)
     return Decimal(text)
 
@@ -50,9 +50,8 @@ def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal
 
 def format_amount(amount: Decimal) -> str:
     """Write an amount for JSON and CSV: two to eight places, zero as ``0.00`` (INTERFACES section 2)."""
-    exact = amount.quantize(QUANTUM, context=EXACT)
-    if not exact:
-        return "0.00"
-    text = format(exact, "f")
-    whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    whole, _, fraction = format(amount, "f").partition(".")
+    if len(fraction) > PLACES:
+        whole, _, fraction = format(amount.quantize(QUANTUM, context=EXACT), "f").partition(".")
+    written = f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    return "0.00" if written == "-0.00" else written

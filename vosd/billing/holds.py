@@ -14,7 +14,7 @@ from vosd.billing.rates import AppliedRate
 
 
 class HoldEnded(VosError):  # noqa: N818 - it names the state
-    """A hold was settled or released already: its call has ended twice."""
+    """A hold was released already: its call has ended twice."""
 
 
 class Hold:
@@ -109,19 +109,14 @@ class Purse:
         hold.amount, hold.granted_s = amount, target_s
         return True
 
-    def settle(self, hold: Hold, amount: Decimal) -> None:
-        """End a hold with what the call really cost; the rest is free at once (RES-08)."""
-        self.release(hold)
-        self.post(-amount)
-
     def release(self, hold: Hold) -> None:
-        """End a hold of a call that costs nothing."""
+        """End a hold with its call; all of it is free at once, what the call cost is posted beside (RES-08)."""
         self._must_be_open(hold)
         hold.is_open = False
         self._reserved -= hold.amount
 
     def post(self, amount: Decimal) -> None:
-        """Take in a signed amount that no hold stands for, such as a vendor's cost (negative)."""
+        """Take in a signed amount that a call will book: a charge or a vendor's cost, both negative."""
         self._unbooked += amount
 
     def committed(self, balance: Decimal, seq: int) -> None:
@@ -139,7 +134,7 @@ class Purse:
     @staticmethod
     def _must_be_open(hold: Hold) -> None:
         if not hold.is_open:
-            raise HoldEnded("this hold has ended: settle or release a hold once, when its call ends")
+            raise HoldEnded("this hold has ended: release a hold once, when its call ends")
 
 
 def _longest_within(budget: Decimal, applied: AppliedRate, granted_s: int, target_s: int) -> int:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, round_to_unit
+from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.increments import cycles, hold_seconds
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 
@@ -152,9 +152,9 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
             "unit": _plain(policy.fee_unit),
             "rounding": policy.rounding.value,
             "nonzero_floor": policy.nonzero_floor,
-            "amount": _plain(charge.fee),
+            "amount": format_amount(charge.fee),
         },
-        {"step": "tax", "raw": _shown(_raw_tax(rate, charge.fee)), "amount": _plain(charge.tax)},
+        {"step": "tax", "raw": _shown(_raw_tax(rate, charge.fee)), "amount": format_amount(charge.tax)},
     ]
     return steps
 

@@ -114,6 +114,8 @@ def add(
         raise click.UsageError("--amount is needed, except with --type zero, which takes none")
     if amount is not None and not amount:
         raise click.UsageError("--amount 0 books nothing")
+    if reference == "":  # a script's variable that is not set would book again each time it runs
+        raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
     receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, reference, memo))
     if receipt.untold:
         output.remark(f"booked, but the running switch has not taken the new balance yet: {receipt.untold}")

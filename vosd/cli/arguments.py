@@ -4,7 +4,7 @@ Each turns text into a value or into wrong usage (exit code 2); none looks anyth
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +12,7 @@ import click
 
 from vosd.base.money import parse_amount
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
@@ -30,7 +31,7 @@ class Moment(click.ParamType[int]):
             self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z", param, ctx)
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
-        return int(moment.timestamp() * 1_000)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Amount(click.ParamType[Decimal]):

@@ -36,6 +36,8 @@ def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: str
     given = {name: value for name, value in selection.items() if value is not None}
     if not given:
         raise click.UsageError("say which calls: CALL_ID, --account, --gateway, --prefix or --older-than")
+    if "" in given.values():  # an empty prefix would fit every call
+        raise click.UsageError("an empty value chooses no calls")
     at_most = None if yes else 1
     answer = asyncio.run(invocation.running_switch().ask("hangup", selection=given, at_most=at_most))
     if answer["fitting"] > answer["ended"]:

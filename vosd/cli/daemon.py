@@ -150,10 +150,13 @@ def status(invocation: Invocation, as_json: bool) -> None:
         output.document(answer)
         return
     catalogue = answer.pop("catalogue")
+    reasons = (catalogue["error"] or "").splitlines()
     output.sheet(
         {
             **answer,
             "catalogue": f"{catalogue['version']}, loaded {catalogue['loaded_at']}",
-            "last reload": catalogue["error"] or "fine",
+            "last reload": "refused, because of" if reasons else "fine",
         }
     )
+    for reason in reasons:
+        output.line(reason)

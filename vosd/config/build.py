@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
+from vosd.config.document import Scalar
 from vosd.config.fields import FROM_RATES
 from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import (
@@ -54,6 +55,7 @@ def build_catalogue(
     call_parameters = CallParameters(
         max_call_seconds=max_call_seconds, record_server_hang_up=parameters.record_server_hang_up
     )
+    _follow_references_of_broken(objects, problems)
     versions = {name: group.version for name, group in groups.items()}
     return Catalogue(
         version=_version(accounts, versions, customers, list(vendors.values()), call_parameters),
@@ -166,6 +168,19 @@ def _called_prefixes(
         return ()
     read = objects.rate_groups.things().get(vendor.thing.rate_group)
     return () if read is None else tuple(rate.prefix for rate in read.group.rates)
+
+
+def _follow_references_of_broken(objects: Objects, problems: ProblemList) -> None:
+    """Check what objects with mistakes refer to, so that one round of corrections is enough."""
+    for written in (
+        *objects.accounts.broken.values(),
+        *objects.mapping_gateways.broken.values(),
+        *objects.routing_gateways.broken.values(),
+    ):
+        for key, named in (("account", objects.accounts), ("rate_group", objects.rate_groups)):
+            entry = written.section.entries.get(key)
+            if entry is not None and isinstance(entry.node, Scalar) and entry.node.text:
+                named.find(entry.node.text, written, key, problems)
 
 
 def _group(name: str | None, named_by: Written[object], objects: Objects, problems: ProblemList) -> RateGroup | None:

@@ -26,8 +26,8 @@ class Inventory(Generic[Thing]):
     kind: str
     """What messages call one of them, such as ``account``."""
     written: dict[str, Written[Thing]] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    """Names of objects with mistakes: whoever refers to them has made none."""
+    broken: dict[str, Written[None]] = field(default_factory=dict)
+    """Objects with mistakes by name: whoever refers to them has made none, and they may refer to nothing."""
 
     def things(self) -> Mapping[str, Thing]:
         """Return the sound objects by name, in the order of the file."""
@@ -64,7 +64,7 @@ def read_inventory(
         elif name:
             places[name] = place_of(section, name_key)
             if thing is None:
-                inventory.broken.add(name)
+                inventory.broken[name] = Written(None, section, label)
             else:
                 inventory.written[name] = Written(thing, section, label)
     return inventory

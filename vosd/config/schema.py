@@ -97,7 +97,7 @@ class SipKeys(Keys):
     )
     """Sockets that take calls, one or a list."""
     advertise: Annotated[str | None, ip()] = None
-    """Address put in Contact, Via and SDP, where it is not the one listened on."""
+    """Address put in Contact and Via, where it is not the one listened on."""
     unknown_source: Annotated[UnknownSource, choice(UnknownSource)] = UnknownSource.DROP
     """What a request from an unknown address gets: silence, or 403. Dropped ones are counted and logged."""
     timers: TimerKeys = TimerKeys()

@@ -44,7 +44,9 @@ class Loop:
             self._wake.cancel()
 
     def datagram_received(self, flow: int, data: bytes, host: str, port: int) -> None:
-        """Take one datagram of one listener."""
+        """Take one datagram of one listener; before ``attach`` it is left to its sender to say it again."""
+        if self._asyncio is None:
+            return
         event = self._endpoint.receive_datagram(data, Peer(flow, host, port), self._clock.now())
         if event is not None:
             self._switch.hear(event)

@@ -5,6 +5,7 @@ before the first call is taken (DESIGN D9), and the poll that brings in what oth
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ MARK_S: Final = 1.0
 """How often time is marked while calls run: what a crash may take from an answered call."""
 PARTING_S: Final = 2.0
 """How long a stop waits for peers to answer their BYE, and repeats it meanwhile."""
+REPORT_S: Final = 60.0
+"""How often the log tells what traffic came to nothing."""
 FINAL_BOOKING_S: Final = 10.0
 """How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
 
@@ -49,6 +52,17 @@ async def kept_going(name: str, work: Work) -> None:
         except Exception:  # noqa: BLE001  the boundary of a task: nobody else would hear of it
             _log.exception("a mistake of ours ended a task, it begins again", task=name)
             await asyncio.sleep(POLL_S)
+
+
+async def report_dropped(dropped: Counter[str]) -> None:
+    """Tell from time to time how much came to nothing since the last time, and why; runs until cancelled."""
+    told: Counter[str] = Counter()
+    while True:
+        await asyncio.sleep(REPORT_S)
+        fresh = dropped - told
+        if fresh:
+            _log.warning("traffic dropped", why=dict(fresh))
+            told = dropped.copy()
 
 
 class _Keeper:
@@ -115,6 +129,7 @@ class SwitchService:
         self._run("journal to disk", self._journal.keep_synced)
         self._run("time marks", self._mark_time)
         self._run("watch over money", self._watch_money)
+        self._run("report of dropped traffic", lambda: report_dropped(self._endpoint.dropped))
 
     @property
     def receive(self) -> Callable[[int, bytes, str, int], None]:

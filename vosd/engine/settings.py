@@ -59,7 +59,7 @@ class Settings:
     listen: tuple[Listener, ...]
     """Sockets to open; at least one."""
     advertise: str | None
-    """IP address for Contact, Via and SDP; None = the address of the listening socket."""
+    """IP address for Contact and Via; None = the address of the listening socket."""
     sip: SipSettings
     database_url: Secret
     state_dir: Path

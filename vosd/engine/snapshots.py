@@ -6,6 +6,7 @@ A snapshot is a copy: nobody who holds one can touch the call.
 import msgspec
 
 from vosd.base.clock import Instant
+from vosd.base.number import for_matching
 from vosd.engine.switch import Carried
 
 
@@ -38,7 +39,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     gateway: str | None = None
     """Mapping or routing."""
     prefix: str | None = None
-    """Of the called number as it is rated."""
+    """Of the called number as it is rated; a leading plus sign is dropped from both."""
     older_than_s: int | None = None
     """Seconds since the INVITE came."""
 
@@ -50,7 +51,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
             (self.call_id is None or self.call_id == call.call_id)
             and (self.account is None or self.account in {call.customer_account, call.vendor_account})
             and (self.gateway is None or self.gateway in {call.mapping_gateway, call.routing_gateway})
-            and (self.prefix is None or call.callee.startswith(self.prefix))
+            and (self.prefix is None or call.callee.startswith(for_matching(self.prefix)))
             and (self.older_than_s is None or call.age_s > self.older_than_s)
         )
 

@@ -29,6 +29,7 @@ from vosd.engine.caller import called_number, calling_number
 from vosd.engine.catalogue import Catalogue
 from vosd.obs.log import Seldom, call_line
 from vosd.routing.capacity import Scope
+from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
@@ -252,6 +253,7 @@ class Switch:
         if hold is None or answered_at is None:
             raise RuntimeError(f"{call!r} answered without a hold")
         record = self._draft(call.arrival, application, call.journey, unheard(answered_at))
+        self._note_quarrels(record, answered_at)
         self._ledger.answered(OpenCall(record, application.rate, carried.vendor_rate, answered_at.mono))
         return hold.granted_s
 
@@ -276,6 +278,8 @@ class Switch:
         if carried.timer is not None:
             self._deadlines.cancel(carried.timer)
         record = self._draft(call.arrival, application, call.journey, ending)
+        if record.answered_at is None:
+            self._note_quarrels(record, ending.at)
         self._close(price(record, application.rate, carried.vendor_rate), application)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -395,6 +399,12 @@ class Switch:
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
             if call.state is not CallState.OVER:
                 call.drop(now)
+
+    def _note_quarrels(self, record: CallRecord, at: Instant) -> None:
+        """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
+        for attempt in record.attempts:
+            if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
+                _log.warning("vendor refuses us", gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
 
     def _note_stranger(self, event: StrangerIgnored) -> None:
         source = event.source

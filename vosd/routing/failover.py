@@ -75,7 +75,7 @@ _ORDER_OF_REASONS: Final = (
     EndReason.UNAVAILABLE,
 )
 
-_OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
+OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
 """A vendor's quarrel with us: the caller can do nothing about it and shall not see it."""
 
 
@@ -120,6 +120,6 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
 def _status_for_caller(code: int) -> int:
     if 300 <= code < 400:
         return 480
-    if code in _OUR_CREDENTIALS or not 400 <= code < 700:
+    if code in OUR_CREDENTIALS or not 400 <= code < 700:
         return 503
     return code

@@ -147,3 +147,21 @@ def ack_of_failure(parts: InviteParts, to: str) -> bytes:
         f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\nFrom: {parts.from_}\r\n"
         f"To: {to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} ACK\r\nContent-Length: 0\r\n\r\n"
     )
+
+
+def parts_acknowledged(ack: Datagram) -> InviteParts:
+    """Read back from an ACK of ours which INVITE it was for: an answered one leaves nothing else.
+
+    ``to`` has the tag of the answer that was acknowledged; there is no ``via``, for nothing more is sent on it.
+    """
+    request_line, *lines = ack.data.decode("utf-8", "surrogateescape").split("\r\n")
+    said = dict(line.split(": ", 1) for line in lines[: lines.index("")])
+    return InviteParts(
+        uri=request_line.removeprefix("ACK ").removesuffix(" SIP/2.0"),
+        via="",
+        from_=said["From"],
+        to=said["To"],
+        call_id=said["Call-ID"],
+        sequence=int(said["CSeq"].removesuffix(" ACK")),
+        peer=ack.peer,
+    )

@@ -16,6 +16,7 @@ from vosd.sip.compose import (
     ResponseStem,
     host_text,
     invite,
+    parts_acknowledged,
     response,
     response_stem,
 )
@@ -29,9 +30,9 @@ from vosd.sip.events import (
     Event,
     InviteArrived,
     RequestArrived,
-    ResponseArrived,
     StrangerIgnored,
 )
+from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
@@ -338,24 +339,38 @@ class Endpoint:
             spent = self._store.spent.get(key)
             if isinstance(spent, Datagram):
                 if message.status >= 200:
-                    self._store.out.append(spent)
+                    self._acknowledge_again(key, spent, message, now)
             elif spent is None:
                 self.dropped["response to no request"] += 1
             return None
         event = transaction.response_came(message, now)
         if event is not None and event.owner is None:
-            self._end_late_answer(event, now)
+            if isinstance(transaction, InviteClient) and 200 <= message.status < 300:
+                self._end_late_answer(key, transaction.parts, message, now)
             return None
         return event
 
-    def _end_late_answer(self, event: ResponseArrived, now: Instant) -> None:
-        """A gateway that was given up answered all the same: ACK it and hang up at once."""
-        transaction, answer = event.transaction, event.response
-        if isinstance(transaction, InviteClient) and 200 <= answer.status < 300:
-            self.dropped["late answer"] += 1
-            dialog = Dialog.of_callee(transaction.parts, "", answer)
-            self.send_ack(transaction, dialog, "", b"")
-            self.send_bye(dialog, "", now)
+    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> None:
+        """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
+        if response.status < 300:
+            parts = parts_acknowledged(ack)
+            if response.to_tag != tag_of(parts.to):
+                key = f"{key} {response.to_tag}"
+                known = self._store.spent.get(key)
+                if not isinstance(known, Datagram):
+                    self._end_late_answer(key, parts, response, now)
+                    return
+                ack = known
+        self._store.out.append(ack)
+
+    def _end_late_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
+        """ACK a 2xx that no call waits for, now and whenever it is repeated, and hang up at once."""
+        self.dropped["late answer"] += 1
+        dialog = Dialog.of_callee(parts, "", answer)
+        ack = Datagram(dialog.peer, dialog.request("ACK", self.new_via(dialog.peer.flow), parts.sequence, ""))
+        self._store.out.append(ack)
+        self._store.retire(key, ack, self._settings.timers.transaction_ms, now)
+        self.send_bye(dialog, "", now)
 
     # -- residue ------------------------------------------------------------------------------------------------
 

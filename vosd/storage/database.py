@@ -140,6 +140,10 @@ class Database:
             yield
         except exc.DBAPIError as error:
             raise self._meaning(error) from error.orig
+        except exc.StatementError as error:  # a value that its column's type refused before the driver saw it
+            if not isinstance(error.orig, Unstorable):
+                raise
+            raise ContentRefused(str(error.orig)) from error.orig
         except TimeoutError as error:
             message = f"{self.place} did not answer within {self._patience_s:g} s: see what it is busy with"
             raise StoreUnavailable(message) from error

@@ -10,10 +10,12 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.engine import Connection, make_url
 
 from vosd.base.errors import VosError
-from vosd.storage.database import Database
+from vosd.cdr.ports import StoreUnavailable
+from vosd.storage.database import Database, SchemaOutdated
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -42,7 +44,8 @@ def migrate(url: str) -> None:
     a running event loop: there, ``migrate_async``.
 
     Raises:
-        StoreUnavailable: the database is away or refuses; the message says what to do.
+        StoreUnavailable: the database is away or refuses, or (``SchemaOutdated``) this version does not know its
+            schema; the message says what to do.
     """
     asyncio.run(migrate_async(url))
 
@@ -51,13 +54,26 @@ async def migrate_async(url: str) -> None:
     """Do what ``migrate`` does inside a running event loop."""
     database = Database(url)
     path = make_url(url).database
-    if database.is_sqlite and path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
+        if database.is_sqlite and path:
+            _make_file(Path(path))
         async with database.writing(unhurried=True) as connection:
             await connection.run_sync(_upgrade)
+    except CommandError as error:
+        message = f"{database.place} cannot be brought to this version ({error}): was it migrated by a newer vosd?"
+        raise SchemaOutdated(message) from error
     finally:
         await database.close()
+
+
+def _make_file(file: Path) -> None:
+    """Make the file of a new database; who called whom and who has what money is nobody else's to read."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+    except OSError as error:
+        message = f"the file {file} of database.url cannot be made: {error.strerror}; make its directory or change it"
+        raise StoreUnavailable(message) from error
 
 
 def _upgrade(connection: Connection) -> None:

@@ -146,18 +146,7 @@ class Peer:
         self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
     ) -> str:
         """Answer ``request`` and return what was sent, so that it can be sent again."""
-        to = request["To"] if ";tag=" in request["To"] or not tag else f"{request['To']};tag={tag}"
-        lines = [
-            f"SIP/2.0 {status} Tested",
-            *(f"Via: {via}" for via in request.every("Via")),
-            f"From: {request['From']}",
-            f"To: {to}",
-            f"Call-ID: {request['Call-ID']}",
-            f"CSeq: {request['CSeq']}",
-            f"Contact: <sip:{self.address}>",
-            *headers,
-        ]
-        text = compose(lines, body)
+        text = compose([*response_lines(request, status, tag, self.address), *headers], body)
         self.send(text, request.source)
         return text
 
@@ -270,3 +259,17 @@ def compose(lines: Iterable[str], body: str = "") -> str:
     """Write a message of header lines and an SDP body, which may be empty."""
     kind = ["Content-Type: application/sdp"] if body else []
     return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", body])
+
+
+def response_lines(request: Message, status: int, tag: str, contact: Endpoint) -> list[str]:
+    """Write the lines of a response that its request and its sender fix; ``tag`` is added where To has none."""
+    to = request["To"] if ";tag=" in request["To"] or not tag else f"{request['To']};tag={tag}"
+    return [
+        f"SIP/2.0 {status} Tested",
+        *(f"Via: {via}" for via in request.every("Via")),
+        f"From: {request['From']}",
+        f"To: {to}",
+        f"Call-ID: {request['Call-ID']}",
+        f"CSeq: {request['CSeq']}",
+        f"Contact: <sip:{contact}>",
+    ]

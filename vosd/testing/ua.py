@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.peer import Message, compose
+from vosd.testing.peer import Message, compose, response_lines
 from vosd.testing.wire import Appointment, Packet, Wire
 
 T1_MS: Final = 500
@@ -73,18 +73,8 @@ class UserAgent:
         self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
     ) -> None:
         """Answer a request; whenever it is repeated, answer the same again."""
-        to = request["To"] if ";tag=" in request["To"] or not tag else f"{request['To']};tag={tag}"
-        lines = [
-            f"SIP/2.0 {status} Tested",
-            *(f"Via: {via}" for via in request.every("Via")),
-            f"From: {request['From']}",
-            f"To: {to}",
-            f"Call-ID: {request['Call-ID']}",
-            f"CSeq: {request['CSeq']}",
-            f"Contact: <sip:{self.address}>",
-            *headers,
-        ]
-        self._said[_transaction(request)] = compose(lines, body).encode()
+        lines = response_lines(request, status, tag, self.address)
+        self._said[_transaction(request)] = compose([*lines, *headers], body).encode()
         self.repeat_reply(request)
 
     def repeat_reply(self, request: Message) -> None:

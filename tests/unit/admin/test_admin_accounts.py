@@ -1,5 +1,6 @@
 """Accounts and payments as people see them, over the memory store and a switch that may or may not run."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vosd.admin.accounts import AccountSheet, UnknownAccountError, list_accounts, show_account
-from vosd.admin.control import RunningSwitch
+from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.payments import add_payment
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.control import Arguments, CommandError, ControlServer
@@ -126,6 +127,28 @@ async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
     live.is_cut_off = True
     receipt = await add_payment(CATALOGUE, MemoryStore(), nobody, payment())
     assert (receipt.after, receipt.untold) == ("10.00", "the database is away")
+
+
+@pytest.fixture
+async def mute(nobody: RunningSwitch) -> AsyncIterator[RunningSwitch]:
+    """A switch that runs and hangs up on whoever asks."""
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, nobody.control_socket):
+        yield nobody
+
+
+async def test_a_payment_says_when_a_switch_that_runs_was_not_told(mute: RunningSwitch) -> None:
+    receipt = await add_payment(CATALOGUE, MemoryStore(), mute, payment())
+    assert receipt.after == "10.00"
+    assert str(mute.control_socket) in receipt.untold
+
+
+async def test_what_is_available_is_not_guessed_while_a_switch_does_not_tell_what_it_holds(mute: RunningSwitch) -> None:
+    with pytest.raises(DaemonUnreachableError):
+        await show_account(CATALOGUE, MemoryStore(), mute, "acme")
 
 
 async def test_a_payment_to_nobody_books_nothing(nobody: RunningSwitch) -> None:

@@ -1,4 +1,4 @@
-"""Calls that are answered: who hangs up, what is billed, what is said to whom (issue points 1 and 2)."""
+"""Calls that are answered: who hangs up, what is billed, what is said to whom."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""A mistake of ours ends one call, leaves nothing behind, and takes the switch nowhere (DESIGN, EXEMPLARS 11)."""
+"""A mistake of ours ends one call, leaves nothing behind, and takes the switch nowhere."""
 
 import pytest
 

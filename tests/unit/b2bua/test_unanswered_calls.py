@@ -1,8 +1,9 @@
-"""Calls that nobody answers: cancelled, busy, redirected, silent, failed over (issue points 1 and 3)."""
+"""Calls that nobody answers: cancelled, busy, redirected, silent, failed over."""
 
 import re
 
 import pytest
+import structlog
 
 from vosd.base.cause import EndReason
 from vosd.routing.tables import Address as GatewayAddress
@@ -378,3 +379,27 @@ def test_the_offer_is_the_same_for_every_gateway(scene):
     scene.wire.run_until(lambda: call.is_over)
     assert [vendor.only_call.invite.body for vendor in scene.vendors[:2]] == [OFFER, OFFER]
     scene.close()
+
+
+def quarrels(lines):
+    found = [line for line in lines if line["event"] == "vendor refuses us"]
+    return [(line["log_level"], line["gateway"], line["code"]) for line in found]
+
+
+def test_vendors_that_want_credentials_or_money_of_us_are_named_in_the_log_once_a_minute(scene):
+    scene.vendor.script, scene.vendors[1].script = refuses(407), refuses(402)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            call = scene.caller.call(CALLEE)
+            scene.wire.run_until(lambda call=call: call.is_over)
+    assert quarrels(lines) == [("warning", "vendor-0", 407), ("warning", "vendor-1", 402)]
+
+
+def test_such_a_vendor_is_named_when_the_next_one_answers_and_not_again_at_the_end(scene):
+    scene.vendor.script, scene.vendors[1].script = refuses(401), answers()
+    with structlog.testing.capture_logs() as lines:
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=120_000))
+        scene.wire.run_for(10_000)
+        assert quarrels(lines) == [("warning", "vendor-0", 401)]
+        scene.wire.run_until(lambda: call.is_over)
+    assert len(quarrels(lines)) == 1

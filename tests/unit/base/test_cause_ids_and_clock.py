@@ -1,3 +1,5 @@
+"""End reasons with their codes, call ids that sort by time, instants (INTERFACES section 6)."""
+
 from uuid import UUID
 
 import pytest

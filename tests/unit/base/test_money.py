@@ -1,3 +1,5 @@
+"""Amounts are read, rounded and written without losing or inventing a digit (DESIGN D4)."""
+
 from decimal import Decimal
 
 import pytest

@@ -1,6 +1,6 @@
-import pytest
+"""Numbers as they are compared, and the longest prefix that fits one (RATE-10, RATE-11)."""
 
-from vosd.base.number import for_matching, is_number
+from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
 
 
@@ -13,16 +13,6 @@ def test_one_leading_plus_is_dropped_for_matching():
         "",
         "",
     ]
-
-
-@pytest.mark.parametrize("text", ["44", "+44", "*100", "00#", "12AB"])
-def test_telephone_number_is_told_by_its_characters(text):
-    assert is_number(text)
-
-
-@pytest.mark.parametrize("text", ["", "+", "alice", "44-20", "4 4", "+44+", "\uff14\uff14"])
-def test_name_is_no_telephone_number(text):
-    assert not is_number(text)
 
 
 def test_longest_prefix_wins_and_the_catch_all_is_last():

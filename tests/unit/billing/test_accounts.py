@@ -1,3 +1,5 @@
+"""Which accounts may call at all: enabled, and not expired."""
+
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import Account, AccountType, admissible
 

@@ -1,3 +1,5 @@
+"""What an answered call books on the customer and on the vendor."""
+
 from decimal import Decimal
 
 from vosd.billing.entries import CallEntry, customer_posting, vendor_posting

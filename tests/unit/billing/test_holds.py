@@ -1,3 +1,5 @@
+"""Money set aside for running calls: taken, extended, released, and never more than there is (DESIGN D13)."""
+
 from decimal import Decimal
 
 import pytest
@@ -112,16 +114,18 @@ def test_running_calls_share_what_is_left():
     assert acme.available == 0
 
 
-def test_settled_hold_frees_its_rest_and_leaves_the_charge_to_be_booked_res_08():
+def test_hold_of_an_ended_call_frees_its_rest_and_leaves_the_charge_to_be_booked_res_08():
     acme = purse("1.00")
     hold = held(acme)
-    acme.settle(hold, rate_call(CENT_A_SECOND, 12_000).total)
+    acme.release(hold)
+    acme.post(-rate_call(CENT_A_SECOND, 12_000).total)
     assert (acme.reserved, acme.unbooked, acme.available) == (0, Decimal("-0.12"), Decimal("0.88"))
 
 
 def test_booked_charge_counts_once_before_and_after_its_commit():
     acme = purse("1.00")
-    acme.settle(held(acme), Decimal("0.12"))
+    acme.release(held(acme))
+    acme.post(Decimal("-0.12"))
     acme.committed(Decimal("0.88"), seq=1)
     assert acme.available == Decimal("0.76")  # twice for this moment, never not at all
     acme.booked(Decimal("-0.12"))
@@ -165,9 +169,7 @@ def test_lower_limit_leaves_holds_and_refuses_new_ones():
     assert hold.amount == Decimal("0.60")
 
 
-@pytest.mark.parametrize(
-    "again", [Purse.release, lambda acme, hold: acme.settle(hold, Decimal(1)), lambda acme, hold: acme.extend(hold, 1)]
-)
+@pytest.mark.parametrize("again", [Purse.release, lambda acme, hold: acme.extend(hold, 1)])
 def test_hold_that_has_ended_cannot_be_used_again(again):
     acme = purse()
     hold = held(acme)

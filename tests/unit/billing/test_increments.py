@@ -1,3 +1,5 @@
+"""Milliseconds to whole seconds, and seconds to cycles begun (REQ_BILLING section 4)."""
+
 from vosd.billing.increments import cycles, hold_seconds
 
 

@@ -1,3 +1,5 @@
+"""Fee and tax in the order of rating, and a breakdown that gives them again (REQ_BILLING section 1.2)."""
+
 import json
 from decimal import Decimal
 
@@ -113,14 +115,14 @@ def test_breakdown_tells_every_step_in_the_order_of_rating():
         {"step": "first_period", "seconds": 180, "raw": "0.21"},
         {"step": "cycles", "cycles": 2, "cycle": 60, "raw": "0.3"},
     ]
-    assert steps[-1] == {"step": "tax", "raw": "0.051", "amount": "0.051000"}
+    assert steps[-1] == {"step": "tax", "raw": "0.051", "amount": "0.051"}
 
 
 def test_breakdown_of_a_free_call_shows_no_period_and_no_money():
     applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180)
     steps = {step["step"]: step for step in breakdown(applied, rate_call(applied, 0))}
     assert "first_period" not in steps
-    assert (steps["cycles"]["cycles"], steps["fee"]["amount"]) == (0, "0")
+    assert (steps["cycles"]["cycles"], steps["fee"]["amount"]) == (0, "0.00")
 
 
 def test_breakdown_survives_json_and_gives_the_charge_again_ord_12():

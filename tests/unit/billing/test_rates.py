@@ -1,3 +1,5 @@
+"""The rate of a number in its group."""
+
 from decimal import Decimal
 
 from vosd.billing.rates import Rate, RateGroup

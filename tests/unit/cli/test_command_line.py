@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from vosd import __version__
 from vosd.cli import command
+from vosd.cli.arguments import MOMENT
 from vosd.cli.main import VERBS, main
 
 
@@ -39,7 +40,9 @@ def test_every_verb_has_a_help_page_that_takes_the_configuration(name: str) -> N
         ["rate", "explain", "--account", "acme", "--callee", "44", "--duration", "a minute"],
         ["payment", "add", "--account", "acme", "--amount", "1e3"],
         ["payment", "add", "--account", "acme", "--amount", "1,000.00"],
+        ["payment", "add", "--account", "acme", "--amount", "10", "--reference", ""],
         ["hangup"],
+        ["hangup", "--prefix", "", "--yes"],
     ],
     ids=" ".join,
 )
@@ -84,3 +87,16 @@ def test_the_first_usual_place_that_exists_is_taken(tmp_path: Path, monkeypatch:
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert result.exit_code == 4
     assert "found.sock" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "wall_ms"),
+    [
+        ("2026-03-01T12:00:00Z", 1_772_366_400_000),
+        ("2026-03-01T14:00:00.001+02:00", 1_772_366_400_001),
+        ("2004-05-29T18:51:07.613Z", 1_085_856_667_613),  # 612 when it passes through binary fractions
+        ("1969-12-31T23:59:59.999Z", -1),
+    ],
+)
+def test_a_time_is_read_to_the_millisecond(text: str, wall_ms: int) -> None:
+    assert MOMENT.convert(text, None, None) == wall_ms

@@ -12,12 +12,8 @@ from click.testing import CliRunner, Result
 from vosd.cli.main import main
 from vosd.engine.control import Arguments, CommandError, ControlServer
 
-STATUS = {
-    "version": "0.1.0",
-    "node": "sw1",
-    "calls": 2,
-    "catalogue": {"version": "abc", "loaded_at": "2026-03-01T12:00:00.000Z", "error": None},
-}
+CATALOGUE = {"version": "abc", "loaded_at": "2026-03-01T12:00:00.000Z", "error": None}
+STATUS = {"version": "0.1.0", "node": "sw1", "calls": 2, "catalogue": CATALOGUE}
 CALLS = [{"call_id": "c1", "callee": "4420"}, {"call_id": "c2", "callee": "4421"}]
 
 
@@ -29,9 +25,10 @@ class Switch:
         self.asked: list[tuple[str, Arguments]] = []
         self.fitting = 1
         self.bad_file: list[str] = []
+        self.status_now: dict[str, Any] = STATUS
 
     async def status(self, _arguments: Arguments) -> object:
-        return STATUS
+        return self.status_now
 
     async def calls(self, _arguments: Arguments) -> object:
         return CALLS
@@ -83,6 +80,11 @@ async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch:
     shown = (await switch.vosd("status")).stdout
     assert "abc, loaded 2026-03-01T12:00:00.000Z" in shown
     assert "fine" in shown
+
+
+async def test_status_for_people_gives_every_reason_of_a_refused_reload_a_line_of_its_own(switch: Switch) -> None:
+    switch.status_now = {**STATUS, "catalogue": {**CATALOGUE, "error": "vosd.yaml:3: bad\nvosd.yaml:7: worse"}}
+    assert (await switch.vosd("status")).stdout.splitlines()[-2:] == ["vosd.yaml:3: bad", "vosd.yaml:7: worse"]
 
 
 async def test_the_configuration_may_be_named_after_the_verb_and_by_the_environment(switch: Switch) -> None:

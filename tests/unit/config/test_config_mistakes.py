@@ -50,12 +50,20 @@ def test_mistakes_of_every_section_are_reported_at_once(site):
         ),
         "vosd.yaml:14: accounts[acme].overdraft_limit: value 'lots': expected an amount of 0 or more, or unlimited",
         (
+            "vosd.yaml:14: accounts[acme].rate_group: value 'sel': "
+            "expected the name of a rate group; did you mean 'sell'?"
+        ),
+        (
             "vosd.yaml:15: accounts[globex].rate_group: value 'sel': "
             "expected the name of a rate group; did you mean 'sell'?"
         ),
         (
             "vosd.yaml:17: mapping_gateways[pbx].hosts[0]: value '192.0.2.1/24': "
             "expected a network without host bits: did you mean 192.0.2.0/24?"
+        ),
+        (
+            "vosd.yaml:17: mapping_gateways[pbx].account: value 'acmee': "
+            "expected the name of an account; did you mean 'acme'?"
         ),
         "vosd.yaml:19: routing_gateways[0].name: expected this key: a name of 1 to 64 printable characters",
         "vosd.yaml:19: routing_gateways[0].address: value '192.0.2.1:0': expected a port from 1 to 65535",

@@ -1,4 +1,4 @@
-"""Start in order, stop in reverse, one way out (issue 2, point 11; INTERFACES section 2, ``run``)."""
+"""Start in order, stop in reverse, one way out (INTERFACES section 2, ``run``)."""
 
 import asyncio
 import signal

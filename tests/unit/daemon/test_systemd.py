@@ -1,4 +1,4 @@
-"""The service manager's protocol, told to a socket of the test's own (issue 2, point 11)."""
+"""The service manager's protocol, told to a socket of the test's own."""
 
 import asyncio
 import os

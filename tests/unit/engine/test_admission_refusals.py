@@ -1,4 +1,4 @@
-"""Refused calls: code, Reason, record, and nothing left behind (issue point 4, INTERFACES sections 3 and 6)."""
+"""Refused calls: code, Reason, record, and nothing left behind (INTERFACES sections 3 and 6)."""
 
 from decimal import Decimal
 from itertools import combinations

@@ -90,6 +90,23 @@ async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
     ]
 
 
+async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(core):
+    """Listeners open one after the other: on a busy trunk packets come before the last one is there."""
+    loop = Loop(SystemClock(), core, core, core)
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    assert core.said == []
+
+    fired = asyncio.Event()
+    core.on_timer = fired.set
+    core.timers = [in_ms(15)]
+    loop.attach([core.transmit, core.transmit])
+    loop.datagram_received(1, b"INVITE again", "192.0.2.10", 5060)
+    async with asyncio.timeout(5):
+        await fired.wait()
+    loop.detach()
+    assert core.said[0] == "received INVITE again of 192.0.2.10:5060"
+
+
 async def test_a_timer_set_by_a_datagram_wakes_the_core_up(core, loop):
     fired = asyncio.Event()
     core.on_timer = fired.set

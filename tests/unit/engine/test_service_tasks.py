@@ -1,6 +1,8 @@
 """The tasks beside the calls: a mistake in one is logged, and the task begins again."""
 
 import asyncio
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -11,6 +13,7 @@ from vosd.engine import service
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "POLL_S", 0)
+    monkeypatch.setattr(service, "REPORT_S", 0)
 
 
 async def test_a_task_that_fails_is_logged_and_begins_again() -> None:
@@ -38,3 +41,23 @@ async def test_a_task_that_is_cancelled_ends() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_dropped_traffic_is_told_by_why_and_only_what_is_new() -> None:
+    dropped = Counter({"not SIP": 3})
+    with structlog.testing.capture_logs() as lines:
+        task = asyncio.create_task(service.report_dropped(dropped))
+        await several_turns()
+        dropped.update({"not SIP": 2, "unknown source": 1})
+        await several_turns()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert [line["why"] for line in lines] == [{"not SIP": 3}, {"not SIP": 2, "unknown source": 1}]
+    assert {line["event"] for line in lines} == {"traffic dropped"}
+
+
+async def several_turns() -> None:
+    """Let other tasks run a few times."""
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -30,6 +30,7 @@ CALL = CallSnapshot(
         {"gateway": "acme-pbx"},
         {"gateway": "carrier-a"},
         {"prefix": "4420"},
+        {"prefix": "+4420"},
         {"older_than_s": 59},
         {"account": "acme", "gateway": "carrier-a", "prefix": "44", "older_than_s": 0},
     ],

@@ -1,3 +1,5 @@
+"""Places on gateways and accounts, and calls in the last second (GW-03, GW-04, GW-V01)."""
+
 import pytest
 
 from vosd.routing.capacity import Full, NothingTaken, Occupancy, Scope

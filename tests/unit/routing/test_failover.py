@@ -1,3 +1,5 @@
+"""When the next gateway is tried, and what the caller is told in the end (INTERFACES section 6)."""
+
 import pytest
 
 from vosd.base.cause import EndReason

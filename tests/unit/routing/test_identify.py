@@ -1,3 +1,5 @@
+"""Whose call it is: a port beats the longest mask, and the tech prefix tells equals apart."""
+
 import pytest
 
 from vosd.routing import identify

@@ -1,3 +1,5 @@
+"""The gateways whose prefix fits a number, in the order in which they are tried."""
+
 from vosd.routing import match
 from vosd.routing.match import RouteTable
 from vosd.routing.tables import RoutingGateway

@@ -1,3 +1,5 @@
+"""Which gateways may be tried, and what each of the others was left out for."""
+
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.routing.capacity import Occupancy, Scope

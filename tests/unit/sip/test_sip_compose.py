@@ -1,5 +1,7 @@
 """What leaves the switch: responses that repeat the right things, and nothing of a peer that could end a header."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from vosd.b2bua.leg import CalleeLeg
@@ -113,7 +115,8 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     gateway = RoutingGateway("vendor", "vendor", (Address("198.51.100.7", 5060),), ("*",))
     choice = RouteChoice(gateway, "*", called_number(came), calling_number(came))
     probe = Probe()
-    CalleeLeg(probe.endpoint, None, choice, b"", 69, probe.now)
+    call = SimpleNamespace(caller=SimpleNamespace(offer=b""))
+    CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], 69, probe.now)
     sent = probe.sent()[0]
     head = sent.data.partition(b"\r\n\r\n")[0]
     assert [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]] == [

@@ -256,6 +256,34 @@ def test_a_2xx_that_comes_after_giving_up_is_acknowledged_and_hung_up(probe, own
     assert nothing_left(probe)
 
 
+@pytest.mark.parametrize("first", [200, 486])
+def test_a_2xx_of_another_fork_is_acknowledged_and_hung_up_once(probe, owner, first):
+    """RFC 3261 section 13.2.2.4: the vendor's second answer would otherwise go on, and cost."""
+    transaction, sent = invited(probe, owner)
+    event = probe.receive(reply(sent, first, to_tag="winner"), VENDOR)
+    if first == 200:
+        probe.endpoint.send_ack(transaction, Dialog.of_callee(transaction.parts, "ours", event.response), "", b"")
+    [winners_ack] = probe.sent()
+
+    second = reply(sent, 200, to_tag="second", headers="Contact: <sip:second@198.51.100.8:5070>\r\n")
+    assert probe.receive(second, VENDOR) is None
+    ack, bye = probe.sent()
+    assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2, "BYE"))
+    for ending in (ack, bye):
+        assert ending.peer.host == "198.51.100.8"
+        assert ending.request.uri == "sip:second@198.51.100.8:5070"
+        assert ending.request.call_id == sent.request.call_id
+        assert (ending.request.from_tag, ending.request.to_tag) == ("ours", "second")
+    assert probe.receive(reply(bye, 200), VENDOR) is None
+
+    assert probe.receive(second, VENDOR) is None
+    assert probe.receive(reply(sent, first, to_tag="winner"), VENDOR) is None
+    assert [again.data for again in probe.sent()] == [ack.data, winners_ack.data]
+    assert probe.endpoint.dropped["late answer"] == 1
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
 def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
     transaction, sent = invited(probe, owner)
     probe.receive(reply(sent, 486), VENDOR)

@@ -1,0 +1,116 @@
+"""The documents name what there is: targets, verbs, options, files, end reasons, decisions, tests."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from vosd.base.cause import EndReason
+from vosd.cli.main import main
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
+DECISIONS: Final = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+
+LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)")
+CODE: Final = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+SOURCE: Final = re.compile(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|yaml|service))`")
+COMMAND: Final = re.compile(r"(?:^|/|\s)vosd ([a-z][^#|\n]*)", re.MULTILINE)
+TEST: Final = re.compile(r"`([a-z0-9]+/test_[a-z0-9_]+)`")
+
+
+def all_pages() -> str:
+    return "\n".join(page.read_text() for page in PAGES)
+
+
+def test_every_link_between_documents_leads_somewhere():
+    links = [(page, target) for page in PAGES for target in LINK.findall(page.read_text())]
+    assert len(links) > 20
+    assert [(page.name, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_every_source_file_that_is_named_exists():
+    named = set(SOURCE.findall(all_pages()))
+    assert "engine/loop.py" in named
+    assert [name for name in sorted(named) if not ((ROOT / name).exists() or (ROOT / "vosd" / name).exists())] == []
+
+
+def test_every_name_on_the_way_of_one_call_is_in_the_code():
+    table = [line for line in (ROOT / "docs" / "ONE-CALL.md").read_text().splitlines() if line.startswith("| ")]
+    named = {name for line in table for name in re.findall(r"`(_?[A-Za-z]\w+(?:\.\w+)?)`", line)}
+    assert {"CallerLeg", "_try_next", "Recorder._commit"} <= named
+    code = "\n".join(path.read_text() for path in (ROOT / "vosd").rglob("*.py"))
+    words = {word for name in named for word in name.split(".")}
+    spoken = {"Reason", "response_timeout", "ring_timeout"}  # of SIP and of the configuration
+    assert [word for word in words - spoken if not re.search(rf"(class|def) {word}\b", code)] == []
+
+
+def test_make_targets_are_those_that_the_documents_name():
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets == set(re.findall(r"\bmake ([a-z][a-z-]*)\b", "\n".join(code_in(all_pages()))))
+
+
+def test_every_end_reason_is_explained_to_the_operator():
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert [reason.text for reason in EndReason if f"`{reason.text}`" not in operations] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md"])
+def test_every_command_that_a_page_shows_is_one_of_ours(page):
+    commands = [line for code in code_in((ROOT / page).read_text()) for line in COMMAND.findall(code)]
+    assert len(commands) > 8
+    for command in commands:
+        assert unknown_words(shlex.split(command)) == [], command
+
+
+def code_in(text: str) -> list[str]:
+    return [block or span for block, span in CODE.findall(text)]
+
+
+def unknown_words(words: list[str]) -> list[str]:
+    """Return the verbs and options of a command line that ``vosd`` does not have."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        verb, *words = words
+        found = command.get_command(click.Context(command), verb)
+        if found is None:
+            return [verb]
+        command = found
+    options = {name for parameter in command.params for name in parameter.opts}
+    return [word for word in words if word.startswith("-") and word not in options]
+
+
+def test_decisions_are_numbered_without_a_gap_and_have_the_same_parts():
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    for page in DECISIONS:
+        text = page.read_text()
+        assert text.startswith(f"# {int(page.name[:4])}. "), page.name
+        parts = re.findall(r"^(Status: \w+|## (?:Context|Decision|Consequences))$", text, re.MULTILINE)
+        assert parts == ["Status: accepted", "## Context", "## Decision", "## Consequences"], page.name
+
+
+def test_every_decision_is_in_the_list_and_every_mention_is_of_one_that_exists():
+    listed = (ROOT / "docs" / "adr" / "README.md").read_text()
+    assert [page.name for page in DECISIONS if f"({page.name})" not in listed] == []
+    mentions = {
+        int(number)
+        for path in [*PAGES, *(ROOT / "vosd").rglob("*.py")]
+        for number in re.findall(r"\bADRs? (\d+)", path.read_text())
+    }
+    assert mentions <= set(range(1, len(DECISIONS) + 1))
+
+
+def test_every_behaviour_of_sip_names_tests_that_exist():
+    rows = [
+        line.rstrip("| ").rpartition("| ")[2]
+        for line in (ROOT / "docs" / "sip-conformance.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith(("| behaviour", "| ---"))
+    ]
+    assert len(rows) > 30
+    named = {name for held_by in rows for name in TEST.findall(held_by)}
+    folders = (ROOT / "tests", ROOT / "tests" / "unit")
+    assert [name for name in named if not any((folder / f"{name}.py").exists() for folder in folders)] == []
+    assert [held_by for held_by in rows if not TEST.search(held_by)] == []

@@ -1,0 +1,55 @@
+"""The pins are whole: everything that is pulled in is pinned, and nothing is pinned that nobody needs."""
+
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).parents[2]
+
+TOOLS: Final = frozenset(
+    {
+        "coverage", "editables", "hatchling", "hypothesis", "import-linter", "mypy", "packaging", "pytest",
+        "pytest-asyncio", "ruff", "types-pyyaml",
+    }
+)  # fmt: skip
+"""What ``make check``, the tests and the building of a wheel call by name."""
+
+
+def pins(file: str) -> dict[str, str]:
+    lines = (line for line in (ROOT / file).read_text().splitlines() if "==" in line)
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def pulled_in(wanted: Requirement) -> set[str]:
+    """Return the names of a distribution and of everything that it needs here, its extras included."""
+    waiting, seen = [wanted], set()
+    while waiting:
+        requirement = waiting.pop()
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        for text in distribution(requirement.name).requires or ():
+            needed = Requirement(text)
+            extras = requirement.extras | {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(needed)
+    return {name for name, _ in seen}
+
+
+def test_the_application_runs_on_pinned_distributions_alone():
+    assert set(pins("requirements.txt")) == pulled_in(Requirement("vosd")) - {"vosd"}
+
+
+def test_the_tools_are_pinned_with_all_that_they_need():
+    application, tools = set(pins("requirements.txt")), set(pins("requirements-dev.txt"))
+    needed = {name for tool in TOOLS for name in pulled_in(Requirement(tool))}
+    assert tools == needed - application
+
+
+def test_what_is_installed_is_what_is_pinned():
+    pinned = pins("requirements.txt") | pins("requirements-dev.txt")
+    assert {name: distribution(name).version for name in pinned} == pinned
