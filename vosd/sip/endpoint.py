@@ -327,7 +327,7 @@ class Endpoint:
             stem = response_stem(message, source)
         except ParseError:
             return  # without a Via there is nobody to answer
-        headers = f'{self.server_header}Warning: 399 vosd "{error.reason}"\r\n'
+        headers = f'{self.server_header}Warning: 399 {self.listeners[source.flow].sent_by} "{error.reason}"\r\n'
         self._store.send(stem.peer, response(stem, error.status, self.token(), headers))
 
     # -- responses ----------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ class Endpoint:
 
     def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> None:
         """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
-        if response.status < 300:
+        if response.status < 300 and response.to_tag:
             parts = parts_acknowledged(ack)
             if response.to_tag != tag_of(parts.to):
                 key = f"{key} {response.to_tag}"

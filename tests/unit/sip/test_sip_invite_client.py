@@ -284,6 +284,16 @@ def test_a_2xx_of_another_fork_is_acknowledged_and_hung_up_once(probe, owner, fi
     assert nothing_left(probe)
 
 
+def test_a_repeated_2xx_that_has_lost_its_tag_ends_nothing(probe, owner):
+    """A BYE without a tag might end the call that goes on."""
+    transaction, sent = invited(probe, owner)
+    event = probe.receive(reply(sent, 200), VENDOR)
+    probe.endpoint.send_ack(transaction, Dialog.of_callee(transaction.parts, "ours", event.response), "", b"")
+    probe.sent()
+    assert probe.receive(reply(sent, 200, to_tag=""), VENDOR) is None
+    assert probe.titles() == ["ACK"]
+
+
 def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
     transaction, sent = invited(probe, owner)
     probe.receive(reply(sent, 486), VENDOR)
