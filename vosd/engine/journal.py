@@ -9,6 +9,7 @@ what a power loss takes. Knows no database: the recorder books what stands here.
 import asyncio
 import os
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ SYNC_S: Final = 0.05
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 BACKLOG_BYTES: Final = 16 * 1024 * 1024
 """Records that may wait in memory while the disk takes nothing; beyond it new calls are refused."""
+REFUSED_MAX: Final = 10_000
+"""Calls that the database would not take; with more of them something is wrong that no call should add to."""
 
 _NAME: Final = "journal-" + "[0-9]" * 8
 
@@ -44,6 +47,7 @@ class Journal:
         self._dirty = False
         self._sync_wanted = asyncio.Event()
         self._open_calls: dict[str, OpenCall] = {}
+        self._refused: dict[str, CallRecord] = {}
         self._last_mark: Mark | None = None
         self._segment_of: dict[str, int] = {}
         self._unbooked: dict[int, int] = {}
@@ -101,20 +105,20 @@ class Journal:
             _log.error("the disk did not take the end of the journal", lost_bytes=self._backlog)
         self._sync()
         os.close(self._descriptor)
-        if not self._segment_of and not self._open_calls:
+        if not self.unbooked and not self._open_calls:
             self._path(self._number).unlink()
 
     # -- records ------------------------------------------------------------------------------------------------
 
     @property
     def unbooked(self) -> int:
-        """How many ended calls wait for the database."""
-        return len(self._segment_of)
+        """How many ended calls wait for the database, those that it has refused included."""
+        return len(self._segment_of) + len(self._refused)
 
     @property
     def is_overfull(self) -> bool:
-        """Whether the disk has refused so much that no new call may be taken."""
-        return self._backlog > BACKLOG_BYTES
+        """Whether disk or database have refused so much that no new call may be taken."""
+        return self._backlog > BACKLOG_BYTES or len(self._refused) > REFUSED_MAX
 
     def answered(self, call: OpenCall) -> None:
         """Keep an answered call."""
@@ -127,6 +131,17 @@ class Journal:
         self._segment_of[record.call_id] = self._number
         self._unbooked[self._number] = self._unbooked.get(self._number, 0) + 1
         self._append(Ended(record))
+
+    def refused(self, records: Iterable[CallRecord]) -> None:
+        """Keep calls that the database will not take as they are: they move on with the open calls.
+
+        The next start offers them again, when somebody may have mended what was in their way.
+        """
+        for record in records:
+            number = self._segment_of.pop(record.call_id, None)
+            if number is not None:
+                self._unbooked[number] -= 1
+                self._refused[record.call_id] = record
 
     def mark(self, now: Instant) -> None:
         """Prove that the switch lives."""
@@ -208,7 +223,7 @@ class Journal:
         return True
 
     def _begin_segment(self) -> None:
-        """Go on in a new file, which begins with the calls that are still open."""
+        """Go on in a new file, which begins with the calls that are still open and those that were refused."""
         self._size = 0
         try:
             descriptor = self._create(self._number + 1)
@@ -224,13 +239,19 @@ class Journal:
             self._append(self._last_mark)
         for call in self._open_calls.values():
             self._append(call)
+        for record in self._refused.values():
+            self._append(Ended(record))
         self._write()
         self._size = 0
         self._drop_segments()
 
     def _drop_segments(self) -> None:
-        """Remove older segments whose calls are all booked, once the calls still open are safe in this one."""
-        done = [number for number, left in self._unbooked.items() if left == 0 and number < self._number]
+        """Remove older segments whose calls are all booked, once the calls still open are safe in this one.
+
+        The oldest goes first: an answer whose end stood in a younger file would else come back as a lost call.
+        """
+        older = sorted(number for number in self._unbooked if number < self._number)
+        done = list(takewhile(lambda number: self._unbooked[number] == 0, older))
         if not done or self._buffer or not self._sync():
             return
         for number in done:

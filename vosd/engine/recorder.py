@@ -95,6 +95,7 @@ class Recorder:
                 return await self._books.book(batch), set()
             except RejectedRecords as rejected:
                 _log.error("the database refuses calls, they stay in the journal", why=rejected.why)
+                self._journal.refused(rejected.records)
                 return rejected.standings, {record.call_id for record in rejected.records}
             except StoreUnavailable as error:
                 _log.warning("database away, calls wait in the journal", error=str(error), waiting=len(self._queue))
