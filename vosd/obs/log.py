@@ -9,6 +9,7 @@ import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -45,6 +46,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         # A cached logger would keep the level of its first use through a reload.
         cache_logger_on_first_use=False,
     )
+    _calls.direct = None if out.isatty() else out
+    _calls.is_wanted = threshold <= logging.INFO
     _adopt_library_logs(out, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
 
 
@@ -88,44 +91,95 @@ def _adopt_library_logs(
     root.setLevel(threshold)
 
 
+class _CallLine(msgspec.Struct, omit_defaults=True):
+    """The fields of a call's line; what did not happen is left out."""
+
+    call_id: str
+    reason: str
+    code: int | None = None
+    hangup_source: str | None = None
+    mapping_gateway: str | None = None
+    routing_gateway: str | None = None
+    customer: str | None = None
+    vendor: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    callee_billing: str | None = None
+    callee_out: str | None = None
+    source: str | None = None
+    destination: str | None = None
+    sip_call_id_in: str | None = None
+    sip_call_id_out: str | None = None
+    attempts: int = 0
+    pdd_ms: int | None = None
+    hold_ms: int | None = None
+    billed_s: int = 0
+    fee: str | None = None
+    tax: str | None = None
+    cost: str | None = None
+    currency: str | None = None
+    event: str | None = None
+    level: str | None = None
+    timestamp: str | None = None
+
+
+class _Calls:
+    """Where the lines of calls go; ``direct`` is the stream of a JSON log, None where structlog draws them."""
+
+    direct: TextIO | None = None
+    is_wanted: bool = True
+
+
 _log = structlog.get_logger()
+_calls: Final = _Calls()
+_encode_line: Final = msgspec.json.Encoder().encode
 
 
 def call_line(record: CallRecord) -> None:
     """Emit the canonical line of one call, at INFO: everything that an operator greps for, once.
 
-    Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out.
+    Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out. A
+    thousand of these are written a second, so a JSON log gets them without the chain that other lines go through.
     """
-    log = _log.bind()  # once, because every use of the lazy logger makes another
-    if not log.is_enabled_for(logging.INFO):
+    if not _calls.is_wanted:
         return
-    fields = {
-        "call_id": record.call_id,
-        "reason": record.end_reason,
-        "code": record.sip_code,
-        "hangup_source": record.hangup_source,
-        "mapping_gateway": record.mapping_gateway,
-        "routing_gateway": record.routing_gateway,
-        "customer": record.customer_account,
-        "vendor": record.vendor_account,
-        "caller": record.caller_in,
-        "callee": record.callee_in,
-        "callee_billing": record.callee_billing,
-        "callee_out": record.callee_out,
-        "source": record.source_address,
-        "destination": record.destination_address,
-        "sip_call_id_in": record.sip_call_id_in,
-        "sip_call_id_out": record.sip_call_id_out,
-        "attempts": len(record.attempts) or None,
-        "pdd_ms": record.pdd_ms,
-        "hold_ms": record.hold_time_ms if record.answered_at is not None else None,
-        "billed_s": record.billed_seconds or None,
-        "fee": format_amount(record.fee) if record.fee else None,
-        "tax": format_amount(record.tax) if record.tax else None,
-        "cost": format_amount(record.cost) if record.cost else None,
-        "currency": record.currency,
-    }
-    log.info("call", **{name: value for name, value in fields.items() if value is not None})
+    line = _CallLine(
+        call_id=record.call_id,
+        reason=record.end_reason,
+        code=record.sip_code,
+        hangup_source=record.hangup_source,
+        mapping_gateway=record.mapping_gateway,
+        routing_gateway=record.routing_gateway,
+        customer=record.customer_account,
+        vendor=record.vendor_account,
+        caller=record.caller_in,
+        callee=record.callee_in,
+        callee_billing=record.callee_billing,
+        callee_out=record.callee_out,
+        source=record.source_address,
+        destination=record.destination_address,
+        sip_call_id_in=record.sip_call_id_in,
+        sip_call_id_out=record.sip_call_id_out,
+        attempts=len(record.attempts),
+        pdd_ms=record.pdd_ms,
+        hold_ms=record.hold_time_ms if record.answered_at is not None else None,
+        billed_s=record.billed_seconds,
+        fee=format_amount(record.fee) if record.fee else None,
+        tax=format_amount(record.tax) if record.tax else None,
+        cost=format_amount(record.cost) if record.cost else None,
+        currency=record.currency,
+    )
+    if _calls.direct is None:
+        _log.info("call", **{name: value for name, value in msgspec.structs.asdict(line).items() if value is not None})
+        return
+    line.event, line.level, line.timestamp = "call", "info", _now()
+    _calls.direct.write(_encode_line(line).decode() + "\n")
+    _calls.direct.flush()
+
+
+def _now() -> str:
+    now = datetime.now(tz=UTC)  # noqa: TID251  a line says when it was written, which is nobody's argument
+    return now.isoformat().replace("+00:00", "Z")
 
 
 class Seldom:
