@@ -32,10 +32,9 @@ _encode_breakdown = msgspec.json.Encoder().encode
 def draft(
     node: str, arrival: Arrival, application: Application, journey: Journey, ending: Ending, *, recorded: bool
 ) -> CallRecord:
-    """Write down everything about a call but its price."""
+    """Write down a call that was not answered, or one that was at the moment of its answer; neither costs anything."""
     at, choice, rate, account = arrival.at, journey.choice, application.rate, application.account
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
-    hold_ms = 0 if answered is None else ending.at.mono - answered.mono
     return CallRecord(
         call_id=arrival.call_id,
         node=node,
@@ -57,9 +56,8 @@ def draft(
         started_at=at.wall,
         ringing_at=ringing.wall if ringing else None,
         answered_at=answered.wall if answered else None,
-        ended_at=ending.at.wall if answered is None else answered.wall + hold_ms,
+        ended_at=ending.at.wall,
         pdd_ms=progress.mono - at.mono if progress else None,
-        hold_time_ms=hold_ms,
         rate_group=rate.group if rate else None,
         rate_prefix=rate.rate.prefix if rate else None,
         rate_area=(rate.rate.area or None) if rate else None,
@@ -72,31 +70,37 @@ def draft(
     )
 
 
-def price(record: CallRecord, customer: AppliedRate | None, vendor: AppliedRate | None) -> CallRecord:
-    """Charge both parties of an answered call and name the ledger entries; an unanswered one costs nothing."""
-    if record.answered_at is None:
-        return record
-    changes: dict[str, object] = {}
+def conclude(call: OpenCall, ending: Ending, codec: str | None, *, recorded: bool) -> CallRecord:
+    """End an answered call: how long it was, what both parties pay for it, which ledger entries that makes.
+
+    The duration is that of the monotonic clock (REQ_BILLING DUR-26), never negative.
+    """
+    record, customer, vendor = call.record, call.customer_rate, call.vendor_rate
+    hold_ms = max(0, ending.at.mono - call.answered_mono)
+    changes: dict[str, object] = {
+        "ended_at": (record.answered_at or record.started_at) + hold_ms,
+        "hold_time_ms": hold_ms,
+        "codec": codec,
+        "hangup_source": ending.source.value,
+        "end_reason": ending.reason.value,
+        "sip_code": ending.sip_code,
+        "q850_cause": ending.q850_cause,
+        "recorded": recorded,
+    }
     steps: dict[str, object] = {}
     postings: list[Posting] = []
     if customer is not None and record.customer_account is not None:
-        charge = rate_call(customer, record.hold_time_ms)
-        changes |= {
-            "hold_time_s": charge.hold_time_s,
-            "billed_seconds": charge.billed_seconds,
-            "fee": charge.fee,
-            "tax": charge.tax,
-        }
+        charge = rate_call(customer, hold_ms)
+        changes["hold_time_s"] = charge.hold_time_s
+        changes["billed_seconds"] = charge.billed_seconds
+        changes["fee"], changes["tax"] = charge.fee, charge.tax
         steps["customer"] = breakdown(customer, charge)
         _append(postings, customer_posting(record.call_id, record.customer_account, charge))
     if vendor is not None and record.vendor_account is not None:
-        charge = rate_call(vendor, record.hold_time_ms)
-        changes |= {
-            "vendor_billed_seconds": charge.billed_seconds,
-            "cost": charge.fee,
-            "cost_tax": charge.tax,
-            "vendor_rate_prefix": vendor.rate.prefix,
-        }
+        charge = rate_call(vendor, hold_ms)
+        changes["vendor_billed_seconds"] = charge.billed_seconds
+        changes["cost"], changes["cost_tax"] = charge.fee, charge.tax
+        changes["vendor_rate_prefix"] = vendor.rate.prefix
         steps["vendor"] = breakdown(vendor, charge)
         _append(postings, vendor_posting(record.call_id, record.vendor_account, charge))
     changes["fee_breakdown"] = _encode_breakdown(steps).decode()
@@ -106,17 +110,8 @@ def price(record: CallRecord, customer: AppliedRate | None, vendor: AppliedRate 
 
 def lost(call: OpenCall, last_mono: int) -> CallRecord:
     """Close a call that the switch did not live to see the end of, at the latest instant that is proven."""
-    answered_at = call.record.answered_at or call.record.started_at
-    hold_ms = max(0, last_mono - call.answered_mono)
-    record = msgspec.structs.replace(
-        call.record,
-        ended_at=answered_at + hold_ms,
-        hold_time_ms=hold_ms,
-        hangup_source=HangupSource.SWITCH.value,
-        end_reason=EndReason.LOST.value,
-        q850_cause=EndReason.LOST.q850_cause,
-    )
-    return price(record, call.customer_rate, call.vendor_rate)
+    ending = unheard(Instant(last_mono, 0))
+    return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
 
 
 def unheard(at: Instant) -> Ending:

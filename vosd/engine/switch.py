@@ -24,7 +24,7 @@ from vosd.billing.holds import Purse
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import CallRecord
 from vosd.engine.admission import Admission, Application, LiveState, Vendors
-from vosd.engine.bookkeeping import OpenCall, draft, price, unheard
+from vosd.engine.bookkeeping import OpenCall, conclude, draft, unheard
 from vosd.engine.caller import called_number, calling_number
 from vosd.engine.catalogue import Catalogue
 from vosd.obs.log import Seldom, call_line
@@ -72,7 +72,7 @@ class Ledger(Protocol):
 class Carried:
     """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
 
-    __slots__ = ("application", "call", "timer", "vendor_rate", "vendors")
+    __slots__ = ("application", "call", "kept", "timer", "vendor_rate", "vendors")
 
     def __init__(self, call: Call, application: Application, vendors: Vendors) -> None:
         self.call = call
@@ -80,6 +80,8 @@ class Carried:
         self.vendors = vendors
         """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
         self.vendor_rate: AppliedRate | None = None
+        self.kept: OpenCall | None = None
+        """What the journal has of the call, once it is answered."""
         self.timer: Timer[Call] | None = None
 
 
@@ -248,13 +250,12 @@ class Switch:
     def answered(self, call: Call) -> int:
         """Journal the answer before anybody is told of it; return the seconds that are paid for."""
         carried = self._carried[call.arrival.call_id]
-        application, hold = carried.application, carried.application.hold
-        answered_at = call.journey.answered_at
+        hold, answered_at = carried.application.hold, call.journey.answered_at
         if hold is None or answered_at is None:
             raise RuntimeError(f"{call!r} answered without a hold")
-        record = self._draft(call.arrival, application, call.journey, unheard(answered_at))
-        self._note_quarrels(record, answered_at)
-        self._ledger.answered(OpenCall(record, application.rate, carried.vendor_rate, answered_at.mono))
+        carried.kept = self._keep(carried, answered_at)
+        self._note_quarrels(carried.kept.record, answered_at)
+        self._ledger.answered(carried.kept)
         return hold.granted_s
 
     def extend(self, call: Call) -> int | EndReason:
@@ -277,10 +278,14 @@ class Switch:
             raise RuntimeError(f"{call!r} is over without an ending")
         if carried.timer is not None:
             self._deadlines.cancel(carried.timer)
-        record = self._draft(call.arrival, application, call.journey, ending)
-        if record.answered_at is None:
+        answered_at = call.journey.answered_at
+        if answered_at is None:
+            record = self._draft(call.arrival, application, call.journey, ending)
             self._note_quarrels(record, ending.at)
-        self._close(price(record, application.rate, carried.vendor_rate), application)
+        else:
+            kept = carried.kept or self._keep(carried, answered_at)
+            record = conclude(kept, ending, call.journey.codec, recorded=self._is_recorded(ending))
+        self._close(record, application)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -364,9 +369,18 @@ class Switch:
         event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
 
     def _draft(self, arrival: Arrival, application: Application, journey: Journey, ending: Ending) -> CallRecord:
-        by_switch = ending.source is HangupSource.SWITCH and journey.answered_at is not None
-        recorded = self.catalogue.parameters.record_server_hang_up or not by_switch
+        recorded = journey.answered_at is None or self._is_recorded(ending)
         return draft(self._node, arrival, application, journey, ending, recorded=recorded)
+
+    def _keep(self, carried: Carried, answered_at: Instant) -> OpenCall:
+        """Return what the journal keeps of a call that is answered now."""
+        call, application = carried.call, carried.application
+        record = self._draft(call.arrival, application, call.journey, unheard(answered_at))
+        return OpenCall(record, application.rate, carried.vendor_rate, answered_at.mono)
+
+    def _is_recorded(self, ending: Ending) -> bool:
+        """Say whether an answered call with this ending leaves a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+        return self.catalogue.parameters.record_server_hang_up or ending.source is not HangupSource.SWITCH
 
     def _close(self, record: CallRecord, application: Application) -> None:
         """Journal the priced record, then move its money from held to owed."""

@@ -9,9 +9,10 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.engine.admission import Application
-from vosd.engine.bookkeeping import OpenCall, draft, lost, price, unheard
+from vosd.engine.bookkeeping import OpenCall, conclude, draft, lost, unheard
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.builders import applied_rate, mapping_gateway, routing_gateway
 from vosd.testing.records import call_id
@@ -23,10 +24,8 @@ SELL = applied_rate("0.60", tax_rate="10")
 BUY = applied_rate("0.30", 60)
 
 
-def a_draft(held_ms: int | None = 61_500, reason: EndReason = EndReason.NORMAL, *, wall_jump: int = 0) -> CallRecord:
-    """Write down a call that ended after ``held_ms``; None = it was never answered."""
-    answered = None if held_ms is None else ANSWERED
-    end = ARRIVED.plus(2_000) if held_ms is None else ANSWERED.plus(held_ms)
+def a_draft(answered: Instant | None, ending: Ending) -> CallRecord:
+    """Write down a call that rang, and was answered or not."""
     application = Application(
         caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, looped=False, at=ARRIVED,
         callee_billing="4420", mapping=mapping_gateway("acme-pbx", "192.0.2.10"), rate=SELL, hold=None,
@@ -39,22 +38,23 @@ def a_draft(held_ms: int | None = 61_500, reason: EndReason = EndReason.NORMAL, 
         sip_call_id_out="out@us", destination_address="198.51.100.7:5060",
     )  # fmt: skip
     arrival = Arrival(call_id(1), "+4930", "+4420", "in@them", "192.0.2.10:5060", ARRIVED)
-    ending = Ending(reason, HangupSource.CALLER, end._replace(wall=end.wall + wall_jump), 200, reason.q850_cause)
     return draft("sw1", arrival, application, journey, ending, recorded=True)
 
 
-def answered_and_kept(answered_mono: int = ANSWERED.mono) -> OpenCall:
-    """Return the journal's copy of the same call at the moment it was answered."""
-    record = a_draft(0, EndReason.LOST)
-    ending = unheard(ANSWERED)
-    record = msgspec.structs.replace(
-        record, end_reason=ending.reason.value, hangup_source=ending.source.value, q850_cause=ending.q850_cause
-    )
-    return OpenCall(record, SELL, BUY, answered_mono)
+def kept(sell: AppliedRate | None = SELL, buy: AppliedRate | None = BUY) -> OpenCall:
+    """Return the journal's copy of the call at the moment it was answered."""
+    return OpenCall(a_draft(ANSWERED, unheard(ANSWERED)), sell, buy, ANSWERED.mono)
 
 
-def test_a_draft_says_everything_but_the_price():
-    record = a_draft()
+def ended(held_ms: int = 61_500, call: OpenCall | None = None, *, wall_jump: int = 0) -> CallRecord:
+    """Let the caller end the call after ``held_ms``."""
+    end = ANSWERED.plus(held_ms)
+    at = end._replace(wall=end.wall + wall_jump)
+    return conclude(call or kept(), Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), "PCMU", recorded=True)
+
+
+def test_a_record_says_who_when_and_why():
+    record = ended()
     assert (record.mapping_gateway, record.routing_gateway) == ("acme-pbx", "carrier-trunk")
     assert (record.customer_account, record.vendor_account, record.currency) == ("acme", "carrier-trunk", "USD")
     assert (record.started_at, record.ringing_at, record.answered_at) == (ARRIVED.wall, RANG.wall, ANSWERED.wall)
@@ -65,25 +65,24 @@ def test_a_draft_says_everything_but_the_price():
         200,
         16,
     )
-    assert (record.fee, record.cost, record.postings) == (0, 0, ())
 
 
 def test_durations_are_those_of_the_monotonic_clock():
     """REQ_BILLING DUR-26: a wall clock that is set back in mid-call changes no bill."""
-    record = a_draft(wall_jump=-3_600_000)
+    record = ended(wall_jump=-3_600_000)
     assert record.hold_time_ms == 61_500
     assert record.ended_at == ANSWERED.wall + 61_500
 
 
 def test_an_unanswered_call_costs_nothing_and_posts_nothing():
-    record = a_draft(None, EndReason.CANCELLED)
-    assert price(record, SELL, BUY) == record
+    record = a_draft(None, Ending(EndReason.CANCELLED, HangupSource.CALLER, ARRIVED.plus(2_000), 487, 16))
+    assert (record.fee, record.tax, record.cost, record.cost_tax, record.postings) == (0, 0, 0, 0, ())
     assert record.answered_at is None
     assert (record.hold_time_ms, record.ended_at) == (0, ARRIVED.wall + 2_000)
 
 
 def test_both_sides_of_an_answered_call_are_charged_and_posted():
-    record = price(a_draft(), SELL, BUY)
+    record = ended()
     assert (record.billed_seconds, record.fee, record.tax) == (62, Decimal("0.62"), Decimal("0.062"))
     assert (record.vendor_billed_seconds, record.cost, record.cost_tax) == (120, Decimal("0.60"), 0)
     assert record.vendor_rate_prefix == "44"
@@ -98,12 +97,11 @@ def test_both_sides_of_an_answered_call_are_charged_and_posted():
 
 @pytest.mark.parametrize(("sell", "buy", "accounts"), [(SELL, None, ["acme"]), (None, BUY, ["carrier-trunk"])])
 def test_a_side_without_a_rate_posts_nothing(sell, buy, accounts):
-    assert [posting.account for posting in price(a_draft(), sell, buy).postings] == accounts
+    assert [posting.account for posting in ended(call=kept(sell, buy)).postings] == accounts
 
 
 def test_a_lost_call_lasts_to_the_latest_proven_instant():
-    """Issue 2, point 8."""
-    record = lost(answered_and_kept(), ANSWERED.mono + 61_500)
+    record = lost(kept(), ANSWERED.mono + 61_500)
     assert record.hold_time_ms == 61_500
     assert record.ended_at == ANSWERED.wall + 61_500
     assert (record.end_reason, record.hangup_source) == ("Lost", "switch")
@@ -112,7 +110,7 @@ def test_a_lost_call_lasts_to_the_latest_proven_instant():
 
 @pytest.mark.parametrize("last_mono", [0, ANSWERED.mono - 1, ANSWERED.mono])
 def test_a_lost_call_that_nothing_proves_lasts_no_time(last_mono):
-    record = lost(answered_and_kept(), last_mono)
+    record = lost(kept(), last_mono)
     assert (record.hold_time_ms, record.ended_at) == (0, ANSWERED.wall)
     assert (record.fee, record.cost, record.billed_seconds) == (0, 0, 0)
 
@@ -120,21 +118,21 @@ def test_a_lost_call_that_nothing_proves_lasts_no_time(last_mono):
 @pytest.mark.parametrize("held_ms", [1, 999, 1_000, 59_999, 61_500, 3_600_000])
 def test_a_lost_call_costs_what_the_same_call_costs_that_ended(held_ms):
     """One calculator: only why and by whom it ended differ."""
-    ended = price(a_draft(held_ms), SELL, BUY)
-    gone = lost(answered_and_kept(), ANSWERED.mono + held_ms)
+    told = ended(held_ms)
+    gone = lost(kept(), ANSWERED.mono + held_ms)
     assert (
         msgspec.structs.replace(
             gone,
-            end_reason=ended.end_reason,
-            hangup_source=ended.hangup_source,
-            q850_cause=ended.q850_cause,
+            end_reason=told.end_reason,
+            hangup_source=told.hangup_source,
+            q850_cause=told.q850_cause,
         )
-        == ended
+        == told
     )
 
 
 def test_what_the_journal_keeps_is_what_it_gives_back():
-    call = answered_and_kept()
+    call = kept()
     wire = msgspec.msgpack.encode(call)
     assert msgspec.msgpack.decode(wire, type=OpenCall) == call
     assert lost(msgspec.msgpack.decode(wire, type=OpenCall), 70_000) == lost(call, 70_000)
