@@ -6,11 +6,10 @@ is done, and the journal and the datagrams are flushed by ``engine.loop``. Every
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import structlog
 
-from vosd.b2bua.call import Call, reason_line
+from vosd.b2bua.call import Call
 from vosd.b2bua.leg import CallerLeg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -27,9 +26,11 @@ from vosd.engine.admission import Admission, Application, LiveState, Vendors
 from vosd.engine.bookkeeping import OpenCall, conclude, draft, unheard
 from vosd.engine.caller import called_number, calling_number
 from vosd.engine.catalogue import Catalogue
-from vosd.obs.log import Seldom, call_line
+from vosd.engine.ledger import Ledger
+from vosd.engine.notices import Notices
+from vosd.engine.refusals import Refusals
+from vosd.obs.log import call_line
 from vosd.routing.capacity import Scope
-from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
@@ -45,28 +46,10 @@ from vosd.sip.events import (
     StrangerIgnored,
 )
 from vosd.sip.screening import hops_left
-from vosd.sip.transaction.states import State
 
 CALL_TICK_MS = 10
 
 _log = structlog.get_logger()
-
-
-class Ledger(Protocol):
-    """Where ended calls go; the recorder and the journal behind one door."""
-
-    @property
-    def refuses_calls(self) -> bool:
-        """Whether so much waits to be written that no new call may be taken."""
-        ...
-
-    def answered(self, call: OpenCall) -> None:
-        """Keep an answered call."""
-        ...
-
-    def ended(self, record: CallRecord) -> None:
-        """Keep an ended call and book it."""
-        ...
 
 
 class Carried:
@@ -105,7 +88,8 @@ class Switch:
         self.live = LiveState(purses)
         self._carried: dict[str, Carried] = {}
         self._deadlines: TimerWheel[Call] = TimerWheel(CALL_TICK_MS)
-        self._seldom = Seldom()
+        self._notices = Notices()
+        self._refusals = Refusals(node, endpoint, ledger, self._notices, entropy)
         self._empty = asyncio.Event()
         self._empty.set()
         self.takes_calls = True
@@ -134,16 +118,16 @@ class Switch:
                 case AckMissing():
                     event.owner.ack_missing(event.at)
                 case StrangerIgnored():
-                    self._note_stranger(event)
+                    self._notices.stranger(event)
         except ParseError as error:
-            self._refuse_unreadable(event, error)
+            self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
             _log.exception("a mistake of ours ended a call", happening=type(event).__name__)
             owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
             if owner is not None:
                 self._abort(owner.call, event.at)
             else:
-                self._refuse_unreadable(event, ParseError(500, "a mistake of ours"))
+                self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
 
     def handle_deadlines(self, now: Instant) -> None:
         """Tell every call whose deadline has come."""
@@ -254,7 +238,7 @@ class Switch:
         if hold is None or answered_at is None:
             raise RuntimeError(f"{call!r} answered without a hold")
         carried.kept = self._keep(carried, answered_at)
-        self._note_quarrels(carried.kept.record, answered_at)
+        self._notices.quarrels(carried.kept.record, answered_at)
         self._ledger.answered(carried.kept)
         return hold.granted_s
 
@@ -281,7 +265,7 @@ class Switch:
         answered_at = call.journey.answered_at
         if answered_at is None:
             record = self._draft(call.arrival, application, call.journey, ending)
-            self._note_quarrels(record, ending.at)
+            self._notices.quarrels(record, ending.at)
         else:
             kept = carried.kept or self._keep(carried, answered_at)
             record = conclude(kept, ending, call.journey.codec, recorded=self._is_recorded(ending))
@@ -307,7 +291,7 @@ class Switch:
         try:
             refusal = self._admission.admit(application)
             if refusal is not None:
-                self._refuse(event, arrival, application, refusal)
+                self._refusals.refuse(event, arrival, application, refusal)
                 return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, at)
         except Exception:
@@ -333,40 +317,6 @@ class Switch:
         if self._ledger.refuses_calls:
             return Refusal(EndReason.OVERLOAD, 503, "too many calls wait to be written to disk and database")
         return None
-
-    def _refuse(self, event: InviteArrived, arrival: Arrival, application: Application, refusal: Refusal) -> None:
-        """Answer a refused call and leave its record; an unknown source gets what the configuration says."""
-        transaction, at = event.transaction, event.at
-        reason, status, detail = refusal
-        if reason is EndReason.UNKNOWN_SOURCE:
-            self._note_stranger(StrangerIgnored(event.source, f"INVITE {event.request.uri}", at))
-            if not self._endpoint.answers_strangers:
-                self._endpoint.ignore(transaction)
-                return
-        headers = self._endpoint.server_header + reason_line(reason, reason.q850_cause)
-        if reason is EndReason.OVERLOAD:
-            headers += f"Retry-After: {1 + self._entropy()[0] % 5}\r\n"
-        transaction.respond(status, self._endpoint.token(), headers, at)
-        if reason is EndReason.UNKNOWN_SOURCE:
-            return
-        if reason is EndReason.OVERLOAD:  # too much waits to be written already: a record would only add to it
-            if self._seldom.admits(reason.text, at.mono):
-                _log.warning("calls refused", reason=reason.text, detail=detail)
-            return
-        _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
-        ending = Ending(reason, HangupSource.SWITCH, at, status, reason.q850_cause)
-        record = self._draft(arrival, application, Journey(), ending)
-        self._ledger.ended(record)
-        call_line(record)
-
-    def _refuse_unreadable(self, event: Event, error: ParseError) -> None:
-        """An INVITE turned out to be malformed where it was read last."""
-        if not isinstance(event, InviteArrived):
-            _log.warning("a message inside a call could not be read", reason=error.reason)
-            return
-        if event.transaction.state is not State.PROCEEDING:
-            return  # the mistake came after the answer
-        event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
 
     def _draft(self, arrival: Arrival, application: Application, journey: Journey, ending: Ending) -> CallRecord:
         recorded = journey.answered_at is None or self._is_recorded(ending)
@@ -413,14 +363,3 @@ class Switch:
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
             if call.state is not CallState.OVER:
                 call.drop(now)
-
-    def _note_quarrels(self, record: CallRecord, at: Instant) -> None:
-        """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
-        for attempt in record.attempts:
-            if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
-                _log.warning("vendor refuses us", gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
-
-    def _note_stranger(self, event: StrangerIgnored) -> None:
-        source = event.source
-        if self._seldom.admits(source.host, event.at.mono):
-            _log.warning("unknown source", source=str(source), request=event.summary[:200])

@@ -1,0 +1,23 @@
+"""Where calls are written down, as the switch sees it: the journal and the recorder behind one door."""
+
+from typing import Protocol
+
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall
+
+
+class Ledger(Protocol):
+    """Where ended calls go; the recorder and the journal behind one door."""
+
+    @property
+    def refuses_calls(self) -> bool:
+        """Whether so much waits to be written that no new call may be taken."""
+        ...
+
+    def answered(self, call: OpenCall) -> None:
+        """Keep an answered call."""
+        ...
+
+    def ended(self, record: CallRecord) -> None:
+        """Keep an ended call and book it."""
+        ...

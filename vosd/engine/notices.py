@@ -1,0 +1,35 @@
+"""What the log says again and again, and must not say each time: once a minute for each cause is enough."""
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.cdr.record import CallRecord
+from vosd.obs.log import Seldom
+from vosd.routing.failover import OUR_CREDENTIALS
+from vosd.sip.events import StrangerIgnored
+
+_log = structlog.get_logger()
+
+
+class Notices:
+    """Warnings that come with calls, each at most once a minute for its source, gateway or reason."""
+
+    def __init__(self) -> None:
+        self._seldom = Seldom()
+
+    def stranger(self, event: StrangerIgnored) -> None:
+        """Warn of a source that is no gateway of ours."""
+        if self._seldom.admits(event.source.host, event.at.mono):
+            _log.warning("unknown source", source=str(event.source), request=event.summary[:200])
+
+    def quarrels(self, record: CallRecord, at: Instant) -> None:
+        """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
+        for attempt in record.attempts:
+            if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
+                _log.warning("vendor refuses us", gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
+
+    def refused(self, refusal: Refusal, at: Instant) -> None:
+        """Warn of a refusal that leaves no record."""
+        if self._seldom.admits(refusal.reason.text, at.mono):
+            _log.warning("calls refused", reason=refusal.reason.text, detail=refusal.detail)
