@@ -306,10 +306,11 @@ class Endpoint:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
         found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
-        self._answer(stem, key, "CANCEL", 200 if found else 481, "", now)
-        if isinstance(transaction, InviteServer) and transaction.owner is not None:
-            return CancelArrived(transaction.owner, now)
-        return None
+        owner = transaction.owner if isinstance(transaction, InviteServer) else None
+        dialog = owner.dialog if owner is not None else None
+        tag = self.token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
+        Server(self._store, key, stem).respond(200 if found else 481, tag, self.server_header, now)
+        return CancelArrived(owner, now) if owner is not None else None
 
     def _answer(self, stem: ResponseStem, key: str, method: str, status: int, headers: str, now: Instant) -> None:
         """Give the one and final response to a request that goes no further."""

@@ -40,6 +40,16 @@ def test_cancel_while_it_rings_ends_both_sides_with_487(scene):
     assert (record.fee, record.cost, record.hold_time_ms) == (0, 0, 0)
 
 
+def test_the_cancel_and_its_invite_are_answered_under_one_to_tag(scene):
+    """RFC 3261 section 9.2."""
+    scene.vendor.script = SILENT
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    tags = set(re.findall(rb"SIP/2.0 (?:200|487) .*?\r\nTo: [^\r]*;tag=(\w+)", scene.bytes_to(CUSTOMER), re.DOTALL))
+    assert len(tags) == 1
+    scene.close()
+
+
 def test_cancel_before_any_provisional_waits_for_one(scene):
     """RFC 3261 section 9.1: no CANCEL to a vendor that has not shown itself; the caller does not wait for that."""
     scene.vendor.script = Script((Line(2_000, 100), Line(60_000, 200, ANSWER)))
