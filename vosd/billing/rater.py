@@ -25,6 +25,10 @@ _SHOWN_PLACES: Final = Decimal(1).scaleb(-12)
 _SHORT: Final = 13
 """Characters of an amount that cannot have more than twelve places, nor be worth rounding to them."""
 
+_ROWS_MAX: Final = 4_096
+_ROWS: Final[dict[int, tuple[AppliedRate, Step]]] = {}
+"""Lines of rates that were in use, by identity: comparing a rate would cost more than writing it down."""
+
 
 class Charge(msgspec.Struct, frozen=True):
     """What one party pays for one call."""
@@ -118,19 +122,7 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
     """
     rate, policy = applied.rate, applied.policy
     steps: list[Step] = [
-        {
-            "step": "rate",
-            "group": applied.group,
-            "version": applied.version,
-            "currency": applied.currency,
-            "prefix": rate.prefix,
-            "billing_rate": _plain(rate.billing_rate),
-            "price_per": "cycle" if rate.per_cycle else "minute",
-            "billing_cycle": rate.billing_cycle,
-            "first_rate": None if rate.first_rate is None else _plain(rate.first_rate),
-            "first_duration": rate.first_duration,
-            "tax_rate": _plain(rate.tax_rate),
-        },
+        _row(applied),
         {"step": "hold_time", "precision_ms": policy.hold_time_precision_ms, "seconds": charge.hold_time_s},
     ]
     billable = max(charge.hold_time_s - policy.free_time_s, 0)
@@ -157,6 +149,31 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
         {"step": "tax", "raw": _shown(_raw_tax(rate, charge.fee)), "amount": format_amount(charge.tax)},
     ]
     return steps
+
+
+def _row(applied: AppliedRate) -> Step:
+    """Return the line of the rate itself, which is the same for every call that has it."""
+    known = _ROWS.get(id(applied))
+    if known is not None and known[0] is applied:
+        return known[1]
+    rate = applied.rate
+    step: Step = {
+        "step": "rate",
+        "group": applied.group,
+        "version": applied.version,
+        "currency": applied.currency,
+        "prefix": rate.prefix,
+        "billing_rate": _plain(rate.billing_rate),
+        "price_per": "cycle" if rate.per_cycle else "minute",
+        "billing_cycle": rate.billing_cycle,
+        "first_rate": None if rate.first_rate is None else _plain(rate.first_rate),
+        "first_duration": rate.first_duration,
+        "tax_rate": _plain(rate.tax_rate),
+    }
+    if len(_ROWS) >= _ROWS_MAX:
+        _ROWS.clear()
+    _ROWS[id(applied)] = (applied, step)
+    return step
 
 
 def recompute(steps: Sequence[Step]) -> Charge:

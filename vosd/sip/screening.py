@@ -31,10 +31,10 @@ def objection(request: Request) -> Objection | None:
         return Objection(405, ALLOW)
     if not request.call_id.isascii():
         raise ParseError(400, "Bad Call-ID", request)
-    if not request.from_.tag:
-        raise ParseError(400, "Missing From Tag", request)
-    if not request.to.uri:
+    if not (request.from_.uri and request.to.uri):
         raise ParseError(400, "Bad Address", request)
+    if not request.from_tag:
+        raise ParseError(400, "Missing From Tag", request)
     required = [tag for tag in request.headers("require") if tag.lower() not in SUPPORTED]
     if required:
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")

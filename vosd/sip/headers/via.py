@@ -11,6 +11,10 @@ _VIA: Final = re.compile(
     rf"((?:;(?:{QUOTED}|[^\",])*+)?)(,|\Z)",
     re.IGNORECASE | re.ASCII,
 )
+_PLAIN: Final = re.compile(
+    r"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
+)
+"""How nearly every Via looks that comes from a single hop."""
 _PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")
 _BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
@@ -32,14 +36,22 @@ class Via(NamedTuple):
         Raises:
             ParseError: 400.
         """
-        match = _VIA.match(text)
-        if not match:
-            raise ParseError(400, "Bad Via")
-        transport, host, port, params, _ = match.groups()
+        found: dict[str, str | None]
+        match = _PLAIN.match(text)
+        if match:
+            transport, host, port, before, branch, behind = match.groups()
+            found = {"branch": branch, "rport": None} if before or behind else {"branch": branch}
+            length = len(text)
+        else:
+            match = _VIA.match(text)
+            if not match:
+                raise ParseError(400, "Bad Via")
+            transport, host, port, params, _ = match.groups()
+            found, length = parameters(params), match.end(4)
         number = int(port) if port else None
         if number is not None and not 0 < number < 65_536:
             raise ParseError(400, "Bad Port in Via")
-        return cls(transport.upper(), host, number, parameters(params), match.end(4))
+        return cls(transport.upper(), host, number, found, length)
 
     @property
     def branch(self) -> str:
