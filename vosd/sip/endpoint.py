@@ -20,7 +20,7 @@ from vosd.sip.compose import (
     response,
     response_stem,
 )
-from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.errors import ParseError
 from vosd.sip.events import (
@@ -183,7 +183,7 @@ class Endpoint:
         """Hang up a caller that has not acknowledged our 200 yet: the BYE waits for the ACK (section 15.1.1)."""
         acceptance.owner = None
         acceptance.goodbye = headers
-        self._owners[acceptance.dialog.local_tag] = _Farewell(acceptance)
+        self._owners[acceptance.dialog.local_tag] = Farewell(acceptance)
 
     def ignore(self, transaction: InviteServer) -> None:
         """Leave an INVITE without any answer, as if it had never come."""
@@ -279,7 +279,7 @@ class Endpoint:
             self._answer(stem, key, method, 500, "", now)
             return None
         dialog.remote_sequence = request.cseq.number
-        if isinstance(owner, _Farewell):
+        if isinstance(owner, Farewell):
             self._answer(stem, key, method, 200 if method == "BYE" else 481, "", now)
             if method == "BYE":
                 owner.acceptance.acknowledged()
@@ -297,7 +297,7 @@ class Endpoint:
         dialog = owner.dialog if owner is not None else None
         if owner is None or dialog is None or not dialog.fits(request):
             return None  # an ACK is never answered
-        if isinstance(owner, _Farewell):
+        if isinstance(owner, Farewell):
             self._say_goodbye(owner.acceptance, now)
             return None
         return AckArrived(owner, request, now)
@@ -386,16 +386,3 @@ class Endpoint:
         acceptance.acknowledged()
         self.send_bye(acceptance.dialog, acceptance.goodbye or "", now)
         self.forget(acceptance.dialog.local_tag, now)
-
-
-class _Farewell:
-    """Keeps the dialog of a call that is over until our 200 is acknowledged and the BYE can go out."""
-
-    __slots__ = ("acceptance",)
-
-    def __init__(self, acceptance: Acceptance) -> None:
-        self.acceptance = acceptance
-
-    @property
-    def dialog(self) -> Dialog | None:
-        return self.acceptance.dialog

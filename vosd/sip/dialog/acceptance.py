@@ -35,3 +35,17 @@ class Acceptance:
         if self._retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))
+
+
+class Farewell:
+    """Keeps the dialog of a call that is over until our 200 is acknowledged and the BYE can go out."""
+
+    __slots__ = ("acceptance",)
+
+    def __init__(self, acceptance: Acceptance) -> None:
+        self.acceptance = acceptance
+
+    @property
+    def dialog(self) -> "Dialog | None":
+        """The dialog that is about to end."""
+        return self.acceptance.dialog
