@@ -123,7 +123,7 @@ class Stage:
         eventually(
             lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
             lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
-            within_s=1.0,
+            within_s=3.0,
         )
 
     def expect_timers_run_out(self) -> None:
@@ -131,7 +131,7 @@ class Stage:
         eventually(
             lambda: not any(self.status()[name] for name in ("transactions", "timers")),
             lambda: f"transactions and timers at zero: {self.status()}",
-            within_s=6.0,
+            within_s=10.0,
         )
 
     def expect_books_in_order(self) -> None:

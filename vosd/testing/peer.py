@@ -102,7 +102,7 @@ class Peer:
         self._transcript.append(f"<- {message.source}  {message}")
         return message
 
-    def expect(self, wanted: str | int, within_s: float = 2.0, passing: Iterable[str | int] = ()) -> Message:
+    def expect(self, wanted: str | int, within_s: float = 5.0, passing: Iterable[str | int] = ()) -> Message:
         """Return the next message, which has to be the wanted method or status.
 
         100 and what stands in ``passing`` may come before it.
