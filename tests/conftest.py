@@ -1,13 +1,18 @@
-"""Databases for every test: a private MariaDB, started once when first wanted, and SQLite files."""
+"""What every test shares: Hypothesis without a clock, a private MariaDB started when first wanted, SQLite files."""
 
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import settings
 
 from vosd.testing.mariadb import MariaDb
 
 _numbers = count(1)
+
+# A busy machine must not fail a property; what has to be fast is measured where it says so.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
