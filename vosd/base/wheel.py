@@ -6,7 +6,10 @@ most one tick late and never early. Owns no clock: the caller says what time it 
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+TICK_MS: Final = 10
+"""How much later than asked a timer of the switch may fire; under load all of a tick wake it up once."""
 
 Owner = TypeVar("Owner")
 

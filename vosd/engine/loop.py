@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vosd.base.clock import Clock
+from vosd.base.wheel import TICK_MS
 from vosd.engine.journal import Journal
 from vosd.engine.switch import Switch
 from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 
-TICK_S: Final = 0.01
-"""How coarse timers are; under load the loop wakes up once a tick for all of them together."""
+TICK_S: Final = TICK_MS / 1000
 
 Transmit = Callable[[bytes, tuple[str, int]], None]
 

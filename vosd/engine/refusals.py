@@ -15,7 +15,7 @@ from vosd.engine.notices import Notices
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
-from vosd.sip.events import Event, InviteArrived, StrangerIgnored
+from vosd.sip.events import Event, InviteArrived, RequestArrived, StrangerIgnored
 from vosd.sip.transaction.states import State
 
 _log = structlog.get_logger()
@@ -50,8 +50,8 @@ class Refusals:
                 self._record(event, arrival, application, refusal)
 
     def unreadable(self, event: Event, error: ParseError) -> None:
-        """Answer an INVITE that turned out to be malformed where it was read last."""
-        if not isinstance(event, InviteArrived):
+        """Answer a request that turned out to be malformed where it was read last."""
+        if not isinstance(event, InviteArrived | RequestArrived):
             _log.warning("a message inside a call could not be read", reason=error.reason)
             return
         if event.transaction.state is not State.PROCEEDING:

@@ -18,7 +18,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.base.wheel import Timer, TimerWheel
+from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.billing.holds import Purse
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import CallRecord
@@ -46,8 +46,6 @@ from vosd.sip.events import (
     StrangerIgnored,
 )
 from vosd.sip.screening import hops_left
-
-CALL_TICK_MS = 10
 
 _log = structlog.get_logger()
 
@@ -87,7 +85,7 @@ class Switch:
         self._entropy = entropy
         self.live = LiveState(purses)
         self._carried: dict[str, Carried] = {}
-        self._deadlines: TimerWheel[Call] = TimerWheel(CALL_TICK_MS)
+        self._deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
         self._notices = Notices()
         self._refusals = Refusals(node, endpoint, ledger, self._notices, entropy)
         self._empty = asyncio.Event()
@@ -124,10 +122,10 @@ class Switch:
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
             _log.exception("a mistake of ours ended a call", happening=type(event).__name__)
             owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
+            if owner is None or isinstance(event, RequestArrived):
+                self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
             if owner is not None:
                 self._abort(owner.call, event.at)
-            else:
-                self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
 
     def handle_deadlines(self, now: Instant) -> None:
         """Tell every call whose deadline has come."""

@@ -55,6 +55,19 @@ def test_while_the_call_is_set_up(scene, monkeypatch, happening):
     another_call_works(scene)
 
 
+def test_in_a_request_within_the_call(scene, monkeypatch):
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(2_000)
+    with monkeypatch.context() as patch:
+        patch.setattr("vosd.b2bua.leg.decline", mistaken)
+        call.ask("OPTIONS")
+        scene.wire.run_until(lambda: call.is_over)
+    assert call.got["OPTIONS"] == [500]
+    assert scene.record.end_reason == "Lost"
+    nothing_is_left(scene)
+    another_call_works(scene)
+
+
 @pytest.mark.parametrize("happening", ["caller_hung_up", "callee_hung_up", "deadline_due", "acknowledged"])
 def test_while_the_parties_talk(scene, monkeypatch, happening):
     scene.vendor.script = answers(hang_up_after_ms=5_000 if happening == "callee_hung_up" else None)

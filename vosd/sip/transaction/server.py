@@ -9,22 +9,22 @@ from vosd.sip.transaction.store import TransactionStore
 class Server:
     """One request that wants a final response."""
 
-    __slots__ = ("_key", "_state", "_store", "last", "stem")
+    __slots__ = ("_key", "_store", "last", "state", "stem")
 
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem) -> None:
         self._store = store
         self._key = key
-        self._state = State.PROCEEDING
+        self.state = State.PROCEEDING
         self.stem = stem
         self.last: bytes | None = None
         store.servers[key] = self
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> None:
         """Send a response; a final one ends the transaction and is repeated whenever the request is (timer J)."""
-        self._state = step(SERVER, self._state, input_of(status))
+        self.state = step(SERVER, self.state, input_of(status))
         self.last = response(self.stem, status, to_tag, headers, body)
         self._store.send(self.stem.peer, self.last)
-        if self._state is State.COMPLETED:
+        if self.state is State.COMPLETED:
             del self._store.servers[self._key]
             self._store.retire(self._key, Datagram(self.stem.peer, self.last), self._store.timers.transaction_ms, now)
 

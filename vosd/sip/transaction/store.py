@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.base.clock import Instant
-from vosd.base.wheel import Timer, TimerWheel
+from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import Event
 from vosd.sip.settings import Timers
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from vosd.sip.transaction.invite_client import InviteClient
     from vosd.sip.transaction.invite_server import InviteServer
     from vosd.sip.transaction.server import Server
-
-TICK_MS = 10
-"""How much later than asked a SIP timer may fire."""
 
 
 class TimerOwner(Protocol):
