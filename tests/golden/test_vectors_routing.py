@@ -9,11 +9,17 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.holds import Purse
+from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import RouteRequest, Routes, find_routes
+from vosd.routing.rest import Rests
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.events import NoResponse
+from vosd.sip.settings import SipSettings, Timers
 from vosd.testing.builders import routing_gateway
+from vosd.testing.probe import VENDOR, Keeper, Probe, reply
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
@@ -39,6 +45,9 @@ class VendorsWithPurses:
             )
             for each in gateways
         }
+
+    def located(self, gateway):
+        return True
 
     def rated(self, gateway, callee):
         return True
@@ -72,7 +81,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
         for each in given["gateways"]
     )
     request = RouteRequest(callee=given["called"], caller="", mono_ms=60_000)
-    routes = find_routes(request, table, occupancy, VendorsWithPurses(given["gateways"]))
+    routes = find_routes(request, table, occupancy, Rests(), VendorsWithPurses(given["gateways"]))
     if expect["order"]:
         assert isinstance(routes, Routes)
         assert [choice.gateway.name for choice in routes.choices] == expect["order"]
@@ -84,16 +93,38 @@ def test_candidates_are_ordered_and_sifted(given, expect):
 @of("failover_step")
 def test_failed_attempts_lead_to_the_next_gateway(given, expect):
     tried, outcomes, final = [], [], None
-    for name, reply in zip(given["gateways"], given["replies"], strict=False):
+    for name, answer in zip(given["gateways"], given["replies"], strict=False):
         tried.append(name)
-        if reply == 200:
-            final = reply
+        if answer == 200:
+            final = answer
             break
-        outcomes.append(AttemptOutcome.silent() if reply == "timeout" else AttemptOutcome.final(reply))
+        outcomes.append(AttemptOutcome.silent() if answer == "timeout" else AttemptOutcome.final(answer))
         if not tries_next(routing_gateway(name), outcomes[-1]):
             break
     assert tried == expect["tried"]
     assert (final or verdict(outcomes).status) == expect["final"]
+
+
+@of("resend_schedule")
+@pytest.mark.parametrize("method", ["INVITE", "BYE"])
+def test_a_request_is_repeated_at_the_times_of_the_list(method, given, expect):
+    """Through an endpoint on virtual time, to a vendor that never says anything."""
+    resend_ms = tuple(int(1_000 * Decimal(wait)) for wait in given["SS_SIP_RESEND_INTERVAL"].split(","))
+    at_ms = [int(1_000 * at) for at in expect["retransmit_at_s"]]
+    sum_ms = int(1_000 * expect["sum_s"])
+    owner = Keeper()
+    probe = Probe(SipSettings(timers=Timers(resend_ms=resend_ms)))
+    transaction = probe.call_vendor(owner)
+    if method == "BYE":
+        event = probe.receive(reply(probe.log[0], 200), VENDOR)
+        dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+        transaction = probe.endpoint.client.send_request(dialog, "BYE", "", b"", owner, probe.now)
+    assert probe.advance(sum_ms - 1) == []
+    assert probe.advance(1) == [NoResponse(owner, transaction, probe.now)]
+    assert probe.times_of(method) == [0, *at_ms]
+    assert len(at_ms) == expect["retransmissions"]
+    probe.advance(Timers().transaction_ms)
+    assert probe.times_of(method) == [0, *at_ms], "nothing comes after the sum"
 
 
 @of("cps_limit")
@@ -116,3 +147,9 @@ def test_calls_above_the_concurrency_are_refused(given, expect):
     answer = occupancy.take(Scope.MAPPING, "acme", given["max_calls"], None, mono_ms=0)
     assert answer is (None if expect["accept"] else Full.CONCURRENCY)
     assert occupancy.active(Scope.MAPPING, "acme") == given["active"] + expect["accept"]
+
+
+@of("qos_dscp")
+def test_the_tos_byte_is_a_class_of_traffic(given, expect):
+    traffic_class = TrafficClass(int(given["tos_byte"], 16))
+    assert (traffic_class.dscp, traffic_class.name) == (expect["dscp"], expect["class"])

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 - a word of the grammar, not a secret
-QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
+QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
 HOST: Final = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 
 COMPACT: Final = {
@@ -15,36 +15,27 @@ COMPACT: Final = {
 }  # fmt: skip
 """Compact header names (RFC 3261 section 7.3.3 and the IANA registry)."""
 
+_OPEN_QUOTED: Final = r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_ELEMENT: Final = re.compile(
+    rf'((?:[^,"<]++|{_OPEN_QUOTED}|<(?:[^>"]++|{_OPEN_QUOTED})*+(?:>|\Z))*+)(?:,|\Z)', re.DOTALL
+)
+"""One element of a comma list; a quote or bracket that is never closed reaches to the end."""
 _PARAMETER: Final = re.compile(rf";\s*({TOKEN})\s*(?:=\s*({QUOTED}|\[[0-9A-Fa-f:.]*\]|[^\s;,\"]*))?")
 
 
 def parameters(text: str) -> dict[str, str | None]:
     """Read ``;name=value;flag`` into a mapping by lower-case name; the first of equal names wins."""
-    found: dict[str, str | None] = {}
-    for name, value in _PARAMETER.findall(text):
-        found.setdefault(name.lower(), value or None)
-    return found
+    # From the last to the first, so that of equal names the first stays.
+    return {name.lower(): value or None for name, value in reversed(_PARAMETER.findall(text))}
 
 
 def split_list(text: str) -> list[str]:
-    """Split a comma list, leaving commas in quotes and angle brackets alone (RFC 3261 section 7.3.1)."""
+    """Split a comma list, leaving commas in quotes and angle brackets alone (RFC 3261 section 7.3.1).
+
+    Elements are stripped; there may be empty ones among them.
+    """
     if "," not in text:
         return [text]
-    items, start, quoted, bracketed, escaped = [], 0, False, False, False
-    for position, char in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = char == "\\"
-            quoted = char != '"'
-        elif char == '"':
-            quoted = True
-        elif char == "<":
-            bracketed = True
-        elif char == ">":
-            bracketed = False
-        elif char == "," and not bracketed:
-            items.append(text[start:position].strip())
-            start = position + 1
-    items.append(text[start:].strip())
-    return items
+    if '"' not in text and "<" not in text:
+        return [element.strip() for element in text.split(",")]
+    return [element.strip() for element in _ELEMENT.findall(text)[:-1]]  # the last is what stands behind the end

@@ -3,13 +3,36 @@
 A message is read once and never changed; what the switch sends is composed anew (``compose``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vosd.sip.grammar import split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.names import CANONICAL
 from vosd.sip.headers.via import Via
+from vosd.sip.strictness import request_problems, response_problems
+from vosd.sip.uri import Uri
+
+
+class _Index:
+    """Every line of a message, by name: made once, else it would be made for every header that is asked for."""
+
+    __slots__ = ("_elements", "fields", "values")
+
+    def __init__(self, lines: list[str]) -> None:
+        named = [line.split(":", 1) for line in lines]
+        self.fields = [(CANONICAL[name], value.strip()) for name, value in named]
+        self.values: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            self.values.setdefault(name, []).append(value)
+        self._elements: dict[str, list[str]] = {}
+
+    def elements_of(self, name: str) -> list[str]:
+        elements = self._elements.get(name)
+        if elements is None:
+            elements = [element for value in self.values[name] for element in split_list(value) if element]
+            self._elements[name] = elements
+        return elements
 
 
 class Message:
@@ -21,6 +44,7 @@ class Message:
         "_first",
         "_from",
         "_from_tag",
+        "_index",
         "_lines",
         "_to_tag",
         "_via",
@@ -45,27 +69,40 @@ class Message:
         self._from_tag: str | None = None
         self._to_tag: str | None = None
         self._contact: NameAddr | None = None
+        self._index: _Index | None = None
 
     def __bytes__(self) -> bytes:
         return self.raw
 
     @property
-    def fields(self) -> list[tuple[str, str]]:
+    def fields(self) -> Sequence[tuple[str, str]]:
         """Every header in order as (canonical lower-case name, value)."""
-        named = (line.split(":", 1) for line in self._lines)
-        return [(CANONICAL[name], value.strip()) for name, value in named]
+        return self._indexed().fields
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> Sequence[str]:
         """Return the value of each line of a header, in order."""
         if name not in self._first:
             return []
         if len(self._first) == len(self._lines):  # no name comes twice
             return [self._first[name]]
-        return [value for key, value in self.fields if key == name]
+        return self._indexed().values[name]
 
-    def headers(self, name: str) -> list[str]:
+    def comes_twice(self, name: str) -> bool:
+        """Say whether a header stands on more than one line."""
+        return len(self._first) != len(self._lines) and len(self.values(name)) > 1
+
+    def headers(self, name: str) -> Sequence[str]:
         """Return all values of a header that may be a list, commas taken apart."""
-        return [item for value in self.values(name) for item in split_list(value) if item]
+        if name not in self._first:
+            return []
+        if len(self._first) == len(self._lines):
+            return [element for element in split_list(self._first[name]) if element]
+        return self._indexed().elements_of(name)
+
+    def _indexed(self) -> "_Index":
+        if self._index is None:
+            self._index = _Index(self._lines)
+        return self._index
 
     @property
     def call_id(self) -> str:
@@ -122,9 +159,9 @@ class Message:
 
 
 class Request(Message):
-    """A request; ``uri`` is the Request-URI in text, read when it is needed."""
+    """A request; ``uri`` is the Request-URI in text."""
 
-    __slots__ = ("method", "uri")
+    __slots__ = ("_target", "method", "uri")
 
     def __init__(
         self,
@@ -138,6 +175,18 @@ class Request(Message):
         super().__init__(raw, lines, first, body)
         self.method = method
         self.uri = uri
+        self._target: Uri | None = None
+
+    @property
+    def target(self) -> Uri:
+        """The Request-URI, read; raises ParseError with 400 or 416 (RFC 3261 section 8.2.2.1)."""
+        if self._target is None:
+            self._target = Uri.parse(self.uri)
+        return self._target
+
+    def problems(self) -> list[str]:
+        """Say what a strict peer would refuse of it, a sentence each; nothing where all is well."""
+        return request_problems(self)
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.uri} {self.call_id}>"
@@ -160,6 +209,10 @@ class Response(Message):
         super().__init__(raw, lines, first, body)
         self.status = status
         self.reason = reason
+
+    def problems(self) -> list[str]:
+        """Say what a strict peer would refuse of it, a sentence each; nothing where all is well."""
+        return response_problems(self)
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.reason} {self.call_id}>"

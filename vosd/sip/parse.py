@@ -4,7 +4,7 @@ Header values are kept as text and read when somebody asks; bytes that are not U
 """
 
 import re
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import TOKEN
@@ -16,9 +16,20 @@ from vosd.sip.settings import Limits
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
 _METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
-_ONCE: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
+_ONCE: Final = ("call-id", "content-length", "cseq", "from", "max-forwards", "to")
 _REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
 _LIMITS: Final = Limits()
+
+
+class _Flaw(NamedTuple):
+    """What is wrong with a request line, and the status it deserves."""
+
+    status: int
+    reason: str
+
+
+_OTHER_VERSION: Final = _Flaw(505, "Version Not Supported")
+_BLANKS_AT_END: Final = _Flaw(400, "Blanks at the End of the Request Line")
 
 
 def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
@@ -48,8 +59,8 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         message = Response(data, lines, first, body, kind, start_line[12:].strip())
     else:
         message = Request(data, lines, first, body, kind[0], kind[1])
-        if kind[2] != "2.0":
-            raise ParseError(505, "Version Not Supported", message)
+        if kind[2] is not None:
+            raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
         fault = "Message Ends Inside the Headers"
     fault = stray or fault or _missing(first) or _fit_body(message)
@@ -75,22 +86,24 @@ def _split_lines(head: str) -> tuple[list[str], str | None]:
     return head.replace("\r", " ").split("\n"), stray
 
 
-def _read_start_line(line: str) -> int | tuple[str, str, str]:
-    """Return a response's status, or a request's method, URI and version."""
+def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
+    """Return a response's status, or a request's method, its URI and what forbids it, if anything."""
     method, _, rest = line.partition(" ")
     if method in COMMON_METHODS and rest[-8:] == " SIP/2.0":
-        return method, rest[:-8], "2.0"
+        return method, rest[:-8], None
     if line[:8].upper() == "SIP/2.0 ":
         status = line[8:11]
         if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
             return int(status)
         raise ParseError(0, "Bad Status Line")
-    parts = line.split(" ")
-    version = _VERSION.match(parts[-1])
-    if len(parts) < 3 or not version or not _METHOD.match(parts[0]):
+    whole = line.rstrip(" \t")
+    uri, _, written = whole[len(method) + 1 :].rpartition(" ")
+    version = _VERSION.match(written)
+    if not uri or not version or not _METHOD.match(method):
         raise ParseError(0, "Not SIP")
-    uri = " ".join(parts[1:-1])
-    return parts[0], uri, version[1]
+    if version[1] != "2.0":
+        return method, uri, _OTHER_VERSION
+    return method, uri, _BLANKS_AT_END if whole != line else None
 
 
 def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], str | None]:
@@ -130,13 +143,8 @@ def _is_header(line: str) -> bool:
 
 def _repeated(lines: list[str]) -> str | None:
     """Name a header that is there more than once and must not be."""
-    seen = set()
-    for line in lines:
-        name = CANONICAL[line.partition(":")[0]]
-        if name in seen and name in _ONCE:
-            return f"More Than One {name.title()}"
-        seen.add(name)
-    return None
+    names = [CANONICAL[line.partition(":")[0]] for line in lines]
+    return next((f"More Than One {name.title()}" for name in _ONCE if names.count(name) > 1), None)
 
 
 def _missing(first: dict[str, str]) -> str | None:

@@ -2,7 +2,6 @@
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import HOST, parameters
@@ -12,6 +11,7 @@ _SIP: Final = re.compile(
 )
 """A user part may hold any text, but bytes that are no text (surrogates by now) name nobody."""
 _TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
@@ -23,6 +23,8 @@ class Uri(NamedTuple):
     host: str
     port: int | None
     params: str
+    headers: str = ""
+    """What follows a question mark, as written: headers of a request to be made of this URI (section 19.1.1)."""
 
     @classmethod
     def parse(cls, text: str) -> "Uri":
@@ -33,15 +35,15 @@ class Uri(NamedTuple):
         """
         match = _SIP.match(text)
         if match:
-            scheme, userinfo, host, port, params, _ = match.groups()
+            scheme, userinfo, host, port, params, headers = match.groups()
             number = int(port) if port else None
             if number is not None and not 0 < number < 65_536:
                 raise ParseError(400, "Bad Port in URI")
             user = (userinfo or "").partition(":")[0].partition(";")[0]
-            return cls(scheme.lower(), unquote(user) if "%" in user else user, host, number, params or "")
+            return cls(scheme.lower(), unescape(user), host, number, params or "", headers or "")
         match = _TEL.match(text)
         if match:
-            return cls("tel", unquote(match[1]), "", None, match[2] or "")
+            return cls("tel", unescape(match[1]), "", None, match[2] or "")
         if _SCHEME.match(text) and not text.lower().startswith(("sip:", "sips:", "tel:")):
             raise ParseError(416, "Unsupported URI Scheme")
         raise ParseError(400, "Bad URI")
@@ -50,3 +52,12 @@ class Uri(NamedTuple):
         """Return a URI parameter's value in lower case, or None."""
         value = parameters(self.params).get(name)
         return value.lower() if value else None
+
+
+def unescape(text: str) -> str:
+    """Replace what is percent-encoded (section 19.1.2); bytes that are no UTF-8 become replacement characters."""
+    return _ESCAPED.sub(_decoded, text) if "%" in text else text
+
+
+def _decoded(escaped: re.Match[str]) -> str:
+    return bytes.fromhex(escaped[0].replace("%", "")).decode("utf-8", "replace")

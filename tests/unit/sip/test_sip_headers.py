@@ -6,6 +6,7 @@ from vosd.sip.errors import ParseError
 from vosd.sip.grammar import parameters
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
+from vosd.sip.headers.names import CANONICAL, MalformedNameError
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.uri import Uri
 
@@ -17,7 +18,9 @@ from vosd.sip.uri import Uri
         ("SIPS:a.b@Example.COM:5061;transport=TLS;lr", Uri("sips", "a.b", "Example.COM", 5061, ";transport=TLS;lr")),
         ("sip:192.0.2.1", Uri("sip", "", "192.0.2.1", None, "")),
         ("sip:+44%2020;phone-context=x:secret@[2001:db8::1]:5062", Uri("sip", "+44 20", "[2001:db8::1]", 5062, "")),
-        ("sip:a@h?Subject=x&To=y", Uri("sip", "a", "h", None, "")),
+        ("sip:a@h?Subject=x&To=y", Uri("sip", "a", "h", None, "", "?Subject=x&To=y")),
+        ("sip:a?b@h;c?d=e", Uri("sip", "a?b", "h", None, ";c", "?d=e")),
+        ("sip:%ff%zz%e2%82%ac@h", Uri("sip", "\ufffd%zz\u20ac", "h", None, "")),
         ("sip:J%C3%BCrgen@h", Uri("sip", "Jürgen", "h", None, "")),
         ("sip:4420%0d%0aEvil%3a1@h", Uri("sip", "4420\r\nEvil:1", "h", None, "")),
         ("tel:+44-20;phone-context=uk", Uri("tel", "+44-20", "", None, ";phone-context=uk")),
@@ -97,6 +100,8 @@ def test_an_address_that_cannot_be_read_has_no_tag():
         ("sip / 2.0 / udp  192.0.2.1 : 5070 ;rport; branch = z9hG4bK2 ;x", "UDP", "192.0.2.1", 5070, "z9hG4bK2"),
         ("SIP/2.0/TLS [2001:db8::1]:5061;branch=b;maddr=[::1]", "TLS", "[2001:db8::1]", 5061, "b"),
         ("SIP/2.0/UDP h", "UDP", "h", None, ""),
+        ("SIP/7.0/UDP h;branch=b", "UDP", "h", None, "b"),
+        ("SIP/2.0/TLS-SCTP h;branch=b", "TLS-SCTP", "h", None, "b"),
         ("SIP/2.0/UDP h;branch=first;branch=second", "UDP", "h", None, "first"),
     ],
 )
@@ -116,7 +121,7 @@ def test_the_first_of_several_vias_ends_at_its_comma():
 @pytest.mark.parametrize(
     "text",
     [
-        "", "SIP/2.0/UDP", "SIP/2.0 h", "SIP/3.0/UDP h", "HTTP/1.1/TCP h", "SIP/2.0/UDP h:x", "SIP/2.0/UDP h:0",
+        "", "SIP/2.0/UDP", "SIP/2.0 h", "SIP/x/UDP h", "HTTP/1.1/TCP h", "SIP/2.0/UDP h:x", "SIP/2.0/UDP h:0",
         "SIP/2.0/UDP h:65536", "SIP/2.0/UDP h:99999", "SIP/2.0/UDP 2001:db8::1", 'SIP/2.0/UDP h;x="open', "h;branch=x",
     ],
 )  # fmt: skip
@@ -144,3 +149,24 @@ def test_what_is_no_cseq_says_so(text):
 def test_parameters_are_read_by_lower_case_name_and_the_first_wins():
     text = ';A=1;b;c="x;d=2";a=3;e=[::1] ; f = 4;=;g='
     assert parameters(text) == {"a": "1", "b": None, "c": '"x;d=2"', "e": "[::1]", "f": "4", "g": None}
+
+
+@pytest.mark.parametrize("written", ["Via", "VIA", "v", "V", " via\t", "vIA "])
+def test_a_name_is_the_same_however_it_is_written(written):
+    assert CANONICAL[written] == "via"
+
+
+@pytest.mark.parametrize("written", ["", " ", "two words"])
+def test_what_is_no_name_says_so(written):
+    with pytest.raises(MalformedNameError):
+        _ = CANONICAL[written]
+
+
+def test_names_that_are_made_up_take_a_bounded_place_and_push_no_common_one_out():
+    for number in range(5_000):
+        assert CANONICAL[f"X-Made-Up-{number}"] == f"x-made-up-{number}"
+        assert len(CANONICAL) <= 1_024
+    assert {"Via", "Call-ID", "f"} <= CANONICAL.keys()
+    long = "X" * 5_000
+    assert CANONICAL[long] == long.lower()
+    assert long not in CANONICAL

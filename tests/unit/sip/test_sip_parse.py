@@ -161,6 +161,36 @@ def test_bytes_that_are_not_utf8_survive():
     assert (message.header("x-raw") or "").encode("utf-8", "surrogateescape") == b"\xff\x80 \xc3\xa9"
 
 
+def test_a_response_may_have_several_vias_in_one_line_or_in_several():
+    via = b"Via: SIP/2.0/UDP h;branch=z9hG4bK-1"
+    message = parse_message(OK.replace(via, via + b", SIP/2.0/TCP i\r\nv: SIP/2.0/TLS j"))
+    assert message.headers("via") == ["SIP/2.0/UDP h;branch=z9hG4bK-1", "SIP/2.0/TCP i", "SIP/2.0/TLS j"]
+    assert message.comes_twice("via")
+    assert message.via.host == "h"
+
+
+def test_the_request_uri_is_read_on_demand():
+    message = parse_message(request(uri="sip:+44%2020@192.0.2.1:5070;user=phone"))
+    assert isinstance(message, Request)
+    assert (message.target.user, message.target.port, message.target.param("user")) == ("+44 20", 5070, "phone")
+
+
+@pytest.mark.parametrize(("uri", "status"), [("mailto:a@b", 416), ("<sip:a@b>", 400), ("sip:a@b; lr", 400)])
+def test_a_request_uri_that_cannot_be_read_says_so_when_asked(uri, status):
+    message = parse_message(request(uri=uri))
+    assert isinstance(message, Request)
+    with pytest.raises(ParseError) as caught:
+        message.target.param("lr")
+    assert caught.value.status == status
+
+
+def test_what_was_asked_once_is_not_read_again():
+    message = parse_message(request(headers="X-A: a, b\r\nX-A: c\r\n"))
+    assert message.headers("x-a") == ["a", "b", "c"]
+    assert message.headers("x-a") is message.headers("x-a")
+    assert message.fields is message.fields
+
+
 def test_an_ipv6_via_is_read():
     message = parse_message(request(via="SIP/2.0/UDP [2001:db8::9]:5070;branch=z9hG4bK-6;received=[2001:db8::1]"))
     assert (message.via.host, message.via.port, message.via.branch) == ("[2001:db8::9]", 5070, "z9hG4bK-6")
@@ -223,8 +253,20 @@ def test_a_request_torn_inside_its_headers_deserves_400():
     assert (error.status, error.reason) == (400, "Message Ends Inside the Headers")
 
 
-def test_another_version_deserves_505():
-    assert refusal(request().replace(b" SIP/2.0\r\n", b" SIP/7.0\r\n", 1)).status == 505
+@pytest.mark.parametrize("version", [b"SIP/7.0", b"SIP/2.1", b"sip/3.0 "])
+def test_another_version_deserves_505(version):
+    error = refusal(request().replace(b" SIP/2.0\r\n", b" " + version + b"\r\n", 1))
+    assert error.status == 505
+    assert error.request is not None
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"  ", b"\t"])
+def test_blanks_behind_the_version_deserve_400(blanks):
+    """RFC 4475 section 3.1.2.10."""
+    error = refusal(request().replace(b" SIP/2.0\r\n", b" SIP/2.0" + blanks + b"\r\n", 1))
+    assert (error.status, error.reason) == (400, "Blanks at the End of the Request Line")
+    assert error.request is not None
+    assert error.request.uri == "sip:4420@192.0.2.1"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,16 @@ from typing import Final
 from vosd.sip.grammar import COMPACT
 
 _REMEMBERED: Final = 1_024
+_LONGEST: Final = 40
+_COMMON: Final = (
+    "Accept", "Allow", "Allow-Events", "Call-ID", "Contact", "Content-Disposition", "Content-Encoding",
+    "Content-Length", "Content-Type", "CSeq", "Date", "Diversion", "Event", "Expires", "From", "History-Info",
+    "Max-Forwards", "Min-SE", "P-Asserted-Identity", "P-Early-Media", "Privacy", "RAck", "RSeq", "Reason",
+    "Record-Route", "Refer-To", "Remote-Party-ID", "Require", "Retry-After", "Route", "Server", "Session-Expires",
+    "Session-ID", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via", "Warning",
+)  # fmt: skip
+"""Spelt as nearly everybody spells them."""
+_KNOWN: Final = {**{name: name.lower() for name in _COMMON}, **COMPACT}
 
 
 class MalformedNameError(ValueError):
@@ -14,7 +24,8 @@ class MalformedNameError(ValueError):
 class _Names(dict[str, str]):
     """Spellings and the canonical name of each: lower case, compact forms expanded.
 
-    Spellings are remembered as they come, up to a bound, so that no text is made for one that comes again.
+    Spellings are remembered as they come, so that no text is made for one that comes again. When there are too many
+    all are forgotten but the common ones: a peer that makes names up slows nobody for long.
     """
 
     def __missing__(self, written: str) -> str:
@@ -22,10 +33,13 @@ class _Names(dict[str, str]):
         name = COMPACT.get(name, name)
         if not name or " " in name:
             raise MalformedNameError(written)
-        if len(self) < _REMEMBERED:
+        if len(written) <= _LONGEST:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+                self.update(_KNOWN)
             self[written] = name
         return name
 
 
-CANONICAL: Final = _Names()
+CANONICAL: Final = _Names(_KNOWN)
 """``CANONICAL["v"] == CANONICAL["VIA"] == "via"``; a name that is none raises MalformedNameError."""

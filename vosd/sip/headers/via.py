@@ -4,13 +4,14 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.errors import ParseError
-from vosd.sip.grammar import HOST, QUOTED, parameters
+from vosd.sip.grammar import HOST, QUOTED, TOKEN, parameters
 
 _VIA: Final = re.compile(
-    rf"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9]+)\s++({HOST})\s*+(?::\s*+(\d{{1,5}})\s*+)?"
+    rf"SIP\s*+/\s*+\d+\.\d+\s*+/\s*+({TOKEN})\s++({HOST})\s*+(?::\s*+(\d{{1,5}})\s*+)?"
     rf"((?:;(?:{QUOTED}|[^\",])*+)?)(,|\Z)",
     re.IGNORECASE | re.ASCII,
 )
+"""Any version, because a request of another one deserves its 505."""
 _PLAIN: Final = re.compile(
     r"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
 )

@@ -1,0 +1,1 @@
+"""Mutated messages: a bounded number in the suite, any number by ``campaign``."""

@@ -1,0 +1,91 @@
+"""One endpoint with a dialog and an INVITE under way, for whatever the network may bring.
+
+Owns what must hold whatever comes: nothing but ParseError is raised while a message is read, nothing at all by the
+endpoint, every packet that leaves is SIP to a real port, and when its time is over everything is forgotten.
+"""
+
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+from vosd.sip import Request
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.events import InviteArrived, RequestArrived
+from vosd.sip.settings import Limits, SipSettings
+from vosd.sip.stream import StreamFramer
+from vosd.testing.exercise import exercise
+from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request
+
+LIFETIME: Final = 2_000
+"""Messages that one endpoint sees; the next begins afresh."""
+STEP_MS: Final = 40
+SMALL: Final = Limits(max_message_bytes=600, max_headers=12, max_line_chars=80)
+SOURCES: Final = (CUSTOMER, CUSTOMER, CUSTOMER, VENDOR, STRANGER)
+
+
+class Target:
+    """Takes messages, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self._order = count(1)
+        self.read = 0
+        """Messages that could be read."""
+        self._open()
+
+    def take(self, data: bytes) -> None:
+        """Do with one message all that may ever be done with it."""
+        draw = self._random.random
+        if exercise(data) is not None:
+            self.read += 1
+        if draw() < 0.05:
+            exercise(data, SMALL)
+            self._stream(data)
+        self._receive(data)
+        if next(self._order) % LIFETIME == 0:
+            self.close()
+            self._open()
+
+    def close(self) -> None:
+        """End what a call would end, and let all time pass that anything may wait for; nothing may be left."""
+        self._probe.endpoint.forget("ours", self._probe.now)
+        self._probe.receive(reply(self._invite, 486), VENDOR)  # else it rings for ever: nobody here has a ring time-out
+        self._probe.advance(200_000)
+        left = {name: amount for name, amount in self._probe.endpoint.census().items() if amount}
+        assert not left, left
+
+    def _open(self) -> None:
+        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5))
+        event = self._probe.receive(request(body=SDP))
+        assert isinstance(event, InviteArrived)
+        owner = Keeper()
+        owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+        self._probe.endpoint.adopt("ours", owner)
+        self._probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, self._probe.now)
+        self._probe.call_vendor(owner)
+        self._invite = self._probe.sent()[-1]
+
+    def _receive(self, data: bytes) -> None:
+        draw = self._random.random
+        event = self._probe.receive(data, SOURCES[int(draw() * len(SOURCES))])
+        self._react(event)
+        self._probe.advance(int(draw() * STEP_MS))
+        for sent in self._probe.sent():
+            assert sent.data.count(b"\r\n\r\n") >= 1
+            assert 0 < sent.peer.port < 65_536
+
+    def _react(self, event: Any) -> None:
+        """Answer what wants an answer, as a call would; now and then not at all, as a call that is busy."""
+        if isinstance(event, InviteArrived | RequestArrived):
+            assert isinstance(event.request, Request)
+            event.transaction.respond(486, "another", "", self._probe.now)
+
+    def _stream(self, data: bytes) -> None:
+        framer = StreamFramer(Limits())
+        at = 0
+        while at < len(data) and framer.lost is None:
+            step = 1 + int(self._random.random() * 300)
+            for message in framer.feed(data[at : at + step]):
+                exercise(message)
+            at += step
+        framer.take_pings()

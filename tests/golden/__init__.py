@@ -1,0 +1,1 @@
+"""Worked examples, one test each: the vectors of the requirements, the torture messages of the IETF."""

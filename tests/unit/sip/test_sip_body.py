@@ -1,0 +1,202 @@
+"""Bodies: a session description alone or among others, and what its sender insists on (RFC 5621, RFC 2046)."""
+
+import pytest
+
+from vosd.sip.body import MULTIPART, PARTS_MAX, media_type, objects_to, session_of
+from vosd.sip.errors import ParseError
+from vosd.sip.message import Request
+from vosd.sip.parse import parse_message
+from vosd.testing.probe import SDP, Keeper, Probe, reply, request
+
+SESSION = b"Content-Type: application/sdp\r\n\r\n" + SDP
+ISUP = b"Content-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;handling=optional\r\n\r\n\1\2\3"
+REQUIRED_ISUP = ISUP.replace(b"optional", b"required")
+TEXT = b"Content-Type: text/plain\r\n\r\nhello"
+
+
+def carrying(body: bytes, kind: str | None = 'multipart/mixed;boundary="x"', *, headers: str = "") -> Request:
+    """Read an INVITE with that body."""
+    data = request(body=body, headers=headers + (f"Content-Type: {kind}\r\n" if kind is not None else ""))
+    if kind is None:
+        data = data.replace(b"Content-Type: application/sdp\r\n", b"")
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
+
+
+def of_parts(*parts: bytes, boundary: bytes = b"x", before: bytes = b"", behind: bytes = b"") -> bytes:
+    """Write a multipart body (RFC 2046 section 5.1.1)."""
+    delimiter = b"--" + boundary
+    return before + b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--" + behind
+
+
+# -- one body -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["application/sdp", "Application/SDP ; charset=utf-8"])
+def test_a_session_description_is_the_session_as_it_came(kind):
+    message = carrying(SDP, kind)
+    assert media_type(message) == "application/sdp"
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+def test_without_a_body_there_is_no_session_and_nothing_to_object_to():
+    message = carrying(b"", "text/plain")
+    assert session_of(message) == b""
+    assert not objects_to(message)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/isup", "multipart/alternative;boundary=x", None])
+def test_a_body_of_another_type_is_no_session_and_is_refused(kind):
+    """RFC 3261 section 8.2.3; without Content-Type nobody knows what it is (section 7.4.1)."""
+    message = carrying(SDP, kind)
+    assert session_of(message) == b""
+    assert objects_to(message)
+
+
+@pytest.mark.parametrize(
+    ("disposition", "refused"),
+    [
+        ("render;handling=optional", False), ('render;handling="optional"', False), ("x ; HANDLING = Optional", False),
+        ("render;handling=required", True), ("render", True), ("render;handling=optionally", True),
+    ],
+)  # fmt: skip
+def test_a_body_that_its_sender_does_not_insist_on_is_left_aside(disposition, refused):
+    """RFC 3261 section 20.11: handling is required where nothing else is said."""
+    message = carrying(b"hello", "text/plain", headers=f"Content-Disposition: {disposition}\r\n")
+    assert objects_to(message) is refused
+    assert session_of(message) == b""
+
+
+# -- several ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [(SESSION,), (SESSION, ISUP), (ISUP, SESSION), (ISUP, ISUP, SESSION)])
+def test_of_several_parts_the_session_is_taken_byte_for_byte(parts):
+    message = carrying(of_parts(*parts))
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+@pytest.mark.parametrize("part", [REQUIRED_ISUP, TEXT, b"\r\nno headers at all", b"X: y\r\n\r\nno type"])
+def test_a_part_that_its_sender_insists_on_and_we_do_not_know_is_refused(part):
+    """RFC 5621 section 3.2; a part without a type is text (RFC 2046 section 5.1)."""
+    assert objects_to(carrying(of_parts(SESSION, part)))
+
+
+def test_parts_without_a_session_are_no_session():
+    message = carrying(of_parts(ISUP))
+    assert session_of(message) == b""
+    assert not objects_to(message)
+
+
+def test_of_two_sessions_the_first_counts():
+    other = SESSION.replace(b"4000", b"5000")
+    assert session_of(carrying(of_parts(SESSION, other))) == SDP
+
+
+def test_what_stands_before_the_first_and_behind_the_last_boundary_is_nobodys():
+    body = of_parts(
+        SESSION, before=b"This is a message of several parts.\r\n", behind=b"\r\nThe end.\r\n--x\r\n" + TEXT
+    )
+    message = carrying(body)
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+def test_blanks_behind_a_boundary_are_no_part_of_it():
+    """RFC 2046 section 5.1.1: transport padding."""
+    body = of_parts(SESSION, ISUP).replace(b"--x\r\n", b"--x \t\r\n")
+    message = carrying(body)
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+def test_a_part_may_hold_the_boundary_where_no_line_begins_with_it():
+    session = SESSION.replace(b"s=-", b"s=-- --x --x--")
+    assert session_of(carrying(of_parts(session))) == session.partition(b"\r\n\r\n")[2]
+
+
+def test_the_headers_of_a_part_are_read_in_any_spelling_and_folded():
+    part = ISUP.replace(b"Content-Disposition: signal;", b"CONTENT-DISPOSITION : signal;\r\n\t")
+    session = SESSION.replace(b"Content-Type: application/sdp", b"content-type:APPLICATION/SDP;a=b")
+    message = carrying(of_parts(part, session))
+    assert session_of(message) == SDP
+    assert not objects_to(message)
+
+
+def test_a_part_without_headers_begins_with_its_text():
+    """What looks like a header behind the empty line is none."""
+    message = carrying(of_parts(b"\r\n" + SESSION))
+    assert session_of(message) == b""
+    assert objects_to(message)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/mixed;boundary=x", 'Multipart/Mixed; charset=a ; BOUNDARY="x"',
+        'multipart/mixed;type="a;boundary=y";boundary=x',
+    ],
+)  # fmt: skip
+def test_the_boundary_is_found_among_the_parameters(kind):
+    message = carrying(of_parts(SESSION), kind)
+    assert media_type(message) == MULTIPART
+    assert session_of(message) == SDP
+
+
+BROKEN = {
+    "no boundary said": (of_parts(SESSION), "multipart/mixed"),
+    "an empty boundary": (of_parts(SESSION, boundary=b""), 'multipart/mixed;boundary=""'),
+    "another boundary": (of_parts(SESSION, boundary=b"y"), "multipart/mixed;boundary=x"),
+    "no boundary at all": (SDP, "multipart/mixed;boundary=x"),
+    "never closed": (b"--x\r\n" + SESSION, "multipart/mixed;boundary=x"),
+    "too many parts": (of_parts(*[SESSION] * (PARTS_MAX + 1)), "multipart/mixed;boundary=x"),
+}
+
+
+@pytest.mark.parametrize(("body", "kind"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_multipart_body_that_cannot_be_taken_apart_deserves_400(body, kind):
+    message = carrying(body, kind)
+    with pytest.raises(ParseError, match="400 Bad Multipart Body"):
+        objects_to(message)
+
+
+@pytest.mark.parametrize(("body", "kind"), BROKEN.values(), ids=BROKEN.keys())
+def test_in_a_response_it_is_no_session(body, kind):
+    """There is nobody to refuse it to."""
+    probe = Probe()
+    probe.call_vendor(Keeper())
+    assert session_of(parse_message(reply(probe.log[0], 200, headers=f"Content-Type: {kind}\r\n", body=body))) == b""
+
+
+def test_as_many_parts_as_are_allowed_are_read():
+    assert session_of(carrying(of_parts(*[ISUP] * (PARTS_MAX - 1), SESSION))) == SDP
+
+
+# -- what the caller hears ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(of_parts(SESSION, TEXT), 415), (of_parts(REQUIRED_ISUP), 415), (b"--x\r\n" + SESSION, 400)],
+    ids=["text", "required", "never closed"],
+)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "PRACK"])
+def test_a_request_with_a_body_that_we_cannot_take_is_refused(method, body, status):
+    """RFC 5621 section 5.1: 415 with Accept."""
+    probe = Probe()
+    to = "<sip:4420@192.0.2.1>" if method == "INVITE" else "<sip:4420@192.0.2.1>;tag=ours"
+    probe.receive(request(method, to=to, headers="Content-Type: multipart/mixed;boundary=x\r\n", body=body))
+    [refusal] = probe.sent()
+    assert refusal.response.status == status
+    if status == 415:
+        assert refusal.response.headers("accept") == ["application/sdp", "multipart/mixed"]
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "OPTIONS"])
+def test_the_body_of_a_request_that_makes_no_session_is_no_obstacle(method):
+    probe = Probe()
+    probe.receive(request(method, to="<sip:4420@192.0.2.1>;tag=x", headers="Content-Type: text/plain\r\n", body=b"?"))
+    assert probe.titles() == ["481"]
