@@ -17,15 +17,19 @@ from pydantic_core import CoreSchema, core_schema
 
 from vosd.base.money import PLACES, parse_amount
 from vosd.config.problems import suggestion
+from vosd.net.marking import TrafficClass
 
 _WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,32}\Z", re.ASCII)
+_BYTE: Final = re.compile(r"(?:0x[0-9a-f]{1,2}|\d{1,3})\Z", re.ASCII | re.IGNORECASE)
 _TECH_PREFIX: Final = re.compile(r"[0-9*#]{1,32}\Z")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _NAME_CHARACTERS_MAX: Final = 64
 _SWITCH: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
+RESENDS_MAX: Final = 20
+"""Entries of SS_SIP_RESEND_INTERVAL (SIP-05)."""
 UNLIMITED: Final = "unlimited"
 FROM_RATES: Final = "from_rates"
 
@@ -57,17 +61,19 @@ class FromText:
     """
 
     expected: str
-    read: Callable[[str], object]
+    read: Callable[[Any], object]
     write: Callable[[Any], str] = str
     """The way back, for defaults in the reference."""
+    kind: type[str | dict[str, object]] = str
+    """What is read: text, or keys with values behind them."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let this be all of the field's validation."""
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def _validate(self, value: object) -> object:
-        if not isinstance(value, str):
-            raise ValueError(f"{self.expected}, not a list and no keys")
+        if not isinstance(value, self.kind):
+            raise ValueError(f"{self.expected}, not a list and no keys" if self.kind is str else self.expected)
         try:
             return self.read(value)
         except ExpectedError:
@@ -103,14 +109,18 @@ def limit() -> FromText:
     return FromText("a whole number from 1 to 1000000; leave the key out for no limit", read)
 
 
+def _milliseconds(text: str, lowest_ms: int, highest_ms: int) -> int:
+    match = _DECIMAL.match(text)
+    if not match or len(match[2] or "") > 3 or not lowest_ms <= Decimal(text) * 1000 <= highest_ms:
+        raise ValueError
+    return int(Decimal(text) * 1000)
+
+
 def milliseconds(lowest_ms: int, highest_ms: int) -> FromText:
     """Read seconds with up to three decimals as whole milliseconds."""
 
     def read(text: str) -> int:
-        match = _DECIMAL.match(text)
-        if not match or len(match[2] or "") > 3 or not lowest_ms <= Decimal(text) * 1000 <= highest_ms:
-            raise ValueError
-        return int(Decimal(text) * 1000)
+        return _milliseconds(text, lowest_ms, highest_ms)
 
     bounds = f"from {_plain(Decimal(lowest_ms) / 1000)} to {_plain(Decimal(highest_ms) / 1000)}"
     return FromText(f"seconds {bounds}, with at most 3 decimals", read, lambda ms: _plain(Decimal(ms) / 1000))
@@ -156,6 +166,17 @@ def zero_or_one() -> FromText:
     return FromText("0 or 1", read, lambda value: str(int(value)))
 
 
+def traffic_class() -> FromText:
+    """Read a TOS byte (QOS-03)."""
+
+    def read(text: str) -> TrafficClass:
+        if not _BYTE.match(text):
+            raise ValueError
+        return TrafficClass(int(text, 16 if text[:2].lower() == "0x" else 10))
+
+    return FromText("a byte from 0x00 to 0xfc, hexadecimal or decimal, whose two lowest bits are zero", read)
+
+
 def object_name() -> FromText:
     """Read the name of an object: short, printable, without blanks at its ends."""
 
@@ -165,6 +186,21 @@ def object_name() -> FromText:
         return text
 
     return FromText(f"a name of 1 to {_NAME_CHARACTERS_MAX} printable characters", read)
+
+
+def schedule() -> FromText:
+    """Read up to twenty waits in seconds, separated by commas, as whole milliseconds (SIP-05)."""
+
+    def read(text: str) -> tuple[int, ...]:
+        waits = text.split(",")
+        if len(waits) > RESENDS_MAX:
+            raise ValueError
+        return tuple(_milliseconds(each.strip(), 10, 600_000) for each in waits)
+
+    def show(waits: tuple[int, ...]) -> str:
+        return ",".join(_plain(Decimal(each) / 1000) for each in waits)
+
+    return FromText(f"1 to {RESENDS_MAX} positive numbers of seconds, separated by commas", read, show)
 
 
 def line_of_text(shortest: int, longest: int) -> FromText:

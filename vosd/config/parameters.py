@@ -11,9 +11,10 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 from pydantic import Field
 
 from vosd.config.document import Section, written_in
-from vosd.config.fields import FromText, NotBuiltYetError, step, whole, zero_or_one
+from vosd.config.fields import FromText, NotBuiltYetError, schedule, step, traffic_class, whole, zero_or_one
 from vosd.config.problems import ProblemList
 from vosd.config.schema import Keys, Preset
+from vosd.net.marking import SIGNALLING, TrafficClass
 
 PARAMETERS: Final = "parameters"
 
@@ -23,9 +24,11 @@ class Defaults(NamedTuple):
 
     settings: Mapping[str, Any]
     parameters: Mapping[str, str]
+    mapping_gateways: Mapping[str, str]
+    """Of each one."""
 
 
-OWN_DEFAULTS: Final = Defaults({}, {})
+OWN_DEFAULTS: Final = Defaults({}, {}, {})
 """The models' own."""
 
 PRESETS: Final[Mapping[Preset, Defaults]] = {
@@ -35,7 +38,9 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
             "SERVER_BILLING_FEE_PRECISTION": "2",
             "SERVER_BILLING_FEE_UNIT": "0.01",
             "SS_BILLINGUNIT": "60",
+            "SS_SIP_RESEND_INTERVAL": "0.5,1,2,4,4,4,4,4,4,4",
         },
+        mapping_gateways={"callee_from": "to", "caller_from": "from"},
     ),
 }
 """Where VOS3000's defaults differ (DESIGN section 8)."""
@@ -85,6 +90,11 @@ class ParameterKeys(Keys):
         default=StartBilling.ANSWER, alias="SS_STARTBILLINGTIME"
     )
     """0: seconds count from the answer (DUR-01)."""
+    qos_signal: Annotated[TrafficClass, traffic_class()] = Field(default=SIGNALLING, alias="SS_QOS_SIGNAL")
+    """TOS byte (IPv6: traffic class) of signalling packets (QOS-01): the DSCP times four; 0xa0 is CS5, 0xb8 is EF."""
+
+    resend_interval: Annotated[tuple[int, ...], schedule()] = Field(default=(), alias="SS_SIP_RESEND_INTERVAL")
+    """Waits in seconds before each repetition of a request over UDP; their sum ends it (SIP-04). Default: T1 and T2."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     not_built: ClassVar[frozenset[str]] = frozenset(
@@ -112,7 +122,6 @@ class ParameterKeys(Keys):
             "SS_MEDIAPROXYMODE",
             "SS_MEDIAPROXYSAMENAT",
             "SS_QOS_RTP",
-            "SS_QOS_SIGNAL",
             "SS_RTP_PORT_RANGE",
             "SS_SIP_AUTHENTICATION_CODE",
             "SS_SIP_AUTHENTICATION_RETRY",
@@ -122,7 +131,6 @@ class ParameterKeys(Keys):
             "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL",
             "SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME",
             "SS_SIP_NO_TIMER_REINVITE_INTERVAL",
-            "SS_SIP_RESEND_INTERVAL",
             "SS_SIP_SESSION_MIN_SE",
             "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP",
             "SS_SIP_SESSION_TTL",

@@ -8,6 +8,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.status import phrase
 
@@ -43,6 +44,10 @@ class ResponseStem(NamedTuple):
     peer: Peer
     tagged: bool
     """Nothing takes a tag of ours: the request's To has one (a request within a dialog), or there is no To."""
+    cseq: str
+    """The request's CSeq as written."""
+    spare: Peer | None = None
+    """Where the response goes when the connection of the request is gone: the port that Via names (18.2.2)."""
 
 
 class InviteParts(NamedTuple):
@@ -55,6 +60,8 @@ class InviteParts(NamedTuple):
     call_id: str
     sequence: int
     peer: Peer
+    route: str = ""
+    """A whole Route line, where the INVITE is within a dialog that has a route set."""
 
 
 def escape_user(user: str) -> str:
@@ -74,8 +81,10 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def response_stem(request: Request, source: Peer) -> ResponseStem:
+def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> ResponseStem:
     """Gather what responses to ``request`` repeat, with ``received`` and ``rport`` filled in (RFC 3581).
+
+    Over a ``reliable`` transport the response takes the connection that the request came on (section 18.2.2).
 
     Raises:
         ParseError: the topmost Via cannot be read.
@@ -83,7 +92,7 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
     via = request.via
     value = request.header("via") or ""
     top, rest = value[: via.length], value[via.length :]
-    port = via.port or 5060
+    port = source.port if reliable else via.port or 5060
     if "rport" in via.params:
         top = _RPORT.sub(f";rport={source.port}", top, count=1)
         port = source.port
@@ -94,13 +103,22 @@ def response_stem(request: Request, source: Peer) -> ResponseStem:
     below = "".join(f"Via: {text}\r\n" for text in request.values("via")[1:])
     header = request.header
     to = header("to")
+    cseq = header("cseq")
     from_line, to_line = _line("From", header("from")), _line("To", to)
     return ResponseStem(
         up_to_tag=f"Via: {top}{rest}\r\n{below}{from_line}{to_line[:-2]}",
-        after_tag=f"{to_line[-2:]}{_line('Call-ID', header('call-id'))}{_line('CSeq', header('cseq'))}",
+        after_tag=f"{to_line[-2:]}{_line('Call-ID', header('call-id'))}{_line('CSeq', cseq)}",
         peer=Peer(source.flow, source.host, port),
         tagged=to is None or bool(request.to_tag),
+        cseq=cseq or "",
+        spare=_listening(via, source) if reliable else None,
     )
+
+
+def _listening(via: Via, source: Peer) -> Peer | None:
+    """Return where the sender of a request takes new connections, if that is another port than the one it came from."""
+    port = via.port or (5061 if via.transport == "TLS" else 5060)
+    return None if port == source.port else source._replace(port=port)
 
 
 def _line(name: str, value: str | None) -> str:
@@ -125,7 +143,7 @@ def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> 
     return (
         encode(
             f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
-            f"From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
+            f"{parts.route}From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
             f"CSeq: {parts.sequence} INVITE\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
         )
         + body
@@ -135,7 +153,7 @@ def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> 
 def cancel(parts: InviteParts, headers: str) -> bytes:
     """Write the CANCEL of an INVITE (RFC 3261 section 9.1)."""
     return encode(
-        f"CANCEL {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\nFrom: {parts.from_}\r\n"
+        f"CANCEL {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
         f"To: {parts.to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} CANCEL\r\n{headers}"
         "Content-Length: 0\r\n\r\n"
     )
@@ -144,7 +162,7 @@ def cancel(parts: InviteParts, headers: str) -> bytes:
 def ack_of_failure(parts: InviteParts, to: str) -> bytes:
     """Write the ACK of a final response other than 2xx (RFC 3261 section 17.1.1.3)."""
     return encode(
-        f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\nFrom: {parts.from_}\r\n"
+        f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
         f"To: {to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} ACK\r\nContent-Length: 0\r\n\r\n"
     )
 

@@ -1,73 +1,32 @@
 """The SIP engine's one door: datagrams and time in, events and datagrams out.
 
 Owns transactions, the dialogs' addresses and what is left of both; whoever uses it owns the calls. Never
-reads a clock, never opens a socket, never draws a random number.
+reads a clock, never opens a socket, never draws a random number. What peers ask of us is read in ``server_core``,
+what we ask of them is written in ``client_core``; here both meet the time and the outside.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import (
-    Datagram,
-    InviteParts,
-    Peer,
-    ResponseStem,
-    host_text,
-    invite,
-    parts_acknowledged,
-    response,
-    response_stem,
-)
+from vosd.base.wheel import Timer
+from vosd.sip.client_core import ClientCore
+from vosd.sip.compose import Datagram, Peer
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.prack import ReliableProvisional
+from vosd.sip.dialog.table import DialogTable
 from vosd.sip.errors import ParseError
-from vosd.sip.events import (
-    AckArrived,
-    AckMissing,
-    CancelArrived,
-    Event,
-    InviteArrived,
-    RequestArrived,
-    StrangerIgnored,
-)
-from vosd.sip.headers.name_addr import tag_of
-from vosd.sip.headers.via import branch_of
+from vosd.sip.events import AckMissing, AlarmRang, Event
+from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
-from vosd.sip.screening import ACCEPT, ALLOW, has_looped, objection
+from vosd.sip.screening import has_looped
+from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.spent import Mark
-from vosd.sip.transaction.store import TransactionStore
-
-MAGIC = "z9hG4bK"
-"""What every branch made by an RFC 3261 element begins with (section 8.1.1.7)."""
-
-
-class DialogOwner(Protocol):
-    """Whoever keeps a dialog: the engine finds it by our tag and asks whether a request fits."""
-
-    @property
-    def dialog(self) -> Dialog | None:
-        """The dialog as it stands, or None while there is none."""
-        ...
-
-
-class Listener(NamedTuple):
-    """A socket of ours as peers are told of it."""
-
-    host: str
-    port: int
-
-    @property
-    def sent_by(self) -> str:
-        """``host:port`` for Via and Contact."""
-        return f"{host_text(self.host)}:{self.port}"
+from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
 
 class Endpoint:
@@ -79,40 +38,54 @@ class Endpoint:
         listeners: Sequence[Listener],
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
+        locate: Locator = knows_no_names,
     ) -> None:
         self._settings = settings
-        self.listeners = tuple(listeners)
-        self._mark = f"{MAGIC}{token()}"
-        """How every branch of ours begins, and nobody else's."""
-        self._sent_by = frozenset(listener.sent_by for listener in listeners)
-        self._via = tuple(f"SIP/2.0/UDP {listener.sent_by};rport;branch={self._mark}" for listener in listeners)
-        self.contacts = tuple(f"Contact: <sip:{listener.sent_by}>\r\n" for listener in listeners)
-        families = [":" in listener.host for listener in listeners]
-        self._flow_v4 = families.index(False) if False in families else 0
-        self._flow_v6 = families.index(True) if True in families else 0
         self.token = token
-        self._knows = knows
-        self._store = TransactionStore(settings.timers)
-        self._owners: dict[str, DialogOwner] = {}
+        self.flows = Flows(listeners, token, locate)
+        self.contacts = self.flows.contacts
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
         self.dropped: Counter[str] = Counter()
         """Datagrams and requests that came to nothing, by why."""
+        self._store = TransactionStore(settings.timers, self.flows.reliable)
+        self._dialogs = DialogTable(self._store)
+        self.client = ClientCore(self._store, self.flows, self._dialogs, self.agent_header, self.dropped)
+        """What we ask of peers."""
+        self._server = ServerCore(
+            self._store,
+            self.flows,
+            self._dialogs,
+            settings,
+            token=token,
+            knows=knows,
+            server_header=self.server_header,
+            say_goodbye=self._say_goodbye,
+            dropped=self.dropped,
+        )
+        self.adopt = self._dialogs.adopt
+        self.forget = self._dialogs.forget
 
     # -- in -----------------------------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> Event | None:
-        """Take one datagram; return what its reader must hear of, if anything. Never raises for what came."""
+        """Take one message; return what its reader must hear of, if anything. Never raises for what came."""
         message: Request | Response | None = None
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):
-                return self._take_response(message, now)
-            return self._take_request(message, source, now)
+                return self.client.take_response(message, now)
+            return self._server.take_request(message, source, now)
         except ParseError as error:
-            self._refuse_malformed(error, message or error.request, source)
+            self._server.refuse_malformed(error, message or error.request, source)
             return None
+
+    def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
+        """Hear that the connection to ``peer`` is gone, or could not be made; return what follows from it."""
+        waiting = self._store.streams.pop(peer, {})
+        events = [owner.transport_failed(now) for owner in tuple(waiting)]
+        return [event for event in events if event is not None]
 
     def handle_timers(self, now: Instant) -> list[Event]:
         """Fire every timer that is due."""
@@ -144,234 +117,57 @@ class Endpoint:
 
     # -- what a call does ---------------------------------------------------------------------------------------
 
-    def adopt(self, tag: str, owner: DialogOwner) -> None:
-        """Bring requests that bear our ``tag`` to ``owner``."""
-        self._owners[tag] = owner
-
-    def forget(self, tag: str, now: Instant) -> None:
-        """End a dialog: its owner hears no more, a BYE that crosses ours is still answered."""
-        if self._owners.pop(tag, None) is not None:
-            self._store.retire(f"dialog {tag}", Mark.CLOSED_DIALOG, self._settings.timers.transaction_ms, now)
-
-    def send_invite(
-        self, parts: InviteParts, max_forwards: int, headers: str, body: bytes, owner: Any, now: Instant
-    ) -> InviteClient:
-        """Send the INVITE of a new leg."""
-        data = invite(parts, max_forwards, headers, body)
-        return InviteClient(self._store, f"{branch_of(parts.via)} INVITE", parts, data, owner, now)
-
-    def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
-        """Acknowledge a 2xx, now and whenever it is repeated."""
-        ack = dialog.request("ACK", self.new_via(dialog.peer.flow), transaction.parts.sequence, headers, body)
-        transaction.acknowledge(Datagram(dialog.peer, ack))
-
-    def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
-        """End a dialog; nobody waits for the answer."""
-        dialog.local_sequence += 1
-        via = self.new_via(dialog.peer.flow)
-        data = dialog.request("BYE", via, dialog.local_sequence, self.agent_header + headers)
-        Client(self._store, f"{branch_of(via)} BYE", dialog.peer, data, None, now)
-
     def send_success(
         self, transaction: InviteServer, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant
     ) -> Acceptance:
         """Answer an INVITE with 200 and repeat that until its ACK."""
         data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
-        return Acceptance(self._store, dialog, transaction.stem.peer, data, owner, now)
+        return Acceptance(self._store, dialog, transaction.stem, data, owner, now)
+
+    def send_reliably(
+        self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int, owner: Any,
+        now: Instant,
+    ) -> ReliableProvisional:  # fmt: skip
+        """Answer an INVITE with a provisional response and repeat that until its PRACK (RFC 3262)."""
+        headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
+        data = transaction.prepare(status, tag, headers, body)
+        peer = transaction.stem.peer
+        return ReliableProvisional(self._store, peer, data, number, owner, now, has_session=bool(body))
 
     def bye_after_ack(self, acceptance: Acceptance, headers: str) -> None:
         """Hang up a caller that has not acknowledged our 200 yet: the BYE waits for the ACK (section 15.1.1)."""
         acceptance.owner = None
         acceptance.goodbye = headers
-        self._owners[acceptance.dialog.local_tag] = Farewell(acceptance)
+        self.adopt(acceptance.dialog.local_tag, Farewell(acceptance))
 
     def ignore(self, transaction: InviteServer) -> None:
         """Leave an INVITE without any answer, as if it had never come."""
         transaction.forget()
 
-    def flow_towards(self, host: str) -> int:
-        """Return the listener that packets to ``host`` leave from: the first of the same address family."""
-        return self._flow_v6 if ":" in host else self._flow_v4
+    def dialog_kept_by(self, tag: str) -> Any:
+        """Return who keeps the dialog that bears our ``tag``, or None."""
+        return self._dialogs.owners.get(tag)
 
     def has_looped(self, request: Request) -> bool:
         """Say whether a Via of ours is among those of the request: our own request has come back to us."""
-        return has_looped(request, self._mark, self._sent_by)
+        return has_looped(request, self.flows.mark, self.flows.sent_by)
 
-    def new_via(self, flow: int) -> str:
-        """Return a Via value with a fresh branch."""
-        return self._via[flow] + self.token()
+    def set_alarm(self, owner: Any, at: Instant) -> Timer[TimerOwner]:
+        """Let an ``AlarmRang`` for ``owner`` come at ``at``."""
+        return self._store.set_timer(at.mono, _Alarm(owner))
+
+    def call_off(self, alarm: Timer[TimerOwner]) -> None:
+        """Take an alarm back; one that has rung is left alone."""
+        self._store.wheel.cancel(alarm)
 
     def census(self) -> dict[str, int]:
         """Count what is alive, for ``vosd status``."""
         store = self._store
         return {
-            "dialogs": len(self._owners),
+            "dialogs": len(self._dialogs),
             "transactions": len(store.servers) + len(store.clients) + len(store.spent),
             "timers": len(store.wheel),
         }
-
-    # -- requests -----------------------------------------------------------------------------------------------
-
-    def _take_request(self, request: Request, source: Peer, now: Instant) -> Event | None:
-        via = request.via
-        method = request.method
-        if request.cseq.method != method:
-            raise ParseError(400, "CSeq Method Differs", request)
-        branch = via.branch
-        if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer: section 17.2.3
-            branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
-        prefix = f"{branch} {via.host}:{via.port} "
-        if method == "ACK":
-            return self._take_ack(request, prefix + "INVITE", now)
-        key = prefix + method
-        known = self._store.servers.get(key)
-        if known is not None:
-            known.request_repeated()
-            return None
-        spent = self._store.spent.get(key)
-        if spent is not None:
-            if isinstance(spent, Datagram):
-                self._store.out.append(spent)
-            return None
-        if not self._may_be_answered(request, source):
-            self.dropped["unknown source"] += 1
-            return StrangerIgnored(source, f"{method} {request.uri}", now)
-        if method == "CANCEL":
-            return self._take_cancel(response_stem(request, source), prefix, key, now)
-        return self._take_new_request(request, source, key, now)
-
-    def _may_be_answered(self, request: Request, source: Peer) -> bool:
-        """Say whether a request comes from a known source, or belongs to a dialog whose peer may have moved."""
-        tag = request.to_tag
-        if tag and (tag in self._owners or self._store.spent.get(f"dialog {tag}") is not None):
-            return True
-        return self._settings.answers_strangers or self._knows(source.host, source.port)
-
-    def _take_new_request(self, request: Request, source: Peer, key: str, now: Instant) -> Event | None:
-        method = request.method
-        stem = response_stem(request, source)
-        refusal = objection(request)
-        if refusal is not None:
-            self._answer(stem, key, method, refusal.status, refusal.headers, now)
-            return None
-        if stem.tagged:
-            return self._take_request_in_dialog(request, stem, key, now)
-        if method == "INVITE":
-            return InviteArrived(InviteServer(self._store, key, stem), request, source, now)
-        if method == "OPTIONS":
-            self._answer(stem, key, method, 200, ALLOW + ACCEPT, now)
-        else:
-            self._answer(stem, key, method, 481, "", now)
-        return None
-
-    def _take_request_in_dialog(
-        self, request: Request, stem: ResponseStem, key: str, now: Instant
-    ) -> RequestArrived | None:
-        to_tag = request.to_tag
-        owner = self._owners.get(to_tag)
-        dialog = owner.dialog if owner is not None else None
-        method = request.method
-        if owner is None or dialog is None or not dialog.fits(request):
-            crossed = method == "BYE" and self._store.spent.get(f"dialog {to_tag}") is Mark.CLOSED_DIALOG
-            self._answer(stem, key, method, 200 if crossed else 481, "", now)
-            return None
-        if request.cseq.number <= dialog.remote_sequence:  # section 12.2.2
-            self._answer(stem, key, method, 500, "", now)
-            return None
-        dialog.remote_sequence = request.cseq.number
-        if isinstance(owner, Farewell):
-            self._answer(stem, key, method, 200 if method == "BYE" else 481, "", now)
-            if method == "BYE":
-                owner.acceptance.acknowledged()
-                self.forget(to_tag, now)
-            return None
-        kind = InviteServer if method == "INVITE" else Server
-        return RequestArrived(owner, kind(self._store, key, stem), request, now)
-
-    def _take_ack(self, request: Request, invite_key: str, now: Instant) -> Event | None:
-        transaction = self._store.servers.get(invite_key)
-        if isinstance(transaction, InviteServer):
-            transaction.acknowledged(now)
-            return None
-        owner = self._owners.get(request.to_tag)
-        dialog = owner.dialog if owner is not None else None
-        if owner is None or dialog is None or not dialog.fits(request):
-            return None  # an ACK is never answered
-        if isinstance(owner, Farewell):
-            self._say_goodbye(owner.acceptance, now)
-            return None
-        return AckArrived(owner, request, now)
-
-    def _take_cancel(self, stem: ResponseStem, prefix: str, key: str, now: Instant) -> CancelArrived | None:
-        """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
-        transaction = self._store.servers.get(prefix + "INVITE")
-        found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
-        owner = transaction.owner if isinstance(transaction, InviteServer) else None
-        dialog = owner.dialog if owner is not None else None
-        tag = self.token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
-        Server(self._store, key, stem).respond(200 if found else 481, tag, self.server_header, now)
-        return CancelArrived(owner, now) if owner is not None else None
-
-    def _answer(self, stem: ResponseStem, key: str, method: str, status: int, headers: str, now: Instant) -> None:
-        """Give the one and final response to a request that goes no further."""
-        kind = InviteServer if method == "INVITE" else Server
-        kind(self._store, key, stem).respond(status, self.token(), self.server_header + headers, now)
-
-    def _refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
-        """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
-        self.dropped[error.reason.lower() if message is not None else "not SIP"] += 1
-        if not isinstance(message, Request) or not error.status or message.method == "ACK":
-            return
-        if not self._settings.answers_strangers and not self._knows(source.host, source.port):
-            return
-        try:
-            stem = response_stem(message, source)
-        except ParseError:
-            return  # without a Via there is nobody to answer
-        headers = f'{self.server_header}Warning: 399 {self.listeners[source.flow].sent_by} "{error.reason}"\r\n'
-        self._store.send(stem.peer, response(stem, error.status, self.token(), headers))
-
-    # -- responses ----------------------------------------------------------------------------------------------
-
-    def _take_response(self, message: Response, now: Instant) -> Event | None:
-        key = f"{branch_of(message.header('via') or '')} {message.cseq.method}"
-        transaction = self._store.clients.get(key)
-        if transaction is None:
-            spent = self._store.spent.get(key)
-            if isinstance(spent, Datagram):
-                if message.status >= 200:
-                    self._acknowledge_again(key, spent, message, now)
-            elif spent is None:
-                self.dropped["response to no request"] += 1
-            return None
-        event = transaction.response_came(message, now)
-        if event is not None and event.owner is None:
-            if isinstance(transaction, InviteClient) and 200 <= message.status < 300:
-                self._end_late_answer(key, transaction.parts, message, now)
-            return None
-        return event
-
-    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> None:
-        """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
-        if response.status < 300 and response.to_tag:
-            parts = parts_acknowledged(ack)
-            if response.to_tag != tag_of(parts.to):
-                key = f"{key} {response.to_tag}"
-                known = self._store.spent.get(key)
-                if not isinstance(known, Datagram):
-                    self._end_late_answer(key, parts, response, now)
-                    return
-                ack = known
-        self._store.out.append(ack)
-
-    def _end_late_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
-        """ACK a 2xx that no call waits for, now and whenever it is repeated, and hang up at once."""
-        self.dropped["late answer"] += 1
-        dialog = Dialog.of_callee(parts, "", answer)
-        ack = Datagram(dialog.peer, dialog.request("ACK", self.new_via(dialog.peer.flow), parts.sequence, ""))
-        self._store.out.append(ack)
-        self._store.retire(key, ack, self._settings.timers.transaction_ms, now)
-        self.send_bye(dialog, "", now)
 
     # -- residue ------------------------------------------------------------------------------------------------
 
@@ -384,5 +180,20 @@ class Endpoint:
 
     def _say_goodbye(self, acceptance: Acceptance, now: Instant) -> None:
         acceptance.acknowledged()
-        self.send_bye(acceptance.dialog, acceptance.goodbye or "", now)
+        self.client.send_bye(acceptance.dialog, acceptance.goodbye or "", now)
         self.forget(acceptance.dialog.local_tag, now)
+
+
+class _Alarm:
+    """A time that somebody asked for."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+
+    def timer_due(self, now: Instant) -> AlarmRang:
+        return AlarmRang(self._owner, now)
+
+    def transport_failed(self, now: Instant) -> None:
+        """Have nothing to do with connections."""

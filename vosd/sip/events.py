@@ -10,6 +10,7 @@ from vosd.sip.message import Request, Response
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.acceptance import Acceptance
+    from vosd.sip.dialog.identity import Dialog
     from vosd.sip.transaction.client import Client
     from vosd.sip.transaction.invite_client import InviteClient
     from vosd.sip.transaction.invite_server import InviteServer
@@ -31,13 +32,15 @@ class RequestArrived(msgspec.Struct, frozen=True):
     owner: Any
     transaction: "Server | InviteServer"
     request: Request
+    dialog: "Dialog"
     at: Instant
 
 
 class CancelArrived(msgspec.Struct, frozen=True):
-    """The caller gave an unanswered INVITE up; the CANCEL itself is answered already."""
+    """An INVITE was given up before its answer; the CANCEL itself is answered already."""
 
     owner: Any
+    transaction: "InviteServer"
     at: Instant
 
 
@@ -66,6 +69,29 @@ class ResponseArrived(msgspec.Struct, frozen=True):
     at: Instant
 
 
+class AnswerStrayed(msgspec.Struct, frozen=True):
+    """Somebody answered whom no call waits for: a second fork, or a gateway given up; it is hung up already."""
+
+    owner: Any
+    """Who asked: the leg whose INVITE was forked, or the witness of one given up."""
+    response: Response
+    at: Instant
+
+
+class ProvisionalUnheard(msgspec.Struct, frozen=True):
+    """A reliable provisional response of ours got no PRACK in 64·T1 (RFC 3262 section 3)."""
+
+    owner: Any
+    at: Instant
+
+
+class AlarmRang(msgspec.Struct, frozen=True):
+    """The time has come that ``owner`` asked for with ``Endpoint.set_alarm``."""
+
+    owner: Any
+    at: Instant
+
+
 class NoResponse(msgspec.Struct, frozen=True):
     """A request of ours found no final response in time (timers B and F)."""
 
@@ -90,5 +116,8 @@ Event = (
     | AckMissing
     | ResponseArrived
     | NoResponse
+    | AnswerStrayed
+    | ProvisionalUnheard
+    | AlarmRang
     | StrangerIgnored
 )

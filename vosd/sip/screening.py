@@ -1,17 +1,32 @@
 """What any request from outside a dialog must pass before a call is thought of (RFC 3261 section 8.2)."""
 
+import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from vosd.sip.body import objects_to
 from vosd.sip.errors import ParseError
+from vosd.sip.grammar import QUOTED, TOKEN
 from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
+from vosd.sip.uri import Uri
 
-ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
-ACCEPT: Final = "Accept: application/sdp\r\n"
+ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
+ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
-SUPPORTED: Final[frozenset[str]] = frozenset()
-"""Option tags that a peer may require of us; the extensions come with their capabilities."""
+ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
+EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
+"""Methods of event packages (RFC 6665, RFC 3903), of which there are none to subscribe to."""
+SUPPORTED: Final = frozenset({"100rel", "replaces"})
+"""Option tags that a peer may require of us (RFC 3262, RFC 3891)."""
+SUPPORTED_HEADER: Final = "Supported: 100rel, replaces\r\n"
+
+_WITH_SESSION: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
+_SESSION_TYPES: Final = frozenset({"application/sdp", "application/*", "*/*"})
+_GAP: Final = re.compile(r";\s*+(?:[;,]|\Z)")
+_QUOTED: Final = re.compile(QUOTED)
+_WORD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 
 
 class Objection(NamedTuple):
@@ -22,14 +37,16 @@ class Objection(NamedTuple):
 
 
 def objection(request: Request) -> Objection | None:
-    """Return what forbids a request, or None; the order is the RFC's: method, headers, content.
+    """Return what forbids a request, or None; the order is the RFC's: grammar, method, headers, content.
 
     Raises:
         ParseError: a header that is needed cannot be read.
     """
-    if request.method not in ALLOWED and not (request.method == "UPDATE" and request.to_tag):
-        return Objection(405, ALLOW)
-    if not request.call_id.isascii():
+    _check_grammar(request)
+    method = request.method
+    if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG and request.to_tag):
+        return _unwanted(request)
+    if not (request.call_id.isascii() and request.call_id.isprintable()):
         raise ParseError(400, "Bad Call-ID", request)
     if not (request.from_.uri and request.to.uri):
         raise ParseError(400, "Bad Address", request)
@@ -37,14 +54,67 @@ def objection(request: Request) -> Objection | None:
         raise ParseError(400, "Missing From Tag", request)
     required = [tag for tag in request.headers("require") if tag.lower() not in SUPPORTED]
     if required:
+        if not all(map(_WORD.match, required)):
+            raise ParseError(400, "Bad Require", request)  # what is no word cannot be named in Unsupported
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
-    if request.method == "INVITE" and request.body:
-        kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
-        if kind != "application/sdp":
+    if method == "INVITE" and not _takes_session(request):
+        return Objection(406, ACCEPT)
+    if request.body and method in _WITH_SESSION:
+        if objects_to(request):
             return Objection(415, ACCEPT)
         if (request.header("content-encoding") or "identity").lower() != "identity":
             return Objection(415, "Accept-Encoding: identity\r\n")
     return None
+
+
+def _check_grammar(request: Request) -> None:
+    """Refuse what RFC 4475 section 3.1.2 wants refused where a liberal reader would get by.
+
+    Raises:
+        ParseError: 400; 416 for a scheme that is not ours.
+    """
+    target = _contact_of_ours(request.uri) if request.to_tag else request.target
+    if target.headers:
+        raise ParseError(400, "Headers in the Request-URI", request)
+    if _has_gap(request.header("via") or ""):
+        raise ParseError(400, "Empty Parameter in Via", request)
+    contact = request.header("contact")
+    if contact is not None:
+        if _has_gap(contact):
+            raise ParseError(400, "Empty Parameter in Contact", request)
+        if "?" in contact and "<" not in contact:
+            raise ParseError(400, "Contact Without Angle Brackets", request)
+
+
+# Within a dialog the Request-URI is a Contact of ours, the same for every call.
+_contact_of_ours = lru_cache(maxsize=64)(Uri.parse)
+
+
+def _has_gap(value: str) -> bool:
+    """Say whether a parameter is missing where a semicolon announces one."""
+    if not (";;" in value or "; " in value or ";," in value or ";\t" in value or value[-1:] == ";"):
+        return False
+    if not _GAP.search(value):
+        return False
+    return '"' not in value or bool(_GAP.search(_QUOTED.sub("", value)))
+
+
+def _takes_session(request: Request) -> bool:
+    """Say whether the response may hold a session description (section 20.1); without Accept it may."""
+    if request.header("accept") is None:
+        return True
+    return any(kind.partition(";")[0].strip().lower() in _SESSION_TYPES for kind in request.headers("accept"))
+
+
+def _unwanted(request: Request) -> Objection:
+    """Refuse a method: 489 for event packages, 481 for a notification nobody subscribed to (RFC 6665 4.1.3)."""
+    if request.method in EVENTS:
+        return Objection(489, "Allow-Events: refer\r\n")
+    if request.method == "REFER":
+        return Objection(403)  # outside a call there is nobody to transfer
+    if request.method == "NOTIFY" or request.method in ALLOWED_IN_DIALOG:
+        return Objection(489 if request.to_tag else 481)
+    return Objection(405, ALLOW)
 
 
 def hops_left(request: Request) -> int:
@@ -72,8 +142,11 @@ def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
     """
     if request.via.branch.startswith(mark):
         return True
-    vias = request.headers("via")
-    return len(vias) > 1 and any(_sent_by(via) in ours for via in vias[1:])
+    below = request.headers("via")[1:]
+    if not below:
+        return False
+    hosts = {sent_by.rpartition(":")[0] for sent_by in ours}
+    return any(_sent_by(via) in ours for via in below if any(host in via for host in hosts))
 
 
 def _sent_by(value: str) -> str:

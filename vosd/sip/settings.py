@@ -14,6 +14,14 @@ class Timers:
     t4_ms: int = 5_000
     """Longest time a message stays in the network."""
 
+    resend_ms: tuple[int, ...] = ()
+    """``SS_SIP_RESEND_INTERVAL``: the waits before each repetition of a request of ours over UDP; empty = T1 and T2."""
+
+    @property
+    def give_up_ms(self) -> int:
+        """How long a request of ours waits for its response: 64·T1, or the sum of ``resend_ms`` (SIP-04, SIP-05)."""
+        return sum(self.resend_ms) or self.transaction_ms
+
     @property
     def transaction_ms(self) -> int:
         """64·T1: timers B, D, F, H, J, L and M; 32 s by default."""

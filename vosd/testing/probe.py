@@ -3,15 +3,17 @@
 For what a transaction or a dialog does by itself; whole calls have ``exchange``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.sip.compose import InviteParts, Peer
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.endpoint import Endpoint, Listener
+from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
+from vosd.sip.flows import Listener, Locator, knows_no_names
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
 from vosd.sip.settings import SipSettings
@@ -57,6 +59,7 @@ class Keeper:
     """The owner of a dialog, or of an INVITE: it has no calls, so it only holds the place."""
 
     dialog: Dialog | None = None
+    forks: Mapping[str, Dialog] = NO_FORKS
 
 
 class Probe:
@@ -68,9 +71,10 @@ class Probe:
         *,
         knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
+        locate: Locator = knows_no_names,
     ) -> None:
         tokens = chain(["mark"], (f"token{number}" for number in count(1)))
-        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows)
+        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate)
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0
@@ -82,6 +86,13 @@ class Probe:
         event = self.endpoint.receive_datagram(data, source, self.now)
         self._collect()
         return event
+
+    def fail(self, peer: Peer) -> list[Event]:
+        """Tell the endpoint that the connection to ``peer`` is gone; return what came of it."""
+        self._collect()
+        events = self.endpoint.transport_failed(peer, self.now)
+        self._collect()
+        return events
 
     def advance(self, ms: int) -> list[Event]:
         """Let time pass, waking the endpoint exactly when it asked for; return what came of it."""
@@ -120,19 +131,19 @@ class Probe:
 
     # -- what a call would do -------------------------------------------------------------------------------------
 
-    def call_vendor(self, owner: Any) -> InviteClient:
-        """Send an INVITE to ``VENDOR``."""
+    def call_vendor(self, owner: Any, *, peer: Peer = VENDOR, body: bytes = SDP, is_fixed: bool = True) -> InviteClient:
+        """Send an INVITE to ``peer``, by its flow alone where the transport ``is_fixed``."""
         parts = InviteParts(
             uri="sip:4420@198.51.100.7:5060",
-            via=self.endpoint.new_via(0),
+            via=self.endpoint.flows.new_via(peer.flow),
             from_="<sip:4930@192.0.2.1>;tag=ours",
             to="<sip:4420@198.51.100.7>",
             call_id="out@192.0.2.1",
             sequence=1,
-            peer=VENDOR,
+            peer=peer,
         )
-        headers = f"{self.endpoint.contacts[0]}Content-Type: application/sdp\r\n"
-        return self.endpoint.send_invite(parts, 69, headers, SDP, owner, self.now)
+        headers = f"{self.endpoint.contacts[peer.flow]}Content-Type: application/sdp\r\n"
+        return self.endpoint.client.send_invite(parts, 69, headers, body, owner, self.now, is_fixed=is_fixed)
 
 
 def request(

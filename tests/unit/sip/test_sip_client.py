@@ -4,6 +4,7 @@ import pytest
 
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.flows import next_hop
 from vosd.sip.transaction.client import Client
 from vosd.testing.probe import VENDOR, Keeper, Probe, Sent, reply
 
@@ -22,8 +23,9 @@ def hang_up(probe: Probe) -> Sent:
     dialog = Dialog(
         call_id="x", local="<sip:a@b>;tag=1", local_tag="1", remote="<sip:c@d>;tag=2", remote_tag="2",
         target="sip:c@198.51.100.7:5060", routes=(), local_sequence=7, remote_sequence=0, peer=VENDOR,
+        way=next_hop,
     )  # fmt: skip
-    probe.endpoint.send_bye(dialog, "", probe.now)
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
     [sent] = probe.sent()
     return sent
 
@@ -50,6 +52,16 @@ def test_a_provisional_response_slows_the_repetitions_down_to_t2(probe):
     assert not any(probe.endpoint.census().values())
 
 
+def test_a_second_provisional_response_puts_no_repetition_off(probe):
+    """Section 17.1.2.2: in Proceeding the timer runs on; or a peer that says 100 now and then would never be asked."""
+    sent = hang_up(probe)
+    for _ in range(4):
+        probe.advance(1_200)
+        probe.receive(reply(sent, 100), VENDOR)
+    probe.advance(GIVE_UP)
+    assert probe.times_of("BYE") == [0, 500, *range(5_200, GIVE_UP, T2)]
+
+
 @pytest.mark.parametrize("status", [200, 302, 404, 481, 503, 603])
 def test_a_final_response_ends_the_repetitions_and_timer_k_swallows_its_own(probe, status):
     sent = hang_up(probe)
@@ -63,6 +75,24 @@ def test_a_final_response_ends_the_repetitions_and_timer_k_swallows_its_own(prob
     assert probe.times_of("BYE") == [0, 500]
     assert not any(probe.endpoint.census().values())
     probe.receive(final, VENDOR)
+    assert probe.endpoint.dropped == {"response to no request": 1}
+
+
+def test_a_provisional_response_after_the_final_one_is_swallowed(probe):
+    sent = hang_up(probe)
+    probe.receive(reply(sent, 200), VENDOR)
+    assert probe.receive(reply(sent, 100), VENDOR) is None
+    assert probe.endpoint.dropped == {}
+    probe.advance(GIVE_UP)
+    assert probe.times_of("BYE") == [0]
+
+
+@pytest.mark.parametrize("status", [100, 200, 408, 500])
+def test_a_response_after_timer_f_finds_nobody(probe, status):
+    """RFC 4321 section 1.2: a final response that is too late is of no use to anybody."""
+    sent = hang_up(probe)
+    probe.advance(GIVE_UP)
+    assert probe.receive(reply(sent, status), VENDOR) is None
     assert probe.endpoint.dropped == {"response to no request": 1}
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog, next_hop
+from vosd.sip.dialog.identity import Dialog
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckArrived, RequestArrived
+from vosd.sip.flows import next_hop
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
 from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request
@@ -195,6 +196,29 @@ def test_every_ack_that_fits_is_told(probe):
         assert event.owner is owner
 
 
+def test_the_ack_of_a_refused_reinvite_is_not_told_however_often_it_comes(probe):
+    """RFC 3261 section 17.2.1, timer I: it must not pass for the ACK of a 200."""
+    talk(probe)
+    event = probe.receive(in_dialog("INVITE"))
+    event.transaction.respond(488, "", "", probe.now)
+    ack = in_dialog("ACK", branch="z9hG4bK-INVITE-2")
+    for _ in range(3):
+        assert probe.receive(ack) is None
+        probe.advance(T1)
+    assert probe.times_of("488") == [0]
+
+
+def test_a_200_is_met_by_the_ack_with_its_own_number_only(probe):
+    """Section 13.2.2.4: over UDP the ACK of the call's first INVITE may overtake that of a re-INVITE."""
+    owner = talk(probe)
+    event = probe.receive(in_dialog("INVITE"))
+    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    late = probe.receive(in_dialog("ACK", 1))
+    right = probe.receive(in_dialog("ACK", 2))
+    assert not acceptance.is_met_by(late.request)
+    assert acceptance.is_met_by(right.request)
+
+
 def test_a_dialogs_peer_may_have_moved_to_an_address_that_nobody_knows(probe):
     owner = talk(probe)
     event = probe.receive(in_dialog("BYE"), STRANGER)
@@ -206,7 +230,7 @@ def test_a_dialogs_peer_may_have_moved_to_an_address_that_nobody_knows(probe):
 
 def test_a_bye_that_crosses_ours_gets_200(probe):
     owner = talk(probe)
-    probe.endpoint.send_bye(owner.dialog, "", probe.now)
+    probe.endpoint.client.send_bye(owner.dialog, "", probe.now)
     probe.endpoint.forget("ours", probe.now)
     [ours] = probe.sent()
     assert probe.receive(in_dialog("BYE")) is None
@@ -248,6 +272,18 @@ def test_a_hang_up_before_the_ack_waits_for_it(probe):
     probe.advance(GIVE_UP + T1)
     assert probe.titles() == []
     assert not any(probe.endpoint.census().values())
+
+
+def test_a_hang_up_waits_for_the_right_ack(probe):
+    owner = talk(probe)
+    event = probe.receive(in_dialog("INVITE"))
+    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    probe.endpoint.bye_after_ack(acceptance, "")
+    probe.sent()
+    probe.receive(in_dialog("ACK", 1))
+    assert probe.titles() == []
+    probe.receive(in_dialog("ACK", 2))
+    assert probe.titles() == ["BYE"]
 
 
 def test_a_hang_up_whose_ack_never_comes_says_bye_after_64_t1_and_tells_nobody(probe):

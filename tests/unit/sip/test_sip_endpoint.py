@@ -2,9 +2,9 @@
 
 import pytest
 
-from vosd.sip.endpoint import Listener
 from vosd.sip.errors import ParseError
-from vosd.sip.events import InviteArrived, StrangerIgnored
+from vosd.sip.events import AlarmRang, InviteArrived, StrangerIgnored
+from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
 from vosd.testing.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
@@ -28,8 +28,11 @@ def answer_to(probe: Probe, data: bytes, source: Peer = CUSTOMER):
 def test_options_gets_200_with_what_we_can_do(probe):
     answer = answer_to(probe, request("OPTIONS"))
     assert answer.status == 200
-    assert answer.headers("allow") == ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"]
-    assert answer.header("accept") == "application/sdp"
+    assert answer.headers("allow") == [
+        "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REFER",
+    ]  # fmt: skip
+    assert answer.headers("accept") == ["application/sdp", "multipart/mixed"]
+    assert answer.headers("supported") == ["100rel", "replaces"]
     assert answer.header("server") == "vosd/test"
     assert answer.to_tag
 
@@ -38,19 +41,54 @@ def test_without_a_product_nothing_is_said_of_us():
     assert answer_to(Probe(), request("OPTIONS")).header("server") is None
 
 
-@pytest.mark.parametrize("method", ["DANCE", "REGISTER", "SUBSCRIBE", "MESSAGE", "UPDATE", "invite"])
-def test_a_method_that_is_not_ours_gets_405_with_allow(probe, method):
+@pytest.mark.parametrize("method", ["DANCE", "REGISTER", "MESSAGE", "invite"])
+@pytest.mark.parametrize("to", ["<sip:4420@192.0.2.1>", "<sip:4420@192.0.2.1>;tag=any"])
+def test_a_method_that_is_not_ours_gets_405_with_allow(probe, method, to):
     """RFC 3261 section 8.2.1."""
-    answer = answer_to(probe, request(method))
+    answer = answer_to(probe, request(method, to=to))
     assert answer.status == 405
     assert "INVITE" in answer.headers("allow")
+
+
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
+@pytest.mark.parametrize("to", ["<sip:4420@192.0.2.1>", "<sip:4420@192.0.2.1>;tag=any"])
+def test_whoever_subscribes_learns_which_events_there_are(probe, method, to):
+    """RFC 6665 sections 4.2.1.1 and 8.2.2; in RFC 3903 the same (section 6)."""
+    answer = answer_to(probe, request(method, to=to, headers="Event: dialog\r\n"))
+    assert (answer.status, answer.headers("allow-events")) == (489, ["refer"])
+
+
+def test_a_notification_that_nobody_subscribed_to_gets_481(probe):
+    """RFC 6665 section 4.1.3."""
+    assert answer_to(probe, request("NOTIFY", headers="Event: refer\r\n")).status == 481
+
+
+def test_a_notification_within_a_call_gets_489_which_ends_nothing(probe):
+    """RFC 5057 section 5.1: a 481 there would tell its sender that the call is gone."""
+    data = request("NOTIFY", to="<sip:4420@192.0.2.1>;tag=any", headers="Event: refer\r\n")
+    assert answer_to(probe, data).status == 489
+
+
+def test_outside_a_call_there_is_nobody_to_transfer(probe):
+    assert answer_to(probe, request("REFER")).status == 403
+
+
+@pytest.mark.parametrize("method", ["INFO", "UPDATE", "PRACK"])
+def test_what_is_said_within_dialogs_only_gets_481_outside(probe, method):
+    assert answer_to(probe, request(method)).status == 481
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE"])
 def test_an_extension_that_we_lack_gets_420_and_is_named(probe, method):
     """Section 8.2.2.3."""
-    answer = answer_to(probe, request(method, headers="Require: 100rel, time-travel\r\nRequire: x\r\n"))
-    assert (answer.status, answer.headers("unsupported")) == (420, ["100rel", "time-travel", "x"])
+    answer = answer_to(probe, request(method, headers="Require: 100REL, time-travel\r\nRequire: replaces, x\r\n"))
+    assert (answer.status, answer.headers("unsupported")) == (420, ["time-travel", "x"])
+
+
+@pytest.mark.parametrize("extension", ["100rel", "replaces", "100Rel, REPLACES"])
+def test_what_we_can_may_be_required(probe, extension):
+    """RFC 3262 section 3, RFC 3891 section 3."""
+    assert isinstance(probe.receive(request(headers=f"Require: {extension}\r\n")), InviteArrived)
 
 
 @pytest.mark.parametrize("method", ["CANCEL", "ACK"])
@@ -63,14 +101,39 @@ def test_require_is_ignored_where_the_rfc_says_so(probe, method):
     ("headers", "status", "explained_by"),
     [
         ("Content-Type: text/plain\r\n", 415, "accept"),
-        ("Content-Type: multipart/mixed;boundary=x\r\n", 415, "accept"),
+        ("Content-Type: multipart/alternative;boundary=x\r\n", 415, "accept"),
+        ("Content-Type: multipart/mixed;boundary=x\r\n", 400, "warning"),
         ("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", 415, "accept-encoding"),
     ],
 )
-def test_a_body_that_we_cannot_read_gets_415(probe, headers, status, explained_by):
+def test_a_body_that_we_cannot_read_is_refused_with_why(probe, headers, status, explained_by):
     answer = answer_to(probe, request(headers=headers, body=SDP))
     assert answer.status == status
     assert answer.header(explained_by)
+
+
+@pytest.mark.parametrize("uri", ["mailto:a@b", "urn:service:sos", "soap.beep://h"])
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+def test_a_scheme_that_is_not_ours_gets_416(probe, method, uri):
+    """RFC 3261 section 8.2.2.1."""
+    assert answer_to(probe, request(method, uri=uri)).status == 416
+
+
+def test_an_invite_that_takes_no_session_description_back_gets_406(probe):
+    """RFC 4475 section 3.3.15."""
+    answer = answer_to(probe, request(headers="Accept: text/plain, application/dtmf-relay\r\n", body=SDP))
+    assert answer.status == 406
+    assert "application/sdp" in answer.headers("accept")
+
+
+@pytest.mark.parametrize("accept", ["text/plain, Application/SDP;level=1", "application/*", "*/*;q=0.1"])
+def test_an_invite_that_takes_one_among_others_is_a_call(probe, accept):
+    assert isinstance(probe.receive(request(headers=f"Accept: {accept}\r\n", body=SDP)), InviteArrived)
+
+
+@pytest.mark.parametrize("contact", ['"a;;b" <sip:a@b>', '<sip:a@b>;x=";;"', "<sip:a@b?c=d>"])
+def test_what_stands_in_quotes_and_brackets_is_no_gap(probe, contact):
+    assert isinstance(probe.receive(request(headers=f"Contact: {contact}\r\n")), InviteArrived)
 
 
 @pytest.mark.parametrize("kind", ["application/sdp", "Application/SDP ; charset=x"])
@@ -91,6 +154,13 @@ def test_a_session_description_is_taken_in_any_spelling(probe, kind):
         ({"cseq": "1 BYE"}, "cseq method differs"),
         ({"call_id": "caf\u00e9"}, "bad call-id"),
         ({"call_id": "\udcff"}, "bad call-id"),
+        ({"call_id": "a\x00b"}, "bad call-id"),
+        ({"headers": "Require: a;b\r\n"}, "bad require"),
+        ({"uri": "sip:a@b?c=d"}, "headers in the request-uri"),
+        ({"uri": "<sip:a@b>"}, "bad uri"),
+        ({"via": "SIP/2.0/UDP h;;branch=z9hG4bK1"}, "empty parameter in via"),
+        ({"headers": "Contact: <sip:a@b>; ;\r\n"}, "empty parameter in contact"),
+        ({"headers": "Contact: sip:a@b?c=d\r\n"}, "contact without angle brackets"),
         ({"headers": "no colon\r\n"}, "malformed header"),
         ({"headers": "CSeq: 1 INVITE\r\n"}, "more than one cseq"),
     ],
@@ -211,9 +281,9 @@ def test_a_source_is_asked_for_by_address_and_port():
 def test_each_listener_names_itself_and_serves_its_own_family():
     probe = Probe(listeners=(Listener("192.0.2.1", 5060), Listener("2001:db8::1", 5062), Listener("192.0.2.2", 5064)))
     endpoint = probe.endpoint
-    assert endpoint.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKmarktoken1"
+    assert endpoint.flows.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKmarktoken1"
     assert endpoint.contacts[2] == "Contact: <sip:192.0.2.2:5064>\r\n"
-    assert (endpoint.flow_towards("198.51.100.7"), endpoint.flow_towards("2001:db8::7")) == (0, 1)
+    assert (endpoint.flows.towards("198.51.100.7"), endpoint.flows.towards("2001:db8::7")) == (0, 1)
     source = Peer(2, "192.0.2.10", 5060)
     probe.receive(request("OPTIONS"), source)
     [sent] = probe.sent()
@@ -228,6 +298,24 @@ def test_the_census_counts_what_is_alive(probe):
     probe.endpoint.adopt("ours", Keeper())
     assert probe.endpoint.census() == {"dialogs": 1, "transactions": 2, "timers": 1}
     assert probe.endpoint.next_timer() == START.mono + 500
+
+
+def test_an_alarm_rings_once_at_its_time_for_who_set_it(probe):
+    owner, at = Keeper(), probe.now.plus(2_100)
+    probe.endpoint.set_alarm(owner, at)
+    assert probe.advance(2_099) == []
+    assert probe.advance(1) == [AlarmRang(owner, at)]
+    assert probe.advance(10_000) == []
+    assert probe.endpoint.next_timer() is None
+
+
+def test_an_alarm_that_is_called_off_never_rings_and_one_that_has_rung_is_left_alone(probe):
+    silenced = probe.endpoint.set_alarm(Keeper(), probe.now.plus(100))
+    rung = probe.endpoint.set_alarm(Keeper(), probe.now.plus(100))
+    probe.endpoint.call_off(silenced)
+    assert len(probe.advance(100)) == 1
+    probe.endpoint.call_off(rung)
+    assert probe.endpoint.census()["timers"] == 0
 
 
 @pytest.mark.parametrize(("value", "left"), [("70", 69), ("1", 0), ("0", -1), ("255", 69), ("999", 69), (None, 69)])

@@ -1,7 +1,8 @@
-"""The client transaction of INVITE on virtual time (RFC 3261 section 17.1.1, RFC 6026), and giving it up (9.1)."""
+"""The client transaction of INVITE on virtual time (RFC 3261 section 17.1.1, RFC 6026)."""
 
 import pytest
 
+from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.compose import Datagram
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
@@ -124,7 +125,7 @@ def test_a_2xx_is_told_once_and_answered_with_the_same_ack_whenever_it_is_repeat
     event = probe.receive(success, VENDOR)
     assert event.response.status == 200
     dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
-    probe.endpoint.send_ack(transaction, dialog, "", b"")
+    probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
     assert ack.request.method == "ACK"
     assert ack.request.uri == "sip:vendor@198.51.100.7:5060"
@@ -168,92 +169,34 @@ def test_a_response_with_another_branch_or_method_is_nobodys(probe, owner):
     assert probe.endpoint.dropped == {"response to no request": 2}
 
 
-# -- giving up ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("top", "more"),
+    [
+        (", SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx", ""),
+        ("", "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"),
+        ("", "v: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"),
+    ],
+    ids=["one line", "two lines", "compact"],
+)
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_a_response_with_several_vias_was_meant_for_somebody_behind_us(probe, owner, status, top, more):
+    """Section 8.1.3.3."""
+    _, sent = invited(probe, owner)
+    via = f"Via: {sent.request.header('via')}"
+    data = reply(sent, status, headers=more).replace(via.encode(), f"{via}{top}".encode())
+    assert probe.receive(data, VENDOR) is None
+    assert probe.endpoint.dropped == {"response for somebody else": 1}
+    assert probe.sent() == []
+    probe.advance(T1)
+    assert probe.titles() == ["INVITE"], "it changes nothing"
 
 
-def test_an_invite_given_up_after_a_provisional_response_is_cancelled_at_once(probe, owner):
-    """Section 9.1: the CANCEL repeats Request-URI, topmost Via, From, To, Call-ID and CSeq number."""
-    transaction, sent = invited(probe, owner)
-    probe.receive(reply(sent, 180), VENDOR)
-    transaction.abandon('Reason: Q.850;cause=16;text="x"\r\n', probe.now)
-    [cancel] = probe.sent()
-    asked, cancelled = sent.request, cancel.request
-    assert cancel.peer == VENDOR
-    assert (cancelled.method, cancelled.uri, cancelled.cseq) == ("CANCEL", asked.uri, (1, "CANCEL"))
-    for name in ("via", "from", "to", "call-id"):
-        assert cancelled.header(name) == asked.header(name)
-    assert cancelled.header("reason") == 'Q.850;cause=16;text="x"'
-
-    assert probe.receive(reply(cancel, 200), VENDOR) is None
-    assert probe.receive(reply(sent, 487), VENDOR) is None
-    assert probe.titles() == ["ACK"]
-    probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
-
-
-def test_an_invite_given_up_before_any_response_falls_silent_and_is_cancelled_by_the_first(probe, owner):
-    transaction, sent = invited(probe, owner)
-    probe.advance(600)
-    transaction.abandon("", probe.now)
-    probe.advance(10_000)
-    assert probe.times_of("INVITE") == [0, 500]
-    assert probe.times_of("CANCEL") == []
-    assert probe.receive(reply(sent, 180), VENDOR) is None
-    assert probe.times_of("CANCEL") == [10_600]
-    assert probe.receive(reply(sent, 180), VENDOR) is None
-    assert probe.times_of("CANCEL") == [10_600]
-
-
-def test_a_cancel_is_repeated_by_timer_e_until_it_is_answered(probe, owner):
-    transaction, sent = invited(probe, owner)
-    probe.receive(reply(sent, 100), VENDOR)
-    transaction.abandon("", probe.now)
-    probe.advance(4_000)
-    assert probe.times_of("CANCEL") == [0, 500, 1_500, 3_500]
-
-
-def test_an_invite_given_up_that_nobody_ever_answers_is_forgotten_after_64_t1(probe, owner):
-    transaction, _ = invited(probe, owner)
-    transaction.abandon("", probe.now)
-    probe.advance(GIVE_UP - 10)
-    assert not nothing_left(probe)
-    assert probe.advance(10) == []
-    assert nothing_left(probe)
-
-
-def test_a_cancelled_invite_without_final_response_is_forgotten_after_64_t1(probe, owner):
-    transaction, sent = invited(probe, owner)
-    probe.receive(reply(sent, 180), VENDOR)
-    transaction.abandon("", probe.now)
-    cancel = probe.sent()[0]
-    probe.receive(reply(cancel, 200), VENDOR)
-    assert probe.advance(GIVE_UP + T1) == []
-    assert nothing_left(probe)
-
-
-@pytest.mark.parametrize("rang", [True, False])
-def test_a_2xx_that_comes_after_giving_up_is_acknowledged_and_hung_up(probe, owner, rang):
-    transaction, sent = invited(probe, owner)
-    if rang:
-        probe.receive(reply(sent, 180), VENDOR)
-    transaction.abandon("", probe.now)
-    probe.sent()
-    success = reply(sent, 200, headers="Record-Route: <sip:192.0.2.77;lr>\r\n", body=SDP)
-    assert probe.receive(success, VENDOR) is None
-    ack, bye = probe.sent()
-    assert (ack.request.method, bye.request.method) == ("ACK", "BYE")
-    for late in (ack, bye):
-        assert late.peer.host == "192.0.2.77"
-        assert late.request.uri == "sip:vendor@198.51.100.7:5060"
-        assert (late.request.from_tag, late.request.to_tag) == ("ours", "vendor")
-    assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2, "BYE"))
-    assert probe.endpoint.dropped["late answer"] == 1
-
-    assert probe.receive(success, VENDOR) is None
-    assert [again.data for again in probe.sent()] == [ack.data]
-    assert probe.receive(reply(bye, 200), VENDOR) is None
-    probe.advance(GIVE_UP + T1)
-    assert nothing_left(probe)
+@pytest.mark.parametrize("mark", [";rport=5060", ";received=192.0.2.1;rport=5060", ";x=y"])
+def test_what_the_peer_adds_to_our_via_is_no_obstacle(probe, owner, mark):
+    """RFC 3581 section 4."""
+    _, sent = invited(probe, owner)
+    data = reply(sent, 200).replace(b";rport", mark.encode())
+    assert probe.receive(data, VENDOR).owner is owner
 
 
 @pytest.mark.parametrize("first", [200, 486])
@@ -262,13 +205,14 @@ def test_a_2xx_of_another_fork_is_acknowledged_and_hung_up_once(probe, owner, fi
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, first, to_tag="winner"), VENDOR)
     if first == 200:
-        probe.endpoint.send_ack(transaction, Dialog.of_callee(transaction.parts, "ours", event.response), "", b"")
+        dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+        probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [winners_ack] = probe.sent()
 
     second = reply(sent, 200, to_tag="second", headers="Contact: <sip:second@198.51.100.8:5070>\r\n")
     assert probe.receive(second, VENDOR) is None
     ack, bye = probe.sent()
-    assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2, "BYE"))
+    assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2 + COUNTED_EARLY_MAX, "BYE"))
     for ending in (ack, bye):
         assert ending.peer.host == "198.51.100.8"
         assert ending.request.uri == "sip:second@198.51.100.8:5070"
@@ -288,28 +232,69 @@ def test_a_repeated_2xx_that_has_lost_its_tag_ends_nothing(probe, owner):
     """A BYE without a tag might end the call that goes on."""
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, 200), VENDOR)
-    probe.endpoint.send_ack(transaction, Dialog.of_callee(transaction.parts, "ours", event.response), "", b"")
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     probe.sent()
     assert probe.receive(reply(sent, 200, to_tag=""), VENDOR) is None
     assert probe.titles() == ["ACK"]
-
-
-def test_giving_up_after_the_final_response_sends_nothing(probe, owner):
-    transaction, sent = invited(probe, owner)
-    probe.receive(reply(sent, 486), VENDOR)
-    probe.sent()
-    transaction.abandon("", probe.now)
-    probe.advance(GIVE_UP + T1)
-    assert probe.sent() == []
-    assert nothing_left(probe)
 
 
 def test_the_memory_of_an_answered_invite_is_its_ack_and_nothing_more(probe, owner):
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, 200), VENDOR)
     dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
-    probe.endpoint.send_ack(transaction, dialog, "", b"")
+    probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
     kept = probe.endpoint._store.spent.get(f"{sent.request.via.branch} INVITE")
     assert kept == Datagram(ack.peer, ack.data)
     assert probe.endpoint.census() == {"dialogs": 0, "transactions": 1, "timers": 0}
+
+
+# -- within a dialog ----------------------------------------------------------------------------------------------
+
+
+def answered(probe: Probe, owner: Keeper) -> Dialog:
+    transaction, sent = invited(probe, owner)
+    event = probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    probe.endpoint.client.send_ack(transaction, dialog, "", b"")
+    probe.sent()
+    return dialog
+
+
+def test_a_reinvite_counts_on_and_says_whom_it_is_for(probe, owner):
+    """Section 14.1."""
+    dialog = answered(probe, owner)
+    transaction = probe.endpoint.client.send_reinvite(dialog, probe.endpoint.contacts[0], SDP, owner, probe.now)
+    [sent] = probe.sent()
+    assert (sent.request.cseq, sent.request.uri) == ((2, "INVITE"), "sip:vendor@198.51.100.7:5060")
+    assert (sent.request.from_tag, sent.request.to_tag) == ("ours", "vendor")
+    event = probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    assert (event.owner, event.transaction) == (owner, transaction)
+
+
+def test_a_reinvite_that_was_heard_and_not_decided_is_cancelled_after_64_t1_and_given_up_after_as_long(probe, owner):
+    """Nobody rings within a dialog: a peer that says 100 has still to say something final."""
+    transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
+    probe.advance(700)
+    probe.receive(reply(probe.sent()[0], 100), VENDOR)
+    assert probe.advance(GIVE_UP) == []
+    [cancel] = probe.sent()
+    assert (cancel.at, cancel.request.cseq) == (700 + GIVE_UP, (2, "CANCEL"))
+    probe.receive(reply(cancel, 200), VENDOR)
+    assert probe.advance(GIVE_UP - 1) == []
+    assert probe.advance(1) == [NoResponse(owner, transaction, probe.now)]
+    assert probe.sent() == []
+
+
+def test_a_reinvite_given_up_that_is_answered_is_acknowledged_and_the_call_goes_on(probe, owner):
+    """Section 9.1: the 200 was on its way already."""
+    transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
+    [sent] = probe.sent()
+    probe.receive(reply(sent, 100), VENDOR)
+    transaction.abandon("", probe.now)
+    success = reply(sent, 200, body=SDP)
+    assert probe.receive(success, VENDOR) is None
+    assert probe.receive(success, VENDOR) is None
+    assert probe.titles() == ["CANCEL", "ACK", "ACK"]
+    assert probe.endpoint.dropped == {}

@@ -204,6 +204,15 @@ def test_a_cancel_that_comes_too_late_gets_200_and_changes_nothing(probe, final)
     assert probe.titles() == ["200"]
 
 
+def test_a_cancel_after_the_failure_was_sent_is_not_told(probe):
+    """Section 9.2: it has no effect on an INVITE that has its final response, acknowledged or not."""
+    event = arrive(probe)
+    event.transaction.owner = Keeper()
+    event.transaction.respond(486, "ours", "", probe.now)
+    assert probe.receive(request("CANCEL")) is None
+    assert probe.titles() == ["486", "200"]
+
+
 # -- everything else ----------------------------------------------------------------------------------------------
 
 
@@ -238,6 +247,24 @@ def test_a_provisional_response_is_repeated_while_there_is_no_final_one(probe):
     probe.receive(BYE)
     event.transaction.respond(200, "", "", probe.now)
     assert [sent.title for sent in probe.sent()] == ["100", "100", "200"]
+
+
+def test_a_request_that_waits_for_its_answer_gets_nothing_in_the_meantime(probe):
+    """RFC 4320 section 4: no provisional response but 100, that no sooner than T2, and never a 408."""
+    bye_arrives(probe)
+    assert probe.advance(10 * GIVE_UP) == []
+    assert probe.sent() == []
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "UPDATE", "SUBSCRIBE", "MESSAGE", "NOTIFY"])
+def test_what_nobody_has_to_think_about_is_answered_at_once_and_finally(probe, method):
+    """RFC 4321 section 1.1: the sender's time runs from its first datagram."""
+    probe.receive(request(method))
+    [answer] = probe.sent()
+    assert answer.response.status >= 200
+    assert answer.response.status != 408
+    probe.advance(GIVE_UP)
+    assert probe.sent() == [], "and not again by itself"
 
 
 def test_a_second_final_response_is_a_mistake_of_ours(probe):

@@ -1,11 +1,14 @@
 """A 2xx of ours, repeated until its ACK comes (RFC 3261 section 13.3.1.4)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
+from vosd.sip.compose import ResponseStem
 from vosd.sip.events import AckMissing
-from vosd.sip.transaction.retry import Retry
+from vosd.sip.headers.cseq import CSeq
+from vosd.sip.message import Request
+from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
 
 if TYPE_CHECKING:
@@ -15,20 +18,35 @@ if TYPE_CHECKING:
 class Acceptance:
     """The wait for one ACK; ``owner`` None means that the call is over and a BYE follows the ACK."""
 
-    __slots__ = ("_retry", "dialog", "goodbye", "owner")
+    __slots__ = ("_invite", "_retry", "_spare", "_store", "dialog", "goodbye", "owner")
 
     def __init__(
-        self, store: TransactionStore, dialog: "Dialog", peer: Peer, data: bytes, owner: Any, now: Instant
+        self, store: TransactionStore, dialog: "Dialog", stem: ResponseStem, data: bytes, owner: Any, now: Instant
     ) -> None:
+        """``stem`` is that of the INVITE, ``data`` the 2xx, which is sent at once."""
+        self._invite = CSeq.parse(stem.cseq).number
         self.dialog = dialog
         self.owner = owner
         self.goodbye: str | None = None
         """Headers of the BYE that must wait for the ACK (section 15.1.1)."""
-        self._retry = Retry(store, self, peer, data, store.timers.t2_ms, now)
+        self._store = store
+        self._spare = stem.spare
+        self._retry = Retry(store, self, stem.peer, data, Pace.SUCCESS, now)
+
+    def is_met_by(self, ack: Request) -> bool:
+        """Say whether an ACK is the one that is waited for; one of an earlier INVITE may come late (13.2.2.4)."""
+        return ack.cseq.number == self._invite
 
     def acknowledged(self) -> None:
         """The ACK came."""
-        self._retry.stop()
+        self._retry.stop(self)
+
+    def transport_failed(self, now: Instant) -> None:
+        """The connection is gone: the 2xx goes to the port that the request's Via names, if it names another."""
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            self._retry.stop(self)
+            self._retry = Retry(self._store, self, spare, self._retry.data, Pace.SUCCESS, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Send the 2xx again, or report that the ACK never came: at 64·T1, however late this runs."""
@@ -49,3 +67,8 @@ class Farewell:
     def dialog(self) -> "Dialog | None":
         """The dialog that is about to end."""
         return self.acceptance.dialog
+
+    @property
+    def forks(self) -> Mapping[str, "Dialog"]:
+        """There are none."""
+        return {}

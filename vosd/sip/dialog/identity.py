@@ -1,21 +1,29 @@
 """One dialog: who is on either end, what was counted so far, and how its requests are written (section 12)."""
 
+import re
+from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import ip_address
+from typing import Final
 
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.errors import ParseError
+from vosd.sip.flows import next_hop
 from vosd.sip.grammar import split_list
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
 from vosd.sip.uri import Uri
 
+Way = Callable[[str, Peer], Peer]
+"""Where a request for a URI goes, given the peer as last seen: ``Flows.next_hop``."""
+
+_LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
+
 
 class Dialog:
     """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
 
-    __slots__ = ("call_id", "local", "local_sequence", "local_tag", "peer", "remote", "remote_sequence", "remote_tag",
-                 "routes", "target")  # fmt: skip
+    __slots__ = ("_source", "_way", "call_id", "local", "local_sequence", "local_tag", "peer", "remote",
+                 "remote_sequence", "remote_tag", "request_uri", "route", "routes", "target")  # fmt: skip
 
     def __init__(
         self,
@@ -30,20 +38,22 @@ class Dialog:
         local_sequence: int,
         remote_sequence: int,
         peer: Peer,
+        way: Way,
     ) -> None:
         self.call_id = call_id
         self.local = local
         self.local_tag = local_tag
         self.remote = remote
         self.remote_tag = remote_tag
-        self.target = target
-        self.routes = routes
         self.local_sequence = local_sequence
         self.remote_sequence = remote_sequence
-        self.peer = next_hop(routes[0] if routes else target, peer)
+        self._way = way
+        self._source = peer
+        self.routes = routes
+        self._aim(target)
 
     @classmethod
-    def of_caller(cls, request: Request, local_tag: str, source: Peer) -> "Dialog":
+    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way = next_hop) -> "Dialog":
         """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
 
         Raises:
@@ -63,46 +73,103 @@ class Dialog:
             local_sequence=0,
             remote_sequence=request.cseq.number,
             peer=source,
+            way=way,
         )
 
     @classmethod
-    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response) -> "Dialog":
+    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, way: Way = next_hop) -> "Dialog":
         """Make the dialog that a response to our INVITE establishes (section 12.1.2).
 
         A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
         """
-        try:
-            target = _target(response)
-        except ParseError:
-            target = None
         return cls(
             call_id=parts.call_id,
             local=parts.from_,
             local_tag=local_tag,
             remote=response.header("to") or parts.to,
             remote_tag=response.to_tag,
-            target=target or parts.uri,
+            target=_target_or_none(response) or parts.uri,
             routes=tuple(reversed(response.headers("record-route"))),
             local_sequence=parts.sequence,
             remote_sequence=-1,
             peer=parts.peer,
+            way=way,
         )
+
+    def confirm(self, response: Response) -> None:
+        """Take over what the 2xx says of an early dialog: its route set and target replace the earlier (13.2.2.4)."""
+        self.routes = tuple(reversed(response.headers("record-route")))
+        self._aim(_target_or_none(response) or self.target)
+
+    def refresh(self, message: Request | Response) -> None:
+        """Follow a peer that says a new Contact within the dialog (section 12.2): the route set stays."""
+        target = _target_or_none(message)
+        if target is not None and target != self.target:
+            self._aim(target)
+
+    def reach_by(self, peer: Peer) -> None:
+        """Reach the peer by another connection from now on: it speaks on that one, or the last is gone."""
+        self._source = peer
+        self._aim(self.target)
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (section 12.2.1.1)."""
-        route = f"Route: {', '.join(self.routes)}\r\n" if self.routes else ""
         return (
             encode(
-                f"{method} {self.target} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{route}From: {self.local}\r\n"
-                f"To: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n{headers}"
-                f"Content-Length: {len(body)}\r\n\r\n"
+                f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
+                f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n"
+                f"{headers}Content-Length: {len(body)}\r\n\r\n"
             )
             + body
+        )
+
+    def invite_parts(self, via: str) -> InviteParts:
+        """Return the parts of a re-INVITE, which counts as a new request."""
+        self.local_sequence += 1
+        return InviteParts(
+            uri=self.request_uri,
+            via=via,
+            from_=self.local,
+            to=self.remote,
+            call_id=self.call_id,
+            sequence=self.local_sequence,
+            peer=self.peer,
+            route=self.route,
         )
 
     def fits(self, request: Request) -> bool:
         """Say whether a request that bears our tag is the other end's: same Call-ID, same remote tag."""
         return request.call_id == self.call_id and request.from_tag == self.remote_tag
+
+    def _aim(self, target: str) -> None:
+        """Work out request line, Route and next hop: a first route without ``lr`` is a strict router (12.2.1.1)."""
+        self.target = target
+        routes = self.routes
+        if not routes:
+            self.request_uri, self.route = target, ""
+            self.peer = self._way(target, self._source)
+        else:
+            if _LOOSE.search(routes[0]):
+                self.request_uri, listed = target, routes
+            else:
+                self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
+            self.route = f"Route: {', '.join(listed)}\r\n"
+            self.peer = self._way(routes[0], self._source)
+
+
+def _uri_of_route(route: str, otherwise: str) -> str:
+    """Return the URI of a Route value without what a request line may not have (section 19.1.1)."""
+    try:
+        return NameAddr.parse(route).uri.partition("?")[0]
+    except ParseError:
+        return otherwise
+
+
+def _target_or_none(message: Request | Response) -> str | None:
+    try:
+        return _target(message)
+    except ParseError:
+        return None
 
 
 def _target(message: Request | Response) -> str | None:
@@ -117,27 +184,3 @@ def _target_in(contact: str) -> str:
     uri = NameAddr.parse(split_list(contact)[0]).uri
     Uri.parse(uri)
     return uri
-
-
-@lru_cache(maxsize=1024)
-def next_hop(target: str, fallback: Peer) -> Peer:
-    """Return where a request for ``target`` (a URI, or a Route value) goes.
-
-    What is no address that the peer's flow reaches (a name, another family, not an address at all) is answered by
-    the address the peer was last seen at; names are resolved by a later capability.
-    """
-    text = target
-    if "<" in text:
-        text = text[text.index("<") + 1 :].partition(">")[0]
-    try:
-        uri = Uri.parse(text)
-    except ParseError:
-        return fallback
-    host = uri.host.strip("[]")
-    try:
-        family = ip_address(host).version
-    except ValueError:
-        return fallback
-    if family != (6 if ":" in fallback.host else 4):
-        return fallback
-    return Peer(fallback.flow, host, uri.port or 5060)

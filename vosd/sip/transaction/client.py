@@ -6,32 +6,46 @@ from vosd.base.clock import Instant
 from vosd.sip.compose import Peer
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.message import Response
-from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TransactionStore
 
 
 class Client:
-    """One request of ours that wants a final response; ``owner`` None means nobody waits for it."""
+    """One request of ours that wants a final response; ``owner`` None means nobody waits for it.
 
-    __slots__ = ("_key", "_retry", "_state", "_store", "owner")
+    ``spare`` is another way to the same peer, for a request whose connection turns out to be gone.
+    """
 
-    def __init__(self, store: TransactionStore, key: str, peer: Peer, data: bytes, owner: Any, now: Instant) -> None:
+    __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "owner")
+
+    def __init__(
+        self,
+        store: TransactionStore,
+        key: str,
+        peer: Peer,
+        data: bytes,
+        owner: Any,
+        now: Instant,
+        spare: Peer | None = None,
+    ) -> None:
         self._store = store
         self._key = key
         self._state = State.CALLING
         self.owner = owner
+        self._spare = spare
         store.clients[key] = self
-        self._retry = Retry(store, self, peer, data, store.timers.t2_ms, now)
+        self._retry = Retry(store, self, peer, data, Pace.REQUEST, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a final one ends the transaction (timer K swallows its repetitions)."""
-        self._state = step(CLIENT, self._state, input_of(response.status))
+        previous, self._state = self._state, step(CLIENT, self._state, input_of(response.status))
         if self._state is State.PROCEEDING:
-            self._retry.slow_down(self, now)
+            if previous is State.CALLING:
+                self._retry.slow_down(self, now)
         else:
-            self._retry.stop()
+            self._retry.stop(self)
             del self._store.clients[self._key]
             self._store.retire(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
         return ResponseArrived(self.owner, self, response, now) if self.owner is not None else None
@@ -40,6 +54,18 @@ class Client:
         """Timers E and F: send again, or give up."""
         if self._retry.due(self, now):
             return None
+        return self._given_up(now)
+
+    def transport_failed(self, now: Instant) -> NoResponse | None:
+        """The connection is gone: take the other way, or give up."""
+        self._retry.stop(self)
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            self._retry = Retry(self._store, self, spare, self._retry.data, Pace.REQUEST, now)
+            return None
+        return self._given_up(now)
+
+    def _given_up(self, now: Instant) -> NoResponse | None:
         self._state = step(CLIENT, self._state, Input.GIVE_UP)
         del self._store.clients[self._key]
         return NoResponse(self.owner, self, now) if self.owner is not None else None

@@ -1,6 +1,6 @@
 """The client side of INVITE (RFC 3261 section 17.1.1, RFC 6026), and giving it up (section 9.1)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -8,44 +8,75 @@ from vosd.sip.compose import Datagram, InviteParts, ack_of_failure, cancel
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+
+if TYPE_CHECKING:
+    from vosd.sip.dialog.identity import Dialog
 
 
 class InviteClient:
     """One INVITE of ours.
 
     Given up (``abandon``) it has no owner any more, but lives until the peer's final response: a CANCEL goes out
-    as soon as the peer has shown itself, and a 2xx that comes all the same is for the endpoint to end.
+    as soon as the peer has shown itself, and a 2xx that comes all the same is for the endpoint to end; whoever
+    gave it up may leave a ``witness`` that hears of it. So it is where nobody spoke within the operator's list.
     """
 
-    __slots__ = ("_cancel_headers", "_key", "_last_wait", "_retry", "_store", "owner", "parts", "state")
+    __slots__ = (
+        "_cancel_headers",
+        "_key",
+        "_last_wait",
+        "_retry",
+        "_spare",
+        "_store",
+        "dialog",
+        "owner",
+        "parts",
+        "state",
+        "witness",
+    )
 
     def __init__(
-        self, store: TransactionStore, key: str, parts: InviteParts, data: bytes, owner: Any, now: Instant
+        self,
+        store: TransactionStore,
+        key: str,
+        parts: InviteParts,
+        data: bytes,
+        owner: Any,
+        now: Instant,
+        *,
+        spare: tuple[InviteParts, bytes] | None = None,
+        dialog: "Dialog | None" = None,
     ) -> None:
+        """``spare`` is the same INVITE by another transport; ``dialog`` the one that a re-INVITE is within."""
         self._store = store
         self._key = key
         self._cancel_headers: str | None = None
         self._last_wait: Timer[TimerOwner] | None = None
+        self._spare = spare
         self.state = State.CALLING
         self.parts = parts
+        self.dialog = dialog
         self.owner = owner
+        self.witness: Any = None
         store.clients[key] = self
-        self._retry: Retry | None = Retry(store, self, parts.peer, data, store.timers.transaction_ms, now)
+        self._retry: Retry | None = Retry(store, self, parts.peer, data, Pace.INVITE, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by whoever keeps the dialog."""
         owner = self.owner
         previous, self.state = self.state, step(INVITE_CLIENT, self.state, input_of(response.status))
         if self._retry is not None:
-            self._retry.stop()
+            self._retry.stop(self)
             self._retry = None
         if self.state is State.PROCEEDING:
             if self._cancel_headers is not None and previous is State.CALLING:
                 self._send_cancel(self._cancel_headers, now)
+            elif self.dialog is not None and previous is State.CALLING:
+                self._wait_for_final(now)  # nobody rings within a dialog: who is there answers
         elif self.state is State.COMPLETED:
             ack = ack_of_failure(self.parts, response.header("to") or "")
             self._store.send(self.parts.peer, ack)
@@ -59,26 +90,67 @@ class InviteClient:
         self._store.out.append(ack)
         self._store.spent.replace(self._key, ack)
 
-    def abandon(self, headers: str, now: Instant) -> None:
+    def cancel(self, headers: str, now: Instant) -> None:
+        """Ask the peer to give the INVITE up, as soon as it has shown itself (section 9.1).
+
+        Its owner still hears the final response: a 200 may have been on its way already, and then it holds.
+        """
+        if self._cancel_headers is None:
+            self._cancel_headers = headers
+            if self.state is State.PROCEEDING:
+                self._send_cancel(headers, now)
+
+    def abandon(self, headers: str, now: Instant, witness: Any = None) -> None:
         """Give the INVITE up: CANCEL now, or on the first provisional response (RFC 3261 section 9.1).
 
         A peer that has said nothing is not sent the INVITE again.
         """
         self.owner = None
-        self._cancel_headers = headers
-        if self.state is State.PROCEEDING:
-            self._send_cancel(headers, now)
-        elif self.state is State.CALLING:
+        self.witness = witness
+        self.cancel(headers, now)
+        if self.state is State.CALLING:
             if self._retry is not None:
-                self._retry.stop()
+                self._retry.stop(self)
                 self._retry = None
             self._wait_for_final(now)
 
     def timer_due(self, now: Instant) -> NoResponse | None:
-        """Timers A and B, or the end of the wait for the final response of an abandoned INVITE."""
-        if self._retry is not None and self._retry.due(self, now):
+        """Timers A and B, or the end of the wait for the final response that a CANCEL or a dialog should bring."""
+        if self._retry is not None:
+            if self._retry.due(self, now):
+                return None
+            self._retry = None
+            timers = self._store.timers
+            if self.owner is not None and timers.give_up_ms < timers.transaction_ms:
+                # The operator's list is over before 64·T1: who answers until then must still be hung up.
+                event = NoResponse(self.owner, self, now)
+                self.owner = None
+                self._cancel_headers = self._cancel_headers or ""
+                self._wait_for_final(now, timers.transaction_ms - timers.give_up_ms)
+                return event
+        elif self.dialog is not None and self._cancel_headers is None:
+            self.cancel("", now)  # whoever is there but does not make up its mind has still to say something
             return None
+        return self._given_up(now)
+
+    def transport_failed(self, now: Instant) -> NoResponse | None:
+        """The connection is gone, or was never made: say the same by the other transport, or give up."""
+        if self._retry is not None:
+            self._retry.stop(self)
+            self._retry = None
+        if self._spare is None:
+            return self._given_up(now)
+        (self.parts, data), self._spare = self._spare, None
+        if self.dialog is not None:
+            self.dialog.reach_by(self.parts.peer)
+        self._retry = Retry(self._store, self, self.parts.peer, data, Pace.INVITE, now)
+        return None
+
+    def _given_up(self, now: Instant) -> NoResponse | None:
         self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
+        if self._last_wait is not None:
+            self._store.wheel.cancel(self._last_wait)
+            self._last_wait = None
         del self._store.clients[self._key]
         return NoResponse(self.owner, self, now) if self.owner is not None else None
 
@@ -86,10 +158,12 @@ class InviteClient:
         Client(self._store, f"{self._key[:-6]}CANCEL", self.parts.peer, cancel(self.parts, headers), None, now)
         self._wait_for_final(now)
 
-    def _wait_for_final(self, now: Instant) -> None:
+    def _wait_for_final(self, now: Instant, longest_ms: int | None = None) -> None:
         if self._last_wait is not None:
             self._store.wheel.cancel(self._last_wait)
-        self._last_wait = self._store.set_timer(now.mono + self._store.timers.transaction_ms, self)
+        if longest_ms is None:
+            longest_ms = self._store.timers.transaction_ms
+        self._last_wait = self._store.set_timer(now.mono + longest_ms, self)
 
     def _finish(self, what: Datagram | Mark, now: Instant) -> None:
         """Timers D and M: swallow or answer repetitions of the final response for 64·T1; nobody is told of those."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from vosd.base.clock import Instant
 from vosd.sip.compose import ResponseStem, response
-from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import INVITE_SERVER, Input, State, input_of, step
 from vosd.sip.transaction.store import TransactionStore
@@ -13,9 +13,10 @@ from vosd.sip.transaction.store import TransactionStore
 class InviteServer:
     """One INVITE that wants an answer; a failure is repeated until its ACK, a 2xx is the dialog's to repeat."""
 
-    __slots__ = ("_key", "_last", "_retry", "_store", "owner", "state", "stem")
+    __slots__ = ("_key", "_last", "_merging", "_retry", "_store", "owner", "state", "stem")
 
-    def __init__(self, store: TransactionStore, key: str, stem: ResponseStem) -> None:
+    def __init__(self, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> None:
+        """``merging`` is what copies of the INVITE on other paths have in common with it (section 8.2.2.2)."""
         self._store = store
         self._key = key
         self._last: bytes | None = None
@@ -24,20 +25,31 @@ class InviteServer:
         """Who hears of a CANCEL."""
         self.state = State.PROCEEDING
         self.stem = stem
+        self._merging = merging
         store.servers[key] = self
+        if merging:
+            store.merging.add(merging)
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> bytes:
         """Send a response and return its bytes, which a dialog repeats when they are a 2xx."""
         self.state = step(INVITE_SERVER, self.state, input_of(status))
         data = response(self.stem, status, to_tag, headers, body)
         if self.state is State.COMPLETED:
-            self._retry = Retry(self._store, self, self.stem.peer, data, self._store.timers.t2_ms, now)
+            self._retry = Retry(self._store, self, self.stem.peer, data, Pace.RESPONSE, now)
         elif self.state is State.ACCEPTED:
+            if self._merging:  # a copy that took a slower path must not become a second call
+                self._store.retire(self._merging, Mark.ACCEPTED, self._store.timers.transaction_ms, now)
             self._finish(Mark.ACCEPTED, self._store.timers.transaction_ms, now)
         else:
             self._last = data
             self._store.send(self.stem.peer, data)
         return data
+
+    def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
+        """Write a provisional response that somebody else will send, and repeat until it is heard (RFC 3262)."""
+        self.state = step(INVITE_SERVER, self.state, input_of(status))
+        self._last = response(self.stem, status, to_tag, headers, body)
+        return self._last
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the last response."""
@@ -50,21 +62,36 @@ class InviteServer:
         """An ACK came; before a final response was sent it means nothing."""
         if self.state is State.COMPLETED and self._retry is not None:
             self.state = step(INVITE_SERVER, self.state, Input.ACK)
-            self._retry.stop()
+            self._retry.stop(self)
             self._finish(Mark.ABSORB, self._store.timers.t4_ms, now)
 
     def forget(self) -> None:
         """Leave the INVITE unanswered: nothing was sent yet, and a repetition counts as new."""
-        del self._store.servers[self._key]
+        self._leave()
 
     def timer_due(self, now: Instant) -> None:
         """Timers G and H: repeat the failure, or give the ACK up."""
         if self._retry is not None and self._retry.due(self, now):
             return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
+        self._leave()
+
+    def transport_failed(self, now: Instant) -> None:
+        """The caller's connection is gone: the failure goes to the port that its Via names, or nowhere (18.2.2)."""
+        if self._retry is not None:
+            self._retry.stop(self)
+            if self.stem.spare is not None:
+                self.stem = self.stem._replace(peer=self.stem.spare, spare=None)
+                self._retry = Retry(self._store, self, self.stem.peer, self._retry.data, Pace.RESPONSE, now)
+                return
+        self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
+        self._leave()
+
+    def _leave(self) -> None:
         del self._store.servers[self._key]
+        self._store.merging.discard(self._merging)
 
     def _finish(self, mark: Mark, stay_ms: int, now: Instant) -> None:
         self.owner = None
-        del self._store.servers[self._key]
+        self._leave()
         self._store.retire(self._key, mark, stay_ms, now)

@@ -1,4 +1,7 @@
-"""Sending something again until it is heard: intervals that double, and a time to give up."""
+"""Sending something again until it is heard: the waits between, and a time to give up."""
+
+from enum import Enum
+from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -6,26 +9,58 @@ from vosd.sip.compose import Peer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
 
+class Pace(Enum):
+    """How a message is repeated."""
+
+    INVITE = "invite"
+    """Waits double without end (timer A)."""
+    REQUEST = "request"
+    """Waits double up to T2 (timer E)."""
+    RESPONSE = "response"
+    """The same for a final response to an INVITE (timer G)."""
+    SUCCESS = "success"
+    """The same for a 2xx, also where the transport is reliable: the next hop may not be (section 13.3.1.4)."""
+    PROVISIONAL = "provisional"
+    """Waits double without end, where the transport is reliable too (RFC 3262 section 3)."""
+
+
+_WITHOUT_CEILING: Final = (Pace.INVITE, Pace.PROVISIONAL)
+_ASKING: Final = (Pace.INVITE, Pace.REQUEST)
+_END_TO_END: Final = (Pace.SUCCESS, Pace.PROVISIONAL)
+
+
 class Retry:
-    """One message that is repeated after T1, 2·T1, 4·T1 … (at most ``ceiling_ms`` apart) until 64·T1 are over.
+    """One message that is repeated until it is heard, at most for 64·T1.
+
+    Waits double from T1; requests over UDP follow the operator's list instead where there is one: its last
+    repetition goes out when the time is over (SIP-04). A reliable transport needs no repetition, only the limit.
 
     The owner's ``timer_due`` is called at every wake-up and asks ``due`` whether to go on. The owner is known by
     the running timer alone: once that is gone nothing points back, and both are freed at once.
     """
 
-    __slots__ = ("_ceiling_ms", "_interval_ms", "_peer", "_store", "_timer", "data", "ends_at")
+    __slots__ = ("_ceiling_ms", "_interval_ms", "_peer", "_repeats", "_schedule", "_store", "_timer", "data", "ends_at")
 
     def __init__(
-        self, store: TransactionStore, owner: TimerOwner, peer: Peer, data: bytes, ceiling_ms: int, now: Instant
+        self, store: TransactionStore, owner: TimerOwner, peer: Peer, data: bytes, pace: Pace, now: Instant
     ) -> None:
+        timers = store.timers
         self._store = store
         self._peer = peer
         self.data = data
-        self._ceiling_ms = ceiling_ms
-        self._interval_ms = store.timers.t1_ms
-        self.ends_at = now.mono + store.timers.transaction_ms
+        self._ceiling_ms = timers.transaction_ms if pace in _WITHOUT_CEILING else timers.t2_ms
+        self._schedule = timers.resend_ms if pace in _ASKING else ()
+        self._interval_ms = self._schedule[0] if self._schedule else timers.t1_ms
+        self._repeats = 0
+        lasts_ms = timers.give_up_ms if self._schedule else timers.transaction_ms
+        self.ends_at = now.mono + lasts_ms
         """When the time is over, in milliseconds of the monotonic clock."""
         store.send(peer, data)
+        if store.reliable[peer.flow]:
+            store.streams.setdefault(peer, {})[owner] = None
+            if pace not in _END_TO_END:
+                self._interval_ms = lasts_ms
+                self._schedule = ()
         self._timer: Timer[TimerOwner] | None = store.set_timer(now.mono + self._interval_ms, owner)
 
     def again(self) -> None:
@@ -33,24 +68,46 @@ class Retry:
         self._store.send(self._peer, self.data)
 
     def due(self, owner: TimerOwner, now: Instant) -> bool:
-        """Send again and set the next timer; return False when the time is over and nothing was sent."""
+        """Send again and set the next timer; return False when the time is over."""
         self._timer = None
         if now.mono >= self.ends_at:
+            if self._schedule and self._repeats == len(self._schedule) - 1:
+                self.again()
+            self._leave_stream(owner)
             return False
-        self._store.send(self._peer, self.data)
-        self._wait(min(2 * self._interval_ms, self._ceiling_ms), owner, now)
+        self.again()
+        self._repeats += 1
+        if self._schedule:
+            self._wait(self._schedule[self._repeats], owner, now)
+        else:
+            self._wait(min(2 * self._interval_ms, self._ceiling_ms), owner, now)
         return True
 
     def slow_down(self, owner: TimerOwner, now: Instant) -> None:
         """A provisional response came: repeat no faster than the ceiling (RFC 3261 section 17.1.2.2)."""
-        self.stop()
+        if self._store.reliable[self._peer.flow]:
+            return
+        self._cancel()
+        self._schedule = ()
         self._wait(self._ceiling_ms, owner, now)
 
-    def stop(self) -> None:
+    def stop(self, owner: TimerOwner) -> None:
         """The message was heard."""
+        self._cancel()
+        self._leave_stream(owner)
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._store.wheel.cancel(self._timer)
             self._timer = None
+
+    def _leave_stream(self, owner: TimerOwner) -> None:
+        if self._store.reliable[self._peer.flow]:
+            waiting = self._store.streams.get(self._peer)
+            if waiting is not None:
+                waiting.pop(owner, None)
+                if not waiting:
+                    del self._store.streams[self._peer]
 
     def _wait(self, interval_ms: int, owner: TimerOwner, now: Instant) -> None:
         self._interval_ms = interval_ms

@@ -1,5 +1,6 @@
 """What the transactions of one endpoint share: the way out, the timers, and the memory of finished ones."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.base.clock import Instant
@@ -23,14 +24,24 @@ class TimerOwner(Protocol):
         """Do what the timer was set for; return what the endpoint's user must hear of it."""
         ...
 
+    def transport_failed(self, now: Instant) -> Event | None:
+        """Hear that the connection which carried the message is gone (RFC 3261 section 8.1.3.1)."""
+        ...
+
 
 class TransactionStore:
     """Live transactions by key, finished ones, timers, and the datagrams to send."""
 
-    __slots__ = ("clients", "out", "servers", "spent", "timers", "wheel")
+    __slots__ = ("clients", "merging", "out", "reliable", "servers", "spent", "streams", "timers", "wheel")
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, reliable: Sequence[bool] = (False,)) -> None:
         self.timers = timers
+        self.reliable = tuple(reliable)
+        """Whether each flow is a connection that delivers by itself."""
+        self.streams: dict[Peer, dict[TimerOwner, None]] = {}
+        """Who waits for something to be heard over a connection."""
+        self.merging: set[str] = set()
+        """INVITEs in progress, by what copies of one on other paths have in common (section 8.2.2.2)."""
         self.out: list[Datagram] = []
         self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
         self.spent = SpentTransactions(max(timers.t1_ms, TICK_MS))

@@ -1,0 +1,367 @@
+"""Transactions over connections: nothing is sent twice, every limit holds, and a connection may fail (RFC 3261 17, 18).
+
+Timers D, I, J and K may be zero over a reliable transport; here they run as over UDP, which absorbs the same.
+"""
+
+import pytest
+
+from vosd.sip.compose import Peer
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrived
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings, Timers
+from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, Sent, reply, request
+
+T1, T2, T4 = 500, 4_000, 5_000
+GIVE_UP = 64 * T1
+UP_TO_T2 = [0, 500, 1_500, 3_500, *range(7_500, GIVE_UP, T2)]
+LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1", 5061, "tls"))
+TCP, TLS = 1, 2
+CALLER = Peer(TCP, "192.0.2.10", 40_000)
+"""A customer's end of a connection that it opened."""
+CALLER_AT_HOME = Peer(TCP, "192.0.2.10", 5060)
+"""Where its Contact says that it can be called."""
+GATEWAY = Peer(TCP, "198.51.100.7", 5060)
+LARGE = SDP + b"a=fill:" + b"x" * 1_300 + b"\r\n"
+TO_US = "<sip:4420@192.0.2.1>;tag=ours"
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe(listeners=LISTENERS)
+
+
+@pytest.fixture
+def owner() -> Keeper:
+    return Keeper()
+
+
+def over_tcp(method: str = "INVITE", **changes) -> bytes:
+    branch = changes.pop("branch", "z9hG4bK-1")
+    return request(method, via=f"SIP/2.0/TCP 192.0.2.10:5060;branch={branch}", **changes)
+
+
+def accept(probe: Probe, owner: Keeper) -> Acceptance:
+    """Take a call of the customer's over TCP and answer it."""
+    event = probe.receive(over_tcp(), CALLER)
+    assert isinstance(event, InviteArrived)
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
+    probe.endpoint.adopt("ours", owner)
+    return probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+
+
+def talk(probe: Probe, owner: Keeper) -> Dialog:
+    accept(probe, owner).acknowledged()
+    probe.sent()
+    assert owner.dialog is not None
+    return owner.dialog
+
+
+def nothing_left(probe: Probe) -> bool:
+    return not any(probe.endpoint.census().values()) and not probe.endpoint._store.streams
+
+
+# -- what is sent once --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flow", "written"), [(TCP, "TCP 192.0.2.1:5060"), (TLS, "TLS 192.0.2.1:5061")])
+def test_an_invite_goes_out_once_and_timer_b_still_ends_it(probe, owner, flow, written):
+    """Section 17.1.1.2: timer A does not run over a reliable transport, timer B does."""
+    transaction = probe.call_vendor(owner, peer=GATEWAY._replace(flow=flow))
+    assert probe.log[0].request.header("via").startswith(f"SIP/2.0/{written};")
+    assert probe.advance(GIVE_UP - 1) == []
+    assert probe.advance(1) == [NoResponse(owner, transaction, probe.now)]
+    assert probe.times_of("INVITE") == [0]
+    assert nothing_left(probe)
+
+
+def test_a_request_goes_out_once_and_timer_f_still_ends_it(probe, owner):
+    """Section 17.1.2.2: timer E does not run over a reliable transport, timer F does."""
+    client = probe.endpoint.client.send_request(talk(probe, owner), "UPDATE", "", b"", owner, probe.now)
+    assert probe.advance(GIVE_UP - 1) == []
+    assert probe.advance(1) == [NoResponse(owner, client, probe.now)]
+    assert probe.titles() == ["UPDATE"]
+
+
+def test_a_provisional_response_starts_no_repetition(probe, owner):
+    """Section 17.1.2.2: in Proceeding, too, timer E is for unreliable transports only."""
+    client = probe.endpoint.client.send_request(talk(probe, owner), "UPDATE", "", b"", owner, probe.now)
+    [asked] = probe.sent()
+    probe.advance(1_000)
+    probe.receive(reply(asked, 100), CALLER)
+    assert probe.advance(GIVE_UP) == [NoResponse(owner, client, probe.now.plus(-1_000))]
+    assert probe.titles() == []
+
+
+def test_a_failure_goes_out_once_and_timer_h_still_ends_the_wait_for_its_ack(probe):
+    """Section 17.2.1: timer G is set for unreliable transports only."""
+    event = probe.receive(over_tcp(), CALLER)
+    event.transaction.respond(486, "ours", "", probe.now)
+    probe.advance(GIVE_UP - 1)
+    assert not nothing_left(probe)
+    probe.advance(1)
+    assert probe.times_of("486") == [0]
+    assert nothing_left(probe)
+
+
+def test_a_2xx_is_repeated_over_a_connection_too(probe, owner):
+    """Section 13.3.1.4: behind the next hop there may be UDP."""
+    acceptance = accept(probe, owner)
+    assert probe.advance(GIVE_UP) == [AckMissing(owner, acceptance, probe.now)]
+    assert probe.times_of("200") == UP_TO_T2
+    assert {sent.peer for sent in probe.log} == {CALLER}
+
+
+def test_a_response_takes_the_connection_that_its_request_came_on(probe):
+    """Section 18.2.2: whatever port the Via names."""
+    probe.receive(over_tcp("OPTIONS"), CALLER)
+    [answer] = probe.sent()
+    assert answer.peer == CALLER
+
+
+def test_repetitions_are_absorbed_as_over_udp(probe, owner):
+    """Timers D, I and K: zero would do here, but a proxy with UDP behind it may still repeat something."""
+    event = probe.receive(over_tcp(), CALLER)
+    event.transaction.respond(486, "ours", "", probe.now)
+    probe.call_vendor(owner, peer=GATEWAY)
+    failure = reply(probe.log[-1], 503)
+    probe.receive(failure, GATEWAY)
+    probe.receive(over_tcp("ACK", to=TO_US, cseq="1 ACK"), CALLER)
+    probe.advance(T4 - 1)
+    probe.sent()
+    assert probe.receive(failure, GATEWAY) is None
+    assert probe.receive(over_tcp(), CALLER) is None
+    assert probe.titles() == ["ACK"]
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
+def test_the_operators_list_gives_only_its_sum_over_a_connection(owner):
+    """SIP-05: one send, and the total as time-out."""
+    timers = Timers(resend_ms=(1_000, 2_000))
+    probe = Probe(SipSettings(timers=timers), listeners=LISTENERS)
+    transaction = probe.call_vendor(owner, peer=GATEWAY)
+    assert probe.advance(3_000) == [NoResponse(owner, transaction, probe.now)]
+    assert probe.times_of("INVITE") == [0]
+
+
+# -- a connection that fails: section 8.1.3.1 ---------------------------------------------------------------------
+
+
+def test_an_invite_whose_connection_fails_has_found_nobody(probe, owner):
+    transaction = probe.call_vendor(owner, peer=GATEWAY)
+    probe.advance(100)
+    assert probe.fail(GATEWAY) == [NoResponse(owner, transaction, probe.now)]
+    assert nothing_left(probe)
+
+
+def test_only_who_uses_the_failed_connection_hears_of_it(probe, owner):
+    probe.call_vendor(owner, peer=GATEWAY)
+    for other in (GATEWAY._replace(flow=TLS), GATEWAY._replace(port=5070), GATEWAY._replace(flow=0)):
+        assert probe.fail(other) == []
+    assert len(probe.fail(GATEWAY)) == 1
+    assert probe.fail(GATEWAY) == []
+
+
+def test_an_invite_that_has_been_heard_survives_its_connection(probe, owner):
+    """The final response may come on another; how long to wait for it is the call's affair."""
+    probe.call_vendor(owner, peer=GATEWAY)
+    [asked] = probe.sent()
+    probe.receive(reply(asked, 180), GATEWAY)
+    assert probe.fail(GATEWAY) == []
+    event = probe.receive(reply(asked, 200, body=SDP), GATEWAY._replace(port=40_001))
+    assert (event.owner, event.response.status) == (owner, 200)
+
+
+def test_an_invite_given_up_is_not_reported_by_its_connection(probe, owner):
+    transaction = probe.call_vendor(owner, peer=GATEWAY)
+    transaction.abandon("", probe.now)
+    assert probe.fail(GATEWAY) == []
+    probe.advance(GIVE_UP)
+    assert nothing_left(probe)
+
+
+def test_a_failure_whose_connection_is_gone_waits_for_no_ack(probe):
+    """Section 18.2.2: it goes to the port that its Via names; where that is closed too, nobody is left (17.2.4)."""
+    event = probe.receive(over_tcp(), CALLER)
+    event.transaction.respond(486, "ours", "", probe.now)
+    probe.sent()
+    assert probe.fail(CALLER) == []
+    (again,) = probe.sent()
+    assert (again.peer, again.response.status) == (CALLER_AT_HOME, 486)
+    assert probe.fail(CALLER_AT_HOME) == []
+    assert nothing_left(probe)
+
+
+def test_a_2xx_whose_connection_is_gone_is_repeated_all_the_same(probe, owner):
+    """Section 18.2.2: at the port that the Via of its INVITE names."""
+    acceptance = accept(probe, owner)
+    probe.sent()
+    assert probe.fail(CALLER) == []
+    (again,) = probe.sent()
+    assert (again.peer, again.response.status) == (CALLER_AT_HOME, 200)
+    assert probe.fail(CALLER_AT_HOME) == []
+    assert probe.advance(GIVE_UP) == [AckMissing(owner, acceptance, probe.now)]
+    assert probe.times_of("200") == [0, *UP_TO_T2]
+    probe.endpoint.forget("ours", probe.now)
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
+def test_a_bye_whose_connection_is_gone_goes_to_where_the_peer_is_at_home(probe, owner):
+    """RFC 5923 section 1: who opened a connection need not be reached on it only; its Contact says where else."""
+    probe.endpoint.client.send_bye(talk(probe, owner), "", probe.now)
+    assert probe.fail(CALLER) == []
+    first, again = probe.sent()
+    assert (first.peer, again.peer) == (CALLER, CALLER_AT_HOME)
+    assert first.data == again.data, "the same transaction"
+    probe.receive(reply(first, 200), CALLER_AT_HOME)
+    probe.endpoint.forget("ours", probe.now)
+    probe.advance(GIVE_UP + T1)
+    assert nothing_left(probe)
+
+
+def test_a_request_that_no_connection_carries_has_found_nobody(probe, owner):
+    client = probe.endpoint.client.send_request(talk(probe, owner), "UPDATE", "", b"", owner, probe.now)
+    assert probe.fail(CALLER) == []
+    assert probe.fail(CALLER_AT_HOME) == [NoResponse(owner, client, probe.now)]
+    assert probe.titles() == ["UPDATE", "UPDATE"]
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["sip:4930@10.0.0.7:5060", "sip:4930@host.example", "sip:4930@192.0.2.10:40000"],
+    ids=["another host", "a name", "the same end"],
+)
+def test_a_bye_without_another_way_ends_with_its_connection(probe, owner, contact):
+    dialog = talk(probe, owner)
+    dialog.target = contact
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    assert probe.fail(CALLER) == []
+    assert probe.titles() == ["BYE"]
+    assert probe.endpoint.census()["timers"] == 0
+
+
+def test_a_reinvite_whose_connection_is_gone_takes_the_dialog_along_to_the_new_one(probe, owner):
+    """Connections are closed when idle: a call that was quiet for minutes must survive its next re-INVITE."""
+    dialog = talk(probe, owner)
+    transaction = probe.endpoint.client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    assert probe.fail(CALLER) == []
+    first, again = probe.sent()
+    assert (first.peer, again.peer, first.data) == (CALLER, CALLER_AT_HOME, again.data)
+    event = probe.receive(reply(again, 200, headers="Contact: <sip:4930@192.0.2.10:5060>\r\n"), CALLER_AT_HOME)
+    assert event.transaction is transaction
+    probe.endpoint.client.send_ack(transaction, dialog, "", b"")
+    [ack] = probe.sent()
+    assert ack.peer == CALLER_AT_HOME
+
+
+def test_requests_of_ours_take_the_connection_that_the_peer_spoke_on_last(probe, owner):
+    """A peer that has reconnected may be reached on its new connection only."""
+    dialog = talk(probe, owner)
+    info = over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO")
+    assert isinstance(probe.receive(info, CALLER._replace(port=40_001)), RequestArrived)
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    assert probe.log[-1].peer == CALLER._replace(port=40_001)
+
+
+def test_a_large_request_by_tcp_moves_no_dialog_from_udp(probe, owner):
+    """Section 18.1.1: whoever takes TCP for one large request is still at home on UDP."""
+    event = probe.receive(request(), Peer(0, "192.0.2.10", 5060))
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
+    probe.endpoint.adopt("ours", owner)
+    probe.receive(over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO"), CALLER)
+    assert owner.dialog.peer == Peer(0, "192.0.2.10", 5060)
+
+
+# -- too large for UDP: section 18.1.1 ----------------------------------------------------------------------------
+
+
+def large_invite(probe: Probe, owner: Keeper, **how) -> list[Sent]:
+    probe.call_vendor(owner, body=LARGE, is_fixed=False, **how)
+    return probe.sent()
+
+
+def test_an_invite_above_1300_bytes_takes_tcp(probe, owner):
+    [sent] = large_invite(probe, owner)
+    assert len(sent.data) > 1_300
+    assert sent.peer == GATEWAY
+    assert sent.request.via.transport == "TCP"
+    assert sent.request.header("contact") == "<sip:192.0.2.1:5060;transport=tcp>"
+    assert probe.advance(GIVE_UP - 1) == []
+    assert probe.sent() == []
+
+
+def test_the_limit_is_1300_bytes_of_the_whole_request(owner):
+    def sizes_and_flows(body_bytes):
+        probe = Probe(listeners=LISTENERS)
+        probe.call_vendor(owner, body=b"x" * body_bytes, is_fixed=False)
+        return len(probe.log[0].data), probe.log[0].peer.flow
+
+    without = sizes_and_flows(0)[0]
+    room = 1_300 - without - 3  # Content-Length takes four digits instead of one, or three
+    fitting = max(each for each in range(room - 5, room + 5) if sizes_and_flows(each)[1] == 0)
+    assert sizes_and_flows(fitting) == (1_300, 0)
+    assert sizes_and_flows(fitting + 1)[1] == TCP
+
+
+@pytest.mark.parametrize("how", [{"is_fixed": True}, {"peer": Peer(TLS, "198.51.100.7", 5061)}])
+def test_a_transport_that_is_fixed_or_a_connection_already_carries_any_size(probe, owner, how):
+    peer = how.get("peer", Peer(0, "198.51.100.7", 5060))
+    probe.call_vendor(owner, body=LARGE, **{"is_fixed": False, "peer": peer} | how)
+    assert probe.log[0].peer == peer
+
+
+def test_without_a_listener_for_tcp_a_large_invite_stays_on_udp(owner):
+    probe = Probe()
+    [sent] = large_invite(probe, owner)
+    assert (sent.peer.flow, sent.request.via.transport) == (0, "UDP")
+
+
+def test_refused_by_tcp_a_large_invite_goes_back_to_udp_as_the_same_transaction(probe, owner):
+    """The branch and the Call-ID stay: a peer that got both counts one INVITE."""
+    transaction = probe.call_vendor(owner, body=LARGE, is_fixed=False)
+    probe.advance(20)
+    assert probe.fail(GATEWAY) == []
+    by_tcp, by_udp = probe.sent()
+    assert by_udp.peer == Peer(0, "198.51.100.7", 5060)
+    one, other = by_tcp.request, by_udp.request
+    assert (one.via.transport, other.via.transport) == ("TCP", "UDP")
+    assert one.via.branch == other.via.branch
+    for name in ("from", "to", "call-id", "cseq"):
+        assert one.header(name) == other.header(name)
+    assert other.header("contact") == "<sip:192.0.2.1:5060>"
+    assert other.body == LARGE
+    assert probe.endpoint.census()["transactions"] == 1
+
+    probe.advance(T1)
+    assert probe.times_of("INVITE") == [0, 20, 20 + T1], "over UDP it is repeated"
+    event = probe.receive(reply(by_udp, 486), by_udp.peer)
+    assert event.transaction is transaction
+    assert probe.log[-1].peer == by_udp.peer, "the ACK follows its INVITE"
+    assert probe.log[-1].request.via.transport == "UDP"
+
+
+def test_back_on_udp_time_begins_anew_and_ends(probe, owner):
+    transaction = probe.call_vendor(owner, body=LARGE, is_fixed=False)
+    probe.advance(1_000)
+    probe.fail(GATEWAY)
+    assert probe.advance(GIVE_UP) == [NoResponse(owner, transaction, probe.now)]
+    assert nothing_left(probe)
+
+
+def test_a_large_invite_given_up_does_not_go_back_to_udp(probe, owner):
+    transaction = probe.call_vendor(owner, body=LARGE, is_fixed=False)
+    transaction.abandon("", probe.now)
+    assert probe.fail(GATEWAY) == []
+    assert probe.titles() == ["INVITE"]
+
+
+def test_a_cancel_follows_its_invite_to_tcp(probe, owner):
+    transaction = probe.call_vendor(owner, body=LARGE, is_fixed=False)
+    [asked] = probe.sent()
+    probe.receive(reply(asked, 180), GATEWAY)
+    transaction.abandon("", probe.now)
+    [cancel] = probe.sent()
+    assert (cancel.peer, cancel.request.header("via")) == (GATEWAY, asked.request.header("via"))

@@ -1,0 +1,245 @@
+"""Which of our sockets a packet leaves from, where a URI sends it, and what peers are told of us (RFC 3261 18, 19)."""
+
+import pytest
+
+from vosd.sip.compose import Peer
+from vosd.sip.flows import Flows, Hop, Listener, hop_of
+from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
+
+UDP, TCP, TLS, UDP6, TCP6 = range(5)
+LISTENERS = (
+    Listener("192.0.2.1", 5060, "udp", "udp:192.0.2.1:5060"),
+    Listener("192.0.2.1", 5060, "tcp", "tcp:192.0.2.1:5060"),
+    Listener("192.0.2.1", 5061, "tls", "tls:192.0.2.1:5061"),
+    Listener("2001:db8::1", 5060, "udp", "udp:[2001:db8::1]:5060"),
+    Listener("2001:db8::1", 5060, "tcp", "tcp:[2001:db8::1]:5060"),
+)
+SEEN_UDP = Peer(UDP, "198.51.100.7", 5080)
+SEEN_TCP = Peer(TCP, "198.51.100.7", 40_000)
+SEEN_TLS = Peer(TLS, "198.51.100.7", 40_000)
+
+
+def flows(listeners=LISTENERS, locate=lambda hop: None) -> Flows:
+    return Flows(listeners, lambda: "token", locate)
+
+
+# -- what a URI says ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "hop"),
+    [
+        ("sip:a@198.51.100.9", Hop("198.51.100.9", None, None)),
+        ("sip:a@198.51.100.9:5070", Hop("198.51.100.9", 5070, None)),
+        ("sip:a@[2001:db8::9]:5070", Hop("2001:db8::9", 5070, None)),
+        ("sip:a@example.com", Hop("example.com", None, None)),
+        ("sip:a@h;transport=TCP", Hop("h", None, "tcp")),
+        ("sip:a@h;transport=tls", Hop("h", None, "tls")),
+        ("sip:a@h;transport=sctp", Hop("h", None, None)),
+        ("sip:a@h;transport", Hop("h", None, None)),
+        ("sips:a@h", Hop("h", None, "tls")),
+        ("sips:a@h:5070;transport=tcp", Hop("h", 5070, "tls")),
+        ("sip:a@h;maddr=192.0.2.77", Hop("192.0.2.77", None, None)),
+        ("sip:a@h:5070;maddr=[2001:db8::7];transport=tcp", Hop("2001:db8::7", 5070, "tcp")),
+        ("sip:a;transport=tcp@h", Hop("h", None, None)),
+        ('"Edge" <sip:h;lr;transport=tcp>;transport=udp', Hop("h", None, "tcp")),
+        ("tel:4420", None),
+        ("mailto:a@b", None),
+        ("<sip:a@h", Hop("h", None, None)),
+        ("<>", None),
+        ("", None),
+    ],
+)
+def test_a_uri_or_a_route_says_where_it_wants_its_packets(target, hop):
+    """Section 19.1.1: maddr overrides the host; section 26.2.2: sips means TLS."""
+    assert hop_of(target) == hop
+
+
+# -- the next hop -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "peer"),
+    [
+        ("sip:a@198.51.100.9:5070", Peer(UDP, "198.51.100.9", 5070)),
+        ("sip:a@198.51.100.9", Peer(UDP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.9;transport=udp", Peer(UDP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.9;transport=tcp", Peer(TCP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.7;transport=tcp", Peer(TCP, "198.51.100.7", 5060)),
+        ("sip:a@198.51.100.9;transport=tls", Peer(TLS, "198.51.100.9", 5061)),
+        ("sips:a@198.51.100.9", Peer(TLS, "198.51.100.9", 5061)),
+        ("sips:a@198.51.100.9:5070", Peer(TLS, "198.51.100.9", 5070)),
+        ("sip:a@example.com;maddr=198.51.100.9", Peer(UDP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.7", Peer(UDP, "198.51.100.7", 5060)),
+        ("sip:a@[2001:db8::9]", SEEN_UDP),
+        ("sip:a@example.com", SEEN_UDP),
+        ("tel:4420", SEEN_UDP),
+        ("nonsense", SEEN_UDP),
+    ],
+)
+def test_a_request_goes_where_its_uri_says_else_where_the_peer_was_seen(target, peer):
+    assert flows().next_hop(target, SEEN_UDP) == peer
+
+
+@pytest.mark.parametrize(
+    ("target", "seen", "peer"),
+    [
+        ("sip:a@198.51.100.7:5060", SEEN_TCP, SEEN_TCP),
+        ("sip:a@198.51.100.7;transport=tcp", SEEN_TCP, SEEN_TCP),
+        ("sips:a@198.51.100.7", SEEN_TLS, SEEN_TLS),
+        ("sip:a@198.51.100.7;transport=udp", SEEN_TCP, Peer(UDP, "198.51.100.7", 5060)),
+        ("sips:a@198.51.100.7", SEEN_TCP, Peer(TLS, "198.51.100.7", 5061)),
+        ("sip:a@198.51.100.9;transport=tcp", SEEN_TCP, Peer(TCP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.9", SEEN_TCP, Peer(UDP, "198.51.100.9", 5060)),
+    ],
+)
+def test_a_connection_that_is_there_is_used_again(target, seen, peer):
+    """RFC 5923: a peer that opened a connection is asked on it, whatever port its Contact names."""
+    assert flows().next_hop(target, seen) == peer
+
+
+def test_ipv6_peers_are_reached_from_ipv6_sockets():
+    seen = Peer(UDP6, "2001:db8::9", 5060)
+    assert flows().next_hop("sip:a@[2001:db8::8];transport=tcp", seen) == Peer(TCP6, "2001:db8::8", 5060)
+    assert flows().next_hop("sip:a@198.51.100.9", seen) == seen
+
+
+@pytest.mark.parametrize(("target", "port"), [("sips:a@198.51.100.9", 5060), ("sips:a@198.51.100.9:5071", 5071)])
+def test_a_transport_that_we_lack_is_spoken_to_on_what_there_is_and_on_its_port(target, port):
+    """Without TLS nothing may go to the port of TLS by UDP."""
+    assert flows(LISTENERS[:2]).next_hop(target, SEEN_UDP) == Peer(UDP, "198.51.100.9", port)
+
+
+# -- names --------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_looked_up_and_gives_address_port_and_transport():
+    asked = []
+
+    def locate(hop: Hop) -> Hop:
+        asked.append(hop)
+        return Hop("198.51.100.20", 5090, "tcp")
+
+    assert flows(locate=locate).next_hop("sip:a@Example.com", SEEN_UDP) == Peer(TCP, "198.51.100.20", 5090)
+    assert flows(locate=locate).next_hop("<sip:Example.com:5070;lr;transport=tls>", SEEN_UDP).port == 5090
+    assert asked == [Hop("Example.com", None, None), Hop("Example.com", 5070, "tls")]
+
+
+def test_an_address_is_never_looked_up():
+    asked: list[Hop] = []
+    for target in ("sip:a@198.51.100.9", "sip:a@[2001:db8::9]", "sip:a@h;maddr=198.51.100.9", "sip:a@name.example"):
+        flows(locate=asked.append).next_hop(target, SEEN_UDP)
+    assert asked == [Hop("name.example", None, None)]
+
+
+@pytest.mark.parametrize("found", [None, Hop("2001:db8::9", 5060, "udp")], ids=["unknown", "another family"])
+def test_a_name_that_leads_nowhere_is_reached_where_the_peer_was_seen(found):
+    assert flows(locate=lambda hop: found).next_hop("sip:a@example.com", SEEN_UDP) == SEEN_UDP
+
+
+def test_a_dialog_with_a_named_target_asks_the_locator_of_the_endpoint():
+    probe = Probe(locate=lambda hop: Hop("198.51.100.20", 5090, None) if hop.host == "vendor.example" else None)
+    transaction = probe.call_vendor(Keeper())
+    transaction.abandon("", probe.now)
+    probe.receive(reply(probe.log[0], 200, headers="Contact: <sip:a@vendor.example>\r\n", body=SDP), VENDOR)
+    assert [(sent.title, sent.peer) for sent in probe.log[1:]] == [
+        ("ACK", Peer(0, "198.51.100.20", 5090)), ("BYE", Peer(0, "198.51.100.20", 5090)),
+    ]  # fmt: skip
+
+
+# -- which socket -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "transport", "interface", "flow"),
+    [
+        ("198.51.100.7", None, None, UDP),
+        ("198.51.100.7", "udp", None, UDP),
+        ("198.51.100.7", "tls", None, TLS),
+        ("2001:db8::7", None, None, UDP6),
+        ("2001:db8::7", "tcp", None, TCP6),
+        ("2001:db8::7", "tls", None, UDP6),
+        ("198.51.100.7", None, "tls:192.0.2.1:5061", TLS),
+        ("198.51.100.7", "udp", "tcp:192.0.2.1:5060", TCP),
+        ("198.51.100.7", "tcp", "udp:192.0.2.9:5060", TCP),
+    ],
+)
+def test_the_socket_is_the_chosen_one_else_the_first_that_fits(host, transport, interface, flow):
+    assert flows().towards(host, transport, interface) == flow
+
+
+def test_of_several_sockets_alike_the_first_is_taken():
+    twins = (*LISTENERS, Listener("192.0.2.2", 5060, "udp"))
+    assert flows(twins).towards("198.51.100.7") == UDP
+
+
+@pytest.mark.parametrize(("flow", "beside"), [(UDP, TCP), (UDP6, TCP6), (TCP, None), (TLS, None)])
+def test_beside_a_udp_socket_tcp_of_the_same_family_takes_what_is_large(flow, beside):
+    assert flows().for_large(flow) == beside
+
+
+def test_for_what_is_large_tcp_on_the_same_address_is_preferred():
+    tcp_elsewhere = Listener("192.0.2.2", 5060, "tcp")
+    assert flows((LISTENERS[UDP], tcp_elsewhere, LISTENERS[TCP])).for_large(0) == 2
+    assert flows((LISTENERS[UDP], tcp_elsewhere)).for_large(0) == 1
+    assert flows((LISTENERS[UDP], LISTENERS[TCP6])).for_large(0) is None
+
+
+# -- a connection that is gone ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contact", "peer", "other"),
+    [
+        ("sip:a@198.51.100.7", SEEN_TCP, Peer(TCP, "198.51.100.7", 5060)),
+        ("sip:a@198.51.100.7:5070", SEEN_TCP, Peer(TCP, "198.51.100.7", 5070)),
+        ("sip:a@198.51.100.7", SEEN_TLS, Peer(TLS, "198.51.100.7", 5061)),
+        ("sip:a@198.51.100.7:40000", SEEN_TCP, None),
+        ("sip:a@198.51.100.9", SEEN_TCP, None),
+        ("sip:a@example.com", SEEN_TCP, None),
+        ("nonsense", SEEN_TCP, None),
+        ("sip:a@198.51.100.7:5060", SEEN_UDP, None),
+    ],
+)
+def test_a_peer_at_home_on_the_host_of_its_connection_can_be_called_there(contact, peer, other):
+    assert flows().beside(contact, peer) == other
+
+
+# -- what peers are told ------------------------------------------------------------------------------------------
+
+
+def test_each_socket_names_its_transport_and_address():
+    ours = flows()
+    assert ours.contacts == (
+        "Contact: <sip:192.0.2.1:5060>\r\n",
+        "Contact: <sip:192.0.2.1:5060;transport=tcp>\r\n",
+        "Contact: <sip:192.0.2.1:5061;transport=tls>\r\n",
+        "Contact: <sip:[2001:db8::1]:5060>\r\n",
+        "Contact: <sip:[2001:db8::1]:5060;transport=tcp>\r\n",
+    )
+    assert [ours.new_via(flow).partition(";")[0] for flow in range(5)] == [
+        "SIP/2.0/UDP 192.0.2.1:5060", "SIP/2.0/TCP 192.0.2.1:5060", "SIP/2.0/TLS 192.0.2.1:5061",
+        "SIP/2.0/UDP [2001:db8::1]:5060", "SIP/2.0/TCP [2001:db8::1]:5060",
+    ]  # fmt: skip
+    assert ours.reliable == (False, True, True, False, True)
+
+
+def test_every_request_has_a_branch_of_its_own_that_begins_with_our_mark():
+    """Section 8.1.1.7."""
+    probe = Probe()
+    branches = [probe.endpoint.flows.new_via(0).rpartition("branch=")[2] for _ in range(50)]
+    assert len(set(branches)) == 50
+    assert all(branch.startswith("z9hG4bKmark") for branch in branches)
+
+
+def test_the_same_branch_on_another_socket_is_the_same_transaction():
+    ours = flows()
+    via = ours.new_via(UDP)
+    assert ours.same_branch(via, TCP) == "SIP/2.0/TCP 192.0.2.1:5060;rport;branch=" + via.rpartition("branch=")[2]
+
+
+def test_a_response_leaves_from_the_socket_of_its_request():
+    probe = Probe(listeners=LISTENERS)
+    for flow in (UDP, TCP, TLS):
+        probe.receive(request("OPTIONS", branch=f"z9hG4bK-{flow}"), CUSTOMER._replace(flow=flow))
+        assert probe.log[-1].peer.flow == flow

@@ -1,0 +1,154 @@
+"""What we ask of peers: our requests, and what comes back to them (RFC 3261 section 8.1, "UAC core").
+
+Also the answers that no call waits for any more: whoever answers costs money, so each is acknowledged, hung up,
+and told to whoever may still remember it.
+"""
+
+from collections import Counter
+from typing import Any, Final
+
+from vosd.base.clock import Instant
+from vosd.sip.compose import Datagram, InviteParts, invite, parts_acknowledged
+from vosd.sip.dialog.acceptance import Farewell
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.table import DialogTable
+from vosd.sip.events import AnswerStrayed, Event
+from vosd.sip.flows import LARGEST_DATAGRAM, Flows
+from vosd.sip.headers.name_addr import tag_of
+from vosd.sip.headers.via import branch_of
+from vosd.sip.message import Response
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.store import TransactionStore
+
+COUNTED_EARLY_MAX: Final = 1 << 16
+"""How far the CSeq of a dialog that nobody keeps any more may have come while it was early: each PRACK counts.
+
+A number may be left out (RFC 3261 section 12.2.2), one that was used already would be refused.
+"""
+
+
+class ClientCore:
+    """Sends requests and takes responses."""
+
+    def __init__(
+        self, store: TransactionStore, flows: Flows, dialogs: DialogTable, agent_header: str, dropped: Counter[str]
+    ) -> None:
+        self._store = store
+        self._flows = flows
+        self._dialogs = dialogs
+        self._agent_header = agent_header
+        self._dropped = dropped
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def send_invite(
+        self,
+        parts: InviteParts,
+        max_forwards: int,
+        headers: str,
+        body: bytes,
+        owner: Any,
+        now: Instant,
+        *,
+        is_fixed: bool = True,
+    ) -> InviteClient:
+        """Send the INVITE of a new leg; one too large for UDP takes TCP unless the transport ``is_fixed``."""
+        key = f"{branch_of(parts.via)} INVITE"
+        data = invite(parts, max_forwards, headers, body)
+        spare = None
+        if len(data) > LARGEST_DATAGRAM and not is_fixed:
+            flow = self._flows.for_large(parts.peer.flow)
+            if flow is not None:
+                spare = parts, data
+                via = self._flows.same_branch(parts.via, flow)
+                headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
+                parts = parts._replace(via=via, peer=parts.peer._replace(flow=flow))
+                data = invite(parts, max_forwards, headers, body)
+        return InviteClient(self._store, key, parts, data, owner, now, spare=spare)
+
+    def send_reinvite(self, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant) -> InviteClient:
+        """Ask for another session within a dialog (section 14)."""
+        parts = dialog.invite_parts(self._flows.new_via(dialog.peer.flow))
+        data = invite(parts, 70, headers, body)
+        beside = self._flows.beside(dialog.target, parts.peer)
+        spare = None if beside is None else (parts._replace(peer=beside), data)
+        key = f"{branch_of(parts.via)} INVITE"
+        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=dialog)
+
+    def send_request(self, dialog: Dialog, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
+        """Send anything but INVITE and ACK within a dialog; ``owner`` None waits for no answer."""
+        dialog.local_sequence += 1
+        peer = dialog.peer
+        via = self._flows.new_via(peer.flow)
+        data = dialog.request(method, via, dialog.local_sequence, headers, body)
+        spare = self._flows.beside(dialog.target, peer)
+        return Client(self._store, f"{branch_of(via)} {method}", peer, data, owner, now, spare)
+
+    def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
+        """Acknowledge a 2xx, now and whenever it is repeated."""
+        via = self._flows.new_via(dialog.peer.flow)
+        ack = dialog.request("ACK", via, transaction.parts.sequence, headers, body)
+        transaction.acknowledge(Datagram(dialog.peer, ack))
+
+    def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
+        """End a dialog; nobody waits for the answer."""
+        self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
+
+    # -- responses ----------------------------------------------------------------------------------------------
+
+    def take_response(self, message: Response, now: Instant) -> Event | None:
+        """Bring a response to its transaction; return what the endpoint's user must hear of it."""
+        via = message.header("via") or ""
+        if "," in via or message.comes_twice("via"):  # section 8.1.3.3: it was meant for somebody behind us
+            self._dropped["response for somebody else"] += 1
+            return None
+        key = f"{branch_of(via)} {message.cseq.method}"
+        transaction = self._store.clients.get(key)
+        if transaction is None:
+            spent = self._store.spent.get(key)
+            if isinstance(spent, Datagram):
+                if message.status >= 200:
+                    return self._acknowledge_again(key, spent, message, now)
+            elif spent is None:
+                self._dropped["response to no request"] += 1
+            return None
+        event = transaction.response_came(message, now)
+        if event is None or event.owner is not None:
+            return event
+        if isinstance(transaction, InviteClient) and 200 <= message.status < 300:
+            if transaction.dialog is not None:
+                self.send_ack(transaction, transaction.dialog, "", b"")
+            else:
+                self._end_answer(key, transaction.parts, message, now)
+                witness, transaction.witness = transaction.witness, None
+                return None if witness is None else AnswerStrayed(witness, message, now)
+        return None
+
+    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> AnswerStrayed | None:
+        """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
+        if response.status < 300 and response.to_tag:
+            parts = parts_acknowledged(ack)
+            if response.to_tag != tag_of(parts.to):
+                key = f"{key} {response.to_tag}"
+                known = self._store.spent.get(key)
+                if not isinstance(known, Datagram):
+                    self._end_answer(key, parts, response, now)
+                    owner = self._dialogs.owners.get(tag_of(parts.from_))
+                    if owner is None or isinstance(owner, Farewell):
+                        return None
+                    return AnswerStrayed(owner, response, now)
+                ack = known
+        self._store.out.append(ack)
+        return None
+
+    def _end_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
+        """ACK a 2xx that no call waits for, now and whenever it is repeated, and hang up at once."""
+        self._dropped["late answer"] += 1
+        dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
+        dialog.local_sequence += COUNTED_EARLY_MAX
+        via = self._flows.new_via(dialog.peer.flow)
+        ack = Datagram(dialog.peer, dialog.request("ACK", via, parts.sequence, ""))
+        self._store.out.append(ack)
+        self._store.retire(key, ack, self._store.timers.transaction_ms, now)
+        self.send_bye(dialog, "", now)

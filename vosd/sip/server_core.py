@@ -1,0 +1,185 @@
+"""What peers ask of us: requests are screened and brought to their dialog (RFC 3261 section 8.2, "UAS core")."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from vosd.base.clock import Instant
+from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_stem
+from vosd.sip.dialog.acceptance import Acceptance, Farewell
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.table import DialogTable
+from vosd.sip.errors import ParseError
+from vosd.sip.events import AckArrived, CancelArrived, Event, InviteArrived, RequestArrived, StrangerIgnored
+from vosd.sip.flows import MAGIC, Flows
+from vosd.sip.message import Request, Response
+from vosd.sip.screening import ACCEPT, ALLOW, SUPPORTED_HEADER, objection
+from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.spent import Mark
+from vosd.sip.transaction.states import State
+from vosd.sip.transaction.store import TransactionStore
+
+SayGoodbye = Callable[[Acceptance, Instant], None]
+"""Ends a call whose BYE had to wait for the ACK of our 200."""
+
+
+class ServerCore:
+    """Takes requests."""
+
+    def __init__(
+        self,
+        store: TransactionStore,
+        flows: Flows,
+        dialogs: DialogTable,
+        settings: SipSettings,
+        *,
+        token: Callable[[], str],
+        knows: Callable[[str, int], bool],
+        server_header: str,
+        say_goodbye: SayGoodbye,
+        dropped: Counter[str],
+    ) -> None:
+        self._store = store
+        self._flows = flows
+        self._dialogs = dialogs
+        self._settings = settings
+        self._token = token
+        self._knows = knows
+        self._server_header = server_header
+        self._say_goodbye = say_goodbye
+        self._dropped = dropped
+
+    def take_request(self, request: Request, source: Peer, now: Instant) -> Event | None:
+        """Bring a request to its transaction, its dialog, or the endpoint's user.
+
+        Raises:
+            ParseError: what was needed of it cannot be read.
+        """
+        via = request.via
+        method = request.method
+        if request.cseq.method != method:
+            raise ParseError(400, "CSeq Method Differs", request)
+        branch = via.branch
+        if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer: section 17.2.3
+            branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
+        prefix = f"{branch} {via.host}:{via.port} "
+        if method == "ACK":
+            return self._take_ack(request, prefix + "INVITE", now)
+        key = prefix + method
+        known = self._store.servers.get(key)
+        if known is not None:
+            known.request_repeated()
+            return None
+        spent = self._store.spent.get(key)
+        if spent is not None:
+            if isinstance(spent, Datagram):
+                self._store.out.append(spent)
+            return None
+        if not self._may_be_answered(request, source):
+            self._dropped["unknown source"] += 1
+            return StrangerIgnored(source, f"{method} {request.uri}", now)
+        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        if method == "CANCEL":
+            return self._take_cancel(stem, prefix, key, now)
+        refusal = objection(request)
+        if refusal is not None:
+            self._answer(stem, key, method, refusal.status, refusal.headers, now)
+            return None
+        if stem.tagged:
+            return self._take_request_in_dialog(request, stem, source, key, now)
+        return self._take_request_outside(request, stem, source, key, now)
+
+    def refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
+        """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
+        self._dropped[error.reason.lower() if message is not None else "not SIP"] += 1
+        if not isinstance(message, Request) or not error.status or message.method == "ACK":
+            return
+        if not self._settings.answers_strangers and not self._knows(source.host, source.port):
+            return
+        try:
+            stem = response_stem(message, source, reliable=self._store.reliable[source.flow])
+        except ParseError:
+            return  # without a Via there is nobody to answer
+        sent_by = self._flows.listeners[source.flow].sent_by
+        headers = f'{self._server_header}Warning: 399 {sent_by} "{error.reason}"\r\n'
+        self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
+
+    def _may_be_answered(self, request: Request, source: Peer) -> bool:
+        """Say whether a request comes from a known source, or belongs to a dialog whose peer may have moved."""
+        if request.to_tag and self._dialogs.belongs(request):
+            return True
+        return self._settings.answers_strangers or self._knows(source.host, source.port)
+
+    def _take_request_outside(
+        self, request: Request, stem: ResponseStem, source: Peer, key: str, now: Instant
+    ) -> InviteArrived | None:
+        method = request.method
+        if method == "INVITE":
+            merging = f"{request.call_id} {request.from_tag} {request.cseq.number}"
+            if merging in self._store.merging or self._store.spent.get(merging) is not None:
+                self._answer(stem, key, method, 482, "", now)  # section 8.2.2.2: one call, however it was forked
+                return None
+            return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now)
+        if method == "OPTIONS":
+            self._answer(stem, key, method, 200, ALLOW + ACCEPT + SUPPORTED_HEADER, now)
+        else:
+            self._answer(stem, key, method, 481, "", now)
+        return None
+
+    def _take_request_in_dialog(
+        self, request: Request, stem: ResponseStem, source: Peer, key: str, now: Instant
+    ) -> RequestArrived | None:
+        owner, dialog = self._dialogs.find(request)
+        method = request.method
+        if owner is None or dialog is None:
+            self._answer(stem, key, method, 200 if self._dialogs.crosses_our_bye(request) else 481, "", now)
+            return None
+        if request.cseq.number <= dialog.remote_sequence:  # section 12.2.2
+            self._answer(stem, key, method, 500, "", now)
+            return None
+        dialog.remote_sequence = request.cseq.number
+        if source != dialog.peer and self._store.reliable[source.flow] and self._store.reliable[dialog.peer.flow]:
+            dialog.reach_by(source)
+        if isinstance(owner, Farewell):
+            self._answer(stem, key, method, 200 if method == "BYE" else 481, "", now)
+            if method == "BYE":
+                owner.acceptance.acknowledged()
+                self._dialogs.forget(request.to_tag, now)
+            return None
+        kind = InviteServer if method == "INVITE" else Server
+        return RequestArrived(owner, kind(self._store, key, stem), request, dialog, now)
+
+    def _take_ack(self, request: Request, invite_key: str, now: Instant) -> AckArrived | None:
+        transaction = self._store.servers.get(invite_key)
+        if isinstance(transaction, InviteServer):
+            transaction.acknowledged(now)
+            return None
+        if self._store.spent.get(invite_key) is Mark.ABSORB:  # timer I: the ACK of a failure once more
+            return None
+        owner, dialog = self._dialogs.find(request)
+        if owner is None or dialog is None:
+            return None  # an ACK is never answered
+        if isinstance(owner, Farewell):
+            if owner.acceptance.is_met_by(request):
+                self._say_goodbye(owner.acceptance, now)
+            return None
+        return AckArrived(owner, request, now)
+
+    def _take_cancel(self, stem: ResponseStem, prefix: str, key: str, now: Instant) -> CancelArrived | None:
+        """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
+        transaction = self._store.servers.get(prefix + "INVITE")
+        found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
+        owner: Any = transaction.owner if isinstance(transaction, InviteServer) else None
+        dialog: Dialog | None = owner.dialog if owner is not None else None
+        tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
+        Server(self._store, key, stem).respond(200 if found else 481, tag, self._server_header, now)
+        if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
+            return CancelArrived(owner, transaction, now)
+        return None
+
+    def _answer(self, stem: ResponseStem, key: str, method: str, status: int, headers: str, now: Instant) -> None:
+        """Give the one and final response to a request that goes no further."""
+        kind = InviteServer if method == "INVITE" else Server
+        kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
