@@ -1,22 +1,25 @@
 """Addresses as operators write them: sockets to listen on, sources of customers, destinations of vendors.
 
-Only IP addresses: a name would need the resolver, which is not built yet. ``localhost`` is 127.0.0.1.
+Only a destination may be a name, which the running switch looks up. ``localhost`` is 127.0.0.1.
 """
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
+from vosd.base.host import domain
 from vosd.config.fields import ExpectedError, FromText, NotBuiltYetError
-from vosd.engine.settings import Listener
+from vosd.engine.settings import Listener, NameServer
 from vosd.routing.tables import Address, HostPattern
 
 SIP_PORT: Final = 5060
+SIP_TLS_PORT: Final = 5061
+DNS_PORT: Final = 53
 
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
 _PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
-_HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?\Z")
-_LATER_TRANSPORTS: Final = frozenset({"tcp", "tls", "ws", "wss"})
+_TRANSPORTS: Final = frozenset({"udp", "tcp", "tls"})
+_TRANSPORTS_LATER: Final = frozenset({"ws", "wss"})
 
 
 class _HostPort(NamedTuple):
@@ -28,12 +31,12 @@ def listener() -> FromText:
     """Read ``transport:host:port``."""
 
     def read(text: str) -> Listener:
-        transport, _, rest = text.partition(":")
-        _require_udp(transport)
+        word, _, rest = text.partition(":")
+        transport = _transport(word)
         host, port = _host_port(rest)
-        return Listener("udp", str(host), SIP_PORT if port is None else port)
+        return Listener(transport, str(host), port or (SIP_TLS_PORT if transport == "tls" else SIP_PORT))
 
-    return FromText("transport:address:port, such as udp:127.0.0.1:5060 or udp:[::1]:5060", read)
+    return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
 
 
 def ip() -> FromText:
@@ -48,22 +51,43 @@ def ip() -> FromText:
     return FromText("an IP address without port", read)
 
 
+def name_server() -> FromText:
+    """Read where a name server is asked: address, optional port."""
+
+    def read(text: str) -> NameServer:
+        host, port = _host_port(text)
+        if host.is_unspecified:
+            raise ValueError
+        return NameServer(str(host), port or DNS_PORT)
+
+    return FromText("an IP address or address:port, such as 192.0.2.53 or [2001:db8::53]:53", read)
+
+
 def destination() -> FromText:
-    """Read where a vendor's packets go: address, optional port, optional ``;transport=udp``."""
+    """Read where a vendor's packets go: address or name, optional port, optional ``;transport=``."""
 
     def read(text: str) -> Address:
         place, *parameters = text.split(";")
+        transport = None
         for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.lower() != "transport":
+            key, _, value = parameter.partition("=")
+            if key.lower() != "transport" or transport is not None:
                 raise ValueError
-            _require_udp(value)
-        host, port = _host_port(place)
+            transport = _transport(value)
+        written, port = _split_port(place)
+        name = domain(written)
+        if name is not None and name != "localhost":
+            return Address(name, port, transport)
+        host = _ip(written)
         if host.is_unspecified:
             raise ValueError
-        return Address(str(host), SIP_PORT if port is None else port)
+        return Address(str(host), port or (SIP_TLS_PORT if transport == "tls" else SIP_PORT), transport)
 
-    return FromText("address or address:port, such as 192.0.2.7:5060 or [2001:db8::7]:5060", read)
+    return FromText(
+        "an address or name, with a port or without, such as 192.0.2.7:5060, [2001:db8::7] or sip.example.net, "
+        "and ;transport=udp, tcp or tls after it where that is fixed",
+        read,
+    )
 
 
 def source() -> FromText:
@@ -79,15 +103,21 @@ def source() -> FromText:
 
 
 def _host_port(text: str) -> _HostPort:
+    written, port = _split_port(text)
+    return _HostPort(_ip(written), port)
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    """Return the host, without brackets, and the port behind it."""
     if text.count(":") > 1 and not text.startswith("["):
-        return _HostPort(_ip(text), None)
+        return text, None
     match = _BRACKETED.match(text) or _PLAIN.match(text)
     if not match:
         raise ValueError
     port = None if match[2] is None else int(match[2])
     if port is not None and not 1 <= port <= 65_535:
         raise ExpectedError("a port from 1 to 65535")
-    return _HostPort(_ip(match[1]), port)
+    return match[1], port
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address:
@@ -96,8 +126,8 @@ def _ip(text: str) -> IPv4Address | IPv6Address:
     try:
         address = ip_address(text)
     except ValueError:
-        if _HOST_NAME.match(text):
-            raise NotBuiltYetError("finding addresses of host names") from None
+        if domain(text) is not None:
+            raise ExpectedError("an IP address: a name can only stand where a vendor's packets go") from None
         raise
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise ValueError
@@ -111,8 +141,10 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     return network
 
 
-def _require_udp(transport: str) -> None:
-    if transport.lower() in _LATER_TRANSPORTS:
-        raise NotBuiltYetError(f"transport {transport.lower()}")
-    if transport.lower() != "udp":
+def _transport(written: str) -> str:
+    transport = written.lower()
+    if transport in _TRANSPORTS_LATER:
+        raise NotBuiltYetError(f"transport {transport}")
+    if transport not in _TRANSPORTS:
         raise ValueError
+    return transport

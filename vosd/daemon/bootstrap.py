@@ -6,6 +6,7 @@ order they start. Their reasons are theirs.
 
 import asyncio
 import gc
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -26,14 +27,20 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.udp import open_udp, reachable_address
+from vosd.net.resolve import Resolver
+from vosd.net.sockets import reachable_address
+from vosd.net.tcp import Core
+from vosd.net.transports import Transports
 from vosd.obs import log
-from vosd.sip.endpoint import Listener
+from vosd.sip.flows import Listener
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
+
+FILES_BESIDE: Final = 500
+"""What the process has open besides connections, at most: listeners, journal, database, commands."""
 
 Greet = Callable[[Loaded], None]
 
@@ -86,11 +93,19 @@ class Daemon:
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
         books = SqlBooks(self._database)
-        self.service = SwitchService(settings, loaded.catalogue, books, clock, _known_as(settings))
-        self.configuration = Configuration(config, loaded, self.service.swap_catalogue, notifier, clock)
+        dns = settings.dns
+        resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
+        self.service = SwitchService(settings, loaded.catalogue, books, clock, _known_as(settings), resolver)
+        core = Core(
+            receive=self.service.receive,
+            failed=self.service.transport_failed,
+            knows_host=self.service.knows_host,
+            name_of=self.service.directory.name_at,
+        )
+        self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
+        self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock)
         commands = Commands(self.service, self.configuration, clock)
-        self._control = ControlServer(settings.control_socket, commands.verbs())
-        self._listeners: list[asyncio.DatagramTransport] = []
+        self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
         """Return the order of the start: nobody is heard before he can be served, nobody asked before all is open."""
@@ -98,7 +113,7 @@ class Daemon:
             Step("state directory", self._claim, self._release),
             Step("database", self._open_database, self._database.close),
             Step("switch", self.service.start, self.service.stop),
-            Step("listeners", self._listen, self._close_listeners),
+            Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
         )
 
@@ -127,22 +142,30 @@ class Daemon:
             raise
 
     async def _listen(self) -> None:
-        try:
-            for flow, (_, host, port) in enumerate(self._settings.listen):
-                self._listeners.append(await open_udp(host, port, flow, self.service.receive))
-        except VosError:
-            await self._close_listeners()
-            raise
-        self.service.serve([listener.sendto for listener in self._listeners])
+        _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)
+        await self._transports.open()
+        self.service.serve(self._transports.transmit, self._transports.hang_up)
 
-    async def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
+    async def _put_in_force(self, loaded: Loaded) -> None:
+        await self.service.swap_catalogue(loaded.catalogue)
+        self._transports.adjust(loaded.transports, loaded.tls)
 
 
 def _known_as(settings: Settings) -> list[Listener]:
     """Return what peers are told of each listening socket."""
-    return [Listener(settings.advertise or reachable_address(each.host), each.port) for each in settings.listen]
+    return [
+        Listener(settings.advertise or reachable_address(each.host), each.port, each.transport, str(each))
+        for each in settings.listen
+    ]
+
+
+def _allow_files(wanted: int) -> None:
+    """Have the kernel let us open as many files as there may be connections, as far as the operator's limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if hard < wanted:
+        _log.warning("fewer files than connections", may_open=hard, wanted=wanted, change="LimitNOFILE or ulimit -n")
 
 
 def _settle_garbage_collector() -> None:

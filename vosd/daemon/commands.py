@@ -4,8 +4,10 @@ One method a verb: arguments as JSON in, a value that fits into JSON out. Refuse
 brings the engine, the configuration in force and the use cases of ``admin`` together.
 """
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from typing import Annotated, Final
 
 import msgspec
 import structlog
@@ -20,9 +22,15 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.config.problems import ConfigError
 from vosd.daemon.reload import Configuration
-from vosd.engine.control import Arguments, CommandError, Verb
+from vosd.engine.control import Arguments, CommandError, Following, Verb
+from vosd.engine.onlookers import CallSought, TraceNews
 from vosd.engine.service import SwitchService
 from vosd.engine.snapshots import CallSelection, CallSnapshot, snapshot
+
+NEWS_S: Final = 0.25
+"""How often an onlooker is told what is new."""
+TRACE_S_MAX: Final = 86_400
+"""A trace that nobody ends is over after a day."""
 
 _log = structlog.get_logger()
 
@@ -41,6 +49,19 @@ class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     caller: str
     callee: str
     at_ms: int | None = None
+
+
+class LadderQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that has ended, by the Call-IDs of any of its legs."""
+
+    sip_call_ids: tuple[str, ...]
+
+
+class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which new calls to follow, and for how long at most."""
+
+    sought: CallSought
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=TRACE_S_MAX)]
 
 
 class Commands:
@@ -63,7 +84,12 @@ class Commands:
             "commitments": self.commitments,
             "refresh_balances": self.refresh_balances,
             "explain_route": self.explain_route,
+            "messages": self.messages,
         }
+
+    def followings(self) -> Mapping[str, Following]:
+        """Return the verbs that answer again and again."""
+        return {"trace": self.trace}
 
     async def status(self, _arguments: Arguments) -> object:
         """Tell who runs, since when, what is alive and which catalogue is in force (INTERFACES section 2)."""
@@ -113,7 +139,7 @@ class Commands:
     async def configuration(self, _arguments: Arguments) -> object:
         """Describe what is in force, for ``vosd check --diff``."""
         loaded = self._configuration.loaded
-        return describe(loaded.settings, loaded.catalogue)
+        return describe(loaded.settings, loaded.transports, loaded.catalogue)
 
     async def commitments(self, _arguments: Arguments) -> object:
         """Return what is promised of each account's money beyond the ledger, where it is anything."""
@@ -134,14 +160,32 @@ class Commands:
         now = self._clock.now()
         at = now if question.at_ms is None else Instant(now.mono, question.at_ms)
         switch = self._service.switch
-        return explain_route(
+        explanation = explain_route(
             switch.catalogue,
             switch.live,
             gateway=question.gateway,
             caller=question.caller,
             callee=question.callee,
             at=at,
-        ).to_json()
+        )
+        gateways = [switch.catalogue.routing_gateways[each.routing_gateway] for each in explanation.candidates]
+        found = {gateway.name: [*map(str, self._service.directory.addresses(gateway))] for gateway in gateways}
+        return {**explanation.to_json(), "addresses": found}
+
+    async def messages(self, arguments: Arguments) -> object:
+        """Return what is left of the messages of an ended call."""
+        question = msgspec.convert(dict(arguments), LadderQuestion)
+        return await self._service.onlookers.call_of(question.sip_call_ids)
+
+    async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
+        """Tell what is said in new calls until the time is up or the onlooker goes away."""
+        order = msgspec.convert(dict(arguments), TraceOrder)
+        until = self._clock.now().plus(1_000 * order.seconds)
+        with self._service.onlookers.look_on(order.sought) as onlooker:
+            while (now := self._clock.now()).mono < until.mono:
+                yield TraceNews(onlooker.news(now), onlooker.left_out, is_over=False)
+                await asyncio.sleep(0 if onlooker.has_more else NEWS_S)
+            yield TraceNews(onlooker.news(now), onlooker.left_out, is_over=True)
 
 
 def _for_people(call: CallSnapshot) -> dict[str, object]:

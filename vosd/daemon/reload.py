@@ -16,7 +16,6 @@ from vosd.config.load import Loaded
 from vosd.config.problems import ConfigError
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.systemd import Notifier
-from vosd.engine.catalogue import Catalogue
 from vosd.obs import log
 
 _log = structlog.get_logger()
@@ -29,7 +28,7 @@ class Configuration:
         self,
         path: Path,
         loaded: Loaded,
-        swap: Callable[[Catalogue], Awaitable[None]],
+        put_in_force: Callable[[Loaded], Awaitable[None]],
         notifier: Notifier,
         clock: Clock,
     ) -> None:
@@ -39,7 +38,7 @@ class Configuration:
         self.last_error: str | None = None
         """Why the last attempt changed nothing; None when it did, or when there was none."""
         self._path = path
-        self._swap = swap
+        self._put_in_force = put_in_force
         self._notifier = notifier
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
@@ -79,7 +78,7 @@ class Configuration:
         reloaded = await asyncio.to_thread(reload, self._path, self.loaded)
         if not reloaded.is_accepted:
             raise ConfigError(reloaded.problems)
-        await self._swap(reloaded.in_force.catalogue)
+        await self._put_in_force(reloaded.in_force)
         self.loaded = reloaded.in_force
         self.loaded_at = self._clock.now().wall
         self.last_error = None

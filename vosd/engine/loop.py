@@ -1,41 +1,56 @@
-"""The skin: the only place where datagrams, timers and the pure core meet (DESIGN section 2).
+"""The skin: the only place where messages, timers and the pure core meet (DESIGN section 2).
 
-One datagram or one wake-up at a time: it goes into the core, everything it causes is done, the journal is handed to
-the operating system, and only then do the datagrams leave.
+One message or one wake-up at a time: it goes into the core, everything it causes is done, the journal is handed to
+the operating system, and only then do the answers leave. Whether a message came as a datagram or on a connection
+makes no difference here; only that a connection can fail, and is closed on a stranger.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
 from vosd.engine.journal import Journal
 from vosd.engine.switch import Switch
+from vosd.engine.trace import Keep
+from vosd.obs.traced import Way
 from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import StrangerIgnored
 
 TICK_S: Final = TICK_MS / 1000
+PEERS_MAX: Final = 4_096
+"""Peers that are remembered: one object for each, which messages in the trace share."""
+
+_IN, _OUT = Way  # an enum looks its members up every time
 
 Transmit = Callable[[bytes, tuple[str, int]], None]
+HangUp = Callable[[int, str, int, str], None]
+"""Closes the connection of a flow with a host and port, for a reason; does nothing where there is none."""
 
 
 class Loop:
     """Drives one endpoint and one switch on an asyncio loop."""
 
-    def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal) -> None:
+    def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal, keep: Keep) -> None:
+        """``keep`` is told of every message that comes or leaves."""
         self._clock = clock
         self._endpoint = endpoint
         self._switch = switch
         self._journal = journal
+        self._keep = keep
+        self._peers: dict[tuple[int, str, int], Peer] = {}
         self._transmit: Sequence[Transmit] = ()
+        self._hang_up: HangUp = _nothing_to_hang_up
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
 
-    def attach(self, transmit: Sequence[Transmit]) -> None:
+    def attach(self, transmit: Sequence[Transmit], hang_up: HangUp | None = None) -> None:
         """Begin: ``transmit`` holds one sender a listener, in the order of the endpoint's listeners."""
         self._transmit = transmit
+        self._hang_up = hang_up or _nothing_to_hang_up
         self._asyncio = asyncio.get_running_loop()
 
     def detach(self) -> None:
@@ -44,23 +59,42 @@ class Loop:
             self._wake.cancel()
 
     def datagram_received(self, flow: int, data: bytes, host: str, port: int) -> None:
-        """Take one datagram of one listener; before ``attach`` it is left to its sender to say it again."""
+        """Take one message of one listener; before ``attach`` it is left to its sender to say it again."""
         if self._asyncio is None:
             return
-        event = self._endpoint.receive_datagram(data, Peer(flow, host, port), self._clock.now())
+        now = self._clock.now()
+        source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
+        self._keep(now.wall, _IN, source, data)
+        event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
             self._switch.hear(event)
-        self.flush()
+            if type(event) is StrangerIgnored:
+                self._hang_up(flow, host, port, "unknown source")
+        self.flush(now)
 
-    def flush(self) -> None:
-        """Hand over what was decided: the journal first, then the datagrams; see to the next wake-up."""
+    def transport_failed(self, flow: int, host: str, port: int) -> None:
+        """Hear that what was sent last to a peer may not have arrived; never from inside a sender of ``transmit``."""
+        now = self._clock.now()
+        for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
+            self._switch.hear(event)
+        self.flush(now)
+
+    def flush(self, now: Instant) -> None:
+        """Hand over what was decided: the journal first, then the messages; see to the next wake-up."""
         self._journal.flush()
-        transmit = self._transmit
-        for (flow, host, port), data in self._endpoint.datagrams_to_send():
-            transmit[flow](data, (host, port))
+        transmit, keep = self._transmit, self._keep
+        for peer, data in self._endpoint.datagrams_to_send():
+            keep(now.wall, _OUT, peer, data)
+            transmit[peer.flow](data, (peer.host, peer.port))
         if not self._wake_is_near:
             self._wake_in(TICK_S)
             self._wake_is_near = True
+
+    def _meet(self, peer: Peer) -> Peer:
+        if len(self._peers) >= PEERS_MAX:
+            self._peers.clear()
+        self._peers[peer] = peer
+        return peer
 
     def _wake_in(self, seconds: float) -> None:
         if self._wake is not None:
@@ -77,9 +111,13 @@ class Loop:
             for event in self._endpoint.handle_timers(now):
                 self._switch.hear(event)
             self._switch.handle_deadlines(now)
-            self.flush()
+            self.flush(now)
         finally:  # whatever went wrong with one timer, the others must still come
             times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]
             self._wake_is_near = False
             if times:
                 self._wake_in(max(TICK_S, (min(times) - now.mono) / 1000))
+
+
+def _nothing_to_hang_up(_flow: int, _host: str, _port: int, _why: str) -> None:
+    """Stand in where no listener has connections."""

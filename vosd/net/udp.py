@@ -7,7 +7,8 @@ from typing import Final
 
 import structlog
 
-from vosd.base.errors import VosError
+from vosd.net.marking import Marker
+from vosd.net.sockets import bound
 
 BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
@@ -17,62 +18,65 @@ Receive = Callable[[int, bytes, str, int], None]
 _log = structlog.get_logger()
 
 
-class ListenerUnusableError(VosError):
-    """An address of ``sip.listen`` cannot be opened."""
-
-
 class UdpListener(asyncio.DatagramProtocol):
     """One socket; ``flow`` is its place among the listeners."""
 
     def __init__(self, flow: int, receive: Receive) -> None:
         self._flow = flow
         self._receive = receive
+        self.closed = asyncio.Event()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Pass a datagram on."""
         self._receive(self._flow, data, addr[0], addr[1])
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Let go of the socket."""
+        self.closed.set()
 
     def error_received(self, exc: Exception) -> None:
         """A peer's port is closed, a network is gone: the transactions' timers deal with it."""
         _log.debug("datagram came back", error=str(exc))
 
 
-async def open_udp(host: str, port: int, flow: int, receive: Receive) -> asyncio.DatagramTransport:
-    """Open one listener.
+class UdpFlow:
+    """One socket, marked and open."""
 
-    Raises:
-        ListenerUnusableError: the address is not ours, taken, or not allowed.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    def __init__(self, sock: socket.socket, transport: asyncio.DatagramTransport, listener: UdpListener) -> None:
+        self.send = transport.sendto
+        """Send one datagram to (host, port)."""
+        self._socket = sock
+        self._transport = transport
+        self._listener = listener
+
+    @classmethod
+    async def open(cls, flow: int, host: str, port: int, receive: Receive, marker: Marker) -> "UdpFlow":
+        """Open one listener.
+
+        Raises:
+            ListenerUnusableError: the address is not ours, taken, or not allowed.
+        """
+        sock = bound(socket.SOCK_DGRAM, host, port, marker)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            listener.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-        listener.setblocking(False)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on udp:{host}:{port}: {error.strerror or error}; change sip.listen or free the port"
-        raise ListenerUnusableError(message) from error
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: UdpListener(flow, receive), sock=listener)
-    return transport
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+        loop = asyncio.get_running_loop()
+        transport, listener = await loop.create_datagram_endpoint(lambda: UdpListener(flow, receive), sock=sock)
+        return cls(sock, transport, listener)
 
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Host and port of our end."""
+        host, port, *_ = self._socket.getsockname()
+        return host, port
 
-def reachable_address(host: str) -> str:
-    """Return the address that peers can use for a socket bound to ``host``: for a wildcard, that of the default route.
+    def remark(self, marker: Marker) -> None:
+        """Mark what is sent from now on otherwise."""
+        marker.mark(self._socket)
 
-    Asks the kernel which address it would send from; nothing is sent.
-    """
-    wildcard = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # documentation addresses, RFC 5737 and RFC 3849
-    if host not in wildcard:
-        return host
-    family = socket.AF_INET6 if host == "::" else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((wildcard[host], 9))
-        except OSError:
-            return "::1" if host == "::" else "127.0.0.1"
-        return str(probe.getsockname()[0])
+    def hang_up(self, on: tuple[str, int], why: str) -> None:
+        """Do nothing: there is no connection."""
+
+    async def close(self) -> None:
+        """Close the socket."""
+        self._transport.close()
+        await self._listener.closed.wait()

@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 from vosd.base.errors import VosError
-from vosd.testing.loopback import Endpoint, udp_bound
+from vosd.testing.loopback import Endpoint, tcp_listening, udp_bound
 
-_USE: Final = re.compile(r"<\?use ([a-z_0-9]+)\?>")
+_USE: Final = re.compile(r"<\?use ([a-z_0-9]+)((?: [a-z_]+=\S+)*)\?>")
 _VALUE: Final = re.compile(r"\{([a-z_]+)\}")
 _BIND_SECONDS: Final = 5.0
 _TRACE_CHARACTERS_MAX: Final = 12_000
@@ -30,17 +31,25 @@ class SippError(VosError):
 def write_scenario(source: Path, fragments: Path, values: Mapping[str, str], target: Path) -> Path:
     """Write ``source`` to ``target`` with its fragments and values in place, and return ``target``.
 
-    ``<?use name?>`` stands for ``fragments/name.xml``, which may use others; ``{name}`` for a value. SIPp
-    itself knows neither.
+    ``<?use name?>`` stands for ``fragments/name.xml``, which may use others; ``{name}`` for a value. Values of
+    one fragment alone are written behind its name, as in ``<?use name key=value?>``. SIPp itself knows none of it.
 
     Raises:
         KeyError: a scenario names a value that was not given.
     """
     text = source.read_text()
     while _USE.search(text):
-        text = _USE.sub(lambda use: (fragments / f"{use[1]}.xml").read_text().strip("\n"), text)
+        text = _USE.sub(lambda use: _fragment(fragments / f"{use[1]}.xml", use[2].split()), text)
     target.write_text(_VALUE.sub(lambda value: values[value[1]], text))
     return target
+
+
+def _fragment(source: Path, values: Sequence[str]) -> str:
+    text = source.read_text().strip("\n")
+    for value in values:
+        name, _, given = value.partition("=")
+        text = text.replace(f"{{{name}}}", given)
+    return text
 
 
 class Sipp:
@@ -55,12 +64,14 @@ class Sipp:
         scratch: Path,
         calls: int | None = 1,
         options: Sequence[str] = (),
+        transport: str = "UDP",
         trace: bool = True,
         timeout_s: int = 30,
     ) -> None:
         """Prepare a caller (with ``remote``) or a vendor (without); ``calls`` end it, ``timeout_s`` fails it.
 
         Without a number of calls it goes on until ``stop()``.
+        ``transport`` is UDP; any other is one TCP connection for all calls, as SIPp itself has no TLS.
         ``trace`` keeps every packet, for the message of ``SippError``: not for load.
         """
         name = f"{scenario.stem}-{local.port}"
@@ -71,6 +82,7 @@ class Sipp:
         self.logs = scratch / f"{name}.logs"
         """What ``<log>`` actions wrote."""
         self.statistics = scratch / f"{name}.csv"
+        self._is_bound = partial(udp_bound if transport == "UDP" else tcp_listening, local)
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = scratch
@@ -80,6 +92,7 @@ class Sipp:
             "-sf", str(scenario),
             "-i", local.host, "-p", str(local.port), "-bind_local",
             *(["-m", str(calls)] if calls else []),
+            "-t", "u1" if transport == "UDP" else "t1",
             "-nostdin", "-timer_resol", "1",
             "-timeout", str(timeout_s), "-timeout_error",
             "-trace_err", "-error_file", str(self._errors),
@@ -108,7 +121,7 @@ class Sipp:
         Raises:
             SippError: somebody else has the address.
         """
-        if udp_bound(self.local):  # SIPp would share the port and see half of the packets
+        if self._is_bound():  # SIPp would share the port and see half of the packets
             message = f"{self.local} is taken by another process; end it (ss -lunp names it)"
             raise SippError(message)
         with self._screen.open("wb") as screen:
@@ -121,7 +134,7 @@ class Sipp:
                 env={**os.environ, "TERM": "dumb"},
             )
         deadline = time.monotonic() + _BIND_SECONDS
-        while not udp_bound(self.local):
+        while not self._is_bound():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 break  # a caller may have made its calls already; wait() tells
             time.sleep(0.005)

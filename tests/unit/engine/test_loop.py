@@ -6,9 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from vosd.base.clock import Instant
+from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
 from vosd.engine.loop import Loop
+from vosd.obs.traced import Way
 from vosd.sip.compose import Datagram, Peer
+from vosd.sip.events import StrangerIgnored
 
 PEER = Peer(1, "192.0.2.10", 5060)
 
@@ -18,14 +21,20 @@ class Core:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.peers: list[Peer] = []
         self.out: list[Datagram] = []
         self.timers: list[int] = []
         self.on_timer: Callable[[], None] = lambda: None
+        self.event: object = "event"
 
     # the endpoint
-    def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> str:
+    def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> object:
         self.said.append(f"received {data.decode()} of {source}")
-        return "event"
+        return self.event
+
+    def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
+        self.said.append(f"failed {peer}")
+        return ["no response"]
 
     def handle_timers(self, now: Instant) -> list[str]:
         due = [at for at in self.timers if at <= now.mono]
@@ -57,6 +66,11 @@ class Core:
     def flush(self) -> None:
         self.said.append("journal")
 
+    # the trace
+    def keep(self, at: int, way: Way, peer: Peer, data: bytes) -> None:
+        self.peers.append(peer)
+        self.said.append(f"kept {data.decode()} {way.value} {peer}")
+
     # the sockets
     def transmit(self, data: bytes, address: tuple[str, int]) -> None:
         self.said.append(f"sent {data.decode()} to {address}")
@@ -69,7 +83,7 @@ def core() -> Core:
 
 @pytest.fixture
 async def loop(core):
-    loop = Loop(SystemClock(), core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core.keep)
     loop.attach([core.transmit, core.transmit])
     yield loop
     loop.detach()
@@ -83,16 +97,18 @@ async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
     """DESIGN D9."""
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said == [
+        "kept INVITE in 192.0.2.10:5060",
         "received INVITE of 192.0.2.10:5060",
         "heard event",
         "journal",
+        "kept answer out 192.0.2.10:5060",
         "sent answer to ('192.0.2.10', 5060)",
     ]
 
 
 async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(core):
     """Listeners open one after the other: on a busy trunk packets come before the last one is there."""
-    loop = Loop(SystemClock(), core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core.keep)
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said == []
 
@@ -104,7 +120,7 @@ async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(co
     async with asyncio.timeout(5):
         await fired.wait()
     loop.detach()
-    assert core.said[0] == "received INVITE again of 192.0.2.10:5060"
+    assert core.said[1] == "received INVITE again of 192.0.2.10:5060"
 
 
 async def test_a_timer_set_by_a_datagram_wakes_the_core_up(core, loop):
@@ -127,7 +143,7 @@ async def test_after_a_mistake_of_ours_in_a_timer_the_next_one_still_comes(core,
 
     core.on_timer = fail_once
     core.timers = [in_ms(0), in_ms(25)]
-    loop.flush()
+    loop.flush(SystemClock().now())
     async with asyncio.timeout(5):
         await fired.wait()
     assert [type(complaint) for complaint in complaints] == [KeyError]
@@ -135,9 +151,36 @@ async def test_after_a_mistake_of_ours_in_a_timer_the_next_one_still_comes(core,
 
 async def test_a_detached_loop_wakes_up_no_more(core, loop):
     core.timers = [in_ms(0)]
-    loop.flush()
+    loop.flush(SystemClock().now())
     loop.detach()
     awake = asyncio.Event()
     asyncio.get_running_loop().call_later(0.03, awake.set)
     await awake.wait()
     assert "timer" not in core.said
+
+
+async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(core):
+    core.event = StrangerIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
+    loop = Loop(SystemClock(), core, core, core, core.keep)
+    loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    loop.detach()
+    assert "hung up (1, '192.0.2.10', 5060, 'unknown source')" in core.said
+
+
+async def test_what_comes_of_a_broken_connection_is_heard_and_sent(core, loop):
+    loop.transport_failed(1, "192.0.2.10", 5060)
+    assert core.said[:3] == ["failed 192.0.2.10:5060", "heard no response", "journal"]
+    assert core.said[-1].startswith("sent answer")
+
+
+async def test_the_messages_of_a_peer_share_one_object_and_strangers_do_not_pile_up(core, loop, monkeypatch):
+    """What the trace keeps of a message should not have its address again; sources can be forged."""
+    monkeypatch.setattr(engine_loop, "PEERS_MAX", 3)
+    for port in (5060, 5060, 5061, 5062, 5063, 5064, 5060):
+        loop.datagram_received(1, b"INVITE", "192.0.2.10", port)
+    received = core.peers[::2]
+    assert received[0] is received[1]
+    assert received[-1] == received[0]
+    assert received[-1] is not received[0]
+    assert len(loop._peers) <= 3

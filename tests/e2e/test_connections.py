@@ -1,0 +1,216 @@
+"""Connections against the real daemon: a test client over TCP and over TLS of its own, well-behaved and not."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from vosd.testing.certificates import Authority
+from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint
+from vosd.testing.peer import ANSWER, OutgoingCall, Peer
+from vosd.testing.stream_peer import StreamPeer
+
+from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, STRANGER, VENDORS
+from .expectations import answered, check
+from .stage import Stage, configuration
+
+QUIET_S = 0.2
+"""Longer than an answer takes on this machine."""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("connections")
+    certificate = authority.issue("switch", SECURE_CONNECTED_SWITCH.host)
+    shutil.copy(certificate.file, directory / "switch.pem")
+    shutil.copy(certificate.key, directory / "switch.key")
+    shutil.copy(authority.root.file, directory / "authority.pem")
+    text = configuration("transports.yaml", CONNECTED_SWITCH).replace("$secure", str(SECURE_CONNECTED_SWITCH))
+    with Daemon(directory, text) as daemon:
+        stage = Stage(daemon, CONNECTED_SWITCH)
+        yield stage
+        stage.expect_timers_run_out()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+        stage.expect_clean_log()
+
+
+@pytest.fixture
+def customer(stage: Stage) -> Iterator[StreamPeer]:
+    with StreamPeer(stage.endpoint_of("acme")) as peer:
+        yield peer
+
+
+@pytest.fixture
+def secure_customer(stage: Stage, authority: Authority) -> Iterator[StreamPeer]:
+    certificate = authority.issue("customer", CUSTOMERS["acme"])
+    server, client = authority.server_context(certificate), authority.client_context(certificate)
+    with StreamPeer(stage.endpoint_of("acme"), server, client) as peer:
+        yield peer
+
+
+@pytest.fixture
+def tcp_vendor() -> Iterator[StreamPeer]:
+    with StreamPeer(VENDORS["carrier-tcp"]) as peer:
+        yield peer
+
+
+@pytest.fixture
+def tls_vendor(authority: Authority) -> Iterator[StreamPeer]:
+    """A vendor that wants to see our certificate."""
+    certificate = authority.issue("vendor", VENDORS["carrier-tls"].host)
+    server, client = authority.server_context(certificate, asks=True), authority.client_context(certificate)
+    with StreamPeer(VENDORS["carrier-tls"], server, client) as peer:
+        yield peer
+
+
+def expect_an_answered_call(stage: Stage, call: OutgoingCall, vendor: Peer, gateway: str) -> None:
+    call.invite()
+    invite = vendor.expect("INVITE")
+    vendor.reply(invite, 180, tag="vendor")
+    vendor.reply(invite, 200, tag="vendor", body=ANSWER)
+    call.answered()
+    vendor.expect("ACK")
+    bye_cseq = 2
+    call.send(call.request("BYE", bye_cseq))
+    vendor.reply(vendor.expect("BYE"), 200)
+    call.peer.final_response(f"{bye_cseq} BYE", call.call_id)
+    stage.expect_nothing_left()
+    check(stage.record_of(call.callee), answered(gateway))
+
+
+def test_a_call_over_tls_with_certificates_on_both_sides(
+    stage: Stage, secure_customer: StreamPeer, tls_vendor: StreamPeer
+) -> None:
+    call = OutgoingCall(secure_customer, SECURE_CONNECTED_SWITCH, stage.number("4430"))
+    expect_an_answered_call(stage, call, tls_vendor, "carrier-tls")
+    assert (secure_customer.connections, tls_vendor.connections) == (1, 1)
+
+
+def test_a_caller_over_udp_reaches_a_vendor_over_tls(stage: Stage, tls_vendor: StreamPeer) -> None:
+    with Peer(stage.endpoint_of("acme")) as customer:
+        call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4430"))
+        expect_an_answered_call(stage, call, tls_vendor, "carrier-tls")
+
+
+def test_calls_of_one_trunk_share_its_connections(stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer) -> None:
+    for _ in range(3):
+        call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+        expect_an_answered_call(stage, call, tcp_vendor, "carrier-tcp")
+    assert (customer.connections, tcp_vendor.connections) == (1, 1)
+
+
+def test_nothing_is_said_twice_on_a_connection(stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer) -> None:
+    """RFC 3261 17.1.1.2: timer A runs over unreliable transports alone; T1 is 50 ms here."""
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    call.invite()
+    invite = tcp_vendor.expect("INVITE")
+    assert tcp_vendor.messages(5 * QUIET_S) == []
+    tcp_vendor.reply(invite, 486, tag="vendor")
+    tcp_vendor.expect("ACK")
+    assert call.refused().status == 486
+    stage.expect_nothing_left()
+
+
+def test_the_callee_hangs_up_on_the_callers_own_connection(
+    stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer
+) -> None:
+    """The caller's Contact may not be reachable from outside; the connection is there."""
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    call.invite()
+    invite = tcp_vendor.expect("INVITE")
+    tcp_vendor.reply(invite, 200, tag="vendor", body=ANSWER)
+    call.answered()
+    tcp_vendor.expect("ACK")
+    tcp_vendor.hang_up(invite, "vendor")
+    customer.reply(customer.expect("BYE"), 200)
+    tcp_vendor.expect(200)
+    assert customer.connections == 1
+    stage.expect_nothing_left()
+
+
+def test_several_messages_in_one_segment_are_all_answered(stage: Stage, customer: StreamPeer) -> None:
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    call.send(call.request("OPTIONS", 1, branch="one") + call.request("OPTIONS", 2, branch="two"))
+    assert {customer.expect(200)["CSeq"], customer.expect(200)["CSeq"]} == {"1 OPTIONS", "2 OPTIONS"}
+
+
+def test_a_keep_alive_is_answered_between_messages(stage: Stage, customer: StreamPeer) -> None:
+    """RFC 5626 4.4.1."""
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    line = customer.line_to(CONNECTED_SWITCH)
+    customer.send(b"\r\n\r\n", CONNECTED_SWITCH)
+    assert customer.messages(QUIET_S) == []
+    assert line.take_blank() == 1
+    call.send(call.request("OPTIONS"))
+    customer.expect(200)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"\x16\x03\x01\x00\xa5\x01", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00" * 3_000, b"A" * 20_000],
+    ids=lambda junk: repr(junk[:12]),
+)
+def test_junk_is_not_answered_and_loses_its_connection(stage: Stage, customer: StreamPeer, junk: bytes) -> None:
+    customer.send(junk, CONNECTED_SWITCH)
+    assert customer.is_left_by(CONNECTED_SWITCH)
+    assert customer.messages(0) == []
+
+
+def test_a_content_length_beyond_all_limits_is_refused_and_loses_its_connection(
+    stage: Stage, customer: StreamPeer
+) -> None:
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    call.send(call.request("OPTIONS").replace("Content-Length: 0", "Content-Length: 4000000000"))
+    assert customer.expect(400, passing=[513])["CSeq"] == "1 OPTIONS"
+    assert customer.is_left_by(CONNECTED_SWITCH)
+
+
+@pytest.mark.parametrize("address", [CONNECTED_SWITCH, SECURE_CONNECTED_SWITCH], ids=["tcp", "tls"])
+def test_a_stranger_is_not_answered_and_loses_its_connection(
+    stage: Stage, authority: Authority, address: Endpoint
+) -> None:
+    client = authority.client_context() if address == SECURE_CONNECTED_SWITCH else None
+    with StreamPeer(STRANGER, client=client) as stranger:
+        call = OutgoingCall(stranger, address, stage.number("4420"))
+        call.invite()
+        assert stranger.is_left_by(address)
+        assert stranger.messages(0) == []
+    assert stage.records("--callee", call.callee) == []
+
+
+def test_a_vendor_that_breaks_the_connection_before_it_answers_is_passed_over(stage: Stage) -> None:
+    with (
+        StreamPeer(VENDORS["carrier-away"]) as breaking,
+        Peer(VENDORS["carrier-b"]) as other,
+        StreamPeer(stage.endpoint_of("acme")) as customer,
+    ):
+        call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4440"))
+        call.invite()
+        breaking.hang_up_on(breaking.expect("INVITE").source)
+        invite = other.expect("INVITE")
+        other.reply(invite, 486, tag="other")
+        other.expect("ACK")
+        assert call.refused().status == 486
+    stage.expect_nothing_left()
+    assert [attempt["gateway"] for attempt in stage.record_of(call.callee)["attempts"]] == ["carrier-away", "carrier-b"]
+
+
+def test_hundreds_of_connections_leave_room_for_calls(
+    stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer
+) -> None:
+    def connected(host: str) -> socket.socket:
+        return socket.create_connection(CONNECTED_SWITCH, source_address=(host, 0))
+
+    crowd = [connected(host) for host in (STRANGER.host, CUSTOMERS["acme"]) for _ in range(300)]
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    expect_an_answered_call(stage, call, tcp_vendor, "carrier-tcp")
+    for sock in crowd:
+        sock.close()

@@ -1,0 +1,173 @@
+"""Calls over UDP, TCP and TLS in every combination: SIPp on both sides, behind stunnel where TLS is spoken."""
+
+import shutil
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from vosd.testing.certificates import Authority, Certificate
+from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint
+from vosd.testing.sipp import Sipp
+from vosd.testing.stunnel import Stunnel
+
+from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
+from .conditions import eventually
+from .expectations import answered, check
+from .stage import Caller, Stage, Vendor, configuration, regular
+
+pytestmark = pytest.mark.sipp
+
+TUNNEL_PORT = 15_067
+GATEWAYS = {"UDP": ("carrier-a", "4410"), "TCP": ("carrier-tcp", "4420"), "TLS": ("carrier-tls", "4430")}
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def tunnel_certificate(authority: Authority) -> Certificate:
+    """What stunnel shows: as a vendor it must be certified for its address."""
+    return authority.issue("tunnel", VENDORS["carrier-tls"].host, CUSTOMERS["acme"])
+
+
+@pytest.fixture(scope="module")
+def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("transports")
+    certificate = authority.issue("switch", SECURE_SWITCH.host)
+    shutil.copy(certificate.file, directory / "switch.pem")
+    shutil.copy(certificate.key, directory / "switch.key")
+    shutil.copy(authority.root.file, directory / "authority.pem")
+    text = configuration("transports.yaml", VERSATILE_SWITCH).replace("$secure", str(SECURE_SWITCH))
+    with Daemon(directory, text) as daemon:
+        stage = Stage(daemon, VERSATILE_SWITCH)
+        yield stage
+        stage.expect_timers_run_out()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+        stage.expect_clean_log()
+
+
+class Cast:
+    """Who plays one call: SIPp on both sides, and the tunnels between."""
+
+    def __init__(self, stage: Stage, authority: Authority, certificate: Certificate, on_stage: ExitStack) -> None:
+        self._stage = stage
+        self._root = authority.root.file
+        self._certificate = certificate
+        self._on_stage = on_stage
+
+    def vendor(self, transport: str, scenario: str, callee: str) -> Sipp:
+        gateway, _ = GATEWAYS[transport]
+        address = VENDORS[gateway]
+        if transport == "TLS":
+            behind = Endpoint(address.host, address.port + 100)
+            self._tunnel(address, behind, client=False)
+            address = behind
+        sipp = self._stage.vendor(Vendor(gateway, scenario, _values(transport)), callee, local=address)
+        return self._on_stage.enter_context(sipp)
+
+    def caller(self, transport: str, scenario: str, callee: str, source: Endpoint) -> Sipp:
+        remote = VERSATILE_SWITCH
+        if transport == "TLS":
+            remote = Endpoint(source.host, TUNNEL_PORT)
+            self._tunnel(remote, SECURE_SWITCH, client=True)
+        sipp = self._stage.caller(Caller(scenario, _values(transport)), callee, source, remote=remote)
+        return self._on_stage.enter_context(sipp)
+
+    def _tunnel(self, accept: Endpoint, connect: Endpoint, *, client: bool) -> None:
+        tunnel = Stunnel(
+            accept,
+            connect,
+            client=client,
+            root=self._root,
+            certificate=self._certificate,
+            scratch=self._stage.daemon.directory,
+        )
+        self._on_stage.enter_context(tunnel)
+
+
+def _values(transport: str) -> dict[str, str]:
+    switch = SECURE_SWITCH if transport == "TLS" else VERSATILE_SWITCH
+    return {"transport": transport, "switch": regular(str(switch))}
+
+
+@pytest.mark.parametrize(("caller", "vendor"), [("hangs_up", "answers"), ("is_hung_up_on", "hangs_up")])
+@pytest.mark.parametrize("there", ["UDP", "TCP", "TLS"])
+@pytest.mark.parametrize("here", ["UDP", "TCP", "TLS"])
+def test_a_call_crosses_from_any_transport_to_any_other(
+    stage: Stage, authority: Authority, tunnel_certificate: Certificate, here: str, there: str, caller: str, vendor: str
+) -> None:
+    gateway, prefix = GATEWAYS[there]
+    callee = stage.number(prefix)
+    source = stage.endpoint_of("acme")
+    with ExitStack() as on_stage:
+        cast = Cast(stage, authority, tunnel_certificate, on_stage)
+        called = cast.vendor(there, vendor, callee)
+        cast.caller(here, caller, callee, source).wait()
+        called.wait()
+    stage.expect_nothing_left()
+    record = stage.record_of(callee)
+    check(record, answered(gateway, "caller" if caller == "hangs_up" else "callee"))
+    assert record["source_address"].startswith(f"{source.host}:")
+    assert (record["source_address"] == str(source)) is (here != "TLS")
+    stage.expect_books_in_order()
+
+
+def test_a_vendor_that_refuses_connections_is_passed_over_at_once(stage: Stage) -> None:
+    """RFC 3261 18.4: no timer runs where nobody listens."""
+    record = stage.call(Caller("hangs_up"), "4440", [Vendor("carrier-b", "answers")])
+    check(record, answered("carrier-b", attempts=(("carrier-away", 0), ("carrier-b", 200))))
+    assert record["attempts"][0]["ms"] < 500
+
+
+def test_a_cancelled_call_is_cancelled_over_the_connection(stage: Stage) -> None:
+    cancelled = {"transport": "TCP", "status": "487", "cause": "16", "reason": "Cancelled"}
+    vendor = Vendor("carrier-tcp", "rings_until_cancelled", {"transport": "TCP", "status": "487"})
+    record = stage.call(Caller("cancels_while_ringing", cancelled), "4420", [vendor])
+    assert (record["end_reason"], record["hangup_source"]) == ("Cancelled", "caller")
+
+
+def test_new_certificates_are_taken_while_a_call_over_tls_goes_on(
+    stage: Stage, authority: Authority, tunnel_certificate: Certificate
+) -> None:
+    fresh = authority.issue("fresh", SECURE_SWITCH.host)
+    callee = stage.number("4430")
+    with ExitStack() as on_stage:
+        cast = Cast(stage, authority, tunnel_certificate, on_stage)
+        called = cast.vendor("TLS", "answers", callee)
+        calling = cast.caller("TLS", "hangs_up", callee, stage.endpoint_of("acme"))
+        eventually(lambda: stage.status()["calls"] == 1, "a call over TLS")
+        _install(stage, fresh)
+        stage.daemon.succeed("reload")
+        calling.wait()
+        called.wait()
+    record = stage.record_of(callee)
+    check(record, answered("carrier-tls"))
+    assert _shown_certificate(authority) == fresh.file.read_text()
+
+
+def test_a_broken_certificate_is_refused_and_the_old_one_stays(stage: Stage, authority: Authority) -> None:
+    before = _shown_certificate(authority)
+    directory = stage.daemon.directory
+    good = (directory / "switch.key").read_text()
+    (directory / "switch.key").write_text("no key")
+    refusal = stage.daemon.verb("reload")
+    (directory / "switch.key").write_text(good)
+    assert refusal.code == 3
+    assert "vosd.yaml:6: sip.tls.private_key" in refusal.stderr
+    assert _shown_certificate(authority) == before
+    stage.daemon.succeed("reload")
+
+
+def _install(stage: Stage, certificate: Certificate) -> None:
+    shutil.copy(certificate.file, stage.daemon.directory / "switch.pem")
+    shutil.copy(certificate.key, stage.daemon.directory / "switch.key")
+
+
+def _shown_certificate(authority: Authority) -> str:
+    return ssl.get_server_certificate(tuple(SECURE_SWITCH), ca_certs=str(authority.root.file))

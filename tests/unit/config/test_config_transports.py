@@ -1,0 +1,126 @@
+"""Sockets as operators write them: transports, connections, marks, and the files of TLS."""
+
+from pathlib import Path
+
+import pytest
+
+from vosd.config.reload import reload
+from vosd.engine.settings import Listener
+from vosd.net.marking import SIGNALLING, TrafficClass
+from vosd.net.settings import ConnectionLimits, TlsSettings, TlsVersion, VerifyClient
+from vosd.testing.certificates import Authority, Certificate
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def switch(authority: Authority) -> Certificate:
+    return authority.issue("switch", "192.0.2.1")
+
+
+def tls(authority: Authority, switch: Certificate, **others: str) -> str:
+    keys = {"certificate": switch.file, "private_key": switch.key, "ca": authority.root.file, **others}
+    lines = "".join(f"    {key}: {value}\n" for key, value in keys.items() if value)
+    return f"sip:\n  listen: tls:192.0.2.1\n  tls:\n{lines}"
+
+
+def test_every_transport_can_be_listened_on_each_with_the_port_that_is_its_own(site, authority, switch):
+    text = tls(authority, switch).replace("tls:192.0.2.1", "[udp:192.0.2.1, 'TCP:[2001:db8::1]', tls:192.0.2.1]")
+    assert site.load(text).settings.listen == (
+        Listener("udp", "192.0.2.1", 5060),
+        Listener("tcp", "2001:db8::1", 5060),
+        Listener("tls", "192.0.2.1", 5061),
+    )
+
+
+def test_udp_and_tcp_share_a_port_but_tcp_and_tls_cannot(site, authority, switch):
+    assert len(site.load("sip: {listen: [udp:192.0.2.1, tcp:192.0.2.1]}").settings.listen) == 2
+    both = tls(authority, switch).replace("tls:192.0.2.1", "[tcp:192.0.2.1:5061, tls:192.0.2.1]")
+    assert site.errors(both) == ["vosd.yaml:2: sip.listen: expected another port for TLS than for TCP"]
+
+
+def test_without_a_word_about_it_connections_are_bounded_and_tls_is_not_spoken(site):
+    loaded = site.load("node: a")
+    assert loaded.transports.connections == ConnectionLimits(10_000, 1_000, 200, 3_600_000)
+    assert loaded.transports.marking == SIGNALLING
+    assert (loaded.transports.tls, loaded.tls) == (None, None)
+
+
+def test_every_limit_of_connections_arrives(site):
+    loaded = site.load("sip: {connections: {max: 50, max_per_source: 5, max_unknown: 0, idle_timeout: 1.5}}")
+    assert loaded.transports.connections == ConnectionLimits(50, 5, 0, 1_500)
+
+
+def test_every_setting_of_tls_arrives(site, authority, switch):
+    text = tls(authority, switch, verify_client="required", verify_server="no", min_version="1.3")
+    loaded = site.load(text)
+    assert loaded.transports.tls == TlsSettings(
+        switch.file, switch.key, authority.root.file, VerifyClient.REQUIRED, False, TlsVersion.TLS_1_3
+    )
+    assert loaded.tls is not None
+
+
+def test_files_of_tls_are_relative_to_the_file_that_names_them(site, authority, switch):
+    site.write("edge/tls.yaml", "sip: {tls: {certificate: switch.pem, private_key: switch.key}}")
+    for path in switch:
+        site.write(f"edge/{path.name}", path.read_text())
+    loaded = site.load("include: [edge/tls.yaml]")
+    assert loaded.transports.tls is not None
+    assert loaded.transports.tls.certificate == site.directory / "edge" / "switch.pem"
+
+
+@pytest.mark.parametrize(
+    ("others", "mistake"),
+    [
+        ({"certificate": "gone.pem"}, "4: sip.tls.certificate: value '{}/gone.pem': expected a file that can be read"),
+        ({"private_key": "vosd.yaml"}, "5: sip.tls.private_key: value '{}/vosd.yaml': expected the key of the cert"),
+        ({"ca": "vosd.yaml"}, "6: sip.tls.ca: value '{}/vosd.yaml': expected certificates in PEM form"),
+        ({"private_key": ""}, "3: sip.tls.private_key: expected the key of the certificate"),
+        ({"ca": "", "verify_client": "optional"}, "3: sip.tls.ca: expected roots of the clients"),
+        ({"verify_client": "maybe"}, "7: sip.tls.verify_client: value 'maybe': expected one of no, optional, required"),
+        ({"min_version": "1.1"}, "7: sip.tls.min_version: value '1.1': expected one of 1.2, 1.3"),
+    ],
+)
+def test_a_mistake_about_tls_is_named_with_its_line(site, authority, switch, others, mistake):
+    (error,) = site.errors(tls(authority, switch, **others))
+    assert error.startswith("vosd.yaml:" + mistake.format(site.directory).replace(f"{site.directory}/", ""))
+
+
+def test_a_tls_listener_needs_a_certificate(site):
+    (error,) = site.errors("sip: {listen: tls:192.0.2.1}")
+    assert error.endswith("expected sip.tls with certificate and private_key, which tls: needs")
+
+
+@pytest.mark.parametrize(
+    ("written", "byte"), [("0xa0", 0xA0), ("0XB8", 0xB8), ("184", 0xB8), ("0", 0), ("0x00", 0), ("252", 0xFC)]
+)
+def test_the_class_of_signalling_is_a_byte_in_either_notation(site, written, byte):
+    """QOS-01, QOS-03."""
+    loaded = site.load(f"parameters: {{SS_QOS_SIGNAL: '{written}'}}")
+    assert loaded.transports.marking == TrafficClass(byte)
+
+
+@pytest.mark.parametrize("written", ["0xa1", "0xff", "256", "-4", "CS5", "0x", "1_6", "0x100"])
+def test_a_byte_with_bits_of_ecn_or_none_at_all_is_a_mistake(site, written):
+    (error,) = site.errors(f"parameters: {{SS_QOS_SIGNAL: '{written}'}}")
+    assert error == (
+        f"vosd.yaml:1: parameters.SS_QOS_SIGNAL: value {written!r}: "
+        "expected a byte from 0x00 to 0xfc, hexadecimal or decimal, whose two lowest bits are zero"
+    )
+
+
+def test_a_reload_reads_the_files_of_tls_again(site, authority, switch, tmp_path: Path):
+    for path in switch:
+        site.write(path.name, path.read_text())
+    running = site.load(tls(authority, Certificate(Path("switch.pem"), Path("switch.key"))))
+    taken = reload(site.directory / "vosd.yaml", running)
+    assert taken.problems == ()
+    assert taken.in_force.tls is not running.tls
+    site.write("switch.key", "rubbish")
+    refused = reload(site.directory / "vosd.yaml", taken.in_force)
+    assert not refused.is_accepted
+    assert refused.in_force.tls is taken.in_force.tls
+    assert [problem.key for problem in refused.problems] == ["sip.tls.private_key"]

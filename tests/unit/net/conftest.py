@@ -1,0 +1,212 @@
+"""Listeners on loopback with a core that only listens, on the event loop that the daemon runs on."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+import uvloop
+
+from vosd.net.connection import Address
+from vosd.net.settings import ConnectionLimits, TransportSettings
+from vosd.net.tcp import Core
+from vosd.net.tls import TlsContexts
+from vosd.net.transports import Transports
+from vosd.sip.settings import Limits
+from vosd.testing.certificates import Authority
+
+STRANGER = "127.0.0.66"
+PATIENCE_S = 5.0
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
+
+
+class Ear:
+    """The core: what it heard, one thing after the other."""
+
+    def __init__(self) -> None:
+        self._received: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue()
+        self._failures: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
+        self.names: dict[str, str] = {}
+        self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
+        self.core = Core(
+            receive=self._receive,
+            failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
+            knows_host=lambda host: host != STRANGER,
+            name_of=self.names.get,
+        )
+
+    def _receive(self, flow: int, data: bytes, host: str, port: int) -> None:
+        self._received.put_nowait((flow, data, Address(host, port)))
+        self.on_receive(flow, data, Address(host, port))
+
+    async def message(self) -> tuple[int, bytes, Address]:
+        return await asyncio.wait_for(self._received.get(), PATIENCE_S)
+
+    async def failure(self) -> tuple[int, Address]:
+        return await asyncio.wait_for(self._failures.get(), PATIENCE_S)
+
+    @property
+    def messages(self) -> int:
+        return self._received.qsize()
+
+    @property
+    def failures(self) -> int:
+        return self._failures.qsize()
+
+
+class Node:
+    """Opened listeners."""
+
+    def __init__(self, transports: Transports, ear: Ear) -> None:
+        self.transports = transports
+        self.ear = ear
+
+    def address(self, flow: int = 0) -> tuple[str, int]:
+        return self.transports.local_address(flow)
+
+    def send(self, data: bytes, to: tuple[str, int], flow: int = 0) -> None:
+        self.transports.transmit[flow](data, to)
+
+    async def flood(self, to: tuple[str, int]) -> None:
+        """Send until the connection is given up; the sockets' own buffers take some megabytes."""
+        for _ in range(1_000):
+            self.send(b"x" * 65_000, to)
+            await asyncio.sleep(0)
+            if self.ear.failures:
+                return
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
+    """Open listeners on ports that the kernel chooses."""
+    nodes: list[Node] = []
+
+    async def open_listeners(
+        *listen: tuple[str, str] | tuple[str, str, int],
+        settings: TransportSettings = TransportSettings(),  # noqa: B008 - frozen
+        tls: TlsContexts | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> Node:
+        ear = Ear()
+        sockets = [(*each, 0)[:3] for each in listen or [("tcp", "127.0.0.1")]]
+        node = Node(Transports(sockets, settings, tls, limits, ear.core), ear)
+        await node.transports.open()
+        nodes.append(node)
+        return node
+
+    yield open_listeners
+    for node in nodes:
+        await node.transports.close()
+
+
+class Peer:
+    """The other end of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.address = Address(*writer.get_extra_info("sockname")[:2])
+
+    async def read(self, count: int) -> bytes:
+        return await asyncio.wait_for(self.reader.readexactly(count), PATIENCE_S)
+
+    async def is_closed(self) -> bool:
+        """Wait for the end of the connection; what comes before it is thrown away."""
+        try:
+            await asyncio.wait_for(self.reader.read(-1), PATIENCE_S)
+        except ConnectionError:
+            return True
+        return self.reader.at_eof()
+
+    async def is_broken(self) -> bool:
+        """Wait for the end of a connection that the other side refuses, with or without an alert."""
+        try:
+            return await asyncio.wait_for(self.reader.read(-1), PATIENCE_S) == b""
+        except (ConnectionError, ssl.SSLError):
+            return True
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(OSError):
+            await asyncio.wait_for(self.writer.wait_closed(), PATIENCE_S)
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
+    """Connect to a listener, from an address of choice."""
+    peers: list[Peer] = []
+
+    async def connect_to(address: tuple[str, int], source: str = "127.0.0.1", **options: Any) -> Peer:
+        peers.append(Peer(*await asyncio.open_connection(*address, local_addr=(source, 0), **options)))
+        return peers[-1]
+
+    yield connect_to
+    await asyncio.gather(*(peer.close() for peer in peers))
+
+
+class Vendor:
+    """A peer that listens."""
+
+    def __init__(self) -> None:
+        self._arrivals: asyncio.Queue[Peer] = asyncio.Queue()
+        self._peers: list[Peer] = []
+        self._server: asyncio.Server | None = None
+        self.address = Address("", 0)
+
+    async def listen(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self._server = await asyncio.start_server(self._welcome, host, 0, ssl=context)
+        self.address = Address(*self._server.sockets[0].getsockname()[:2])
+
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._peers.append(Peer(reader, writer))
+        self._arrivals.put_nowait(self._peers[-1])
+
+    async def arrival(self) -> Peer:
+        return await asyncio.wait_for(self._arrivals.get(), PATIENCE_S)
+
+    @property
+    def waiting(self) -> int:
+        return self._arrivals.qsize()
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(peer.close() for peer in self._peers))
+
+
+@pytest.fixture
+async def silent_vendor() -> AsyncIterator[Vendor]:
+    """Give a vendor that does not listen yet."""
+    vendor = Vendor()
+    yield vendor
+    await vendor.close()
+
+
+@pytest.fixture
+async def vendor(silent_vendor: Vendor) -> Vendor:
+    """Give a vendor that listens on TCP."""
+    await silent_vendor.listen()
+    return silent_vendor
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def connections(most: int = 100, per_source: int = 100, unknown: int = 100, idle_ms: int = 60_000) -> TransportSettings:
+    return TransportSettings(connections=ConnectionLimits(most, per_source, unknown, idle_ms))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until something holds that nobody announces."""
+    turn = partial(asyncio.sleep, 0)
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await turn()

@@ -1,0 +1,189 @@
+"""Answers of name servers are read within bounds, whatever they hold."""
+
+import struct
+import time
+
+import dns.flags
+import dns.message
+import dns.rrset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.net.dns_answer import (
+    CHAIN_MAX,
+    MESSAGE_BYTES_MAX,
+    NOTHING_TTL_S,
+    RECORDS_MAX,
+    UnusableAnswerError,
+    answers,
+    is_truncated,
+    read_answer,
+)
+from vosd.sip.locate import Answer, Kind, Naptr, Question, Srv
+
+A = Question(Kind.A, "sip.example.net")
+
+
+def response(question: Question, *records: str, authority: str = "", rcode: int = 0) -> bytes:
+    """Make what a server answers; a record is ``name ttl type data``."""
+    message = dns.message.make_response(dns.message.make_query(question.name, question.kind.value))
+    message.set_rcode(rcode)
+    message.answer += map(rrset, records)
+    message.authority += [rrset(authority)] if authority else []
+    return message.to_wire(max_size=65_535)
+
+
+def rrset(record: str) -> dns.rrset.RRset:
+    name, ttl, kind, data = record.split(maxsplit=3)
+    return dns.rrset.from_text(f"{name}.", int(ttl), "IN", kind, *data.split(" | "))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "record"),
+    [
+        (Kind.A, "192.0.2.1", "192.0.2.1"),
+        (Kind.AAAA, "2001:db8::1", "2001:db8::1"),
+        (Kind.SRV, "10 20 5061 Host.Example.NET.", Srv(10, 20, 5061, "Host.Example.NET")),
+        (Kind.SRV, "0 0 0 .", Srv(0, 0, 0, ".")),
+        (
+            Kind.NAPTR,
+            '10 20 "s" "SIP+D2U" "" _sip._udp.example.net.',
+            Naptr(10, 20, "s", "SIP+D2U", "_sip._udp.example.net"),
+        ),
+    ],
+)
+def test_each_kind_of_record_is_read(kind, data, record):
+    question = Question(kind, "sip.example.net")
+    assert read_answer(response(question, f"sip.example.net 60 {kind.value} {data}"), question) == Answer((record,), 60)
+
+
+def test_aliases_are_followed_and_the_shortest_ttl_of_the_way_holds():
+    wire = response(
+        A,
+        "sip.example.net 30 CNAME edge.example.net.",
+        "edge.example.net 90 CNAME node.example.net.",
+        "node.example.net 60 A 192.0.2.1 | 192.0.2.2",
+    )
+    answer = read_answer(wire, A)
+    assert (sorted(answer.records), answer.ttl_s) == (["192.0.2.1", "192.0.2.2"], 30)
+
+
+def test_records_of_other_names_are_no_answer():
+    wire = response(A, "else.example.net 60 A 192.0.2.66")
+    assert read_answer(wire, A) == Answer((), NOTHING_TTL_S)
+
+
+@pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.NXDOMAIN])
+def test_what_does_not_exist_holds_as_long_as_the_zone_says(rcode):
+    soa = "example.net 900 SOA ns.example. admin.example. 1 3600 600 86400 120"
+    assert read_answer(response(A, authority=soa, rcode=rcode), A) == Answer((), 120)
+
+
+def test_a_server_too_old_to_know_naptr_has_none():
+    question = Question(Kind.NAPTR, "example.net")
+    assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == Answer((), NOTHING_TTL_S)
+
+
+@pytest.mark.parametrize(("rcode", "says"), [(dns.rcode.SERVFAIL, "SERVFAIL"), (dns.rcode.REFUSED, "REFUSED")])
+def test_a_server_that_failed_is_named_for_it(rcode, says):
+    with pytest.raises(UnusableAnswerError, match=says):
+        read_answer(response(A, rcode=rcode), A)
+
+
+def test_the_answer_to_another_question_is_refused():
+    with pytest.raises(UnusableAnswerError, match="another question"):
+        read_answer(response(A, "sip.example.net 60 A 192.0.2.1"), Question(Kind.A, "sip.example.org"))
+
+
+def test_an_endless_chain_of_aliases_is_refused():
+    loop = response(A, "sip.example.net 60 CNAME b.example.net.", "b.example.net 60 CNAME sip.example.net.")
+    with pytest.raises(UnusableAnswerError, match=f"more than {CHAIN_MAX} aliases"):
+        read_answer(loop, A)
+
+
+def test_an_answer_of_thousands_of_records_is_refused_unread():
+    many = " | ".join(f"10.0.{i // 256}.{i % 256}" for i in range(3_000))
+    with pytest.raises(UnusableAnswerError, match=f"more than {MESSAGE_BYTES_MAX} bytes"):
+        read_answer(response(A, f"sip.example.net 60 A {many}"), A)
+    few_bytes = " | ".join(f"10.0.0.{i}" for i in range(RECORDS_MAX + 1))
+    with pytest.raises(UnusableAnswerError, match=f"more than {RECORDS_MAX} records"):
+        read_answer(response(A, f"sip.example.net 60 A {few_bytes}"), A)
+
+
+def deep_names(records: int) -> tuple[bytes, Question]:
+    """Make an answer whose every record has two names of 126 labels, by compression (RFC 1035 section 4.1.4)."""
+    question = Question(Kind.SRV, "a.example")
+    wire = struct.pack("!HHHHHH", 1, 0x8180, 1, records, 0, 0) + b"\1a\7example\0" + struct.pack("!HH", 33, 1)
+    deep = len(wire)
+    pointer = struct.pack("!H", 0xC000 | deep)
+    for index in range(records):
+        owner = b"\1a" * 126 + b"\0" if index == 0 else pointer
+        data = struct.pack("!HHH", index, 1, 5060) + pointer
+        wire += owner + struct.pack("!HHIH", 33, 1, 60, len(data)) + data
+    return wire, question
+
+
+def test_names_of_a_hundred_labels_do_not_hold_the_loop_up():
+    wire, question = deep_names(RECORDS_MAX)
+    began = time.process_time()
+    for _ in range(20):
+        with pytest.raises(UnusableAnswerError, match="labels"):
+            read_answer(wire, question)
+    assert time.process_time() - began < 20 * 0.01
+
+
+def test_a_target_of_a_hundred_labels_is_no_target():
+    question = Question(Kind.SRV, "sip.example.net")
+    with pytest.raises(UnusableAnswerError, match="labels"):
+        read_answer(response(question, f"sip.example.net 60 SRV 1 1 5060 {'a.' * 100}"), question)
+
+
+def test_the_largest_answer_that_is_read_takes_milliseconds():
+    name = ".".join(["a" * 6] * 28)
+    question = Question(Kind.SRV, name)
+    targets = " | ".join(f"{i} 1 5060 {'b' * 20}{i}.example." for i in range(RECORDS_MAX))
+    wire = response(question, f"{name} 60 SRV {targets}")
+    assert len(wire) < MESSAGE_BYTES_MAX
+    read_answer(wire, question)
+    began = time.process_time()
+    for _ in range(5):
+        assert len(read_answer(wire, question).records) == RECORDS_MAX
+    assert time.process_time() - began < 5 * 0.02
+
+
+def test_only_a_response_with_the_identifier_of_the_query_can_be_its_answer():
+    query = dns.message.make_query("sip.example.net", "A")
+    wire = query.to_wire()
+    right = dns.message.make_response(query).to_wire()
+    assert answers(right, wire)
+    assert not answers(wire, wire)
+    assert not answers(bytes([right[0] ^ 1]) + right[1:], wire)
+    assert not answers(right[:11], wire)
+
+
+def test_truncation_is_seen_before_anything_is_read():
+    message = dns.message.make_response(dns.message.make_query("sip.example.net", "A"))
+    assert not is_truncated(message.to_wire())
+    message.flags |= dns.flags.TC
+    assert is_truncated(message.to_wire())
+
+
+GOOD = response(
+    Question(Kind.SRV, "_sip._udp.example.net"),
+    "_sip._udp.example.net 60 CNAME pool.example.net.",
+    "pool.example.net 60 SRV 1 2 5060 a.example.net. | 2 2 5060 b.example.net.",
+)
+
+
+@given(st.lists(st.tuples(st.integers(12, len(GOOD) - 1), st.integers(0, 255)), max_size=8), st.integers(0, len(GOOD)))
+def test_no_broken_answer_raises_anything_but_the_declared_error(changes, length):
+    wire = bytearray(GOOD)
+    for place, value in changes:
+        wire[place] = value
+    question = Question(Kind.SRV, "_sip._udp.example.net")
+    try:
+        answer = read_answer(bytes(wire[:length]) if length >= 12 else bytes(wire), question)
+    except UnusableAnswerError:
+        return
+    assert all(isinstance(record, Srv) for record in answer.records)

@@ -1,0 +1,340 @@
+"""TCP listeners with real sockets: whole messages in, one connection a peer out, and nobody who takes too much."""
+
+import asyncio
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.net import connection as patience
+from vosd.net import tcp
+from vosd.sip.settings import Limits
+from vosd.sip.stream import PONG
+from vosd.testing.probe import SDP, request
+
+from .conftest import PATIENCE_S, STRANGER, connections, until
+
+INVITE = request(body=SDP)
+OPTIONS = request("OPTIONS")
+
+
+# -- what comes ---------------------------------------------------------------------------------------------------
+
+
+async def test_messages_come_whole_with_the_address_of_their_connection(opened, connect):
+    node = await opened(("udp", "127.0.0.1"), ("tcp", "127.0.0.1"))
+    peer = await connect(node.address(1))
+    peer.writer.write(INVITE[:100])
+    await peer.writer.drain()
+    peer.writer.write(INVITE[100:] + OPTIONS)
+    assert await node.ear.message() == (1, INVITE, peer.address)
+    assert await node.ear.message() == (1, OPTIONS, peer.address)
+
+
+async def test_an_answer_takes_the_connection_that_its_request_came_on(opened, connect):
+    node = await opened()
+    peers = [await connect(node.address()) for _ in range(3)]
+    node.ear.on_receive = lambda flow, data, source: node.send(b"answer to " + data[:7], source)
+    for peer in peers:
+        peer.writer.write(OPTIONS)
+        assert await peer.read(17) == b"answer to OPTIONS"
+    assert node.transports.connections == 3
+
+
+async def test_over_ipv6_it_is_the_same(opened, connect):
+    node = await opened(("tcp", "::1"))
+    peer = await connect(node.address(), "::1")
+    peer.writer.write(OPTIONS)
+    assert await node.ear.message() == (0, OPTIONS, ("::1", peer.address[1]))
+    node.send(b"answer", peer.address)
+    assert await peer.read(6) == b"answer"
+
+
+async def test_a_keep_alive_is_answered(opened, connect):
+    """RFC 5626 4.4.1."""
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(PONG * 2)
+    assert await peer.read(2) == PONG
+
+
+# -- what is sent -------------------------------------------------------------------------------------------------
+
+
+async def test_the_first_message_opens_a_connection_and_the_next_ones_take_it(opened, vendor):
+    node = await opened()
+    for data in (b"one ", b"two ", b"three"):
+        node.send(data, vendor.address)
+    peer = await vendor.arrival()
+    assert await peer.read(13) == b"one two three"
+    node.send(b"four", vendor.address)
+    assert await peer.read(4) == b"four"
+    assert vendor.waiting == 0
+
+
+async def test_what_a_vendor_says_on_our_connection_is_heard_from_its_address(opened, vendor):
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    (await vendor.arrival()).writer.write(INVITE)
+    assert await node.ear.message() == (0, INVITE, vendor.address)
+
+
+async def test_our_connections_leave_from_the_address_that_we_listen_on(opened, vendor):
+    node = await opened(("tcp", "127.0.0.77"))
+    node.send(OPTIONS, vendor.address)
+    peer = await vendor.arrival()
+    assert peer.writer.get_extra_info("peername")[0] == "127.0.0.77"
+
+
+async def test_a_vendor_that_closed_its_connection_is_connected_to_anew(opened, vendor):
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    peer = await vendor.arrival()
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    node.send(INVITE, vendor.address)
+    assert await (await vendor.arrival()).read(len(INVITE)) == INVITE
+    assert node.ear.failures == 0
+
+
+# -- what fails ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_connection_is_reported_once_and_never_while_sending(opened):
+    node = await opened()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = taken.getsockname()
+        node.send(INVITE, nobody)
+        node.send(OPTIONS, nobody)
+        assert node.ear.failures == 0
+        assert await node.ear.failure() == (0, nobody)
+    assert node.ear.failures == 0
+    assert node.transports.connections == 0
+
+
+async def test_a_connection_that_nobody_accepts_is_given_up_in_time(opened, monkeypatch):
+    monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
+    node = await opened()
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        callers = [socket.socket() for _ in range(3)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        node.send(INVITE, full.getsockname())
+        assert await node.ear.failure() == (0, full.getsockname())
+        for caller in callers:
+            caller.close()
+
+
+async def test_a_connection_that_breaks_is_reported(opened, vendor):
+    node = await opened()
+    node.send(INVITE, vendor.address)
+    peer = await vendor.arrival()
+    await peer.read(len(INVITE))
+    raw = peer.writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
+    peer.writer.transport.abort()
+    assert await node.ear.failure() == (0, vendor.address)
+
+
+async def test_a_connection_closed_on_what_we_said_last_is_reported(opened, vendor):
+    """The peer's end and our INVITE may have crossed."""
+    node = await opened()
+    node.send(INVITE, vendor.address)
+    (await vendor.arrival()).writer.close()
+    assert await node.ear.failure() == (0, vendor.address)
+
+
+async def test_a_peer_that_does_not_read_loses_its_connection(opened, vendor):
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    (await vendor.arrival()).writer.transport.pause_reading()
+    with capture_logs() as logs:
+        await node.flood(vendor.address)
+    assert await node.ear.failure() == (0, vendor.address)
+    assert [line["why"] for line in logs] == ["the peer does not read"]
+
+
+async def test_what_waits_for_a_connection_is_bounded(opened, vendor):
+    node = await opened()
+    for _ in range(9):
+        node.send(b"x" * 65_000, vendor.address)
+    assert await node.ear.failure() == (0, vendor.address)
+
+
+# -- what is too much ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x00\xa5", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 5_000])
+async def test_junk_is_never_answered_and_ends_the_connection(opened, connect, junk):
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(junk)
+    assert await asyncio.wait_for(peer.reader.read(-1), PATIENCE_S) == b""
+    peer.writer.write(OPTIONS)
+    other = await connect(node.address())
+    other.writer.write(INVITE)
+    assert await node.ear.message() == (0, INVITE, other.address)
+
+
+async def test_a_huge_content_length_is_answered_and_ends_the_connection(opened, connect):
+    node = await opened(limits=Limits(max_message_bytes=2_000))
+    peer = await connect(node.address())
+    head = OPTIONS.replace(b"Content-Length: 0", b"Content-Length: 2000000000")
+    node.ear.on_receive = lambda flow, data, source: node.send(b"400", source)
+    peer.writer.write(head)
+    assert await asyncio.wait_for(peer.reader.read(-1), PATIENCE_S) == b"400"
+    assert (await node.ear.message())[1] == head
+
+
+async def test_a_message_that_trickles_in_ends_the_connection(opened, connect, monkeypatch):
+    monkeypatch.setattr(patience, "MESSAGE_S", 0.1)
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS + INVITE[:50])
+    await node.ear.message()
+    with capture_logs() as logs:
+        assert await peer.is_closed()
+    assert [line["why"] for line in logs if line["event"] == "connection"] == ["a message came too slowly"]
+
+
+async def test_who_connects_and_says_nothing_is_sent_away(opened, connect, monkeypatch):
+    monkeypatch.setattr(patience, "MESSAGE_S", 0.05)
+    node = await opened()
+    silent, talking = await connect(node.address()), await connect(node.address())
+    talking.writer.write(PONG * 2)
+    assert await talking.read(2) == PONG
+    assert await silent.is_closed()
+    assert node.transports.connections == 1
+
+
+async def test_a_vendor_that_says_nothing_keeps_the_connection_that_we_opened(opened, connect, vendor, monkeypatch):
+    monkeypatch.setattr(patience, "MESSAGE_S", 0.02)
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    peer = await vendor.arrival()
+    silent = await connect(node.address())
+    assert await silent.is_closed()  # so that time enough has passed
+    node.send(OPTIONS, vendor.address)
+    assert await peer.read(2 * len(OPTIONS)) == 2 * OPTIONS
+
+
+async def test_an_idle_connection_is_closed_and_nothing_is_reported(opened, connect):
+    node = await opened(settings=connections(idle_ms=100))
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    node.send(b"answer", peer.address)
+    assert await peer.is_closed()
+    assert node.ear.failures == 0
+
+
+async def test_one_source_may_have_only_so_many_connections(opened, connect):
+    node = await opened(settings=connections(per_source=2))
+    for _ in range(2):
+        peer = await connect(node.address(), "127.0.0.2")
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    assert await (await connect(node.address(), "127.0.0.2")).is_closed()
+    other = await connect(node.address(), "127.0.0.3")
+    other.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == other.address
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 2)
+    again = await connect(node.address(), "127.0.0.2")
+    again.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == again.address
+
+
+async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
+    node = await opened(settings=connections(unknown=1))
+    first = await connect(node.address(), STRANGER)
+    first.writer.write(OPTIONS)
+    await node.ear.message()
+    assert await (await connect(node.address(), STRANGER)).is_closed()
+    gateway = await connect(node.address())
+    gateway.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == gateway.address
+
+
+async def test_a_connection_can_be_closed_on_a_stranger(opened, connect):
+    node = await opened()
+    node.ear.on_receive = lambda flow, data, source: node.transports.hang_up(flow, *source, "unknown source")
+    peer = await connect(node.address(), STRANGER)
+    peer.writer.write(OPTIONS * 3)
+    assert await peer.is_closed()
+    assert node.ear.messages == 1
+
+
+async def test_our_own_connections_count_too(opened, vendor):
+    node = await opened(settings=connections(most=0))
+    node.send(INVITE, vendor.address)
+    assert await node.ear.failure() == (0, vendor.address)
+
+
+async def test_a_thousand_connections_come_and_go(opened, connect):
+    node = await opened(settings=connections(most=5_000, per_source=5_000))
+    node.ear.on_receive = lambda flow, data, source: node.send(data[:7], source)
+    peers = []
+    for _ in range(20):
+        peers += await asyncio.gather(*(connect(node.address()) for _ in range(50)))
+    for peer in peers:
+        peer.writer.write(OPTIONS)
+    assert {await peer.read(7) for peer in peers} == {b"OPTIONS"}
+    assert node.transports.connections == 1_000
+    for peer in peers:
+        peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+
+
+async def test_when_the_process_may_open_no_more_files_the_rest_waits(opened, connect, monkeypatch):
+    monkeypatch.setattr(tcp, "PAUSE_S", 0.05)
+    node = await opened()
+    flow = node.transports._flows[0]
+    listening, refusals = flow._listening, [OSError(24, "Too many open files")]
+
+    class Exhausted:
+        def __getattr__(self, name):
+            return getattr(listening, name)
+
+        def accept(self):
+            if refusals:
+                raise refusals.pop()
+            return listening.accept()
+
+    flow._listening = Exhausted()
+    with capture_logs() as logs:
+        peer = await connect(node.address())
+        peer.writer.write(OPTIONS)
+        assert (await node.ear.message())[1] == OPTIONS
+    assert [line["event"] for line in logs] == ["connections cannot be accepted"]
+
+
+async def test_closing_says_what_was_still_to_be_said(opened, connect):
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    address = node.address()
+    node.send(b"farewell" * 1_000, peer.address)
+    await asyncio.wait_for(node.transports.close(), PATIENCE_S)
+    assert await peer.read(8_000) == b"farewell" * 1_000
+    assert node.ear.failures == 0
+    with pytest.raises(OSError, match="refused"):
+        await connect(address)
+
+
+async def test_a_connection_for_which_there_is_no_file_left_is_a_failure_like_any_other(opened, vendor, monkeypatch):
+    def exhausted(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(tcp, "unbound", exhausted)
+    node = await opened()
+    node.send(INVITE, vendor.address)
+    assert await node.ear.failure() == (0, vendor.address)
+    assert node.transports.connections == 0

@@ -1,0 +1,246 @@
+"""TLS listeners with real certificates: who is believed, on both sides, and what a reload of the files changes."""
+
+import asyncio
+import ssl
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.net import tcp
+from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
+from vosd.net.tls import TlsContexts, TlsFileError
+from vosd.testing.certificates import Authority, Certificate
+from vosd.testing.probe import request
+
+from .conftest import PATIENCE_S, until
+
+OPTIONS = request("OPTIONS")
+TLS = ("tls", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def switch(authority: Authority) -> Certificate:
+    return authority.issue("switch", "127.0.0.1", "sip.example.com")
+
+
+@pytest.fixture(scope="module")
+def impostor(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("impostor"), "impostor")
+
+
+def settings(authority: Authority, switch: Certificate, **others) -> TlsSettings:
+    return TlsSettings(**{"certificate": switch.file, "private_key": switch.key, "ca": authority.root.file, **others})
+
+
+@pytest.fixture
+def secured(opened, authority, switch):
+    """Open a TLS listener."""
+
+    async def open_listener(**others):
+        return await opened(TLS, tls=TlsContexts.load(settings(authority, switch, **others)))
+
+    return open_listener
+
+
+# -- who connects to us -------------------------------------------------------------------------------------------
+
+
+async def test_a_caller_over_tls_is_heard_and_answered(secured, connect, authority):
+    node = await secured()
+    peer = await connect(node.address(), ssl=authority.client_context())
+    peer.writer.write(OPTIONS)
+    assert await node.ear.message() == (0, OPTIONS, peer.address)
+    node.send(b"answer", peer.address)
+    assert await peer.read(6) == b"answer"
+
+
+async def test_older_versions_of_tls_are_not_spoken(secured, connect, authority):
+    node = await secured(min_version=TlsVersion.TLS_1_3)
+    context = authority.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with capture_logs() as logs:
+        with pytest.raises(OSError):
+            await connect(node.address(), ssl=context)
+        await until(lambda: bool(logs))
+    assert "unsupported protocol" in logs[0]["why"]
+    modern = await connect(node.address(), ssl=authority.client_context())
+    assert modern.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+
+
+async def test_a_caller_without_certificate_is_turned_away_where_one_is_required(secured, connect, authority):
+    node = await secured(verify_client=VerifyClient.REQUIRED)
+    customer = authority.issue("customer", "pbx.example.net")
+    welcome = await connect(node.address(), ssl=authority.client_context(customer))
+    welcome.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == welcome.address
+    with capture_logs() as logs:
+        peer = await connect(node.address(), ssl=authority.client_context())
+        peer.writer.write(OPTIONS)
+        assert await peer.is_broken()
+        await until(lambda: bool(logs))
+    assert "certificate" in logs[0]["why"]
+
+
+async def test_a_caller_with_a_foreign_certificate_is_turned_away_where_one_is_optional(
+    secured, connect, authority, impostor
+):
+    node = await secured(verify_client=VerifyClient.OPTIONAL)
+    bare = await connect(node.address(), ssl=authority.client_context())
+    bare.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == bare.address
+    foreign = await connect(node.address(), ssl=authority.client_context(impostor.issue("foreign", "127.0.0.1")))
+    foreign.writer.write(OPTIONS)
+    assert await foreign.is_broken()
+
+
+async def test_a_handshake_that_never_ends_gives_its_place_back(secured, connect, monkeypatch):
+    monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
+    node = await secured()
+    peer = await connect(node.address())
+    peer.writer.write(b"\x16\x03\x01")
+    await until(lambda: node.transports.connections == 1)
+    assert await peer.is_closed()
+    await until(lambda: node.transports.connections == 0)
+
+
+async def test_sip_in_clear_on_the_tls_port_is_not_answered(secured, connect):
+    node = await secured()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    assert OPTIONS[:7] not in await asyncio.wait_for(peer.reader.read(-1), PATIENCE_S)
+    await until(lambda: node.transports.connections == 0)
+
+
+# -- whom we connect to -------------------------------------------------------------------------------------------
+
+
+async def test_a_vendor_named_by_its_certificate_is_believed(secured, silent_vendor, authority):
+    """RFC 5922 section 7: the name that led to the address is what must be certified."""
+    await silent_vendor.listen(authority.server_context(authority.issue("vendor", "sip.vendor.example")))
+    node = await secured()
+    node.ear.names["127.0.0.1"] = "sip.vendor.example"
+    node.send(OPTIONS, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+
+
+async def test_a_vendor_by_address_must_have_that_address_certified(secured, silent_vendor, authority):
+    await silent_vendor.listen(authority.server_context(authority.issue("numbered", "127.0.0.1")))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("certified", "wanted", "why"),
+    [
+        ("other.example", "sip.vendor.example", "not valid for 'sip.vendor.example'"),
+        ("sip.vendor.example", None, "not valid for '127.0.0.1'"),
+        ("*.vendor.example", "deep.sip.vendor.example", "not valid"),
+    ],
+)
+async def test_a_certificate_for_somebody_else_is_refused(secured, silent_vendor, authority, certified, wanted, why):
+    await silent_vendor.listen(authority.server_context(authority.issue("somebody", certified)))
+    node = await secured()
+    if wanted:
+        node.ear.names["127.0.0.1"] = wanted
+    with capture_logs() as logs:
+        node.send(OPTIONS, silent_vendor.address)
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert why in logs[0]["why"]
+    assert node.transports.connections == 0
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(secured, silent_vendor, impostor):
+    await silent_vendor.listen(impostor.server_context(impostor.issue("vendor", "127.0.0.1")))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address)
+
+
+async def test_no_certificate_is_looked_at_where_the_operator_says_so(secured, silent_vendor, impostor):
+    await silent_vendor.listen(impostor.server_context(impostor.issue("anybody", "nowhere.example")))
+    node = await secured(verify_server=False)
+    node.send(OPTIONS, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+
+
+async def test_we_show_our_certificate_to_a_vendor_that_asks(secured, silent_vendor, authority):
+    certificate = authority.issue("asking", "127.0.0.1")
+    await silent_vendor.listen(authority.server_context(certificate, asks=True))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    peer = await silent_vendor.arrival()
+    assert await peer.read(len(OPTIONS)) == OPTIONS
+    assert ("DNS", "sip.example.com") in peer.writer.get_extra_info("peercert")["subjectAltName"]
+
+
+async def test_a_vendor_that_does_not_speak_tls_is_given_up(secured, silent_vendor, monkeypatch):
+    monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
+    await silent_vendor.listen()
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address)
+    assert node.transports.connections == 0
+
+
+async def test_a_vendor_that_does_not_read_loses_its_connection(secured, silent_vendor, authority):
+    await silent_vendor.listen(authority.server_context(authority.issue("deaf", "127.0.0.1")))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    (await silent_vendor.arrival()).writer.transport.pause_reading()
+    with capture_logs() as logs:
+        await node.flood(silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address)
+    assert [line["why"] for line in logs] == ["the peer does not read"]
+
+
+# -- the files ----------------------------------------------------------------------------------------------------
+
+
+async def test_other_files_hold_for_new_connections_and_leave_the_open_ones(secured, connect, authority, switch):
+    node = await secured()
+    context = authority.client_context()
+    old = await connect(node.address(), ssl=context)
+    fresh = settings(authority, authority.issue("fresh", "127.0.0.1", "fresh.example.com"))
+    node.transports.adjust(TransportSettings(tls=fresh), TlsContexts.load(fresh))
+    new = await connect(node.address(), ssl=context)
+    assert ("DNS", "fresh.example.com") in new.writer.get_extra_info("peercert")["subjectAltName"]
+    assert ("DNS", "sip.example.com") in old.writer.get_extra_info("peercert")["subjectAltName"]
+    for peer in (old, new):
+        peer.writer.write(OPTIONS)
+        assert await node.ear.message() == (0, OPTIONS, peer.address)
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "expected"),
+    [
+        ("certificate", None, "a file that can be read: No such file"),
+        ("certificate", "no certificate", "certificates in PEM form"),
+        ("certificate", "", "certificates in PEM form"),
+        ("private_key", None, "a file that can be read"),
+        ("private_key", "no key", "the key of the certificate"),
+        ("ca", None, "a file that can be read"),
+        ("ca", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificates in PEM form"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_it_should_hold(authority, switch, tmp_path, key, content, expected):
+    bad = tmp_path / "bad.pem"
+    if content is not None:
+        bad.write_text(content)
+    with pytest.raises(TlsFileError, match=expected) as caught:
+        TlsContexts.load(settings(authority, switch, **{key: bad}))
+    assert (caught.value.key, caught.value.path) == (key, bad)
+
+
+def test_the_key_of_another_certificate_is_a_mistake(authority, switch):
+    other = authority.issue("other", "127.0.0.1")
+    with pytest.raises(TlsFileError, match="private_key") as caught:
+        TlsContexts.load(settings(authority, switch, private_key=other.key))
+    assert caught.value.key == "private_key"
+
+
+def test_an_encrypted_key_is_a_mistake_and_nobody_is_asked_for_its_password(authority, switch, tmp_path):
+    locked = tmp_path / "locked.key"
+    authority.lock(switch, locked, password="0000")
+    with pytest.raises(TlsFileError, match="not encrypted"):
+        TlsContexts.load(settings(authority, switch, private_key=locked))

@@ -1,0 +1,56 @@
+"""UDP listeners with real sockets, and what all listeners have in common."""
+
+import asyncio
+import socket
+
+import pytest
+
+from vosd.net.sockets import ListenerUnusableError, reachable_address
+from vosd.testing.probe import request
+
+from .conftest import PATIENCE_S
+
+OPTIONS = request("OPTIONS")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_datagrams_come_and_go(opened, host):
+    node = await opened(("udp", "127.0.0.2"), ("udp", host))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((host, 0))
+        peer.settimeout(PATIENCE_S)
+        peer.sendto(OPTIONS, node.address(1))
+        assert await node.ear.message() == (1, OPTIONS, peer.getsockname()[:2])
+        node.send(b"answer", peer.getsockname()[:2], flow=1)
+        assert await asyncio.to_thread(peer.recv, 100) == b"answer"
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+async def test_an_address_that_is_taken_is_named_and_nothing_is_left_open(opened, kind):
+    with socket.socket(type=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as taken:
+        taken.bind(("127.0.0.9", 0))
+        if kind == "tcp":
+            taken.listen()
+        port = taken.getsockname()[1]
+        free = await opened()
+        address = free.address()
+        await free.transports.close()
+        with pytest.raises(ListenerUnusableError, match=f"{kind}:127.0.0.9:{port}: Address already in use"):
+            await opened(("tcp", *address), (kind, "127.0.0.9", port))
+    await opened(("tcp", *address))
+
+
+async def test_an_address_of_another_machine_cannot_be_listened_on(opened):
+    with pytest.raises(ListenerUnusableError, match=r"change sip\.listen"):
+        await opened(("udp", "192.0.2.1"))
+
+
+def test_an_address_is_reachable_as_itself():
+    assert reachable_address("127.0.0.3") == "127.0.0.3"
+
+
+@pytest.mark.parametrize(("wildcard", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
+def test_a_wildcard_is_reachable_at_an_address_of_this_machine(wildcard, family):
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((reachable_address(wildcard), 0))
+        assert probe.getsockname()[0] != wildcard

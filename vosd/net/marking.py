@@ -1,0 +1,73 @@
+"""Which class of traffic our packets are (QOS-01 to QOS-05): the IPv4 TOS byte, the IPv6 traffic class.
+
+The byte is a DSCP (RFC 2474) shifted by the two bits of ECN, which belong to the kernel.
+"""
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger()
+
+_EXPEDITED_FORWARDING: Final = 46
+"""RFC 3246; VOS3000 labels 0xa0 so, which is CS5."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficClass:
+    """One value of the byte.
+
+    Raises:
+        ValueError: it is no byte, or its ECN bits are not zero.
+    """
+
+    byte: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.byte <= 0xFF or self.byte & 0b11:
+            raise ValueError(self.byte)
+
+    @property
+    def dscp(self) -> int:
+        """The six bits that routers look at."""
+        return self.byte >> 2
+
+    @property
+    def name(self) -> str:
+        """The field's name for it: BE, CS1 to CS7, AF11 to AF43 (RFC 2597), EF, or the number."""
+        selector, rest = divmod(self.dscp, 8)
+        if self.dscp == _EXPEDITED_FORWARDING:
+            return "EF"
+        if rest == 0:
+            return f"CS{selector}" if selector else "BE"
+        if 1 <= selector <= 4 and rest % 2 == 0:
+            return f"AF{selector}{rest // 2}"
+        return f"DSCP {self.dscp}"
+
+    def __str__(self) -> str:
+        return f"{self.byte:#04x}"
+
+
+SIGNALLING: Final = TrafficClass(0xA0)
+"""VOS3000's default of ``SS_QOS_SIGNAL``: CS5."""
+
+
+class Marker:
+    """Marks sockets with one class; where the kernel does not let it, calls go on unmarked (QOS-05)."""
+
+    def __init__(self, traffic_class: TrafficClass) -> None:
+        self.traffic_class = traffic_class
+        self._is_refused = False
+
+    def mark(self, sock: socket.socket) -> None:
+        """Have the packets of ``sock`` marked; a refusal is logged once."""
+        version6 = sock.family == socket.AF_INET6
+        level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if version6 else (socket.IPPROTO_IP, socket.IP_TOS)
+        try:
+            sock.setsockopt(level, option, self.traffic_class.byte)
+        except OSError as error:
+            if not self._is_refused:
+                _log.warning("packets are not marked", wanted=self.traffic_class.name, error=str(error))
+            self._is_refused = True

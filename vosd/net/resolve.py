@@ -1,0 +1,131 @@
+"""Questions to name servers, asked without ever holding the loop up: UDP, and TCP where an answer is cut off.
+
+Owns which server is asked when, and for how long. Refuses to remember answers (``engine.directory`` does) and to
+know what they mean (``sip.locate`` does).
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final
+
+import dns.message
+import dns.resolver
+from dns.exception import DNSException
+
+from vosd.net.dns_answer import MESSAGE_BYTES_MAX, UnusableAnswerError, answers, is_truncated, read_answer
+from vosd.sip.locate import Answer, NoAnswerError, Question
+
+DNS_PORT: Final = 53
+_DATAGRAM_BYTES: Final = 1_232
+"""What a server may send in a datagram: no path fragments it (DNS flag day 2020)."""
+
+NameServer = tuple[str, int]
+"""IP address in text, and port."""
+
+
+def system_name_servers() -> list[NameServer]:
+    """Return the servers of /etc/resolv.conf as it is now; this machine's own where it names none."""
+    try:
+        configured = dns.resolver.Resolver().nameservers
+    except dns.resolver.NoResolverConfiguration:
+        configured = []
+    return [(str(each), DNS_PORT) for each in configured] or [("127.0.0.1", DNS_PORT)]
+
+
+class Resolver:
+    """Asks one server after another, ``attempts`` times around, each for ``timeout_ms``.
+
+    The server that answered last is asked first. Without ``servers`` those of the operating system are asked, as
+    they are at that moment: a machine may change its network.
+    """
+
+    def __init__(self, servers: Sequence[NameServer], timeout_ms: int, attempts: int) -> None:
+        self._servers = tuple(servers)
+        self._timeout_s = timeout_ms / 1000
+        self._attempts = attempts
+        self._answered_last: NameServer | None = None
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the records that there are, perhaps none.
+
+        Raises:
+            NoAnswerError: no server gave an answer that can be used.
+        """
+        failures: dict[NameServer, str] = {}
+        for server in self._in_turn():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await _exchange(server, question)
+            except TimeoutError:
+                failures[server] = f"silent for {self._timeout_s:g} s"
+            except (OSError, DNSException, UnusableAnswerError) as error:
+                failures[server] = str(error)
+            else:
+                self._answered_last = server
+                return answer
+        told = "; ".join(f"{host} port {port}: {failure}" for (host, port), failure in failures.items())
+        raise NoAnswerError(f"{question.kind.value} {question.name}: {told}")
+
+    def _in_turn(self) -> list[NameServer]:
+        servers = self._servers or system_name_servers()
+        return sorted(servers, key=lambda server: server != self._answered_last) * self._attempts
+
+
+async def _exchange(server: NameServer, question: Question) -> Answer:
+    query = dns.message.make_query(question.name, question.kind.value, use_edns=0, payload=_DATAGRAM_BYTES).to_wire()
+    wire = await _ask_by_datagram(server, query)
+    if is_truncated(wire):
+        wire = await _ask_by_stream(server, query)
+    return read_answer(wire, question)
+
+
+class _Conversation(asyncio.DatagramProtocol):
+    """One query over UDP: the first datagram that can be its response."""
+
+    def __init__(self, query: bytes) -> None:
+        self._query = query
+        self.response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        """Take the response; anything else may be forged."""
+        if answers(data, self._query) and not self.response.done():
+            self.response.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there."""
+        if not self.response.done():
+            self.response.set_exception(exc)
+
+
+async def _ask_by_datagram(server: NameServer, query: bytes) -> bytes:
+    # A socket for each query has a port that nobody can guess, and, connected, hears that server alone.
+    family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(server)
+    except OSError:
+        sock.close()
+        raise
+    loop = asyncio.get_running_loop()
+    transport, conversation = await loop.create_datagram_endpoint(lambda: _Conversation(query), sock=sock)
+    with closing(transport):
+        transport.sendto(query)
+        return await conversation.response
+
+
+async def _ask_by_stream(server: NameServer, query: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*server)
+    with closing(writer):
+        writer.write(len(query).to_bytes(2) + query)
+        try:
+            size = int.from_bytes(await reader.readexactly(2))
+            if size > MESSAGE_BYTES_MAX:
+                raise UnusableAnswerError(f"more than {MESSAGE_BYTES_MAX} bytes")
+            wire = await reader.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            raise UnusableAnswerError("cut off") from error
+    if not answers(wire, query):
+        raise UnusableAnswerError("the answer to another question")
+    return wire

@@ -1,0 +1,64 @@
+"""Sockets made ready: bound to an address of ours, of the right family, marked. Refuses to read or write them."""
+
+import socket
+from typing import Final
+
+from vosd.base.errors import VosError
+from vosd.net.marking import Marker
+
+_NAMES: Final = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
+
+
+class ListenerUnusableError(VosError):
+    """An address of ``sip.listen`` cannot be opened."""
+
+
+def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> socket.socket:
+    """Return a socket that peers find at ``host``:``port``.
+
+    Raises:
+        ListenerUnusableError: the address is not ours, taken, or not allowed.
+    """
+    sock = unbound(kind, host, marker)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart must not wait for TIME_WAIT
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        where = f"{_NAMES[kind]}:{bracketed(host)}:{port}"
+        message = f"cannot listen on {where}: {error.strerror or error}; change sip.listen or free the port"
+        raise ListenerUnusableError(message) from error
+    return sock
+
+
+def unbound(kind: socket.SocketKind, host: str, marker: Marker) -> socket.socket:
+    """Return a socket that never blocks, of the family of ``host``; an IPv6 one carries no IPv4."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    marker.mark(sock)
+    return sock
+
+
+def bracketed(host: str) -> str:
+    """Write an address so that a port can follow."""
+    return f"[{host}]" if ":" in host else host
+
+
+def reachable_address(host: str) -> str:
+    """Return the address that peers can use for a socket bound to ``host``: for a wildcard, that of the default route.
+
+    Asks the kernel which address it would send from; nothing is sent.
+    """
+    wildcard = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # documentation addresses, RFC 5737 and RFC 3849
+    if host not in wildcard:
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((wildcard[host], 9))
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+        return str(probe.getsockname()[0])

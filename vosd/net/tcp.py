@@ -1,0 +1,290 @@
+"""A TCP or TLS listener: the connections that peers open to it, and those that we open from its address.
+
+To the core it is a flow like a UDP socket: whole messages come with the peer's address, and what is sent to an
+address takes the connection that is there, or opens one. Only that it can fail, and says so. Refuses to know what
+messages say, and which connection a dialog had: RFC 3261 section 18 leaves that to the addresses.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
+from vosd.net.marking import Marker
+from vosd.net.places import Origin, Places
+from vosd.net.sockets import bound, unbound
+from vosd.net.tls import TlsContexts
+from vosd.obs.log import Seldom
+from vosd.sip.settings import Limits
+
+CONNECT_S: Final = 5.0
+"""What opening a connection may take, TLS apart."""
+HANDSHAKE_S: Final = 5.0
+"""What the TLS handshake may take."""
+ACCEPTED_AT_ONCE: Final = 64
+"""Connections taken in before calls have their turn."""
+BACKLOG: Final = 1_024
+PAUSE_S: Final = 0.5
+"""How long nothing is accepted when the kernel has nothing more to give."""
+DEAD_PEER_MS: Final = 15_000
+"""A connection whose peer acknowledges nothing for so long is broken."""
+PROBE_AFTER_S: Final = 120
+"""A silent connection is probed after so long, so that one that is gone is not kept for calls."""
+
+_log = structlog.get_logger()
+
+
+class Core(NamedTuple):
+    """What the flows tell the core, and what they ask of it."""
+
+    receive: Callable[[int, bytes, str, int], None]
+    """Hear one message: flow, bytes, the peer's host and port."""
+    failed: Callable[[int, str, int], None]
+    """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
+    knows_host: Callable[[str], bool]
+    """Say whether any gateway sends from an address."""
+    name_of: Callable[[str], str | None]
+    """Say which name the certificate of the vendor at an address must bear; None = the address itself."""
+
+
+class StreamFlow:
+    """One listening socket and every connection that has its address at our end."""
+
+    def __init__(
+        self,
+        flow: int,
+        local: Address,
+        core: Core,
+        limits: Limits,
+        places: Places,
+        marker: Marker,
+        tls: TlsContexts | None,
+    ) -> None:
+        self.tls = tls
+        """What new connections are encrypted with; None = TCP alone."""
+        self.marker = marker
+        self._flow = flow
+        self._local = local
+        self._core = core
+        self._limits = limits
+        self._places = places
+        self._loop = asyncio.get_running_loop()
+        self._listening = bound(socket.SOCK_STREAM, *local, marker)
+        self._open: dict[Address, Connection] = {}
+        self._unsent: dict[Address, list[bytes]] = {}
+        """What waits for a connection that is being opened."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._emptied = asyncio.Event()
+        self._seldom = Seldom()
+        self._listening.listen(BACKLOG)
+        self._loop.add_reader(self._listening, self._accept)
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Host and port of the listening socket."""
+        host, port, *_ = self._listening.getsockname()
+        return host, port
+
+    def send(self, data: bytes, to: tuple[str, int]) -> None:
+        """Send one message on the connection with that peer, or on a new one."""
+        peer = Address(*to)
+        connection = self._open.get(peer)
+        if connection is not None and connection.is_open:
+            connection.send(data)
+            return
+        waiting = self._unsent.get(peer)
+        if waiting is None:
+            self._unsent[peer] = [data]
+            self._run(self._connect(peer))
+        elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
+            waiting.append(data)
+        else:
+            self._loop.call_soon(self._core.failed, self._flow, *peer)
+
+    def hang_up(self, on: tuple[str, int], why: str) -> None:
+        """Close the connection with a peer, where there is one."""
+        connection = self._open.get(Address(*on))
+        if connection is not None:
+            connection.close(why)
+
+    def remark(self, marker: Marker) -> None:
+        """Mark what is sent from now on otherwise; open connections keep their class."""
+        self.marker = marker
+        marker.mark(self._listening)
+
+    async def close(self) -> None:
+        """Accept no more, and close every connection once its last bytes are written."""
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in [*self._open.values()]:
+            connection.close()
+        if self._open:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    # -- the peers' connections ---------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        """Take in those who wait, a batch at a time."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                sock, address = self._listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:  # gone again before its turn
+                continue
+            except OSError as error:
+                self._pause(error)
+                return
+            self._admit(sock, Address(address[0], address[1]))
+
+    def _admit(self, sock: socket.socket, peer: Address) -> None:
+        origin = Origin.GATEWAY if self._core.knows_host(peer.host) else Origin.STRANGER
+        full = self._places.take(origin, peer.host)
+        if full is not None:
+            sock.close()
+            self._complain(peer, f"the limit {full} of sip.connections is reached")
+            return
+        self._run(self._welcome(sock, peer, origin))
+
+    async def _welcome(self, sock: socket.socket, peer: Address, origin: Origin) -> None:
+        """Make a connection of what was accepted; its place is given back where that fails."""
+        connection = self._connection(peer, origin)
+        context = None if self.tls is None else self.tls.server
+        try:
+            self._tune(sock)
+            await self._loop.connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+            )
+        except OSError as error:  # ssl.SSLError and time-outs are such
+            self._complain(peer, f"no connection: {_reason(error)}")
+        finally:
+            if not connection.was_made:
+                sock.close()
+                self._places.give_back(origin, peer.host)
+
+    def _pause(self, error: OSError) -> None:
+        """Wait a little when the process may open no more files, instead of asking again at once for ever."""
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(PAUSE_S, self._resume)
+        if self._seldom.admits("", round(self._loop.time() * 1000)):
+            _log.error("connections cannot be accepted", flow=self._flow, error=str(error))
+
+    def _resume(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
+    # -- our own ------------------------------------------------------------------------------------------------
+
+    async def _connect(self, peer: Address) -> None:
+        """Open a connection for what waits for it; where that fails, the core hears of it."""
+        full = self._places.take(Origin.SWITCH, peer.host)
+        if full is not None:
+            self._give_up(peer, f"the limit {full} of sip.connections is reached")
+            return
+        connection = self._connection(peer, Origin.SWITCH)
+        why = None
+        try:
+            await self._dial(peer, connection)
+        except OSError as error:
+            why = _reason(error)
+        finally:
+            if not connection.was_made:
+                self._places.give_back(Origin.SWITCH, peer.host)
+        if why is not None:
+            self._give_up(peer, why)
+
+    async def _dial(self, peer: Address, connection: Connection) -> None:
+        context = None if self.tls is None else self.tls.client
+        name = None if context is None else self._core.name_of(peer.host) or peer.host
+        sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
+        try:
+            self._tune(sock)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((self._local.host, 0))
+            async with asyncio.timeout(CONNECT_S):
+                await self._loop.sock_connect(sock, peer)
+            await self._loop.create_connection(
+                lambda: connection,
+                sock=sock,
+                ssl=context,
+                server_hostname=name,
+                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+            )
+        finally:
+            if not connection.was_made:
+                sock.close()
+
+    def _give_up(self, peer: Address, why: str) -> None:
+        self._unsent.pop(peer, None)
+        self._complain(peer, f"no connection: {why}")
+        self._core.failed(self._flow, *peer)
+
+    # -- connection.Owner ---------------------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """Take a connection into use, and send what waited for it."""
+        self._open[connection.peer] = connection
+        for data in self._unsent.pop(connection.peer, ()):
+            connection.send(data)
+
+    def message_came(self, connection: Connection, data: bytes) -> None:
+        """Pass a message on."""
+        self._core.receive(self._flow, data, *connection.peer)
+
+    def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
+        """Let go of a connection."""
+        peer = connection.peer
+        self._places.give_back(connection.origin, peer.host)
+        if self._open.get(peer) is connection:
+            del self._open[peer]
+        if not self._open:
+            self._emptied.set()
+        if why is not None:
+            self._complain(peer, why)
+        if in_doubt:
+            self._core.failed(self._flow, *peer)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _connection(self, peer: Address, origin: Origin) -> Connection:
+        return Connection(peer, origin, self, self._limits, self._places.limits)
+
+    def _tune(self, sock: socket.socket) -> None:
+        """Set what every connection of ours has."""
+        sock.setblocking(False)
+        self.marker.mark(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _complain(self, peer: Address, why: str) -> None:
+        """Log why there is no connection, at most once a minute for each address."""
+        if self._seldom.admits(peer.host, round(self._loop.time() * 1000)):
+            _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
+
+
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+"""Of Linux: the port is chosen when connecting, so that it must be free for that peer only."""
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return str(error) or type(error).__name__

@@ -1,0 +1,86 @@
+"""A certificate authority for an afternoon: it signs what tests and trials of TLS show each other."""
+
+import ssl
+import subprocess
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+
+_NEW: Final = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+class CertificateError(VosError):
+    """OpenSSL made no certificate; the message carries what it wrote."""
+
+
+class Certificate(NamedTuple):
+    """A certificate and its key, PEM files both."""
+
+    file: Path
+    key: Path
+
+
+class Authority:
+    """Keeps its root, and what it issues, in ``directory``."""
+
+    def __init__(self, directory: Path, name: str = "authority") -> None:
+        """Make the root.
+
+        Raises:
+            CertificateError: there is no OpenSSL, or it failed.
+        """
+        self._directory = directory
+        self.root = self._make(name, "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE")
+
+    def issue(self, name: str, *bearers: str, days: int = 2) -> Certificate:
+        """Return a certificate that names ``bearers``: host names and IP addresses."""
+        entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)
+        return self._make(
+            name, "-subj", f"/CN={name}", "-days", str(days),
+            "-CA", str(self.root.file), "-CAkey", str(self.root.key),
+            "-addext", f"subjectAltName={entries}", "-addext", "basicConstraints=CA:FALSE",
+        )  # fmt: skip
+
+    def server_context(self, certificate: Certificate, *, asks: bool = False) -> ssl.SSLContext:
+        """Return what a peer accepts connections with; one that ``asks`` wants a certificate of this authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        if asks:
+            context.load_verify_locations(self.root.file)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def client_context(self, certificate: Certificate | None = None) -> ssl.SSLContext:
+        """Return what a peer connects with: it believes this authority alone."""
+        context = ssl.create_default_context(cafile=self.root.file)
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
+        return context
+
+    def lock(self, certificate: Certificate, target: Path, password: str) -> None:
+        """Write the key of a certificate encrypted."""
+        _openssl("pkey", "-aes256", "-passout", f"pass:{password}", "-in", str(certificate.key), "-out", str(target))
+
+    def _make(self, name: str, *options: str) -> Certificate:
+        made = Certificate(self._directory / f"{name}.pem", self._directory / f"{name}.key")
+        _openssl(*_NEW, "-keyout", str(made.key), "-out", str(made.file), *options)
+        return made
+
+
+def _openssl(*words: str) -> None:
+    try:
+        outcome = subprocess.run(["openssl", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise CertificateError("openssl is not installed: apt-get install openssl") from error
+    if outcome.returncode != 0:
+        raise CertificateError(f"openssl {' '.join(words)}:\n{outcome.stderr}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
