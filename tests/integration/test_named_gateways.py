@@ -1,0 +1,77 @@
+"""Vendors with names in the real daemon: looked up at start and on reload, told of where they lead nowhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.nameserver import Mood, NameServer, in_background
+
+ZONE = """
+example.net 60 NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp.example.net.
+_sip._udp.example.net 60 SRV 10 0 14083 a.example.net.
+_sip._udp.example.net 60 SRV 20 0 14084 b.example.net.
+a.example.net 60 A 127.0.0.1
+b.example.net 60 A 127.0.0.2
+"""
+CONFIGURATION = """
+node: sw1
+sip: {listen: ["udp:127.0.0.1:14063"], dns: {servers: "127.0.0.1:$port", timeout: 10, attempts: 1}}
+database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+rate_groups:
+  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
+accounts:
+  - {id: acme, type: direct, rate_group: sell, overdraft_limit: unlimited}
+  - {id: carriers, type: clearing, overdraft_limit: unlimited}
+mapping_gateways:
+  - {name: acme-pbx, account: acme, hosts: [127.0.0.1/32]}
+routing_gateways:
+  - {name: carrier-a, account: carriers, allow_unrated: yes, address: example.net}
+"""
+EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1000", "--callee", "4420123", "--live")
+FOUND = ["127.0.0.1:14083;transport=udp", "127.0.0.2:14084;transport=udp"]
+
+
+@pytest.fixture
+def server() -> Iterator[NameServer]:
+    with in_background(NameServer(ZONE)) as server:
+        yield server
+
+
+def configuration(server: NameServer) -> str:
+    return CONFIGURATION.replace("$port", str(server.address[1]))
+
+
+def test_a_name_is_known_before_the_first_call_comes(server: NameServer, tmp_path: Path) -> None:
+    with Daemon(tmp_path, configuration(server)) as daemon:
+        assert daemon.ask(*EXPLAIN)["addresses"] == {"carrier-a": FOUND}
+        assert "127.0.0.2:14084;transport=udp" in " ".join(daemon.succeed(*EXPLAIN).split())
+
+
+def test_a_reload_looks_up_the_names_that_it_brings(server: NameServer, tmp_path: Path) -> None:
+    more = "  - {name: carrier-b, account: carriers, allow_unrated: yes, address: 'a.example.net:14085'}\n"
+    with Daemon(tmp_path, configuration(server)) as daemon:
+        daemon.configure(configuration(server) + more)
+        daemon.succeed("reload")
+        assert daemon.ask(*EXPLAIN)["addresses"] == {"carrier-a": FOUND, "carrier-b": ["127.0.0.1:14085"]}
+
+
+@pytest.mark.parametrize(("mood", "why"), [(Mood.SILENT, "silent for 0.1 s"), (Mood.FAILING, "SERVFAIL")])
+def test_a_start_does_not_fail_for_a_name_that_leads_nowhere(
+    server: NameServer, tmp_path: Path, mood: Mood, why: str
+) -> None:
+    server.mood = mood
+    with Daemon(tmp_path, configuration(server).replace("timeout: 10", "timeout: 0.1")) as daemon:
+        (line,) = [line for line in daemon.log() if line["event"] == "gateway name"]
+        assert (line["level"], line["name"], line["still_used"]) == ("warning", "example.net", [])
+        assert why in line["why"]
+        assert daemon.interrupt() == 0
+
+
+def test_checking_a_configuration_asks_no_name_server(server: NameServer, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, configuration(server))
+    daemon.succeed("check")
+    assert server.asked == []

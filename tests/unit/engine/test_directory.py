@@ -1,0 +1,387 @@
+"""Where gateways with names are: real questions to a name server on loopback, time moved by hand (RFC 3263)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+import structlog
+
+from vosd.engine import directory as directory_module
+from vosd.engine import lookup
+from vosd.engine.directory import Directory, means_of
+from vosd.engine.settings import DnsSettings, Listener
+from vosd.net.resolve import Resolver
+from vosd.routing.tables import Address, RoutingGateway
+from vosd.sip.flows import Hop
+from vosd.sip.locate import Kind, Means
+from vosd.testing.builders import routing_gateway
+from vosd.testing.clock import ManualClock
+from vosd.testing.nameserver import Mood, NameServer
+
+MEANS = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))
+PATIENT_MS = 5_000
+ZONE = """
+example.net 600 NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp.example.net.
+_sip._udp.example.net 300 SRV 10 1000 5062 a.example.net.
+_sip._udp.example.net 300 SRV 10 3000 5062 b.example.net.
+_sip._udp.example.net 300 SRV 20 0 5064 c.example.net.
+a.example.net 100 A 192.0.2.1
+b.example.net 100 A 192.0.2.2
+c.example.net 100 AAAA 2001:db8::3
+single.example.net 60 A 192.0.2.9
+"""
+CARRIER = routing_gateway("carrier", addresses=(Address("example.net", None),))
+SINGLE = routing_gateway("single", addresses=(Address("single.example.net", 5070, "tcp"),))
+FOUND = (Address("192.0.2.9", 5070, "tcp", "single.example.net"),)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[NameServer]:
+    async with NameServer(ZONE) as server:
+        yield server
+
+
+class Desk:
+    """A directory with its clock and its name server."""
+
+    def __init__(self, server: NameServer, *, draw=lambda _: 0, **settings: int) -> None:
+        self.server = server
+        self.clock = ManualClock()
+        self.resolver = Resolver([server.address], PATIENT_MS, 1)
+        self.directory = Directory(self.resolver, self.clock, MEANS, DnsSettings(**settings), draw)
+
+    async def adopt(self, *gateways: RoutingGateway) -> None:
+        await self.directory.adopt(gateways)
+
+    async def pass_time(self, seconds: float) -> list[str]:
+        """Let time pass and lookups that are due come to their end; return the kinds of questions they asked."""
+        before = len(self.server.asked)
+        self.clock.move_to(self.clock.now().mono + round(seconds * 1000))
+        self.directory.begin_due()
+        await self.directory.settled()
+        return [question.kind.value for question in self.server.asked[before:]]
+
+    async def locate(self, hop: Hop) -> Hop | None:
+        """Ask for a name of a dialog twice, with what it sets off in between."""
+        self.directory.locate(hop)
+        await self.directory.settled()
+        return self.directory.locate(hop)
+
+
+@pytest.fixture
+def desk(server: NameServer) -> Desk:
+    return Desk(server)
+
+
+# -- gateways ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_gateway_with_addresses_costs_nothing(desk):
+    gateway = routing_gateway("plain", addresses=(Address("192.0.2.1", 5060), Address("2001:db8::1", 5060)))
+    await desk.adopt(gateway)
+    assert desk.directory.addresses(gateway) is gateway.addresses
+    assert desk.directory.hosts() == frozenset()
+    assert desk.server.asked == []
+
+
+async def test_a_name_becomes_addresses_that_remember_it(desk):
+    await desk.adopt(CARRIER)
+    assert desk.directory.addresses(CARRIER) == (
+        Address("192.0.2.1", 5062, "udp", "example.net"),
+        Address("192.0.2.2", 5062, "udp", "example.net"),
+        Address("2001:db8::3", 5064, "udp", "example.net"),
+    )
+    assert [question.kind.value for question in desk.server.asked][:2] == ["NAPTR", "SRV"]
+
+
+async def test_names_and_addresses_of_one_gateway_stay_in_the_order_of_the_configuration(desk):
+    gateway = routing_gateway(
+        "mixed",
+        addresses=(Address("192.0.2.50", 5060), *SINGLE.addresses, Address("192.0.2.51", 5060), *SINGLE.addresses),
+    )
+    await desk.adopt(gateway)
+    assert desk.directory.addresses(gateway) == (Address("192.0.2.50", 5060), *FOUND, Address("192.0.2.51", 5060))
+
+
+async def test_each_call_draws_its_own_order_by_weight(server):
+    desk = Desk(server, draw=Random(3).randrange)
+    await desk.adopt(CARRIER)
+    orders = Counter(tuple(each.host for each in desk.directory.addresses(CARRIER)) for _ in range(4_000))
+    assert set(orders) == {
+        ("192.0.2.1", "192.0.2.2", "2001:db8::3"),
+        ("192.0.2.2", "192.0.2.1", "2001:db8::3"),
+    }
+    assert orders["192.0.2.1", "192.0.2.2", "2001:db8::3"] == pytest.approx(1_000, rel=0.15)
+
+
+async def test_nothing_is_known_of_a_gateway_that_was_never_adopted(desk):
+    assert desk.directory.addresses(CARRIER) == ()
+
+
+async def test_a_name_without_a_server_is_told_once_and_has_no_address(desk):
+    gateway = routing_gateway("lost", addresses=(Address("lost.example.net", None),))
+    with structlog.testing.capture_logs() as lines:
+        await desk.adopt(gateway)
+        for _ in range(3):
+            assert await desk.pass_time(300)
+    assert desk.directory.addresses(gateway) == ()
+    assert [(line["event"], line["name"], line["why"]) for line in lines] == [
+        ("gateway name", "lost.example.net", "no SIP server is published under this name")
+    ]
+
+
+async def test_hosts_are_those_of_all_gateways_with_names(desk):
+    await desk.adopt(CARRIER, SINGLE)
+    assert desk.directory.hosts() == {"192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.9"}
+    assert desk.directory.name_at("2001:db8::3") == "example.net"
+    assert desk.directory.name_at("192.0.2.77") is None
+
+
+async def test_another_catalogue_keeps_what_is_known_and_forgets_what_is_gone(desk):
+    await desk.adopt(CARRIER)
+    asked = len(desk.server.asked)
+    await desk.adopt(CARRIER, SINGLE)
+    assert [question.name for question in desk.server.asked[asked:]] == ["single.example.net"] * 2
+    await desk.adopt(SINGLE)
+    assert desk.directory.hosts() == {"192.0.2.9"}
+    assert desk.directory.addresses(CARRIER) == ()
+
+
+async def test_a_start_does_not_wait_long_for_servers_that_are_away(desk, monkeypatch):
+    monkeypatch.setattr(directory_module, "FIRST_LOOKUP_S", 0.01)
+    desk.server.mood = Mood.SILENT
+    await asyncio.wait_for(desk.adopt(SINGLE), 1)
+    assert desk.directory.addresses(SINGLE) == ()
+
+
+# -- time -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_name_is_asked_for_anew_before_its_records_run_out(desk):
+    await desk.adopt(SINGLE)
+    assert await desk.pass_time(53.9) == []
+    desk.server.remove("single.example.net")
+    desk.server.put("single.example.net 60 A 192.0.2.10")
+    assert await desk.pass_time(0.2) == ["A", "AAAA"]
+    assert [each.host for each in desk.directory.addresses(SINGLE)] == ["192.0.2.10"]
+    assert desk.directory.hosts() == {"192.0.2.10"}
+
+
+async def test_the_shortest_ttl_on_the_way_counts(desk):
+    await desk.adopt(CARRIER)
+    assert await desk.pass_time(89.9) == []
+    assert await desk.pass_time(0.2) == ["NAPTR", "SRV", *["A", "AAAA"] * 3]
+
+
+@pytest.mark.parametrize(("ttl", "asked_after"), [(0, 9), (1, 9), (86_400, 90)])
+async def test_a_ttl_holds_within_bounds(server, ttl, asked_after):
+    server.put(f"odd.example.net {ttl} A 192.0.2.20")
+    desk = Desk(server, min_ttl_s=10, max_ttl_s=100)
+    gateway = routing_gateway("odd", addresses=(Address("odd.example.net", 5060),))
+    await desk.adopt(gateway)
+    assert await desk.pass_time(asked_after - 0.1) == []
+    assert await desk.pass_time(0.1) != []
+
+
+async def test_while_the_servers_are_away_the_last_answer_holds_and_that_is_told_once(desk):
+    await desk.adopt(SINGLE)
+    desk.server.mood = Mood.FAILING
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            assert await desk.pass_time(60)
+            assert desk.directory.addresses(SINGLE) == FOUND
+        desk.server.mood = Mood.HELPFUL
+        assert await desk.pass_time(60)
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "gateway name"),
+        ("info", "gateway name found again"),
+    ]
+    assert "SERVFAIL" in lines[0]["why"]
+    assert lines[0]["still_used"] == ["192.0.2.9"]
+
+
+async def test_a_failure_is_kept_short_and_then_twice_as_long(desk):
+    desk.server.mood = Mood.FAILING
+    await desk.adopt(SINGLE)
+    for wait_s in (5, 10, 20, 40, 60, 60):
+        assert await desk.pass_time(wait_s - 0.001) == []
+        assert await desk.pass_time(0.001) == ["A", "AAAA"]
+
+
+async def test_an_answer_that_is_too_old_is_used_no_longer(server):
+    desk = Desk(server, stale_s=600)
+    await desk.adopt(SINGLE)
+    server.mood = Mood.FAILING
+    await desk.pass_time(599)
+    assert desk.directory.addresses(SINGLE) == FOUND
+    with structlog.testing.capture_logs() as lines:
+        await desk.pass_time(61)
+    assert desk.directory.addresses(SINGLE) == ()
+    assert desk.directory.hosts() == frozenset()
+    assert "too old" in lines[0]["event"]
+
+
+async def test_a_name_that_was_taken_out_of_the_zone_is_gone(desk):
+    await desk.adopt(SINGLE)
+    desk.server.remove("single.example.net")
+    await desk.pass_time(60)
+    assert desk.directory.addresses(SINGLE) == ()
+
+
+async def test_without_knowing_its_services_a_name_is_not_guessed_at(desk):
+    """A domain's own address is rarely its SIP server: it stands in only where DNS says that there are no services."""
+    desk.server.put("example.net 60 A 192.0.2.80")
+    desk.server.failing.add(Kind.SRV)
+    await desk.adopt(CARRIER)
+    assert desk.directory.addresses(CARRIER) == ()
+
+
+async def test_what_is_known_of_a_new_name_is_used_though_some_server_of_it_is_not_found(desk):
+    desk.server.failing.add(Kind.AAAA)
+    await desk.adopt(CARRIER)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.1", "192.0.2.2"]
+    desk.server.failing.clear()
+    await desk.pass_time(5)
+    assert len(desk.directory.addresses(CARRIER)) == 3
+
+
+async def test_what_was_known_in_full_is_not_replaced_by_a_part_of_it(desk):
+    await desk.adopt(CARRIER)
+    desk.server.failing.add(Kind.AAAA)
+    await desk.pass_time(90)
+    assert len(desk.directory.addresses(CARRIER)) == 3
+
+
+async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(desk, monkeypatch):
+    monkeypatch.setattr(directory_module, "LOOK_S", 0)
+    await desk.adopt(SINGLE)
+    asked = len(desk.server.asked)
+    watching = asyncio.create_task(desk.directory.run())
+    desk.server.mood = Mood.SILENT
+    desk.clock.move_to(desk.clock.now().mono + 60_000)
+    await asyncio.wait_for(desk.server.until_asked(asked + 1), 5)
+    watching.cancel()
+    await asyncio.wait_for(asyncio.wait([watching]), 1)
+    await asyncio.wait_for(desk.directory.settled(), 1)
+    assert desk.directory.addresses(SINGLE) == FOUND
+
+
+async def test_a_mistake_of_ours_is_logged_and_the_name_looked_up_again(desk, monkeypatch):
+    async def stumble(_question):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.resolver, "ask", stumble)
+    with structlog.testing.capture_logs() as lines:
+        await desk.adopt(SINGLE)
+    assert lines[0]["log_level"] == "error"
+    monkeypatch.undo()
+    await desk.pass_time(5)
+    assert desk.directory.addresses(SINGLE) == FOUND
+
+
+async def test_a_lookup_that_takes_too_long_is_given_up_and_tried_again(desk, monkeypatch):
+    monkeypatch.setattr(lookup, "LOOKUP_S", 0.01)
+    desk.server.mood = Mood.SILENT
+    with structlog.testing.capture_logs() as lines:
+        await desk.adopt(SINGLE)
+    assert lines[0]["why"] == "not done after 0.01 s"
+    desk.server.mood = Mood.HELPFUL
+    monkeypatch.undo()
+    await desk.pass_time(5)
+    assert desk.directory.addresses(SINGLE) == FOUND
+
+
+# -- names in dialogs -------------------------------------------------------------------------------------------
+
+
+async def test_a_name_of_a_dialog_is_known_the_next_time(desk):
+    hop = Hop("Single.Example.NET", None, None)
+    assert desk.directory.locate(hop) is None
+    await desk.directory.settled()
+    assert desk.directory.locate(hop) == Hop("192.0.2.9", 5060, None)
+
+
+async def test_the_requests_of_one_dialog_go_to_one_server_the_heaviest(desk):
+    found = await desk.locate(Hop("example.net", None, None))
+    assert found == Hop("192.0.2.2", 5062, "udp")
+    assert all(desk.directory.locate(Hop("example.net", None, None)) == found for _ in range(20))
+
+
+async def test_what_is_known_of_a_gateway_is_known_in_its_dialogs(desk):
+    await desk.adopt(CARRIER)
+    asked = len(desk.server.asked)
+    assert desk.directory.locate(Hop("example.net", None, None)) == Hop("192.0.2.2", 5062, "udp")
+    assert len(desk.server.asked) == asked
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no name", "", "a" * 300])
+async def test_what_is_no_name_is_not_asked_for(desk, host):
+    assert await desk.locate(Hop(host, None, None)) is None
+    assert desk.server.asked == []
+
+
+async def test_a_name_of_a_dialog_that_does_not_exist_is_not_asked_for_again_at_once(desk):
+    with structlog.testing.capture_logs() as lines:
+        assert await desk.locate(Hop("gone.example.net", 5060, None)) is None
+    asked = len(desk.server.asked)
+    desk.clock.move_to(desk.clock.now().mono + 60_000)
+    assert await desk.locate(Hop("gone.example.net", 5060, None)) is None
+    assert len(desk.server.asked) == asked
+    assert lines == []
+
+
+async def test_an_old_answer_serves_a_dialog_while_a_new_one_is_fetched(desk):
+    hop = Hop("single.example.net", 5060, None)
+    await desk.locate(hop)
+    desk.clock.move_to(desk.clock.now().mono + 60_000)
+    asked = len(desk.server.asked)
+    assert desk.directory.locate(hop) == Hop("192.0.2.9", 5060, None)
+    await desk.directory.settled()
+    assert len(desk.server.asked) > asked
+
+
+async def test_a_peer_cannot_make_us_ask_for_many_names_at_once(desk):
+    for index in range(1_000):
+        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
+    await desk.directory.settled()
+    assert len({question.name for question in desk.server.asked}) == directory_module.MET_LOOKUPS_PER_S
+    desk.clock.move_to(desk.clock.now().mono + 1_000)
+    assert await desk.locate(Hop("single.example.net", 5060, None)) == Hop("192.0.2.9", 5060, None)
+
+
+async def test_slow_servers_leave_room_for_few_names_of_dialogs(desk):
+    desk.server.mood = Mood.SILENT
+    for index in range(100):
+        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
+        desk.clock.move_to(desk.clock.now().mono + 1_000)
+    await asyncio.wait_for(desk.server.until_asked(directory_module.MET_LOOKUPS_MAX), 5)
+    assert len({question.name for question in desk.server.asked}) <= directory_module.MET_LOOKUPS_MAX
+    with pytest.raises(asyncio.CancelledError):
+        await end(desk.directory)
+
+
+async def end(directory: Directory) -> None:
+    """Run the background until it is cancelled, which gives up every lookup."""
+    task = asyncio.create_task(directory.run())
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
+    monkeypatch.setattr(directory_module, "MET_MAX", 2)
+    for name in ("single", "a", "b"):
+        await desk.locate(Hop(f"{name}.example.net", 5060, None))
+    asked = len(desk.server.asked)
+    assert desk.directory.locate(Hop("b.example.net", 5060, None)) is not None
+    assert desk.directory.locate(Hop("a.example.net", 5060, None)) is not None
+    assert len(desk.server.asked) == asked
+    assert desk.directory.locate(Hop("single.example.net", 5060, None)) is None
+    await desk.directory.settled()
+
+
+def test_a_switch_speaks_what_it_has_sockets_for():
+    listen = [Listener("tls", "2001:db8::1", 5061), Listener("udp", "192.0.2.1", 5060), Listener("udp", "::1", 5060)]
+    assert means_of(listen) == Means(("udp", "tls"), (Kind.AAAA, Kind.A))

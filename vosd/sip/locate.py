@@ -1,0 +1,252 @@
+"""Where the servers of a domain are, from DNS records that somebody else fetches (RFC 3263, RFC 2782).
+
+Owns which question comes next, what the answers mean together, and the order of one call's attempts. Refuses to
+ask anything, to remember anything, and to draw a number.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.base.host import domain
+from vosd.sip.flows import DEFAULT_PORTS, Hop
+
+SERVICES_MAX: Final = 4
+"""Of a domain's NAPTR records that fit, the preferred."""
+SERVERS_MAX: Final = 10
+"""Of a domain's SRV records, the first by priority: no call tries more."""
+ADDRESSES_MAX: Final = 8
+"""Of one server and address family."""
+
+Draw = Callable[[int], int]
+"""Gives a whole number from 0 to below the one that it is given, each as likely."""
+
+
+class Kind(Enum):
+    """The types of records that lead to a SIP server."""
+
+    NAPTR = "NAPTR"
+    SRV = "SRV"
+    A = "A"
+    AAAA = "AAAA"
+
+
+class Question(NamedTuple):
+    """What a name server is asked."""
+
+    kind: Kind
+    name: str
+
+
+class Naptr(NamedTuple):
+    """Which service of a domain is found under which name (RFC 3403)."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    replacement: str
+
+
+class Srv(NamedTuple):
+    """A server of one service (RFC 2782); target "." says that there is none."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+Record = Naptr | Srv | str
+"""An address record is its address in text."""
+
+
+class Answer(NamedTuple):
+    """The records that a question found, perhaps none, and for how many seconds that holds."""
+
+    records: tuple[Record, ...]
+    ttl_s: int
+
+
+class NoAnswerError(VosError):
+    """No name server gave an answer that can be used; the message says which failed, and how."""
+
+
+Known = Mapping[Question, Answer | None]
+"""Answers so far; None where none was to be had."""
+
+
+class Means(NamedTuple):
+    """What the switch can speak, the preferred first."""
+
+    transports: tuple[str, ...]
+    families: tuple[Kind, ...]
+    """``Kind.A`` and ``Kind.AAAA``, as far as there are sockets for them."""
+
+
+class Server(NamedTuple):
+    """One server of a domain, with the addresses of each family in their order of preference."""
+
+    priority: int
+    weight: int
+    families: tuple[tuple[Hop, ...], ...]
+
+
+class Survey(NamedTuple):
+    """What the answers so far say."""
+
+    servers: tuple[Server, ...] = ()
+    """By priority, then weight, the heaviest last; empty while anything is missing."""
+    missing: tuple[Question, ...] = ()
+    """What must be asked before more can be said."""
+    failed: tuple[Question, ...] = ()
+    """What should have been known and was not to be had: servers may be missing, or be the wrong ones."""
+    ttl_s: int | None = None
+    """How long this holds; None where no answer went into it."""
+
+
+_SERVICES: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
+_TRANSPORTS: Final = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}
+_SIP_SERVICES: Final = ("sip+d2", "sips+d2")
+
+
+def survey(sought: Hop, means: Means, known: Known) -> Survey:
+    """Say where the servers of ``sought.host``, a domain, are, or what to ask next (RFC 3263 section 4)."""
+    return _Survey(sought, means, known).result()
+
+
+class _Services(NamedTuple):
+    """The ways to a domain's servers, the preferred first."""
+
+    srv_names: tuple[tuple[str, str], ...]
+    """Transport, and the name that its SRV records have."""
+    settled: str | None
+    """The transport of a domain without SRV records, as far as something says it."""
+
+
+class _Survey:
+    """One pass over the answers; it ends at the first that is missing."""
+
+    def __init__(self, sought: Hop, means: Means, known: Known) -> None:
+        self._sought = sought
+        self._means = means
+        self._known = known
+        self._missing: list[Question] = []
+        self._failed: list[Question] = []
+        self._ttls: list[int] = []
+
+    def result(self) -> Survey:
+        servers = self._servers()
+        if self._missing:
+            servers = ()
+        return Survey(servers, tuple(self._missing), tuple(self._failed), min(self._ttls, default=None))
+
+    def _servers(self) -> tuple[Server, ...]:
+        host, port, transport = self._sought
+        if transport is not None and transport not in self._means.transports:
+            return ()
+        if port is not None:
+            return self._server(host, port, transport)
+        services = self._services()
+        published = False
+        for srv_transport, name in services.srv_names:
+            records = [each for each in self._ask(Question(Kind.SRV, name)) if isinstance(each, Srv)]
+            published = published or bool(records)
+            servers = self._servers_of(records, srv_transport)
+            if servers or self._missing:
+                return servers
+        if published or self._missing or not services.srv_names:
+            return ()
+        # Without SRV records the name itself stands for the one server (section 4.2).
+        return self._server(host, DEFAULT_PORTS[services.settled or "udp"], services.settled)
+
+    def _services(self) -> _Services:
+        """Settle the transport (section 4.1): as asked for, by NAPTR, or whatever has SRV records."""
+        host, _, transport = self._sought
+        if transport is not None:
+            return _Services(((transport, f"{_SERVICES[transport]}.{host}"),), transport)
+        records = [each for each in self._ask(Question(Kind.NAPTR, host)) if isinstance(each, Naptr)]
+        if self._missing:
+            return _Services((), None)
+        published = self._published(records)
+        if published:
+            return _Services(published, published[0][0])
+        if any(each.service.lower().startswith(_SIP_SERVICES) for each in records):
+            return _Services((), None)  # the domain names its transports, and none is ours
+        return _Services(tuple((each, f"{_SERVICES[each]}.{host}") for each in self._means.transports), None)
+
+    def _published(self, records: Sequence[Naptr]) -> tuple[tuple[str, str], ...]:
+        """Return transport and SRV name of the NAPTR records that are for us, by preference.
+
+        A higher order is not looked at once a lower one fits; preferences are alternatives (RFC 3403 section 4.1).
+        """
+        fitting = [
+            (each.order, each.preference, transport, name)
+            for each in records
+            if (transport := _TRANSPORTS.get(each.service.lower())) in self._means.transports
+            and each.flags.lower() == "s"
+            and (name := domain(each.replacement))
+        ]
+        fitting.sort(key=lambda each: each[:2])
+        lowest = [(transport, name) for order, _, transport, name in fitting if order == fitting[0][0]]
+        return tuple(lowest[:SERVICES_MAX])
+
+    def _servers_of(self, records: Sequence[Srv], transport: str) -> tuple[Server, ...]:
+        usable = [each for each in records if each.port and domain(each.target)]
+        usable.sort(key=lambda each: (each.priority, -each.weight))
+        servers = [
+            server._replace(priority=each.priority, weight=each.weight)
+            for each in sorted(usable[:SERVERS_MAX])
+            for server in self._server(domain(each.target) or "", each.port, transport)
+        ]
+        return tuple(servers)
+
+    def _server(self, host: str, port: int, transport: str | None) -> tuple[Server, ...]:
+        """Return the server of that name, or nothing where it has no address."""
+        families = []
+        for kind in self._means.families:
+            addresses = [each for each in self._ask(Question(kind, host)) if isinstance(each, str)]
+            if addresses:
+                families.append(tuple(Hop(each, port, transport) for each in addresses[:ADDRESSES_MAX]))
+        return (Server(0, 0, tuple(families)),) if families else ()
+
+    def _ask(self, question: Question) -> tuple[Record, ...]:
+        """Return what is known, noting what is not."""
+        if question not in self._known:
+            self._missing.append(question)
+            return ()
+        answer = self._known[question]
+        if answer is None:
+            self._failed.append(question)
+            return ()
+        self._ttls.append(answer.ttl_s)
+        return answer.records
+
+
+def in_order(servers: Sequence[Server], draw: Draw) -> list[Hop]:
+    """Return every address in the order in which one call tries them (RFC 2782, "Weight").
+
+    A lower priority comes first; among equals each next one is drawn by weight, and a weight of 0 leaves a small
+    chance. The addresses of one server and family share its calls.
+    """
+    hops: list[Hop] = []
+    for _, group in groupby(servers, key=lambda server: server.priority):
+        waiting = list(group)
+        while waiting:
+            server = waiting.pop(_drawn(waiting, draw) if len(waiting) > 1 else 0)
+            for family in server.families:
+                first = draw(len(family)) if len(family) > 1 else 0
+                hops += family[first:] + family[:first]
+    return hops
+
+
+def _drawn(servers: Sequence[Server], draw: Draw) -> int:
+    """Return the place of the server whose share of the running sum a drawn number falls into."""
+    number = draw(sum(server.weight for server in servers) + 1)
+    for place, server in enumerate(servers[:-1]):  # ascending: those of weight 0 stand in front, as they must
+        number -= server.weight
+        if number <= 0:
+            return place
+    return len(servers) - 1
