@@ -75,7 +75,7 @@ def test_source_belongs_to_the_most_specific_claim(sources, packets):
             if address in pattern.network and pattern.port in (None, port)
         ]
         fitting = [claim for claim in from_here if callee.startswith(claim[1].tech_prefix)]
-        identified = index.identify(host, port, callee)
+        identified = index.identify(host, port, lambda _, callee=callee: callee)
         assert index.knows(host, port) == bool(from_here)
         assert (identified is None) == (not fitting)
         if identified is not None:

@@ -12,6 +12,7 @@ import msgspec
 
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import Settings
+from vosd.net.settings import TransportSettings
 
 Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and values as JSON has them."""
@@ -28,10 +29,14 @@ class Difference(msgspec.Struct, frozen=True):
     file: Any
 
 
-def describe(settings: Settings, catalogue: Catalogue) -> Description:
+def describe(settings: Settings, transports: TransportSettings, catalogue: Catalogue) -> Description:
     """Return everything that an operator can have changed, except secrets."""
     plain = {key: value for key, value in asdict(settings).items() if key not in _SECRET}
-    described: Description = {"settings": _builtins(plain), "parameters": _builtins(catalogue.parameters)}
+    described: Description = {
+        "settings": _builtins(plain),
+        "transports": _builtins(asdict(transports)),
+        "parameters": _builtins(catalogue.parameters),
+    }
     for kind, objects in (
         ("account", catalogue.accounts),
         ("mapping gateway", catalogue.mapping_gateways),

@@ -82,7 +82,9 @@ def explain_route(
     call = _application(catalogue, mapping, caller, callee, at)
     refusal = _try(admission, call)
     request = RouteRequest(call.callee, caller, at.mono)
-    routes = explain_routes(request, catalogue.routes, live.occupancy, admission.vendors) if call.rate else None
+    routes = None
+    if call.rate:
+        routes = explain_routes(request, catalogue.routes, live.occupancy, live.rests, admission.vendors)
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,
         detail=refusal.detail if refusal else "",

@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
+from vosd.config.dialects import callee_dialect, caller_dialect
 from vosd.config.document import Scalar
 from vosd.config.fields import FROM_RATES
 from vosd.config.inventory import Inventory, Written, place_of
@@ -121,6 +122,7 @@ def _mapping_gateway(
         max_concurrent=keys.max_concurrent,
         max_cps=keys.max_cps,
         enabled=keys.enabled,
+        dialect=caller_dialect(keys),
     )
 
 
@@ -147,6 +149,7 @@ def _routing_gateway(written: Written[RoutingGatewayKeys], objects: Objects, pro
         failover_after_ringing=keys.failover_after_ringing,
         allow_unrated=keys.allow_unrated,
         enabled=keys.enabled,
+        dialect=callee_dialect(keys),
     )
 
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import vosd
 from vosd.config.build import Objects, build_catalogue
+from vosd.config.destinations import check_destinations
+from vosd.config.dialects import check_interfaces
 from vosd.config.document import Scalar, Section, written_in
 from vosd.config.includes import read_files
 from vosd.config.inventory import Inventory, label_of, read_inventory
@@ -28,11 +30,15 @@ from vosd.config.rate_report import report_rates, summarise
 from vosd.config.reading import items_of, read_section
 from vosd.config.schema import HIDDEN, InstallationKeys, Keys, Preset, UnknownSource
 from vosd.config.templates import check_template_keys, fill_from_template, take_templates
+from vosd.config.transports import read_transports
 from vosd.engine.catalogue import Catalogue
-from vosd.engine.settings import CdrSettings, Settings
+from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
+from vosd.net.settings import TransportSettings
+from vosd.net.tls import TlsContexts
 from vosd.sip.settings import Limits, SipSettings, Timers
 
 Model = TypeVar("Model", bound=Keys)
+MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class Loaded:
     """Warnings."""
     rate_report: tuple[Problem, ...]
     """Each rate that rounding would hurt; ``problems`` only says how many there are."""
+    transports: TransportSettings
+    tls: TlsContexts | None
+    """What the files of ``transports.tls`` hold, ready to use: what was checked is what is used."""
     places: Mapping[str, Place]
     """Where each setting of the installation stands, by dotted key; those left out are missing."""
 
@@ -60,21 +69,25 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     places = _places(document)
     defaults = _defaults(document)
     parameters = _parameters(document, defaults, problems)
-    objects = _objects(document, parameters, problems)
+    objects = _objects(document, parameters, defaults, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     catalogue = build_catalogue(objects, parameters, keys.limits.max_call_seconds, problems)
     rate_report = _rate_report(objects, problems)
+    if installation is not None:
+        check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
+        check_destinations(objects.routing_gateways, keys.sip.listen, problems)
     _warn_of_settings(keys, Place(str(path), 0), places, problems)
+    transports, tls = read_transports(keys.sip, parameters.qos_signal, places, problems)
     found = problems.in_order()
     if problems.has_errors:
         raise ConfigError(found)
-    return Loaded(_settings(keys), catalogue, found, rate_report, places)
+    return Loaded(_settings(keys, parameters), catalogue, found, rate_report, transports, tls, places)
 
 
-def _defaults(document: Section) -> Defaults:
-    """Return what the preset lays under the file; a preset that does not exist is noted with the other keys."""
-    entry = document.entries.get("preset")
+def _defaults(section: Section) -> Defaults:
+    """Return what the preset lays under a section; a preset that does not exist is noted with the other keys."""
+    entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
     return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
 
@@ -94,12 +107,17 @@ def _parameters(document: Section, defaults: Defaults, problems: ProblemList) ->
     return parameters
 
 
-def _objects(document: Section, parameters: ParameterKeys, problems: ProblemList) -> Objects:
+def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, problems: ProblemList) -> Objects:
     """Take templates and lists of objects out of the document."""
     templates = take_templates(document, problems)
     templated = {**AccountKeys.by_key(), **MappingGatewayKeys.by_key(), **RoutingGatewayKeys.by_key()}
     later = AccountKeys.not_built | MappingGatewayKeys.not_built | RoutingGatewayKeys.not_built
     check_template_keys(templates, templated.keys() | later, problems)
+
+    def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
+        if list_name != "mapping_gateways":
+            return {}
+        return _defaults(section).mapping_gateways or defaults.mapping_gateways
 
     def read_list(kind: str, list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
         sections = [
@@ -108,7 +126,7 @@ def _objects(document: Section, parameters: ParameterKeys, problems: ProblemList
         ]
 
         def read(section: Section, label: str) -> Model | None:
-            return read_section(model, section, label, problems)
+            return read_section(model, section, label, problems, laid_under(section, list_name))
 
         return read_inventory(sections, list_name, Inventory(kind), name_key, read, problems)
 
@@ -143,15 +161,15 @@ def _warn_of_settings(
         problems.warning(place, "sip.listen", expected, str(wildcard))
 
 
-def _settings(keys: InstallationKeys) -> Settings:
-    sip = keys.sip
+def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
+    sip, dns = keys.sip, keys.sip.dns
     product = f"vosd/{vosd.__version__}" if sip.server is None else sip.server
     return Settings(
         node=keys.node,
         listen=sip.listen,
         advertise=sip.advertise,
         sip=SipSettings(
-            timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4),
+            timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4, parameters.resend_interval),
             limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
             product=None if product == HIDDEN else product,
             answers_strangers=sip.unknown_source is UnknownSource.REJECT,
@@ -162,6 +180,8 @@ def _settings(keys: InstallationKeys) -> Settings:
         shutdown_grace_s=keys.shutdown_grace,
         on_sigterm=keys.on_sigterm,
         cdr=CdrSettings(keys.cdr.batch_rows, keys.cdr.batch_ms),
+        dns=DnsSettings(dns.servers, dns.timeout, dns.attempts, dns.min_ttl, dns.max_ttl, dns.stale),
+        trace=TraceSettings(keys.trace.recent_mb * MIB, keys.trace.failed_mb * MIB),
         log_level=keys.log.level,
     )
 

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.accounts import AccountType
-from vosd.config.addresses import destination, source
+from vosd.config.addresses import destination, listener, source
+from vosd.config.codes import counted_as, sent_instead
 from vosd.config.fields import (
     FROM_RATES,
     KeyProblemError,
@@ -29,7 +30,19 @@ from vosd.config.fields import (
     whole,
 )
 from vosd.config.rates import PricePer
-from vosd.config.schema import Keys
+from vosd.config.schema import Keys, Preset
+from vosd.engine.settings import Listener
+from vosd.routing.dialect import (
+    CalleeSource,
+    CallerSource,
+    IdentityHeader,
+    Passing,
+    Privacy,
+    ReasonForm,
+    Redirects,
+    Reliability,
+    Transfers,
+)
 from vosd.routing.tables import Address, HostPattern
 
 DEFAULT_CURRENCY: Final = "USD"
@@ -121,12 +134,32 @@ class MappingGatewayKeys(Keys):
     """INVITEs accepted in the preceding 1000 ms."""
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls."""
+    preset: Annotated[Preset | None, choice(Preset)] = None
+    """``vos3000``: the numbers stand in To and From. Default: the installation's ``preset``."""
+    callee_from: Annotated[CalleeSource, choice(CalleeSource)] = CalleeSource.REQUEST_URI
+    """Where its INVITEs have the called number."""
+    caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (
+        CallerSource.ASSERTED,
+        CallerSource.FROM,
+    )
+    """Where its INVITEs have the calling number, in order: the first header that names somebody holds."""
+    reject_codes: Annotated[Mapping[str, int] | None, sent_instead()] = None
+    """What it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
+    reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
+    """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
+    """Whether ringing and early media are sent to it reliably (100rel): never, if it can, or always."""
+    transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
+    """Whether it may transfer calls with REFER."""
+    transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
+    """How long the target of a transfer may take to answer (XFR-02)."""
+    transfer_display: Annotated[str | None, dialled_prefix()] = None
+    """The calling number that the target of a transfer is shown (XFR-04). Default: that of the transferred call."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
-            "auth", "black_list", "caller_from", "callee_from", "codecs", "dtmf", "encryption", "lists",
-            "loss_guard", "media", "number_rules", "prefixes", "preset", "rewrite", "routing_plan",
-            "session_timer", "white_list",
+            "auth", "black_list", "codecs", "dtmf", "encryption", "lists", "loss_guard", "media", "number_rules",
+            "prefixes", "rewrite", "routing_plan", "session_timer", "white_list",
         }
     )  # fmt: skip
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
@@ -135,6 +168,8 @@ class MappingGatewayKeys(Keys):
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
         if not self.hosts:
             raise KeyProblemError("hosts", "at least one address or network")
+        if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
+            raise KeyProblemError("caller_from", "at least one header, each once")
         return self
 
 
@@ -146,7 +181,10 @@ class RoutingGatewayKeys(Keys):
     account: Annotated[str, object_name()]
     """The vendor's account: its buy rates book here."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)]
-    """Where its packets go: one address, or a list of which the next is tried where one is silent; port 5060."""
+    """Where its packets go: one or a list, of which the next is tried where one is silent. Port 5060, 5061 for tls.
+
+    A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), one with a port by its addresses.
+    """
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
     priority: Annotated[int, whole(1, 1_000_000)] = 1
@@ -167,6 +205,28 @@ class RoutingGatewayKeys(Keys):
     """``yes`` uses the gateway for numbers without a buy rate; their cost is zero."""
     enabled: Annotated[bool, switch()] = True
     """``no`` leaves it out."""
+    interface: Annotated[Listener | None, listener()] = None
+    """Which socket of ``sip.listen`` its calls leave from. Default: the first that can reach its address."""
+    identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], BeforeValidator(one_or_many)] = (
+        IdentityHeader.FROM,
+    )
+    """Which headers tell it the calling number. From always does, unless the caller stays unknown."""
+    privacy: Annotated[Privacy, choice(Privacy)] = Privacy.HONOUR
+    """A caller's wish to stay unknown: fulfilled here, passed on, taken for granted, or ignored (``strip``)."""
+    display_name: Annotated[Passing, choice(Passing)] = Passing.STRIP
+    """Whether it is told the caller's name."""
+    diversion: Annotated[Passing, choice(Passing)] = Passing.STRIP
+    """Whether it is told who diverted the call, in Diversion headers."""
+    history_info: Annotated[Passing, choice(Passing)] = Passing.STRIP
+    """Whether it is told where the call was before, in History-Info headers."""
+    reject_codes: Annotated[Mapping[str, int] | None, counted_as()] = None
+    """What its final codes count as, before failover and all else; a class stands for its codes not named."""
+    redirects: Annotated[Redirects, choice(Redirects)] = Redirects.REFUSE
+    """Whether its 3xx are followed."""
+    reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
+    """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
+    """Whether it may, must, or must not send ringing and early media reliably (100rel)."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {

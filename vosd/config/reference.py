@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from vosd.config.fields import FromText
 from vosd.config.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
-from vosd.config.parameters import PRESETS, ParameterKeys
+from vosd.config.parameters import PRESETS, Defaults, ParameterKeys
 from vosd.config.rates import RateKeys
 from vosd.config.reading import section_of
 from vosd.config.schema import InstallationKeys, Keys
@@ -127,9 +127,17 @@ def _presets() -> Iterator[str]:
         yield f"## `preset: {preset.value}`\n"
         yield "Defaults that differ; what the file sets itself still wins. Retransmissions stay as `sip.timers` says.\n"
         yield "| key | default |\n| --- | --- |"
-        for name, value in _flat({**defaults.settings, "parameters": defaults.parameters}):
+        for name, value in _flat(_as_one(defaults)):
             yield f"| `{name}` | `{value}` |"
         yield ""
+
+
+def _as_one(defaults: Defaults) -> Mapping[str, object]:
+    return {
+        **defaults.settings,
+        "parameters": defaults.parameters,
+        "mapping_gateways[]": defaults.mapping_gateways,
+    }
 
 
 def _flat(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

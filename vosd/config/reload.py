@@ -22,6 +22,8 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "state_dir": "state_dir",
     "control_socket": "control_socket",
     "cdr": "cdr",
+    "trace": "trace",
+    "dns": "sip.dns",
 }
 """Settings that only a restart changes, and the key that each is written under."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from vosd.base.secret import Secret
-from vosd.config.addresses import ip, listener
+from vosd.config.addresses import ip, listener, name_server
 from vosd.config.fields import (
     KeyProblemError,
     choice,
@@ -21,10 +21,12 @@ from vosd.config.fields import (
     milliseconds,
     object_name,
     one_or_many,
+    switch,
     whole,
 )
 from vosd.config.files import database_url, file_path, socket_path
-from vosd.engine.settings import Listener, LogLevel, OnSigterm
+from vosd.engine.settings import Listener, LogLevel, NameServer, OnSigterm
+from vosd.net.settings import TlsVersion, VerifyClient
 
 HIDDEN: Final = "hidden"
 """``sip.server`` of a switch that does not say what it is."""
@@ -89,6 +91,69 @@ class SipLimitKeys(Keys):
     """Characters of one header line, folded ones together."""
 
 
+class ConnectionKeys(Keys):
+    """How much of the switch the connections of TCP and TLS may take."""
+
+    max: Annotated[int, whole(1, 1_000_000)] = 10_000
+    """Open at the same time. The process needs as many open files, systemd's ``LimitNOFILE``."""
+    max_per_source: Annotated[int, whole(1, 1_000_000)] = 1_000
+    """Accepted from one address."""
+    max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
+    """Accepted from all the addresses together that no gateway has: far ends of dialogs, and scanners."""
+    idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
+    """Closed after so long without a byte in either direction. A keep-alive (RFC 5626) counts."""
+
+
+class TlsKeys(Keys):
+    """Who we are to peers over TLS, and whom we believe. A reload reads the files again."""
+
+    certificate: Annotated[Path | None, file_path()] = None
+    """PEM: our certificate, then those between it and its root. Shown to callers and to vendors."""
+    private_key: Annotated[Path | None, file_path()] = None
+    """PEM, not encrypted: the key of the certificate."""
+    ca: Annotated[Path | None, file_path()] = None
+    """PEM: the roots that peers' certificates must lead to. Default: those of the operating system."""
+    verify_client: Annotated[VerifyClient, choice(VerifyClient)] = VerifyClient.NO
+    """Whether who connects to us must show a certificate, may (then it must be good), or is not asked."""
+    verify_server: Annotated[bool, switch()] = True
+    """``no`` takes any certificate of a vendor; else it must be good and name the gateway's host name or address."""
+    min_version: Annotated[TlsVersion, choice(TlsVersion)] = TlsVersion.TLS_1_2
+    """The oldest version of TLS that is spoken."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "TlsKeys":
+        if self.certificate is None and self.private_key is not None:
+            raise KeyProblemError("certificate", "the certificate of the private key")
+        if self.private_key is None and self.certificate is not None:
+            raise KeyProblemError("private_key", "the key of the certificate")
+        if self.ca is None and self.verify_client is not VerifyClient.NO:
+            raise KeyProblemError("ca", "roots of the clients: the world's are no proof of a customer")
+        return self
+
+
+class DnsKeys(Keys):
+    """Who is asked where the names of vendors lead (RFC 3263), and for how long the answers hold."""
+
+    servers: Annotated[tuple[Annotated[NameServer, name_server()], ...], BeforeValidator(one_or_many)] = ()
+    """Name servers, the first is asked first; port 53. Default: those of /etc/resolv.conf, read as it is then."""
+    timeout: Annotated[int, milliseconds(100, 30_000)] = 2_000
+    """Without an answer for so long, the next server is asked."""
+    attempts: Annotated[int, whole(1, 5)] = 2
+    """How often all of them are asked before a lookup has failed."""
+    min_ttl: Annotated[int, whole(1, 3_600, "seconds")] = 5
+    """No name is looked up more often, whatever its records say."""
+    max_ttl: Annotated[int, whole(1, 604_800, "seconds")] = 3_600
+    """Every name is looked up as often as that, whatever its records say."""
+    stale: Annotated[int, whole(0, 604_800, "seconds")] = 86_400
+    """For how long the last answer stands in while none can be had; after that the gateway is left out."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "DnsKeys":
+        if self.max_ttl < self.min_ttl:
+            raise KeyProblemError("max_ttl", "no less than min_ttl")
+        return self
+
+
 class SipKeys(Keys):
     """Where SIP is spoken, and how."""
 
@@ -102,17 +167,25 @@ class SipKeys(Keys):
     """What a request from an unknown address gets: silence, or 403. Dropped ones are counted and logged."""
     timers: TimerKeys = TimerKeys()
     limits: SipLimitKeys = SipLimitKeys()
+    connections: ConnectionKeys = ConnectionKeys()
+    tls: TlsKeys = TlsKeys()
+    dns: DnsKeys = DnsKeys()
     server: Annotated[str | None, line_of_text(1, 100)] = None
     """Text of Server and User-Agent; ``hidden`` sends neither. Default: vosd and its version."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
-        {"dns", "tls", "nat", "realm", "registrar", "session_timer", "qos", "outbound_proxy", "digest"}
+        {"nat", "realm", "registrar", "session_timer", "qos", "outbound_proxy", "digest"}
     )
 
     @model_validator(mode="after")
     def _sockets_differ(self) -> "SipKeys":
         if not self.listen or len(set(self.listen)) < len(self.listen):
             raise KeyProblemError("listen", "at least one socket, each once")
+        streams = [(host, port) for transport, host, port in self.listen if transport != "udp"]
+        if len(set(streams)) < len(streams):
+            raise KeyProblemError("listen", "another port for TLS than for TCP")
+        if self.tls.certificate is None and any(transport == "tls" for transport, _, _ in self.listen):
+            raise KeyProblemError("listen", "sip.tls with certificate and private_key, which tls: needs")
         return self
 
 
@@ -143,6 +216,15 @@ class CdrKeys(Keys):
     """A batch is committed at the latest this many milliseconds after its first call."""
 
 
+class TraceKeys(Keys):
+    """How much memory the messages of past calls may take; what they are kept for is ``cdr show --ladder``."""
+
+    recent_mb: Annotated[int, whole(0, 65_536)] = 64
+    """MiB for the messages of recent calls, the oldest of which make room; 0 keeps none."""
+    failed_mb: Annotated[int, whole(0, 65_536)] = 64
+    """MiB beside that for calls that failed and are no longer recent."""
+
+
 class LogKeys(Keys):
     """What is written to the log."""
 
@@ -167,6 +249,7 @@ class InstallationKeys(Keys):
     """What becomes of established calls on SIGTERM: ``end`` ends them as SIGINT does."""
     limits: LimitKeys = LimitKeys()
     cdr: CdrKeys = CdrKeys()
+    trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""

@@ -5,8 +5,8 @@ mapping gateway and the account, money) and leaves nothing behind when it refuse
 that it is handed.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -19,26 +19,39 @@ from vosd.billing.holds import Hold, Purse
 from vosd.billing.rates import AppliedRate
 from vosd.engine.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.dialect import CalleeSource, CallerSource
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
-from vosd.routing.tables import MappingGateway, RoutingGateway
+from vosd.routing.rest import Rests
+from vosd.routing.tables import Address, MappingGateway, RoutingGateway
+
+AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
+
+
+def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
+    """Return where a gateway is when no name needs finding."""
+    return gateway.addresses
 
 
 class LiveState:
     """The counters and purses that running calls share; they outlive a reload (DESIGN D3, D6)."""
 
-    __slots__ = ("occupancy", "purses")
+    __slots__ = ("addresses_of", "occupancy", "purses", "rests")
 
-    def __init__(self, purses: dict[str, Purse] | None = None) -> None:
+    def __init__(self, purses: dict[str, Purse] | None = None, addresses_of: AddressesOf = as_configured) -> None:
+        self.addresses_of = addresses_of
+        """Where a gateway is right now."""
         self.occupancy = Occupancy()
+        self.rests = Rests()
         self.purses = {} if purses is None else purses
 
 
 class Vendors:
     """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
 
-    __slots__ = ("_catalogue", "_purses")
+    __slots__ = ("_addresses_of", "_catalogue", "_purses")
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
+        self._addresses_of = live.addresses_of
         self._catalogue = catalogue
         self._purses = live.purses
 
@@ -51,6 +64,10 @@ class Vendors:
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee) if group is not None else None
 
+    def located(self, gateway: RoutingGateway) -> bool:
+        """Say whether any address of the gateway is known."""
+        return bool(self._addresses_of(gateway))
+
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
         purse = self._purses.get(gateway.account)
@@ -60,20 +77,36 @@ class Vendors:
         return available is None or available > 0
 
 
+class Numbers(Protocol):
+    """The numbers of a call that asks to be carried: where they stand is for its gateway to say."""
+
+    def called(self, source: CalleeSource) -> str:
+        """Return the called number."""
+        ...
+
+    def calling(self, order: Iterable[CallerSource]) -> str:
+        """Return the calling number of the first source that has one, empty for none."""
+        ...
+
+
 class Application(msgspec.Struct):
     """A call that asks to be carried; the steps fill in what they find, also when a later one refuses."""
 
-    caller: str
-    callee: str
-    """As it came; without tech prefix once the gateway is known."""
     source_host: str
     source_port: int
     hops: int
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
     looped: bool
     at: Instant
+    numbers: Numbers | None = None
+    """None where the call was identified elsewhere."""
     closed: Refusal | None = None
     """Why the switch takes no new call of anybody, if so."""
+    caller: str = ""
+    callee_in: str = ""
+    """As it came."""
+    callee: str = ""
+    """Without tech prefix."""
     callee_billing: str = ""
     mapping: MappingGateway | None = None
     account: Account | None = None
@@ -105,12 +138,23 @@ class Admission:
                 return refusal
         return None
 
+    def give_back(self, call: Application) -> None:
+        """Free everything that a call occupies."""
+        for scope, name in call.taken:
+            self.live.occupancy.release(scope, name)
+        call.taken = []
+        if call.hold is not None and call.account is not None:
+            self.live.purses[call.account.id].release(call.hold)
+            call.hold = None
+
     def identify(self, call: Application) -> Refusal | None:
         """Find the mapping gateway by source address and tech prefix, which is taken off."""
-        found = self.catalogue.sources.identify(call.source_host, call.source_port, call.callee)
+        numbers = _known(call.numbers)
+        found = self.catalogue.sources.identify(call.source_host, call.source_port, numbers.called)
         if found is None:
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"nobody sends from {call.source_host}:{call.source_port}")
-        call.mapping, call.callee = found
+        call.mapping, call.callee, call.callee_in = found
+        call.caller = numbers.calling(found.gateway.dialect.caller_from)
         call.callee_billing = for_matching(call.callee)
         call.account = self.catalogue.accounts[found.gateway.account]
         return None
@@ -175,7 +219,8 @@ class Admission:
         """Find the routing gateways that may be tried."""
         request = RouteRequest(call.callee, call.caller, call.at.mono)
         at_most = self.catalogue.parameters.max_attempts
-        routes = find_routes(request, self.catalogue.routes, self.live.occupancy, self.vendors, at_most=at_most)
+        live = self.live
+        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors, at_most=at_most)
         if isinstance(routes, Refusal):
             return routes
         call.choices = routes.choices

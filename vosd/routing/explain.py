@@ -9,6 +9,7 @@ from vosd.routing.capacity import Occupancy, Scope
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import Cause, LeftOut, RouteRequest, sift
 from vosd.routing.ports import VendorTerms
+from vosd.routing.rest import Rests
 
 
 class Offered(NamedTuple):
@@ -36,9 +37,11 @@ class Explanation(NamedTuple):
     """Those that fit the number first, in the order in which they would have been tried."""
 
 
-def explain_routes(request: RouteRequest, table: RouteTable, occupancy: Occupancy, vendors: VendorTerms) -> Explanation:
+def explain_routes(
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms
+) -> Explanation:
     """Say of every gateway whether it would be tried for ``request``, at which place, and why."""
-    routes = sift(request, table, occupancy, vendors)
+    routes = sift(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
             choice.gateway.name,
@@ -49,17 +52,22 @@ def explain_routes(request: RouteRequest, table: RouteTable, occupancy: Occupanc
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
-    left = [PassedOver(each.gateway.name, _why(each, request, occupancy)) for each in routes.left]
+    left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests)) for each in routes.left]
     fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
     left += [PassedOver(each.name, "prefix does not fit") for each in table.gateways if each.name not in fitting]
     return Explanation(candidates, tuple(left))
 
 
-def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy) -> str:
+def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests) -> str:
     gateway = left.gateway
     match left.cause:
         case Cause.DISABLED:
             return "disabled"
+        case Cause.RESTING:
+            remaining_s = -(-rests.remaining_ms(gateway.name, request.mono_ms) // 1_000)
+            return f"answered 503 and asked to be left alone: {remaining_s} s remain"
+        case Cause.NOT_LOCATED:
+            return f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
         case Cause.NO_BUY_RATE:
             return f"vendor account {gateway.account} has no buy rate for {request.callee}"
         case Cause.NO_FUNDS:

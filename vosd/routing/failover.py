@@ -31,11 +31,13 @@ class AttemptOutcome(NamedTuple):
     """The gateway's final code; 0 = it gave none."""
     rang: bool
     """A 18x had come."""
+    q850: int | None = None
+    """The cause that the gateway gave with its code (RFC 6432)."""
 
     @classmethod
-    def final(cls, code: int, *, rang: bool = False) -> "AttemptOutcome":
+    def final(cls, code: int, *, rang: bool = False, q850: int | None = None) -> "AttemptOutcome":
         """Describe an attempt that a final code of 300 or above ended."""
-        return cls(AttemptEnd.FINAL, code, rang)
+        return cls(AttemptEnd.FINAL, code, rang, q850)
 
     @classmethod
     def silent(cls) -> "AttemptOutcome":
@@ -53,6 +55,8 @@ class Verdict(NamedTuple):
 
     reason: EndReason
     status: int
+    q850: int | None = None
+    """The cause that the gateway gave."""
 
 
 _FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
@@ -114,7 +118,8 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
             return Verdict(EndReason.NO_ANSWER, 480)
         case AttemptEnd.FINAL:
             code = outcome.code
-            return Verdict(_REASON_OF_CODE.get(code, EndReason.UNAVAILABLE), _status_for_caller(code))
+            reason = _REASON_OF_CODE.get(code, EndReason.UNAVAILABLE)
+            return Verdict(reason, _status_for_caller(code), outcome.q850)
 
 
 def _status_for_caller(code: int) -> int:

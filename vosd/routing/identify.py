@@ -5,12 +5,13 @@ disabled gateway is identified like any other, so that its calls never fall to o
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.number import for_matching
+from vosd.routing.dialect import CalleeSource
 from vosd.routing.tables import HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
@@ -21,10 +22,13 @@ _MAPPED_PREFIX_LENGTH: Final = 96
 
 
 class Identified(NamedTuple):
-    """The mapping gateway of a call, and the called number without the gateway's tech prefix."""
+    """The mapping gateway of a call, and the called number as that gateway says it."""
 
     gateway: MappingGateway
     callee: str
+    """Without the gateway's tech prefix."""
+    dialled: str
+    """As it came."""
 
 
 class SourceConflict(VosError):  # noqa: N818 - it names the finding
@@ -53,6 +57,7 @@ class _Claim(NamedTuple):
     port: int | None
     prefix_length: int
     tech_prefix: str
+    callee_from: CalleeSource
     gateway: MappingGateway
 
 
@@ -74,28 +79,43 @@ class SourceIndex:
         self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
 
-    def identify(self, host: str, port: int, callee: str) -> Identified | None:
-        """Return the gateway that a request from ``host``:``port`` to ``callee`` belongs to, or None.
+    def identify(self, host: str, port: int, called: Callable[[CalleeSource], str]) -> Identified | None:
+        """Return the gateway that a request from ``host``:``port`` belongs to, or None.
 
-        A tech prefix is compared with the number as dialled and with its leading ``+`` dropped.
+        ``called`` reads the called number where a gateway has it; what it raises is passed on. A tech prefix is
+        compared with the number as dialled and with its leading ``+`` dropped.
 
         Raises:
             ValueError: ``host`` is not an IP address.
         """
+        read_from, callee = None, ""
         for claim in self._claims_on(host):
             if claim.port is not None and claim.port != port:
                 continue
+            if claim.callee_from is not read_from:
+                read_from = claim.callee_from
+                callee = called(read_from)
             tech_prefix = claim.tech_prefix
             if callee.startswith(tech_prefix):
-                return Identified(claim.gateway, callee[len(tech_prefix) :])
+                return Identified(claim.gateway, callee[len(tech_prefix) :], callee)
             bare = for_matching(callee)
             if bare.startswith(tech_prefix):
-                return Identified(claim.gateway, bare[len(tech_prefix) :])
+                return Identified(claim.gateway, bare[len(tech_prefix) :], callee)
         return None
 
     def knows(self, host: str, port: int) -> bool:
         """Say whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
         return any(claim.port is None or claim.port == port for claim in self._claims_on(host))
+
+    def is_from(self, name: str, host: str, port: int) -> bool:
+        """Say whether the gateway of that name may send from ``host``:``port``."""
+        return any(
+            claim.gateway.name == name and (claim.port is None or claim.port == port) for claim in self._claims_on(host)
+        )
+
+    def knows_host(self, host: str) -> bool:
+        """Say whether any gateway sends from ``host``, whatever the port."""
+        return bool(self._claims_on(host))
 
     def _add(self, pattern: HostPattern, gateway: MappingGateway) -> None:
         network = _network_of(pattern)
@@ -106,7 +126,8 @@ class SourceIndex:
                     return
                 claim = _describe(pattern, gateway.tech_prefix)
                 raise SourceConflict(rival.gateway.name, gateway.name, claim)
-        claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, gateway))
+        callee_from = gateway.dialect.callee_from
+        claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, callee_from, gateway))
 
     def _claims_on(self, host: str) -> tuple[_Claim, ...]:
         claims = self._remembered.get(host)

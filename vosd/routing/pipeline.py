@@ -13,6 +13,7 @@ from vosd.base.errors import Refusal
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.match import RouteTable
 from vosd.routing.ports import VendorTerms
+from vosd.routing.rest import Rests
 from vosd.routing.tables import RoutingGateway
 
 
@@ -37,6 +38,8 @@ class Cause(Enum):
     """Why a gateway that the number fits is not tried."""
 
     DISABLED = "disabled"
+    RESTING = "asked for a rest"
+    NOT_LOCATED = "no address known"
     NO_BUY_RATE = "no buy rate"
     NO_FUNDS = "vendor without funds"
     FULL = "full"
@@ -62,6 +65,7 @@ class Circumstances(NamedTuple):
 
     request: RouteRequest
     occupancy: Occupancy
+    rests: Rests
     vendors: VendorTerms
 
 
@@ -71,6 +75,16 @@ Step = Callable[[RoutingGateway, Circumstances], Cause | None]
 def is_enabled(gateway: RoutingGateway, _now: Circumstances) -> Cause | None:
     """Leave out what the operator switched off."""
     return None if gateway.enabled else Cause.DISABLED
+
+
+def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out vendors that asked to be left alone for a while (SIP-07)."""
+    return Cause.RESTING if now.rests.remaining_ms(gateway.name, now.request.mono_ms) else None
+
+
+def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out gateways whose names lead nowhere for now."""
+    return None if now.vendors.located(gateway) else Cause.NOT_LOCATED
 
 
 def has_buy_rate(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
@@ -99,7 +113,14 @@ def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
             return Cause.TOO_FAST
 
 
-STEPS: Final[tuple[Step, ...]] = (is_enabled, has_funds, has_room, has_buy_rate)
+STEPS: Final[tuple[Step, ...]] = (
+    is_enabled,
+    takes_calls_again,
+    is_located,
+    has_funds,
+    has_room,
+    has_buy_rate,
+)
 """In this order; the first that objects decides, so the cheapest questions come first."""
 
 
@@ -107,6 +128,7 @@ def find_routes(
     request: RouteRequest,
     table: RouteTable,
     occupancy: Occupancy,
+    rests: Rests,
     vendors: VendorTerms,
     *,
     at_most: int | None = None,
@@ -115,7 +137,7 @@ def find_routes(
 
     ``at_most`` ends the search after so many choices: what a call will never try need not be judged.
     """
-    routes = sift(request, table, occupancy, vendors, at_most=at_most)
+    routes = sift(request, table, occupancy, rests, vendors, at_most=at_most)
     if routes.choices:
         return routes
     if not routes.left:
@@ -128,12 +150,13 @@ def sift(
     request: RouteRequest,
     table: RouteTable,
     occupancy: Occupancy,
+    rests: Rests,
     vendors: VendorTerms,
     *,
     at_most: int | None = None,
 ) -> Routes:
     """Put every gateway that the number fits through the steps, in the order in which they would be tried."""
-    now = Circumstances(request, occupancy, vendors)
+    now = Circumstances(request, occupancy, rests, vendors)
     choices: list[RouteChoice] = []
     left: list[LeftOut] = []
     for gateway, prefix in table.candidates(request.callee):

@@ -1,4 +1,4 @@
-"""What routing asks of the money side without knowing it; ``engine`` answers from rates and purses."""
+"""What routing asks of others without knowing them; ``engine`` answers from rates, purses and the directory."""
 
 from typing import Protocol
 
@@ -6,10 +6,14 @@ from vosd.routing.tables import RoutingGateway
 
 
 class VendorTerms(Protocol):
-    """Whether a vendor may be given a call, as far as money decides."""
+    """Whether a vendor may be given a call, as far as money and the way to it decide."""
 
     def rated(self, gateway: RoutingGateway, callee: str) -> bool:
         """Say whether the gateway's account has a buy rate for ``callee``."""
+        ...
+
+    def located(self, gateway: RoutingGateway) -> bool:
+        """Say whether any address of the gateway is known: a name may lead nowhere (RFC 3263)."""
         ...
 
     def funded(self, gateway: RoutingGateway) -> bool:

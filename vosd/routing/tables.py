@@ -5,13 +5,25 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.routing.dialect import CalleeDialect, CallerDialect
+
 
 class Address(NamedTuple):
-    """Where packets of one gateway go: an IP address in text, a port, a transport in lower case."""
+    """Where packets of one gateway go."""
 
     host: str
-    port: int
-    transport: str = "udp"
+    """An IP address in text, or a name that the directory finds addresses for."""
+    port: int | None
+    """None for names only: then DNS says it (RFC 3263 section 4)."""
+    transport: str | None = None
+    """In lower case; None = not fixed: UDP, and TCP for what is too large for it."""
+    name: str = ""
+    """The domain that a found address stands for, which a TLS certificate must name."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"{host}{port}" if self.transport is None else f"{host}{port};transport={self.transport}"
 
 
 class HostPattern(NamedTuple):
@@ -34,6 +46,7 @@ class MappingGateway(msgspec.Struct, frozen=True):
     max_concurrent: int | None = None
     max_cps: int | None = None
     enabled: bool = True
+    dialect: CallerDialect = CallerDialect()
 
 
 class RoutingGateway(msgspec.Struct, frozen=True):
@@ -58,3 +71,4 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     failover_after_ringing: bool = False
     allow_unrated: bool = False
     enabled: bool = True
+    dialect: CalleeDialect = CalleeDialect()

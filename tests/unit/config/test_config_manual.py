@@ -31,7 +31,7 @@ def test_the_first_example_routes_a_call_of_its_customer(tmp_path):
 
     catalogue = load(copy, {}).catalogue
 
-    caller = catalogue.sources.identify("127.0.0.1", 5061, "442079460000")
+    caller = catalogue.sources.identify("127.0.0.1", 5061, lambda _: "442079460000")
     assert caller.gateway.name == "acme-pbx"
     assert [candidate.gateway.name for candidate in catalogue.routes.candidates(caller.callee)] == [
         "carrier-a",
@@ -43,6 +43,6 @@ def test_the_first_example_routes_a_call_of_its_customer(tmp_path):
 def test_the_wholesale_example_tells_customers_apart_by_tech_prefix():
     catalogue = load(ROOT / "config" / "examples" / "wholesale.yaml", {"VOSD_DB_PASSWORD": "secret"}).catalogue
 
-    caller = catalogue.sources.identify("198.51.100.7", 5060, "7002442079460000")
+    caller = catalogue.sources.identify("198.51.100.7", 5060, lambda _: "7002442079460000")
     assert (caller.gateway.name, caller.callee) == ("globex-standard", "442079460000")
     assert catalogue.routing_gateways["initech"].max_concurrent == 200

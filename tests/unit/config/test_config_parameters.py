@@ -182,3 +182,20 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
             "expected rates that suit its fee precision 2; 4 do not: `vosd check` names each"
         )
     ]
+
+
+def test_the_resend_list_is_read_in_seconds(site):
+    """SIP-04; absent, the timers of RFC 3261 hold (INTERFACES section 3)."""
+    assert site.load("").settings.sip.timers.resend_ms == ()
+    loaded = site.load("parameters: {SS_SIP_RESEND_INTERVAL: '0.5, 1,2'}")
+    assert loaded.settings.sip.timers.resend_ms == (500, 1_000, 2_000)
+    assert loaded.settings.sip.timers.give_up_ms == 3_500
+    preset = site.load("preset: vos3000").settings.sip.timers
+    assert (len(preset.resend_ms), preset.give_up_ms) == (10, 31_500)
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "0", "-1", "1,2,", ",".join(["1"] * 21)])
+def test_a_resend_list_that_is_none_is_an_error(site, text):
+    """SIP-05."""
+    (error,) = site.errors(f"parameters: {{SS_SIP_RESEND_INTERVAL: '{text}'}}")
+    assert "SS_SIP_RESEND_INTERVAL" in error

@@ -66,8 +66,8 @@ def test_gateways_may_share_a_source_and_differ_in_the_tech_prefix(site):
         """
     ).catalogue
 
-    assert catalogue.sources.identify("192.0.2.1", 5060, "700144").gateway.name == "a"
-    assert catalogue.sources.identify("192.0.2.1", 5060, "44").gateway.name == "b"
+    assert catalogue.sources.identify("192.0.2.1", 5060, lambda _: "700144").gateway.name == "a"
+    assert catalogue.sources.identify("192.0.2.1", 5060, lambda _: "44").gateway.name == "b"
 
 
 def test_a_vendor_without_rates_is_a_warning_unless_that_is_meant(site):

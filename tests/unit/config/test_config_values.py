@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vosd.billing.accounts import AccountType
-from vosd.engine.settings import CdrSettings, Listener, LogLevel, OnSigterm
+from vosd.config.addresses import destination
+from vosd.engine.settings import CdrSettings, DnsSettings, Listener, LogLevel, NameServer, OnSigterm
 from vosd.routing.tables import Address, HostPattern
 from vosd.sip.settings import Limits, Timers
 
@@ -127,13 +128,16 @@ def test_a_source_is_an_address_a_network_or_an_address_with_port(site, host, pa
     [
         ("192.0.2.9", Address("192.0.2.9", 5060)),
         ("192.0.2.9:5080", Address("192.0.2.9", 5080)),
-        ("192.0.2.9;transport=UDP", Address("192.0.2.9", 5060)),
-        ("[2001:db8::9]:5080;Transport=udp", Address("2001:db8::9", 5080)),
+        ("192.0.2.9;transport=UDP", Address("192.0.2.9", 5060, "udp")),
+        ("[2001:db8::9]:5080;Transport=udp", Address("2001:db8::9", 5080, "udp")),
         ("2001:db8::9", Address("2001:db8::9", 5060)),
         ("localhost:5080", Address("127.0.0.1", 5080)),
+        ("SIP.Example.net.", Address("sip.example.net", None)),
+        ("sip.example.net:5080", Address("sip.example.net", 5080)),
+        ("carrier-1", Address("carrier-1", None)),
     ],
 )
-def test_a_destination_is_an_address_with_port_5060_unless_it_says_otherwise(site, written, address):
+def test_a_destination_is_an_address_with_a_port_or_a_name_that_dns_may_give_one(site, written, address):
     catalogue = site.load(
         f"accounts: [{{id: a}}]\nrouting_gateways: [{{name: r, account: a, address: '{written}', allow_unrated: yes}}]"
     ).catalogue
@@ -142,9 +146,44 @@ def test_a_destination_is_an_address_with_port_5060_unless_it_says_otherwise(sit
 
 
 @pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("192.0.2.9;transport=TCP", Address("192.0.2.9", 5060, "tcp")),
+        ("192.0.2.9;transport=tls", Address("192.0.2.9", 5061, "tls")),
+        ("192.0.2.9:5060;transport=tls", Address("192.0.2.9", 5060, "tls")),
+        ("sip.example.net;transport=tls", Address("sip.example.net", None, "tls")),
+    ],
+)
+def test_a_destination_may_fix_its_transport_which_then_has_its_own_port(written, address):
+    assert destination().read(written) == address
+
+
+def test_a_destination_that_no_socket_reaches_is_a_warning(site):
+    text = "accounts: [{id: a}]\nrouting_gateways: [{name: r, account: a, address: 2001:db8::9, allow_unrated: yes}]"
+    (warning,) = site.warnings(text)
+    assert warning == (
+        "vosd.yaml:2: warning: routing_gateways[r].address: value '2001:db8::9': "
+        "expected a socket with an IPv6 address in sip.listen beside it"
+    )
+    assert site.warnings(f"sip: {{listen: ['udp:[::1]:5060']}}\n{text}") == []
+
+
+def test_name_servers_and_how_they_are_asked_arrive_in_the_settings(site):
+    assert site.load("node: a").settings.dns == DnsSettings()
+    text = (
+        "sip: {dns: {servers: [192.0.2.53, '[2001:db8::53]:5353'], timeout: 0.5, attempts: 3, min_ttl: 1, "
+        "max_ttl: 60, stale: 0}}"
+    )
+    assert site.load(text).settings.dns == DnsSettings(
+        (NameServer("192.0.2.53", 53), NameServer("2001:db8::53", 5353)), 500, 3, 1, 60, 0
+    )
+
+
+@pytest.mark.parametrize(
     "written",
     ["192.0.2.256", "192.0.2.9:", "192.0.2.9:66000", "[192.0.2.9", "0.0.0.0", "192.0.2.9;maddr=x", "fe80::1%eth0",
-     "192.0.2.9;transport=sctp", "", "sip:192.0.2.9", "[::]:5060"],
+     "192.0.2.9;transport=sctp", "", "sip:192.0.2.9", "[::]:5060", "a_.example.net:0", "-a.example.net",
+     "192.0.2.9;transport=udp;transport=tcp"],
 )  # fmt: skip
 def test_what_is_no_destination_is_an_error(site, written):
     (error,) = site.errors(

@@ -1,8 +1,9 @@
-"""Which numbers an INVITE carries, and whether it has been here before (INTERFACES section 3, "Numbers")."""
+"""Which numbers an INVITE carries, and where its gateway says they stand (INTERFACES section 3; SIP-13, GW-M-17)."""
 
 import pytest
 
-from vosd.engine.caller import NUMBER_MAX, called_number, calling_number
+from vosd.engine.caller import NUMBER_MAX, InviteNumbers, called_number, calling_number
+from vosd.routing.dialect import CalleeSource, CallerSource
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Request
 from vosd.sip.parse import parse_message
@@ -65,3 +66,53 @@ def test_the_calling_number_is_the_asserted_identity_else_from(identity, number)
 @pytest.mark.parametrize("from_", ["<sip:192.0.2.10>;tag=1", "<mailto:a@b>;tag=1", "<sip:\udcff@h>;tag=1", "<x;tag=1"])
 def test_a_caller_that_says_nothing_readable_has_no_number(from_):
     assert calling_number(read(from_=from_)) == ""
+
+
+@pytest.mark.parametrize(
+    ("to", "number"), [("<sip:4420@192.0.2.1>", "4420"), ('"Bob" <tel:+4420>', "+4420"), ("sip:4420@h;x=y", "4420")]
+)
+def test_a_gateway_may_have_the_called_number_in_to(to, number):
+    assert InviteNumbers(read(uri="sip:192.0.2.1", to=to)).called(CalleeSource.TO) == number
+
+
+@pytest.mark.parametrize(("to", "status"), [("<sip:192.0.2.1>", 484), ("<mailto:a@b>", 416), ("<sip:4420@h", 400)])
+def test_a_to_that_names_nobody_is_refused_where_the_number_stands_there(to, status):
+    with pytest.raises(ParseError) as caught:
+        InviteNumbers(read(to=to)).called(CalleeSource.TO)
+    assert caught.value.status == status
+
+
+EVERYTHING = (
+    "P-Asserted-Identity: <sip:+491@h>\r\n"
+    "P-Preferred-Identity: <sip:+492@h>\r\n"
+    "Remote-Party-ID: <sip:+490@h>;party=called, <sip:+493@h>;party=calling\r\n"
+    "Diversion: <sip:+494@h>;reason=no-answer, <sip:+499@h>\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        (CallerSource.ASSERTED, "+491"),
+        (CallerSource.PREFERRED, "+492"),
+        (CallerSource.REMOTE_PARTY, "+493"),
+        (CallerSource.DIVERSION, "+494"),
+        (CallerSource.FROM, "+495"),
+    ],
+)
+def test_the_calling_number_stands_where_the_gateway_has_it(source, number):
+    numbers = InviteNumbers(read(from_="<sip:+495@h>;tag=1", headers=EVERYTHING))
+    assert numbers.calling([source]) == number
+    assert InviteNumbers(read(from_="<sip:+495@h>;tag=1")).calling([source, CallerSource.FROM]) == "+495"
+
+
+def test_the_first_header_that_names_somebody_holds():
+    headers = "P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\nRemote-Party-ID: <sip:+493@h>\r\n"
+    numbers = InviteNumbers(read(from_="<sip:+495@h>;tag=1", headers=headers))
+    order = [CallerSource.ASSERTED, CallerSource.PREFERRED, CallerSource.REMOTE_PARTY, CallerSource.FROM]
+    assert numbers.calling(order) == "+493"
+
+
+def test_a_caller_that_everything_calls_anonymous_is():
+    numbers = InviteNumbers(read(from_='"Anonymous" <sip:Anonymous@anonymous.invalid>;tag=1'))
+    assert numbers.calling([CallerSource.FROM, CallerSource.ASSERTED]) == "Anonymous"

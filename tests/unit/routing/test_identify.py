@@ -1,14 +1,22 @@
 """Whose call it is: a port beats the longest mask, and the tech prefix tells equals apart."""
 
+from collections.abc import Callable
+
 import pytest
 
 from vosd.routing import identify
+from vosd.routing.dialect import CalleeSource, CallerDialect
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.testing.builders import mapping_gateway
 
 
+def saying(number: str) -> Callable[[CalleeSource], str]:
+    """Say the same number wherever a gateway looks for it."""
+    return lambda _: number
+
+
 def found(index: SourceIndex, host: str, port: int = 5060, callee: str = "44") -> str | None:
-    identified = index.identify(host, port, callee)
+    identified = index.identify(host, port, saying(callee))
     return identified.gateway.name if identified else None
 
 
@@ -43,12 +51,34 @@ def test_tech_prefix_chooses_between_gateways_of_one_source_and_is_removed():
             mapping_gateway("long", "10.0.0.1", tech_prefix="7001"),
         ]
     )
-    answers = [index.identify("10.0.0.1", 5060, callee) for callee in ("700144", "700244", "44")]
+    answers = [index.identify("10.0.0.1", 5060, saying(callee)) for callee in ("700144", "700244", "44")]
     assert [(each.gateway.name, each.callee) for each in answers] == [
         ("long", "44"),
         ("short", "0244"),
         ("plain", "44"),
     ]
+
+
+def test_each_gateway_reads_the_number_where_its_dialect_says_and_only_there():
+    read = []
+
+    def called(source: CalleeSource) -> str:
+        read.append(source)
+        return {CalleeSource.REQUEST_URI: "44", CalleeSource.TO: "700149"}[source]
+
+    index = SourceIndex(
+        [
+            mapping_gateway("uri", "10.0.0.0/8"),
+            mapping_gateway("uri-too", "10.0.0.0/16", tech_prefix="9"),
+            mapping_gateway(
+                "to", "10.0.0.0/24", tech_prefix="7001", dialect=CallerDialect(callee_from=CalleeSource.TO)
+            ),
+        ]
+    )
+    assert index.identify("10.0.0.1", 5060, called)[1:] == ("49", "700149")
+    assert read == [CalleeSource.TO]
+    assert index.identify("10.0.1.1", 5060, called)[1:] == ("44", "44")
+    assert read == [CalleeSource.TO, CalleeSource.REQUEST_URI]
 
 
 def test_number_that_fits_no_tech_prefix_goes_to_the_next_wider_pattern():
@@ -59,7 +89,7 @@ def test_number_that_fits_no_tech_prefix_goes_to_the_next_wider_pattern():
 
 def test_number_that_fits_no_tech_prefix_at_all_is_unknown_but_its_source_is_not():
     index = SourceIndex([mapping_gateway("one", "10.0.0.1", tech_prefix="7001")])
-    assert index.identify("10.0.0.1", 5060, "44") is None
+    assert index.identify("10.0.0.1", 5060, saying("44")) is None
     assert index.knows("10.0.0.1", 5060)
 
 
@@ -75,7 +105,7 @@ def test_number_that_fits_no_tech_prefix_at_all_is_unknown_but_its_source_is_not
 )
 def test_tech_prefix_is_compared_with_and_without_the_plus(tech_prefix, callee, rest):
     index = SourceIndex([mapping_gateway("one", "10.0.0.1", tech_prefix=tech_prefix)])
-    assert index.identify("10.0.0.1", 5060, callee).callee == rest
+    assert index.identify("10.0.0.1", 5060, saying(callee)).callee == rest
 
 
 def test_source_is_known_by_its_port_only_where_a_port_is_given():
@@ -163,4 +193,4 @@ def test_memory_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
 
 def test_host_that_is_no_address_is_an_error():
     with pytest.raises(ValueError, match="example"):
-        SourceIndex([]).identify("example.com", 5060, "44")
+        SourceIndex([]).identify("example.com", 5060, saying("44"))

@@ -6,17 +6,21 @@ from vosd.routing.capacity import Occupancy, Scope
 from vosd.routing.explain import Offered, PassedOver, explain_routes
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes
-from vosd.routing.tables import RoutingGateway
+from vosd.routing.rest import Rests
+from vosd.routing.tables import Address, RoutingGateway
 from vosd.testing.builders import routing_gateway
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
 
 
 class Vendors:
-    """Vendor accounts by name: which lack a buy rate, which lack money."""
+    """Vendor accounts by name: which lack a buy rate, which lack money, which nobody finds."""
 
-    def __init__(self, unrated=(), unfunded=()):
-        self.unrated, self.unfunded = frozenset(unrated), frozenset(unfunded)
+    def __init__(self, unrated=(), unfunded=(), lost=()):
+        self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
+
+    def located(self, gateway):
+        return gateway.account not in self.lost
 
     def rated(self, gateway, callee):
         return gateway.account not in self.unrated
@@ -25,8 +29,9 @@ class Vendors:
         return gateway.account not in self.unfunded
 
 
-def search(*gateways: RoutingGateway, occupancy=None, vendors=None, **terms) -> Routes | Refusal:
-    return find_routes(REQUEST, RouteTable(gateways), occupancy or Occupancy(), vendors or Vendors(), **terms)
+def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None, **terms) -> Routes | Refusal:
+    live = occupancy or Occupancy(), rests or Rests()
+    return find_routes(REQUEST, RouteTable(gateways), *live, vendors or Vendors(), **terms)
 
 
 def busy(name: str, calls: int) -> Occupancy:
@@ -34,6 +39,12 @@ def busy(name: str, calls: int) -> Occupancy:
     for _ in range(calls):
         occupancy.take(Scope.ROUTING, name, None, None, REQUEST.mono_ms)
     return occupancy
+
+
+def resting(name: str, seconds: int = 7) -> Rests:
+    rests = Rests()
+    rests.begin(name, seconds, REQUEST.mono_ms)
+    return rests
 
 
 def test_choice_carries_the_prefix_and_the_numbers_as_they_go_out():
@@ -44,6 +55,8 @@ def test_choice_carries_the_prefix_and_the_numbers_as_they_go_out():
 def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order():
     gateways = [
         routing_gateway("off", enabled=False),
+        routing_gateway("tired"),
+        routing_gateway("lost"),
         routing_gateway("poor"),
         routing_gateway("dear"),
         routing_gateway("full", max_concurrent=2),
@@ -54,9 +67,11 @@ def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order()
     occupancy = busy("full", 2)
     for _ in range(3):
         occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
-    routes = search(*gateways, occupancy=occupancy, vendors=Vendors(unrated={"dear"}, unfunded={"poor"}))
+    vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
+    routes = search(*gateways, occupancy=occupancy, rests=resting("tired"), vendors=vendors)
     assert [choice.gateway.name for choice in routes.choices] == ["first", "second"]
-    causes = [Cause.DISABLED, Cause.NO_FUNDS, Cause.NO_BUY_RATE, Cause.FULL, Cause.TOO_FAST]
+    causes = [Cause.DISABLED, Cause.RESTING, Cause.NOT_LOCATED, Cause.NO_FUNDS, Cause.NO_BUY_RATE, Cause.FULL]
+    causes.append(Cause.TOO_FAST)
     assert list(routes.left) == [LeftOut(gateway, cause) for gateway, cause in zip(gateways, causes, strict=False)]
 
 
@@ -93,6 +108,8 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     gateways = [
         routing_gateway("other", "1"),
         routing_gateway("off", enabled=False),
+        routing_gateway("tired"),
+        routing_gateway("lost", addresses=(Address("sip.example.net", None),)),
         routing_gateway("poor"),
         routing_gateway("dear"),
         routing_gateway("full", max_concurrent=2),
@@ -103,14 +120,16 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     occupancy = busy("full", 2)
     for _ in range(3):
         occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
-    vendors = Vendors(unrated={"dear"}, unfunded={"poor"})
-    explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, vendors)
+    vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
+    explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (
         Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7"),
         Offered("second", 2, "+442071", "+4930", "prefix *, priority 2"),
     )
     assert explanation.left == (
         PassedOver("off", "disabled"),
+        PassedOver("tired", "answered 503 and asked to be left alone: 7 s remain"),
+        PassedOver("lost", "no address is known for sip.example.net"),
         PassedOver("poor", "vendor account poor has nothing left"),
         PassedOver("dear", "vendor account dear has no buy rate for +442071"),
         PassedOver("full", "full: 2 of 2 calls"),
@@ -121,7 +140,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
 
 def test_explanation_has_the_keys_of_the_command_line():
     explanation = explain_routes(
-        REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Vendors()
+        REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Rests(), Vendors()
     )
     assert list(explanation.candidates[0]._asdict()) == [
         "routing_gateway", "position", "callee_out", "caller_out", "reason",

@@ -1,0 +1,256 @@
+"""Who calls, as one side says it and the other is told: display names, privacy, diversions, signed identities.
+
+Owns what of a caller's identity headers goes out to a gateway, by that gateway's dialect (SIP-09, SIP-13). Which
+numbers go out is decided before; nothing of the caller's network goes out at all.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
+
+import msgspec
+
+from vosd.base.number import for_matching
+from vosd.routing.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
+from vosd.sip.compose import escape_user
+from vosd.sip.errors import ParseError
+from vosd.sip.headers import display_name
+from vosd.sip.headers.diversion import Diversion
+from vosd.sip.headers.history_info import HistoryEntry
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, wishes
+from vosd.sip.message import Request
+from vosd.sip.uri import Uri
+
+ANONYMOUS: Final = "anonymous"
+"""Who calls when nobody says so (RFC 3261 section 8.1.1.3)."""
+ANONYMOUS_HOST: Final = "anonymous.invalid"
+ANONYMOUS_URI: Final = f"sip:{ANONYMOUS}@{ANONYMOUS_HOST}"
+ANONYMOUS_FROM: Final = f'"Anonymous" <{ANONYMOUS_URI}>'
+"""Who calls when the caller does not want it said (RFC 3323 section 4.1)."""
+PASSED_ON_MAX: Final = 10
+"""Diversions, history entries and signatures of one call that go on; no honest call has more."""
+
+_SIGNED_TEXT: Final = re.compile(r"[\x20-\x7e]+\Z")
+_TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
+
+Value = TypeVar("Value")
+
+
+class Persona(msgspec.Struct, frozen=True):
+    """What an INVITE says of its caller besides the number that the call is made with."""
+
+    display: str = ""
+    """The display name of From, as written."""
+    is_simple: bool = False
+    """Nothing more than the display name is said, as by nearly all callers."""
+    is_anonymous: bool = False
+    """From names nobody."""
+    wishes: tuple[str, ...] = ()
+    """The values of Privacy."""
+    hides_party: bool = False
+    """Remote-Party-ID asks for what ``Privacy: id`` does."""
+    diversions: tuple[Diversion, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    signatures: tuple[str, ...] = ()
+    """The values of Identity (RFC 8224), untouched."""
+    date: str = ""
+    """The Date that the signatures cover."""
+    signed_numbers: tuple[str, str] = ("", "")
+    """The numbers of From and To, which the signatures cover."""
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the caller wants to stay unknown to whom it calls."""
+        return self.is_anonymous or self.hides_party or not WITHHOLDS_CALLER.isdisjoint(self.wishes)
+
+    @property
+    def withholds_history(self) -> bool:
+        """Whether the caller wants it kept from others where the call has been."""
+        return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
+
+
+PLAIN: Final = Persona(is_simple=True)
+"""A caller that is its number and nothing else."""
+
+
+class Presentation(msgspec.Struct, frozen=True):
+    """How a caller is presented to a gateway."""
+
+    from_: str
+    """The value of From, without tag."""
+    headers: str
+    """Whole lines."""
+
+
+def persona_of(request: Request) -> Persona:
+    """Read what an INVITE says of its caller. What cannot be read is left out: it breaks no call."""
+    header = request.header
+    from_ = header("from") or ""
+    if (
+        header("privacy") is None
+        and header("remote-party-id") is None
+        and header("diversion") is None
+        and header("history-info") is None
+        and header("identity") is None
+        and ANONYMOUS not in from_.lower()
+    ):
+        display = "" if from_[:1] == "<" else _display_of(request)
+        return Persona(display, is_simple=True) if display else PLAIN
+    caller = _uri_in(from_)
+    signatures = tuple(value for value in request.values("identity") if _SIGNED_TEXT.match(value))[:PASSED_ON_MAX]
+    date = header("date") or ""
+    return Persona(
+        display=_display_of(request),
+        is_anonymous=caller is not None and _names_nobody(caller),
+        wishes=wishes(";".join(request.values("privacy"))),
+        hides_party=any(map(_hides_party, _readable(request.headers("remote-party-id"), NameAddr.parse))),
+        diversions=_readable(request.headers("diversion"), Diversion.parse),
+        history=_readable(request.headers("history-info"), HistoryEntry.parse),
+        signatures=signatures,
+        date=date if _SIGNED_TEXT.match(date) else "",
+        signed_numbers=(caller.user if caller else "", _user_in(header("to") or "")),
+    )
+
+
+def present(persona: Persona, caller_out: str, callee_out: str, ours: str, dialect: CalleeDialect) -> Presentation:
+    """Say how a caller is presented to a gateway with this dialect.
+
+    The numbers are those that go out, unescaped; ``ours`` is our host as it stands in a URI.
+    """
+    if (
+        persona.is_simple
+        and not dialect.identity
+        and dialect.privacy is not Privacy.ANONYMISE
+        and (not persona.display or dialect.display_name is Passing.STRIP)
+    ):
+        return Presentation(f"<sip:{escape_user(caller_out) or ANONYMOUS}@{ours}>", "")
+    return _Introduction(persona, caller_out, callee_out, ours, dialect).presentation()
+
+
+class _Introduction:
+    """One caller before one gateway."""
+
+    __slots__ = ("_callee", "_caller", "_dialect", "_hides", "_ours", "_persona", "_tells_withheld")
+
+    def __init__(self, persona: Persona, caller: str, callee: str, ours: str, dialect: CalleeDialect) -> None:
+        self._persona = persona
+        self._caller = caller
+        self._callee = callee
+        self._ours = ours
+        self._dialect = dialect
+        self._hides = _hides(persona, dialect.privacy)
+        self._tells_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
+        """Whether the vendor is told what it has to keep to itself (RFC 3325 section 7)."""
+
+    def presentation(self) -> Presentation:
+        address = f"{self._name()}<sip:{escape_user(self._caller) or ANONYMOUS}@{self._ours}>"
+        lines = [*self._identities(address), *self._forwarding(), *self._signatures()]
+        return Presentation(ANONYMOUS_FROM if self._hides else address, "".join(f"{line}\r\n" for line in lines))
+
+    def _name(self) -> str:
+        """Return the display name with the blank behind it; that of an anonymous From is no name."""
+        if self._dialect.display_name is Passing.STRIP or self._persona.is_anonymous:
+            return ""
+        text = display_name.text_of(self._persona.display)
+        return f"{display_name.quoted(text)} " if text else ""
+
+    def _identities(self, address: str) -> Iterator[str]:
+        """Yield who calls for those who are to know, and what they are to keep to themselves."""
+        persona, identity, privacy = self._persona, self._dialect.identity, self._dialect.privacy
+        names_somebody = self._caller.lower() not in {"", ANONYMOUS}
+        asserts = names_somebody and IdentityHeader.ASSERTED in identity
+        if asserts:
+            yield f"P-Asserted-Identity: {address}"
+        if names_somebody and IdentityHeader.REMOTE_PARTY in identity:
+            is_withheld = self._hides or (privacy is Privacy.PASS and persona.is_withheld)
+            yield f"Remote-Party-ID: {address};party=calling;screen=yes;privacy={'full' if is_withheld else 'off'}"
+        if privacy is Privacy.PASS and persona.wishes:
+            yield f"Privacy: {';'.join(persona.wishes)}"
+        elif asserts and self._hides:
+            yield "Privacy: id"
+
+    def _forwarding(self) -> Iterator[str]:
+        """Yield where the call was before, without anything of the networks that it came through."""
+        persona, dialect = self._persona, self._dialect
+        if dialect.diversion is Passing.PASS:
+            for diversion in persona.diversions:
+                uri = self._uri_of(diversion.number, is_withheld=diversion.is_withheld)
+                yield f"Diversion: {diversion.render(uri)}"
+        if dialect.history_info is Passing.PASS:
+            for entry in persona.history:
+                uri = self._uri_of(entry.number, is_withheld=entry.is_withheld or persona.withholds_history)
+                yield f"History-Info: {entry.render(uri)}"
+
+    def _uri_of(self, number: str, *, is_withheld: bool) -> str:
+        if not number or (is_withheld and not self._tells_withheld):
+            return ANONYMOUS_URI
+        return f"sip:{escape_user(number)}@{self._ours}"
+
+    def _signatures(self) -> Iterator[str]:
+        """Yield the signatures where all that they cover goes out as it came (RFC 8224 section 4.1)."""
+        persona = self._persona
+        if self._hides or not persona.signatures:
+            return
+        for signed, sent in zip(persona.signed_numbers, (self._caller, self._callee), strict=True):
+            if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(signed):
+                return
+        if persona.date:
+            yield f"Date: {persona.date}"
+        for signature in persona.signatures:
+            yield f"Identity: {signature}"
+
+
+def _hides(persona: Persona, privacy: Privacy) -> bool:
+    """Say whether From is to name nobody."""
+    match privacy:
+        case Privacy.HONOUR:
+            return persona.is_withheld
+        case Privacy.PASS:
+            return persona.is_anonymous
+        case Privacy.ANONYMISE:
+            return True
+        case Privacy.STRIP:
+            return False
+
+
+def _names_nobody(uri: Uri) -> bool:
+    """Say whether a From is that of RFC 3323 section 4.1.1.3, or of RFC 3261 section 8.1.1.3."""
+    return uri.user.lower() == ANONYMOUS or uri.host.lower() == ANONYMOUS_HOST
+
+
+def _hides_party(party: NameAddr) -> bool:
+    """Say whether a Remote-Party-ID is the caller's and asks to keep its number back."""
+    whose, privacy = party.param("party") or "calling", party.param("privacy") or ""
+    return whose.lower() == "calling" and privacy.lower().partition("-")[0] in {"full", "uri"}
+
+
+def _display_of(request: Request) -> str:
+    try:
+        return request.from_.display
+    except ParseError:
+        return ""
+
+
+def _user_in(text: str) -> str:
+    uri = _uri_in(text)
+    return "" if uri is None else uri.user
+
+
+def _uri_in(text: str) -> Uri | None:
+    try:
+        return Uri.parse(NameAddr.parse(text).uri)
+    except ParseError:
+        return None
+
+
+def _readable(values: Iterable[str], parse: Callable[[str], Value]) -> tuple[Value, ...]:
+    """Return the first values that can be read."""
+    found = []
+    for value in islice(values, PASSED_ON_MAX):
+        try:
+            found.append(parse(value))
+        except ParseError:
+            continue
+    return tuple(found)

@@ -1,0 +1,20 @@
+"""Why a call ended, as a header: what each trunk wants to read (RFC 3326, RFC 6432; SIP-08, INTERFACES section 4)."""
+
+from vosd.base.cause import EndReason
+from vosd.routing.dialect import ReasonForm
+
+
+def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:
+    """Return whole Reason lines; ``status`` is the SIP code that fits, where there is one."""
+    text = f'text="{reason.text}"'
+    lines = ""
+    if form is ReasonForm.Q850 or form is ReasonForm.BOTH:
+        lines = f"Reason: Q.850;cause={q850_cause};{text}\r\n"
+    if status is not None and (form is ReasonForm.SIP or form is ReasonForm.BOTH):
+        lines += f"Reason: SIP;cause={status};{text}\r\n"
+    return lines
+
+
+def passed_on(q850_cause: int | None, form: ReasonForm) -> str:
+    """Return the Reason lines that tell one side the cause which the other gave; its words stay here."""
+    return "" if q850_cause is None else reason_headers(form, EndReason.NORMAL, q850_cause)

@@ -1,0 +1,72 @@
+"""How SIP is spoken with each trunk: from the keys of gateways to ``routing.dialect``."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from vosd.config.inventory import Inventory, Written, place_of
+from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.problems import ProblemList
+from vosd.engine.settings import Listener
+from vosd.routing.dialect import CalleeDialect, CallerDialect, IdentityHeader
+from vosd.routing.tables import Address
+
+
+def caller_dialect(keys: MappingGatewayKeys) -> CallerDialect:
+    """Return how SIP is spoken with a customer."""
+    return CallerDialect(
+        callee_from=keys.callee_from,
+        caller_from=keys.caller_from,
+        reliability=keys.reliable_provisionals,
+        reasons=keys.reason,
+        reject_codes=keys.reject_codes or {},
+        transfers=keys.transfer,
+        transfer_timeout_ms=keys.transfer_timeout,
+        transfer_display=keys.transfer_display,
+    )
+
+
+def callee_dialect(keys: RoutingGatewayKeys) -> CalleeDialect:
+    """Return how SIP is spoken with a vendor."""
+    return CalleeDialect(
+        identity=tuple(header for header in dict.fromkeys(keys.identity) if header is not IdentityHeader.FROM),
+        privacy=keys.privacy,
+        display_name=keys.display_name,
+        diversion=keys.diversion,
+        history_info=keys.history_info,
+        reliability=keys.reliable_provisionals,
+        reasons=keys.reason,
+        reject_codes=keys.reject_codes or {},
+        redirects=keys.redirects,
+        interface=None if keys.interface is None else str(keys.interface),
+    )
+
+
+def check_interfaces(
+    gateways: Inventory[RoutingGatewayKeys], listen: Sequence[Listener], problems: ProblemList
+) -> None:
+    """Note each gateway whose interface is no socket of ours, or cannot reach its address."""
+    for written in gateways.written.values():
+        interface = written.thing.interface
+        if interface is None:
+            continue
+        if interface not in listen:
+            _refuse(written, f"one of sip.listen: {', '.join(map(str, listen))}", interface, problems)
+        for address in written.thing.address:
+            if not _reaches(interface, address):
+                wanted = f"a socket that can reach {address.host} by {address.transport or interface.transport}"
+                _refuse(written, wanted, interface, problems)
+
+
+def _refuse(written: Written[RoutingGatewayKeys], expected: str, interface: Listener, problems: ProblemList) -> None:
+    place = place_of(written.section, "interface")
+    problems.error(place, f"{written.label}.interface", expected, str(interface))
+
+
+def _reaches(interface: Listener, address: Address) -> bool:
+    """Say whether transport and kind of address fit; a name may have addresses of either kind."""
+    if address.transport not in {None, interface.transport}:
+        return False
+    try:
+        return ip_address(address.host).version == ip_address(interface.host).version
+    except ValueError:
+        return True

@@ -1,0 +1,137 @@
+"""How SIP is spoken with one trunk: where peers differ, and the operator says which way it is.
+
+Plain values, one struct for a customer's side and one for a vendor's; what they lead to stands with those who
+read and write messages.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+
+class CalleeSource(Enum):
+    """Which part of an INVITE holds the called number."""
+
+    REQUEST_URI = "request-uri"
+    TO = "to"
+
+
+class CallerSource(Enum):
+    """Which header of an INVITE holds the calling number; the value is its lower-case name."""
+
+    ASSERTED = "p-asserted-identity"
+    PREFERRED = "p-preferred-identity"
+    REMOTE_PARTY = "remote-party-id"
+    DIVERSION = "diversion"
+    FROM = "from"
+
+
+class Reliability(Enum):
+    """Reliable provisional responses (RFC 3262) on a trunk."""
+
+    OFF = "off"
+    SUPPORTED = "supported"
+    REQUIRED = "required"
+
+
+class ReasonForm(Enum):
+    """Which Reason headers a trunk is sent (RFC 3326, RFC 6432)."""
+
+    Q850 = "q850"
+    SIP = "sip"
+    BOTH = "both"
+    NONE = "none"
+
+
+class Transfers(Enum):
+    """What a REFER of the trunk gets."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+class Redirects(Enum):
+    """What a 3xx of the trunk means."""
+
+    REFUSE = "refuse"
+    FOLLOW = "follow"
+
+
+class IdentityHeader(Enum):
+    """What carries the calling number to a vendor; the value is the header's lower-case name."""
+
+    FROM = "from"
+    ASSERTED = "p-asserted-identity"
+    REMOTE_PARTY = "remote-party-id"
+
+
+class Privacy(Enum):
+    """What becomes of a caller's wish to stay unknown (RFC 3323)."""
+
+    HONOUR = "honour"
+    PASS = "pass"  # noqa: S105 - what is done, no secret
+    ANONYMISE = "anonymise"
+    STRIP = "strip"
+
+
+class Passing(Enum):
+    """Whether something of the caller's goes on to the vendor."""
+
+    PASS = "pass"  # noqa: S105 - what is done, no secret
+    STRIP = "strip"
+
+
+BOUND_TO_THEIR_REQUEST: Final = frozenset({401, 407, 487})
+"""Codes that a customer is sent as they are: a challenge needs its nonce, and 487 answers a CANCEL."""
+
+
+class CallerDialect(msgspec.Struct, frozen=True):
+    """A customer's trunk."""
+
+    callee_from: CalleeSource = CalleeSource.REQUEST_URI
+    caller_from: tuple[CallerSource, ...] = (CallerSource.ASSERTED, CallerSource.FROM)
+    """In order; the first that names somebody holds."""
+    reliability: Reliability = Reliability.SUPPORTED
+    reasons: ReasonForm = ReasonForm.Q850
+    reject_codes: Mapping[str, int] = {}
+    """By code or class (``486``, ``5xx``), what is sent instead."""
+    transfers: Transfers = Transfers.ACCEPT
+    transfer_timeout_ms: int = 30_000
+    """How long the target of a transfer may ring (XFR-02)."""
+    transfer_display: str | None = None
+    """The calling number that the target of a transfer is shown; None = that of the call (XFR-04)."""
+
+    def sent_for(self, code: int) -> int:
+        """Return the final code that this customer is sent for one (REQ_SIP_ROUTING_OPS section 22)."""
+        return code if code in BOUND_TO_THEIR_REQUEST else _replaced(code, self.reject_codes)
+
+
+class CalleeDialect(msgspec.Struct, frozen=True):
+    """A vendor's trunk."""
+
+    identity: tuple[IdentityHeader, ...] = ()
+    """Besides From."""
+    privacy: Privacy = Privacy.HONOUR
+    display_name: Passing = Passing.STRIP
+    diversion: Passing = Passing.STRIP
+    history_info: Passing = Passing.STRIP
+    reliability: Reliability = Reliability.SUPPORTED
+    reasons: ReasonForm = ReasonForm.Q850
+    reject_codes: Mapping[str, int] = {}
+    """By code or class (``486``, ``5xx``), what it counts as."""
+    redirects: Redirects = Redirects.REFUSE
+    interface: str | None = None
+    """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
+
+    def counted_as(self, code: int) -> int:
+        """Return the final code that one of this vendor's counts as, before anything is decided by it."""
+        return _replaced(code, self.reject_codes)
+
+
+def _replaced(code: int, codes: Mapping[str, int]) -> int:
+    """Return what stands for a code: its own entry, else that of its class, else itself."""
+    if not codes:
+        return code
+    return codes.get(str(code)) or codes.get(f"{code // 100}xx", code)

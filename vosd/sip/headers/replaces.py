@@ -1,0 +1,61 @@
+"""Replaces (RFC 3891) and Refer-To (RFC 3515): which dialog is to give way, and who is to be called."""
+
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import parameters
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.message import Request
+from vosd.sip.uri import Uri
+
+
+class Replaces(NamedTuple):
+    """A dialog, named by whoever wants it replaced; ``to_tag`` is ours, ``from_tag`` the peer's."""
+
+    call_id: str
+    to_tag: str
+    from_tag: str
+    early_only: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Replaces":
+        """Read ``call-id;to-tag=x;from-tag=y``.
+
+        Raises:
+            ParseError: 400.
+        """
+        call_id, _, rest = text.partition(";")
+        said = parameters(";" + rest)
+        to_tag, from_tag = said.get("to-tag"), said.get("from-tag")
+        if not (call_id.strip() and to_tag and from_tag):
+            raise ParseError(400, "Bad Replaces")
+        return cls(call_id.strip(), to_tag, from_tag, "early-only" in said)
+
+
+class ReferTo(NamedTuple):
+    """Whom a REFER wants called: the user part of the URI, and the dialog that the new call replaces, if any."""
+
+    user: str
+    replaces: Replaces | None
+
+    @classmethod
+    def of(cls, request: Request) -> "ReferTo":
+        """Read the Refer-To of a REFER.
+
+        Raises:
+            ParseError: 400 for none, several, or one that is no INVITE of a number; 416 for another scheme.
+        """
+        values = request.headers("refer-to")
+        if len(values) != 1:
+            raise ParseError(400, "Bad Refer-To", request)
+        text = NameAddr.parse(values[0]).uri
+        uri = Uri.parse(text)
+        if (uri.param("method") or "invite") != "invite" or not uri.user:
+            raise ParseError(400, "Bad Refer-To", request)
+        _, _, behind = text.rpartition("@") if "@" in text else ("", "", text)
+        for header in behind.partition("?")[2].split("&"):
+            name, _, value = header.partition("=")
+            if name.lower() == "replaces":
+                return cls(uri.user, Replaces.parse(unquote(value)))
+        return cls(uri.user, None)
