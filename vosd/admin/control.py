@@ -4,7 +4,7 @@ The other end is ``engine/control.py``. Refuses to know what the commands mean.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,10 @@ import msgspec
 from vosd.base.errors import VosError
 
 ANSWER_S: Final = 30.0
-"""How long a command may take; a reload of large rate tables is the longest."""
+"""How long a switch may say nothing; a reload of large rate tables takes longest."""
+
+LINE_MAX: Final = 4 * 1024 * 1024
+"""Bytes of one result among many."""
 
 
 class DaemonUnreachableError(VosError):
@@ -56,20 +59,26 @@ class RunningSwitch:
             async with asyncio.timeout(ANSWER_S):
                 line = await self._exchange(msgspec.json.encode({"verb": verb, "arguments": arguments}))
         except (OSError, TimeoutError) as error:
-            message = (
-                f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
-                " this configuration, and are you allowed to open its socket?"
-            )
-            is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
-            raise (NoDaemonError if is_absent else DaemonUnreachableError)(message) from error
+            raise self._unreachable(error) from error
+        return self._result(line)
+
+    async def follow(self, verb: str, **arguments: object) -> AsyncGenerator[Any, None]:
+        """Have the switch follow something and yield one result after the other until it is done.
+
+        Raises:
+            DaemonUnreachableError: nobody answers, or the switch fell silent.
+            DaemonRefusedError: the switch says no, and why.
+        """
         try:
-            answer = msgspec.json.decode(line, type=_Answer)
-        except msgspec.MsgspecError as error:
-            message = f"the switch at {self.control_socket} went away before it answered"
-            raise DaemonUnreachableError(message) from error
-        if answer.error is not None:
-            raise DaemonRefusedError(answer.error, answer.problems)
-        return answer.result
+            async with asyncio.timeout(ANSWER_S):
+                reader, writer = await self._send(msgspec.json.encode({"verb": verb, "arguments": arguments}))
+            try:
+                while line := await asyncio.wait_for(reader.readline(), ANSWER_S):
+                    yield self._result(line)
+            finally:
+                writer.close()
+        except (OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
 
     async def ask_if_running(self, verb: str, **arguments: object) -> Any | None:
         """Do as ``ask`` does, but return None where no switch runs: for commands that work without one.
@@ -81,14 +90,36 @@ class RunningSwitch:
         except NoDaemonError:
             return None
 
-    async def _exchange(self, request: bytes) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(self.control_socket)
+    def _unreachable(self, error: OSError | TimeoutError) -> DaemonUnreachableError:
+        message = (
+            f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
+            " this configuration, and are you allowed to open its socket?"
+        )
+        is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+        return (NoDaemonError if is_absent else DaemonUnreachableError)(message)
+
+    def _result(self, line: bytes) -> Any:
         try:
-            writer.write(request + b"\n")
-            writer.write_eof()
+            answer = msgspec.json.decode(line, type=_Answer)
+        except msgspec.MsgspecError as error:
+            message = f"the switch at {self.control_socket} went away before it answered"
+            raise DaemonUnreachableError(message) from error
+        if answer.error is not None:
+            raise DaemonRefusedError(answer.error, answer.problems)
+        return answer.result
+
+    async def _exchange(self, request: bytes) -> bytes:
+        reader, writer = await self._send(request)
+        try:
             return await reader.read()
         finally:
             writer.close()
+
+    async def _send(self, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(self.control_socket, limit=LINE_MAX)
+        writer.write(request + b"\n")
+        writer.write_eof()
+        return reader, writer
 
 
 def _reason(error: OSError | TimeoutError) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import csv
 import sys
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,8 +14,11 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.later import not_built_yet
+from vosd.cli.trace import CAPTURE, capture, ladder
 
 if TYPE_CHECKING:
+    from vosd.cdr.record import CallRecord
+    from vosd.obs.traced import TracedCall
     from vosd.storage.ports import CallFilter, StoredCall
 
 _SHOWN: Final = (
@@ -75,18 +79,36 @@ async def _list(invocation: Invocation, wanted: "CallFilter") -> "list[StoredCal
 
 @cdr.command("show")
 @click.argument("call_id", type=click.UUID)
+@click.option("--ladder", "as_ladder", is_flag=True, help="Draw what was said instead, if the switch still has it.")
+@click.option("--pcap", type=CAPTURE, metavar="FILE", help="Write what was said to a capture for Wireshark.")
 @json_option
 @pass_invocation
-def show(invocation: Invocation, call_id: object, as_json: bool) -> None:
-    """Show everything that is known of one call."""
+def show(invocation: Invocation, call_id: object, as_ladder: bool, pcap: Path | None, as_json: bool) -> None:
+    """Show everything that is known of one call.
+
+    In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked.
+    """
     call = asyncio.run(_find(invocation, str(call_id)))
     if call is None:
         message = f"no call {call_id} in the database; a call is booked a moment after it ends"
         raise OperationError(message)
     shown = json_object(call.record, call.export_seq)
+    if as_ladder or pcap is not None:
+        traced = _traced(invocation, call.record)
+        with capture(pcap) as file:
+            file.add(traced.messages)
+        if as_ladder and not as_json:
+            ladder(traced)
+            return
+        if as_ladder:
+            shown["messages"] = _messages(traced)
     if as_json:
         output.document(shown)
-        return
+    else:
+        _show_sheets(shown)
+
+
+def _show_sheets(shown: dict[str, Any]) -> None:
     attempts, breakdown = shown.pop("attempts"), shown.pop("fee_breakdown")
     output.sheet(shown)
     output.line("")
@@ -95,6 +117,21 @@ def show(invocation: Invocation, call_id: object, as_json: bool) -> None:
     for party, steps in breakdown.items() if isinstance(breakdown, dict) else ():
         output.line("")
         output.table((party, "figures"), output.figures(steps), empty="no steps")
+
+
+def _traced(invocation: Invocation, record: "CallRecord") -> "TracedCall":
+    from vosd.admin.tracing import messages_of, traced_call
+
+    found = asyncio.run(messages_of(invocation.running_switch(), record))
+    if found.left_out:
+        output.remark(f"{found.left_out} later messages are left out: there is a bound to an answer")
+    return traced_call(record, found.messages)
+
+
+def _messages(call: "TracedCall") -> list[dict[str, Any]]:
+    from vosd.admin.tracing import messages_json
+
+    return messages_json(call.messages)
 
 
 async def _find(invocation: Invocation, call_id: str) -> "StoredCall | None":

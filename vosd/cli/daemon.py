@@ -97,7 +97,7 @@ def _differences(loaded: "Loaded") -> "list[Difference]":
 
     switch = RunningSwitch(loaded.settings.control_socket)
     running = asyncio.run(switch.ask("configuration"))
-    return compare(running, describe(loaded.settings, loaded.catalogue))
+    return compare(running, describe(loaded.settings, loaded.transports, loaded.catalogue))
 
 
 def _show_differences(differences: "list[Difference]", as_json: bool) -> None:

@@ -37,7 +37,6 @@ gateway = _family("gateway", "Operational overrides of gateways.", "block", "unb
 overrides = _family("overrides", "Operational overrides.", "list", "clear")
 call = _family("call", "Test calls.", "test")
 registrations = not_built_yet("registrations")
-trace = not_built_yet("trace")
 why = not_built_yet("why")
 rerate = not_built_yet("rerate")
 reconcile = not_built_yet("reconcile")

@@ -25,7 +25,7 @@ VERBS: Final = {
     "gateway": "vosd.cli.later:gateway",
     "overrides": "vosd.cli.later:overrides",
     "registrations": "vosd.cli.later:registrations",
-    "trace": "vosd.cli.later:trace",
+    "trace": "vosd.cli.trace:trace",
     "why": "vosd.cli.later:why",
     "rerate": "vosd.cli.later:rerate",
     "reconcile": "vosd.cli.later:reconcile",

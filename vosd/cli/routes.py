@@ -63,8 +63,12 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
 def _show(answer: dict[str, Any]) -> None:
     detail = f": {answer['detail']}" if answer["detail"] else ""
     output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
-    columns = ("position", "routing_gateway", "callee_out", "caller_out", "reason")
+    columns = ["position", "routing_gateway", "callee_out", "caller_out", "reason"]
     rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
+    if "addresses" in answer:  # only the running switch knows where names lead
+        columns.append("addresses")
+        for row, candidate in zip(rows, answer["candidates"], strict=True):
+            row.append(" ".join(answer["addresses"][candidate["routing_gateway"]]))
     output.table(columns, rows, empty="no gateway would be tried")
     if answer["left"]:
         output.line("")

@@ -1,14 +1,16 @@
 """The control socket: how people's commands reach the running switch.
 
 One JSON object a line over a unix socket that only the switch's user may open: ``{"verb", "arguments"}`` in,
-``{"result"}`` or ``{"error", "problems"}`` out, any number in turn on one connection. Owns the socket, the
-framing and the bounds; what a verb does is in the functions it is given. Refuses to know click and HTTP.
+``{"result"}`` or ``{"error", "problems"}`` out, any number in turn on one connection. A verb that follows something
+answers with one result after the other until it is done or its client goes away. Owns the socket, the framing and
+the bounds; what a verb does is in the functions it is given. Refuses to know click and HTTP.
 """
 
 import asyncio
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,8 @@ IDLE_S: Final = 60.0
 
 Arguments = Mapping[str, Any]
 Verb = Callable[[Arguments], Awaitable[object]]
+Following = Callable[[Arguments], AsyncGenerator[object, None]]
+"""A verb with many results; it gives one at least every few seconds, so that a client who is gone is noticed."""
 
 _log = structlog.get_logger()
 
@@ -58,9 +62,12 @@ class _Failure(msgspec.Struct, frozen=True):
 class ControlServer:
     """Answers commands on a unix socket, mode 0600, while it is open."""
 
-    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+    def __init__(
+        self, path: Path, verbs: Mapping[str, Verb], followings: Mapping[str, Following] | None = None
+    ) -> None:
         self._path = path
         self._verbs = verbs
+        self._followings = followings or {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -108,25 +115,34 @@ class ControlServer:
                 return
             if not line:
                 return
-            await _answer(writer, await self._carry_out(line))
+            async with aclosing(self._carry_out(line)) as answers:
+                async for answer in answers:
+                    await _answer(writer, answer)
 
-    async def _carry_out(self, line: bytes) -> _Result | _Failure:
+    async def _carry_out(self, line: bytes) -> AsyncGenerator[_Result | _Failure, None]:
         try:
             request = msgspec.json.decode(line, type=_Request)
         except msgspec.MsgspecError as error:
-            return _Failure(f"not a request: {error}")
-        verb = self._verbs.get(request.verb)
-        if verb is None:
-            return _Failure(f"this switch knows no {request.verb!r}; it answers {', '.join(self._verbs)}")
+            yield _Failure(f"not a request: {error}")
+            return
+        verb, following = self._verbs.get(request.verb), self._followings.get(request.verb)
         try:
-            return _Result(await verb(request.arguments))
+            if verb is not None:
+                yield _Result(await verb(request.arguments))
+            elif following is not None:
+                async with aclosing(following(request.arguments)) as results:
+                    async for result in results:
+                        yield _Result(result)
+            else:
+                known = ", ".join((*self._verbs, *self._followings))
+                yield _Failure(f"this switch knows no {request.verb!r}; it answers {known}")
         except CommandError as refused:
-            return _Failure(str(refused), refused.problems)
+            yield _Failure(str(refused), refused.problems)
         except (VosError, msgspec.ValidationError) as error:
-            return _Failure(str(error))
+            yield _Failure(str(error))
         except Exception:  # noqa: BLE001  a bug in one command must end neither the socket nor the calls
             _log.exception("a command failed", verb=request.verb)
-            return _Failure(f"{request.verb} failed inside the switch; its log says more")
+            yield _Failure(f"{request.verb} failed inside the switch; its log says more")
 
 
 async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> None:

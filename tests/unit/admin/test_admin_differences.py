@@ -9,6 +9,7 @@ from vosd.admin.differences import Difference, compare, describe
 from vosd.base.secret import Secret
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
+from vosd.net.settings import TransportSettings
 from vosd.sip.settings import SipSettings
 from vosd.testing import builders
 
@@ -33,12 +34,15 @@ def catalogue(max_cps: int = 50, limit: str = "0", *, customers: tuple[str, ...]
 
 
 def test_equal_configurations_do_not_differ_even_after_the_control_socket() -> None:
-    described = describe(SETTINGS, catalogue())
-    assert compare(json.loads(json.dumps(described)), describe(SETTINGS, catalogue())) == []
+    described = describe(SETTINGS, TransportSettings(), catalogue())
+    assert compare(json.loads(json.dumps(described)), describe(SETTINGS, TransportSettings(), catalogue())) == []
 
 
 def test_each_changed_key_is_named_with_both_values() -> None:
-    running, file = describe(SETTINGS, catalogue()), describe(SETTINGS, catalogue(60, "5.00"))
+    running, file = (
+        describe(SETTINGS, TransportSettings(), catalogue()),
+        describe(SETTINGS, TransportSettings(), catalogue(60, "5.00")),
+    )
     assert compare(running, file) == [
         Difference("account acme", "overdraft_limit", "0", "5.00"),
         Difference("mapping gateway acme", "max_cps", 50, 60),
@@ -46,8 +50,8 @@ def test_each_changed_key_is_named_with_both_values() -> None:
 
 
 def test_objects_on_one_side_only_are_present_or_absent() -> None:
-    running = describe(SETTINGS, catalogue(customers=("acme", "old")))
-    file = describe(SETTINGS, catalogue(customers=("acme", "new")))
+    running = describe(SETTINGS, TransportSettings(), catalogue(customers=("acme", "old")))
+    file = describe(SETTINGS, TransportSettings(), catalogue(customers=("acme", "new")))
     assert [(each.object, each.running, each.file) for each in compare(running, file)] == [
         ("account new", "absent", "present"),
         ("mapping gateway new", "absent", "present"),
@@ -57,7 +61,7 @@ def test_objects_on_one_side_only_are_present_or_absent() -> None:
 
 
 def test_settings_are_compared_and_secrets_never_told() -> None:
-    described = describe(SETTINGS, catalogue())
+    described = describe(SETTINGS, TransportSettings(), catalogue())
     assert "s3cret" not in json.dumps(described)
-    moved = describe(replace(SETTINGS, node="sw2"), catalogue())
+    moved = describe(replace(SETTINGS, node="sw2"), TransportSettings(), catalogue())
     assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]

@@ -61,7 +61,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
         ["cdr", "export", "--after", "5"],
         ["account", "set", "acme", "--overdraft-limit", "5"],
         ["account", "block", "acme"],
-        ["trace", "call"],
         ["call", "test"],
         ["backup"],
     ],

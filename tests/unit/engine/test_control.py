@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,23 @@ async def fail(_arguments: Arguments) -> object:
 
 async def break_down(_arguments: Arguments) -> object:
     raise ZeroDivisionError
+
+
+class Watched:
+    """Something to follow: counts on until nobody listens."""
+
+    def __init__(self) -> None:
+        self.is_left = asyncio.Event()
+
+    async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
+        try:
+            for count in range(arguments["times"]):
+                yield count
+                await asyncio.sleep(0)
+            if arguments.get("breaks"):
+                raise ZeroDivisionError
+        finally:
+            self.is_left.set()
 
 
 VERBS = {"echo": echo, "select": select, "refuse": refuse, "fail": fail, "break": break_down}
@@ -184,3 +201,64 @@ async def test_closing_drops_clients_that_wait(tmp_path: Path) -> None:
     await server.close()
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
+
+
+# -- verbs that follow something ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[tuple[Path, Watched]]:
+    watched = Watched()
+    server = ControlServer(tmp_path / "vosd.sock", VERBS, {"follow": watched.follow})
+    await server.open()
+    yield tmp_path / "vosd.sock", watched
+    await server.close()
+
+
+async def test_a_verb_that_follows_answers_again_and_again_and_the_next_command_comes_after(watched) -> None:
+    path, _ = watched
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"verb": "follow", "arguments": {"times": 3}}\n{"verb": "echo"}\n')
+    lines = [json.loads(await asyncio.wait_for(reader.readline(), 5)) for _ in range(4)]
+    assert lines == [{"result": 0}, {"result": 1}, {"result": 2}, {"result": {}}]
+    writer.close()
+
+
+async def test_a_client_who_goes_away_is_followed_for_no_longer(watched) -> None:
+    path, thing = watched
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"verb": "follow", "arguments": {"times": 1000000000}}\n')
+    await reader.readline()
+    assert not thing.is_left.is_set()
+    writer.close()
+    await asyncio.wait_for(thing.is_left.wait(), 5)
+
+
+async def test_closing_the_socket_ends_what_is_followed(tmp_path: Path) -> None:
+    thing = Watched()
+    server = ControlServer(tmp_path / "vosd.sock", VERBS, {"follow": thing.follow})
+    await server.open()
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "vosd.sock")
+    writer.write(b'{"verb": "follow", "arguments": {"times": 1000000000}}\n')
+    await reader.readline()
+    await server.close()
+    assert thing.is_left.is_set()
+    writer.close()
+
+
+async def test_a_bug_in_what_is_followed_is_told_after_what_came_before(watched) -> None:
+    path, thing = watched
+    with structlog.testing.capture_logs() as logs:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"verb": "follow", "arguments": {"times": 1, "breaks": true}}\n')
+        lines = [json.loads(await asyncio.wait_for(reader.readline(), 5)) for _ in range(2)]
+        writer.close()
+    assert lines[0] == {"result": 0}
+    assert "follow failed inside the switch" in lines[1]["error"]
+    assert [line["verb"] for line in logs] == ["follow"]
+    assert thing.is_left.is_set()
+
+
+async def test_verbs_that_follow_are_among_those_that_are_known(watched) -> None:
+    (answer,) = await ask(watched[0], b'{"verb": "dance"}')
+    assert answer["error"].endswith("it answers echo, select, refuse, fail, break, follow")

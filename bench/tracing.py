@@ -1,0 +1,118 @@
+"""What keeping the messages of calls costs: time a message, the longest single message, and the memory it takes.
+
+    python -m bench.tracing [SECONDS]
+
+All times are processor time. Whole calls of 14 messages, as the main job makes them, go into a ring that is full:
+everything is counted that keeping them takes, the end of a call and the leaving of the oldest included.
+"""
+
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from vosd.engine.conversations import Fate
+from vosd.engine.settings import TraceSettings
+from vosd.engine.trace import Trace
+from vosd.obs.traced import Way
+from vosd.sip.compose import Peer
+
+CALLER, VENDOR = Peer(0, "198.51.100.10", 5060), Peer(0, "203.0.113.1", 5060)
+LEGS = ((CALLER, 7), (VENDOR, 7))
+SETTINGS = TraceSettings()
+BATCH = 20
+NOW = 1_790_000_000_000
+BODY = (
+    b"v=0\r\no=- 1 1 IN IP4 198.51.100.10\r\ns=-\r\nc=IN IP4 198.51.100.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 101\r\n"
+)
+
+
+class Call(NamedTuple):
+    """One call to be kept: its Call-IDs and its messages."""
+
+    legs: Sequence[str]
+    said: Sequence[tuple[Peer, bytes]]
+
+
+def message(call_id: str, index: int, padding: bytes) -> bytes:
+    start = b"INVITE sip:442079460000@192.0.2.1 SIP/2.0" if index == 0 else b"SIP/2.0 180 Ringing"
+    return (
+        start + b"\r\nVia: SIP/2.0/UDP 198.51.100.10:5060;rport;branch=z9hG4bK3f2a7c5d%d\r\nMax-Forwards: 69\r\n"
+        b"From: <sip:12025550100@198.51.100.10>;tag=7c1b8e\r\nTo: <sip:442079460000@192.0.2.1>\r\nCall-ID: %b\r\n"
+        b"CSeq: 1 INVITE\r\nContact: <sip:198.51.100.10:5060>\r\nContent-Length: 100\r\n\r\n%b%b"
+        % (index, call_id.encode(), BODY, padding)
+    )
+
+
+def call_of(number: int, padding: bytes) -> Call:
+    legs = [f"{number:08d}-0a1b2c3d@{peer.host}" for peer, _ in LEGS]
+    said = [
+        (peer, message(leg, index, padding))
+        for leg, (peer, messages) in zip(legs, LEGS, strict=True)
+        for index in range(messages)
+    ]
+    return Call(legs, said)
+
+
+def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
+    """Yield batches of fresh calls, small enough for the processor's caches; making them is not in the figures."""
+    until, first = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        yield [call_of(number, padding) for number in range(first, first + BATCH)]
+        first += BATCH
+
+
+def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
+    """Keep whole calls, of which so many in a hundred fail."""
+    for index, (legs, said) in enumerate(calls):
+        for peer, data in said:
+            trace.message(NOW, Way.IN, peer, data)
+        trace.ended(legs, Fate.FAILED if (index * 7 + 3) % 100 < failing else Fate.WELL)
+
+
+def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: bytes) -> float:
+    """Return the median over the batches, from when the ring is full."""
+    costs = []
+    for batch in batches(seconds, padding):
+        was_full = trace.held_bytes > 0.9 * SETTINGS.recent_bytes
+        began = time.thread_time()
+        keep(trace, batch, failing)
+        if was_full:
+            costs.append((time.thread_time() - began) / sum(len(call.said) for call in batch) * 1e9)
+    return statistics.median(costs)
+
+
+def longest_ms(actions: Sequence[Callable[[], object]]) -> float:
+    """Return how long the slowest of them took."""
+    longest = 0.0
+    for action in actions:
+        began = time.thread_time()
+        action()
+        longest = max(longest, time.thread_time() - began)
+    return longest * 1e3
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    gc.disable()  # its pauses are the daemon's, and measured there
+    print(f"{'':40}{'ns a message':>14}{'longest ms':>12}{'held MiB':>10}")
+    for name, failing, padding in (
+        ("every call goes well", 0, b""),
+        ("one call in ten fails", 10, b""),
+        ("every call fails", 100, b""),
+        ("every call fails, messages of 64 KiB", 100, b"x" * 65_000),
+    ):
+        trace = Trace(SETTINGS, lambda _host, _port: True)
+        cost = nanoseconds_a_message(trace, seconds, failing, padding)
+        more = [each for number in range(100) for each in call_of(10**7 + number, padding).said]
+        longest = longest_ms([partial(trace.message, NOW, Way.IN, *each) for each in more])
+        print(f"{name:40}{cost:14.0f}{longest:12.3f}{trace.held_bytes / 2**20:10.1f}")
+    asked = call_of(10**7, b"").legs[:1]
+    print(f"{'asking for a call':40}{'':14}{longest_ms([partial(trace.call_of, asked)] * 20):12.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What was said in a call: asked for afterwards without anybody having switched anything on, and followed live."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vosd.testing.peer import OutgoingCall, Peer
+
+from .addresses import VENDORS
+from .conditions import eventually
+from .conversation import conversing
+from .stage import Stage
+
+SECRET = "0123456789abcdef0123456789abcdef"
+CREDENTIALS = f'Authorization: Digest username="acme", nonce="n", uri="sip:x", response="{SECRET}"'
+
+
+def test_a_call_that_failed_is_drawn_afterwards_with_both_attempts(stage: Stage, tmp_path: Path) -> None:
+    with (
+        Peer(VENDORS["carrier-b"]) as first,
+        Peer(VENDORS["carrier-c"]) as second,
+        Peer(stage.endpoint_of("acme")) as customer,
+    ):
+        call = OutgoingCall(customer, stage.address, stage.number("4420"))
+        call.invite([CREDENTIALS])
+        refuse(first, 503)
+        refuse(second, 486)
+        assert call.refused().status == 486
+    record = stage.record_of(call.callee)
+    capture = tmp_path / "call.pcap"
+
+    drawn = stage.daemon.succeed("cdr", "show", record["call_id"], "--ladder", "--pcap", str(capture))
+    shown = stage.daemon.ask("cdr", "show", record["call_id"], "--ladder")
+
+    lines = drawn.splitlines()
+    assert lines[0].startswith(f"call {record['call_id']}: ")
+    assert [line.split()[2] for line in lines[3:5]] == ["carrier-b", "carrier-c"]
+    assert max(map(len, lines)) <= 100
+    assert "Busy: 486 to the caller, Q.850 cause 17, ended by callee" in lines
+    starts = [message["message"].split(" ")[:2] for message in shown["messages"] if message["leg"] == 2]
+    assert [start[0] if start[0] != "SIP/2.0" else start[1] for start in starts] == ["INVITE", "486", "ACK"]
+    assert shown["end_reason"] == "Busy"
+    assert "Authorization: blanked" in shown["messages"][0]["message"]
+    assert SECRET not in json.dumps(shown)
+    assert SECRET.encode() not in capture.read_bytes()
+    assert capture.read_bytes().count(b"INVITE sip:") == 3
+
+
+def test_a_call_that_went_well_is_drawn_too_while_it_is_recent(stage: Stage) -> None:
+    with conversing(stage, "4410") as (talk,):
+        talk.establish()
+        talk.hang_up()
+    record = stage.record_of(talk.callee)
+    assert "BYE 2" in stage.daemon.succeed("cdr", "show", record["call_id"], "--ladder")
+
+
+def test_new_calls_are_followed_live_until_the_onlooker_has_seen_enough(stage: Stage, tmp_path: Path) -> None:
+    capture = tmp_path / "live.pcap"
+    with (
+        conversing(stage, "4410", "4410") as (wanted, other),
+        following(stage, "--callee", wanted.callee, "--pcap", str(capture)) as onlooker,
+    ):
+        other.establish()
+        wanted.establish()
+        eventually(lambda: capture.read_bytes().count(b"ACK sip:") == 2, "both ACKs in the capture")
+        other.hang_up()
+        onlooker.send_signal(signal.SIGINT)
+        drawn, _ = onlooker.communicate(timeout=10)
+        wanted.hang_up()
+    stage.expect_nothing_left()
+    assert onlooker.returncode == 0
+    titles = [line for line in drawn.splitlines() if line.startswith("call ")]
+    assert [title.partition(" -> ")[2].partition(",")[0] for title in titles] == [wanted.callee]
+    assert drawn.endswith("\nthe call goes on\n\n")
+
+
+@contextmanager
+def following(stage: Stage, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``vosd trace``; the body begins once the switch lets it look on."""
+    executable = Path(sys.executable).with_name("vosd")
+    words = [executable, "trace", "--config", stage.daemon.configuration_file, "--seconds", "30", *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as onlooker:
+        assert onlooker.stderr is not None
+        assert onlooker.stderr.readline().startswith("following new calls")
+        yield onlooker
+
+
+def refuse(vendor: Peer, status: int) -> None:
+    vendor.reply(vendor.expect("INVITE"), status, tag="vendor")
+    vendor.expect("ACK")

@@ -1,0 +1,87 @@
+"""News of calls gathered into calls, and what is left of a call that has ended."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+import pytest
+
+from vosd.admin.control import DaemonUnreachableError
+from vosd.admin.tracing import Gathering, NothingKeptError, follow, messages_of, traced_call
+from vosd.cdr.columns import json_object
+from vosd.engine.onlookers import CallMessages, CallNews, CallSought, TraceNews
+from vosd.obs.traced import TracedMessage, Way
+from vosd.testing.records import answered_call
+
+RECORD = answered_call(1)
+
+
+def message(at: int) -> TracedMessage:
+    return TracedMessage(at, Way.IN, 0, "udp", "192.0.2.1", 5060, "198.51.100.10", 5060, b"INVITE")
+
+
+def news(call_id: str, *at: int, gateways: tuple[str, ...] = (), is_last: bool = False) -> TraceNews:
+    cdr = json_object(RECORD, None) if is_last else None
+    told = CallNews(call_id, "4930", "4420", "acme", gateways, [message(each) for each in at], cdr, is_last)
+    return TraceNews([told], 0, is_over=False)
+
+
+class Daemon:
+    """What stands behind the control socket."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = [msgspec.json.decode(msgspec.json.encode(answer)) for answer in answers]
+        self.asked: list[tuple[str, dict[str, object]]] = []
+
+    async def ask(self, verb: str, **arguments: object) -> Any:
+        self.asked.append((verb, arguments))
+        return self.answers.pop(0)
+
+    async def follow(self, verb: str, **arguments: object) -> AsyncGenerator[Any, None]:
+        self.asked.append((verb, arguments))
+        for answer in self.answers:
+            yield answer
+
+
+def test_pieces_of_news_become_one_call():
+    gathering = Gathering()
+    assert gathering.take(news("a", 1, 2)) == []
+    assert gathering.take(news("b", 3)) == []
+    assert gathering.take(news("a", 4, gateways=("carrier-a",))) == []
+    (whole,) = gathering.take(news("a", 5, gateways=("carrier-a",), is_last=True))
+    assert [each.at for each in whole.messages] == [1, 2, 4, 5]
+    assert (whole.gateways, whole.outcome.end_reason) == (("carrier-a",), RECORD.end_reason)
+    assert [call.call_id for call in gathering.going_on.values()] == ["b"]
+
+
+async def test_news_are_followed_until_the_time_is_up():
+    daemon = Daemon(news("a", 1), TraceNews([], 2, is_over=True), news("late", 9))
+    told = [each async for each in follow(daemon, CallSought(callee="44"), 5)]
+    assert daemon.asked == [("trace", {"sought": {"callee": "44"}, "seconds": 5})]
+    assert told == [news("a", 1), TraceNews([], 2, is_over=True)]
+
+
+async def test_a_switch_that_goes_away_meanwhile_is_told():
+    with pytest.raises(DaemonUnreachableError, match="went away"):
+        _ = [each async for each in follow(Daemon(news("a", 1)), CallSought(), 5)]
+
+
+async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
+    daemon = Daemon(CallMessages([message(1)], 2))
+    found = await messages_of(daemon, RECORD)
+    assert daemon.asked == [("messages", {"sip_call_ids": [RECORD.sip_call_id_in, RECORD.sip_call_id_out]})]
+    call = traced_call(RECORD, found.messages)
+    assert (call.messages, found.left_out) == ([message(1)], 2)
+    assert call.gateways == (RECORD.attempts[0].gateway,)
+    assert call.outcome.attempts == RECORD.attempts
+
+
+async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():
+    daemon = Daemon(CallMessages([message(1)], 0))
+    await messages_of(daemon, msgspec.structs.replace(RECORD, sip_call_id_out=None))
+    assert daemon.asked[0][1] == {"sip_call_ids": [RECORD.sip_call_id_in]}
+
+
+async def test_a_call_whose_messages_are_gone_is_an_error_that_says_what_to_do():
+    with pytest.raises(NothingKeptError, match=r"trace\.recent_mb"):
+        await messages_of(Daemon(CallMessages([], 0)), RECORD)

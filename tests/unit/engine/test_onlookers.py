@@ -1,0 +1,207 @@
+"""Who looks on while calls are made, or asks afterwards: what he is told, and that it is bounded and blanked."""
+
+import asyncio
+
+import pytest
+
+from vosd.engine import onlookers
+from vosd.engine.onlookers import CallSought, Onlooker
+from vosd.obs.traced import Way
+from vosd.testing.customer import Intent
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.vendor import SILENT, answers, refuses
+
+CREDENTIALS = 'Authorization: Digest username="acme", realm="vosd", nonce="1", uri="sip:x", response="deadbeef"'
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def starts(messages):
+    return [(each.way.value, each.leg, each.data.split(b"\r\n")[0].split(b" sip:")[0].decode()) for each in messages]
+
+
+def call_and_wait(scene: Scene, callee: str = CALLEE, intent: Intent | None = None):
+    call = scene.caller.call(callee, intent or Intent())
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    return call
+
+
+def call_of(scene: Scene, sip_call_ids: list[str]):
+    return asyncio.run(scene.exchange.onlookers.call_of(sip_call_ids))
+
+
+def news(scene: Scene, onlooker: Onlooker):
+    return onlooker.news(scene.exchange.clock.now())
+
+
+# -- afterwards ---------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_call_can_be_told_with_every_leg_though_nobody_looked_on(scene):
+    scene.vendors[0].script, scene.vendors[1].script = refuses(503), refuses(486)
+    call_and_wait(scene)
+    found = call_of(scene, [scene.record.sip_call_id_in])
+    assert starts(found.messages) == [
+        ("in", 0, "INVITE"),
+        ("out", 0, "SIP/2.0 100 Trying"),
+        ("out", 1, "INVITE"),
+        ("in", 1, "SIP/2.0 100 Tested"),
+        ("in", 1, "SIP/2.0 503 Tested"),
+        ("out", 1, "ACK"),
+        ("out", 2, "INVITE"),
+        ("in", 2, "SIP/2.0 100 Tested"),
+        ("in", 2, "SIP/2.0 486 Tested"),
+        ("out", 2, "ACK"),
+        ("out", 0, "SIP/2.0 486 Busy Here"),
+        ("in", 0, "ACK"),
+    ]
+    first = found.messages[0]
+    assert (first.transport, first.local_host, first.local_port) == ("udp", "192.0.2.1", 5060)
+    assert (first.remote_host, first.remote_port) == CUSTOMER
+    assert first.at == scene.record.started_at
+    assert found.left_out == 0
+
+
+def test_a_call_that_was_refused_at_once_can_be_told(scene):
+    call_and_wait(scene, "99123")
+    assert scene.record.end_reason == "No Matching Rate"
+    found = call_of(scene, [scene.record.sip_call_id_in])
+    assert [start[2] for start in starts(found.messages)] == ["INVITE", "SIP/2.0 403 Forbidden", "ACK"]
+
+
+def test_digest_credentials_never_leave(scene):
+    call_and_wait(scene, intent=Intent(headers=(CREDENTIALS,), hang_up_after_ms=100))
+    found = call_of(scene, [scene.record.sip_call_id_in])
+    assert b"Authorization: blanked\r\n" in found.messages[0].data
+    assert not any(b"deadbeef" in each.data for each in found.messages)
+
+
+def test_the_answer_about_a_call_is_bounded_and_says_what_is_left_out(scene, monkeypatch):
+    monkeypatch.setattr(onlookers, "CALL_BYTES_MAX", 1_500)
+    call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
+    found = call_of(scene, [scene.record.sip_call_id_in])
+    assert sum(len(each.data) for each in found.messages[:-1]) < 1_500
+    whole = scene.exchange.onlookers.trace.call_of([scene.record.sip_call_id_in])
+    assert len(found.messages) + found.left_out == len(whole)
+    assert found.left_out > 3
+
+
+# -- while it happens ---------------------------------------------------------------------------------------------
+
+
+def test_news_come_piece_by_piece_until_the_call_has_ended_and_settled(scene):
+    scene.vendor.script = answers(1_000)
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        assert news(scene, onlooker) == []
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
+        scene.wire.run_for(500)
+        (first,) = news(scene, onlooker)
+        assert news(scene, onlooker) == []
+        scene.wire.run_for(1_000)
+        (second,) = news(scene, onlooker)
+        scene.wire.run_until(lambda: call.is_over)
+        scene.wire.run_for(100)
+        (third,) = news(scene, onlooker)
+        scene.wire.run_for(onlookers.LINGER_MS)
+        (last,) = news(scene, onlooker)
+        assert news(scene, onlooker) == []
+    record = scene.record
+    assert {each.call_id for each in (first, second, third, last)} == {record.call_id}
+    assert (first.caller, first.callee, first.mapping_gateway) == (record.caller_in, CALLEE, "acme")
+    assert first.gateways == last.gateways == ("vendor-0",)
+    assert [each.is_last for each in (first, second, third, last)] == [False, False, False, True]
+    assert (first.cdr, second.cdr, third.cdr["end_reason"]) == (None, None, "Normal")
+    told = [*first.messages, *second.messages, *third.messages, *last.messages]
+    whole = call_of(scene, [record.sip_call_id_in]).messages
+    assert told == whole
+    assert {each.way for each in told} == {Way.IN, Way.OUT}
+
+
+@pytest.mark.parametrize(
+    ("sought", "fits"),
+    [
+        (CallSought(), True),
+        (CallSought(caller="1202"), True),
+        (CallSought(caller="+1202", callee="44207"), True),
+        (CallSought(callee="+44207"), True),
+        (CallSought(gateway="acme"), True),
+        (CallSought(gateway="vendor-0"), True),
+        (CallSought(gateway="vendor-1"), True),
+        (CallSought(gateway="vendor-2"), False),
+        (CallSought(caller="44"), False),
+        (CallSought(caller="1202", callee="45"), False),
+    ],
+)
+def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_second(scene, sought, fits):
+    scene.vendors[0].script = refuses(503)
+    with scene.exchange.onlookers.look_on(sought) as onlooker:
+        call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
+        told = news(scene, onlooker)
+    assert bool(told) is fits
+    if fits:
+        assert starts(told[0].messages)[0] == ("in", 0, "INVITE")
+        assert told[0].gateways == ("vendor-0", "vendor-1")
+
+
+def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
+    with scene.exchange.onlookers.look_on(CallSought(callee="99")) as onlooker:
+        call_and_wait(scene, "99123")
+        (told,) = news(scene, onlooker)
+    assert (told.gateways, told.cdr["end_reason"]) == ((), "No Matching Rate")
+    assert len(told.messages) == 3
+
+
+def test_the_gateway_that_is_being_tried_is_named(scene):
+    scene.vendors[0].script = SILENT
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_for(100)
+        assert news(scene, onlooker)[0].gateways == ("vendor-0",)
+        scene.wire.run_for(5_000)
+        assert news(scene, onlooker)[0].gateways == ("vendor-0", "vendor-1")
+        assert call.final is None
+
+
+def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
+    monkeypatch.setattr(onlookers, "CALLS_MAX", 2)
+    scene = Scene(usual_catalogue())
+    scene.vendor.script = refuses(486)
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        for _ in range(5):
+            call_and_wait(scene)
+        assert (len(news(scene, onlooker)), onlooker.left_out) == (2, 3)
+
+
+def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
+    monkeypatch.setattr(onlookers, "NEWS_BYTES_MAX", 1_000)
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
+        scene.wire.run_for(onlookers.LINGER_MS)
+        pieces = []
+        while piece := news(scene, onlooker):
+            pieces += piece
+    assert len(pieces) > 3
+    assert all(sum(len(each.data) for each in piece.messages[:-1]) < 1_000 for piece in pieces)
+    assert [piece.is_last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    told = [each for piece in pieces for each in piece.messages]
+    assert told == call_of(scene, [scene.record.sip_call_id_in]).messages
+
+
+def test_who_has_left_is_told_nothing(scene):
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        pass
+    call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
+    assert news(scene, onlooker) == []
+
+
+def test_strangers_are_not_told_of(scene):
+    stranger = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
+    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+        stranger.call(CALLEE)
+        scene.wire.run_for(100)
+        assert news(scene, onlooker) == []
+    assert scene.exchange.onlookers.trace.held_bytes == 0

@@ -1,0 +1,264 @@
+"""The ring of messages: what is kept and for how long, whatever comes, and that its bound of memory holds."""
+
+import sys
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+
+from vosd.engine.conversations import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
+from vosd.engine.settings import TraceSettings
+from vosd.engine.trace import SET_UP_WITHIN_MS, Trace
+from vosd.obs.traced import Way
+from vosd.sip.compose import Peer
+
+CALLER = Peer(0, "198.51.100.10", 5060)
+VENDOR = Peer(0, "203.0.113.1", 5060)
+STRANGER = Peer(0, "192.0.2.66", 5060)
+NOW = 1_790_000_000_000
+MIB = 1024 * 1024
+
+
+def ring(recent: int = MIB, failed: int = MIB) -> Trace:
+    return Trace(TraceSettings(recent, failed), lambda host, _port: host in {CALLER.host, VENDOR.host})
+
+
+def message(call_id: str, start: str = "INVITE sip:44@192.0.2.1 SIP/2.0", *, name: str = "Call-ID: ", size: int = 0):
+    head = f"{start}\r\nVia: SIP/2.0/UDP 198.51.100.10\r\n{name}{call_id}\r\nCSeq: 1 INVITE\r\n\r\n".encode()
+    return head + b"x" * size
+
+
+RINGING = "SIP/2.0 180 Ringing"
+BUSY = "SIP/2.0 486 Busy Here"
+
+
+def said(trace: Trace, *call_ids: str) -> list[bytes]:
+    return [traced.entry[4] for traced in trace.messages(call_ids)]
+
+
+def a_call(trace: Trace, name: str, fate: Fate | None, *, size: int = 1_000, at: int = NOW) -> None:
+    """Put four messages of two legs in, and say what became of the call."""
+    for peer, leg in ((CALLER, "in"), (VENDOR, "out")):
+        trace.message(at, Way.IN, peer, message(f"{name}-{leg}", size=size))
+        trace.message(at, Way.OUT, peer, message(f"{name}-{leg}", RINGING if fate is None else BUSY, size=size))
+    if fate is not None:
+        trace.ended((f"{name}-in", f"{name}-out"), fate)
+
+
+def kept(trace: Trace, names: Iterable[str]) -> set[str]:
+    return {name for name in names if len(trace.messages((f"{name}-in", f"{name}-out"))) == 4}
+
+
+# -- what is kept -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Call-ID: ", "Call-ID:", "call-id:  ", "CALL-ID : ", "i: ", "I:"])
+def test_a_message_is_found_by_its_call_id_however_the_header_is_written(name):
+    trace = ring()
+    first, second = message("abc@host", name=name), message("abc@host", RINGING)
+    trace.message(NOW, Way.IN, CALLER, first)
+    trace.message(NOW, Way.OUT, CALLER, second)
+    assert said(trace, "abc@host") == [first, second]
+
+
+def test_a_call_id_in_a_body_is_nobodys():
+    trace = ring()
+    data = b"INVITE sip:44@192.0.2.1 SIP/2.0\r\ni: abc\r\n\r\nCall-ID of the body\r\ni: def\r\n"
+    trace.message(NOW, Way.IN, CALLER, data)
+    assert (said(trace, "abc"), said(trace, "def")) == ([data], [])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n\r\n", b"\x16\x03\x01\x02", b"Call-ID: "]
+)
+def test_what_has_no_call_id_is_not_kept(data):
+    trace = ring()
+    trace.message(NOW, Way.IN, CALLER, data)
+    assert trace.held_bytes == 0
+
+
+def test_strangers_take_no_room():
+    """Nor do our answers to them: a scanner cannot push the calls out."""
+    trace = ring()
+    trace.message(NOW, Way.IN, STRANGER, message("scan"))
+    trace.message(NOW, Way.OUT, STRANGER, message("scan", "SIP/2.0 403 Forbidden"))
+    assert trace.held_bytes == 0
+
+
+def test_a_known_call_is_kept_whoever_speaks_in_it():
+    """A peer may answer from another address, and a request of ours may go to one that only a Contact names."""
+    trace = ring()
+    trace.message(NOW, Way.IN, CALLER, message("call"))
+    trace.message(NOW, Way.IN, STRANGER, message("call", "BYE sip:44@192.0.2.1 SIP/2.0"))
+    trace.message(NOW, Way.OUT, STRANGER, message("ours"))
+    assert (len(said(trace, "call")), len(said(trace, "ours"))) == (2, 1)
+
+
+def test_messages_of_one_millisecond_come_in_their_order():
+    trace = ring()
+    for call_id, start in (("in", "INVITE"), ("out", "INVITE"), ("out", RINGING), ("in", RINGING)):
+        trace.message(NOW, Way.IN, CALLER, message(call_id, f"{start} x"))
+    legs = [traced.leg for traced in trace.messages(("in", "out"))]
+    assert legs == [0, 1, 1, 0]
+    second = trace.messages(("in", "out"))[1].entry[0]
+    assert [traced.leg for traced in trace.messages(("in", "out"), after=second)] == [1, 0]
+
+
+def test_a_call_is_found_by_the_call_id_of_any_leg():
+    trace = ring()
+    legs = ("in", "first", "second")
+    for leg in legs:
+        trace.message(NOW, Way.OUT, VENDOR, message(leg))
+    trace.ended(legs, Fate.FAILED)
+    for asked in legs:
+        assert [traced.leg for traced in trace.call_of((asked,))] == [0, 1, 2]
+    assert trace.call_of(("another",)) == []
+
+
+def test_a_caller_may_use_a_call_id_again():
+    """After a challenge or a refusal the next INVITE has the same one (RFC 3261 section 22.2): it is one story."""
+    trace = ring()
+    for index in range(LEGS_MAX + 5):
+        trace.message(NOW, Way.IN, CALLER, message("in"))
+        trace.message(NOW, Way.OUT, VENDOR, message(f"out-{index}"))
+        trace.ended(("in", f"out-{index}"), Fate.WELL)
+    legs = [traced.leg for traced in trace.call_of(("in",))]
+    assert legs.count(0) == LEGS_MAX + 5
+    assert set(legs) == set(range(LEGS_MAX + 1))
+
+
+# -- how long -----------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_calls_make_room_and_failed_ones_stay_longer():
+    trace = ring(100_000, 100_000)
+    names = [f"{index:03}" for index in range(60)]
+    for name in names:
+        a_call(trace, name, Fate.FAILED if int(name) % 4 == 0 else Fate.WELL)
+    left = kept(trace, names)
+    well = sorted(name for name in left if int(name) % 4)
+    failed = sorted(name for name in left if int(name) % 4 == 0)
+    assert failed == names[::4]
+    assert well == [name for name in names if int(name) % 4][-len(well) :]
+    assert len(well) in range(8, 15)
+
+
+def test_of_failed_calls_the_oldest_make_room_too():
+    trace = ring(50_000, 50_000)
+    names = [f"{index:03}" for index in range(60)]
+    for name in names:
+        a_call(trace, name, Fate.FAILED)
+    left = sorted(kept(trace, names))
+    assert left == names[-len(left) :]
+    assert len(left) in range(12, 20)
+
+
+def test_what_a_failed_call_says_late_stays_with_it():
+    trace = ring(50_000, 50_000)
+    a_call(trace, "failed", Fate.FAILED)
+    for index in range(10):
+        a_call(trace, f"{index:03}", Fate.WELL)
+    late = message("failed-out", "SIP/2.0 487 Request Terminated")
+    trace.message(NOW + 500, Way.IN, VENDOR, late)
+    trace.message(NOW + 600, Way.OUT, VENDOR, message("failed-out", "ACK sip:44@203.0.113.1 SIP/2.0"))
+    found = trace.call_of(("failed-in",))
+    assert [traced.leg for traced in found] == [0, 0, 1, 1, 1, 1]
+    assert found[4].entry[4] == late
+    assert len(trace.messages(("failed-in", "failed-out"), after=found[4].entry[0])) == 1
+
+
+def test_a_call_that_is_being_set_up_outlives_those_that_ended_well():
+    trace = ring(60_000, 60_000)
+    a_call(trace, "rings", None)
+    names = [f"{index:03}" for index in range(60)]
+    for name in names:
+        a_call(trace, name, Fate.WELL)
+    assert kept(trace, ["rings", names[0], names[-1]]) == {"rings", names[-1]}
+
+
+def test_a_call_is_not_being_set_up_for_ever():
+    trace = ring(60_000, 60_000)
+    a_call(trace, "rings", None)
+    names = [f"{index:03}" for index in range(60)]
+    for name in names:
+        a_call(trace, name, Fate.WELL, at=NOW + SET_UP_WITHIN_MS + 1)
+    assert kept(trace, ["rings"]) == set()
+
+
+def test_where_all_calls_are_being_set_up_the_oldest_go():
+    trace = ring(60_000, 60_000)
+    names = [f"{index:03}" for index in range(60)]
+    for name in names:
+        a_call(trace, name, None)
+    left = kept(trace, names)
+    assert names[-1] in left
+    assert len(left) < 20
+
+
+def test_what_is_no_call_is_not_taken_for_one_that_is_being_set_up():
+    """A gateway's OPTIONS come with a new Call-ID every few seconds and never end."""
+    trace = ring(20_000, 20_000)
+    trace.message(NOW, Way.IN, CALLER, message("ping", "OPTIONS sip:192.0.2.1 SIP/2.0"))
+    for index in range(10):
+        a_call(trace, f"{index:03}", Fate.WELL)
+    assert said(trace, "ping") == []
+
+
+def test_a_conversation_that_does_not_end_leaves_room_for_others():
+    trace = ring(MIB, MIB)
+    for index in range(3 * MESSAGES_MAX):
+        trace.message(NOW, Way.IN, CALLER, message("talks", f"INFO {index}", size=1_000))
+        if index % 10 == 0:
+            a_call(trace, f"{index:03}", Fate.FAILED)
+    for index in range(100):
+        trace.message(NOW, Way.IN, CALLER, message("talks", f"INFO again-{index}", size=10_000))
+    assert kept(trace, ["000"]) == {"000"}
+    rest = said(trace, "talks")
+    assert rest[-1].startswith(b"INFO again-99\r\n")
+    assert len(rest) <= MESSAGES_MAX + 100
+
+
+def test_a_ring_without_room_keeps_nothing():
+    trace = ring(0, 0)
+    a_call(trace, "call", Fate.FAILED)
+    assert (trace.held_bytes, trace.call_of(("call-in",))) == (0, [])
+
+
+# -- the bound ----------------------------------------------------------------------------------------------------
+
+
+def rooms_of(trace: Trace) -> tuple[Room, Room]:
+    return trace._recent, trace._failed
+
+
+def memory_of(conversation: Conversation) -> int:
+    """Count what the interpreter has for a conversation; peers are shared with the loop, names of legs with legs."""
+    entries = conversation.entries
+    objects = [conversation, entries, *entries, *(part for entry in entries for part in (entry[0], entry[1], entry[4]))]
+    collector = 16 * (2 + len(entries))
+    places = 200  # in the dictionary and the queue of the room
+    names = sys.getsizeof(conversation.legs) + 2 * sys.getsizeof(conversation.call_id)
+    return sum(map(sys.getsizeof, objects)) + collector + places + names
+
+
+def test_the_bound_holds_after_every_message_whatever_comes():
+    """Calls of every fate, messages of 64 KiB, endless conversations, junk, Call-IDs of 8 KiB."""
+    random = Random(7)
+    trace = ring(700_000, 400_000)
+    limit = 1_100_000
+    for step in range(6_000):
+        call = f"{random.randrange(max(1, step // 8), step // 8 + 12)}" + "y" * (8_000 if step % 500 == 0 else 0)
+        size = random.choice((0, 300, 700, 700, 700, 65_000 if step % 20 == 0 else 700))
+        start = random.choice(("INVITE x", "INVITE x", RINGING, BUSY, "OPTIONS x"))
+        peer = random.choice((CALLER, VENDOR, STRANGER))
+        data = message(call, start, size=size) if random.random() < 0.95 else random.randbytes(200)
+        trace.message(NOW + step, random.choice((Way.IN, Way.OUT)), peer, data)
+        if random.random() < 0.2:
+            trace.ended((call, f"{random.randrange(step // 8 + 12)}"), random.choice((Fate.WELL, Fate.FAILED)))
+        assert trace.held_bytes <= limit
+    for room, bound in zip(rooms_of(trace), (700_000, 400_000), strict=True):
+        conversations = room.conversations.values()
+        assert 0.6 * bound < room.held_bytes <= bound
+        assert room.held_bytes == sum(conversation.size_bytes for conversation in conversations)
+        assert set(room.by_age) == set(conversations)
+        assert sum(map(memory_of, conversations)) <= room.held_bytes

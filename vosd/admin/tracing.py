@@ -1,0 +1,129 @@
+"""Calls with their messages, as the running switch hands them out: while they are made, and afterwards.
+
+Gathers pieces of news into whole calls. Refuses to draw them.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import msgspec
+
+from vosd.admin.control import DaemonUnreachableError, RunningSwitch
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc, json_object
+from vosd.cdr.record import CallRecord
+from vosd.engine.onlookers import CallMessages, CallNews, CallSought, TraceNews
+from vosd.obs.traced import Outcome, TracedCall, TracedMessage
+
+
+class NothingKeptError(VosError):
+    """The ring holds no message of a call any more."""
+
+
+class Gathering:
+    """The calls that are followed, as far as they are known."""
+
+    def __init__(self) -> None:
+        self.going_on: dict[str, TracedCall] = {}
+        """Those that have more to tell, the oldest first."""
+        self.left_out = 0
+        """Calls that fitted and were too many to follow."""
+
+    def take(self, news: TraceNews) -> list[TracedCall]:
+        """Take in what is new and return the calls that are complete now."""
+        self.left_out = news.left_out
+        complete = []
+        for each in news.calls:
+            call = self._add(each)
+            if each.is_last:
+                complete.append(self.going_on.pop(call.call_id))
+        return complete
+
+    def _add(self, news: CallNews) -> TracedCall:
+        call = self.going_on.get(news.call_id)
+        if call is None:
+            call = TracedCall(news.call_id, news.caller, news.callee, news.mapping_gateway, (), [])
+            self.going_on[news.call_id] = call
+        call.gateways = news.gateways
+        call.messages += news.messages
+        if news.cdr is not None:
+            call.outcome = Outcome.of_cdr(news.cdr)
+        return call
+
+
+async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> AsyncGenerator[TraceNews, None]:
+    """Yield what is said in new calls until the time is up.
+
+    Raises:
+        DaemonUnreachableError: no switch runs, or it went away meanwhile.
+    """
+    order = {"sought": msgspec.to_builtins(sought), "seconds": seconds}
+    async for result in switch.follow("trace", **order):
+        news = msgspec.convert(result, TraceNews)
+        yield news
+        if news.is_over:
+            return
+    message = "the switch went away while calls were followed"
+    raise DaemonUnreachableError(message)
+
+
+async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages:
+    """Return what is left of the messages of a call that has ended.
+
+    Raises:
+        NothingKeptError: nothing is left.
+        DaemonUnreachableError: no switch runs.
+    """
+    legs = [leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg]
+    found = msgspec.convert(await switch.ask("messages", sip_call_ids=legs), CallMessages)
+    if not found.messages:
+        message = (
+            f"no message of call {record.call_id} is kept any more: the switch was started since, or later calls took"
+            " the room (trace.recent_mb and trace.failed_mb say how much there is)"
+        )
+        raise NothingKeptError(message)
+    return found
+
+
+def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall:
+    """Put a call's record and its messages together."""
+    return TracedCall(
+        call_id=record.call_id,
+        caller=record.caller_in,
+        callee=record.callee_in,
+        mapping_gateway=record.mapping_gateway,
+        gateways=tuple(attempt.gateway for attempt in record.attempts),
+        messages=messages,
+        outcome=Outcome.of_cdr(json_object(record, None)),
+    )
+
+
+def messages_json(messages: Sequence[TracedMessage]) -> list[dict[str, Any]]:
+    """Return messages as ``--json`` prints them; bytes that are not UTF-8 are replaced."""
+    return [
+        {
+            "at": iso_utc(message.at),
+            "way": message.way.value,
+            "leg": message.leg,
+            "transport": message.transport,
+            "local_host": message.local_host,
+            "local_port": message.local_port,
+            "remote_host": message.remote_host,
+            "remote_port": message.remote_port,
+            "message": message.data.decode("utf-8", "replace"),
+        }
+        for message in messages
+    ]
+
+
+def call_json(call: TracedCall) -> dict[str, Any]:
+    """Return a followed call as ``--json`` prints it; ``outcome`` is null while it goes on."""
+    return {
+        "call_id": call.call_id,
+        "caller": call.caller,
+        "callee": call.callee,
+        "mapping_gateway": call.mapping_gateway,
+        "gateways": list(call.gateways),
+        "outcome": None if call.outcome is None else msgspec.to_builtins(call.outcome),
+        "messages": messages_json(call.messages),
+    }

@@ -1,0 +1,148 @@
+"""``vosd trace``: new calls followed while they are made, as ladders and as a capture file."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+
+if TYPE_CHECKING:
+    from vosd.admin.control import RunningSwitch
+    from vosd.engine.onlookers import CallSought, TraceNews
+    from vosd.obs.traced import TracedCall, TracedMessage
+
+CAPTURE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Capture:
+    """A capture file that grows while calls are followed, or none."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._file = file
+
+    def add(self, messages: Iterable["TracedMessage"]) -> None:
+        """Write messages; whoever reads the file meanwhile sees them."""
+        from vosd.obs.pcap import packet
+
+        if self._file is not None:
+            self._file.writelines(map(packet, messages))
+            self._file.flush()
+
+
+@contextmanager
+def capture(path: Path | None) -> Iterator[Capture]:
+    """Begin a capture file, readable by its owner alone: it holds what people said they would call.
+
+    Raises:
+        OperationError: it cannot be written.
+    """
+    from vosd.obs.pcap import FILE_HEADER
+
+    if path is None:
+        yield Capture(None)
+        return
+    try:
+        path.touch(mode=0o600)
+        file = path.open("wb")
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise OperationError(message) from error
+    with closing(file):
+        file.write(FILE_HEADER)
+        yield Capture(file)
+
+
+@click.command(cls=Verb)
+@click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
+@click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
+@click.option("--gateway", metavar="NAME", help="The mapping or a routing one.")
+@click.option(
+    "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
+)
+@click.option("--pcap", "pcap", type=CAPTURE, metavar="FILE", help="Write a capture for Wireshark, too.")
+@json_option
+@pass_invocation
+def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: bool, **sought: str | None) -> None:
+    """Follow new calls that fit every option given, and draw each when it has ended; Ctrl-C draws the rest.
+
+    Digest credentials and media keys are blanked.
+    """
+    from vosd.engine.onlookers import CallSought
+
+    with capture(pcap) as file:
+        screen = _Screen(file, seconds, as_json=as_json)
+        try:
+            asyncio.run(_follow(invocation.running_switch(), CallSought(**sought), seconds, screen))
+        except KeyboardInterrupt:
+            output.remark("interrupted")
+    screen.finish()
+
+
+async def _follow(switch: "RunningSwitch", sought: "CallSought", seconds: int, screen: "_Screen") -> None:
+    from vosd.admin.tracing import follow
+
+    async for news in follow(switch, sought, seconds):
+        screen.take(news)
+
+
+class _Screen:
+    """What becomes of the calls that are followed: drawn one by one, or kept for the one document at the end."""
+
+    def __init__(self, file: Capture, seconds: int, *, as_json: bool) -> None:
+        from vosd.admin.tracing import Gathering
+
+        self._greeting = f"following new calls for {seconds} s; Ctrl-C ends it"
+        self._gathering = Gathering()
+        self._file = file
+        self._as_json = as_json
+        self._kept: list[TracedCall] = []
+
+    def take(self, news: "TraceNews") -> None:
+        """Show what is new."""
+        from vosd.obs.ladder import title
+
+        if self._greeting:
+            output.remark(self._greeting)
+            self._greeting = ""
+        before = set(self._gathering.going_on)
+        complete = self._gathering.take(news)
+        for call in (*self._gathering.going_on.values(), *complete):
+            if call.call_id not in before:
+                output.remark(title(call))
+        for each in news.calls:
+            self._file.add(each.messages)
+        for call in complete:
+            self._show(call)
+
+    def finish(self) -> None:
+        """Show the calls that still go on, and what else there is to say."""
+        for call in self._gathering.going_on.values():
+            self._show(call)
+        if self._as_json:
+            from vosd.admin.tracing import call_json
+
+            output.document([call_json(call) for call in self._kept])
+        if self._gathering.left_out:
+            output.remark(
+                f"{self._gathering.left_out} more calls fitted: too many at a time, say more of what you want"
+            )
+
+    def _show(self, call: "TracedCall") -> None:
+        if self._as_json:
+            self._kept.append(call)
+        else:
+            ladder(call)
+
+
+def ladder(call: "TracedCall") -> None:
+    """Print the ladder of a call, and an empty line."""
+    from vosd.obs.ladder import draw
+
+    for line in draw(call):
+        output.line(line)
+    output.line("")

@@ -1,0 +1,45 @@
+"""A session description in a line for people: which codecs, to which address, and whether somebody is on hold."""
+
+from typing import Final, NamedTuple
+
+from vosd.sdp.codec import payload_names
+
+_DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
+_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
+"""Where RFC 2543 peers send the media of a call on hold (RFC 3264 section 8.4)."""
+
+
+class _Common(NamedTuple):
+    """What a level of a description says of address and direction; what it does not say, it takes from above."""
+
+    host: str
+    direction: str
+
+
+def summary(body: bytes) -> str:
+    """Return one phrase for every medium, such as ``PCMU PCMA 192.0.2.7:4000``; empty where there is none."""
+    session, *media = body.decode("utf-8", "replace").replace("\r\n", "\n").split("\nm=")
+    above = _common(session.split("\n"), _Common("", "sendrecv"))
+    return "; ".join(_medium(text.split("\n"), above) for text in media)
+
+
+def _medium(lines: list[str], above: _Common) -> str:
+    kind, port, *rest = (*lines[0].split(" "), "", "")
+    named = kind if kind != "audio" else ""
+    if port == "0":
+        return f"{kind} refused"
+    host, direction = _common(lines[1:], above)
+    where = f"[{host}]:{port}" if ":" in host else f"{host or '?'}:{port or '?'}"
+    on_hold = "hold" if direction in {"sendonly", "inactive"} or host in _NOWHERE else ""
+    said = direction if direction != "sendrecv" else ""
+    return " ".join(filter(None, (named, *payload_names(rest[1:], lines), where, said, on_hold)))
+
+
+def _common(lines: list[str], above: _Common) -> _Common:
+    host, direction = above
+    for line in lines:
+        if line.startswith("c="):
+            host = line[2:].rpartition(" ")[2].partition("/")[0]
+        elif line.startswith("a=") and line[2:].strip() in _DIRECTIONS:
+            direction = line[2:].strip()
+    return _Common(host, direction)
