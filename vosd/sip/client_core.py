@@ -28,6 +28,10 @@ A number may be left out (RFC 3261 section 12.2.2), one that was used already wo
 """
 
 
+FORKS_MAX: Final = 16
+"""Answers to one INVITE that are hung up, beside the one that counts: each costs a BYE and its repetitions."""
+
+
 class ClientCore:
     """Sends requests and takes responses."""
 
@@ -130,16 +134,23 @@ class ClientCore:
         if response.status < 300 and response.to_tag:
             parts = parts_acknowledged(ack)
             if response.to_tag != tag_of(parts.to):
-                key = f"{key} {response.to_tag}"
-                known = self._store.spent.get(key)
-                if not isinstance(known, Datagram):
-                    self._end_answer(key, parts, response, now)
-                    owner = self._dialogs.owners.get(tag_of(parts.from_))
-                    if owner is None or isinstance(owner, Farewell):
-                        return None
-                    return AnswerStrayed(owner, response, now)
-                ack = known
+                return self._take_fork(key, parts, response, now)
         self._store.out.append(ack)
+        return None
+
+    def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> AnswerStrayed | None:
+        """Hang another fork up, or repeat the ACK of one that was."""
+        for number in range(FORKS_MAX):
+            fork = f"{key} {number}"
+            known = self._store.spent.get(fork)
+            if not isinstance(known, Datagram):
+                self._end_answer(fork, parts, answer, now)
+                owner = self._dialogs.owners.get(tag_of(parts.from_))
+                return None if owner is None or isinstance(owner, Farewell) else AnswerStrayed(owner, answer, now)
+            if tag_of(parts_acknowledged(known).to) == answer.to_tag:
+                self._store.out.append(known)
+                return None
+        self._dropped["too many forks"] += 1
         return None
 
     def _end_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:

@@ -15,6 +15,7 @@ from vosd.sip.status import phrase
 _PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
 _USER_SAFE: Final = "+*.!~'()_-&=$,"
 _RPORT: Final = re.compile(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", re.IGNORECASE)
+_TIMESTAMP: Final = re.compile(r"\d+(?:\.\d*)?(?:[ \t]+\d*(?:\.\d*)?)?\Z", re.ASCII)
 _RECEIVED: Final = re.compile(r";\s*received\s*(=[^;]*)?(?=;|\Z)", re.IGNORECASE)
 
 
@@ -48,6 +49,8 @@ class ResponseStem(NamedTuple):
     """The request's CSeq as written."""
     spare: Peer | None = None
     """Where the response goes when the connection of the request is gone: the port that Via names (18.2.2)."""
+    timestamp: str = ""
+    """A whole Timestamp line for 100, where the request has one (section 8.2.6.1)."""
 
 
 class InviteParts(NamedTuple):
@@ -96,7 +99,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
     if "rport" in via.params:
         top = _RPORT.sub(f";rport={source.port}", top, count=1)
         port = source.port
-    if via.host.strip("[]") != source.host:
+    if "rport" in via.params or via.host.strip("[]") != source.host:
         if "received" in via.params:  # only the receiver may say so (section 18.2.1)
             top = _RECEIVED.sub("", top)
         top += f";received={source.host}"
@@ -104,6 +107,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
     header = request.header
     to = header("to")
     cseq = header("cseq")
+    stamp = header("timestamp")
     from_line, to_line = _line("From", header("from")), _line("To", to)
     return ResponseStem(
         up_to_tag=f"Via: {top}{rest}\r\n{below}{from_line}{to_line[:-2]}",
@@ -111,6 +115,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
         peer=Peer(source.flow, source.host, port),
         tagged=to is None or bool(request.to_tag),
         cseq=cseq or "",
+        timestamp=_line("Timestamp", stamp) if stamp is not None and _TIMESTAMP.match(stamp) else "",
         spare=_listening(via, source) if reliable else None,
     )
 
@@ -129,6 +134,8 @@ def _line(name: str, value: str | None) -> str:
 def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
     """Write a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
     tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
+    if status == 100:
+        headers = stem.timestamp + headers
     return (
         encode(
             f"SIP/2.0 {status} {phrase(status)}\r\n{stem.up_to_tag}{tag}{stem.after_tag}{headers}"

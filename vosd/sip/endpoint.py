@@ -6,7 +6,7 @@ what we ask of them is written in ``client_core``; here both meet the time and t
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from vosd.base.clock import Instant
@@ -87,11 +87,13 @@ class Endpoint:
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
 
-    def handle_timers(self, now: Instant) -> list[Event]:
-        """Fire every timer that is due."""
+    def handle_timers(self, now: Instant) -> Iterator[Event]:
+        """Fire every timer that is due, one at a time: what an event leads to is done before the next one fires."""
         self._store.spent.expire(now.mono)
-        events = (owner.timer_due(now) for owner in self._store.wheel.expire(now.mono))
-        return [event for event in events if event is not None and not self._is_residue(event)]
+        for owner in self._store.wheel.expire(now.mono):
+            event = owner.timer_due(now)
+            if event is not None and not self._is_residue(event):
+                yield event
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timers`` is wanted next, in milliseconds of the monotonic clock."""

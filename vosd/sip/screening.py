@@ -16,11 +16,16 @@ ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, R
 ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
 ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
+_ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"
 EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 """Methods of event packages (RFC 6665, RFC 3903), of which there are none to subscribe to."""
 SUPPORTED: Final = frozenset({"100rel", "replaces"})
 """Option tags that a peer may require of us (RFC 3262, RFC 3891)."""
 SUPPORTED_HEADER: Final = "Supported: 100rel, replaces\r\n"
+CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
+"""What an OPTIONS is told (section 11.2)."""
+EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
+"""Statuses of a peer that mean to the other side what they mean here, with the line that each must have."""
 
 _WITH_SESSION: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 _SESSION_TYPES: Final = frozenset({"application/sdp", "application/*", "*/*"})
@@ -109,11 +114,11 @@ def _takes_session(request: Request) -> bool:
 def _unwanted(request: Request) -> Objection:
     """Refuse a method: 489 for event packages, 481 for a notification nobody subscribed to (RFC 6665 4.1.3)."""
     if request.method in EVENTS:
-        return Objection(489, "Allow-Events: refer\r\n")
+        return Objection(489, _ALLOW_EVENTS)
     if request.method == "REFER":
         return Objection(403)  # outside a call there is nobody to transfer
     if request.method == "NOTIFY" or request.method in ALLOWED_IN_DIALOG:
-        return Objection(489 if request.to_tag else 481)
+        return Objection(489, _ALLOW_EVENTS) if request.to_tag else Objection(481)
     return Objection(405, ALLOW)
 
 

@@ -8,12 +8,12 @@ from vosd.base.clock import Instant
 from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_stem
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.dialog.table import DialogTable
+from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckArrived, CancelArrived, Event, InviteArrived, RequestArrived, StrangerIgnored
 from vosd.sip.flows import MAGIC, Flows
 from vosd.sip.message import Request, Response
-from vosd.sip.screening import ACCEPT, ALLOW, SUPPORTED_HEADER, objection
+from vosd.sip.screening import CAPABILITIES, objection
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -123,7 +123,7 @@ class ServerCore:
                 return None
             return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now)
         if method == "OPTIONS":
-            self._answer(stem, key, method, 200, ALLOW + ACCEPT + SUPPORTED_HEADER, now)
+            self._answer(stem, key, method, 200, CAPABILITIES, now)
         else:
             self._answer(stem, key, method, 481, "", now)
         return None
@@ -134,16 +134,17 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         method = request.method
         if owner is None or dialog is None:
-            self._answer(stem, key, method, 200 if self._dialogs.crosses_our_bye(request) else 481, "", now)
+            self._answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
             return None
-        if request.cseq.number <= dialog.remote_sequence:  # section 12.2.2
+        # Section 12.2.2, but for BYE: whoever says it regards the call as over, and we would talk and bill on.
+        if request.cseq.number <= dialog.remote_sequence and method != "BYE":
             self._answer(stem, key, method, 500, "", now)
             return None
-        dialog.remote_sequence = request.cseq.number
+        dialog.remote_sequence = max(request.cseq.number, dialog.remote_sequence)
         if source != dialog.peer and self._store.reliable[source.flow] and self._store.reliable[dialog.peer.flow]:
             dialog.reach_by(source)
         if isinstance(owner, Farewell):
-            self._answer(stem, key, method, 200 if method == "BYE" else 481, "", now)
+            self._answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
             if method == "BYE":
                 owner.acceptance.acknowledged()
                 self._dialogs.forget(request.to_tag, now)

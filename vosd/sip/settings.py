@@ -17,15 +17,22 @@ class Timers:
     resend_ms: tuple[int, ...] = ()
     """``SS_SIP_RESEND_INTERVAL``: the waits before each repetition of a request of ours over UDP; empty = T1 and T2."""
 
-    @property
-    def give_up_ms(self) -> int:
-        """How long a request of ours waits for its response: 64·T1, or the sum of ``resend_ms`` (SIP-04, SIP-05)."""
-        return sum(self.resend_ms) or self.transaction_ms
+    transaction_ms: int = field(init=False)
+    """64·T1: timers B, D, F, H, J, L and M; 32 s by default."""
+    give_up_ms: int = field(init=False)
+    """How long a request of ours waits for its response: 64·T1, or the sum of ``resend_ms`` (SIP-04, SIP-05)."""
+    patience_ms: int = field(init=False)
+    """After how long a request other than INVITE comes every T2 only: then it is owed a 100 (RFC 4320 4.1)."""
 
-    @property
-    def transaction_ms(self) -> int:
-        """64·T1: timers B, D, F, H, J, L and M; 32 s by default."""
-        return 64 * self.t1_ms
+    def __post_init__(self) -> None:
+        """Work out once what every transaction asks for."""
+        waited_ms, interval_ms = 0, self.t1_ms
+        while interval_ms < self.t2_ms:
+            waited_ms += interval_ms
+            interval_ms *= 2
+        object.__setattr__(self, "patience_ms", waited_ms)
+        object.__setattr__(self, "transaction_ms", 64 * self.t1_ms)
+        object.__setattr__(self, "give_up_ms", sum(self.resend_ms) or self.transaction_ms)
 
 
 @dataclass(frozen=True, slots=True)

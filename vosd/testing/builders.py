@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Final
 
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
@@ -11,7 +11,10 @@ from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import HostPattern, MappingGateway, RoutingGateway
+from vosd.routing.tables import Address, HostPattern, MappingGateway, RoutingGateway
+
+NOWHERE: Final = Address("192.0.2.99", 5060)
+"""Where a trunk is whose place is not what the test is about."""
 
 
 def rating_policy(
@@ -65,7 +68,7 @@ def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
 
 def routing_gateway(name: str, *prefixes: str, **terms: Any) -> RoutingGateway:
     """Make a vendor's trunk whose account has the trunk's name; ``terms`` are any other fields."""
-    return RoutingGateway(name, **{"account": name, "addresses": (), "prefixes": prefixes or ("*",), **terms})
+    return RoutingGateway(name, **{"account": name, "addresses": (NOWHERE,), "prefixes": prefixes or ("*",), **terms})
 
 
 def account(name: str, **terms: Any) -> Account:

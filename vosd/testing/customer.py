@@ -1,11 +1,13 @@
 """A customer's trunk on the virtual wire: makes calls, gives them up, acknowledges them or does not, hangs up."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Final, NamedTuple
 
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, OFFER, Message
-from vosd.testing.ua import GIVE_UP_MS, Repeat, Side, UserAgent, new_branch
+from vosd.testing.side import Side
+from vosd.testing.ua import GIVE_UP_MS, Repeat, UserAgent, new_branch
 from vosd.testing.wire import Wire
 
 _numbers: Final = count(1)
@@ -15,15 +17,24 @@ class Intent(NamedTuple):
     """What a caller will do of its own accord."""
 
     offer: str = OFFER
-    """Empty = a late offer: the answer goes into the ACK."""
+    """Empty = a late offer: the answer goes into the ACK, or into the PRACK of a reliable response."""
     cancel_after_ms: int | None = None
     """From the INVITE."""
     hang_up_after_ms: int | None = None
     """From the answer."""
     acknowledges: bool = True
+    pracks: bool = True
+    """False: reliable responses are never acknowledged."""
     headers: tuple[str, ...] = ()
     hops: int = 70
     caller: str = "12025550100"
+    then: Callable[["OutgoingCall"], None] | None = None
+    """What is done on the answer."""
+
+
+HEARS_RELIABLY: Final = ("Supported: 100rel",)
+INSISTS_ON_RELIABLE: Final = ("Require: 100rel",)
+KNOWS_UPDATE: Final = ("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK",)
 
 
 class Caller(UserAgent):
@@ -41,10 +52,10 @@ class Caller(UserAgent):
         return made
 
     def take_request(self, request: Message) -> None:
-        """Hear a BYE; everything else gets 481."""
+        """Sort a request to its call; what belongs to none gets 481."""
         call = self.calls.get(request["Call-ID"])
-        if call is not None and request.method == "BYE":
-            call.hung_up(request)
+        if call is not None:
+            call.take(request)
         elif request.method != "ACK":
             self.reply(request, 481)
 
@@ -56,10 +67,12 @@ class OutgoingCall(Side):
         number = next(_numbers)
         super().__init__(agent, f"customer-{number}@{agent.address.host}")
         self.intent = intent
-        self.local = f'"Secret Name" <sip:{intent.caller}@{agent.address}>;tag=customer-tag-{number}'
+        self.tag = f"customer-tag-{number}"
+        self.local = f'"Secret Name" <sip:{intent.caller}@{agent.address}>;tag={self.tag}'
         self.remote = f"<sip:{callee}@{agent.switch}>"
         self.target = f"sip:{callee}@{agent.switch}"
         self.sequence = 1
+        self.mine = intent.offer
         self.statuses: list[int] = []
         """Statuses heard to the INVITE, without 100 and repetitions of the same."""
         self.responses: list[Message] = []
@@ -69,6 +82,9 @@ class OutgoingCall(Side):
         self._cancel: Repeat | None = None
         self._cancel_wanted = False
         self._ack: str | None = None
+        self._pracked: set[tuple[str, str]] = set()
+        self._left: dict[str, tuple[int, str, str]] = {}
+        """Early dialogs that somebody else has spoken after: how far each has counted, and the sessions there."""
 
     @property
     def final(self) -> int | None:
@@ -80,11 +96,18 @@ class OutgoingCall(Side):
         """The response that refused the call."""
         return next(response for response in self.responses if (response.status or 0) >= 300)
 
+    def response(self, status: int) -> Message:
+        """Return the first response of that status to the INVITE."""
+        return next(response for response in self.responses if response.status == status)
+
     def invite(self) -> None:
         """Send the INVITE until a response comes."""
         self._invite_text = self.request(
             "INVITE", 1, self._branch, headers=self.intent.headers, body=self.intent.offer, hops=self.intent.hops
         )
+        self._cancel_text = self.request("CANCEL", 1, self._branch)
+        self._ack_of_failure = self.request("ACK", 1, self._branch)
+        self._called = self.remote
         self.agent.waiting[self._branch, "INVITE"] = self._heard
         self.invite_again()
         self._inviting = Repeat(self.wire, self.invite_again, self.over, ceiling_ms=GIVE_UP_MS)
@@ -101,17 +124,25 @@ class OutgoingCall(Side):
             self._cancel_wanted = True
         elif self.final is None and not self.is_cancelled:
             self.is_cancelled = True
-            text = self.request("CANCEL", 1, self._branch)
-            self.agent.send(text)
-            self._cancel = Repeat(self.wire, lambda: self.agent.send(text), self._cancel_unheard)
+            self.agent.send(self._cancel_text)
+            self._cancel = Repeat(self.wire, lambda: self.agent.send(self._cancel_text), self._cancel_unheard)
             self.agent.waiting[self._branch, "CANCEL"] = self._cancel_heard
 
     def acknowledge(self, body: str | None = None) -> None:
         """Send the ACK of the 200, with the answer where the offer came late; repeated 200s get the same."""
         if body is None:
-            body = "" if self.intent.offer else ANSWER
+            body = "" if self.mine else ANSWER
+        self.mine = body or self.mine
         self._ack = self._ack or self.request("ACK", 1, new_branch(), body=body)
         self.agent.send(self._ack)
+
+    def take(self, request: Message) -> None:
+        """Act on a request within the dialog; a call that was refused has none."""
+        if self.final is not None and self.final >= 300:
+            if request.method != "ACK":
+                self.agent.reply(request, 481)
+        else:
+            super().take(request)
 
     def _heard(self, response: Message) -> None:
         status = response.status or 0
@@ -120,24 +151,55 @@ class OutgoingCall(Side):
         if self._cancel_wanted and status < 200:
             self.cancel()
         if status >= 300:
-            self.agent.send(self.request("ACK", 1, self._branch).replace(self.remote, response["To"]))
+            self.agent.send(self._ack_of_failure.replace(f"To: {self._called}", f"To: {response['To']}"))
             self.over()
         elif status >= 200:
             self._established(response)
+        elif response.every("RSeq") and self.final is None:
+            self._heard_reliably(response)
+        elif response.body and self.intent.offer and self.final is None:
+            self._turn_to(response)
+            self.theirs = response.body
         if status > 100 and (not self.statuses or self.statuses[-1] != status):
             self.statuses.append(status)
 
+    def _heard_reliably(self, response: Message) -> None:
+        """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
+        number = response.to_tag, response["RSeq"]
+        if not self.intent.pracks or number in self._pracked:
+            return
+        self._pracked.add(number)
+        self._turn_to(response)
+        body = ""
+        if response.body:
+            self.theirs = response.body
+            if not self.mine:
+                body = self.mine = ANSWER
+        self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} 1 INVITE",))
+
+    def _turn_to(self, response: Message) -> None:
+        """Go on with whoever said this; what was agreed with somebody else before means nothing to him."""
+        if response["To"] != self.remote:
+            self._left[self.remote] = self.sequence, self.mine, self.theirs
+            self.sequence, self.mine, self.theirs = self._left.get(response["To"], (1, self.intent.offer, ""))
+        self.remote, self.target = response["To"], response.target
+
     def _established(self, response: Message) -> None:
         is_first = self.final is None
-        self.remote, self.target = response["To"], response.target
+        self._turn_to(response)
+        if is_first and response.body:
+            self.theirs = response.body
         if self.intent.acknowledges and not (self.is_over and self._ack is None):
             self.acknowledge()
         if not is_first:
             return
         if self.is_cancelled:
             self.hang_up()
-        elif self.intent.hang_up_after_ms is not None:
+            return
+        if self.intent.hang_up_after_ms is not None:
             self.wire.after(self.intent.hang_up_after_ms, self.hang_up)
+        if self.intent.then is not None:
+            self.intent.then(self)
 
     def _cancel_heard(self, _response: Message) -> None:
         if self._cancel is not None:

@@ -10,9 +10,14 @@ from vosd.billing.holds import Purse
 from vosd.cdr.record import CallRecord
 from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.onlookers import Onlookers
+from vosd.engine.settings import TraceSettings
 from vosd.engine.switch import Switch
+from vosd.engine.trace import Trace
+from vosd.obs.traced import Way
 from vosd.sip.compose import Peer
-from vosd.sip.endpoint import Endpoint, Listener
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
@@ -55,6 +60,7 @@ class Exchange:
         balances: Mapping[str, Decimal | str] | None = None,
         lateness_ms: int = 0,
         sip: SipSettings | None = None,
+        trace: TraceSettings | None = None,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
@@ -67,6 +73,9 @@ class Exchange:
         self._lateness_ms = lateness_ms
         self._tokens = count(1)
         self.endpoint = Endpoint(sip or SipSettings(product="vosd/test"), [Listener(*SWITCH)], self._token, self._knows)
+        ring = Trace(trace or TraceSettings(), self._knows)
+        self._keep = ring.message
+        self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
         self.switch = Switch(
             node="sw1",
             endpoint=self.endpoint,
@@ -74,6 +83,7 @@ class Exchange:
             ledger=self.ledger,
             entropy=lambda: next(self._tokens).to_bytes(10, "big"),
             purses=self.purses,
+            onlookers=self.onlookers,
         )
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
@@ -104,6 +114,7 @@ class Exchange:
     def flush(self) -> None:
         """Put on the wire what the switch wants to send."""
         for peer, data in self.endpoint.datagrams_to_send():
+            self._keep(self.clock.now().wall, Way.OUT, peer, data)
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)
 
     def leftovers(self) -> dict[str, Any]:
@@ -137,7 +148,9 @@ class Exchange:
         return self.switch.knows(host, port)
 
     def _receive(self, packet: Packet) -> None:
-        event = self.endpoint.receive_datagram(packet.data, Peer(0, *packet.source), self.clock.now())
+        now, source = self.clock.now(), Peer(0, *packet.source)
+        self._keep(now.wall, Way.IN, source, packet.data)
+        event = self.endpoint.receive_datagram(packet.data, source, now)
         if event is not None:
             self.switch.hear(event)
         self.flush()

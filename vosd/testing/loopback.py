@@ -8,7 +8,7 @@ HOST: Final = "127.0.0.1"
 
 
 class Endpoint(NamedTuple):
-    """An IPv4 address and a UDP port."""
+    """An IPv4 address and a port."""
 
     host: str
     port: int
@@ -26,6 +26,18 @@ def free_endpoint() -> Endpoint:
 
 def udp_bound(endpoint: Endpoint) -> bool:
     """Say whether some process has a UDP socket at ``endpoint``."""
+    return _in_kernel_table("udp", f"{_as_kernel(endpoint)} ")
+
+
+def tcp_listening(endpoint: Endpoint) -> bool:
+    """Say whether some process accepts connections at ``endpoint``."""
+    return _in_kernel_table("tcp", f"{_as_kernel(endpoint)} 00000000:0000 0A ")
+
+
+def _in_kernel_table(name: str, row: str) -> bool:
+    return f" {row}" in Path(f"/proc/net/{name}").read_text()
+
+
+def _as_kernel(endpoint: Endpoint) -> str:
     octets = [int(part) for part in endpoint.host.split(".")]
-    wanted = f" {''.join(f'{octet:02X}' for octet in reversed(octets))}:{endpoint.port:04X} "
-    return wanted in Path("/proc/net/udp").read_text()
+    return f"{''.join(f'{octet:02X}' for octet in reversed(octets))}:{endpoint.port:04X}"

@@ -74,6 +74,9 @@ class Message:
 class Peer:
     """One UDP socket; a context manager that closes it."""
 
+    transport = "UDP"
+    """As Via has it."""
+
     def __init__(self, address: Endpoint) -> None:
         self.address = address
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -86,21 +89,33 @@ class Peer:
     def __exit__(self, *_exception: object) -> None:
         self._socket.close()
 
+    @property
+    def contact(self) -> str:
+        """What stands behind ``sip:user@`` where this peer is to be reached."""
+        return str(self.address) if self.transport == "UDP" else f"{self.address};transport={self.transport.lower()}"
+
     def send(self, data: str | bytes, to: Endpoint) -> None:
-        """Send one datagram."""
+        """Send one message."""
         raw = data if isinstance(data, bytes) else data.encode(errors="surrogateescape")
         self._transcript.append(f"-> {to}  {raw[:60]!r}")
-        self._socket.sendto(raw, to)
+        self._send(raw, to)
 
     def receive(self, within_s: float = 2.0) -> Message | None:
         """Return the next message, or None when none came in time."""
+        message = self._receive(within_s)
+        if message is not None:
+            self._transcript.append(f"<- {message.source}  {message}")
+        return message
+
+    def _send(self, raw: bytes, to: Endpoint) -> None:
+        self._socket.sendto(raw, to)
+
+    def _receive(self, within_s: float) -> Message | None:
         readable, _, _ = select.select([self._socket], [], [], within_s)
         if not readable:
             return None
         data, source = self._socket.recvfrom(65_535)
-        message = Message(data, Endpoint(*source))
-        self._transcript.append(f"<- {message.source}  {message}")
-        return message
+        return Message(data, Endpoint(*source))
 
     def expect(self, wanted: str | int, within_s: float = 5.0, passing: Iterable[str | int] = ()) -> Message:
         """Return the next message, which has to be the wanted method or status.
@@ -146,7 +161,7 @@ class Peer:
         self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
     ) -> str:
         """Answer ``request`` and return what was sent, so that it can be sent again."""
-        text = compose([*response_lines(request, status, tag, self.address), *headers], body)
+        text = compose([*response_lines(request, status, tag, self.contact), *headers], body)
         self.send(text, request.source)
         return text
 
@@ -158,7 +173,7 @@ class Peer:
         """Send BYE as the one who answered ``invite`` with ``tag``."""
         lines = [
             f"BYE {invite.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.address};rport;branch=z9hG4bK-{tag}-bye",
+            f"Via: SIP/2.0/{self.transport} {self.address};rport;branch=z9hG4bK-{tag}-bye",
             f"From: {invite['To']};tag={tag}",
             f"To: {invite['From']}",
             f"Call-ID: {invite['Call-ID']}",
@@ -195,14 +210,15 @@ class OutgoingCall:
         max_forwards: int = 70,
     ) -> str:
         """Compose a request of this call; its branch is the method's unless given."""
+        via = f"SIP/2.0/{self.peer.transport} {self.peer.address}"
         lines = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.peer.address};rport;branch=z9hG4bK{self.call_id}-{branch or method}",
+            f"Via: {via};rport;branch=z9hG4bK{self.call_id}-{branch or method}",
             f"From: <sip:{self.caller}@{self.peer.address}>;tag=customer-{self.call_id}",
             f"To: {self.remote_to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq} {method}",
-            f"Contact: <sip:{self.caller}@{self.peer.address}>",
+            f"Contact: <sip:{self.caller}@{self.peer.contact}>",
             f"Max-Forwards: {max_forwards}",
             *headers,
         ]
@@ -255,13 +271,13 @@ class OutgoingCall:
         return self.peer.final_response(f"{cseq} BYE", self.call_id)
 
 
-def compose(lines: Iterable[str], body: str = "") -> str:
-    """Write a message of header lines and an SDP body, which may be empty."""
-    kind = ["Content-Type: application/sdp"] if body else []
-    return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", body])
+def compose(lines: Iterable[str], body: str = "", kind: str = "application/sdp") -> str:
+    """Write a message of header lines and a body of that kind, which may be empty."""
+    content = [f"Content-Type: {kind}"] if body else []
+    return "\r\n".join([*lines, *content, f"Content-Length: {len(body)}", "", body])
 
 
-def response_lines(request: Message, status: int, tag: str, contact: Endpoint) -> list[str]:
+def response_lines(request: Message, status: int, tag: str, contact: Endpoint | str) -> list[str]:
     """Write the lines of a response that its request and its sender fix; ``tag`` is added where To has none."""
     to = request["To"] if ";tag=" in request["To"] or not tag else f"{request['To']};tag={tag}"
     return [

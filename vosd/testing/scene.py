@@ -7,10 +7,11 @@ from vosd.engine.catalogue import Catalogue
 from vosd.routing.tables import Address as GatewayAddress
 from vosd.routing.tables import RoutingGateway
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.customer import Caller
+from vosd.testing.customer import Caller, Intent, OutgoingCall
 from vosd.testing.exchange import Exchange
 from vosd.testing.loopback import Endpoint
-from vosd.testing.vendor import Vendor
+from vosd.testing.side import Side
+from vosd.testing.vendor import IncomingCall, Script, Vendor
 
 CUSTOMER: Final = Endpoint("198.51.100.10", 5060)
 VENDORS: Final = (Endpoint("203.0.113.1", 5060), Endpoint("203.0.113.2", 5070), Endpoint("203.0.113.3", 5060))
@@ -31,6 +32,11 @@ def usual_catalogue(*, vendors: int = 2, terms: dict[str, Any] | None = None, **
     return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **parameters)
 
 
+def sides(first: str, call: OutgoingCall, there: IncomingCall) -> tuple[Side, Side]:
+    """Return both ends of a call, that one first which ``first`` names: ``caller`` or ``callee``."""
+    return (call, there) if first == "caller" else (there, call)
+
+
 class Scene:
     """The parties, and what is asked of them after every call."""
 
@@ -46,6 +52,21 @@ class Scene:
     def record(self) -> CallRecord:
         """The only record."""
         return self.exchange.record
+
+    def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
+        """Make a call that is answered; return both ends once they are a second into it."""
+        if script is not None:
+            self.vendor.script = script
+        call = self.caller.call(CALLEE, intent)
+        self.wire.run_until(lambda: call.final == 200)
+        self.wire.run_for(1_000)
+        return call, self.vendor.calls[-1]
+
+    def finish(self, call: OutgoingCall) -> CallRecord:
+        """Let the caller hang up, and close."""
+        call.hang_up()
+        self.wire.run_until(lambda: call.is_over)
+        return self.close()
 
     def bytes_to(self, address: Endpoint) -> bytes:
         """Return everything the switch sent there."""

@@ -1,11 +1,12 @@
-"""User agents on the virtual wire: what a customer's and a vendor's have in common.
+"""User agents on the virtual wire: an address that sorts what comes, and repeats what was said.
 
 They keep RFC 3261's promises by themselves: requests are repeated until they are answered, a 2xx until its ACK,
 repeated requests get the same response again. They read and write SIP without ``vosd.sip``, on purpose: a fault
-there must not hide behind the same fault in its tester.
+there must not hide behind the same fault in its tester. What goes on within a dialog stands in ``side``.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -62,7 +63,7 @@ class UserAgent:
         """Every message that arrived, in order."""
         self.waiting: dict[tuple[str, str], Callable[[Message], None]] = {}
         """Who hears the responses to a request, by its branch and method."""
-        self._said: dict[tuple[str, str], bytes] = {}
+        self._said: dict[tuple[str, str], Callable[[], None]] = {}
         wire.attach(address, self._receive)
 
     def send(self, text: str) -> None:
@@ -71,17 +72,22 @@ class UserAgent:
 
     def reply(
         self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
-    ) -> None:
-        """Answer a request; whenever it is repeated, answer the same again."""
+    ) -> Callable[[], None]:
+        """Answer a request; whenever it is repeated, answer the same again. Return what does that out of turn."""
         lines = response_lines(request, status, tag, self.address)
-        self._said[_transaction(request)] = compose([*lines, *headers], body).encode()
-        self.repeat_reply(request)
+        if 300 <= status < 400:
+            lines.pop()  # the contacts of a redirection are the places to go to instead
+        data = compose([*lines, *headers], body).encode()
+        again = partial(self.wire.send, self.address, request.source, data)
+        self._said[transaction_of(request)] = again
+        again()
+        return again
 
     def repeat_reply(self, request: Message) -> None:
         """Send the last response to a request once more, if there is any."""
-        data = self._said.get(_transaction(request))
-        if data is not None:
-            self.wire.send(self.address, request.source, data)
+        again = self._said.get(transaction_of(request))
+        if again is not None:
+            again()
 
     def heard_of(self, what: str | int) -> list[Message]:
         """Return the requests of a method, or the responses of a status, that arrived."""
@@ -95,84 +101,13 @@ class UserAgent:
         message = Message(packet.data, packet.source)
         self.heard.append(message)
         if message.status is not None:
-            waiting = self.waiting.get(_transaction(message))
+            waiting = self.waiting.get(transaction_of(message))
             if waiting is not None:
                 waiting(message)
-        elif _transaction(message) in self._said and message.method != "ACK":
+        elif transaction_of(message) in self._said and message.method != "ACK":
             self.repeat_reply(message)
         else:
             self.take_request(message)
-
-
-class Side:
-    """One call as one user agent sees it: its dialog, its requests, and whether it is over."""
-
-    def __init__(self, agent: UserAgent, call_id: str) -> None:
-        self.agent = agent
-        self.wire = agent.wire
-        self.call_id = call_id
-        self.local = ""
-        """From of our requests, with its tag."""
-        self.remote = ""
-        """To of our requests."""
-        self.target = ""
-        self.sequence = 0
-        self.is_over = False
-        self.got: dict[str, list[int]] = {}
-        """Statuses heard to our own requests within the dialog, by method."""
-
-    def request(
-        self, method: str, sequence: int, branch: str, *, headers: Iterable[str] = (), body: str = "", hops: int = 70
-    ) -> str:
-        """Write a request of this call."""
-        lines = [
-            f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.agent.address};rport;branch={branch}",
-            f"From: {self.local}",
-            f"To: {self.remote}",
-            f"Call-ID: {self.call_id}",
-            f"CSeq: {sequence} {method}",
-            f"Contact: <sip:{self.agent.address}>",
-            f"Max-Forwards: {hops}",
-            *headers,
-        ]
-        return compose(lines, body)
-
-    def ask(self, method: str, *, body: str = "") -> None:
-        """Send a request within the dialog and repeat it until a final response; a failure of INVITE is ACKed."""
-        self.sequence += 1
-        sequence, branch = self.sequence, new_branch()
-        text = self.request(method, sequence, branch, body=body)
-        self.agent.send(text)
-        repeat = Repeat(self.wire, lambda: self.agent.send(text), lambda: self._answered(method, 0))
-
-        def responded(response: Message) -> None:
-            if (response.status or 0) >= 200:
-                repeat.stop()
-                if method == "INVITE":
-                    self.agent.send(self.request("ACK", sequence, branch))
-                self._answered(method, response.status or 0)
-
-        self.agent.waiting[branch, method] = responded
-
-    def hang_up(self) -> None:
-        """Send BYE; the call is over when that is answered, or never will be."""
-        if not self.is_over:
-            self.ask("BYE")
-
-    def hung_up(self, bye: Message) -> None:
-        """Take the other side's BYE."""
-        self.agent.reply(bye, 200)
-        self.over()
-
-    def over(self) -> None:
-        """Note the end."""
-        self.is_over = True
-
-    def _answered(self, method: str, status: int) -> None:
-        self.got.setdefault(method, []).append(status)
-        if method == "BYE":
-            self.over()
 
 
 def new_branch() -> str:
@@ -180,7 +115,7 @@ def new_branch() -> str:
     return f"z9hG4bK-tested-{next(_numbers)}"
 
 
-def _transaction(message: Message) -> tuple[str, str]:
+def transaction_of(message: Message) -> tuple[str, str]:
     """Return what tells one transaction from another: the branch of the topmost Via, and the method."""
     branch = message["Via"].partition("branch=")[2].partition(";")[0].partition(",")[0]
     return branch, message["CSeq"].partition(" ")[2]

@@ -1,13 +1,15 @@
 """A vendor's trunk on the virtual wire: answers, refuses, rings or keeps silent by a script."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, Message
-from vosd.testing.ua import Repeat, Side, UserAgent
+from vosd.testing.side import Side
+from vosd.testing.ua import Repeat, UserAgent
 from vosd.testing.wire import Wire
 
 _numbers: Final = count(1)
@@ -21,6 +23,8 @@ class Line(NamedTuple):
     status: int
     body: str = ""
     headers: tuple[str, ...] = ()
+    is_reliable: bool = False
+    """Repeated until its PRACK comes (RFC 3262); later ones wait for that. Not so where the INVITE offers no 100rel."""
 
 
 class Script(NamedTuple):
@@ -33,11 +37,20 @@ class Script(NamedTuple):
     """False: the CANCEL is answered, and the script goes on."""
     is_patient: bool = False
     """True: without an ACK the vendor just waits, where others hang up after 64·T1."""
+    forks: tuple["Script", ...] = ()
+    """What other phones do that the same INVITE rings, each with a To tag of its own."""
+    then: Callable[["IncomingCall"], None] | None = None
+    """What is done once the answer is acknowledged: nothing may be asked before (RFC 3261 sections 14.1 and 15)."""
 
 
 def answers(after_ms: int = 1_000, *, body: str = ANSWER, hang_up_after_ms: int | None = None) -> Script:
     """Ring at once, answer later."""
     return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, body)), hang_up_after_ms)
+
+
+def answers_reliably(body: str = ANSWER, after_ms: int = 1_000) -> Script:
+    """Play early media that is answered reliably, and answer later without saying it again."""
+    return Script((Line(0, 100), Line(0, 183, body, (), True), Line(after_ms, 200)))
 
 
 def refuses(status: int, after_ms: int = 0, *, headers: tuple[str, ...] = ()) -> Script:
@@ -68,13 +81,15 @@ class Vendor(UserAgent):
         return call
 
     def take_request(self, request: Message) -> None:
-        """Sort a request to its call, or take a new one."""
-        call = next((each for each in self.calls if each.call_id == request["Call-ID"]), None)
+        """Sort a request to its call, or take a new one; whatever names no phone is for the first that rang."""
+        known = [each for each in self.calls if each.call_id == request["Call-ID"]]
+        call = next((each for each in known if each.tag == request.to_tag), known[0] if known else None)
         if call is not None:
             call.take(request)
         elif request.method == "INVITE":
             number = request.start_line.partition(":")[2].partition("@")[0]
-            self.calls.append(IncomingCall(self, request, self.by_number.get(number, self.script)))
+            script = self.by_number.get(number, self.script)
+            self.calls.extend(IncomingCall(self, request, each) for each in (script, *script.forks))
         elif request.method != "ACK":
             self.reply(request, 481)
 
@@ -90,10 +105,17 @@ class IncomingCall(Side):
         self.local = f"{invite['To']};tag={self.tag}"
         self.remote = invite["From"]
         self.target = invite.target
+        self.theirs = invite.body
         self.final: int | None = None
-        self.acks: list[Message] = []
         self.is_cancelled = False
-        self._repeating: Repeat | None = None
+        self._remote_sequence = int(invite["CSeq"].partition(" ")[0])
+        self._final_repeat: Repeat | None = None
+        self._may_be_reliable = "100rel" in (*invite.every("Supported"), *invite.every("Require"))
+        self._rseq = 100 * next(_numbers)
+        self._unheard: Repeat | None = None
+        self._offers_early = self._offers_in_answer = False
+        self._later: deque[Line] = deque()
+        """What waits for a PRACK."""
         for line in script.lines:
             self.wire.after(line.after_ms, partial(self.respond, line))
 
@@ -101,43 +123,101 @@ class IncomingCall(Side):
         """Send a response to the INVITE, unless there was a final one; a final one until its ACK comes."""
         if self.final is not None:
             return
-        tag = self.tag if line.status > 100 else ""
-        if line.status < 200:
-            self.agent.reply(self.invite, line.status, tag=tag, headers=line.headers, body=line.body)
-            return
-        self.final = line.status
-        self.agent.reply(self.invite, line.status, tag=tag, headers=line.headers, body=line.body)
-        self._repeating = Repeat(self.wire, lambda: self.agent.repeat_reply(self.invite), self._ack_missing)
-        if line.status >= 300:
-            self.over()
-        elif self.script.hang_up_after_ms is not None:
-            self.wire.after(self.script.hang_up_after_ms, self.hang_up)
+        if self._unheard is not None and line.status < 300:
+            self._later.append(line)
+        elif line.is_reliable and self._may_be_reliable:
+            self._respond_reliably(line)
+        elif line.status < 200:
+            self._say(line)
+        else:
+            self._finish(line)
 
     def take(self, request: Message) -> None:
         """Act on a request of this call."""
         match request.method:
             case "INVITE" if request["CSeq"] == self.invite["CSeq"]:
                 self.agent.repeat_reply(request)
-            case "ACK":
-                self.acks.append(request)
-                if self._repeating is not None:
-                    self._repeating.stop()
-            case "CANCEL":
+            case "ACK" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
+                self._acknowledged(request)
+            case "CANCEL" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
                 self.is_cancelled = True
                 self.agent.reply(request, 200, tag=self.tag)
                 if self.script.heeds_cancel:
                     self.respond(Line(0, 487))
-            case "BYE" if self.final == 200:
-                self.hung_up(request)
-            case _:
+            case "PRACK":
+                self._take_prack(request)
+            case "BYE" if self.final != 200:
                 self.agent.reply(request, 481)
+            case _ if self.final is not None and self.final >= 300:
+                self.agent.reply(request, 481)
+            case _:
+                super().take(request)
 
     def over(self) -> None:
         """Note the end; nothing is repeated for a call that the other side has ended."""
         super().over()
-        if self._repeating is not None and self.final == 200:
-            self._repeating.stop()
+        if self._final_repeat is not None and self.final == 200:
+            self._final_repeat.stop()
 
-    def _ack_missing(self) -> None:
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _say(self, line: Line, *headers: str) -> Callable[[], None]:
+        """Send a response to the INVITE; return what sends it again."""
+        if line.body:
+            self.mine = line.body
+        tag = self.tag if line.status > 100 else ""
+        return self.agent.reply(self.invite, line.status, tag=tag, headers=(*line.headers, *headers), body=line.body)
+
+    def _respond_reliably(self, line: Line) -> None:
+        self._rseq += 1
+        self._offers_early = bool(line.body) and not self.theirs
+        again = self._say(line, "Require: 100rel", f"RSeq: {self._rseq}")
+        self._unheard = Repeat(self.wire, again, self._prack_missing)
+
+    def _take_prack(self, prack: Message) -> None:
+        number, _, rest = prack["RAck"].partition(" ")
+        if self._unheard is None or int(number) != self._rseq or rest != self.invite["CSeq"]:
+            self.agent.reply(prack, 481)
+            return
+        self._unheard.stop()
+        self._unheard = None
+        if self._offers_early and prack.body:
+            self.theirs = prack.body
+        super().take(prack)
+        while self._later and self._unheard is None:
+            self.respond(self._later.popleft())
+
+    def _prack_missing(self) -> None:
+        self._unheard = None
+        self.respond(Line(0, 504))
+
+    def _finish(self, line: Line) -> None:
+        if self._unheard is not None:
+            self._unheard.stop()
+            self._unheard = None
+        self._later.clear()
+        self.final = line.status
+        if line.status == 200 and not line.body and not self._may_be_reliable:
+            line = line._replace(body=self.mine)  # what was said before may not have been heard
+        self._final_repeat = Repeat(self.wire, self._say(line), self._ack_of_final_missing)
+        if line.status >= 300:
+            self.over()
+            return
+        if line.body and not self.theirs:
+            self._offers_in_answer, self._offered = True, line.body
+        if self.script.hang_up_after_ms is not None:
+            self.wire.after(self.script.hang_up_after_ms, self.hang_up)
+
+    def _acknowledged(self, ack: Message) -> None:
+        self.acks.append(ack)
+        if self._final_repeat is not None:
+            self._final_repeat.stop()
+        if self._offers_in_answer:
+            self.theirs, self._offered = ack.body or self.theirs, None
+            self._offers_in_answer = False
+        if self.script.then is not None and len(self.acks) == 1 and not self.is_over:
+            self.script.then(self)
+
+    def _ack_of_final_missing(self) -> None:
         if self.final == 200 and not self.script.is_patient:
             self.hang_up()

@@ -131,7 +131,13 @@ class Wire:
         packet = Packet(self.clock.now().mono, source, target, data)
         self.packets.append(packet)
         for delay_ms in self.fate(packet):
-            self.after(delay_ms, lambda: self._arrive(packet))
+            self.after(delay_ms, lambda: self.deliver(packet))
+
+    def deliver(self, packet: Packet) -> None:
+        """Let a packet arrive now."""
+        receive = self._receivers.get(packet.target)
+        if receive is not None:
+            receive(packet)
 
     def after(self, delay_ms: int, action: Callable[[], None]) -> Appointment:
         """Do something after so many milliseconds."""
@@ -160,11 +166,6 @@ class Wire:
     def transcript(self) -> list[str]:
         """Return the last packets, one a line."""
         return [str(packet) for packet in self.packets[-_TRANSCRIPT_PACKETS:]]
-
-    def _arrive(self, packet: Packet) -> None:
-        receive = self._receivers.get(packet.target)
-        if receive is not None:
-            receive(packet)
 
     def _step(self, until: int) -> bool:
         """Do the next thing that is due by ``until``; False when there is none."""

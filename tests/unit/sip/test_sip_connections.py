@@ -289,6 +289,7 @@ def test_an_invite_above_1300_bytes_takes_tcp(probe, owner):
     assert sent.peer == GATEWAY
     assert sent.request.via.transport == "TCP"
     assert sent.request.header("contact") == "<sip:192.0.2.1:5060;transport=tcp>"
+    assert sent.request.problems() == []
     assert probe.advance(GIVE_UP - 1) == []
     assert probe.sent() == []
 
@@ -329,6 +330,7 @@ def test_refused_by_tcp_a_large_invite_goes_back_to_udp_as_the_same_transaction(
     one, other = by_tcp.request, by_udp.request
     assert (one.via.transport, other.via.transport) == ("TCP", "UDP")
     assert one.via.branch == other.via.branch
+    assert (one.problems(), other.problems()) == ([], [])
     for name in ("from", "to", "call-id", "cseq"):
         assert one.header(name) == other.header(name)
     assert other.header("contact") == "<sip:192.0.2.1:5060>"

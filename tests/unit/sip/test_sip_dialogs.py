@@ -171,8 +171,17 @@ def test_a_request_that_fits_no_dialog_gets_481(probe, method, other):
 def test_a_request_that_does_not_count_on_gets_500(probe, number):
     """Section 12.2.2."""
     talk(probe)
-    assert probe.receive(in_dialog("BYE", number)) is None
+    assert probe.receive(in_dialog("OPTIONS", number)) is None
     assert probe.titles() == ["500"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_bye_is_heeded_whatever_its_number(probe, number):
+    """A deviation from section 12.2.2: its sender regards the call as over, and money would run on."""
+    owner = talk(probe)
+    event = probe.receive(in_dialog("BYE", number))
+    assert isinstance(event, RequestArrived)
+    assert (event.owner, event.request.method, owner.dialog.remote_sequence) == (owner, "BYE", 1)
 
 
 def test_numbers_may_be_left_out(probe):

@@ -153,8 +153,13 @@ class Dialog:
                 self.request_uri, listed = target, routes
             else:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
-            self.route = f"Route: {', '.join(listed)}\r\n"
+            self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             self.peer = self._way(routes[0], self._source)
+
+
+def _bracketed(route: str) -> str:
+    """Write a Route value as it must be, whatever its Record-Route was (section 20.34)."""
+    return route if "<" in route else f"<{route}>"
 
 
 def _uri_of_route(route: str, otherwise: str) -> str:

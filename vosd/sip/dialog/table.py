@@ -10,6 +10,8 @@ from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.store import TransactionStore
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
+CROSSING: Final = frozenset({"BYE", "PRACK"})
+"""Requests that may be on their way while we end their dialog, and have done no wrong."""
 
 
 class DialogOwner(Protocol):
@@ -65,6 +67,6 @@ class DialogTable:
         tag = request.to_tag
         return bool(tag) and (tag in self.owners or self._store.spent.get(f"dialog {tag}") is not None)
 
-    def crosses_our_bye(self, request: Request) -> bool:
-        """Say whether a BYE has met ours on the way (RFC 3261 section 15.1.2)."""
-        return request.method == "BYE" and self._store.spent.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG
+    def crosses_the_end(self, request: Request) -> bool:
+        """Say whether a BYE has met ours on the way (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
+        return request.method in CROSSING and self._store.spent.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG

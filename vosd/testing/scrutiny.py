@@ -1,0 +1,233 @@
+"""A strict reader of everything the switch says: what RFC 3261 and its extensions want of each message, as a whole.
+
+The user agents of tests take what they can make sense of; this one complains. It sees the packets of both
+directions, so it judges a response by its request, and a request by what was said in its dialog before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from vosd.sip.errors import ParseError
+from vosd.sip.message import Request, Response
+from vosd.sip.parse import parse_message
+from vosd.testing.loopback import Endpoint as Address
+from vosd.testing.peer import Message
+from vosd.testing.wire import Packet
+
+_IN_ALL_REQUESTS: Final = {"via", "from", "to", "call-id", "cseq", "content-length", "max-forwards"}
+_IN_ALL_RESPONSES: Final = _IN_ALL_REQUESTS - {"max-forwards"}
+_BODY: Final = {"content-type"}
+_MUST_BE_IN_REQUEST: Final = {
+    "INVITE": {"contact", "allow"}, "UPDATE": {"contact", "allow"}, "PRACK": {"rack"},
+    "NOTIFY": {"contact", "event", "subscription-state", "content-type"}, "INFO": {"content-type"},
+}  # fmt: skip
+_MAY_BE_IN_REQUEST: Final = {
+    "INVITE": {"accept", "supported", "require", "route", "user-agent", "privacy", "p-asserted-identity",
+               "remote-party-id", "diversion", "history-info", "identity", "date"} | _BODY,
+    "UPDATE": {"supported", "route", "user-agent"} | _BODY,
+    "ACK": {"route"} | _BODY, "BYE": {"route", "user-agent", "reason"}, "CANCEL": {"route", "reason"},
+    "INFO": {"route", "user-agent"}, "NOTIFY": {"route", "user-agent"}, "PRACK": {"route", "user-agent"} | _BODY,
+}  # fmt: skip
+_ESTABLISHING: Final = range(101, 300)
+
+
+def faults_of(packets: Iterable[Packet], switch: Address) -> list[str]:
+    """Return what a strict peer of ``switch`` would complain of, each with the packet it is about."""
+    scrutiny = _Scrutiny()
+    found = []
+    for packet in packets:
+        if packet.source == switch:
+            found += [f"{packet}: {fault}" for fault in scrutiny.of_ours(packet)]
+        elif packet.target == switch:
+            scrutiny.note_theirs(packet)
+    return found
+
+
+class _Scrutiny:
+    """What was said so far."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, str], Message] = {}
+        """Requests to the switch, by branch and method."""
+        self._faults_asked: dict[tuple[str, str], list[str]] = {}
+        """What is wrong with those requests: their responses have to repeat it (section 8.2.6.2)."""
+        self._answered: dict[tuple[str, str], int] = {}
+        """The latest status that each was given."""
+        self._said: dict[tuple[str, str], bytes] = {}
+        """Requests of the switch, by branch and method: one that is repeated is the same to the byte."""
+        self._counted: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """The highest CSeq of each of its dialogs, by Call-ID and the peer's tag."""
+        self._hung_up: set[tuple[str, str]] = set()
+        """Dialogs that the switch has sent BYE in."""
+        self._invites: dict[str, Message] = {}
+        """INVITEs of the switch, by branch."""
+
+    def note_theirs(self, packet: Packet) -> None:
+        """Remember a request of a peer."""
+        message = _read(packet)
+        if message is not None and message.method is not None and message.method != "ACK":
+            self._asked.setdefault(_key(message), message)
+            self._faults_asked.setdefault(_key(message), _problems(packet))
+
+    def of_ours(self, packet: Packet) -> list[str]:
+        """Return what is wrong with a packet of the switch."""
+        parsed = parse_message(packet.data)
+        message = Message(packet.data, packet.source)
+        faults = []
+        names = {name for name, _ in message.headers}
+        if int(message["Content-Length"]) != len(packet.data.partition(b"\r\n\r\n")[2]):
+            faults.append("Content-Length is not that of the body")
+        if bool(parsed.body) != ("content-type" in names):
+            faults.append("a body needs a Content-Type, and nothing else does")
+        if isinstance(parsed, Request):
+            faults += self._of_request(parsed, message, names)
+        else:
+            faults += self._of_response(parsed, message, names)
+        return faults
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _of_request(self, request: Request, message: Message, names: set[str]) -> list[str]:
+        method, key = request.method, _key(message)
+        must = _IN_ALL_REQUESTS | _MUST_BE_IN_REQUEST.get(method, set())
+        faults = request.problems() + _compared(names, must, must | _MAY_BE_IN_REQUEST[method])
+        if len(message.every("Via")) != 1:
+            faults.append("a request of ours begins with one Via")
+        if key in self._said:
+            return faults if self._said[key] == request.raw else [*faults, "a repetition must be the same"]
+        self._said[key] = request.raw
+        if method == "INVITE":
+            self._invites[key[0]] = message
+        if method == "CANCEL" or (method == "ACK" and key[0] in self._invites):
+            return faults + self._of_one_that_belongs_to_an_invite(message, self._invites.get(key[0]))
+        return faults + self._of_one_within_its_dialog(request)
+
+    def _of_one_that_belongs_to_an_invite(self, message: Message, invite: Message | None) -> list[str]:
+        """Judge a CANCEL, or the ACK of a failure (sections 9.1 and 17.1.1.3)."""
+        if invite is None:
+            return ["there is no INVITE that it could belong to"]
+        same = ["Via", "From", "Call-ID", "Route", *(["To"] if message.method == "CANCEL" else [])]
+        faults = [f"{name} is not that of the INVITE" for name in same if message.every(name) != invite.every(name)]
+        if message.start_line.split(" ")[1] != invite.start_line.split(" ")[1]:
+            faults.append("the Request-URI is not that of the INVITE")
+        if message["CSeq"].split(" ")[0] != invite["CSeq"].split(" ")[0]:
+            faults.append("CSeq is not that of the INVITE")
+        return faults
+
+    def _of_one_within_its_dialog(self, request: Request) -> list[str]:
+        """Judge the order of requests, in which an ACK has the place of its INVITE (sections 12.2.1.1, 13.2.2.4)."""
+        faults = []
+        if not request.to_tag and request.method != "INVITE":
+            faults.append("a request within a dialog needs the tag of its other end")
+        dialog, number = (request.call_id, request.to_tag), request.cseq.number
+        counted = max(self._counted[dialog], self._counted[request.call_id, ""])
+        if request.method == "ACK":
+            if number > counted:
+                faults.append("an ACK has the CSeq of its INVITE")
+        elif number <= counted:
+            faults.append("CSeq must grow")
+        else:
+            self._counted[dialog] = number
+        if dialog in self._hung_up and request.method != "ACK":
+            faults.append("nothing is asked in a dialog after BYE")
+        if request.method == "BYE":
+            self._hung_up.add(dialog)
+        return faults
+
+    # -- responses ----------------------------------------------------------------------------------------------
+
+    def _of_response(self, response: Response, message: Message, names: set[str]) -> list[str]:
+        key, status = _key(message), response.status
+        asked = self._asked.get(key)
+        if asked is None:
+            return ["nobody asked"]
+        method = asked.method or ""
+        must, may = _headers_of(status, method, asked)
+        excused = {fault.split(" ")[0] for fault in self._faults_asked[key]}
+        problems = [fault for fault in response.problems() if fault.split(" ")[0] not in excused]
+        faults = problems + _compared(names, must, must | may)
+        faults += _repeated(message, asked, status)
+        before = self._answered.get(key, 0)
+        if before >= 200 and before != status:
+            faults.append(f"there was a final response already: {before}")
+        if method != "INVITE" and 100 < status < 200:
+            faults.append("only an INVITE has provisional responses beyond 100 (RFC 4320)")
+        self._answered[key] = status
+        return faults
+
+
+def _headers_of(status: int, method: str, asked: Message) -> tuple[set[str], set[str]]:
+    """Return which headers a response must have, and which it may have besides."""
+    must, may = set(_IN_ALL_RESPONSES), {"server"}
+    begins_dialog = method == "INVITE" and ";tag=" not in asked["To"]
+    if status == 100:
+        return must | ({"timestamp"} if any(stamp[0].isdigit() for stamp in asked.every("Timestamp")) else set()), may
+    if status in _ESTABLISHING and method == "INVITE":
+        must |= {"contact"} | ({"record-route"} if begins_dialog and asked.every("Record-Route") else set())
+        may |= _BODY | {"require", "rseq", "allow"}
+    if 200 <= status < 300:
+        may |= _BODY
+        must |= {
+            "INVITE": {"allow", "supported"}, "UPDATE": {"contact", "allow", "supported"}, "REFER": {"contact"},
+            "OPTIONS": {"allow", "accept", "accept-encoding", "accept-language", "supported"},
+        }.get(method, set())  # fmt: skip
+        may |= {"refer-sub"} if method == "REFER" else set()
+    elif status >= 300:
+        may |= {"reason", "warning", "retry-after"}
+        must |= {
+            405: {"allow"}, 406: {"accept"}, 420: {"unsupported"}, 421: {"require"}, 469: {"recv-info"},
+            489: {"allow-events"},
+        }.get(status, set())  # fmt: skip
+        may |= {"accept", "accept-encoding"} if status == 415 else set()
+    return must, may
+
+
+def _compared(names: set[str], must: set[str], may: set[str]) -> list[str]:
+    missing = [f"{name} is missing" for name in sorted(must - names)]
+    return missing + [f"{name} has no business there" for name in sorted(names - may)]
+
+
+def _repeated(message: Message, asked: Message, status: int) -> list[str]:
+    """Judge what a response must repeat of its request (section 8.2.6.2)."""
+    faults = [
+        f"{name} is not that of the request"
+        for name in ("From", "Call-ID", "CSeq", *(["Record-Route"] if message.every("Record-Route") else []))
+        if _listed(message, name) != _listed(asked, name)
+    ]
+    if [_without_receipt(via) for via in message.every("Via")] != [_without_receipt(via) for via in asked.every("Via")]:
+        faults.append("Via is not that of the request")
+    to, said = asked["To"], message["To"]
+    if ";tag=" in to or status == 100:
+        if said != to:
+            faults.append("To is not that of the request")
+    elif not said.startswith(f"{to};tag="):
+        faults.append("To needs a tag of ours")
+    return faults
+
+
+def _listed(message: Message, name: str) -> list[str]:
+    return [part.strip() for value in message.every(name) for part in value.split(",")]
+
+
+def _without_receipt(via: str) -> list[str]:
+    return [part for part in via.split(";") if not part.startswith(("rport", "received"))]
+
+
+def _read(packet: Packet) -> Message | None:
+    try:
+        return Message(packet.data, packet.source)
+    except (IndexError, ValueError):
+        return None  # what a test sends to see it refused
+
+
+def _problems(packet: Packet) -> list[str]:
+    try:
+        return parse_message(packet.data).problems()
+    except ParseError as error:
+        return [] if error.request is None else error.request.problems()
+
+
+def _key(message: Message) -> tuple[str, str]:
+    via, (_, _, method) = message["Via"], message["CSeq"].partition(" ")
+    return via.partition("branch=")[2].partition(";")[0].partition(",")[0], method

@@ -1,0 +1,21 @@
+"""Session descriptions as the user agents of tests make them: the next one of the same origin, and what answers it."""
+
+import re
+from typing import Final
+
+_VERSION: Final = re.compile(r"(?m)^(o=\S+ \S+) (\d+) ")
+_DIRECTION: Final = re.compile(r"(?m)^a=(sendonly|recvonly|inactive|sendrecv)\r\n")
+_OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+
+
+def revised(session: str, *attributes: str) -> str:
+    """Return the next description of an origin, both ways unless an attribute says otherwise (RFC 3264 section 8)."""
+    told = _DIRECTION.sub("", _VERSION.sub(lambda origin: f"{origin[1]} {int(origin[2]) + 1} ", session))
+    return told + "".join(f"{attribute}\r\n" for attribute in attributes)
+
+
+def answering(offer: str, session: str) -> str:
+    """Return the next description of an origin as the answer to ``offer``: hold is met with its opposite (8.4)."""
+    found = _DIRECTION.search(offer)
+    opposite = _OPPOSITE.get(found[1]) if found else None
+    return revised(session, *([f"a={opposite}"] if opposite else []))
