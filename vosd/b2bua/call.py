@@ -4,21 +4,30 @@ Each public method is something that happened, with the instant of the packet or
 all that follows and leaves the call in one state of ``states``. There is one deadline at every moment (DESIGN D10).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from vosd.b2bua.leg import RINGING, CalleeLeg, CallerLeg
+from vosd.b2bua import talk
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.conversation import Conversation
+from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.reasons import passed_on, reason_headers
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.b2bua.states import HEEDED, CallState, Happening
+from vosd.b2bua.transfer import Substitute, Transfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, tries_next, verdict
+from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address, RoutingGateway
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RequestArrived
+from vosd.sip.message import Response
+from vosd.sip.transaction.invite_server import InviteServer
 
 
 class Call:
@@ -26,26 +35,26 @@ class Call:
 
     __slots__ = (
         "_board",
-        "_endpoint",
         "_granted_s",
-        "_heard_from",
         "_hops",
-        "_outcomes",
+        "_hunt",
         "_settings",
-        "_ways",
         "arrival",
         "callee",
         "caller",
+        "conversation",
         "ending",
+        "endpoint",
         "journey",
         "state",
+        "transfer",
     )
 
     def __init__(
         self,
         *,
         arrival: Arrival,
-        caller: CallerLeg,
+        caller: CallerLeg | Substitute,
         choices: Sequence[RouteChoice],
         hops: int,
         endpoint: Endpoint,
@@ -55,31 +64,34 @@ class Call:
         self.arrival = arrival
         self.caller = caller
         self.callee: CalleeLeg | None = None
+        self.transfer: Transfer | None = None
+        self.conversation: Conversation | None = None
+        """What goes on between the legs, once anything does."""
         self.state = CallState.HUNTING
         self.journey = Journey()
         self.ending: Ending | None = None
-        self._ways: Iterator[tuple[RouteChoice, Address]] = (
-            (choice, address) for choice in choices for address in choice.gateway.addresses
-        )
-        self._heard_from: RoutingGateway | None = None
-        """The gateway that gave the latest refusal: its other addresses would give the same."""
+        self.endpoint = endpoint
+        self._hunt = Hunt(choices, board.addresses_of, endpoint.flows.located)
         self._hops = hops
-        self._endpoint = endpoint
         self._board = board
         self._settings = settings
-        self._outcomes: list[AttemptOutcome] = []
         self._granted_s = 0
         caller.call = self
 
     def __repr__(self) -> str:
-        return (
-            f"<Call {self.arrival.call_id} {self.state.name} {self.callee.choice.gateway.name if self.callee else '-'}>"
-        )
+        return f"<Call {self.arrival.call_id} {self.state.name}>"
 
     @property
     def legs(self) -> int:
         """How many legs are up."""
         return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)
+
+    @property
+    def is_conversing(self) -> bool:
+        """Say whether both sides are there and have agreed upon a session."""
+        if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
+            return False
+        return self.conversation is not None or isinstance(self.caller, CallerLeg)
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
@@ -87,7 +99,7 @@ class Call:
         """Try the first gateway."""
         self._try_next(now)
 
-    def progressed(self, leg: CalleeLeg, status: int, body: bytes, now: Instant) -> None:
+    def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
         """A gateway has shown itself (100), rings, or sends early media."""
         if leg is not self.callee or not self._heeds(Happening.PROGRESS):
             return
@@ -95,15 +107,28 @@ class Call:
         if status not in RINGING:
             return
         self.state = CallState.RINGING
-        journey = self.journey
-        journey.ringing_at = journey.ringing_at or now
-        journey.progress_at = journey.progress_at or now
-        self.caller.ring(status, body, now)
+        self.journey.rings(now)
+        self.caller.ring(status, session, now)
 
-    def attempt_failed(self, leg: CalleeLeg, code: int, now: Instant) -> None:
+    def early_answer_came(self, session: bytes, now: Instant) -> None:
+        """The caller has answered, in a PRACK, what a ringing gateway offers."""
+        if self._heeds(Happening.EARLY_ANSWER) and self.callee is not None:
+            self.callee.answer_early_offer(session, now)
+
+    def another_speaks(self, now: Instant) -> None:
+        """Another phone of the same gateway than the one heard before sends media, or answers."""
+        self.let_go_of_conversation(now)
+        self.caller.begin_attempt(now)
+
+    def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
         """A gateway has refused the call with a final code."""
-        if leg is self.callee and self._heeds(Happening.ATTEMPT_FAILED):
-            self._attempt_over(leg, AttemptOutcome.final(code, rang=leg.rang), now)
+        if leg is not self.callee or not self._heeds(Happening.ATTEMPT_FAILED):
+            return
+        self._board.refused(leg.choice, response, now)
+        code = leg.choice.gateway.dialect.counted_as(response.status)
+        outcome = AttemptOutcome.final(code, rang=leg.rang, q850=leg.q850)
+        is_redirected = code < 400 and self._hunt.redirected(leg.choice, response)
+        self._attempt_over(leg, outcome, now, code=response.status, goes_on=is_redirected)
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
         """A gateway was not to be reached at all."""
@@ -115,48 +140,85 @@ class Call:
         if leg is not self.callee or not self._heeds(Happening.ANSWER):
             return
         self.state = CallState.TALKING
-        journey = self.journey
-        journey.answered_at = now
-        journey.progress_at = journey.progress_at or now
-        journey.codec = first_audio_codec(leg.answer) if self.caller.offer else None
-        self._note_attempt(leg, 200, "Answered", now)
-        if self.caller.offer:
+        has_answer = bool(self.caller.offer) or leg.is_settled
+        answer = leg.answer if self.caller.offer else leg.said
+        self.journey.is_answered(first_audio_codec(answer) if has_answer else None, now)
+        self.journey.attempts.append(leg.attempt(200, "Answered", now))
+        if has_answer:
             leg.acknowledge(b"")
         self._granted_s = self._board.answered(self)
         self._board.set_deadline(self, self._granted_until())
         self.caller.answer(leg.answer, now)
 
+    def answer_strayed(self, row: Attempt, now: Instant) -> None:
+        """An answer came that nobody waits for: another fork, or a gateway given up. It may cost money all the same."""
+        if self.state is not CallState.OVER:
+            self.journey.strays(row)
+        self._board.answer_strayed(self, row, now)
+
     # -- talking ------------------------------------------------------------------------------------------------
 
-    def acknowledged(self, body: bytes) -> None:
-        """The caller has acknowledged our 200; with a late offer its answer goes into the gateway's ACK."""
-        if self._heeds(Happening.ACK) and self.callee is not None and not self.caller.offer:
-            self.journey.codec = first_audio_codec(body)
-            self.callee.acknowledge(body)
+    def acknowledged(self, leg: Leg, session: bytes, _now: Instant) -> None:
+        """A side has acknowledged our 200; with a late offer its answer goes into the other side's ACK."""
+        if not self._heeds(Happening.ACK) or self.callee is None:
+            return
+        if self.conversation is not None and self.callee.is_acknowledged:
+            self.conversation.acknowledged(leg, session)
+        elif leg is self.caller and not self.callee.is_acknowledged:
+            self.journey.codec = first_audio_codec(session)
+            self.callee.acknowledge(session)
 
-    def ack_missing(self, now: Instant) -> None:
-        """The caller never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
+    def asked(self, leg: Leg, event: RequestArrived) -> None:
+        """A side wants another session, has pressed a key, or wants the other to be connected to somebody else."""
+        talk.asked(self, leg, event, self._board)
+
+    def take_over(self, newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
+        """Somebody wants the caller's place (RFC 3891); False where that cannot be now."""
+        if self.callee is None or not self.is_conversing or self.transfer is not None:
+            return False
+        return isinstance(self.caller, CallerLeg) and self.talk(self.callee).take_over(self, newcomer, server, now)
+
+    def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
+        """The other side agrees to talk to the newcomer: the old caller goes."""
+        left, self.caller = self.caller, newcomer
+        if self.conversation is not None and isinstance(left, CallerLeg):
+            self.conversation.replace(left, newcomer)
+        left.hang_up("", now)
+
+    def ack_missing(self, _leg: Leg, now: Instant) -> None:
+        """A side never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
         if self._heeds(Happening.ACK_MISSING) and not self._outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
-    def caller_hung_up(self, now: Instant) -> None:
-        """BYE from the caller."""
-        if self.state is CallState.TALKING:
-            if self._outlived(now):
-                return
-            self.caller.close(now)
-            self._hang_up_callee("", now)
-            self._over(EndReason.NORMAL, HangupSource.CALLER, now, 200)
-        elif self._heeds(Happening.CALLER_BYE):
-            self.caller_cancelled(now)
-
-    def callee_hung_up(self, now: Instant) -> None:
-        """BYE from the gateway."""
-        if not self._heeds(Happening.CALLEE_BYE) or self._outlived(now) or self.callee is None:
+    def caller_unreachable(self, now: Instant) -> None:
+        """The caller does not hear what has to be heard while it rings (RFC 3262 section 3)."""
+        if not self._heeds(Happening.PRACK_MISSING):
             return
-        self.callee.close(now)
-        self.caller.hang_up("", now)
-        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, 200)
+        if self.state is CallState.TALKING:
+            if not self._outlived(now):
+                self._end_from_switch(EndReason.NO_ACK, now)
+            return
+        self._give_up_callee("Unreachable Caller", now)
+        self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
+
+    def lost(self, leg: Leg, status: int, now: Instant) -> None:
+        """A side has no such call any more (481), does not answer at all (408), or cannot talk to the other (488)."""
+        if not self._heeds(Happening.LEG_LOST) or self._outlived(now):
+            return
+        if status == 481:
+            leg.hang_up("", now)  # it may have meant that request alone, and a leg that is up costs money
+            self.hung_up(leg, None, now)
+        else:
+            self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
+
+    def hung_up(self, leg: Leg | Substitute, cause: int | None, now: Instant) -> None:
+        """A side has ended the call, or was found to have; ``cause`` is the Q.850 cause that it gave."""
+        if self.state is CallState.OVER:
+            return
+        if leg is self.caller:
+            self._caller_hung_up(cause, now)
+        elif leg is self.callee:
+            self._callee_hung_up(cause, now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -164,9 +226,10 @@ class Call:
         """The caller gave up before the answer: 487 to it, CANCEL to the gateway."""
         if not self._heeds(Happening.CANCEL):
             return
-        self._give_up_callee("Cancelled", now)
-        self.caller.reject(487, reason_line(EndReason.CANCELLED, EndReason.CANCELLED.q850_cause), now)
-        self._over(EndReason.CANCELLED, HangupSource.CALLER, now, 487)
+        reason = EndReason.CANCELLED
+        self._give_up_callee(reason.text, now)
+        self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
+        self._over(reason, HangupSource.CALLER, now, 487)
 
     def deadline_due(self, now: Instant) -> None:
         """The call's one deadline has come: a silent gateway, endless ringing, or the end of what is paid for."""
@@ -175,12 +238,10 @@ class Call:
         if self.state is CallState.TALKING:
             self._outlived(now)
             return
-        leg = self.callee
-        if leg is None:
-            return
-        outcome = AttemptOutcome.ring_timeout(rang=leg.rang) if leg.heard else AttemptOutcome.silent()
-        leg.give_up("", now)
-        self._attempt_over(leg, outcome, now)
+        if self.callee is not None:
+            outcome = self.callee.timed_out()
+            self.callee.give_up("", now)
+            self._attempt_over(self.callee, outcome, now)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call because somebody ordered it (``vosd hangup``, a stop of the switch)."""
@@ -191,7 +252,7 @@ class Call:
                 self._end_from_switch(reason, now)
             return
         self._give_up_callee(reason.text, now)
-        self._reject(reason, 503, reason.q850_cause, HangupSource.SWITCH, now)
+        self._reject(reason, 503, None, HangupSource.SWITCH, now)
 
     def drop(self, now: Instant) -> None:
         """Let go of a call that a mistake of ours kept from being ended: its peers are told nothing more."""
@@ -199,60 +260,87 @@ class Call:
         if self.callee is not None:
             self.callee.close(now)
         at = now if self.journey.answered_at is None else min(now, self._granted_until())
-        self._over(EndReason.LOST, HangupSource.SWITCH, at, 200 if self.journey.answered_at else None)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final)
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    def let_go_of_conversation(self, now: Instant) -> None:
+        """Let go of whatever the legs were about, before their dialogs end."""
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.over(now)
+
+    def talk(self, callee: CalleeLeg) -> Conversation:
+        """Return the conversation of the two legs."""
+        if self.conversation is None:
+            if not isinstance(self.caller, CallerLeg):
+                raise RuntimeError(f"{self!r} has nobody to talk")
+            self.conversation = Conversation(self.endpoint, self.caller, callee)
+        return self.conversation
 
     def _heeds(self, happening: Happening) -> bool:
         return happening in HEEDED[self.state]
 
     def _try_next(self, now: Instant) -> None:
-        """Place a leg at the next gateway that has room, or end the call with what the attempts gave.
-
-        A gateway with several addresses is tried at the next of them only where one was silent.
-        """
-        in_time = now.mono - self.arrival.at.mono <= self._settings.search_ms
-        while in_time and len(self._outcomes) < self._settings.max_attempts:
-            choice, address = next(self._ways, (None, None))
-            if choice is None or address is None:
-                break
-            if choice.gateway is self._heard_from or not self._board.occupy(self, choice, now):
+        """Place a leg at the next gateway that has room, or end the call with what the attempts gave."""
+        while (way := self._hunt.next(self._settings, now.mono - self.arrival.at.mono)) is not None:
+            choice, address = way
+            if not self._board.occupy(self, choice, now):
                 continue
             self.state = CallState.HUNTING
             self.caller.begin_attempt(now)
-            self.callee = CalleeLeg(self._endpoint, self, choice, address, self._hops, now)
-            self.journey.choice = choice
-            self.journey.sip_call_id_out = self.callee.sip_call_id
-            self.journey.destination_address = str(self.callee.peer)
+            self.callee = CalleeLeg(self.endpoint, self, choice, address, self._hops, now)
+            self.journey.tries(choice, self.callee.sip_call_id, str(self.callee.peer))
             self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
             return
         self._fail(now)
 
     def _fail(self, now: Instant) -> None:
-        if not self._outcomes:
-            reason = EndReason.NO_AVAILABLE_ROUTE
-            self._reject(reason, 503, reason.q850_cause, HangupSource.SWITCH, now)
+        found = self._hunt.verdict()
+        if found is None:
+            self._reject(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH, now)
             return
-        reason, status = verdict(self._outcomes)
+        reason, status, cause = found
         source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
-        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
+        if cause is None and reason is EndReason.UNAVAILABLE:
+            cause = q850_of_status(status)
         self._reject(reason, status, cause, source, now)
 
-    def _attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant) -> None:
-        self._outcomes.append(outcome)
-        self._heard_from = None if outcome.end is AttemptEnd.SILENT else leg.choice.gateway
-        self._note_attempt(leg, outcome.code, verdict([outcome]).reason.text, now)
+    def _attempt_over(
+        self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False
+    ) -> None:
+        """Count an attempt; ``code`` is the gateway's own, ``goes_on`` follows a redirection whatever else holds."""
+        self._hunt.note(leg.choice, outcome, redirected=goes_on)
+        self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
         self._board.vacate(leg.choice)
+        self.let_go_of_conversation(now)
+        leg.close(now)
         self.callee = None
-        if tries_next(leg.choice.gateway, outcome):
+        if goes_on or tries_next(leg.choice.gateway, outcome):
             self._try_next(now)
         else:
             self._fail(now)
 
-    def _note_attempt(self, leg: CalleeLeg, code: int, reason: str, now: Instant) -> None:
-        pdd_ms = None if leg.rang_at is None else leg.rang_at.mono - leg.started_at.mono
-        took_ms = now.mono - leg.started_at.mono
-        self.journey.attempts.append(Attempt(leg.choice.gateway.name, code, took_ms, pdd_ms, reason))
+    def _caller_hung_up(self, cause: int | None, now: Instant) -> None:
+        if self.state is CallState.TALKING:
+            if self._outlived(now):
+                return
+            self.let_go_of_conversation(now)
+            if self.transfer is not None and self.transfer.is_calling and isinstance(self.caller, CallerLeg):
+                self.transfer.transferor_left(now)
+                return
+            self.caller.close(now)
+            if self.callee is not None:
+                self.callee.hang_up(passed_on(cause, self.callee.reasons), now)
+            self._over(EndReason.NORMAL, HangupSource.CALLER, now, self.caller.final, cause)
+        elif self._heeds(Happening.CALLER_BYE):
+            self.caller_cancelled(now)
+
+    def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
+        if not self._heeds(Happening.CALLEE_BYE) or self._outlived(now) or self.callee is None:
+            return
+        self.let_go_of_conversation(now)
+        self.callee.close(now)
+        self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
+        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
 
     def _granted_until(self) -> Instant:
         answered_at = self.journey.answered_at
@@ -276,22 +364,23 @@ class Call:
 
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """BYE both ways."""
-        line = reason_line(reason, reason.q850_cause)
-        self._hang_up_callee(line, now or at)
-        self.caller.hang_up(line, now or at)
-        self._over(reason, HangupSource.SWITCH, at, 200)
-
-    def _hang_up_callee(self, reason: str, now: Instant) -> None:
+        now = now or at
+        self.let_go_of_conversation(now)
         if self.callee is not None:
-            self.callee.hang_up(reason, now)
+            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
+        self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.final)
 
     def _give_up_callee(self, reason: str, now: Instant) -> None:
         if self.callee is not None:
+            self.let_go_of_conversation(now)
             self.callee.give_up("", now)
-            self._note_attempt(self.callee, 0, reason, now)
+            self.journey.attempts.append(self.callee.attempt(0, reason, now))
 
-    def _reject(self, reason: EndReason, status: int, cause: int, source: HangupSource, now: Instant) -> None:
-        self.caller.reject(status, reason_line(reason, cause), now)
+    def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
+        cause = reason.q850_cause if cause is None else cause
+        status = self.caller.dialect.sent_for(status)
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, cause, status), now)
         self._over(reason, source, now, status, cause)
 
     def _over(
@@ -301,12 +390,11 @@ class Call:
         self.state = CallState.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
+        moved, self.transfer = self.transfer, None
         self._board.over(self)
+        if moved is not None:
+            moved.ended(self, at)
         # A call and its legs point at each other: parting frees them now, not when the collector comes.
         self.callee = None
+        self.conversation = None
         del self.caller
-
-
-def reason_line(reason: EndReason, q850_cause: int) -> str:
-    """Return the Reason header of a message that ends a call (RFC 3326, RFC 6432; INTERFACES section 4)."""
-    return f'Reason: Q.850;cause={q850_cause};text="{reason.text}"\r\n'

@@ -1,22 +1,28 @@
-"""The two sides of a call: a leg knows its dialog and its transaction, and speaks SIP for the call.
+"""What both sides of a call have in common: a dialog, the sessions said within it, and requests that come and go.
 
-The call tells a leg what to do in words of telephony (ring, answer, hang up); a leg tells the call what happened.
+The call tells a leg what to do in words of telephony; a leg tells the call what happened.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address
-from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
+from vosd.routing.dialect import ReasonForm
+from vosd.sdp.direction import active
+from vosd.sdp.origin import continued
+from vosd.sip.body import session_of
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AckArrived, NoResponse, RequestArrived, ResponseArrived
+from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
+from vosd.sip.headers.reason import q850_cause
 from vosd.sip.message import Message, Request, Response
-from vosd.sip.screening import ACCEPT, ALLOW
+from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER
+from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
 
 if TYPE_CHECKING:
@@ -24,244 +30,235 @@ if TYPE_CHECKING:
 
 SDP: Final = "Content-Type: application/sdp\r\n"
 RINGING: Final = range(180, 190)
-ANONYMOUS: Final = "anonymous"
-"""Who calls when nobody says so (RFC 3261 section 8.1.1.3)."""
 
 
-class CallerLeg:
-    """The side that called: we are the server of its INVITE."""
+class Move(NamedTuple):
+    """A proposal that may name a new Contact, which holds once we agree (RFC 3261 section 12.2.2)."""
 
-    __slots__ = ("_acceptance", "_endpoint", "_sent_early_media", "_transaction", "call", "dialog", "offer")
+    transaction: Server | InviteServer
+    dialog: Dialog
+    request: Request
 
+
+class Leg:
+    """One side of a call that may be talked to."""
+
+    __slots__ = (
+        "_acceptance",
+        "_allows_update",
+        "_endpoint",
+        "_is_confirmed",
+        "_moving",
+        "call",
+        "dialog",
+        "heard",
+        "reasons",
+        "said",
+    )
+
+    owns_call_id = False
+    """Whether the Call-ID of this leg is ours."""
     call: "Call"
+    dialog: Dialog | None
 
-    def __init__(
-        self, endpoint: Endpoint, transaction: InviteServer, request: Request, source: Peer, now: Instant
-    ) -> None:
-        """Begin the leg and answer 100.
-
-        Raises:
-            ParseError: the INVITE has no Contact to call back.
-        """
+    def __init__(self, endpoint: Endpoint, reasons: ReasonForm) -> None:
         self._endpoint = endpoint
-        self._transaction = transaction
-        self._sent_early_media = False
         self._acceptance: Acceptance | None = None
-        self.dialog = Dialog.of_caller(request, endpoint.token(), source)
-        self.offer = request.body
-        transaction.owner = self
-        transaction.respond(100, "", endpoint.server_header, now)
-        endpoint.adopt(self.dialog.local_tag, self)
+        """The 200 of ours that waits for its ACK."""
+        self._allows_update = False
+        self._is_confirmed = False
+        self._moving: Move | None = None
+        self.reasons = reasons
+        self.heard = b""
+        """The latest session description that this side gave."""
+        self.said = b""
+        """The latest that it was given."""
 
-    def ring(self, status: int, body: bytes, now: Instant) -> None:
-        """Pass a provisional response on, with its early media if there is any."""
-        if body:
-            self._sent_early_media = True
-        self._transaction.respond(status, self.dialog.local_tag, self._establishing(body), now, body)
+    # -- what it is ---------------------------------------------------------------------------------------------
 
-    def begin_attempt(self, now: Instant) -> None:
-        """Another gateway is about to speak: early media of the last one has used its To tag up."""
-        if not self._sent_early_media:
-            return
-        self._sent_early_media = False
-        old = self.dialog.local_tag
-        new = self._endpoint.token()
-        self.dialog.local = self.dialog.local.removesuffix(old) + new
-        self.dialog.local_tag = new
-        self._endpoint.forget(old, now)
-        self._endpoint.adopt(new, self)
+    @property
+    def forks(self) -> Mapping[str, Dialog]:
+        """Early dialogs beside the one, by the tags of those who ring."""
+        return NO_FORKS
 
-    def answer(self, body: bytes, now: Instant) -> None:
-        """Answer the call with 200, repeated until its ACK."""
-        headers = self._establishing(body) + ALLOW
-        self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, body, self, now)
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether a 200 of ours has not been acknowledged yet."""
+        return self._acceptance is not None
 
-    def reject(self, status: int, reason: str, now: Instant) -> None:
-        """End an unanswered call with a failure; ``reason`` is a whole Reason line."""
-        headers = self._endpoint.server_header + reason
-        self._transaction.respond(status, self.dialog.local_tag, headers, now)
-        self._endpoint.forget(self.dialog.local_tag, now)
+    @property
+    def takes_update(self) -> bool:
+        """Whether this side has said that it knows UPDATE (SIP-11)."""
+        return self._allows_update
 
-    def hang_up(self, reason: str, now: Instant) -> None:
-        """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
-        if self._acceptance is not None:
-            self._endpoint.bye_after_ack(self._acceptance, reason)
-            return
-        if self._transaction.state is State.PROCEEDING:  # answered by the gateway, but a mistake of ours came between
-            self.reject(500, reason, now)
-            return
-        self._endpoint.send_bye(self.dialog, reason, now)
-        self._endpoint.forget(self.dialog.local_tag, now)
+    def contact(self) -> str:
+        """Return the Contact line that this side is told."""
+        return self._endpoint.contacts[self._established().peer.flow]
 
-    def close(self, now: Instant) -> None:
-        """The caller itself has ended the dialog: nothing is left to say."""
-        if self._acceptance is not None:
-            self._acceptance.acknowledged()
-        self._endpoint.forget(self.dialog.local_tag, now)
+    @property
+    def is_early(self) -> bool:
+        """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
+        return False
 
-    def cancelled(self, now: Instant) -> None:
-        """Hear a CANCEL."""
-        self.call.caller_cancelled(now)
+    def heard_active(self) -> bytes:
+        """Return what this side said last, as it would say it when nobody is on hold."""
+        return active(self.heard)
+
+    def was_told(self, session: bytes) -> bool:
+        """Say whether this side was given just this description last, whatever it was named."""
+        return continued(session, self.said) == self.said
+
+    def follow(self, response: Response) -> None:
+        """Note what a 2xx to a proposal of ours says: where the peer is now, what it can, what it agrees to."""
+        if self.dialog is not None:
+            self.dialog.refresh(response)
+        self.listen_to(response)
+
+    def listen_to(self, message: Message) -> bytes:
+        """Note what the peer can do and what session it describes; return the latter."""
+        if message.header("allow") is not None:
+            self._allows_update = any("UPDATE" in methods for methods in message.values("allow"))
+        session = session_of(message) if message.body else b""
+        if session:
+            self.heard = session
+        return session
+
+    # -- requests of ours ---------------------------------------------------------------------------------------
+
+    def propose(self, method: str, session: bytes, owner: Any, now: Instant) -> Client | InviteClient:
+        """Ask this side for another session, by INVITE or UPDATE; without ``session`` it is to make the offer."""
+        dialog = self._established()
+        headers = f"{self.contact()}{self._endpoint.agent_header}{ALLOW}"
+        if session:
+            session = self._say(session)
+            headers += SDP
+        client = self._endpoint.client
+        if method == "INVITE":
+            return client.send_reinvite(dialog, headers, session, owner, now)
+        return client.send_request(dialog, method, headers, session, owner, now)
+
+    def acknowledge_proposal(self, transaction: InviteClient, answer: bytes) -> None:
+        """Acknowledge this side's 200 to our re-INVITE."""
+        answer = self._say(answer)
+        self._endpoint.client.send_ack(transaction, self._established(), SDP if answer else "", answer)
+
+    def ask(self, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> None:
+        """Send a request that changes no session."""
+        headers = self._endpoint.agent_header + headers
+        self._endpoint.client.send_request(self._established(), method, headers, body, owner, now)
+
+    # -- requests of the peer -----------------------------------------------------------------------------------
+
+    def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
+        """Answer this side's own proposal with 200."""
+        moving = self._moving
+        if moving is not None and moving.transaction is transaction:
+            moving.dialog.refresh(moving.request)
+            self._moving = None
+        dialog = self._established()
+        session = self._say(session)
+        headers = f"{self.contact()}{ALLOW}{SUPPORTED_HEADER}{SDP if session else ''}"
+        if isinstance(transaction, InviteServer):
+            self._acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
+        else:
+            transaction.respond(200, "", self._endpoint.server_header + headers, now, session)
+
+    def respond(self, transaction: Server | InviteServer, status: int, now: Instant, headers: str = "") -> None:
+        """Answer a request of this side that changes nothing."""
+        tag = "" if self.dialog is None else self.dialog.local_tag
+        transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
+
+    def take_time(self, transaction: Server | InviteServer, now: Instant) -> None:
+        """Let this side wait for what the other one says; an INVITE has its 100 already."""
+        if isinstance(transaction, Server):
+            transaction.take_time(self._endpoint.server_header, now)
+
+    def retry_later(self, transaction: Server | InviteServer, now: Instant) -> None:
+        """Refuse a proposal that came while another of this side waits (section 14.2): 500, up to ten seconds."""
+        wait_s = int(self._endpoint.token()[-2:], 36) % 11
+        self.respond(transaction, 500, now, f"Retry-After: {wait_s}\r\n")
+
+    def request_came(self, event: RequestArrived) -> None:
+        """Hear a request within the dialog."""
+        request, transaction, now = event.request, event.transaction, event.at
+        match request.method:
+            case "BYE":
+                self.respond(transaction, 200, now)
+                self.call.hung_up(self, q850_cause(request), now)
+            case "INVITE" | "UPDATE":
+                if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
+                    # While one waits for its answer no other is agreed to.
+                    self._moving = Move(transaction, event.dialog, request)
+                if isinstance(transaction, InviteServer):
+                    transaction.owner = self
+                    self.respond(transaction, 100, now)
+                self.call.asked(self, event)
+            case "INFO" | "REFER":
+                self.call.asked(self, event)
+            case "PRACK":
+                self.prack_came(event)
+            case _:
+                self.respond(transaction, 200, now, CAPABILITIES)
+
+    def prack_came(self, event: RequestArrived) -> None:
+        """Hear a PRACK; nothing of ours waits for one here."""
+        self.respond(event.transaction, 481, event.at)
+
+    def cancelled(self, event: CancelArrived) -> None:
+        """Hear that this side gave its own proposal up."""
+        conversation = self.call.conversation
+        if conversation is not None:
+            conversation.session_unwanted(self, event.at)
 
     def ack_came(self, event: AckArrived) -> None:
-        """Hear the ACK of our 200; a repeated one says nothing new."""
+        """Hear the ACK of a 200 of ours; a repeated one says nothing new."""
+        acceptance = self._acceptance
+        if acceptance is not None and acceptance.is_met_by(event.request):
+            acceptance.acknowledged()
+            self._acceptance = None
+            self._is_confirmed = True
+            session = session_of(event.request)
+            if session:
+                self.heard = session
+            self.call.acknowledged(self, session, event.at)
+
+    def ack_missing(self, event: AckMissing) -> None:
+        """Hear that a 200 of ours was never acknowledged."""
+        self._acceptance = None
+        self.call.ack_missing(self, event.at)
+
+    def answer_strayed(self, event: AnswerStrayed) -> None:
+        """Hear a second answer to a proposal of ours, under another tag: no dialog of ours, and hung up already."""
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def hang_up(self, reason: str, now: Instant) -> None:
+        """End an answered call from our side; ``reason`` are whole lines."""
+        dialog = self._established()
+        if self._acceptance is not None and not self._is_confirmed:  # section 15.1.1
+            self._endpoint.bye_after_ack(self._acceptance, reason)
+            return
+        self.close(now)
+        self._endpoint.client.send_bye(dialog, reason, now)
+
+    def close(self, now: Instant) -> None:
+        """Keep the dialog no longer: nothing is left to say."""
         if self._acceptance is not None:
             self._acceptance.acknowledged()
             self._acceptance = None
-            self.call.acknowledged(_session(event.request))
-
-    def ack_missing(self, now: Instant) -> None:
-        """Hear that our 200 was never acknowledged."""
-        self._acceptance = None
-        self.call.ack_missing(now)
-
-    def request_came(self, event: RequestArrived) -> None:
-        """Hear a request within the dialog."""
-        if event.request.method == "BYE":
-            event.transaction.respond(200, "", self._endpoint.server_header, event.at)
-            self.call.caller_hung_up(event.at)
-        else:
-            decline(self._endpoint, event)
-
-    def _establishing(self, body: bytes) -> str:
-        """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
-        flow = self.dialog.peer.flow
-        routes = "".join(f"Record-Route: {route}\r\n" for route in self.dialog.routes)
-        return f"{routes}{self._endpoint.contacts[flow]}{SDP if body else ''}"
-
-
-class CalleeLeg:
-    """One attempt at one gateway: we are the client of its INVITE, and of the call if it wins."""
-
-    __slots__ = (
-        "_acknowledged",
-        "_endpoint",
-        "_transaction",
-        "answer",
-        "call",
-        "choice",
-        "dialog",
-        "peer",
-        "rang",
-        "rang_at",
-        "started_at",
-    )
-
-    def __init__(
-        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, hops: int, now: Instant
-    ) -> None:
-        self._endpoint = endpoint
-        self.call = call
-        self.choice = choice
-        self.started_at = now
-        self.rang = False
-        self.rang_at: Instant | None = None
-        self.answer = b""
-        self.dialog: Dialog | None = None
-        self._acknowledged = False
-        offer = call.caller.offer
-        flow = endpoint.flow_towards(address.host)
-        self.peer = Peer(flow, address.host, address.port)
-        ours = host_text(endpoint.listeners[flow].host)
-        theirs = f"sip:{escape_user(choice.callee_out)}@{host_text(address.host)}"
-        tag = endpoint.token()
-        parts = InviteParts(
-            uri=f"{theirs}:{address.port}",
-            via=endpoint.new_via(flow),
-            from_=f"<sip:{escape_user(choice.caller_out) or ANONYMOUS}@{ours}>;tag={tag}",
-            to=f"<{theirs}>",
-            call_id=f"{endpoint.token()}@{ours}",
-            sequence=1,
-            peer=self.peer,
-        )
-        headers = f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{SDP if offer else ACCEPT}"
-        self._transaction: InviteClient = endpoint.send_invite(parts, hops, headers, offer, self, now)
-
-    @property
-    def sip_call_id(self) -> str:
-        """The Call-ID of this leg."""
-        return self._transaction.parts.call_id
-
-    @property
-    def heard(self) -> bool:
-        """Whether the gateway has said anything at all."""
-        return self._transaction.state is State.PROCEEDING
-
-    def response_came(self, event: ResponseArrived) -> None:
-        """Hear a response to the INVITE."""
-        response = event.response
-        status = response.status
-        if status < 200:
-            if status in RINGING:
-                self._note_ringing(event.at)
-            self.call.progressed(self, status, _session(response), event.at)
-        elif status < 300:
-            self._note_ringing(event.at, rang=False)
-            self._establish(response)
-            self.call.answered(self, event.at)
-        else:
-            self.call.attempt_failed(self, status, event.at)
-
-    def no_response(self, event: NoResponse) -> None:
-        """Hear that the INVITE found nobody (timer B)."""
-        self.call.attempt_silent(self, event.at)
-
-    def request_came(self, event: RequestArrived) -> None:
-        """Hear a request within the dialog."""
-        if event.request.method == "BYE":
-            event.transaction.respond(200, "", self._endpoint.server_header, event.at)
-            self.call.callee_hung_up(event.at)
-        else:
-            decline(self._endpoint, event)
-
-    def ack_came(self, event: AckArrived) -> None:
-        """Let an ACK pass: no 200 of ours waits for one on this side."""
-
-    def acknowledge(self, body: bytes) -> None:
-        """Acknowledge the gateway's 200, with the caller's answer where the offer was the gateway's."""
         if self.dialog is not None:
-            self._acknowledged = True
-            self._endpoint.send_ack(self._transaction, self.dialog, SDP if body else "", body)
-
-    def give_up(self, reason: str, now: Instant) -> None:
-        """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same, or have answered."""
-        if self.dialog is not None:
-            self.hang_up(reason, now)
-        else:
-            self._transaction.abandon(reason, now)
-
-    def hang_up(self, reason: str, now: Instant) -> None:
-        """End an answered call from our side."""
-        self.close(now)
-        if self.dialog is not None:
-            self._endpoint.send_bye(self.dialog, reason, now)
-
-    def close(self, now: Instant) -> None:
-        """Keep the dialog no longer; a 200 that still waits for the caller's answer is acknowledged without one."""
-        if self.dialog is not None:
-            if not self._acknowledged:
-                self.acknowledge(b"")
             self._endpoint.forget(self.dialog.local_tag, now)
 
-    def _establish(self, response: Response) -> None:
-        parts = self._transaction.parts
-        self.answer = _session(response)
-        self.dialog = Dialog.of_callee(parts, parts.from_.rpartition(";tag=")[2], response)
-        self._endpoint.adopt(self.dialog.local_tag, self)
+    # -- inside -------------------------------------------------------------------------------------------------
 
-    def _note_ringing(self, now: Instant, *, rang: bool = True) -> None:
-        self.rang = self.rang or rang
-        if self.rang_at is None:
-            self.rang_at = now
+    def _established(self) -> Dialog:
+        if self.dialog is None:
+            raise RuntimeError(f"{self!r} has no dialog yet")
+        return self.dialog
 
-
-def decline(endpoint: Endpoint, event: RequestArrived) -> None:
-    """Answer a request within a dialog that changes nothing: a new session is refused and the old one lives on."""
-    status, headers = (200, ALLOW + ACCEPT) if event.request.method == "OPTIONS" else (488, "")
-    event.transaction.respond(status, "", endpoint.server_header + headers, event.at)
-
-
-def _session(message: Message) -> bytes:
-    """Return the session description that a message carries; bodies of another kind are not passed on."""
-    kind = (message.header("content-type") or "").partition(";")[0].strip().lower()
-    return message.body if kind == "application/sdp" else b""
+    def _say(self, session: bytes) -> bytes:
+        """Return a description as it goes to this side: it must look like the next of the same origin (RFC 3264 8)."""
+        if session:
+            session = continued(session, self.said) if self.said else session
+            self.said = session
+        return session

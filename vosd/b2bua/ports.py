@@ -4,14 +4,19 @@ All of it is answered at once and without I/O on the spot; what would have to wa
 its own (DESIGN D2, ADR 2).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.cdr.record import Attempt
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address, RoutingGateway
+from vosd.sip.message import Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.transfer import Substitute
 
 
 class Switchboard(Protocol):
@@ -23,6 +28,26 @@ class Switchboard(Protocol):
 
     def vacate(self, choice: RouteChoice) -> None:
         """Give the place back."""
+        ...
+
+    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where a gateway is right now, in the order to try; empty when its name is not found."""
+        ...
+
+    def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
+        """Hear a vendor's refusal: it may ask to be left alone for a while (Retry-After)."""
+        ...
+
+    def answer_strayed(self, call: "Call", attempt: Attempt, now: Instant) -> None:
+        """Write down an answer that was hung up at once, and may cost money all the same."""
+        ...
+
+    def customer_of(self, call: "Call") -> str | None:
+        """Return the name of the trunk that a call came from."""
+        ...
+
+    def place_transfer(self, first: "Call", substitute: "Substitute", number: str, now: Instant) -> "Call | int":
+        """Admit a call to the target of a transfer, on the account of who transfers; a status where it is refused."""
         ...
 
     def set_deadline(self, call: "Call", at: Instant) -> None:

@@ -1,6 +1,6 @@
 """What a call leaves behind: who, when, which gateways, and how it ended."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -8,6 +8,9 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.pipeline import RouteChoice
+
+ATTEMPTS_MAX: Final = 50
+"""Rows of one call, answers that came too late included."""
 
 
 class Arrival(NamedTuple):
@@ -43,4 +46,30 @@ class Journey(msgspec.Struct):
     choice: RouteChoice | None = None
     """The gateway of the latest attempt: the winner's, once the call is answered."""
     sip_call_id_out: str | None = None
+    sip_call_ids_out: list[str] = []
+    """Of every attempt, in order."""
+
+    def tries(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
+        """Note that a gateway is asked."""
+        self.choice = choice
+        self.sip_call_id_out = sip_call_id
+        self.sip_call_ids_out.append(sip_call_id)
+        self.destination_address = address
+
+    def strays(self, row: Attempt) -> None:
+        """Note an answer that nobody waited for; a gateway that answers again and again does not fill the database."""
+        if len(self.attempts) < ATTEMPTS_MAX:
+            self.attempts.append(row)
+
+    def rings(self, now: Instant) -> None:
+        """Note a 18x; the first counts."""
+        self.ringing_at = self.ringing_at or now
+        self.progress_at = self.progress_at or now
+
+    def is_answered(self, codec: str | None, now: Instant) -> None:
+        """Note the answer that wins."""
+        self.answered_at = now
+        self.progress_at = self.progress_at or now
+        self.codec = codec
+
     destination_address: str | None = None

@@ -32,6 +32,9 @@ class Happening(IntEnum):
     ACK_MISSING = auto()
     CALLER_BYE = auto()
     CALLEE_BYE = auto()
+    LEG_LOST = auto()
+    PRACK_MISSING = auto()
+    EARLY_ANSWER = auto()
     DEADLINE = auto()
     ORDERED_END = auto()
 
@@ -43,6 +46,8 @@ _TRYING: Final = frozenset(
         Happening.ATTEMPT_FAILED,
         Happening.CANCEL,
         Happening.CALLER_BYE,  # RFC 3261 section 15: a caller may end an early dialog so
+        Happening.PRACK_MISSING,
+        Happening.EARLY_ANSWER,
         Happening.DEADLINE,
         Happening.ORDERED_END,
     }
@@ -57,6 +62,8 @@ HEEDED: Final[Mapping[CallState, frozenset[Happening]]] = {
             Happening.ACK_MISSING,
             Happening.CALLER_BYE,
             Happening.CALLEE_BYE,
+            Happening.LEG_LOST,
+            Happening.PRACK_MISSING,
             Happening.DEADLINE,
             Happening.ORDERED_END,
         }

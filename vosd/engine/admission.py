@@ -16,7 +16,7 @@ from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
 from vosd.billing.holds import Hold, Purse
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, Rate
 from vosd.engine.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.dialect import CalleeSource, CallerSource
@@ -64,6 +64,10 @@ class Vendors:
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee) if group is not None else None
 
+    def charge_alike(self, gateway: RoutingGateway, dialled: str, followed: str) -> bool:
+        """Say whether the gateway's account charges for one number what it charges for another."""
+        return _price(self.rate(gateway, dialled)) == _price(self.rate(gateway, followed))
+
     def located(self, gateway: RoutingGateway) -> bool:
         """Say whether any address of the gateway is known."""
         return bool(self._addresses_of(gateway))
@@ -75,6 +79,11 @@ class Vendors:
             return True
         available = purse.available
         return available is None or available > 0
+
+
+def _price(rate: AppliedRate | None) -> Rate | None:
+    """Return what a rate says of money, whatever it is for."""
+    return None if rate is None else msgspec.structs.replace(rate.rate, prefix="", area="", rate_type="")
 
 
 class Numbers(Protocol):

@@ -4,6 +4,8 @@ There is one calculator: a call that ends, a call that the crash of the switch c
 all become a ``CallRecord`` here. Pure.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -12,7 +14,7 @@ from vosd.base.clock import Instant
 from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
-from vosd.cdr.record import CallRecord, Posting
+from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.engine.admission import Application
 
 
@@ -70,9 +72,12 @@ def draft(
     )
 
 
-def conclude(call: OpenCall, ending: Ending, codec: str | None, *, recorded: bool) -> CallRecord:
+def conclude(
+    call: OpenCall, ending: Ending, codec: str | None, *, recorded: bool, strays: Sequence[Attempt] = ()
+) -> CallRecord:
     """End an answered call: how long it was, what both parties pay for it, which ledger entries that makes.
 
+    ``strays`` are answers that came after the one which won (a forked INVITE, a gateway given up).
     The duration is that of the monotonic clock (REQ_BILLING DUR-26), never negative.
     """
     record, customer, vendor = call.record, call.customer_rate, call.vendor_rate
@@ -86,6 +91,7 @@ def conclude(call: OpenCall, ending: Ending, codec: str | None, *, recorded: boo
         "sip_code": ending.sip_code,
         "q850_cause": ending.q850_cause,
         "recorded": recorded,
+        "attempts": (*record.attempts, *strays),
     }
     steps: dict[str, object] = {}
     postings: list[Posting] = []

@@ -4,7 +4,7 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import Attempt, CallRecord
 from vosd.obs.log import Seldom
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.events import StrangerIgnored
@@ -28,6 +28,12 @@ class Notices:
         for attempt in record.attempts:
             if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
                 _log.warning("vendor refuses us", gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
+
+    def strayed(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
+        """Warn of an answer that was hung up at once: the vendor may charge for it."""
+        if is_recorded and not self._seldom.admits(f"{attempt.gateway} strayed", at.mono):
+            return
+        _log.warning("answer hung up at once", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
     def refused(self, refusal: Refusal, at: Instant) -> None:
         """Warn of a refusal that leaves no record."""

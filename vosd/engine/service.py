@@ -18,14 +18,19 @@ from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.directory import Directory, means_of
 from vosd.engine.journal import Journal
-from vosd.engine.loop import TICK_S, Loop, Transmit
+from vosd.engine.lookup import Resolver
+from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
+from vosd.engine.onlookers import Onlookers
 from vosd.engine.recorder import Recorder
 from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
 from vosd.engine.switch import Carried, Switch
 from vosd.engine.tokens import TokenSource
-from vosd.sip.endpoint import Endpoint, Listener
+from vosd.engine.trace import Trace
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Listener
 
 POLL_S: Final = 1.0
 """How often foreign bookings are looked for."""
@@ -91,7 +96,13 @@ class SwitchService:
     """
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, books: Books, clock: Clock, listeners: Sequence[Listener]
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        books: Books,
+        clock: Clock,
+        listeners: Sequence[Listener],
+        resolver: Resolver,
     ) -> None:
         self._books = books
         self._clock = clock
@@ -99,7 +110,10 @@ class SwitchService:
         purses: dict[str, Purse] = {}
         self._recorder = Recorder(books, self._journal, purses, settings.cdr)
         tokens = TokenSource()
-        self._endpoint = Endpoint(settings.sip, listeners, tokens.token, self._knows)
+        self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
+        self._endpoint = Endpoint(settings.sip, listeners, tokens.token, self._knows, self.directory.locate)
+        trace = Trace(settings.trace, self._knows)
+        self.onlookers = Onlookers(trace, listeners)
         self.switch = Switch(
             node=settings.node,
             endpoint=self._endpoint,
@@ -107,8 +121,10 @@ class SwitchService:
             ledger=_Keeper(self._journal, self._recorder),
             entropy=tokens.entropy,
             purses=purses,
+            onlookers=self.onlookers,
+            addresses_of=self.directory.addresses,
         )
-        self._loop = Loop(clock, self._endpoint, self.switch, self._journal)
+        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
         self._tasks: list[asyncio.Task[None]] = []
         self._mark = 0
         self._refreshing = asyncio.Lock()
@@ -125,10 +141,12 @@ class SwitchService:
         remains = self._journal.open()
         await self.adopt_accounts(self.switch.catalogue)
         self._wind_up(remains)
+        await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._run("booking", self._recorder.run)
         self._run("journal to disk", self._journal.keep_synced)
         self._run("time marks", self._mark_time)
         self._run("watch over money", self._watch_money)
+        self._run("watch over names", self.directory.run)
         self._run("report of dropped traffic", lambda: report_dropped(self._endpoint.dropped))
 
     @property
@@ -136,9 +154,14 @@ class SwitchService:
         """What listeners call with (flow, data, host, port)."""
         return self._loop.datagram_received
 
-    def serve(self, transmit: Sequence[Transmit]) -> None:
+    @property
+    def transport_failed(self) -> Callable[[int, str, int], None]:
+        """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
+        return self._loop.transport_failed
+
+    def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
         """Begin to talk through the given senders, one a listener."""
-        self._loop.attach(transmit)
+        self._loop.attach(transmit, hang_up)
 
     async def drain(self, grace_s: int) -> None:
         """Take no more calls, let the others go on for ``grace_s``, end what is left, book everything."""
@@ -147,8 +170,7 @@ class SwitchService:
             async with asyncio.timeout(grace_s):
                 await self.switch.emptied()
         except TimeoutError:
-            count = self.switch.end_calls(self.switch.calls(), EndReason.SHUTDOWN, self._clock.now())
-            self._loop.flush()
+            count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls ended by the stop", calls=count, grace_s=grace_s)
             await self._parting()
         try:
@@ -167,14 +189,19 @@ class SwitchService:
 
     # -- people -------------------------------------------------------------------------------------------------
 
+    def knows_host(self, host: str) -> bool:
+        """Say whether a gateway may send from an address, whatever the port."""
+        return self.switch.knows_host(host) or host in self.directory.hosts()
+
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
         return {**self.switch.census(), "cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
 
     def end_calls(self, chosen: Sequence[Carried], reason: EndReason) -> int:
         """End calls by order and tell their peers."""
-        ended = self.switch.end_calls(chosen, reason, self._clock.now())
-        self._loop.flush()
+        now = self._clock.now()
+        ended = self.switch.end_calls(chosen, reason, now)
+        self._loop.flush(now)
         return ended
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
@@ -184,6 +211,7 @@ class SwitchService:
             StoreUnavailable: new accounts could not be opened; the old catalogue stays.
         """
         await self.adopt_accounts(catalogue)
+        await self.directory.adopt(catalogue.routing_gateways.values())
         self.switch.swap_catalogue(catalogue)
 
     async def refresh_money(self) -> None:
@@ -222,7 +250,7 @@ class SwitchService:
         _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
 
     def _knows(self, host: str, port: int) -> bool:
-        return self.switch.knows(host, port)
+        return self.switch.knows(host, port) or host in self.directory.hosts()
 
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))

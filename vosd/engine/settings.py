@@ -25,6 +25,13 @@ class Listener(NamedTuple):
         return f"{self.transport}:{host}:{self.port}"
 
 
+class NameServer(NamedTuple):
+    """Where a name server is asked: IP address without brackets, port."""
+
+    host: str
+    port: int
+
+
 class OnSigterm(Enum):
     """What becomes of established calls on SIGTERM (INTERFACES section 2)."""
 
@@ -51,6 +58,33 @@ class CdrSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """How much memory the messages of past calls may take."""
+
+    recent_bytes: int = 64 * 1024 * 1024
+    """Of recent calls, whatever became of them."""
+    failed_bytes: int = 64 * 1024 * 1024
+    """Of failed calls that are no longer recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Who is asked where names lead, and for how long the answers hold."""
+
+    servers: tuple[NameServer, ...] = ()
+    """None = those of the operating system."""
+    timeout_ms: int = 2_000
+    """Without an answer for so long, the next server is asked."""
+    attempts: int = 2
+    """How often all of them are asked before a lookup has failed."""
+    min_ttl_s: int = 5
+    max_ttl_s: int = 3_600
+    """An answer holds for as long as it says, within these bounds."""
+    stale_s: int = 86_400
+    """For how long the last answer stands in while none can be had."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One node's settings, validated."""
 
@@ -69,4 +103,6 @@ class Settings:
     """How long established calls may go on after a stop was asked for."""
     on_sigterm: OnSigterm = OnSigterm.END
     cdr: CdrSettings = field(default_factory=CdrSettings)
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    dns: DnsSettings = field(default_factory=DnsSettings)
     log_level: LogLevel = LogLevel.INFO

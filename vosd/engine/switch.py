@@ -5,49 +5,66 @@ is done, and the journal and the datagrams are flushed by ``engine.loop``. Every
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import structlog
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.leg import CallerLeg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.b2bua.states import CallState
+from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.base.ids import uuid7
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.billing.holds import Purse
 from vosd.billing.rates import AppliedRate
-from vosd.cdr.record import CallRecord
-from vosd.engine.admission import Admission, Application, LiveState, Vendors
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.admission import AddressesOf, Admission, Application, LiveState, Vendors, as_configured
 from vosd.engine.bookkeeping import OpenCall, conclude, draft, unheard
-from vosd.engine.caller import called_number, calling_number
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.intake import Intake
 from vosd.engine.ledger import Ledger
 from vosd.engine.notices import Notices
+from vosd.engine.onlookers import Onlookers
 from vosd.engine.refusals import Refusals
 from vosd.obs.log import call_line
 from vosd.routing.capacity import Scope
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
 from vosd.sip.events import (
     AckArrived,
     AckMissing,
+    AlarmRang,
+    AnswerStrayed,
     CancelArrived,
     Event,
     InviteArrived,
     NoResponse,
+    ProvisionalUnheard,
     RequestArrived,
     ResponseArrived,
     StrangerIgnored,
 )
-from vosd.sip.screening import hops_left
+from vosd.sip.headers.retry_after import retry_after_s
+from vosd.sip.message import Response
 
 _log = structlog.get_logger()
+
+
+_OWNERS_TOLD: Final[Mapping[type, str]] = {
+    CancelArrived: "cancelled",
+    NoResponse: "no_response",
+    AckMissing: "ack_missing",
+    ProvisionalUnheard: "provisional_unheard",
+    AlarmRang: "alarm_rang",
+    AnswerStrayed: "answer_strayed",
+}
+"""The rarer events that are the business of whoever asked, or keeps the dialog, and the method that hears of each."""
 
 
 class Carried:
@@ -78,21 +95,33 @@ class Switch:
         ledger: Ledger,
         entropy: Callable[[], bytes],
         purses: dict[str, Purse],
+        onlookers: Onlookers,
+        addresses_of: AddressesOf = as_configured,
     ) -> None:
         self._node = node
         self._endpoint = endpoint
         self._ledger = ledger
         self._entropy = entropy
-        self.live = LiveState(purses)
+        self._onlookers = onlookers
+        self.live = LiveState(purses, addresses_of)
         self._carried: dict[str, Carried] = {}
         self._deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
         self._notices = Notices()
-        self._refusals = Refusals(node, endpoint, ledger, self._notices, entropy)
+        self._refusals = Refusals(node, endpoint, ledger, self._notices, onlookers, entropy)
         self._empty = asyncio.Event()
         self._empty.set()
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
-        self._admission = Admission(catalogue, self.live)
+        self._intake = Intake(
+            endpoint,
+            self,
+            self._refusals,
+            entropy,
+            carry=self._carry,
+            closed=self._closed,
+            admission=Admission(catalogue, self.live),
+            settings=CallSettings(),
+        )
         self.swap_catalogue(catalogue)
 
     # -- in -----------------------------------------------------------------------------------------------------
@@ -100,23 +129,18 @@ class Switch:
     def hear(self, event: Event) -> None:
         """Act on one event of the SIP engine."""
         try:
-            match event:
-                case ResponseArrived():
-                    event.owner.response_came(event)
-                case RequestArrived():
-                    event.owner.request_came(event)
-                case AckArrived():
-                    event.owner.ack_came(event)
-                case InviteArrived():
-                    self._take_invite(event)
-                case CancelArrived():
-                    event.owner.cancelled(event.at)
-                case NoResponse():
-                    event.owner.no_response(event)
-                case AckMissing():
-                    event.owner.ack_missing(event.at)
-                case StrangerIgnored():
-                    self._notices.stranger(event)
+            if isinstance(event, ResponseArrived):
+                event.owner.response_came(event)
+            elif isinstance(event, RequestArrived):
+                event.owner.request_came(event)
+            elif isinstance(event, InviteArrived):
+                self._intake.take_invite(event)
+            elif isinstance(event, AckArrived):
+                event.owner.ack_came(event)
+            elif isinstance(event, StrangerIgnored):
+                self._notices.stranger(event)
+            else:
+                getattr(event.owner, _OWNERS_TOLD[type(event)])(event)
         except ParseError as error:
             self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
@@ -140,6 +164,10 @@ class Switch:
         """Return when ``handle_deadlines`` is wanted next, in milliseconds of the monotonic clock."""
         return self._deadlines.next_due()
 
+    def knows_host(self, host: str) -> bool:
+        """Say whether a gateway of ours may send from an address, whatever the port."""
+        return host in self._routing_hosts or self.catalogue.sources.knows_host(host)
+
     def knows(self, host: str, port: int) -> bool:
         """Say whether a source is a gateway of ours, of either kind."""
         return host in self._routing_hosts or self.catalogue.sources.knows(host, port)
@@ -149,24 +177,24 @@ class Switch:
     @property
     def catalogue(self) -> Catalogue:
         """The snapshot that new calls are decided by."""
-        return self._admission.catalogue
+        return self._intake.admission.catalogue
 
     @property
     def admission(self) -> Admission:
         """The steps that new calls go through, for ``explain --live``."""
-        return self._admission
+        return self._intake.admission
 
     def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Decide new calls by another snapshot; running calls keep what they copied (DESIGN D3).
 
         Every account of the catalogue must have a purse by now, but at the very first.
         """
-        self._admission = Admission(catalogue, self.live)
+        self._intake.admission = Admission(catalogue, self.live)
         self._routing_hosts = frozenset(
             address.host for gateway in catalogue.routing_gateways.values() for address in gateway.addresses
         )
         parameters = catalogue.parameters
-        self._call_settings = CallSettings(parameters.max_attempts, parameters.search_ms)
+        self._intake.settings = CallSettings(parameters.max_attempts, parameters.search_ms)
         for account in catalogue.accounts.values():
             purse = self.live.purses.get(account.id)
             if purse is not None:
@@ -210,17 +238,49 @@ class Switch:
 
     def occupy(self, call: Call, choice: RouteChoice, now: Instant) -> bool:
         """Take a place on a routing gateway; attempts count for its rate limit."""
-        gateway = choice.gateway
+        gateway, carried = choice.gateway, self._carried[call.arrival.call_id]
+        application, vendors = carried.application, carried.vendors
+        is_redirected = choice not in application.choices
+        if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
+            return False  # nobody has agreed to pay another price
+        if self.live.rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
+            return False
         full = self.live.occupancy.take(Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
             return False
-        carried = self._carried[call.arrival.call_id]
-        carried.vendor_rate = carried.vendors.rate(gateway, carried.application.callee_billing)
+        carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
+        self._onlookers.attempted(call, application, gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
         """Give a place on a routing gateway back."""
         self.live.occupancy.release(Scope.ROUTING, choice.gateway.name)
+
+    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where a gateway is right now."""
+        return self.live.addresses_of(gateway)
+
+    def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
+        """Leave a vendor alone that asks for it (SIP-07)."""
+        if response.status == 503:
+            wait_s = retry_after_s(response)
+            if wait_s:
+                self.live.rests.begin(choice.gateway.name, wait_s, now.mono)
+
+    def answer_strayed(self, call: Call, attempt: Attempt, now: Instant) -> None:
+        """Say in the log what may cost money beyond the call: its record, if written already, cannot tell."""
+        is_recorded = call.arrival.call_id in self._carried
+        self._notices.strayed(call.arrival.call_id, attempt, now, is_recorded=is_recorded)
+
+    def customer_of(self, call: Call) -> str | None:
+        """Return the name of the mapping gateway that a call came from."""
+        carried = self._carried.get(call.arrival.call_id)
+        return None if carried is None or carried.application.mapping is None else carried.application.mapping.name
+
+    def place_transfer(self, first: Call, substitute: Substitute, number: str, now: Instant) -> Call | int:
+        """Admit the call that a transfer asks for."""
+        paid_by = self._carried[first.arrival.call_id].application
+        return self._intake.place_transfer(first, paid_by, substitute, number, now)
 
     def set_deadline(self, call: Call, at: Instant) -> None:
         """Let the call hear of ``at``, and of nothing it had set before."""
@@ -266,47 +326,17 @@ class Switch:
             self._notices.quarrels(record, ending.at)
         else:
             kept = carried.kept or self._keep(carried, answered_at)
-            record = conclude(kept, ending, call.journey.codec, recorded=self._is_recorded(ending))
+            strays = call.journey.attempts[len(kept.record.attempts) :]
+            recorded = self._is_recorded(ending)
+            record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays)
         self._close(record, application)
+        self._onlookers.ended(call.arrival, call.journey, record)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _take_invite(self, event: InviteArrived) -> None:
-        request, source, at = event.request, event.source, event.at
-        callee, caller = called_number(request), calling_number(request)
-        application = Application(
-            caller=caller,
-            callee=callee,
-            source_host=source.host,
-            source_port=source.port,
-            hops=hops_left(request),
-            looped=self._endpoint.has_looped(request),
-            at=at,
-            closed=self._closed(),
-        )
-        call_id = uuid7(at.wall, self._entropy())
-        arrival = Arrival(call_id, caller, callee, request.call_id, str(source), at)
-        try:
-            refusal = self._admission.admit(application)
-            if refusal is not None:
-                self._refusals.refuse(event, arrival, application, refusal)
-                return
-            leg = CallerLeg(self._endpoint, event.transaction, request, source, at)
-        except Exception:
-            self._give_back(application)
-            raise
-        call = Call(
-            arrival=arrival,
-            caller=leg,
-            choices=application.choices,
-            hops=application.hops,
-            endpoint=self._endpoint,
-            board=self,
-            settings=self._call_settings,
-        )
-        self._carried[call_id] = Carried(call, application, self._admission.vendors)
+    def _carry(self, call: Call, application: Application, vendors: Vendors) -> None:
+        self._carried[call.arrival.call_id] = Carried(call, application, vendors)
         self._empty.clear()
-        call.begin(at)
 
     def _closed(self) -> Refusal | None:
         """Refuse every new call while the switch stops, or cannot write calls down."""
@@ -336,18 +366,10 @@ class Switch:
         try:
             self._ledger.ended(record)
         finally:
-            self._give_back(application)
+            self._intake.admission.give_back(application)
         for posting in record.postings:
             purses[posting.account].post(posting.amount)
         call_line(record)
-
-    def _give_back(self, application: Application) -> None:
-        for scope, name in application.taken:
-            self.live.occupancy.release(scope, name)
-        application.taken = []
-        if application.hold is not None and application.account is not None:
-            self.live.purses[application.account.id].release(application.hold)
-            application.hold = None
 
     def _abort(self, call: Call, now: Instant) -> None:
         """End a call that a mistake of ours has left in an unknown state; it still leaves its record."""

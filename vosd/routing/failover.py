@@ -81,6 +81,8 @@ _ORDER_OF_REASONS: Final = (
 
 OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
 """A vendor's quarrel with us: the caller can do nothing about it and shall not see it."""
+OURS_TO_SETTLE: Final = OUR_CREDENTIALS | {420, 421, 422, 423, 489, 494}
+"""The same, with what a vendor wants of our own requests: extensions, intervals. The header that says it stays here."""
 
 
 def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
@@ -125,6 +127,6 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
 def _status_for_caller(code: int) -> int:
     if 300 <= code < 400:
         return 480
-    if code in OUR_CREDENTIALS or not 400 <= code < 700:
+    if code in OURS_TO_SETTLE or not 400 <= code < 700:
         return 503
     return code

@@ -27,6 +27,12 @@ def first_audio_codec(body: bytes) -> str | None:
     return None
 
 
+def payload_names(payloads: list[str], lines: list[str]) -> list[str]:
+    """Return the encoding name of each payload type of a medium with these lines; the type itself where it has none."""
+    names = {**_STATIC, **dict(_mappings(lines))}
+    return [names.get(payload, payload) for payload in payloads if payload]
+
+
 def _mappings(lines: list[str]) -> list[tuple[str, str]]:
     """Read the ``a=rtpmap`` lines of one medium into (payload type, encoding name)."""
     maps = (line[9:].partition(" ") for line in lines if line.startswith("a=rtpmap:"))

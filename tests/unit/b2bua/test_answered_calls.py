@@ -159,23 +159,6 @@ def test_a_repeated_invite_makes_no_second_call(scene):
     scene.close()
 
 
-def test_reinvite_and_update_are_declined_and_the_call_lives_on(scene):
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: call.final == 200)
-    scene.wire.run_for(1_000)
-    there = scene.vendor.only_call
-    for side in (call, there):
-        side.ask("INVITE", body=OFFER)
-        side.ask("UPDATE", body=OFFER)
-        side.ask("OPTIONS")
-        scene.wire.run_for(1_000)
-        assert side.got == {"INVITE": [488], "UPDATE": [488], "OPTIONS": [200]}
-    assert scene.exchange.switch.census()["calls"] == 1
-    call.hang_up()
-    scene.wire.run_until(lambda: call.is_over)
-    assert scene.close().end_reason == "Normal"
-
-
 def test_a_doubled_ack_of_a_declined_reinvite_does_the_call_no_harm(scene):
     """A stray ACK comes to a leg that waits for none; whoever sends it, the call goes on."""
     call = scene.caller.call(CALLEE)

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from vosd.testing.customer import Intent
+from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.peer import ANSWER
 from vosd.testing.scene import CALLEE, Scene
-from vosd.testing.vendor import answers, refuses
+from vosd.testing.side import Reply
+from vosd.testing.vendor import Line, Script, answers, answers_reliably, refuses
 
 OURS = ("vosd.sip", "vosd.b2bua", "vosd.engine", "vosd.base")
 
@@ -30,6 +32,21 @@ def collected() -> Iterator[set[str]]:
         gc.enable()
 
 
+def busy(side):
+    """Do what can be done within a call: agreed upon, refused, crossing, given up, and pending when the call ends."""
+    side.will("INVITE", Reply(), Reply(488), Reply(491), Reply(), Reply(200, after_ms=5_000))
+    for at_ms in range(0, 900, 100):
+        side.wire.after(at_ms, side.propose)
+    side.wire.after(50, lambda: side.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay"))
+    side.wire.after(150, lambda: side.propose(method="UPDATE"))
+    side.wire.after(250, lambda: side.ask("INVITE"))
+    side.wire.after(870, lambda: [asking.cancel() for asking in side.asking if asking.method == "INVITE"])
+
+
+TALKS = Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, KNOWS_UPDATE)), then=busy)
+FORKED = Script((Line(0, 183, ANSWER, (), True), Line(500, 200, ANSWER)), forks=(answers(510),))
+
+
 @pytest.mark.parametrize(
     ("script", "intent"),
     [
@@ -39,8 +56,25 @@ def collected() -> Iterator[set[str]]:
         (answers(), Intent(cancel_after_ms=500)),
         (refuses(486), Intent()),
         (refuses(503), Intent(hang_up_after_ms=1_000)),
+        (TALKS, Intent(headers=KNOWS_UPDATE, hang_up_after_ms=1_000)),
+        (TALKS, Intent(headers=KNOWS_UPDATE, hang_up_after_ms=1_000, then=busy)),
+        (answers_reliably(), Intent(headers=HEARS_RELIABLY, hang_up_after_ms=1_000, then=busy)),
+        (answers_reliably(), Intent(headers=HEARS_RELIABLY, cancel_after_ms=500)),
+        (FORKED, Intent(hang_up_after_ms=1_000)),
     ],
-    ids=["caller hangs up", "callee hangs up", "late offer", "cancelled", "busy", "failover"],
+    ids=[
+        "caller hangs up",
+        "callee hangs up",
+        "late offer",
+        "cancelled",
+        "busy",
+        "failover",
+        "callee proposes",
+        "both propose",
+        "media heard reliably",
+        "cancelled after that",
+        "two phones",
+    ],
 )
 def test_a_finished_call_leaves_nothing_to_the_garbage_collector(script, intent):
     scene = Scene()

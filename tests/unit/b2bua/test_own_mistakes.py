@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.leg import CallerLeg
+from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.cause import EndReason
 from vosd.engine.admission import Admission
 from vosd.testing.customer import Intent
@@ -59,7 +59,7 @@ def test_in_a_request_within_the_call(scene, monkeypatch):
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(2_000)
     with monkeypatch.context() as patch:
-        patch.setattr("vosd.b2bua.leg.decline", mistaken)
+        patch.setattr(CallerLeg, "request_came", mistaken)
         call.ask("OPTIONS")
         scene.wire.run_until(lambda: call.is_over)
     assert call.got["OPTIONS"] == [500]
@@ -68,12 +68,12 @@ def test_in_a_request_within_the_call(scene, monkeypatch):
     another_call_works(scene)
 
 
-@pytest.mark.parametrize("happening", ["caller_hung_up", "callee_hung_up", "deadline_due", "acknowledged"])
+@pytest.mark.parametrize("happening", ["_caller_hung_up", "_callee_hung_up", "deadline_due", "acknowledged"])
 def test_while_the_parties_talk(scene, monkeypatch, happening):
-    scene.vendor.script = answers(hang_up_after_ms=5_000 if happening == "callee_hung_up" else None)
+    scene.vendor.script = answers(hang_up_after_ms=5_000 if happening == "_callee_hung_up" else None)
     with monkeypatch.context() as patch:
         patch.setattr(Call, happening, mistaken)
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if happening == "caller_hung_up" else None))
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if happening == "_caller_hung_up" else None))
         scene.wire.run_until(lambda: call.is_over)
         scene.wire.run_for(100)
     assert (scene.record.end_reason, scene.record.answered_at is None) == ("Lost", False)

@@ -1,0 +1,221 @@
+"""Whatever both sides of a call do while it lasts, it ends, is recorded once, and is paid for what it lasted.
+
+Sides that propose, cancel, transfer, take over, press keys, fall silent and answer with any code at all, on a network
+that loses, doubles and reorders packets and now and then falsifies one. A seed makes the same day again.
+"""
+
+import re
+from collections import Counter
+from functools import partial
+from random import Random
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.billing.rater import rate_call
+from vosd.routing.dialect import CalleeDialect, Redirects
+from vosd.testing.builders import applied_rate
+from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.exchange import RESIDUE_MS, SWITCH
+from vosd.testing.peer import ANSWER
+from vosd.testing.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.side import SILENCE, Reply
+from vosd.testing.vendor import RINGS, Line, Script, answers, answers_reliably, refuses
+from vosd.testing.wire import Storm
+
+DAYS = 150
+CALLS_A_DAY = 6
+DAY_MS = 120_000
+TARGET = "4420711111"
+SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
+
+INTENTS = [
+    Intent(),
+    Intent(headers=KNOWS_UPDATE),
+    Intent(offer=""),
+    Intent(offer="", headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
+    Intent(headers=INSISTS_ON_RELIABLE),
+    Intent(headers=HEARS_RELIABLY, pracks=False),
+    Intent(acknowledges=False),
+    Intent(cancel_after_ms=900),
+]
+UPDATING = Line(1_000, 200, ANSWER, KNOWS_UPDATE)
+SCRIPTS = [
+    answers(),
+    Script((Line(0, 180), UPDATING)),
+    Script((Line(0, 180), UPDATING), is_patient=True),
+    Script((Line(0, 200, ""),)),
+    answers_reliably(),
+    Script((Line(0, 183, ANSWER), UPDATING), forks=(Script((Line(50, 183, ANSWER), Line(1_005, 200, ANSWER))),)),
+    Script((Line(0, 180), UPDATING), heeds_cancel=False),
+    refuses(503),
+    refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[2]}>", "Contact: <sip:12@198.51.100.99>")),
+    RINGS,
+]
+CODES = [200, 202, 300, 302, 400, 401, 404, 408, 415, 422, 481, 486, 487, 488, 491, 500, 503, 600, 699]
+FALSEHOODS = [
+    (re.compile(rb"^SIP/2.0 \d\d\d"), lambda draw: b"SIP/2.0 %d" % draw.choice([100, 180, 183, *CODES])),
+    (re.compile(rb"(?m)^CSeq: \d+"), lambda draw: b"CSeq: %d" % draw.choice([0, 1, 2, 3, 2**31 - 1])),
+    (re.compile(rb"(?m)^(To: .*tag=)[\w-]+"), lambda draw: rb"\1stranger%d" % draw.randrange(3)),
+    (re.compile(rb"(?m)^o=- \d+ \d+"), lambda draw: b"o=- %d %s" % (draw.randrange(3), b"9" * draw.choice([1, 5_000]))),
+    (re.compile(rb"(?m)^Contact: .*\r\n"), lambda draw: draw.choice([b"", b"Contact: <tel:1>\r\n", b"Contact: x\r\n"])),
+    (re.compile(rb"(?m)^RSeq: \d+"), lambda draw: b"RSeq: %d" % draw.choice([0, 1, 2**32])),
+    (re.compile(rb"(?ms)\r\n\r\n.*"), lambda _draw: b"\r\n\r\n"),
+]
+
+
+class Party:
+    """What the sides of one day's calls do."""
+
+    def __init__(self, scene, draw):
+        self.scene = scene
+        self.draw = draw
+        self.calls = []
+        self.transfers = 0
+
+    def call(self, callee, *headers):
+        """Call somebody; with ``headers`` it is a phone that takes another's place."""
+        for vendor in self.scene.vendors:
+            script = self.draw.choice(SCRIPTS)
+            vendor.by_number = {**vendor.by_number, callee: script._replace(then=self.busy)}
+        intent = self.draw.choice(INTENTS)
+        made = self.scene.caller.call(callee, intent._replace(headers=(*intent.headers, *headers), then=self.busy))
+        if not headers:
+            self.calls.append((made, callee))
+            made.wire.after(self.draw.choice([200, 600, 1_001]), partial(self.meddle, callee))
+
+    def meddle(self, callee):
+        """Ask for something before the answer."""
+        ends = [call for call, number in self.calls if number == callee]
+        ends += [call for vendor in self.scene.vendors for call in vendor.calls if f":{callee}@" in call.invite["To"]]
+        for side in ends:
+            if side.final is None and side.remote.partition("tag=")[2]:
+                self.draw.choice([self.propose, self.refer, self.press_a_key, self.ask_anything])(side)
+
+    def busy(self, side):
+        """Do a few things within the call, some at the very moment the other does; hang up in the end, or not."""
+        for _ in range(self.draw.choice([0, 1, 2, 4])):
+            method = self.draw.choice(["INVITE", "INVITE", "UPDATE", "INFO", "BYE", "NOTIFY"])
+            odd = Reply(self.draw.choice(CODES), after_ms=self.draw.choice([0, 0, 700, 40_000]))
+            side.will(method, self.draw.choice([SILENCE, Reply(100), odd, odd]))
+        for _ in range(self.draw.choice([0, 1, 2, 4, 8])):
+            deed = self.draw.choice([self.propose, self.change_its_mind, self.press_a_key, self.refer, self.replace,
+                                     self.ask_anything, self.hang_up])  # fmt: skip
+            side.wire.after(self.draw.choice([0, 10, 500, 1_000, 1_001, 3_000, 20_000, 35_000]), partial(deed, side))
+        if self.draw.random() < 0.7:
+            side.wire.after(self.draw.choice([5_000, 40_000, 90_000]), side.hang_up)
+
+    def propose(self, side):
+        side.ask(self.draw.choice(["INVITE", "UPDATE"]), body=self.draw.choice([side.mine, "", ANSWER]))
+
+    def change_its_mind(self, side):
+        side.propose("a=sendonly")
+        side.wire.after(self.draw.choice([0, 5, 300]), side.asking[-1].cancel)
+
+    def press_a_key(self, side):
+        side.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
+
+    def ask_anything(self, side):
+        side.ask(self.draw.choice(["OPTIONS", "PRACK", "MESSAGE", "SUBSCRIBE", "NOTIFY", "INFO", "REFER"]))
+
+    def hang_up(self, side):
+        if self.draw.random() < 0.3:
+            side.hang_up()
+
+    def refer(self, side):
+        """Transfer to a number, or to another call."""
+        other, _ = self.draw.choice([(None, ""), *self.calls])
+        self.transfers += 1
+        number = f"{TARGET}{self.transfers:03}"
+        for vendor in self.scene.vendors:
+            vendor.by_number = {**vendor.by_number, number: self.draw.choice(SCRIPTS)._replace(then=self.busy)}
+        named = "" if other is None else f"?Replaces={dialog(other).replace(';', '%3B').replace('=', '%3D')}"
+        side.ask("REFER", headers=[f"Refer-To: <sip:{number}@192.0.2.1{named}>"])
+
+    def replace(self, side):
+        """Take a call over with another phone."""
+        replaced, _ = self.draw.choice(self.calls)
+        self.call(CALLEE, f"Replaces: {dialog(replaced)}")
+
+
+def dialog(call):
+    return f"{call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+
+
+def falsify(scene, draw, share):
+    """Let some packets reach the switch otherwise than they were sent, or come again much later."""
+    receive = scene.wire._receivers[SWITCH]
+
+    def received(packet):
+        chance = draw.random()
+        if chance < share:
+            what, by = draw.choice(FALSEHOODS)
+            packet = packet._replace(data=what.sub(by(draw), packet.data, count=1))
+        elif chance < 2 * share:
+            scene.wire.after(draw.choice([20, 900, 33_000]), partial(receive, packet))
+        receive(packet)
+
+    scene.wire.attach(SWITCH, received)
+
+
+class Day:
+    """One day, its parties, and the judgement of it."""
+
+    def __init__(self, seed):
+        draw = Random(seed)
+        terms = {"ring_timeout_ms": 20_000, "dialect": CalleeDialect(redirects=Redirects.FOLLOW)}
+        content = usual_catalogue(terms=terms, max_call_seconds=draw.choice([30, 100]))
+        lateness_ms = draw.choice([0, 7, 1_500])
+        self.scene = Scene(content, balance=draw.choice(["100", "3"]), lateness_ms=lateness_ms)
+        self.scene.wire.fate = Storm(seed, loss=draw.choice([0, 0.05]), doubling=0.2, jitter_ms=draw.choice([0, 60]))
+        self.is_honest = draw.random() < 0.5
+        if not self.is_honest:
+            falsify(self.scene, draw, 0.05)
+        self.party = Party(self.scene, draw)
+        for number in range(CALLS_A_DAY):
+            self.party.call(f"{CALLEE}{number}")
+            self.scene.wire.run_for(draw.choice([0, 15, 1_500]))
+        self.scene.wire.run_for(DAY_MS)
+
+    def judge(self):
+        exchange = self.scene.exchange
+        self.scene.wire.run_until(lambda: not exchange.switch.has_calls)
+        self.scene.wire.run_for(RESIDUE_MS)
+        assert exchange.leftovers() == {}
+        assert exchange.residue() == {}
+        records = exchange.ledger.records
+        assert len({record.call_id for record in records}) == len(records)
+        for account, purse in exchange.purses.items():
+            assert exchange.statement(account) == purse.unbooked
+            assert purse.limit is None or purse.balance + purse.unbooked >= -purse.limit
+        for record in records:
+            self.judge_record(record)
+        if self.is_honest:
+            assert faults_of(self.scene.wire.packets, SWITCH) == []
+            placed = Counter((record.sip_call_id_in, record.callee_in) for record in records)
+            for call, callee in self.party.calls:
+                assert placed[call.call_id, callee] == bool(call.responses)
+            ends = [call for call in self.scene.caller.calls.values() if call.intent.acknowledges]
+            ends += [call for each in self.scene.vendors for call in each.calls]
+            assert all(end.is_over or end.asked["BYE"] or end.got.get("BYE") for end in ends if end.final == 200)
+        return records
+
+    def judge_record(self, record):
+        answered = record.answered_at is not None
+        assert record.started_at <= record.ended_at
+        assert [row.reason for row in record.attempts].count("Answered") == answered
+        if not answered:
+            assert (record.fee, record.cost, record.postings) == (0, 0, ())
+            return
+        assert record.hold_time_ms == record.ended_at - record.answered_at
+        assert record.fee == rate_call(SELL, record.hold_time_ms).total
+        assert record.cost == rate_call(BUY, record.hold_time_ms).total
+
+
+@pytest.mark.parametrize("seed", range(DAYS))
+def test_a_day_of_whatever_may_be_done_within_a_call(seed):
+    with capture_logs() as lines:
+        records = Day(seed).judge()
+    assert [line for line in lines if line["log_level"] in {"error", "critical"}] == []
+    assert records

@@ -1,0 +1,100 @@
+"""Sessions that change while it rings: UPDATE (RFC 3311) within what a reliable response has settled (RFC 3262)."""
+
+import pytest
+
+from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.scene import CALLEE, sides
+from vosd.testing.sessions import answering
+from vosd.testing.side import SILENCE, Reply
+from vosd.testing.vendor import Line, Script
+
+
+@pytest.fixture
+def early(scene):
+    """A call whose session is agreed upon while it rings, both ends of which know UPDATE."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)))
+    scene.wire.run_for(100)
+    return call, scene.vendor.only_call
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_an_early_session_is_changed_by_update(scene, early, side):
+    """The example of RFC 3311 section 4: INVITE, reliable 183, PRACK, then UPDATE from either side, then the 200."""
+    call, there = early
+    asking, asked = sides(side, call, there)
+    before = asked.mine
+    offer = asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(100)
+    assert asking.got["UPDATE"] == [200]
+    assert [update.body for update in asked.asked["UPDATE"]] == [offer]
+    assert asking.theirs == answering(offer, before)
+    assert call.agrees_with(there)
+    there.respond(Line(0, 200))
+    scene.wire.run_for(100)
+    assert call.response(200).body == ""
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_before_anything_is_agreed_upon_an_update_has_to_wait(scene, side):
+    """RFC 3311 section 5.2, RFC 6337 section 3.1: there is an offer without answer; 500 with Retry-After."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 180, "", KNOWS_UPDATE, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    asking = call if side == "caller" else there
+    update = asking.ask("UPDATE", body=OFFER.replace("1 1", "1 2"))
+    scene.wire.run_for(100)
+    assert asking.got["UPDATE"] == [500]
+    assert 0 <= int(update.final["Retry-After"]) <= 10
+    there.respond(Line(0, 200, ANSWER))
+    scene.wire.run_for(100)
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_an_early_session_is_not_changed_where_the_other_side_knows_no_update(scene, side):
+    """RFC 3311 is the only way before the answer: 488, and the call goes on."""
+    allow = {"caller": ((), KNOWS_UPDATE), "callee": (KNOWS_UPDATE, ())}[side]
+    callers, vendors = reversed(allow) if side == "callee" else (allow[1], allow[0])
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, vendors, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*HEARS_RELIABLY, *callers)))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    asking = call if side == "caller" else there
+    asking.propose(method="UPDATE")
+    scene.wire.run_for(100)
+    assert asking.got["UPDATE"] == [488]
+    there.respond(Line(0, 200))
+    scene.wire.run_for(100)
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("status", [488, 491])
+def test_an_early_update_that_is_refused_changes_nothing(scene, early, status):
+    call, there = early
+    there.will("UPDATE", *[Reply(status)] * 5)
+    call.propose("a=inactive", method="UPDATE")
+    scene.wire.run_for(20_000)
+    assert call.got["UPDATE"] == [status]
+    there.respond(Line(0, 200))
+    scene.wire.run_for(100)
+    assert (call.mine, call.theirs) == (there.theirs, there.mine) == (OFFER, ANSWER)
+    scene.finish(call)
+
+
+def test_a_pending_early_update_is_let_go_with_the_call(scene, early):
+    call, there = early
+    there.will("UPDATE", SILENCE)
+    call.propose("a=inactive", method="UPDATE")
+    scene.wire.run_for(100)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.got["UPDATE"] == [487]
+    scene.wire.run_for(100)
+    assert there.is_over
+    scene.close()

@@ -1,0 +1,188 @@
+"""One INVITE that rings several phones, and answers that nobody waits for any more: each may cost money."""
+
+import pytest
+
+from vosd.routing.dialect import CalleeDialect, Redirects
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import HEARS_RELIABLY, Intent
+from vosd.testing.peer import ANSWER
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.vendor import SILENT, Line, Script, answers, refuses
+
+MEDIA = Line(0, 183, ANSWER, (), True)
+OTHERS = ANSWER.replace("192.0.2.20", "192.0.2.21")
+
+
+def rows(record):
+    return [(row.gateway, row.code, row.reason) for row in record.attempts]
+
+
+# -- several phones -----------------------------------------------------------------------------------------------
+
+
+def test_the_first_phone_that_answers_wins_and_the_other_is_hung_up_and_written_down(scene):
+    """RFC 3261 section 13.2.2.4: ACK and BYE for every other 2xx; a row for what it may cost."""
+    slow = Script((Line(0, 180), Line(1_300, 200, OTHERS)))
+    call, _ = scene.talk(None, Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(slow,)))
+    winner, loser = scene.vendor.calls
+    assert (winner.is_over, loser.is_over, len(loser.acks)) == (False, True, 1)
+    assert loser.asked["BYE"]
+    assert call.theirs == winner.mine == ANSWER
+    record = scene.finish(call)
+    assert rows(record) == [("vendor-0", 200, "Answered"), ("vendor-0", 200, "Forked")]
+    assert record.cost == record.fee / 2
+
+
+def test_a_phone_that_answers_after_the_end_is_hung_up_all_the_same(scene):
+    slow = Script((Line(0, 180), Line(9_000, 200, OTHERS)))
+    scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(slow,))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=2_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10_000)
+    _, loser = scene.vendor.calls
+    assert (loser.final, loser.is_over, len(loser.acks)) == (200, True, 1)
+    assert rows(scene.close()) == [("vendor-0", 200, "Answered")], "the record was written when the call ended"
+
+
+@pytest.mark.parametrize("headers", [(), HEARS_RELIABLY], ids=["as it comes", "reliably"])
+def test_early_media_of_several_phones_reaches_the_caller(scene, headers):
+    """Each 18x is passed on; the 200 says what holds."""
+    other = Script((Line(200, 183, OTHERS, (), True),))
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 200, ANSWER)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    winner, ringing = scene.vendor.calls
+    assert [len(each.asked["PRACK"]) for each in (winner, ringing)] == [1, 1]
+    bodies = [response.body for response in call.responses if response.status == 183]
+    assert bodies[0] == ANSWER
+    assert set(bodies) == {ANSWER, OTHERS}
+    record = scene.finish(call)
+    assert record.end_reason == "Normal"
+
+
+def test_the_phone_that_answers_is_not_the_one_whose_media_was_heard(scene):
+    """RFC 3264 with forks: the caller must end up with the session of the phone that it talks to."""
+    other = Script((Line(0, 183, OTHERS, (), True),))
+    scene.vendor.script = Script((Line(50, 180), Line(1_000, 200, ANSWER)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    winner = scene.vendor.calls[0]
+    assert call.theirs == winner.mine == ANSWER
+    assert scene.finish(call).end_reason == "Normal"
+
+
+# -- gateways that were given up ----------------------------------------------------------------------------------
+
+
+def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
+    scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    scene.wire.run_until(lambda: call.is_over)
+    late = scene.vendor.only_call
+    assert (late.is_over, len(late.acks)) == (True, 1)
+    record = scene.close()
+    silence, answer, late_answer = rows(record)
+    assert (silence, answer) == (("vendor-0", 0, "No Answer"), ("vendor-1", 200, "Answered"))
+    assert late_answer == ("vendor-0", 200, "Late Answer")
+    assert record.attempts[2].ms == pytest.approx(7_000, abs=10)
+    assert record.routing_gateway == "vendor-1"
+
+
+@pytest.mark.parametrize("rings", [(MEDIA,), tuple(Line(ms, 180, "", (), True) for ms in (0, 5, 10))])
+def test_a_late_answer_after_reliable_ringing_is_hung_up_with_a_number_that_counts(rings):
+    """RFC 3261 section 12.2.1.1: the PRACKs have counted too; a BYE with a number of theirs would be refused."""
+    scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 500, "failover_after_ringing": True}))
+    scene.vendor.script = Script((*rings, Line(600, 200, ANSWER)), heeds_cancel=False)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
+    scene.wire.run_until(lambda: call.is_over)
+    late = scene.vendor.only_call
+    assert late.asked["BYE"]
+    assert late.is_over
+    assert ("vendor-0", 200, "Late Answer") in rows(scene.close())
+
+
+# -- redirection --------------------------------------------------------------------------------------------------
+
+
+def redirecting(*contacts, redirects=Redirects.FOLLOW, after_ms=0):
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=redirects))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), first]))
+    scene.vendor.script = refuses(302, after_ms, headers=tuple(f"Contact: {contact}" for contact in contacts))
+    return scene
+
+
+def at(index, number=CALLEE):
+    return f"<sip:{number}@{VENDORS[index].host}:{VENDORS[index].port}>"
+
+
+def test_a_redirection_is_followed_where_the_trunk_allows_it():
+    """RFC 3261 section 8.1.3.4, on the vendor's account: it is the vendor that sends us there."""
+    scene = redirecting(at(1, "442079460099"))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.statuses == [180, 200]
+    assert scene.vendors[1].only_call.invite.start_line.startswith("INVITE sip:442079460099@")
+    record = scene.close()
+    assert rows(record) == [("vendor-0", 302, "Unavailable"), ("vendor-0", 200, "Answered")]
+    assert (record.vendor_account, record.destination_address) == ("carriers", str(VENDORS[1]))
+    assert b"203.0.113" not in b"".join(line for line in scene.bytes_to(CUSTOMER).split(b"\r\n") if b"Contact" in line)
+
+
+def test_the_contact_that_is_wanted_most_is_tried_first_and_the_others_after_it():
+    scene = redirecting(f"{at(1)};q=0.2", f"{at(2)};q=0.9")
+    scene.vendors[2].script = SILENT
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [row.code for row in record.attempts] == [302, 0, 200]
+    assert record.destination_address == str(VENDORS[1])
+
+
+def test_a_redirection_in_a_circle_comes_to_an_end():
+    scene = redirecting(at(0))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 480
+    assert len(scene.close().attempts) <= 10
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [redirecting(at(1), redirects=Redirects.REFUSE), redirecting("<mailto:x@h>"), redirecting("<sip:>"), redirecting()],
+    ids=["not allowed", "elsewhere", "broken", "nowhere"],
+)
+def test_a_redirection_that_is_not_followed_is_480_to_the_caller(scene):
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 480
+    assert call.refusal.every("Contact") in ([], [f"<sip:{scene.wire.packets[0].target}>"])
+    assert scene.vendors[1].calls == []
+    scene.close()
+
+
+def test_the_caller_may_give_up_while_a_redirection_is_followed():
+    scene = redirecting(at(1))
+    scene.vendors[1].script = answers(20_000)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    assert scene.vendors[1].only_call.is_cancelled
+    assert scene.close().end_reason == "Cancelled"
+
+
+# -- why ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_the_cause_of_a_hang_up_goes_through_without_its_words(scene, side):
+    """RFC 3326, RFC 6432: Q.850 in, Q.850 out, and in the record."""
+    call, there = scene.talk()
+    leaving, left = (call, there) if side == "caller" else (there, call)
+    leaving.hang_up('Reason: SIP;cause=200, Q.850;cause=31;text="secret"')
+    scene.wire.run_until(lambda: left.is_over)
+    assert left.asked["BYE"][0].every("Reason") == ['Q.850;cause=31;text="Normal"']
+    scene.wire.run_for(10)
+    record = scene.close()
+    assert (record.end_reason, record.q850_cause) == ("Normal", 31)

@@ -1,0 +1,117 @@
+"""What the parties say to each other beside the session: keys in INFO, and the questions that are between us and one.
+
+RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
+"""
+
+import pytest
+
+from vosd.testing.scene import CALLEE
+from vosd.testing.side import SILENCE, Reply
+from vosd.testing.vendor import RINGS
+
+KEY = "Signal=5\r\nDuration=160\r\n"
+RELAY = "application/dtmf-relay"
+
+both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
+
+
+@pytest.fixture
+def ends(scene):
+    return scene.talk()
+
+
+def sorted_by(ends, side):
+    return ends if side == "caller" else ends[::-1]
+
+
+@both_sides
+@pytest.mark.parametrize("kind", [RELAY, "application/dtmf", "application/media_control+xml", "Application/DTMF-Relay"])
+def test_a_key_goes_through_byte_for_byte(scene, ends, side, kind):
+    asking, asked = sorted_by(ends, side)
+    asking.ask("INFO", body=KEY, kind=kind, headers=("X-Secret: 1",))
+    scene.wire.run_for(100)
+    (info,) = asked.asked["INFO"]
+    assert (info.body, info["Content-Type"]) == (KEY, kind.lower())
+    assert info.every("X-Secret") == []
+    assert asking.got == {"INFO": [200]}
+    assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+@both_sides
+@pytest.mark.parametrize(("said", "told"), [(415, 415), (501, 501), (405, 405), (408, 504), (401, 503)])
+def test_what_the_other_side_says_of_a_key_is_passed_on(scene, ends, side, said, told):
+    asking, asked = sorted_by(ends, side)
+    asked.will("INFO", Reply(said))
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(100)
+    assert asking.got == {"INFO": [told]}
+    assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+@both_sides
+def test_a_side_that_knows_the_call_no_more_ends_it(scene, ends, side):
+    asking, asked = sorted_by(ends, side)
+    asked.will("INFO", Reply(481))
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_until(lambda: asking.is_over)
+    assert asking.got["INFO"] == [504]
+    asked.over()
+    assert scene.close().hangup_source == ("callee" if side == "caller" else "caller")
+
+
+@both_sides
+def test_a_side_that_does_not_answer_an_info_ends_no_call(scene, ends, side):
+    """Old peers know no INFO."""
+    asking, asked = sorted_by(ends, side)
+    asked.will("INFO", SILENCE)
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(40_000)
+    assert not asking.is_over
+    assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+@both_sides
+@pytest.mark.parametrize(
+    ("body", "kind", "headers", "status"),
+    [
+        ("", "", (), 200),
+        ("x", "application/x-secret", (), 415),
+        (KEY, RELAY, ("Info-Package: x",), 469),
+    ],
+    ids=["empty", "not everybody's business", "of a package"],
+)
+def test_other_information_stays_with_us(scene, ends, side, body, kind, headers, status):
+    asking, asked = sorted_by(ends, side)
+    asking.ask("INFO", body=body, kind=kind, headers=headers)
+    scene.wire.run_for(100)
+    assert asking.got == {"INFO": [status]}
+    assert asked.asked == {}
+    scene.finish(ends[0])
+
+
+@both_sides
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("OPTIONS", 200), ("MESSAGE", 405), ("SUBSCRIBE", 489), ("NOTIFY", 489), ("PUBLISH", 489), ("PRACK", 481)],
+)
+def test_questions_within_a_call_are_answered_by_us(scene, ends, side, method, status):
+    asking, asked = sorted_by(ends, side)
+    asking.ask(method, headers=("RAck: 1 1 INVITE",) if method == "PRACK" else ())
+    scene.wire.run_for(100)
+    assert asking.got == {method: [status]}
+    assert asked.asked == {}
+    assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+def test_a_key_before_the_answer_reaches_nobody(scene):
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: 180 in call.statuses)
+    call.remote, call.target = call.response(180)["To"], call.response(180).target
+    call.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(100)
+    assert scene.vendor.heard_of("INFO") == []
+    assert call.got["INFO"][0] >= 400
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()

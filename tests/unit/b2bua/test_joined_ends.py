@@ -1,0 +1,192 @@
+"""How two calls end that a transfer has joined: both, once each, at the right instant, whoever or whatever ends one."""
+
+import pytest
+
+from vosd.base.cause import EndReason
+from vosd.cdr.record import CallRecord
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.side import SILENCE, Reply
+from vosd.testing.vendor import RINGS
+
+TARGET = "442071111111"
+
+
+def two_calls(scene: Scene, apart_ms: int) -> tuple[OutgoingCall, OutgoingCall]:
+    first = scene.caller.call(CALLEE)
+    scene.wire.run_for(apart_ms)
+    second = scene.caller.call(TARGET)
+    scene.wire.run_until(lambda: second.final == 200)
+    scene.wire.run_for(500)
+    return first, second
+
+
+def join(scene: Scene, apart_ms: int = 400) -> None:
+    """Make two calls of the customer, and let it connect their other sides."""
+    first, second = two_calls(scene, apart_ms)
+    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+    scene.wire.run_for(3_000)
+    assert first.is_over
+    assert second.is_over
+
+
+def records(scene: Scene) -> list[CallRecord]:
+    """Require that nothing is left, and return both records in the order of their calls."""
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+    found = sorted(scene.exchange.ledger.records, key=lambda record: record.started_at)
+    assert [record.callee_in for record in found] == [CALLEE, TARGET]
+    assert scene.exchange.statement("acme") == -sum(record.fee + record.tax for record in found)
+    return found
+
+
+@pytest.mark.parametrize("lateness_ms", [0, 7, 1_500])
+def test_two_calls_whose_time_is_over_at_once_end_once_each(lateness_ms):
+    """One of them ends the other, which has run out too and would end the first in turn."""
+    scene = Scene(usual_catalogue(max_call_seconds=30), lateness_ms=lateness_ms)
+    join(scene)
+    scene.wire.run_for(40_000)
+    earlier, later = records(scene)
+    assert (earlier.end_reason, earlier.hold_time_ms) == ("Maximum Duration", 30_000)
+    if lateness_ms > 400:
+        assert (later.end_reason, later.hold_time_ms) == ("Maximum Duration", 30_000)
+    else:
+        assert later.end_reason == "Normal"
+        assert later.ended_at - earlier.ended_at <= 10 + lateness_ms
+
+
+@pytest.mark.parametrize("lateness_ms", [7, 1_500])
+def test_a_party_that_hangs_up_after_both_have_run_out_is_billed_to_the_second(lateness_ms):
+    scene = Scene(usual_catalogue(max_call_seconds=30), lateness_ms=lateness_ms)
+    join(scene, apart_ms=0)
+    answered_at = max(record.record.answered_at or 0 for record in scene.exchange.ledger.open.values())
+    scene.wire.run_for(answered_at + 30_000 - scene.exchange.clock.now().wall + 5)
+    scene.vendor.calls[1].hang_up()
+    scene.wire.run_for(5_000)
+    assert [record.hold_time_ms for record in records(scene)] == [30_000, 30_000]
+    assert {record.end_reason for record in scene.exchange.ledger.records} == {"Maximum Duration"}
+
+
+def test_an_ordered_end_ends_both(scene):
+    join(scene)
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
+    assert all(there.is_over for there in scene.vendor.calls)
+    first, second = records(scene)
+    assert (first.end_reason, first.hangup_source) == (EndReason.ADMINISTRATIVE.text, "switch")
+    assert (second.end_reason, second.ended_at) == ("Normal", first.ended_at)
+
+
+def test_a_call_that_a_mistake_of_ours_drops_takes_the_other_with_it(scene):
+    join(scene)
+    dropped, _ = (carried.call for carried in scene.exchange.switch.calls())
+    dropped.drop(scene.exchange.clock.now())
+    scene.exchange.flush()
+    scene.wire.run_for(1_000)
+    assert scene.vendor.calls[1].is_over
+    assert [record.end_reason for record in records(scene)] == ["Lost", "Normal"]
+
+
+def test_a_target_that_a_mistake_of_ours_drops_leaves_the_call_as_it_was(scene):
+    scene.vendor.by_number = {TARGET: RINGS}
+    call, party = scene.talk()
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    _, target = (carried.call for carried in scene.exchange.switch.calls())
+    target.drop(scene.exchange.clock.now())
+    scene.wire.run_for(1_000)
+    assert not party.is_over
+    assert call.asked["NOTIFY"][-1].body.startswith("SIP/2.0 500 ")
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    assert [record.end_reason for record in records(scene)] == ["Normal", "Lost"]
+
+
+def test_a_target_called_after_the_time_was_over_ends_not_before_it_began():
+    """Timers run late; the end of the first call is stamped with its deadline, the target was asked for after it."""
+    scene = Scene(usual_catalogue(max_call_seconds=30), lateness_ms=1_500)
+    scene.vendor.by_number = {TARGET: RINGS}
+    call, _ = scene.talk()
+    scene.wire.run_for(29_500)
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(5_000)
+    first, target = records(scene)
+    assert (first.end_reason, target.end_reason) == ("Maximum Duration", "Cancelled")
+    assert target.ended_at >= target.started_at > first.ended_at
+
+
+def test_two_timers_that_are_due_at_once_leave_no_dialog_behind():
+    """The far side is silent for as long as the caller owes its ACK: the first of both ends the call for good."""
+    scene = Scene()
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.vendor.only_call.will("INVITE", SILENCE)
+    replaced = f"Replaces: {call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    newcomer = scene.caller.call(CALLEE, Intent(headers=(replaced,)))
+    scene.wire.run_for(40_000)
+    assert newcomer.final == 504
+    assert call.asked["BYE"]
+    assert scene.close().end_reason == "Session Timeout"
+
+
+@pytest.mark.parametrize("status", [408, 481])
+def test_a_side_that_denies_the_call_is_hung_up_all_the_same(scene, status):
+    """RFC 3261 section 12.2.1.2: it may have meant the one request, and what is up is charged for."""
+    call, there = scene.talk()
+    there.will("INVITE", Reply(status))
+    call.propose("a=sendonly")
+    scene.wire.run_for(2_000)
+    assert len(there.asked["BYE"]) == 1
+    assert call.is_over
+    assert scene.close().end_reason == ("Normal" if status == 481 else "Session Timeout")
+
+
+def test_a_transfer_to_nobodys_number_leaves_no_record_of_an_unknown_source():
+    """INTERFACES section 4: with tech prefixes the number tells whose call it is."""
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", tech_prefix="77")
+    scene = Scene(catalogue([trunk, vendor_gateway(0)]))
+    call = scene.caller.call(f"77{CALLEE}")
+    scene.wire.run_until(lambda: call.final == 200)
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    assert call.got["REFER"] == [403]
+    assert scene.finish(call).callee_billing == CALLEE
+
+
+def test_a_transfer_is_refused_without_a_record_while_too_much_waits_to_be_written(scene):
+    call, party = scene.talk()
+    scene.exchange.ledger.refuses_calls = True
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    assert call.got["REFER"] == [503]
+    assert not party.is_over
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("busy", [0, 1], ids=["the party", "the target"])
+def test_a_side_that_proposes_something_itself_while_it_is_introduced_goes_first(scene, busy):
+    """It refuses ours with 491 (RFC 3261 section 14.1); what it offers lets both learn each other's media as well."""
+    first, second = two_calls(scene, 10)
+    scene.vendor.calls[busy].will("INVITE", Reply(491))
+    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+    there, other = scene.vendor.calls[busy], scene.vendor.calls[1 - busy]
+    scene.wire.run_until(lambda: there.asked["INVITE"])
+    scene.wire.run_for(3)
+    offer = there.propose("a=sendonly")
+    scene.wire.run_for(8_000)
+    assert there.got["INVITE"] == [200]
+    assert media_of(other.theirs) == media_of(offer)
+    assert media_of(there.theirs) == media_of(other.mine)
+    assert not there.is_over
+    there.hang_up()
+    scene.wire.run_for(1_000)
+    assert {record.end_reason for record in records(scene)} == {"Normal"}
+
+
+def media_of(session: str) -> str:
+    return session.partition("\r\nt=")[2]

@@ -1,0 +1,155 @@
+"""Proposals that come to nothing: refused, unanswered, given up. The session stays as it was, mostly the call too.
+
+RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
+"""
+
+import pytest
+
+from vosd.testing.scene import sides
+from vosd.testing.side import SILENCE, Reply
+
+both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
+both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+
+
+# -- refused ------------------------------------------------------------------------------------------------------
+
+
+@both_sides
+@both_methods
+@pytest.mark.parametrize(
+    ("said", "told"), [(488, 488), (415, 415), (500, 500), (603, 603), (302, 503), (401, 503), (407, 503)]
+)
+def test_a_refused_proposal_changes_nothing_and_the_call_lives_on(scene, ends_that_update, side, method, said, told):
+    """RFC 3261 section 14.1; redirections and challenges are between us and that side."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will(method, Reply(said))
+    refused = asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    assert asking.got == {method: [told]}
+    assert call.agrees_with(there)
+    assert asking.mine != refused
+    asking.ask(method, body=refused)
+    scene.wire.run_for(1_000)
+    assert asked.asked[method][-1].body == refused, "the same again is as new as before"
+    assert asking.got == {method: [told, 200]}
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+@both_methods
+def test_after_a_refusal_a_refresh_of_the_other_side_is_answered_with_what_was_agreed_upon(
+    scene, ends_that_update, side, method
+):
+    """RFC 6141 section 3.1: a refused proposal has changed nothing, also not in our memory."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will(method, Reply(488))
+    asking.propose("a=inactive", method=method)
+    scene.wire.run_for(1_000)
+    asked.ask(method, body=asked.mine)
+    scene.wire.run_for(1_000)
+    assert asked.got == {method: [200]}
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@both_sides
+@both_methods
+@pytest.mark.parametrize("status", [481, 408])
+def test_a_side_that_knows_the_call_no_more_ends_it(scene, ends_that_update, side, method, status):
+    """RFC 3261 section 12.2.1.2: 481 and 408 to a proposal end the dialog, here both."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will(method, Reply(status))
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    assert asking.got[method] == [504]
+    assert asking.is_over
+    record = scene.close()
+    if status == 481:
+        assert (record.end_reason, record.hangup_source) == ("Normal", "callee" if side == "caller" else "caller")
+    else:
+        assert (record.end_reason, record.hangup_source) == ("Session Timeout", "switch")
+
+
+@both_sides
+@both_methods
+def test_a_side_that_says_nothing_at_all_is_gone(scene, ends_that_update, side, method):
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will(method, SILENCE)
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_until(lambda: asking.is_over)
+    scene.wire.run_for(100)
+    assert asking.got[method] == ([504] if method == "INVITE" else [0, 504]), "it has waited as long as we have"
+    record = scene.close()
+    assert record.end_reason == "Session Timeout"
+    assert 32_000 <= record.hold_time_ms - 1_000 <= 32_100
+
+
+@both_sides
+def test_a_side_that_thinks_for_ever_is_asked_no_longer_and_the_call_lives_on(scene, side):
+    """It has shown itself (100), so it is there; somebody may have to press a button first."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(100))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(40_000)
+    assert asking.got == {"INVITE": [504]}
+    assert len(asked.asked["CANCEL"]) == 1
+    assert call.agrees_with(there)
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert asking.got == {"INVITE": [504, 200]}
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+# -- given up -----------------------------------------------------------------------------------------------------
+
+
+@both_sides
+def test_a_cancelled_proposal_is_cancelled_on_the_other_side_too(scene, side):
+    """RFC 3261 section 9: CANCEL of a re-INVITE ends the proposal, not the call."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(200, after_ms=10_000))
+    asking.acknowledges = True
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    asking.asking[0].cancel()
+    scene.wire.run_for(1_000)
+    assert len(asked.asked["CANCEL"]) == 1
+    assert asking.got == {"INVITE": [487]}
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+def test_a_proposal_of_a_call_that_ends_is_answered_and_withdrawn(scene, side):
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(200, after_ms=10_000))
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    asking.hang_up()
+    scene.wire.run_for(1_000)
+    assert asking.got == {"INVITE": [487], "BYE": [200]}
+    assert asked.is_over
+    assert scene.close().end_reason == "Normal"
+
+
+@both_sides
+def test_a_200_to_a_proposal_that_is_never_acknowledged_ends_the_call(scene, side):
+    """RFC 3261 section 13.3.1.4 holds within a dialog too: 64·T1, then BYE both ways."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asking.acknowledges = False
+    asking.propose("a=sendonly")
+    scene.wire.run_until(lambda: asking.is_over and asked.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No ACK", "switch")
+    assert 32_000 <= record.hold_time_ms - 1_000 <= 32_100

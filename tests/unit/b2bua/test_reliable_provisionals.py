@@ -1,0 +1,265 @@
+"""Provisional responses that must arrive (RFC 3262): each leg for itself, and what is agreed upon before the answer."""
+
+import pytest
+
+from vosd.routing.dialect import CalleeDialect, CallerDialect, Reliability
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.vendor import Line, Script, answers, answers_reliably
+
+RINGS_RELIABLY = Script((Line(0, 100), Line(0, 180, "", (), True), Line(1_000, 200, ANSWER)))
+EARLY_OFFER = Script((Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200)))
+
+
+def scene_of(customer=Reliability.SUPPORTED, vendor=Reliability.SUPPORTED):
+    customers = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(reliability=customer))
+    vendors = [vendor_gateway(index, dialect=CalleeDialect(reliability=vendor)) for index in range(2)]
+    return Scene(catalogue([customers, *vendors]))
+
+
+def carried(scene, intent, script):
+    """Carry one call to its end; return both its ends and its record."""
+    call, there = scene.talk(intent, script)
+    return call, there, scene.finish(call)
+
+
+def pracks(side):
+    return [prack["RAck"] for prack in side.asked["PRACK"]]
+
+
+# -- from the vendor ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [(), HEARS_RELIABLY], ids=["caller knows not", "caller supports"])
+@pytest.mark.parametrize("script", [RINGS_RELIABLY, answers_reliably()], ids=["180", "183 with media"])
+def test_a_vendors_reliable_response_is_acknowledged_once(scene, headers, script):
+    """RFC 3262 section 4, example of section 6: RAck repeats RSeq and the CSeq of the INVITE."""
+    call, there, _ = carried(scene, Intent(headers=headers), script)
+    assert "100rel" in there.invite["Supported"]
+    (rack,) = pracks(there)
+    assert rack.endswith(" 1 INVITE")
+    assert there.asked["PRACK"][0].body == ""
+    assert (call.mine, call.theirs) == (there.theirs, there.mine) == (OFFER, ANSWER)
+
+
+def test_several_reliable_responses_are_acknowledged_in_their_order(scene):
+    lines = [Line(0, 100), *[Line(10 * number, 183, "", (), True) for number in range(5)], Line(1_000, 200, ANSWER)]
+    _, there, _ = carried(scene, None, Script(tuple(lines)))
+    numbers = [int(rack.split()[0]) for rack in pracks(there)]
+    assert numbers == list(range(numbers[0], numbers[0] + 5))
+
+
+def test_a_repeated_reliable_response_is_not_acknowledged_twice(scene):
+    """RFC 3262 section 4: a response that was heard before is discarded; its PRACK is repeated by its transaction."""
+    scene.vendor.script = Script((Line(0, 180, "", (), True), Line(5_000, 200, ANSWER)))
+    lost = []
+
+    def lose_the_first_pracks(packet):
+        if packet.data.startswith(b"PRACK") and len(lost) < 2:
+            lost.append(packet)
+            return ()
+        return (1,)
+
+    scene.wire.fate = lose_the_first_pracks
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    assert len({packet.data for packet in scene.wire.packets if packet.data.startswith(b"PRACK")}) == 1
+    assert len(pracks(there)) == 1
+    scene.finish(call)
+
+
+def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene):
+    """RFC 3262 section 4: a gap in RSeq means that one is still on its way."""
+    scene.vendor.script = Script((Line(0, 100),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: scene.vendor.calls)
+    there = scene.vendor.only_call
+    for number in (7, 9, 8):
+        there.agent.reply(there.invite, 180, tag=there.tag, headers=("Require: 100rel", f"RSeq: {number}"), body="")
+    scene.wire.run_for(10)
+    assert [prack["RAck"] for prack in scene.vendor.heard_of("PRACK")] == ["7 1 INVITE", "8 1 INVITE"]
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    assert scene.exchange.leftovers() == {}
+
+
+# -- to the caller ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "script", "reliably"),
+    [
+        ((), answers_reliably(), False),
+        (HEARS_RELIABLY, RINGS_RELIABLY, False),
+        (HEARS_RELIABLY, answers_reliably(), True),
+        (HEARS_RELIABLY, Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))), True),
+        (INSISTS_ON_RELIABLE, answers(), True),
+    ],
+    ids=["knows not", "180 needs none", "media needs it", "whatever the vendor does", "insists"],
+)
+def test_the_caller_is_told_reliably_where_it_insists_or_media_could_get_lost(scene, headers, script, reliably):
+    """RFC 3262 section 3: on each leg for itself; with ``Require`` every provisional response but 100."""
+    call, _, _ = carried(scene, Intent(headers=headers), script)
+    ringing = next(response for response in call.responses if 100 < response.status < 200)
+    assert bool(ringing.every("RSeq")) == reliably
+    assert ringing.every("Require") == (["100rel"] if reliably else [])
+    assert call.got.get("PRACK", []) == ([200] if reliably else [])
+    assert not call.responses[0].every("RSeq"), "100 is never reliable"
+
+
+def test_the_first_number_is_drawn_and_the_next_follow_it(scene):
+    """RFC 3262 section 3: RSeq begins anywhere and grows by one."""
+    lines = [Line(0, 100), *[Line(10 * number, 180) for number in range(3)], Line(1_000, 200, ANSWER)]
+    call, _, _ = carried(scene, Intent(headers=INSISTS_ON_RELIABLE), Script(tuple(lines)))
+    other, _ = scene.talk(Intent(headers=INSISTS_ON_RELIABLE))
+    numbers = [int(response["RSeq"]) for response in call.responses if response.every("RSeq")]
+    assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+    assert int(other.response(180)["RSeq"]) != numbers[0]
+
+
+def test_a_session_agreed_upon_while_it_rings_is_not_said_again_in_the_200(scene):
+    """RFC 3262 section 5: the answer went through reliably; the 200 brings none."""
+    call, there, record = carried(scene, Intent(headers=HEARS_RELIABLY), answers_reliably())
+    assert (call.response(183).body, call.response(200).body) == (ANSWER, "")
+    assert call.agrees_with(there)
+    assert record.codec == "PCMU"
+
+
+def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
+    """RFC 3262 section 3: no 2xx before the session in a provisional response is acknowledged."""
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(3_000)
+    assert call.statuses == [183]
+    assert len([response for response in call.responses if response.status == 183]) == 3, "at 0, 0.5 and 1.5 s"
+    call.remote, call.target = call.response(183)["To"], call.response(183).target
+    call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
+    scene.wire.run_for(10)
+    assert call.statuses == [183, 200]
+    record = scene.finish(call)
+    assert record.pdd_ms == 2
+    assert record.hold_time_ms > 2_900, "the vendor's clock runs from its 200 on"
+
+
+def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
+    """RFC 3262 section 3: after 64·T1 the INVITE is refused with a 5xx."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 504
+    scene.wire.run_for(100)
+    assert scene.vendor.only_call.is_cancelled
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source, record.sip_code) == ("Unavailable", "caller", 504)
+
+
+def test_a_caller_that_never_acknowledges_media_of_an_answered_call_is_hung_up(scene):
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    assert scene.vendor.only_call.is_over
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source, record.sip_code) == ("No ACK", "switch", 500)
+    assert call.final == 500, "it was never told of the answer"
+    assert record.fee > 0, "the vendor has answered"
+
+
+@pytest.mark.parametrize(
+    ("rack", "status"),
+    [("7777777 1 INVITE", 481), ("{} 2 INVITE", 481), ("{} 1 UPDATE", 400), ("nonsense", 400), (None, 400)],
+)
+def test_a_prack_for_nothing_is_refused(scene, rack, status):
+    scene.vendor.script = Script((Line(0, 183, ANSWER),))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(100)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=() if rack is None else (f"RAck: {rack.format(ringing['RSeq'])}",))
+    scene.wire.run_for(10)
+    assert call.got["PRACK"] == [status]
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+
+
+# -- the offer is the vendor's ------------------------------------------------------------------------------------
+
+
+def test_a_bodiless_invite_offers_100rel_only_where_the_caller_supports_it(scene):
+    """A reliable offer would have to be answered in a PRACK that such a caller never sends."""
+    call, there = scene.talk(Intent(offer=""), answers(body=OFFER))
+    assert there.invite.every("Supported") == []
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+def test_an_early_offer_is_answered_in_the_prack(scene):
+    """RFC 3262 section 5, RFC 6337 table 1 pattern 4: offer in a reliable 183, answer in the PRACK."""
+    call, there, record = carried(scene, Intent(offer="", headers=HEARS_RELIABLY), EARLY_OFFER)
+    (prack,) = there.asked["PRACK"]
+    assert prack.body == ANSWER
+    assert (call.response(183).body, call.response(200).body) == (OFFER, "")
+    assert [ack.body for ack in there.acks] == [""]
+    assert (call.mine, call.theirs) == (there.theirs, there.mine) == (ANSWER, OFFER)
+    assert (record.end_reason, record.codec) == ("Normal", "PCMU")
+
+
+def test_a_session_that_may_get_lost_is_no_offer_and_is_not_made_one(scene):
+    """RFC 3261 section 13.2.1, RFC 6337 section 2.1: the caller would answer what the vendor will offer again."""
+    script = Script((Line(0, 183, OFFER), Line(500, 200, OFFER)))
+    call, there, _ = carried(scene, Intent(offer="", headers=HEARS_RELIABLY), script)
+    assert (call.response(183).body, call.response(200).body) == ("", OFFER)
+    assert [ack.body for ack in there.acks] == [ANSWER]
+    assert call.agrees_with(there)
+
+
+def test_a_prack_that_proposes_another_session_counts_but_its_proposal_does_not(scene):
+    """RFC 3262 section 5 allows an offer there; ours is 488, the response is heard all the same."""
+    scene.vendor.script = answers_reliably()
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(100)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=OFFER.replace("1 1", "1 2"))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.got["PRACK"] == [488]
+    assert scene.finish(call).end_reason == "Normal"
+
+
+# -- by trunk -----------------------------------------------------------------------------------------------------
+
+
+def test_a_caller_that_requires_what_its_trunk_may_not_is_refused():
+    """SIP-06: 420 with Unsupported."""
+    scene = scene_of(customer=Reliability.OFF)
+    call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE))
+    scene.wire.run_until(lambda: call.is_over)
+    assert (call.final, call.refusal["Unsupported"]) == (420, "100rel")
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def test_a_caller_that_does_not_support_what_its_trunk_requires_is_refused():
+    scene = scene_of(customer=Reliability.REQUIRED)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert (call.final, call.refusal["Require"]) == (421, "100rel")
+    assert scene.exchange.residue() == {}
+
+
+def test_a_trunk_may_be_told_nothing_reliably():
+    scene = scene_of(customer=Reliability.OFF)
+    call, _, _ = carried(scene, Intent(headers=HEARS_RELIABLY), answers_reliably())
+    assert call.response(183).every("RSeq") == []
+
+
+@pytest.mark.parametrize(("reliability", "said"), [(Reliability.OFF, ("", "")), (Reliability.REQUIRED, ("", "100rel"))])
+def test_a_vendors_trunk_may_be_offered_nothing_or_be_asked_to(reliability, said):
+    scene = scene_of(vendor=reliability)
+    _, there, _ = carried(scene, None, answers())
+    assert (",".join(there.invite.every("Supported")), ",".join(there.invite.every("Require"))) == said

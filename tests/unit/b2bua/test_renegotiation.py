@@ -1,0 +1,231 @@
+"""A session that changes while the parties talk: re-INVITE and UPDATE go through, offer and answer stay straight.
+
+RFC 3261 section 14, RFC 3264 section 8, RFC 3311, RFC 6337 tables 1 to 3.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.testing.customer import Intent
+from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.scene import CALLEE, sides
+from vosd.testing.sessions import answering, revised
+from vosd.testing.side import Reply
+from vosd.testing.vendor import answers
+
+FAX = OFFER.replace("m=audio 20000 RTP/AVP 0 101", "m=image 20002 udptl t38").partition("a=rtpmap")[0]
+G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU", "a=rtpmap:18 G729")
+
+
+both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
+both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+
+
+# -- agreed upon --------------------------------------------------------------------------------------------------
+
+
+@both_sides
+@both_methods
+def test_hold_and_resume_go_through_byte_for_byte(scene, ends_that_update, side, method):
+    """RFC 3264 section 8.4: sendonly is met with recvonly, inactive with inactive; without either media flows again."""
+    asking, asked = sides(side, *ends_that_update)
+    for attributes in (("a=sendonly",), (), ("a=inactive",)):
+        before = asked.mine
+        offer = asking.propose(*attributes, method=method)
+        scene.wire.run_for(1_000)
+        assert asked.asked[method][-1].body == asked.theirs == offer
+        assert asking.theirs == answering(offer, before)
+        assert ends_that_update[0].agrees_with(ends_that_update[1])
+    assert asking.got == {method: [200] * 3}
+    assert len(asked.acks) == (3 if method == "INVITE" else 0) + (asked is ends_that_update[1])
+    record = scene.finish(ends_that_update[0])
+    assert (record.end_reason, record.hangup_source, record.codec, len(record.attempts)) == (
+        "Normal", "caller", "PCMU", 1,
+    )  # fmt: skip
+    assert record.hold_time_ms == 4_002
+    assert record.fee == Decimal("0.04")
+
+
+@both_sides
+@pytest.mark.parametrize("offer", [FAX, G729], ids=["T.38", "another codec"])
+def test_fax_and_codec_changes_go_through(scene, side, offer):
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    offer = offer.replace("o=- 1 1", "o=- 7 1")
+    answer = offer.replace("192.0.2.10", "192.0.2.77")
+    asked.will("INVITE", Reply(200, answer))
+    asking.ask("INVITE", body=offer)
+    scene.wire.run_for(1_000)
+    (proposal,) = asked.asked["INVITE"]
+    assert proposal.body.partition("s=-")[2] == offer.partition("s=-")[2]
+    assert (asking.theirs.partition("s=-")[2], asking.got) == (answer.partition("s=-")[2], {"INVITE": [200]})
+    assert scene.finish(call).codec == "PCMU"  # the record keeps what the call was answered with
+
+
+@both_sides
+def test_a_late_offer_is_answered_in_the_ack(scene, side):
+    """RFC 3261 section 14.1: the other side makes the offer, and the answer goes into its ACK."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asking.acknowledges = False
+    request = asking.ask("INVITE")
+    scene.wire.run_for(2_600)
+    assert [each.body for each in asked.asked["INVITE"]] == [""]
+    acks = len(asked.acks)
+    assert (asked.theirs, asking.theirs) == (
+        (OFFER, revised(ANSWER)) if side == "caller" else (ANSWER, revised(OFFER))
+    ), "told, but not agreed upon on that side yet"
+    request.acknowledge()
+    scene.wire.run_for(10)
+    assert len(asked.acks) == acks + 1
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
+def test_an_update_without_a_session_is_between_us_and_that_side(scene, ends_that_update, side):
+    """RFC 3311 section 5.1: it says only where the peer is."""
+    asking, asked = sides(side, *ends_that_update)
+    asking.ask("UPDATE")
+    scene.wire.run_for(100)
+    assert asking.got == {"UPDATE": [200]}
+    assert asked.asked == {}
+    scene.finish(ends_that_update[0])
+
+
+@both_sides
+@both_methods
+def test_a_proposal_that_brings_nothing_new_is_answered_at_once_with_what_holds(scene, ends_that_update, side, method):
+    """A refresh: the other side is left in peace."""
+    asking, asked = sides(side, *ends_that_update)
+    before = asking.theirs
+    for _ in range(2):
+        asking.ask(method, body=asking.mine)
+        scene.wire.run_for(100)
+    assert asking.got == {method: [200, 200]}
+    assert asked.asked == {}
+    assert asking.theirs == before
+    scene.finish(ends_that_update[0])
+
+
+@both_sides
+def test_an_update_goes_on_as_a_reinvite_to_a_side_that_does_not_know_it(scene, side):
+    """SIP-11: what a side can is what its Allow says."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    offer = asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(100)
+    assert (asked.asked["INVITE"][0].body, asked.asked["UPDATE"]) == (offer, [])
+    assert asking.got == {"UPDATE": [200]}
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@both_sides
+def test_a_peer_that_moves_is_asked_at_its_new_address(scene, ends_that_update, side):
+    """RFC 3261 section 12.2: the Contact of a re-INVITE, and that of its 200, are the target from then on."""
+    call, there = ends_that_update
+    mover, other = sides(side, call, there)
+    moved = scene.exchange.caller(mover.agent.address._replace(port=5099))
+    moved.calls[call.call_id] = moved.calls[there.call_id] = mover
+    old, mover.agent = mover.agent, moved
+    mover.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert mover.got == {"INVITE": [200]}
+    other.propose()
+    scene.wire.run_for(100)
+    assert len(moved.heard_of("INVITE")) == 1
+    assert old.heard_of("INVITE")[1:] == []
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+# -- in its turn --------------------------------------------------------------------------------------------------
+
+
+@both_sides
+def test_a_second_proposal_of_one_side_has_to_wait(scene, ends_that_update, side):
+    """RFC 3261 section 14.2, RFC 3311 section 5.2: 500 with Retry-After of up to ten seconds."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(200, after_ms=2_000))
+    offer = asking.propose("a=sendonly")
+    scene.wire.run_for(100)
+    update = asking.ask("UPDATE", body=revised(asking.mine, "a=inactive"))
+    scene.wire.run_for(3_000)
+    assert asking.got == {"UPDATE": [500], "INVITE": [200]}
+    assert 0 <= int(update.final["Retry-After"]) <= 10
+    assert asking.mine == offer
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@both_sides
+def test_a_side_that_is_busy_with_a_proposal_of_its_own_is_asked_again(scene, side):
+    """SIP-10: 491 is no error; whoever made the Call-ID waits 2.1 to 4 s, the other up to 2 s (section 14.1)."""
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(491), Reply(491))
+    offer = asking.propose("a=sendonly")
+    scene.wire.run_for(10_000)
+    assert [each.body for each in asked.asked["INVITE"]] == [offer] * 3
+    assert asking.got == {"INVITE": [200]}
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+def test_a_side_that_is_always_busy_refuses_in_the_end(scene):
+    call, there = scene.talk()
+    there.will("INVITE", *[Reply(491)] * 20)
+    call.propose("a=sendonly")
+    scene.wire.run_for(30_000)
+    assert len(there.asked["INVITE"]) == 5
+    assert call.got == {"INVITE": [491]}
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_nothing_of_a_reinvite_leaks_but_the_session(scene):
+    call, there = scene.talk()
+    call.ask("INVITE", body=revised(call.mine), headers=("X-Secret: 1", "User-Agent: Secret-PBX"))
+    there.will("INVITE", Reply(488))
+    scene.wire.run_for(100)
+    told = b"".join(packet.data for packet in scene.wire.packets if packet.target == there.agent.address)
+    assert b"secret" not in told.lower()
+    assert b"198.51.100.10" not in told
+    scene.finish(call)
+
+
+def test_a_reinvite_before_the_ack_is_put_off(scene):
+    """RFC 5407 section 3.1.4: the ACK of the answer is still on its way."""
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    call.propose("a=sendonly")
+    there.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert call.got == {"INVITE": [500]}
+    assert there.got == {"INVITE": [491]}
+    call.acknowledge()
+    call.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert call.got == {"INVITE": [500, 200]}
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@both_sides
+def test_a_proposal_before_the_late_answer_has_arrived_is_put_off(scene, side):
+    scene.vendor.script = answers(body=OFFER)
+    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    asking, _ = sides(side, call, there)
+    asking.ask("INVITE", body=revised(OFFER))
+    scene.wire.run_for(100)
+    assert asking.got == {"INVITE": [491]}
+    call.acknowledge()
+    scene.wire.run_for(100)
+    assert call.agrees_with(there)
+    scene.finish(call)

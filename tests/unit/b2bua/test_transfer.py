@@ -1,0 +1,367 @@
+"""REFER: the customer leaves, those it talked to go on, and every leg is paid (RFC 3515, RFC 5589; XFR-02, 04, 07)."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.routing.dialect import CallerDialect, Transfers
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.peer import Message
+from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.side import Reply
+from vosd.testing.vendor import RINGS, IncomingCall, answers, refuses
+
+TARGET = "442071111111"
+ANYWHERE = "192.0.2.1"
+
+
+def talking(scene: Scene, callee: str = CALLEE) -> OutgoingCall:
+    call = scene.caller.call(callee)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    return call
+
+
+def refer(call: OutgoingCall, to: str, *headers: str) -> None:
+    call.ask("REFER", headers=[f"Refer-To: {to}", *headers])
+
+
+def blind(call: OutgoingCall, *headers: str) -> None:
+    refer(call, f"<sip:{TARGET}@{ANYWHERE}>", *headers)
+
+
+def attended(call: OutgoingCall, other: OutgoingCall) -> None:
+    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
+    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    refer(call, f'"Them" <sip:{TARGET}@{ANYWHERE}?Replaces={replaces}>')
+
+
+def told(call: OutgoingCall) -> list[str]:
+    """What the NOTIFYs of a transfer said."""
+    return [notify.body.removeprefix("SIP/2.0 ").strip() for notify in call.asked["NOTIFY"]]
+
+
+def media_of(message: Message) -> str:
+    return message.body.partition("\r\nt=")[2]
+
+
+def both(scene: Scene) -> tuple[IncomingCall, IncomingCall]:
+    first, second = scene.vendor.calls
+    return first, second
+
+
+def settle(scene: Scene) -> None:
+    scene.wire.run_for(3_000)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def test_blind_transfer_connects_the_other_side_with_the_target(scene):
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(5_000)
+    party, target = both(scene)
+    assert call.got["REFER"] == [202]
+    assert told(call) == ["100 Trying", "180 Ringing", "200 OK"]
+    notified = call.asked["NOTIFY"]
+    assert [message["Event"] for message in notified] == ["refer"] * 3
+    assert [message["Subscription-State"].partition(";")[0] for message in notified] == [
+        "active", "active", "terminated",
+    ]  # fmt: skip
+    assert call.is_over  # the switch hangs the transferor up
+    assert target.invite.start_line.startswith(f"INVITE sip:{TARGET}@")
+    (moved,) = party.asked["INVITE"]
+    assert media_of(moved) == target.mine.partition("\r\nt=")[2]
+    assert media_of(target.invite) == party.mine.partition("\r\nt=")[2]
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+    settle(scene)
+
+
+def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
+    """The transferor's account pays both calls; neither costs a second that was not talked."""
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(10_000)
+    both(scene)[1].hang_up()
+    settle(scene)
+    to_target, to_party = sorted(scene.exchange.ledger.records, key=lambda record: record.callee_in)
+    assert (to_target.callee_in, to_party.callee_in) == (TARGET, CALLEE)
+    assert {record.customer_account for record in (to_target, to_party)} == {"acme"}
+    assert {record.end_reason for record in (to_target, to_party)} == {"Normal"}
+    assert to_target.hangup_source == "callee"
+    assert to_party.answered_at is not None
+    assert to_target.answered_at is not None
+    assert to_party.answered_at < to_target.answered_at
+    assert to_party.ended_at == to_target.ended_at
+    assert to_party.hold_time_ms == to_party.ended_at - to_party.answered_at
+    assert to_target.hold_time_ms == to_target.ended_at - to_target.answered_at
+    assert to_target.sip_call_id_in == to_party.sip_call_id_in
+    fees = sum((record.fee + record.tax for record in scene.exchange.ledger.records), Decimal(0))
+    assert scene.exchange.statement("acme") == -fees
+    assert scene.exchange.purses["acme"].reserved == 0
+
+
+def test_whoever_transfers_need_not_wait_for_the_answer(scene):
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(100)
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    party, target = both(scene)
+    assert len(party.asked["INVITE"]) == 1
+    assert not party.is_over
+    target.hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    settle(scene)
+
+
+def test_a_target_that_is_busy_leaves_the_call_as_it_was(scene):
+    scene.vendor.by_number = {TARGET: refuses(486)}
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(1_000)
+    assert told(call) == ["100 Trying", "486 Busy Here"]
+    assert not call.is_over
+    assert not scene.vendor.calls[0].is_over
+    call.hang_up()
+    settle(scene)
+    assert [record.end_reason for record in scene.exchange.ledger.records] == ["Busy", "Normal"]
+
+
+def test_a_party_that_is_left_alone_is_let_go(scene):
+    scene.vendor.by_number = {TARGET: refuses(486, after_ms=2_000)}
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(100)
+    call.hang_up()
+    scene.wire.run_for(3_000)
+    assert scene.vendor.calls[0].is_over
+    settle(scene)
+
+
+def test_a_target_that_rings_too_long_is_given_up(scene):
+    """XFR-02: 30 s unless the trunk says otherwise."""
+    scene.vendor.by_number = {TARGET: RINGS}
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(29_000)
+    assert not scene.vendor.calls[1].is_cancelled
+    scene.wire.run_for(2_000)
+    assert scene.vendor.calls[1].is_cancelled
+    assert told(call)[-1] == "487 Request Terminated"
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
+    scene.vendor.by_number = {TARGET: RINGS}
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(1_000)
+    scene.vendor.calls[0].hang_up()
+    scene.wire.run_for(1_000)
+    assert scene.vendor.calls[1].is_cancelled
+    assert call.is_over
+    settle(scene)
+    assert [record.end_reason for record in scene.exchange.ledger.records] == ["Normal", "Cancelled"]
+
+
+def test_attended_transfer_connects_two_calls_that_are_there(scene):
+    call, other = talking(scene), talking(scene, TARGET)
+    scene.vendor.calls[0].will("INVITE", Reply())
+    call.propose("a=sendonly")  # who asks back puts the first on hold
+    scene.wire.run_for(1_000)
+    attended(call, other)
+    scene.wire.run_for(3_000)
+    party, target = both(scene)
+    assert call.got["REFER"] == [202]
+    assert told(call) == ["200 OK"]
+    assert call.is_over
+    assert other.is_over
+    hold, moved = party.asked["INVITE"]
+    assert "a=sendonly" in hold.body
+    assert "a=" not in media_of(moved).replace("a=rtpmap", "").replace("a=fmtp", "").replace("a=ptime", "")
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+    settle(scene)
+    assert len(scene.exchange.ledger.records) == 2
+
+
+def test_after_a_transfer_both_may_put_each_other_on_hold(scene):
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(5_000)
+    party, target = both(scene)
+    offer = target.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert target.got["INVITE"] == [200]
+    assert media_of(party.asked["INVITE"][-1]) == offer.partition("\r\nt=")[2]
+    party.propose()
+    scene.wire.run_for(1_000)
+    assert party.got["INVITE"] == [200]
+    target.hang_up()
+    settle(scene)
+
+
+def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
+    call = talking(scene)
+    scene.vendor.calls[0].will("INVITE", Reply(488))
+    blind(call)
+    scene.wire.run_for(5_000)
+    assert all(each.is_over for each in both(scene))
+    settle(scene)
+    assert {record.end_reason for record in scene.exchange.ledger.records} == {"No Common Codec", "Normal"}
+
+
+@pytest.mark.parametrize(
+    ("refer_to", "status"),
+    [
+        ("", 400),
+        ("<sip:441@h>, <sip:442@h>", 400),
+        ("<mailto:a@b>", 416),
+        ("<sip:441@h;method=BYE>", 400),
+        ("<sip:192.0.2.1>", 400),
+        ("<sip:33123@192.0.2.1>", 403),
+        ("<sip:441@h?Replaces=unknown%3Bto-tag%3D1%3Bfrom-tag%3D2>", 603),
+    ],
+    ids=["none", "two", "scheme", "method", "no number", "no rate", "foreign dialog"],
+)
+def test_what_cannot_be_transferred_to_is_refused_and_the_call_goes_on(scene, refer_to, status):
+    call = talking(scene)
+    refer(call, refer_to) if refer_to else call.ask("REFER")
+    scene.wire.run_for(1_000)
+    assert call.got["REFER"] == [status]
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_vendor_may_not_spend_a_customers_money(scene):
+    call = talking(scene)
+    scene.vendor.only_call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@{ANYWHERE}>"])
+    scene.wire.run_for(1_000)
+    assert scene.vendor.only_call.got["REFER"] == [403]
+    call.hang_up()
+    settle(scene)
+    assert len(scene.exchange.ledger.records) == 1
+
+
+def transferring(dialect: CallerDialect) -> Scene:
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
+    return Scene(catalogue([trunk, vendor_gateway(0)]))
+
+
+def test_a_trunk_that_may_not_transfer_gets_403():
+    scene = transferring(CallerDialect(transfers=Transfers.REFUSE))
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(500)
+    assert call.got["REFER"] == [403]
+    call.hang_up()
+    settle(scene)
+
+
+def test_the_target_is_shown_what_the_trunk_says():
+    """XFR-04."""
+    scene = transferring(CallerDialect(transfer_display="12025550199"))
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(3_000)
+    assert scene.vendor.calls[1].invite["From"].startswith("<sip:12025550199@")
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def test_who_does_not_want_to_be_told_is_not(scene):
+    """RFC 4488."""
+    call = talking(scene)
+    blind(call, "Refer-Sub: false")
+    scene.wire.run_for(3_000)
+    assert call.asked["NOTIFY"] == []
+    assert call.is_over
+    both(scene)[0].hang_up()
+    settle(scene)
+
+
+def test_money_that_ends_one_of_the_two_calls_ends_both():
+    """The balance pays the first call for 60 s and the second not at all, or ends them together."""
+    scene = Scene(balance="1.2")
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(200_000)
+    settle(scene)
+    assert scene.exchange.purses["acme"].balance >= 0
+
+
+def test_another_phone_takes_the_call_over(scene):
+    """RFC 3891: an INVITE with Replaces takes the caller's place; the call and its CDR stay one."""
+    call = talking(scene)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    scene.wire.run_for(1_000)
+    assert pickup.final == 200
+    assert call.is_over
+    (party,) = scene.vendor.calls
+    (moved,) = party.asked["INVITE"]
+    assert media_of(moved) == pickup.mine.partition("\r\nt=")[2]
+    pickup.hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    settle(scene)
+    assert scene.record.end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"), [(";early-only", 486), ("x", 481)], ids=["confirmed, early wanted", "wrong tag"]
+)
+def test_a_dialog_that_may_not_be_replaced_is_left_alone(scene, extra, status):
+    call = talking(scene)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}{extra}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    assert pickup.final == status
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+def test_an_invite_replaces_one_dialog_only(scene):
+    """RFC 3891 section 3: 400 where it names two."""
+    call = talking(scene)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    named = f"Replaces: {call.call_id};{tags}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(named, named)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    assert pickup.final == 400
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
+    call = talking(scene)
+    scene.vendor.only_call.will("INVITE", Reply(488))
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    assert pickup.final == 488
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):
+    """The target answers while the transferor's BYE is on its way."""
+    scene.vendor.by_number = {TARGET: answers(1_000)}
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_for(1_001)
+    call.hang_up()
+    scene.wire.run_for(2_000)
+    party, target = both(scene)
+    assert not party.is_over
+    assert not target.is_over
+    party.hang_up()
+    settle(scene)

@@ -1,0 +1,327 @@
+"""One attempt at one gateway: we are the client of its INVITE, and of the call if it wins."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from vosd.b2bua.identity import present
+from vosd.b2bua.leg import RINGING, SDP, Leg
+from vosd.base.clock import Instant
+from vosd.cdr.record import Attempt
+from vosd.routing.dialect import Reliability
+from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address
+from vosd.sip.body import session_of
+from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.prack import rseq_of
+from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
+from vosd.sip.headers.reason import q850_cause
+from vosd.sip.message import Response
+from vosd.sip.screening import ACCEPT, ALLOW
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.states import State
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+
+EARLY_MAX = 16
+"""Forks of one INVITE that are listened to; no honest gateway rings more phones at once."""
+
+
+class GivenUp(NamedTuple):
+    """What is remembered of an attempt that was left: should it answer all the same, it cost money."""
+
+    call: "Call"
+    gateway: str
+    started_at: Instant
+    pdd_ms: int | None
+
+    def answer_strayed(self, event: AnswerStrayed) -> None:
+        """Hear that the gateway answered although it was given up."""
+        self.call.answer_strayed(self.row("Late Answer", event.at), event.at)
+
+    def row(self, reason: str, now: Instant) -> Attempt:
+        """Return the row of an answer that was hung up at once."""
+        return Attempt(self.gateway, 200, now.mono - self.started_at.mono, self.pdd_ms, reason)
+
+
+class Pracking(NamedTuple):
+    """An offer in a reliable response: its PRACK waits for the caller's answer."""
+
+    dialog: Dialog
+    rack: str
+
+
+class CalleeLeg(Leg):
+    """The leg of a vendor."""
+
+    __slots__ = (
+        "_acknowledged",
+        "_early",
+        "_heard_rseq",
+        "_pracking",
+        "_sessions",
+        "_speaker",
+        "_tag",
+        "_transaction",
+        "answer",
+        "choice",
+        "is_settled",
+        "peer",
+        "q850",
+        "rang",
+        "rang_at",
+        "started_at",
+    )
+
+    def __init__(
+        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, hops: int, now: Instant
+    ) -> None:
+        dialect = choice.gateway.dialect
+        super().__init__(endpoint, dialect.reasons)
+        self.call = call
+        self.choice = choice
+        self.started_at = now
+        self.rang = False
+        self.rang_at: Instant | None = None
+        self.answer = b""
+        self.q850: int | None = None
+        """The cause that the gateway gave for its refusal."""
+        self.dialog: Dialog | None = None
+        self.is_settled = False
+        self._acknowledged = False
+        self._early: dict[str, Dialog] | None = None
+        self._heard_rseq: dict[str, int] = {}
+        self._pracking: Pracking | None = None
+        self._speaker: str | None = None
+        """The tag of the phone whose session the caller was given; an INVITE may ring several."""
+        self._sessions: dict[str, bytes] = {}
+        """What each of them has said, by its tag."""
+        caller = call.caller
+        offer = self._say(caller.offer)
+        flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
+        port = address.port or 5060
+        self.peer = Peer(flow, address.host, port)
+        ours = host_text(endpoint.flows.listeners[flow].host)
+        theirs = f"sip:{escape_user(choice.callee_out)}@{host_text(address.host)}"
+        self._tag = tag = endpoint.token()
+        shown = present(caller.persona, choice.caller_out, choice.callee_out, ours, dialect)
+        transport = endpoint.flows.listeners[flow].transport
+        parts = InviteParts(
+            uri=f"{theirs}:{port}" if transport == "udp" else f"{theirs}:{port};transport={transport}",
+            via=endpoint.flows.new_via(flow),
+            from_=f"{shown.from_};tag={tag}",
+            to=f"<{theirs}>",
+            call_id=f"{endpoint.token()}@{ours}",
+            sequence=1,
+            peer=self.peer,
+        )
+        # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
+        extensions = ""
+        if dialect.reliability is not Reliability.OFF and (offer or caller.hears_reliably):
+            must = dialect.reliability is Reliability.REQUIRED
+            extensions = "Require: 100rel\r\n" if must else "Supported: 100rel\r\n"
+        headers = (
+            f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{extensions}{shown.headers}"
+            f"{SDP if offer else ACCEPT}"
+        )
+        self._transaction: InviteClient = endpoint.client.send_invite(
+            parts, hops, headers, offer, self, now, is_fixed=address.transport is not None
+        )
+
+    owns_call_id = True
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def forks(self) -> Mapping[str, Dialog]:
+        """Early dialogs by the tags of those who ring."""
+        return NO_FORKS if self._early is None else self._early
+
+    @property
+    def sip_call_id(self) -> str:
+        """The Call-ID of this leg."""
+        return self._transaction.parts.call_id
+
+    @property
+    def heard_from(self) -> bool:
+        """Whether the gateway has said anything at all."""
+        return self._transaction.state is State.PROCEEDING
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the gateway's 200 has its ACK."""
+        return self._acknowledged
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the gateway has not answered yet."""
+        return self.dialog is None
+
+    @property
+    def pdd_ms(self) -> int | None:
+        """Milliseconds to the first 18x or 200; None while there is none."""
+        return None if self.rang_at is None else self.rang_at.mono - self.started_at.mono
+
+    @property
+    def early_dialog(self) -> Dialog | None:
+        """The early dialog in which offer and answer have gone through, if there is one."""
+        if self._early is None or self._speaker is None or not self.is_settled:
+            return None
+        return self._early.get(self._speaker)
+
+    # -- what it hears ------------------------------------------------------------------------------------------
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Hear a response to the INVITE."""
+        response = event.response
+        status = response.status
+        if status < 200:
+            self._hear_provisional(response, event.at)
+        elif status < 300:
+            self._note_ringing(event.at, rang=False)
+            self._establish(response, event.at)
+            self.call.answered(self, event.at)
+        else:
+            self.q850 = q850_cause(response)
+            self.call.attempt_failed(self, response, event.at)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear that the INVITE found nobody (timer B), or no connection."""
+        self._transaction.witness = self.remembered()
+        self.call.attempt_silent(self, event.at)
+
+    def answer_strayed(self, event: AnswerStrayed) -> None:
+        """Hear that another fork answered too; it is hung up already."""
+        self.call.answer_strayed(self.remembered().row("Forked", event.at), event.at)
+
+    # -- what it is told ----------------------------------------------------------------------------------------
+
+    def acknowledge(self, answer: bytes) -> None:
+        """Acknowledge the gateway's 200, with the caller's answer where the offer was the gateway's."""
+        if self.dialog is not None:
+            self._acknowledged = True
+            answer = self._say(answer)
+            self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)
+
+    def answer_early_offer(self, answer: bytes, now: Instant) -> None:
+        """Give the caller's answer to an offer that the gateway made while ringing."""
+        pracking, self._pracking = self._pracking, None
+        if pracking is not None:
+            answer = self._say(answer)
+            self.is_settled = bool(answer)
+            self._send_prack(pracking, SDP if answer else "", answer, now)
+
+    def give_up(self, reason: str, now: Instant) -> None:
+        """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same, or have answered."""
+        if self.dialog is not None:
+            self.hang_up(reason, now)
+        else:
+            self._endpoint.forget(self._tag, now)
+            self._transaction.abandon(reason, now, self.remembered())
+
+    def timed_out(self) -> AttemptOutcome:
+        """Say what it means that the gateway has not answered in its time."""
+        return AttemptOutcome.ring_timeout(rang=self.rang) if self.heard_from else AttemptOutcome.silent()
+
+    def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
+        """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
+        return Attempt(self.choice.gateway.name, code, now.mono - self.started_at.mono, self.pdd_ms, reason)
+
+    def remembered(self) -> GivenUp:
+        """Return what is to be remembered of this attempt."""
+        return GivenUp(self.call, self.choice.gateway.name, self.started_at, self.pdd_ms)
+
+    def close(self, now: Instant) -> None:
+        """Keep the dialog no longer; a 200 that still waits for the caller's answer is acknowledged without one."""
+        if self.dialog is not None and not self._acknowledged:
+            self.acknowledge(b"")
+        if self._transaction.owner is self:  # it rings still, and nobody will be there to hear it answer
+            self._transaction.abandon("", now, self.remembered())
+        super().close(now)
+        self._endpoint.forget(self._tag, now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _established(self) -> Dialog:
+        return self.early_dialog or super()._established()
+
+    def _hear_provisional(self, response: Response, now: Instant) -> None:
+        status = response.status
+        number = rseq_of(response)
+        if number is not None and not self._hear_reliably(response, number, now):
+            return
+        if status in RINGING:
+            self._note_ringing(now)
+        session = self.listen_to(response)
+        if not self.said and number is None:
+            session = b""  # without an offer of ours it is one, and only what arrives for sure may offer (13.2.1)
+        if response.to_tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
+            session = b""
+        if session:
+            self._turn_to(response.to_tag, now)
+            self._sessions[response.to_tag] = session
+        self.call.progressed(self, status, session, now)
+
+    def _hear_reliably(self, response: Response, number: int, now: Instant) -> bool:
+        """Acknowledge a reliable response; False for one that was heard before, or comes too early (section 4)."""
+        tag = response.to_tag
+        last = self._heard_rseq.get(tag)
+        if not tag or (last is not None and number != last + 1):
+            return False
+        if self._early is None:
+            self._early = {}
+        dialog = self._early.get(tag)
+        if dialog is None:
+            if len(self._early) >= EARLY_MAX:
+                return False
+            dialog = Dialog.of_callee(self._transaction.parts, self._tag, response, self._endpoint.flows.next_hop)
+            self._early[tag] = dialog
+            self._endpoint.adopt(self._tag, self)
+        self._heard_rseq[tag] = number
+        pracking = Pracking(dialog, f"RAck: {number} {self._transaction.parts.sequence} INVITE\r\n")
+        session = session_of(response)
+        if session:
+            self._turn_to(tag, now)
+        if session and not self.said and not self.is_settled:
+            self._pracking = pracking
+        else:
+            self.is_settled = self.is_settled or bool(session)
+            self._send_prack(pracking, "", b"", now)
+        return True
+
+    def _send_prack(self, pracking: Pracking, headers: str, body: bytes, now: Instant) -> None:
+        headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
+        self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
+
+    def _turn_to(self, tag: str, now: Instant) -> None:
+        """Let the caller hear this phone; what was settled with another one is void (RFC 3261 section 12.1)."""
+        if self._speaker is not None and self._speaker != tag:
+            self.is_settled = False
+            self.call.another_speaks(now)
+        self._speaker = tag
+
+    def _establish(self, response: Response, now: Instant) -> None:
+        self._turn_to(response.to_tag, now)
+        early = None if self._early is None else self._early.get(response.to_tag)
+        if early is not None:
+            early.confirm(response)
+            self.dialog = early
+        else:
+            parts = self._transaction.parts
+            self.dialog = Dialog.of_callee(parts, self._tag, response, self._endpoint.flows.next_hop)
+        self._pracking = None
+        self._early = None
+        self._is_confirmed = True
+        self._endpoint.adopt(self._tag, self)
+        self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.heard
+        self.heard = self.answer
+        self._sessions = {}
+
+    def _note_ringing(self, now: Instant, *, rang: bool = True) -> None:
+        self.rang = self.rang or rang
+        if self.rang_at is None:
+            self.rang_at = now

@@ -1,0 +1,298 @@
+"""The side that called: we are the server of its INVITE."""
+
+from vosd.b2bua.identity import persona_of
+from vosd.b2bua.leg import SDP, Leg
+from vosd.base.clock import Instant
+from vosd.routing.dialect import CallerDialect, Reliability
+from vosd.sip.body import session_of
+from vosd.sip.compose import Peer
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.prack import Rack, ReliableProvisional
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
+from vosd.sip.message import Request
+from vosd.sip.screening import ALLOW, EXPLAINED, SUPPORTED_HEADER
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.states import State
+
+_RSEQ_CHOICES = 1 << 20
+"""How many first numbers there are to draw from; any below 2^31 would do (RFC 3262 section 3)."""
+
+
+class CallerLeg(Leg):
+    """The leg of a customer."""
+
+    __slots__ = (
+        "_expiry",
+        "_invite",
+        "_is_answered",
+        "_overtaken",
+        "_reliability",
+        "_rseq",
+        "_sent_early_media",
+        "_transaction",
+        "_unheard",
+        "_waiting_answer",
+        "_waiting_ring",
+        "dialect",
+        "final",
+        "has_referred",
+        "hears_reliably",
+        "is_settled",
+        "offer",
+        "persona",
+    )
+
+    dialog: Dialog
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        transaction: InviteServer,
+        request: Request,
+        source: Peer,
+        dialect: CallerDialect,
+        now: Instant,
+    ) -> None:
+        """Begin the leg and answer 100.
+
+        Raises:
+            ParseError: the INVITE has no Contact to call back.
+        """
+        super().__init__(endpoint, dialect.reasons)
+        self._transaction = transaction
+        self._sent_early_media = False
+        self._is_answered = False
+        self._rseq = 0
+        self._overtaken = 0
+        """The number of a reliable response that is repeated no more; its PRACK may be on its way."""
+        self._unheard: ReliableProvisional | None = None
+        self._waiting_ring: tuple[int, bytes] | None = None
+        self._waiting_answer: bytes | None = None
+        """What has to wait for a PRACK: a later provisional response, or the answer."""
+        self.final: int | None = None
+        """The final status that the caller was given: not always a 200 where the gateway has answered."""
+        self._invite = request.cseq.number
+        self.dialect = dialect
+        self.persona = persona_of(request)
+        self._reliability = _reliability(request, dialect)
+        self.hears_reliably = self._reliability is not Reliability.OFF
+        """Whether the caller takes reliable provisional responses, and this trunk may be sent them."""
+        self.has_referred = False
+        """Whether a REFER of this side was heard before."""
+        self.is_settled = False
+        """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
+        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop)
+        self.offer = self.listen_to(request)
+        transaction.owner = self
+        transaction.respond(100, "", endpoint.server_header, now)
+        endpoint.adopt(self.dialog.local_tag, self)
+        valid_s = _valid_s(request)
+        self._expiry = None if valid_s is None else endpoint.set_alarm(self, now.plus(1_000 * valid_s))
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the caller has not been answered yet."""
+        return not self._is_answered
+
+    # -- before the answer --------------------------------------------------------------------------------------
+
+    def ring(self, status: int, session: bytes, now: Instant) -> None:
+        """Pass a provisional response on, with its early media if there is any.
+
+        It goes reliably where the caller insists, or where it carries media that must not get lost. One is
+        repeated at a time: what comes meanwhile waits, and only the latest of it matters.
+        """
+        if self._unheard is not None:
+            self._waiting_ring = status, session
+            return
+        if session:
+            self._sent_early_media = True
+            session = self._say(session)
+        reliably = self._reliability is Reliability.REQUIRED or (session and self.hears_reliably)
+        if not reliably:
+            self._transaction.respond(status, self.dialog.local_tag, self._establishing(session), now, session)
+            return
+        draw = 0 if self._rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
+        self._rseq += 1 + draw
+        self._unheard = self._endpoint.send_reliably(
+            self._transaction,
+            self.dialog.local_tag,
+            status,
+            self._establishing(session) + ALLOW,
+            session,
+            self._rseq,
+            self,
+            now,
+        )
+
+    def begin_attempt(self, now: Instant) -> None:
+        """Another gateway, or phone, is about to speak: early media of the last one has used its To tag up."""
+        self._stop_repeating()
+        if not self._sent_early_media:
+            return
+        self._sent_early_media = False
+        self.is_settled = False
+        self.said = b""
+        old = self.dialog.local_tag
+        new = self._endpoint.token()
+        self.dialog.local = self.dialog.local.removesuffix(old) + new
+        self.dialog.local_tag = new
+        self.dialog.remote_sequence = self._invite
+        self._endpoint.forget(old, now)
+        self._endpoint.adopt(new, self)
+
+    def answer(self, session: bytes, now: Instant) -> None:
+        """Answer the call with 200, repeated until its ACK; it may not overtake media that is still unheard."""
+        if self._unheard is not None and self._unheard.has_session:
+            self._waiting_answer = session
+            return
+        self._decided(200)
+        if self.is_settled:
+            session = b""  # said already, and acknowledged
+        session = self._say(session)
+        headers = self._establishing(session) + ALLOW + SUPPORTED_HEADER
+        self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
+
+    def reject(self, status: int, reason: str, now: Instant) -> None:
+        """End an unanswered call with a failure, by the trunk's map; ``reason`` are whole Reason lines."""
+        self._decided(status)
+        headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
+        self._transaction.respond(status, self.dialog.local_tag, headers, now)
+        self._endpoint.forget(self.dialog.local_tag, now)
+
+    def prack_came(self, event: RequestArrived) -> None:
+        """Hear that a provisional response arrived (RFC 3262 section 3); its body answers an offer of ours."""
+        rack = Rack.of(event.request)
+        unheard = self._unheard
+        if unheard is None or rack != (unheard.number, self._invite):
+            is_late = rack == (self._overtaken, self._invite)
+            self.respond(event.transaction, 200 if is_late else 481, event.at)
+            return
+        unheard.stop()
+        self._unheard = None
+        session = session_of(event.request)
+        if unheard.has_session and not self.offer and not self.is_settled:
+            if session:
+                self.heard = session
+                self.is_settled = True
+            self.respond(event.transaction, 200, event.at)
+            self.call.early_answer_came(session, event.at)
+        else:
+            self.is_settled = self.is_settled or (unheard.has_session and bool(self.offer))
+            # A new offer cannot wait for the other side here: the PRACK holds, its session does not.
+            self.respond(event.transaction, 488 if session else 200, event.at)
+        self._go_on(event.at)
+
+    def provisional_unheard(self, event: ProvisionalUnheard) -> None:
+        """Hear that no PRACK came: whoever cannot hear us ring is not called."""
+        self._unheard = None
+        self._waiting_ring = self._waiting_answer = None
+        self.call.caller_unreachable(event.at)
+
+    def cancelled(self, event: CancelArrived) -> None:
+        """Hear that the caller gave up: the call, or a proposal within it."""
+        if event.transaction is self._transaction:
+            self._invite_over(event.at)
+        else:
+            super().cancelled(event)
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Hear that the INVITE is no longer valid, by what it said itself (RFC 3261 section 13.3.1)."""
+        self._invite_over(event.at)
+
+    def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
+        """Answer this side's proposal with 200; that of a newcomer is its first INVITE (RFC 3891)."""
+        if transaction is self._transaction:
+            self.answer(session, now)
+        else:
+            super().agree(transaction, session, now)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def hang_up(self, reason: str, now: Instant) -> None:
+        """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
+        if not self._is_answered:
+            # The gateway has answered, the caller has not been told: media unheard, or a mistake of ours between.
+            self.reject(500, reason, now)
+            return
+        super().hang_up(reason, now)
+
+    def close(self, now: Instant) -> None:
+        """The caller itself has ended the dialog: nothing is left to say."""
+        self._stop_repeating()
+        if self._transaction.state is State.PROCEEDING:
+            self._decided(487)
+            self._transaction.respond(487, self.dialog.local_tag, self._endpoint.server_header, now)
+        super().close(now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _go_on(self, now: Instant) -> None:
+        """Say what had to wait for a PRACK."""
+        answer, ring = self._waiting_answer, self._waiting_ring
+        self._waiting_answer = self._waiting_ring = None
+        if answer is not None:
+            self.answer(answer, now)
+        elif ring is not None:
+            self.ring(*ring, now)
+
+    def _invite_over(self, now: Instant) -> None:
+        """Nobody waits for the answer to the INVITE any more."""
+        if self.call.caller is not self:  # a newcomer, that the other side has not agreed to yet
+            if self.call.conversation is not None:
+                self.call.conversation.session_unwanted(self, now)
+        elif self._waiting_answer is not None:  # the gateway has answered, this side does not know it yet
+            self.call.hung_up(self, None, now)
+        else:
+            self.call.caller_cancelled(now)
+
+    def _decided(self, status: int) -> None:
+        """Note the final response; what has led to it goes on no more."""
+        self._stop_repeating()
+        self._is_answered = True
+        self.final = status
+        if self._expiry is not None:
+            self._endpoint.call_off(self._expiry)
+            self._expiry = None
+
+    def _stop_repeating(self) -> None:
+        if self._unheard is not None:
+            self._unheard.stop()
+            self._overtaken = self._unheard.number
+            self._unheard = None
+        self._waiting_ring = None
+
+    def _establishing(self, session: bytes) -> str:
+        """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
+        routes = "".join(f"Record-Route: {route}\r\n" for route in self.dialog.routes)
+        return f"{routes}{self.contact()}{SDP if session else ''}"
+
+
+def _valid_s(request: Request) -> int | None:
+    """Return for how many seconds an INVITE is meant to hold; None where it does not say."""
+    value = request.header("expires") or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
+
+
+def _reliability(request: Request, dialect: CallerDialect) -> Reliability:
+    """Return how provisional responses go to a caller: what it says of itself, within what its trunk allows."""
+    if dialect.reliability is Reliability.OFF:
+        return Reliability.OFF
+    if "100rel" in _tags(request, "require"):
+        return Reliability.REQUIRED
+    return Reliability.SUPPORTED if "100rel" in _tags(request, "supported") else Reliability.OFF
+
+
+def _tags(request: Request, name: str) -> list[str]:
+    return [tag.lower() for tag in request.headers(name)] if request.header(name) is not None else []
+
+
+def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
+    """Return the status and header line that refuse an INVITE for what it must or must not ask for (SIP-06)."""
+    if dialect.reliability is Reliability.OFF and "100rel" in _tags(request, "require"):
+        return 420, "Unsupported: 100rel\r\n"
+    if dialect.reliability is Reliability.REQUIRED and _reliability(request, dialect) is Reliability.OFF:
+        return 421, "Require: 100rel\r\n"
+    return None

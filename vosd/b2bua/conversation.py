@@ -1,0 +1,129 @@
+"""Two legs that talk: who is opposite whom, and which change of their session is under way.
+
+Mostly the two legs of one call; after a transfer those of two calls, each still paid for by itself.
+"""
+
+from typing import TYPE_CHECKING
+
+from vosd.b2bua import information
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
+from vosd.b2bua.takeover import Takeover
+from vosd.base.clock import Instant
+from vosd.sip.body import session_of
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RequestArrived
+from vosd.sip.transaction.invite_server import InviteServer
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+
+
+class Conversation:
+    """What goes on between two legs."""
+
+    __slots__ = ("_endpoint", "_one", "_other", "_proposal")
+
+    def __init__(self, endpoint: Endpoint, one: Leg, other: Leg) -> None:
+        self._endpoint = endpoint
+        self._one = one
+        self._other = other
+        self._proposal: Proposal | None = None
+
+    def opposite(self, leg: Leg) -> Leg:
+        """Return whom a leg talks to."""
+        return self._other if leg is self._one else self._one
+
+    def session_wanted(self, leg: Leg, event: RequestArrived) -> None:
+        """Hear a side's re-INVITE or UPDATE.
+
+        One that brings nothing new is answered here: a refresh is between us and that side.
+        """
+        offer, server, now = session_of(event.request), event.transaction, event.at
+        pending = self._proposal
+        gives_way = pending is not None and pending.gives_way and not _is_of(pending, leg)
+        if pending is not None and gives_way:
+            pending.withdraw(now, 491)
+            pending = None
+        if pending is not None or leg.awaits_ack or self.opposite(leg).awaits_ack:
+            self._refuse_crossing(leg, pending, event)
+        elif not offer and not isinstance(server, InviteServer):
+            leg.agree(server, b"", now)
+        elif offer and offer == leg.heard and leg.said and not gives_way:
+            leg.agree(server, leg.said, now)
+        else:
+            self._renegotiate(leg, event, offer)
+
+    def session_unwanted(self, leg: Leg, now: Instant) -> None:
+        """Hear that a side has cancelled its proposal."""
+        if self._proposal is not None and _is_of(self._proposal, leg):
+            self._proposal.cancel(now)
+
+    def acknowledged(self, leg: Leg, session: bytes) -> None:
+        """Hear a side's ACK of a 200 to a proposal of its own."""
+        if self._proposal is not None and _is_of(self._proposal, leg):
+            self._proposal.acknowledged(session)
+
+    def information_came(self, leg: Leg, event: RequestArrived) -> None:
+        """Hear a side's INFO."""
+        information.relay(leg, self.opposite(leg), event)
+
+    def introduce(self, now: Instant) -> None:
+        """Let two legs that were just put together learn each other's media."""
+        self._proposal = Introduction(self._endpoint, self, self._one, self._other)
+        self._proposal.begin(now)
+
+    def found_no_session(self, now: Instant) -> None:
+        """Hear that two legs that were put together have no way to talk: neither may stay up for money."""
+        self._one.call.lost(self._one, 488, now)
+
+    def take_over(self, call: "Call", newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
+        """Ask the far side to go on with a newcomer; False where something else is under way (RFC 3891)."""
+        far = self.opposite(call.caller) if isinstance(call.caller, CallerLeg) else None
+        if far is None or self._proposal is not None or far.awaits_ack:
+            return False
+        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server)
+        self._proposal.begin(now)
+        return True
+
+    def replace(self, gone: Leg, newcomer: Leg) -> None:
+        """Put a newcomer in the place of the leg that it replaces."""
+        if self._one is gone:
+            self._one = newcomer
+        else:
+            self._other = newcomer
+
+    def settled(self, proposal: Proposal) -> None:
+        """Hear that a proposal has come to its end."""
+        if self._proposal is proposal:
+            self._proposal = None
+
+    def over(self, now: Instant) -> None:
+        """Let go of what is under way."""
+        pending, self._proposal = self._proposal, None
+        if pending is not None:
+            pending.withdraw(now)
+
+    def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
+        far, server = self.opposite(leg), event.transaction
+        method = "INVITE" if isinstance(server, InviteServer) or not far.takes_update else "UPDATE"
+        if far.is_early:
+            if not far.takes_update:
+                leg.respond(server, 488, event.at)
+                return
+            method = "UPDATE"
+        leg.take_time(server, event.at)
+        self._proposal = Renegotiation(self._endpoint, self, leg, far, server, method=method, offer=offer)
+        self._proposal.begin(event.at)
+
+    def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:
+        """Refuse what cannot be now: 500 for a second proposal of one side, 491 for a crossing one (14.2, 3311 5.2)."""
+        if (pending is not None and _is_of(pending, leg)) or (pending is None and leg.awaits_ack):
+            leg.retry_later(event.transaction, event.at)
+        else:
+            leg.respond(event.transaction, 491, event.at)
+
+
+def _is_of(proposal: Proposal, leg: Leg) -> bool:
+    return isinstance(proposal, Renegotiation) and proposal.origin is leg

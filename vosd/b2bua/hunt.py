@@ -1,0 +1,126 @@
+"""The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from vosd.b2bua.settings import CallSettings
+from vosd.routing.dialect import Redirects
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, Verdict, verdict
+from vosd.routing.pipeline import RouteChoice
+from vosd.routing.tables import Address, RoutingGateway
+from vosd.sip.errors import ParseError
+from vosd.sip.flows import DEFAULT_PORTS, Locator, hop_of
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.message import Response
+from vosd.sip.uri import Uri
+
+AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
+"""Where a gateway is right now, in the order to try."""
+
+Way = tuple[RouteChoice, Address]
+"""Who is called for whom, and where."""
+
+CONTACTS_MAX = 5
+"""Places of one 3xx that are tried."""
+
+
+class Hunt:
+    """One call's search.
+
+    A gateway with several addresses is tried at the next of them only where one was silent.
+    """
+
+    __slots__ = ("_addresses_of", "_choices", "_heard_from", "_latest", "_located", "_named", "_ways", "outcomes")
+
+    def __init__(self, choices: Sequence[RouteChoice], addresses_of: AddressesOf, located: Locator) -> None:
+        self._choices = iter(choices)
+        self._located = located
+        self._addresses_of = addresses_of
+        self._ways: deque[Way] = deque()
+        self._heard_from: RoutingGateway | None = None
+        """The gateway that gave the latest refusal: its other addresses would give the same."""
+        self._latest: Way | None = None
+        self._named: set[tuple[str, ...]] = set()
+        """Places that have sent a 3xx, or that one has named: none is called twice (RFC 3261 section 8.1.3.4)."""
+        self.outcomes: list[AttemptOutcome] = []
+
+    def next(self, settings: CallSettings, elapsed_ms: int) -> Way | None:
+        """Return the next gateway and address to try; None when the search is over."""
+        if elapsed_ms > settings.search_ms or len(self.outcomes) >= settings.max_attempts:
+            return None
+        while True:
+            while self._ways:
+                way = self._ways.popleft()
+                if way[0].gateway is not self._heard_from:
+                    self._latest = way
+                    return way
+            choice_left = next(self._choices, None)
+            if choice_left is None:
+                return None
+            for address in self._addresses_of(choice_left.gateway):
+                self._ways.append((choice_left, address))
+
+    def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
+        """Remember how an attempt ended."""
+        self.outcomes.append(outcome)
+        self._heard_from = None if redirected or outcome.end is AttemptEnd.SILENT else choice.gateway
+
+    def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
+        """Put the places that a vendor's 3xx names in front, where its trunk allows that; say whether there are any.
+
+        They are tried on the vendor's account and under its limits: it is the vendor that sends us there.
+        """
+        if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
+            return False
+        if self._latest is not None:
+            self._named.add(_place(self._latest))
+        found = [way for contact in _by_preference(redirect) if (way := self._way(choice, contact))]
+        ways = [way for way in found if self._is_new(way)]
+        self._ways = deque([*ways[:CONTACTS_MAX], *(way for way in self._ways if way[0].gateway is not choice.gateway)])
+        return bool(ways)
+
+    def _is_new(self, way: Way) -> bool:
+        place = _place(way)
+        is_new = place not in self._named
+        self._named.add(place)
+        return is_new
+
+    def _way(self, choice: RouteChoice, contact: NameAddr) -> Way | None:
+        """Return the way to one place of a 3xx; None where it leads nowhere, or to a name not found yet."""
+        hop = hop_of(contact.uri)
+        if hop is None or (found := self._located(hop)) is None:
+            return None
+        number = Uri.parse(contact.uri).user or choice.callee_out
+        port = found.port or DEFAULT_PORTS[found.transport or "udp"]
+        return choice._replace(callee_out=number), Address(found.host, port, found.transport)
+
+    def verdict(self) -> Verdict | None:
+        """Return what the attempts gave together; None where there was none."""
+        return verdict(self.outcomes) if self.outcomes else None
+
+
+def _place(way: Way) -> tuple[str, ...]:
+    """Return what makes two ways the same to the peer: number, host, port, transport."""
+    choice, address = way
+    transport = address.transport or "udp"
+    return choice.callee_out, address.host, str(address.port or DEFAULT_PORTS[transport]), transport
+
+
+def _by_preference(redirect: Response) -> list[NameAddr]:
+    """Return the contacts of a 3xx, the most wanted first (RFC 3261 section 20.10)."""
+    contacts = []
+    for value in redirect.headers("contact"):
+        try:
+            contacts.append(NameAddr.parse(value))
+        except ParseError:
+            continue  # a place that cannot be read is no place to go to
+    return sorted(contacts, key=_unwantedness)
+
+
+def _unwantedness(contact: NameAddr) -> int:
+    """Return thousandths below the greatest preference, 1.0, which is also the default."""
+    text = contact.param("q") or "1"
+    whole, _, fraction = text.partition(".")
+    if not (whole.isdigit() and text.isascii() and (fraction or "0").isdigit()) or whole.strip("0"):
+        return 0
+    return 1_000 - int((fraction + "000")[:3])

@@ -1,0 +1,61 @@
+"""INFO from one side to the other: keys pressed, and little else (RFC 6086 legacy use)."""
+
+from typing import TYPE_CHECKING, Final
+
+from vosd.b2bua.renegotiation import status_for_origin
+from vosd.sip.body import media_type
+from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
+from vosd.sip.transaction.server import Server
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.leg import Leg
+
+PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
+"""Bodies that mean the same on any network; others may hold what is not the other side's business."""
+
+
+class Information:
+    """One INFO on its way."""
+
+    __slots__ = ("_far", "_origin", "_server")
+
+    def __init__(self, origin: "Leg", far: "Leg", server: Server) -> None:
+        self._origin = origin
+        self._far = far
+        self._server = server
+
+    @property
+    def call(self) -> "Call":
+        """The call that suffers from a mistake here."""
+        return self._far.call
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Pass the other side's verdict on."""
+        status = event.response.status
+        if status < 200:
+            return
+        self._origin.respond(self._server, 200 if status < 300 else status_for_origin(status), event.at)
+        if status == 481:
+            self._far.call.lost(self._far, status, event.at)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear nothing: old peers know no INFO, which ends no call."""
+        self._origin.respond(self._server, 504, event.at)
+
+
+def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
+    """Answer an INFO, or let the other side answer it."""
+    request, server, now = event.request, event.transaction, event.at
+    if not isinstance(server, Server):
+        raise TypeError("an INFO came with the transaction of an INVITE")
+    if request.header("info-package") is not None:
+        origin.respond(server, 469, now, "Recv-Info:\r\n")
+    elif not request.body:
+        origin.respond(server, 200, now)
+    elif media_type(request) not in PASSED_ON:
+        origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON))}\r\n")
+    else:
+        headers = f"Content-Type: {media_type(request)}\r\n"
+        origin.take_time(server, now)
+        far.ask("INFO", headers, request.body, Information(origin, far, server), now)

@@ -1,0 +1,243 @@
+"""One change of the session: a side proposes, the other is asked, and its answer goes back (RFC 3264, RFC 3311).
+
+There is at most one at a time in a conversation. Offer and answer pass through as they are; codecs, hold, fax and
+video are the peers' affair. A refusal changes nothing, the call goes on as it was.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
+from vosd.routing.failover import OURS_TO_SETTLE
+from vosd.sip.body import session_of
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.store import TimerOwner
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.conversation import Conversation
+    from vosd.b2bua.leg import Leg
+
+TRIES_MAX: Final = 5
+"""How often a side that is busy with a proposal of its own (491) is asked."""
+
+
+class Proposal:
+    """The way of one offer to one side: asked, asked again when it crosses another, answered or refused."""
+
+    __slots__ = (
+        "_alarm",
+        "_asked",
+        "_conversation",
+        "_endpoint",
+        "_is_cancelled",
+        "_method",
+        "_offer",
+        "_tries",
+        "far",
+    )
+
+    def __init__(self, endpoint: Endpoint, conversation: "Conversation", far: "Leg", method: str, offer: bytes) -> None:
+        self.far = far
+        self._endpoint = endpoint
+        self._conversation = conversation
+        self._method = method
+        self._offer = offer
+        self._asked: Client | InviteClient | None = None
+        self._tries = 0
+        self._alarm: Timer[TimerOwner] | None = None
+        self._is_cancelled = False
+        """Whether its origin has given it up; what the far side says in the end holds for both all the same."""
+
+    @property
+    def call(self) -> "Call":
+        """The call that suffers from a mistake here."""
+        return self.far.call
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the far side has refused for a proposal of its own, and may make that now (section 14.1)."""
+        return self._alarm is not None
+
+    def begin(self, now: Instant) -> None:
+        """Ask the far side."""
+        self._tries += 1
+        self._asked = self.far.propose(self._method, self._offer, self, now)
+
+    # -- what it hears ------------------------------------------------------------------------------------------
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Hear what the far side says."""
+        status, now = event.response.status, event.at
+        if status < 200:
+            return
+        asked, self._asked = self._asked, None
+        if status < 300:
+            self.far.follow(event.response)
+            session = session_of(event.response)
+            self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
+        elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
+            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
+        else:
+            self._refused(504 if status == 487 and not self._is_cancelled else status, now)
+            if status in {408, 481}:  # section 12.2.1.2: there is no such call on that side any more
+                self.far.call.lost(self.far, status, now)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear that the far side says nothing: it is gone."""
+        self._asked = None
+        self._refused(408, event.at)
+        self.far.call.lost(self.far, 408, event.at)
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Ask again."""
+        self._alarm = None
+        self.begin(event.at)
+
+    def acknowledged(self, answer: bytes) -> None:
+        """Hear that the origin has acknowledged our 200."""
+
+    def cancel(self, now: Instant) -> None:
+        """Hear that its origin gives it up: the far side is to say no more than what it must."""
+        self._is_cancelled = True
+        if isinstance(self._asked, InviteClient):
+            self._asked.cancel("", now)
+        elif self._asked is None:
+            self.withdraw(now)
+
+    def withdraw(self, now: Instant, status: int = 487) -> None:
+        """Let go: a crossing one goes first (491), or the call is over."""
+        if isinstance(self._asked, InviteClient):
+            self._asked.abandon("", now)
+        elif self._asked is not None:
+            self._asked.owner = None
+        self._asked = None
+        self._refused(status, now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        """Go on with the far side's answer; ``invite`` is the transaction where an ACK is wanted."""
+        raise NotImplementedError
+
+    def _refused(self, status: int, now: Instant) -> None:
+        """Go on without."""
+        raise NotImplementedError
+
+    def _wait_ms(self) -> int:
+        """Return how long to leave a crossing proposal alone (section 14.1): whoever made the Call-ID waits longer."""
+        draw = int(self._endpoint.token()[-4:], 36)
+        return 2_100 + 10 * (draw % 191) if self.far.owns_call_id else 10 * (draw % 201)
+
+    def _over(self) -> None:
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+        self._conversation.settled(self)
+
+
+class Renegotiation(Proposal):
+    """A proposal of one side to the other, from its request to the last ACK."""
+
+    __slots__ = ("_answers_in_ack", "_said_before", "_server", "origin")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        conversation: "Conversation",
+        origin: "Leg",
+        far: "Leg",
+        server: Server | InviteServer,
+        *,
+        method: str,
+        offer: bytes,
+    ) -> None:
+        """``server`` is the request that brought the proposal; without ``offer`` the far side is to make it."""
+        super().__init__(endpoint, conversation, far, method, offer)
+        self.origin = origin
+        self._said_before = far.said
+        self._server: Server | InviteServer | None = server
+        self._answers_in_ack: InviteClient | None = None
+        """The far side's 200 with an offer, unacknowledged until the origin has answered."""
+
+    def acknowledged(self, answer: bytes) -> None:
+        """Hear the origin's ACK of our 200: its answer goes to the far side, if that had made the offer."""
+        if self._answers_in_ack is not None:
+            self.far.acknowledge_proposal(self._answers_in_ack, answer)
+            self._answers_in_ack = None
+        self._over()
+
+    def withdraw(self, now: Instant, status: int = 487) -> None:
+        """Let go; an offer of the far side that nobody will answer is acknowledged without one."""
+        if self._answers_in_ack is not None:
+            self.far.acknowledge_proposal(self._answers_in_ack, b"")
+            self._answers_in_ack = None
+        super().withdraw(now, status)
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        if invite is not None:
+            if self._offer or not session:
+                self.far.acknowledge_proposal(invite, b"")
+            else:
+                self._answers_in_ack = invite
+        if self._offer:
+            self.origin.heard = self._offer
+        server, self._server = self._server, None
+        if server is not None:
+            self.origin.agree(server, session, now)
+        if not isinstance(server, InviteServer):
+            self._over()
+
+    def _refused(self, status: int, now: Instant) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            self.far.said = self._said_before
+            self.origin.respond(server, 487 if self._is_cancelled else status_for_origin(status), now)
+        self._over()
+
+
+class Introduction(Proposal):
+    """A proposal of the switch itself: one side learns where the other, that it did not call, has its media.
+
+    The first side is offered what the second said last; where its answer is news to the second, that is told.
+    """
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, endpoint: Endpoint, conversation: "Conversation", first: "Leg", second: "Leg") -> None:
+        super().__init__(endpoint, conversation, first, "INVITE", second.heard_active())
+        self._first = first
+        self._second = second
+
+    def withdraw(self, now: Instant, _status: int = 487) -> None:
+        """Let go: a proposal of the sides' own, which lets both learn the same, goes first, or the call is over."""
+        super().withdraw(now)
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        if invite is not None:
+            self.far.acknowledge_proposal(invite, b"")
+        if self.far is self._first and session and not self._second.was_told(session):
+            self.far, self._offer, self._tries = self._second, session, 0
+            self.begin(now)
+        else:
+            self._over()
+
+    def _refused(self, status: int, now: Instant) -> None:
+        self._over()
+        if status not in {408, 481, 487}:
+            self._conversation.found_no_session(now)
+
+
+def status_for_origin(status: int) -> int:
+    """Return what the origin of a request is told of the far side's refusal.
+
+    408 and 481 would tell it that its own side is gone; redirections and challenges are between us and the far side.
+    """
+    if status in {408, 481}:
+        return 504
+    return 503 if status in OURS_TO_SETTLE or status < 400 else status

@@ -1,0 +1,44 @@
+"""INVITE with Replaces (RFC 3891): another phone of the same customer takes a running call over."""
+
+from typing import TYPE_CHECKING
+
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
+from vosd.base.clock import Instant
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.conversation import Conversation
+    from vosd.b2bua.leg import Leg
+
+
+class Takeover(Renegotiation):
+    """The proposal of a side that is not in the call yet; with the far side's consent it takes the old one's place."""
+
+    __slots__ = ("_call", "_newcomer")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        conversation: "Conversation",
+        call: "Call",
+        newcomer: CallerLeg,
+        far: "Leg",
+        server: InviteServer,
+    ) -> None:
+        super().__init__(endpoint, conversation, newcomer, far, server, method="INVITE", offer=newcomer.offer)
+        self._call = call
+        self._newcomer = newcomer
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        super()._agreed(session, invite, now)
+        self._call.taken_over(self._newcomer, now)
+
+    def _refused(self, status: int, now: Instant) -> None:
+        if self._server is not None:
+            self._server = None
+            self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
+        self._over()

@@ -1,0 +1,55 @@
+"""What a side may ask for while the call stands: another session, a key pressed, another partner.
+
+Each request is brought to the conversation of the two legs, or answered here where there is none yet.
+"""
+
+from typing import TYPE_CHECKING
+
+from vosd.b2bua import transfer
+from vosd.b2bua.states import CallState
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.callee_leg import CalleeLeg
+    from vosd.b2bua.leg import Leg
+    from vosd.b2bua.ports import Switchboard
+    from vosd.sip.events import RequestArrived
+
+
+def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
+    """Hear a request of one side."""
+    match event.request.method:
+        case "INFO":
+            _information_came(call, leg, event)
+        case "REFER":
+            transfer.consider(call, leg, event, board)
+        case _:
+            _session_wanted(call, leg, event)
+
+
+def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
+    """Hear a re-INVITE or UPDATE; while it rings only if the first session has been agreed upon."""
+    callee = call.callee
+    if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
+        if leg is call.caller and event.request.method == "UPDATE" and not event.request.body:
+            leg.agree(event.transaction, b"", event.at)  # it says only where the caller is (RFC 3311 section 5.2)
+        else:
+            leg.retry_later(event.transaction, event.at)
+    elif call.state is CallState.TALKING and not call.is_conversing:
+        leg.respond(event.transaction, 491, event.at)
+    else:
+        call.talk(callee).session_wanted(leg, event)
+
+
+def _is_settled_early(call: "Call", callee: "CalleeLeg") -> bool:
+    """Say whether both sides have agreed upon a session while it still rings (RFC 3262 section 5)."""
+    return call.caller.is_settled and callee.early_dialog is not None
+
+
+def _information_came(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
+    """Hear an INFO: a key pressed, or something of that kind."""
+    callee = call.callee
+    if callee is None or not call.is_conversing:
+        leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
+    else:
+        call.talk(callee).information_came(leg, event)

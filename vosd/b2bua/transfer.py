@@ -1,0 +1,294 @@
+"""REFER: the side that called leaves, and those it talked to go on with each other (RFC 3515, RFC 5589; XFR-07).
+
+Every leg stays what it was for money: the call to whom it was made goes on until that party is gone, and is paid by
+the account that made it. So after a transfer there are two calls with a vendor's leg each, and no customer's; in
+either of them a ``Substitute`` stands for the side that left.
+"""
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.conversation import Conversation
+from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
+from vosd.routing.dialect import CallerDialect, ReasonForm, Transfers
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, RequestArrived
+from vosd.sip.headers.replaces import ReferTo, Replaces
+from vosd.sip.status import phrase
+from vosd.sip.transaction.store import TimerOwner
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.ports import Switchboard
+
+SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
+
+
+class Stage(Enum):
+    """How far a transfer has come."""
+
+    CALLING = auto()
+    """The target is called; the old call stands."""
+    JOINED = auto()
+    """The two that stay talk to each other."""
+    OVER = auto()
+
+
+class Transfer:
+    """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
+
+    __slots__ = ("_alarm", "_began_at", "_endpoint", "_event", "_notifies", "_stage", "_told", "first", "second")
+
+    def __init__(self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool) -> None:
+        """``event`` names the REFER to the transferor; ``notifies``: it wants to hear how it goes (RFC 4488)."""
+        self._endpoint = endpoint
+        self._event = event
+        self._notifies = notifies
+        self._stage = Stage.CALLING
+        self._told: set[int] = set()
+        self._began_at: Instant | None = None
+        self._alarm: Timer[TimerOwner] | None = None
+        self.first = first
+        self.second: Call | None = None
+
+    @property
+    def call(self) -> "Call":
+        """The call that suffers from a mistake here."""
+        return self.first
+
+    @property
+    def is_calling(self) -> bool:
+        """Whether the target has not answered yet."""
+        return self._stage is Stage.CALLING
+
+    # -- a target that is called --------------------------------------------------------------------------------
+
+    def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
+        """Call the target, for at most so long (XFR-02)."""
+        self.second = second
+        self._began_at = now
+        self._tell(100, now)
+        self._alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
+        second.begin(now)
+
+    def progressed(self, status: int, now: Instant) -> None:
+        """The target rings."""
+        self._tell(status, now)
+
+    def answered(self, now: Instant) -> None:
+        """The target has answered: the transferor's part is done."""
+        if self.second is not None:
+            self._tell(200, now)
+            self._join(self.second, now)
+
+    def failed(self, status: int, now: Instant) -> None:
+        """The target was not to be had: whoever is still there talks on, and one who was left alone is let go."""
+        if self._stage is not Stage.CALLING:
+            return
+        self._stop()
+        self._tell(status, now)
+        first = self.first
+        first.transfer = None
+        if not isinstance(first.caller, CallerLeg):
+            first.hung_up(first.caller, None, now)
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """The target takes too long."""
+        self._alarm = None
+        if self._stage is Stage.CALLING and self.second is not None:
+            self.second.caller_cancelled(event.at)
+
+    # -- those who leave ----------------------------------------------------------------------------------------
+
+    def transferor_left(self, now: Instant) -> None:
+        """The transferor does not wait for the answer."""
+        first = self.first
+        first.caller.close(now)
+        first.caller = Substitute(self, first)
+
+    def ended(self, call: "Call", at: Instant) -> None:
+        """One of the two calls is over, whoever ended it."""
+        match self._stage:
+            case Stage.CALLING if call is self.second:
+                self.failed(500, at)
+            case Stage.CALLING if self.second is not None:
+                self._stop()
+                # Money may have been over before a switch that lags was asked to transfer.
+                self.second.caller_cancelled(at if self._began_at is None else max(at, self._began_at))
+            case Stage.JOINED:
+                self.parted(call, at)
+
+    def parted(self, call: "Call", now: Instant) -> None:
+        """One of the two that talk to each other is gone: then the other's call is over too."""
+        partner = self.second if call is self.first else self.first
+        if self._stage is Stage.JOINED and partner is not None:
+            self._stage = Stage.OVER  # its partner may be out of money at this very instant, and end this one in turn
+            partner.hung_up(partner.caller, None, now)
+
+    # -- two calls that are there already -----------------------------------------------------------------------
+
+    def attended(self, second: "Call", now: Instant) -> None:
+        """Connect the other sides of two calls of the transferor."""
+        self.second = second
+        self._tell(200, now)
+        left = second.caller
+        second.transfer = self
+        second.caller = Substitute(self, second)
+        left.hang_up("", now)
+        self._join(second, now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _join(self, second: "Call", now: Instant) -> None:
+        self._stop()
+        self._stage = Stage.JOINED
+        first = self.first
+        if isinstance(first.caller, CallerLeg):
+            left, first.caller = first.caller, Substitute(self, first)
+            first.let_go_of_conversation(now)
+            left.hang_up("", now)
+        second.let_go_of_conversation(now)
+        if first.callee is not None and second.callee is not None:
+            first.conversation = second.conversation = Conversation(self._endpoint, first.callee, second.callee)
+            first.conversation.introduce(now)
+
+    def _stop(self) -> None:
+        self._stage = Stage.OVER
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+
+    def _tell(self, status: int, now: Instant) -> None:
+        """Let the transferor know (RFC 3515 section 2.4.4), if it is there and wants to."""
+        caller = self.first.caller
+        if not self._notifies or status in self._told or not isinstance(caller, CallerLeg):
+            return
+        self._told.add(status)
+        state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
+        headers = f"{caller.contact()}Event: {self._event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
+        caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)
+
+
+def consider(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard") -> None:
+    """Act on a REFER, or refuse it.
+
+    Only a customer's trunk may transfer, and only where the operator lets it: a transfer spends the money of its
+    account. A vendor has no say in whom its customers' customers call.
+    """
+    server, now = event.transaction, event.at
+    if not isinstance(leg, CallerLeg) or leg.dialect.transfers is not Transfers.ACCEPT:
+        leg.respond(server, 403, now)
+        return
+    if leg is not call.caller or call.transfer is not None or not call.is_conversing:
+        leg.respond(server, 491, now)
+        return
+    target = ReferTo.of(event.request)
+    notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
+    # Who refers again has to tell the notifications apart (RFC 3515 section 2.4.6); old peers know no id.
+    name = f"refer;id={event.request.cseq.number}" if leg.has_referred else "refer"
+    leg.has_referred = True
+    transfer = Transfer(call.endpoint, call, name, notifies=notifies)
+    accepted = "" if notifies else "Refer-Sub: false\r\n"
+    if target.replaces is None:
+        _call_target(transfer, leg, event, board, target.user, accepted)
+        return
+    second = call_named_by(call.endpoint, target.replaces)
+    if (
+        second is None
+        or second is call
+        or second.transfer is not None
+        or not second.is_conversing
+        or board.customer_of(call) != board.customer_of(second)
+    ):
+        leg.respond(server, 603, now)  # a foreign dialog: there is nobody here who could replace it
+        return
+    _accept(leg, event, accepted)
+    call.transfer = transfer
+    transfer.attended(second, now)
+
+
+def _call_target(
+    transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str, accepted: str
+) -> None:
+    call, now = transfer.first, event.at
+    callee = call.callee
+    if callee is None:
+        raise RuntimeError(f"{call!r} talks to nobody")
+    placed = board.place_transfer(call, Substitute(transfer, None, callee.heard_active(), leg), number, now)
+    if isinstance(placed, int):
+        leg.respond(event.transaction, placed, now)
+        return
+    _accept(leg, event, accepted)
+    call.transfer = transfer
+    placed.transfer = transfer
+    transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+
+
+def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
+    """Say that the transfer begins; a REFER says where its sender is now, and so does our answer."""
+    event.dialog.refresh(event.request)
+    leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
+
+
+def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
+    """Return the call whose caller has the dialog that is named."""
+    owner = endpoint.dialog_kept_by(replaces.to_tag)
+    if not isinstance(owner, CallerLeg):
+        return None
+    dialog = owner.dialog
+    fits = dialog.call_id == replaces.call_id and dialog.remote_tag == replaces.from_tag
+    return owner.call if fits and owner.call.caller is owner else None
+
+
+class Substitute:
+    """Stands in a call for the side that called, once that is somebody else's business."""
+
+    __slots__ = ("_transfer", "call", "dialect", "hears_reliably", "is_settled", "offer", "persona", "reasons")
+
+    final = 200
+    """The side that left had its answer."""
+
+    def __init__(
+        self, transfer: Transfer, call: "Call | None", offer: bytes = b"", caller: "CallerLeg | None" = None
+    ) -> None:
+        self._transfer = transfer
+        if call is not None:
+            self.call = call
+        self.offer = offer
+        """What the target is offered: the session of whom it will talk to."""
+        self.persona = caller.persona if caller is not None else PLAIN
+        self.dialect = caller.dialect if caller is not None else CallerDialect()
+        self.reasons = ReasonForm.NONE
+        self.hears_reliably = False
+        self.is_settled = False
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether a 200 waits for its ACK: nobody is there to send one."""
+        return False
+
+    def begin_attempt(self, now: Instant) -> None:
+        """Need no new dialog."""
+
+    def ring(self, status: int, _session: bytes, now: Instant) -> None:
+        """Hear that the target rings."""
+        self._transfer.progressed(status, now)
+
+    def answer(self, _session: bytes, now: Instant) -> None:
+        """Hear that the target has answered."""
+        self._transfer.answered(now)
+
+    def reject(self, status: int, _reason: str, now: Instant) -> None:
+        """Hear that the target was not to be had."""
+        self._transfer.failed(status, now)
+
+    def hang_up(self, _reason: str, now: Instant) -> None:
+        """Hear that the other side of this call is gone: then so is the other call."""
+        self._transfer.parted(self.call, now)
+
+    def close(self, now: Instant) -> None:
+        """Have nothing to close."""

@@ -1,0 +1,173 @@
+"""Where calls come from: INVITEs of customers, the targets of their transfers, and phones that take calls over.
+
+Makes a call of what is admitted, and leaves nothing behind of what is not.
+"""
+
+from collections.abc import Callable, Iterable
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg, extension_objection
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival
+from vosd.b2bua.states import CallState
+from vosd.b2bua.transfer import Substitute, call_named_by
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
+from vosd.engine.admission import Admission, Application, Vendors
+from vosd.engine.caller import NUMBER_MAX, InviteNumbers
+from vosd.engine.refusals import Refusals
+from vosd.routing.dialect import CalleeSource, CallerDialect, CallerSource
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.errors import ParseError
+from vosd.sip.events import InviteArrived
+from vosd.sip.headers.replaces import Replaces
+from vosd.sip.screening import hops_left
+
+Carry = Callable[[Call, Application, Vendors], None]
+
+
+class TransferNumbers:
+    """The numbers of a call that a REFER asks for, for ``engine.admission``."""
+
+    __slots__ = ("_callee", "_caller")
+
+    def __init__(self, caller: str, callee: str) -> None:
+        self._caller = caller
+        self._callee = callee
+
+    def called(self, _source: CalleeSource) -> str:
+        """Return whom the transferor names; raises ParseError."""
+        if len(self._callee) > NUMBER_MAX:
+            raise ParseError(484, "Address Incomplete")
+        return self._callee
+
+    def calling(self, _order: Iterable[CallerSource]) -> str:
+        """Return whom the target is shown (XFR-04)."""
+        return self._caller
+
+
+class Intake:
+    """The door of the switch; ``carry`` takes what comes through, ``closed`` says why nothing may."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        board: Switchboard,
+        refusals: Refusals,
+        entropy: Callable[[], bytes],
+        *,
+        carry: Carry,
+        closed: Callable[[], Refusal | None],
+        admission: Admission,
+        settings: CallSettings,
+    ) -> None:
+        self._endpoint = endpoint
+        self._board = board
+        self._refusals = refusals
+        self._entropy = entropy
+        self._carry = carry
+        self._closed = closed
+        self.admission = admission
+        """What new calls are decided by."""
+        self.settings = settings
+
+    def take_invite(self, event: InviteArrived) -> None:
+        """Make a call of an INVITE, or refuse it.
+
+        Raises:
+            ParseError: what is needed of the INVITE cannot be read.
+        """
+        request, source, at = event.request, event.source, event.at
+        if request.header("replaces") is not None:
+            self._take_over(event)
+            return
+        application = Application(
+            source_host=source.host,
+            source_port=source.port,
+            hops=hops_left(request),
+            looped=self._endpoint.has_looped(request),
+            at=at,
+            numbers=InviteNumbers(request),
+            closed=self._closed(),
+        )
+        call_id = uuid7(at.wall, self._entropy())
+        try:
+            refusal = self.admission.admit(application)
+            arrival = Arrival(call_id, application.caller, application.callee_in, request.call_id, str(source), at)
+            if refusal is not None:
+                self._refusals.refuse(event, arrival, application, refusal)
+                return
+            dialect = application.mapping.dialect if application.mapping is not None else CallerDialect()
+            objection = extension_objection(request, dialect)
+            if objection is not None:
+                self.admission.give_back(application)
+                self._refusals.answer(event, *objection)
+                return
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at)
+        except Exception:
+            self.admission.give_back(application)
+            raise
+        self._make(arrival, leg, application).begin(at)
+
+    def place_transfer(
+        self, first: Call, paid_by: Application, substitute: Substitute, number: str, now: Instant
+    ) -> Call | int:
+        """Admit the call to a transfer's target as if the transferor had made it; a status where it is refused."""
+        caller = substitute.dialect.transfer_display or first.arrival.caller_in
+        application = Application(
+            source_host=paid_by.source_host,
+            source_port=paid_by.source_port,
+            hops=paid_by.hops,
+            looped=False,
+            at=now,
+            numbers=TransferNumbers(caller, number),
+            closed=self._closed(),
+        )
+        refusal = self.admission.admit(application)
+        arrival = first.arrival._replace(
+            call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now
+        )
+        if refusal is not None:
+            self._refusals.record(arrival, application, refusal)
+            return refusal.status
+        return self._make(arrival, substitute, application)
+
+    def _take_over(self, event: InviteArrived) -> None:
+        """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
+        request, source = event.request, event.source
+        if request.comes_twice("replaces"):
+            raise ParseError(400, "Several Replaces", request)
+        replaces = Replaces.parse(request.header("replaces") or "")
+        call = call_named_by(self._endpoint, replaces)
+        customer = None if call is None else self._board.customer_of(call)
+        sources = self.admission.catalogue.sources
+        if call is None or customer is None or not sources.is_from(customer, source.host, source.port):
+            self._refusals.answer(event, 481, "")  # nobody learns of others' calls by guessing
+        elif call.state is not CallState.TALKING:
+            self._refusals.answer(event, 481, "")
+        elif replaces.early_only:
+            self._refusals.answer(event, 486, "")
+        else:
+            self._begin_takeover(call, event)
+
+    def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
+        dialect = call.caller.dialect
+        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at)
+        leg.call = call
+        if not call.take_over(leg, event.transaction, event.at):
+            leg.reject(491, "", event.at)
+
+    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, application: Application) -> Call:
+        call = Call(
+            arrival=arrival,
+            caller=caller,
+            choices=application.choices,
+            hops=application.hops,
+            endpoint=self._endpoint,
+            board=self._board,
+            settings=self.settings,
+        )
+        self._carry(call, application, self.admission.vendors)
+        return call
