@@ -12,7 +12,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check demo bench bench-compare install-system clean
+.PHONY: help run install test check interop demo bench bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,10 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
+	@scripts/provide linphone-daemon:linphone-cli
+	@$(BIN)/pytest tests/interop
+
 demo: install ## four calls on a scratch database, their records, their money
 	@$(BIN)/python -m vosd.testing.demo
 
@@ -50,7 +54,7 @@ clean: ## remove what these targets made, but never var/ with its calls and mone
 
 .PHONY: system-packages
 system-packages:
-	@scripts/provide sipp:sip-tester mariadbd:mariadb-server-core systemd-analyze:systemd
+	@scripts/provide sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -28,6 +28,13 @@ OPERATED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_061)
 DOOMED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_062)
 LOADED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_063)
 SPENDING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_064)
+VERSATILE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_065)
+"""Over UDP and TCP."""
+SECURE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_066)
+"""The same over TLS."""
+CONNECTED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_067)
+SECURE_CONNECTED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_068)
+"""Another one of this kind."""
 
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",
@@ -52,4 +59,9 @@ VENDORS: Final = {
     "carrier-narrow": Endpoint(f"{NETWORK}.26", 16_006),
     "carrier-hasty": Endpoint(f"{NETWORK}.27", 16_007),
     "carrier-d": Endpoint(f"{NETWORK}.28", 16_008),
+    "carrier-tired": Endpoint(f"{NETWORK}.29", 16_009),
+    "carrier-elsewhere": Endpoint(f"{NETWORK}.30", 16_010),
+    "carrier-tcp": Endpoint(f"{NETWORK}.31", 16_031),
+    "carrier-tls": Endpoint(f"{NETWORK}.32", 16_032),
+    "carrier-away": Endpoint(f"{NETWORK}.33", 16_033),
 }

@@ -81,19 +81,20 @@ class Stage:
     def caller(self, caller: Caller, callee: str, source: Endpoint, **options: Any) -> Sipp:
         """Prepare SIPp as the customer at ``source``."""
         scenario = self._scenario("caller", caller.scenario, callee, source, caller.values)
-        return Sipp(
-            scenario,
-            source,
-            self.address,
-            scratch=self.daemon.directory,
-            **{"options": ("-cid_str", "customer-%u-%p"), **options},
-        )
+        given = {
+            "remote": self.address,
+            "transport": caller.values.get("transport", "UDP"),
+            "options": ("-cid_str", "customer-%u-%p"),
+            **options,
+        }
+        return Sipp(scenario, source, scratch=self.daemon.directory, **given)
 
     def vendor(self, vendor: Vendor, callee: str, **options: Any) -> Sipp:
         """Prepare SIPp as the vendor behind one gateway."""
         address = VENDORS[vendor.gateway]
         scenario = self._scenario("vendor", vendor.scenario, callee, address, vendor.values)
-        return Sipp(scenario, address, scratch=self.daemon.directory, **options)
+        given = {"local": address, "transport": vendor.values.get("transport", "UDP"), **options}
+        return Sipp(scenario, scratch=self.daemon.directory, **given)
 
     def status(self) -> dict[str, Any]:
         """Return ``vosd status``."""
@@ -152,14 +153,17 @@ class Stage:
 
     def _scenario(self, side: str, name: str, callee: str, at: Endpoint, values: Mapping[str, str]) -> Path:
         given = {
-            "switch": _regular(str(self.address)),
-            "gateway": _regular(str(at)),
+            "switch": regular(str(self.address)),
+            "gateway": regular(str(at)),
             "callee": callee,
-            "callee_out": _regular(callee),
+            "callee_out": regular(callee),
             "caller": CALLER,
             "talk_ms": "200",
             "ring_ms": "50",
+            "media": "192.0.2.20",
+            "transport": "UDP",
             "header": "X-Vendor: vendor-specific",
+            "customer_header": "X-Customer: customer-specific",
             **values,
         }
         target = self.daemon.directory / f"{side}-{name}-{callee.lstrip('+')}-{at.port}.xml"
@@ -172,6 +176,6 @@ def configuration(file: str, switch: Endpoint, database: str = SQLITE) -> str:
     return Template((HERE / file).read_text()).safe_substitute(values)
 
 
-def _regular(text: str) -> str:
+def regular(text: str) -> str:
     """Write ``text`` as a regular expression inside an XML attribute."""
     return escape(text.replace(".", r"\.").replace("+", r"\+"))

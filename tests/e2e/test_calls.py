@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from .addresses import NETWORK
+from .addresses import NETWORK, VENDORS
 from .expectations import Expected, answered, check
 from .stage import Caller, Stage, Vendor
 
@@ -74,13 +74,6 @@ ANSWERED = [
         answered("carrier-a", columns={"codec": "PCMA"}),
     ),
     Scene(
-        "a re-INVITE gets 488 and the call lives on",
-        Caller("puts_on_hold"),
-        "4410",
-        [Vendor("carrier-a", "answers")],
-        answered("carrier-a"),
-    ),
-    Scene(
         "503 sends the call to the next gateway",
         Caller("hangs_up"),
         "4420",
@@ -93,6 +86,65 @@ ANSWERED = [
         "4430",
         [Vendor("carrier-silent", "keeps_silent"), Vendor("carrier-c", "answers")],
         answered("carrier-c", attempts=(("carrier-silent", 0), ("carrier-c", 200))),
+    ),
+]
+
+CHANGES = [
+    Scene(
+        "the caller holds and resumes",
+        Caller("holds_and_resumes"),
+        "4410",
+        [Vendor("carrier-a", "is_held_and_resumed")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "the callee holds and resumes",
+        Caller("is_held_and_resumed"),
+        "4410",
+        [Vendor("carrier-a", "holds_and_resumes")],
+        answered("carrier-a", "callee"),
+    ),
+    Scene(
+        "the caller changes the session by UPDATE",
+        Caller("updates"),
+        "4410",
+        [Vendor("carrier-a", "is_updated")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "the callee changes the session by UPDATE",
+        Caller("is_updated"),
+        "4410",
+        [Vendor("carrier-a", "updates")],
+        answered("carrier-a", "callee"),
+    ),
+    Scene(
+        "a re-INVITE without SDP brings an offer of the callee's",
+        Caller("asks_for_a_new_offer"),
+        "4410",
+        [Vendor("carrier-a", "makes_a_new_offer")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "a re-INVITE gets 488 and the call lives on",
+        Caller("is_refused_a_change"),
+        "4410",
+        [Vendor("carrier-a", "refuses_a_change")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "keys pressed reach the other side as INFO",
+        Caller("presses_and_hears_keys"),
+        "4410",
+        [Vendor("carrier-a", "hears_and_presses_keys")],
+        answered("carrier-a"),
+    ),
+    Scene(
+        "early media is acknowledged on both legs",
+        Caller("acknowledges_early_media", {"customer_header": "Supported: 100rel"}),
+        "4410",
+        [Vendor("carrier-a", "plays_reliably_then_answers")],
+        answered("carrier-a"),
     ),
 ]
 
@@ -148,13 +200,6 @@ FAILURES = [
         "4410",
         [refusing("carrier-a", 404)],
         Expected("Not Found", "callee", 404, 1, (("carrier-a", 404),)),
-    ),
-    Scene(
-        "both gateways fail, and the vendor's Retry-After stays with us",
-        refused(500, "41", "Unavailable"),
-        "4420",
-        [refusing("carrier-b", 503, "Retry-After: 1"), refusing("carrier-c", 500)],
-        Expected("Unavailable", "callee", 500, 41, (("carrier-b", 503), ("carrier-c", 500))),
     ),
     Scene(
         "not found counts for more than unavailable",
@@ -225,11 +270,36 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("scene", ANSWERED + CANCELS + FAILURES + REFUSALS, ids=lambda scene: scene.title)
+@pytest.mark.parametrize("scene", ANSWERED + CHANGES + CANCELS + FAILURES + REFUSALS, ids=lambda scene: scene.title)
 def test_a_call_is_carried_billed_and_booked_as_its_scenario_says(stage: Stage, scene: Scene) -> None:
     record = stage.call(scene.caller, scene.prefix, scene.vendors)
 
     check(record, scene.expected)
+
+
+def test_a_gateway_that_asked_for_a_rest_gets_one_and_the_caller_hears_nothing_of_it(stage: Stage) -> None:
+    tired, other = refusing("carrier-tired", 503, "Retry-After: 600"), refusing("carrier-c", 500)
+    caller = refused(500, "41", "Unavailable")
+
+    both = stage.call(caller, "4435", [tired, other])
+    check(both, Expected("Unavailable", "callee", 500, 41, (("carrier-tired", 503), ("carrier-c", 500))))
+    rested = stage.call(caller, "4435", [other])
+    check(rested, Expected("Unavailable", "callee", 500, 41, (("carrier-c", 500),)))
+
+
+def test_a_redirection_is_followed_where_the_trunk_allows_it_and_the_caller_hears_nothing_of_it(stage: Stage) -> None:
+    target = VENDORS["carrier-a"]
+    redirecting = refusing("carrier-elsewhere", 302, f"Contact: <sip:{target}>")
+
+    record = stage.call(Caller("hangs_up"), "4480", [redirecting, Vendor("carrier-a", "answers")])
+
+    assert (record["end_reason"], record["sip_code"]) == ("Normal", 200)
+    assert [(attempt["gateway"], attempt["code"]) for attempt in record["attempts"]] == [
+        ("carrier-elsewhere", 302),
+        ("carrier-elsewhere", 200),
+    ]
+    assert record["routing_gateway"] == "carrier-elsewhere"
+    assert record["destination_address"] == str(target)
 
 
 def test_each_attempt_with_early_media_has_a_to_tag_of_its_own(stage: Stage) -> None:

@@ -7,7 +7,10 @@ from .expectations import answered, check
 from .stage import Stage
 
 
-@pytest.mark.parametrize(("method", "status"), [("UPDATE", 488), ("INFO", 405), ("OPTIONS", 200)])
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("UPDATE", 200), ("INFO", 200), ("OPTIONS", 200), ("SUBSCRIBE", 489), ("NOTIFY", 489), ("MESSAGE", 405)],
+)
 def test_a_request_inside_the_call_is_answered_and_the_call_lives_on(stage: Stage, method: str, status: int) -> None:
     with conversing(stage, "4410") as (conversation,):
         conversation.establish()

@@ -11,7 +11,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 TOOLS: Final = frozenset(
     {
-        "coverage", "editables", "hatchling", "hypothesis", "import-linter", "mypy", "packaging", "pytest",
+        "atheris", "coverage", "editables", "hatchling", "hypothesis", "import-linter", "mypy", "packaging", "pytest",
         "pytest-asyncio", "ruff", "types-pyyaml",
     }
 )  # fmt: skip

@@ -1,0 +1,17 @@
+"""Where the peers of these tests live, in the run's own loopback network."""
+
+from typing import Final
+
+from e2e.addresses import NETWORK
+
+from vosd.testing.loopback import Endpoint
+
+SWITCH: Final = Endpoint(f"{NETWORK}.2", 5060)
+TLS_SWITCH: Final = Endpoint(SWITCH.host, 5061)
+
+CUSTOMER_PHONE: Final = Endpoint(f"{NETWORK}.31", 5060)
+VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.32", 5060)
+OTHER_VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.35", 5060)
+
+CUSTOMER_PROXY: Final = Endpoint(f"{NETWORK}.33", 5060)
+VENDOR_PROXY: Final = Endpoint(f"{NETWORK}.34", 5060)

@@ -1,0 +1,229 @@
+"""baresip as a telephone: one process without a sound card, told what to do and asked what happened over TCP.
+
+Owns its configuration, its life, its control connection and its record of SIP messages and sound. Refuses to know
+what a call should be like; that stands in the tests.
+"""
+
+import json
+import re
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from vosd.testing.certificates import Authority
+from vosd.testing.loopback import Endpoint
+from vosd.testing.peer import Message
+
+from .program import PeerError, Program
+
+MODULES: Final = Path("/usr/lib/baresip/modules")
+_COMMAND_SECONDS: Final = 5.0
+_CONTROL_PORT: Final = 4444
+_TRACED: Final = re.compile(rb"^(?:UDP|TCP|TLS) \S+ -> \S+\r?\n(.*?)\x1b\[;m", re.DOTALL | re.MULTILINE)
+
+CONFIGURATION: Final = """\
+module_path {modules}
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+sip_listen {address}
+net_interface {address.host}
+ctrl_tcp_listen {control}
+snd_path {directory}
+audio_source aufile,{tone}
+audio_player aubridge,silent
+audio_alert aubridge,silent
+ausrc_srate 8000
+ausrc_channels 1
+auplay_srate 8000
+auplay_channels 1
+rtp_ports 20000-29999
+"""
+
+
+class Baresip(Program):
+    """One telephone; a context manager that never leaves the process running."""
+
+    def __init__(self, directory: Path, number: str, address: Endpoint, tone: Path, transport: str = "udp") -> None:
+        """Write the configuration of a telephone that answers to ``number`` and plays the sound file ``tone``.
+
+        It takes calls by any transport at ``address`` and makes them by ``transport``.
+        """
+        super().__init__(["baresip", "-4", "-s", "-v", "-f", str(directory)], directory)
+        self.address = address
+        self._control_address = Endpoint(address.host, _CONTROL_PORT)
+        self._directory = directory
+        self._transport = transport
+        self._control: socket.socket | None = None
+        self._received = b""
+        self._events: deque[Mapping[str, Any]] = deque()
+        self._past: deque[str] = deque(maxlen=30)
+        self._tokens = 0
+        (directory / "config").write_text(
+            CONFIGURATION.format(
+                modules=MODULES, address=address, control=self._control_address, directory=directory, tone=tone
+            )
+        )
+        (directory / "accounts").write_text(
+            f"<sip:{number}@{address};transport={transport}>;regint=0;answermode=manual\n"
+        )
+        (directory / "contacts").touch()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._wait_until(self._is_connected)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._control is not None:
+            self._control.close()
+        super().__exit__(*exception)
+
+    def trust(self, authority: Authority) -> None:
+        """Take a certificate of ``authority`` for TLS, and believe those that it gave to others; comes first."""
+        certificate = authority.issue(f"telephone-{self.address.host}", self.address.host)
+        both = self._directory / "telephone.pem"
+        both.write_text(certificate.file.read_text() + certificate.key.read_text())
+        with (self._directory / "config").open("a") as configuration:
+            configuration.write(f"sip_certificate {both}\nsip_cafile {authority.root.file}\n")
+
+    # -- what a person would do -----------------------------------------------------------------------------------
+
+    def dial(self, number: str, switch: Endpoint) -> None:
+        """Call a number through the switch."""
+        self.command("dial", f"sip:{number}@{switch};transport={self._transport}")
+
+    def accept(self) -> None:
+        """Answer the call that rings."""
+        self.command("accept")
+
+    def hang_up(self) -> None:
+        """End the call, refuse it (486) or give it up, whichever it has come to."""
+        self.command("hangup")
+
+    def hold(self) -> None:
+        """Put the other side on hold."""
+        self.command("hold")
+
+    def resume(self) -> None:
+        """Take the other side back from hold."""
+        self.command("resume")
+
+    def press(self, key: str) -> None:
+        """Press a key; baresip 1.0 sends it as an RTP event (RFC 4733) alone."""
+        self.command("sndcode", key)
+
+    def transfer(self, uri: str) -> None:
+        """Ask the other side to call ``uri`` instead (REFER)."""
+        self.command("transfer", uri)
+
+    def calls(self) -> str:
+        """Return the list of calls as a person would read it."""
+        return self.command("listcalls")
+
+    # -- what it tells --------------------------------------------------------------------------------------------
+
+    def expect(self, kind: str, within_s: float = 5.0, **values: str) -> Mapping[str, Any]:
+        """Return the next event of that kind with these values; events before it are passed over.
+
+        Raises:
+            PeerError: none came in time.
+        """
+        deadline = time.monotonic() + within_s
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                if event["type"] == kind and all(event.get(name) == value for name, value in values.items()):
+                    return event
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._missed(f"{kind} {values or ''}")
+            self._read(left)
+
+    def command(self, name: str, parameters: str = "") -> str:
+        """Give one command and return what baresip said to it.
+
+        Raises:
+            PeerError: it refused, or said nothing in time.
+        """
+        assert self._control is not None, "a telephone is switched on before it is used"
+        self._tokens += 1
+        token = str(self._tokens)
+        document = json.dumps({"command": name, "params": parameters, "token": token}).encode()
+        self._past.append(f"> {name} {parameters}")
+        self._control.sendall(b"%d:%s," % (len(document), document))
+        deadline = time.monotonic() + _COMMAND_SECONDS
+        while True:
+            for event in tuple(self._events):
+                if event.get("token") == token:
+                    self._events.remove(event)
+                    if not event["ok"]:
+                        raise self._missed(f"{name} {parameters} to be done")
+                    return str(event["data"])
+            if time.monotonic() > deadline:
+                raise self._missed(f"an answer to {name}")
+            self._read(deadline - time.monotonic())
+
+    def came(self) -> list[Message]:
+        """Return every SIP message that came in, in order.
+
+        It is the Via that tells: over TCP both ends may be at addresses that nobody configured.
+        """
+        ours = f" {self.address.host}:"
+        traced = (Message(text, self.address) for text in _TRACED.findall(self._written()))
+        return [message for message in traced if (ours in message["Via"]) == (message.method is None)]
+
+    def received(self, method: str) -> list[Message]:
+        """Return the requests of one method that came in."""
+        return [message for message in self.came() if message.method == method]
+
+    def responses(self, method: str) -> list[Message]:
+        """Return the responses to requests of one method that came in."""
+        return [message for message in self.came() if message.status and message["CSeq"].endswith(f" {method}")]
+
+    def sound(self) -> Path:
+        """Return the file of what was heard in the latest call."""
+        files = sorted(self._directory.glob("dump-*-dec.wav"))
+        if not files:
+            raise self._missed("a sound file")
+        return files[-1]
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _is_connected(self) -> bool:
+        try:
+            self._control = socket.create_connection(self._control_address)
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def _read(self, within_s: float) -> None:
+        """Take what comes on the control connection: netstrings of JSON."""
+        assert self._control is not None, "a telephone is switched on before it is used"
+        readable, _, _ = select.select([self._control], [], [], max(within_s, 0))
+        if not readable:
+            return
+        data = self._control.recv(65_535)
+        if not data:
+            raise self._missed("the control connection to stay open")
+        self._received += data
+        while (cut := self._received.partition(b":"))[1]:
+            length = int(cut[0])
+            if len(cut[2]) <= length:
+                return
+            self._received = cut[2][length + 1 :]
+            event = json.loads(cut[2][:length])
+            event.setdefault("type", "RESPONSE")
+            self._events.append(event)
+            self._past.append(f"< {event['type']} {event.get('param', event.get('data', ''))}")
+
+    def _missed(self, wanted: str) -> PeerError:
+        return self._unexpected(wanted, [f"(telephone at {self.address})", *self._past])
