@@ -71,7 +71,7 @@ class Call:
         self.journey = Journey()
         self.ending: Ending | None = None
         self.endpoint = endpoint
-        self._hunt = Hunt(choices, board.addresses_of, endpoint.flows.located)
+        self._hunt = Hunt(choices, board, endpoint.flows)
         self._hops = hops
         self._board = board
         self._settings = settings

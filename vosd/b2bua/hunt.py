@@ -1,7 +1,7 @@
 """The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from vosd.b2bua.settings import CallSettings
 from vosd.routing.dialect import Redirects
@@ -9,13 +9,27 @@ from vosd.routing.failover import AttemptEnd, AttemptOutcome, Verdict, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.errors import ParseError
-from vosd.sip.flows import DEFAULT_PORTS, Locator, hop_of
+from vosd.sip.flows import DEFAULT_PORTS, Hop, hop_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Response
 from vosd.sip.uri import Uri
 
-AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
-"""Where a gateway is right now, in the order to try."""
+
+class Directory(Protocol):
+    """Knows where gateways are."""
+
+    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where a gateway is right now, in the order to try; empty when its name is not found."""
+        ...
+
+
+class Locator(Protocol):
+    """Knows where names lead."""
+
+    def located(self, hop: Hop) -> Hop | None:
+        """Return a place with its name found; None where it is not known (yet)."""
+        ...
+
 
 Way = tuple[RouteChoice, Address]
 """Who is called for whom, and where."""
@@ -30,17 +44,18 @@ class Hunt:
     A gateway with several addresses is tried at the next of them only where one was silent.
     """
 
-    __slots__ = ("_addresses_of", "_choices", "_heard_from", "_latest", "_located", "_named", "_ways", "outcomes")
+    __slots__ = ("_choices", "_directory", "_heard_from", "_latest", "_locate", "_named", "_ways", "outcomes")
 
-    def __init__(self, choices: Sequence[RouteChoice], addresses_of: AddressesOf, located: Locator) -> None:
+    def __init__(self, choices: Sequence[RouteChoice], directory: Directory, locate: Locator) -> None:
         self._choices = iter(choices)
-        self._located = located
-        self._addresses_of = addresses_of
-        self._ways: deque[Way] = deque()
+        self._locate = locate
+        self._directory = directory
+        self._ways: Sequence[Way] = ()
+        """Other addresses of the gateway that is tried, or places that it has named."""
         self._heard_from: RoutingGateway | None = None
         """The gateway that gave the latest refusal: its other addresses would give the same."""
         self._latest: Way | None = None
-        self._named: set[tuple[str, ...]] = set()
+        self._named: set[tuple[str, ...]] | None = None
         """Places that have sent a 3xx, or that one has named: none is called twice (RFC 3261 section 8.1.3.4)."""
         self.outcomes: list[AttemptOutcome] = []
 
@@ -48,17 +63,19 @@ class Hunt:
         """Return the next gateway and address to try; None when the search is over."""
         if elapsed_ms > settings.search_ms or len(self.outcomes) >= settings.max_attempts:
             return None
-        while True:
-            while self._ways:
-                way = self._ways.popleft()
-                if way[0].gateway is not self._heard_from:
-                    self._latest = way
-                    return way
-            choice_left = next(self._choices, None)
-            if choice_left is None:
-                return None
-            for address in self._addresses_of(choice_left.gateway):
-                self._ways.append((choice_left, address))
+        while self._ways:
+            way, self._ways = self._ways[0], self._ways[1:]
+            if way[0].gateway is not self._heard_from:
+                self._latest = way
+                return way
+        for choice in self._choices:
+            if choice.gateway is self._heard_from:
+                continue
+            ways = [(choice, address) for address in self._directory.addresses_of(choice.gateway)]
+            if ways:
+                self._latest, self._ways = ways[0], ways[1:]
+                return ways[0]
+        return None
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
@@ -72,23 +89,23 @@ class Hunt:
         """
         if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
             return False
+        if self._named is None:
+            self._named = set()
         if self._latest is not None:
             self._named.add(_place(self._latest))
         found = [way for contact in _by_preference(redirect) if (way := self._way(choice, contact))]
-        ways = [way for way in found if self._is_new(way)]
-        self._ways = deque([*ways[:CONTACTS_MAX], *(way for way in self._ways if way[0].gateway is not choice.gateway)])
+        ways = []
+        for way in found:
+            if _place(way) not in self._named:
+                self._named.add(_place(way))
+                ways.append(way)
+        self._ways = ways[:CONTACTS_MAX]
         return bool(ways)
-
-    def _is_new(self, way: Way) -> bool:
-        place = _place(way)
-        is_new = place not in self._named
-        self._named.add(place)
-        return is_new
 
     def _way(self, choice: RouteChoice, contact: NameAddr) -> Way | None:
         """Return the way to one place of a 3xx; None where it leads nowhere, or to a name not found yet."""
         hop = hop_of(contact.uri)
-        if hop is None or (found := self._located(hop)) is None:
+        if hop is None or (found := self._locate.located(hop)) is None:
             return None
         number = Uri.parse(contact.uri).user or choice.callee_out
         port = found.port or DEFAULT_PORTS[found.transport or "udp"]

@@ -95,6 +95,7 @@ class Intake:
         call_id = uuid7(at.wall, self._entropy())
         try:
             refusal = self.admission.admit(application)
+            application.numbers = None  # whoever talks for hours need not keep the INVITE
             arrival = Arrival(call_id, application.caller, application.callee_in, request.call_id, str(source), at)
             if refusal is not None:
                 self._refusals.refuse(event, arrival, application, refusal)
