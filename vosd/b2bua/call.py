@@ -4,7 +4,7 @@ Each public method is something that happened, with the instant of the packet or
 all that follows and leaves the call in one state of ``states``. There is one deadline at every moment (DESIGN D10).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from vosd.b2bua import talk
 from vosd.b2bua.callee_leg import CalleeLeg
@@ -55,7 +55,7 @@ class Call:
         *,
         arrival: Arrival,
         caller: CallerLeg | Substitute,
-        choices: Sequence[RouteChoice],
+        choices: Iterator[RouteChoice],
         hops: int,
         endpoint: Endpoint,
         board: Switchboard,
@@ -146,6 +146,7 @@ class Call:
         self.journey.attempts.append(leg.attempt(200, "Answered", now))
         if has_answer:
             leg.acknowledge(b"")
+        del self._hunt  # nobody is looked for any more
         self._granted_s = self._board.answered(self)
         self._board.set_deadline(self, self._granted_until())
         self.caller.answer(leg.answer, now)

@@ -280,6 +280,8 @@ def _reliability(request: Request, dialect: CallerDialect) -> Reliability:
     """Return how provisional responses go to a caller: what it says of itself, within what its trunk allows."""
     if dialect.reliability is Reliability.OFF:
         return Reliability.OFF
+    if request.header("require") is None and request.header("supported") is None:
+        return Reliability.OFF
     if "100rel" in _tags(request, "require"):
         return Reliability.REQUIRED
     return Reliability.SUPPORTED if "100rel" in _tags(request, "supported") else Reliability.OFF

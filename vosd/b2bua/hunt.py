@@ -1,6 +1,6 @@
 """The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from vosd.b2bua.settings import CallSettings
@@ -46,8 +46,8 @@ class Hunt:
 
     __slots__ = ("_choices", "_directory", "_heard_from", "_latest", "_locate", "_named", "_ways", "outcomes")
 
-    def __init__(self, choices: Sequence[RouteChoice], directory: Directory, locate: Locator) -> None:
-        self._choices = iter(choices)
+    def __init__(self, choices: Iterator[RouteChoice], directory: Directory, locate: Locator) -> None:
+        self._choices = choices
         self._locate = locate
         self._directory = directory
         self._ways: Sequence[Way] = ()

@@ -5,7 +5,7 @@ mapping gateway and the account, money) and leaves nothing behind when it refuse
 that it is handed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -120,7 +120,7 @@ class Application(msgspec.Struct):
     mapping: MappingGateway | None = None
     account: Account | None = None
     rate: AppliedRate | None = None
-    choices: tuple[RouteChoice, ...] = ()
+    choices: Iterator[RouteChoice] = iter(())
     hold: Hold | None = None
     taken: list[tuple[Scope, str]] = []
     """Places that the call occupies until it is over."""
@@ -227,12 +227,11 @@ class Admission:
     def find_routes(self, call: Application) -> Refusal | None:
         """Find the routing gateways that may be tried."""
         request = RouteRequest(call.callee, call.caller, call.at.mono)
-        at_most = self.catalogue.parameters.max_attempts
         live = self.live
-        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors, at_most=at_most)
+        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):
             return routes
-        call.choices = routes.choices
+        call.choices = routes
         return None
 
     def take_hold(self, call: Application) -> Refusal | None:

@@ -55,6 +55,8 @@ class Directory:
         self._clock = clock
         self._draw = draw
         self._watched: dict[Hop, Place] = {}
+        self._numbered: dict[str, Sequence[Address]] = {}
+        """Gateways without a name among their addresses."""
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
         self._hosts: frozenset[str] = frozenset()
         self._met: OrderedDict[Hop, Place] = OrderedDict()
@@ -66,10 +68,12 @@ class Directory:
 
     def addresses(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where one call may try the gateway, in order; empty where nothing is known."""
-        for address in gateway.addresses:
-            if not is_address(address.host):
-                return self._resolved(gateway.addresses)
-        return gateway.addresses
+        if gateway.addresses is self._numbered.get(gateway.name):
+            return gateway.addresses
+        if all(is_address(address.host) for address in gateway.addresses):
+            self._numbered[gateway.name] = gateway.addresses
+            return gateway.addresses
+        return self._resolved(gateway.addresses)
 
     def locate(self, hop: Hop) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``); None where that is not known, or not yet."""
@@ -104,6 +108,7 @@ class Directory:
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
         self._watched = places
+        self._numbered.clear()
         self._gather_hosts()
 
     def begin_due(self) -> None:

@@ -240,10 +240,10 @@ class Switch:
         """Take a place on a routing gateway; attempts count for its rate limit."""
         gateway, carried = choice.gateway, self._carried[call.arrival.call_id]
         application, vendors = carried.application, carried.vendors
-        is_redirected = choice not in application.choices
+        is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
         if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
             return False  # nobody has agreed to pay another price
-        if self.live.rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
+        if self.live.rests and self.live.rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
             return False
         full = self.live.occupancy.take(Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:

@@ -69,8 +69,13 @@ class Trace:
     def ended(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
         """Learn which conversations were one call, the caller's first, and what became of it."""
         legs = tuple(_keys(sip_call_ids))
+        recent, failed = self._conversations, self._failed.conversations
         for leg in legs:
-            for conversation in self._find(leg):
+            conversation = recent.get(leg)
+            if conversation is not None:
+                conversation.belongs_to(legs, fate)
+            conversation = failed.get(leg) if failed else None
+            if conversation is not None:
                 conversation.belongs_to(legs, fate)
 
     # -- out ----------------------------------------------------------------------------------------------------

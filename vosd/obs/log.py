@@ -173,7 +173,7 @@ def call_line(record: CallRecord) -> None:
         _log.info("call", **{name: value for name, value in msgspec.structs.asdict(line).items() if value is not None})
         return
     line.event, line.level, line.timestamp = "call", "info", _now()
-    _calls.direct.write(_encode_line(line).decode() + "\n")
+    _calls.direct.write(f"{_encode_line(line).decode()}\n")
     _calls.direct.flush()
 
 

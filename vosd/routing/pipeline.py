@@ -4,8 +4,9 @@ Owns the list of steps. A step only looks: a place on a gateway is taken when th
 it may be gone. Reasons are kept as enum members; ``explain`` turns them into prose for those who ask.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import chain
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
@@ -79,7 +80,8 @@ def is_enabled(gateway: RoutingGateway, _now: Circumstances) -> Cause | None:
 
 def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
     """Leave out vendors that asked to be left alone for a while (SIP-07)."""
-    return Cause.RESTING if now.rests.remaining_ms(gateway.name, now.request.mono_ms) else None
+    rests = now.rests
+    return Cause.RESTING if rests and rests.remaining_ms(gateway.name, now.request.mono_ms) else None
 
 
 def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
@@ -125,49 +127,41 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def find_routes(
-    request: RouteRequest,
-    table: RouteTable,
-    occupancy: Occupancy,
-    rests: Rests,
-    vendors: VendorTerms,
-    *,
-    at_most: int | None = None,
-) -> Routes | Refusal:
-    """Return the routes of a call, or the refusal of a call that has none (RTE-06).
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms
+) -> Iterator[RouteChoice] | Refusal:
+    """Return the routes of a call in order, or the refusal of a call that has none (RTE-06).
 
-    ``at_most`` ends the search after so many choices: what a call will never try need not be judged.
+    The first is found now, each of the others when it is asked for: mostly nobody does.
     """
-    routes = sift(request, table, occupancy, rests, vendors, at_most=at_most)
-    if routes.choices:
-        return routes
-    if not routes.left:
+    left: list[LeftOut] = []
+    search = _search(Circumstances(request, occupancy, rests, vendors), table, left)
+    first = next(search, None)
+    if first is not None:
+        return chain((first,), search)
+    if not left:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
-    objections = ", ".join(f"{left.gateway.name} ({left.cause.value})" for left in routes.left)
+    objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
 
 def sift(
-    request: RouteRequest,
-    table: RouteTable,
-    occupancy: Occupancy,
-    rests: Rests,
-    vendors: VendorTerms,
-    *,
-    at_most: int | None = None,
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms
 ) -> Routes:
     """Put every gateway that the number fits through the steps, in the order in which they would be tried."""
-    now = Circumstances(request, occupancy, rests, vendors)
-    choices: list[RouteChoice] = []
     left: list[LeftOut] = []
-    for gateway, prefix in table.candidates(request.callee):
+    choices = tuple(_search(Circumstances(request, occupancy, rests, vendors), table, left))
+    return Routes(choices, tuple(left))
+
+
+def _search(now: Circumstances, table: RouteTable, left: list[LeftOut]) -> Iterator[RouteChoice]:
+    """Yield what may be tried, and note what is left out on the way."""
+    callee, caller = now.request.callee, now.request.caller
+    for gateway, prefix in table.candidates(callee):
         cause = _first_objection(gateway, now)
-        if cause is not None:
+        if cause is None:
+            yield RouteChoice(gateway, prefix, callee, caller)
+        else:
             left.append(LeftOut(gateway, cause))
-            continue
-        choices.append(RouteChoice(gateway, prefix, request.callee, request.caller))
-        if len(choices) == at_most:
-            break
-    return Routes(tuple(choices), tuple(left))
 
 
 def _first_objection(gateway: RoutingGateway, now: Circumstances) -> Cause | None:

@@ -18,6 +18,10 @@ class Rests:
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        """Return how many have asked, those whose time is over included."""
+        return len(self._until)
+
     def begin(self, gateway: str, seconds: int, mono_ms: int) -> None:
         """Leave a gateway alone for so many seconds from ``mono_ms`` on; a later word of the vendor's replaces it."""
         self._until[gateway] = mono_ms + 1_000 * min(seconds, REST_MAX_S)

@@ -29,6 +29,16 @@ def parameters(text: str) -> dict[str, str | None]:
     return {name.lower(): value or None for name, value in reversed(_PARAMETER.findall(text))}
 
 
+def first_of(text: str) -> str:
+    """Return the first element of a comma list, without a look at the others."""
+    if "," not in text:
+        return text
+    if '"' not in text and "<" not in text:
+        return text.partition(",")[0].strip()
+    found = _ELEMENT.match(text)
+    return found[1].strip() if found else ""
+
+
 def split_list(text: str) -> list[str]:
     """Split a comma list, leaving commas in quotes and angle brackets alone (RFC 3261 section 7.3.1).
 

@@ -5,7 +5,7 @@ A message is read once and never changed; what the switch sends is composed anew
 
 from collections.abc import Callable, Sequence
 
-from vosd.sip.grammar import split_list
+from vosd.sip.grammar import first_of, split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.names import CANONICAL
@@ -154,7 +154,7 @@ class Message:
         """The first Contact, or None; raises ParseError."""
         value = self.header("contact")
         if self._contact is None and value is not None:
-            self._contact = NameAddr.parse(split_list(value)[0])
+            self._contact = NameAddr.parse(first_of(value))
         return self._contact
 
 

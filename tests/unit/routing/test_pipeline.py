@@ -5,7 +5,7 @@ from vosd.base.errors import Refusal
 from vosd.routing.capacity import Occupancy, Scope
 from vosd.routing.explain import Offered, PassedOver, explain_routes
 from vosd.routing.match import RouteTable
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
 from vosd.routing.rest import Rests
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.testing.builders import routing_gateway
@@ -29,9 +29,15 @@ class Vendors:
         return gateway.account not in self.unfunded
 
 
-def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None, **terms) -> Routes | Refusal:
-    live = occupancy or Occupancy(), rests or Rests()
-    return find_routes(REQUEST, RouteTable(gateways), *live, vendors or Vendors(), **terms)
+def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) -> Routes | Refusal:
+    """All routes and what was left out, or the refusal of a call that has none."""
+    asked = REQUEST, RouteTable(gateways), occupancy or Occupancy(), rests or Rests(), vendors or Vendors()
+    found = find_routes(*asked)
+    if isinstance(found, Refusal):
+        return found
+    routes = sift(*asked)
+    assert tuple(found) == routes.choices
+    return routes
 
 
 def busy(name: str, calls: int) -> Occupancy:
@@ -87,10 +93,15 @@ def test_looking_takes_no_place():
         assert isinstance(search(gateway, occupancy=occupancy), Routes)
 
 
-def test_search_ends_when_enough_is_found():
-    routes = search(routing_gateway("off", enabled=False), *map(routing_gateway, "abcd"), at_most=2)
-    assert [choice.gateway.name for choice in routes.choices] == ["a", "b"]
-    assert [left.gateway.name for left in routes.left] == ["off"]
+def test_the_next_route_is_looked_for_when_somebody_asks_for_it():
+    """What changed while the first was tried counts: the second has filled up meanwhile."""
+    occupancy = Occupancy()
+    table = RouteTable([routing_gateway("a"), routing_gateway("b", max_concurrent=1), routing_gateway("c")])
+    routes = find_routes(REQUEST, table, occupancy, Rests(), Vendors())
+    assert not isinstance(routes, Refusal)
+    assert next(routes).gateway.name == "a"
+    occupancy.take(Scope.ROUTING, "b", 1, None, REQUEST.mono_ms)
+    assert [choice.gateway.name for choice in routes] == ["c"]
 
 
 def test_number_that_no_prefix_fits_is_refused_with_404_rte_06():

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sip.errors import ParseError
-from vosd.sip.grammar import parameters
+from vosd.sip.grammar import first_of, parameters, split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.names import CANONICAL, MalformedNameError
@@ -170,3 +170,22 @@ def test_names_that_are_made_up_take_a_bounded_place_and_push_no_common_one_out(
     long = "X" * 5_000
     assert CANONICAL[long] == long.lower()
     assert long not in CANONICAL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a, b",
+        " a ,b",
+        '"x, y" <sip:a>, b',
+        "<sip:a,b>, c",
+        "<sip:a",
+        '"open, b',
+        ",a",
+        '"\\", x" <s>;p="a,b", c',
+    ],
+)
+def test_the_first_of_a_list_is_what_the_whole_list_begins_with(text):
+    assert first_of(text) == split_list(text)[0]

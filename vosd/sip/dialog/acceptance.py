@@ -24,7 +24,7 @@ class Acceptance:
         self, store: TransactionStore, dialog: "Dialog", stem: ResponseStem, data: bytes, owner: Any, now: Instant
     ) -> None:
         """``stem`` is that of the INVITE, ``data`` the 2xx, which is sent at once."""
-        self._invite = CSeq.parse(stem.cseq).number
+        self._invite = stem.cseq
         self.dialog = dialog
         self.owner = owner
         self.goodbye: str | None = None
@@ -35,7 +35,7 @@ class Acceptance:
 
     def is_met_by(self, ack: Request) -> bool:
         """Say whether an ACK is the one that is waited for; one of an earlier INVITE may come late (13.2.2.4)."""
-        return ack.cseq.number == self._invite
+        return ack.cseq.number == CSeq.parse(self._invite).number
 
     def acknowledged(self) -> None:
         """The ACK came."""

@@ -8,7 +8,7 @@ from typing import Final
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.errors import ParseError
 from vosd.sip.flows import next_hop
-from vosd.sip.grammar import split_list
+from vosd.sip.grammar import first_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
 from vosd.sip.uri import Uri
@@ -186,6 +186,6 @@ def _target(message: Request | Response) -> str | None:
 # Peers say the same Contact in every call of a trunk, so what it means is worth remembering.
 @lru_cache(maxsize=1024)
 def _target_in(contact: str) -> str:
-    uri = NameAddr.parse(split_list(contact)[0]).uri
+    uri = NameAddr.parse(first_of(contact)).uri
     Uri.parse(uri)
     return uri
