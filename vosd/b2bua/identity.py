@@ -6,6 +6,7 @@ numbers go out is decided before; nothing of the caller's network goes out at al
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -75,6 +76,12 @@ PLAIN: Final = Persona(is_simple=True)
 """A caller that is its number and nothing else."""
 
 
+@lru_cache(maxsize=1024)
+def _named(display: str) -> Persona:
+    """Return a caller that is its number and a display name: a trunk has few."""
+    return Persona(display, is_simple=True)
+
+
 class Presentation(msgspec.Struct, frozen=True):
     """How a caller is presented to a gateway."""
 
@@ -97,7 +104,7 @@ def persona_of(request: Request) -> Persona:
         and ANONYMOUS not in from_.lower()
     ):
         display = "" if from_[:1] == "<" else _display_of(request)
-        return Persona(display, is_simple=True) if display else PLAIN
+        return _named(display) if display else PLAIN
     caller = _uri_in(from_)
     signatures = tuple(value for value in request.values("identity") if _SIGNED_TEXT.match(value))[:PASSED_ON_MAX]
     date = header("date") or ""

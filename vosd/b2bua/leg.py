@@ -116,8 +116,9 @@ class Leg:
 
     def listen_to(self, message: Message) -> bytes:
         """Note what the peer can do and what session it describes; return the latter."""
-        if message.header("allow") is not None:
-            self._allows_update = any("UPDATE" in methods for methods in message.values("allow"))
+        allow = message.header("allow")
+        if allow is not None:
+            self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
         session = session_of(message) if message.body else b""
         if session:
             self.heard = session

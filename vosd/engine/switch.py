@@ -243,7 +243,8 @@ class Switch:
         is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
         if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
             return False  # nobody has agreed to pay another price
-        if self.live.rests and self.live.rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
+        rests = self.live.rests
+        if rests and rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
             return False
         full = self.live.occupancy.take(Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:

@@ -144,9 +144,7 @@ def find_routes(
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
 
-def sift(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms
-) -> Routes:
+def sift(request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms) -> Routes:
     """Put every gateway that the number fits through the steps, in the order in which they would be tried."""
     left: list[LeftOut] = []
     choices = tuple(_search(Circumstances(request, occupancy, rests, vendors), table, left))

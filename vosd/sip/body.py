@@ -27,6 +27,8 @@ def session_of(message: Message) -> bytes:
     """
     if not message.body:
         return b""
+    if message.header("content-type") == SESSION:
+        return message.body
     kind = media_type(message)
     if kind == SESSION:
         return message.body

@@ -5,12 +5,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from vosd.sip.body import objects_to
+from vosd.sip.body import SESSION, objects_to
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import QUOTED, TOKEN
 from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
-from vosd.sip.uri import Uri
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
 ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
@@ -30,6 +29,7 @@ EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
 _WITH_SESSION: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 _SESSION_TYPES: Final = frozenset({"application/sdp", "application/*", "*/*"})
 _GAP: Final = re.compile(r";\s*+(?:[;,]|\Z)")
+_PLAIN_TARGET: Final = re.compile(r"sip:[A-Za-z0-9+]*+@?[A-Za-z0-9.\-]++(?::\d++)?\Z", re.ASCII)
 _QUOTED: Final = re.compile(QUOTED)
 _WORD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 
@@ -62,10 +62,10 @@ def objection(request: Request) -> Objection | None:
         if not all(map(_WORD.match, required)):
             raise ParseError(400, "Bad Require", request)  # what is no word cannot be named in Unsupported
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
-    if method == "INVITE" and not _takes_session(request):
+    if method == "INVITE" and request.header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
     if request.body and method in _WITH_SESSION:
-        if objects_to(request):
+        if request.header("content-type") != SESSION and objects_to(request):
             return Objection(415, ACCEPT)
         if (request.header("content-encoding") or "identity").lower() != "identity":
             return Objection(415, "Accept-Encoding: identity\r\n")
@@ -78,8 +78,8 @@ def _check_grammar(request: Request) -> None:
     Raises:
         ParseError: 400; 416 for a scheme that is not ours.
     """
-    target = _contact_of_ours(request.uri) if request.to_tag else request.target
-    if target.headers:
+    # Within a dialog nobody reads the Request-URI, so a look is enough where it is as usual.
+    if not (request.to_tag and _PLAIN_TARGET.match(request.uri)) and request.target.headers:
         raise ParseError(400, "Headers in the Request-URI", request)
     if _has_gap(request.header("via") or ""):
         raise ParseError(400, "Empty Parameter in Via", request)
@@ -97,10 +97,6 @@ def _flaw_of_contact(contact: str) -> str | None:
     return "Contact Without Angle Brackets" if "?" in contact and "<" not in contact else None
 
 
-# Within a dialog the Request-URI is a Contact of ours, the same for every call.
-_contact_of_ours = lru_cache(maxsize=64)(Uri.parse)
-
-
 def _has_gap(value: str) -> bool:
     """Say whether a parameter is missing where a semicolon announces one."""
     if not (";;" in value or "; " in value or ";," in value or ";\t" in value or value[-1:] == ";"):
@@ -111,9 +107,7 @@ def _has_gap(value: str) -> bool:
 
 
 def _takes_session(request: Request) -> bool:
-    """Say whether the response may hold a session description (section 20.1); without Accept it may."""
-    if request.header("accept") is None:
-        return True
+    """Say whether Accept lets the response hold a session description (section 20.1)."""
     return any(kind.partition(";")[0].strip().lower() in _SESSION_TYPES for kind in request.headers("accept"))
 
 
