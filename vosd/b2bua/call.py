@@ -71,8 +71,7 @@ class Call:
         self.journey = Journey()
         self.ending: Ending | None = None
         self.endpoint = endpoint
-        self._hunt = Hunt(choices, board, endpoint.flows)
-        self._hops = hops
+        self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
         self._board = board
         self._settings = settings
         self._granted_s = 0
@@ -142,8 +141,8 @@ class Call:
         self.state = CallState.TALKING
         has_answer = bool(self.caller.offer) or leg.is_settled
         answer = leg.answer if self.caller.offer else leg.said
-        self.journey.is_answered(first_audio_codec(answer) if has_answer else None, now)
-        self.journey.attempts.append(leg.attempt(200, "Answered", now))
+        codec = first_audio_codec(answer) if has_answer else None
+        self.journey.is_answered(leg.attempt(200, "Answered", now), codec, now)
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # nobody is looked for any more

@@ -257,14 +257,19 @@ class CalleeLeg(Leg):
         if status in RINGING:
             self._note_ringing(now)
         session = self.listen_to(response)
-        if not self.said and number is None:
-            session = b""  # without an offer of ours it is one, and only what arrives for sure may offer (13.2.1)
-        if response.to_tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
-            session = b""
         if session:
-            self._turn_to(response.to_tag, now)
-            self._sessions[response.to_tag] = session
+            session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
+
+    def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
+        """Turn to the phone that speaks; return its session, nothing where it may not be heard."""
+        if not self.said and not is_sure:
+            return b""  # without an offer of ours it is one, and only what arrives for sure may offer (13.2.1)
+        if tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
+            return b""
+        self._turn_to(tag, now)
+        self._sessions[tag] = session
+        return session
 
     def _hear_reliably(self, response: Response, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; False for one that was heard before, or comes too early (section 4)."""

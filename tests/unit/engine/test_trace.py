@@ -8,7 +8,7 @@ import pytest
 
 from vosd.engine.conversations import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace import SET_UP_WITHIN_MS, Trace
+from vosd.engine.trace import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
 from vosd.obs.traced import Way
 from vosd.sip.compose import Peer
 
@@ -262,3 +262,12 @@ def test_the_bound_holds_after_every_message_whatever_comes():
         assert room.held_bytes == sum(conversation.size_bytes for conversation in conversations)
         assert set(room.by_age) == set(conversations)
         assert sum(map(memory_of, conversations)) <= room.held_bytes
+
+
+def test_what_waits_to_be_filed_is_bounded_too():
+    trace = ring()
+    for step in range(3 * UNFILED_MAX):
+        trace.message(NOW + step, Way.IN, CALLER, message(f"call-{step}", size=700))
+        assert len(trace._unfiled) < UNFILED_MAX
+    trace.message(NOW, Way.IN, CALLER, message("large", size=SMALL_BYTES))
+    assert trace._unfiled == []
