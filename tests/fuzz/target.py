@@ -14,7 +14,7 @@ from vosd.sip.events import InviteArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.stream import StreamFramer
 from vosd.testing.exercise import exercise
-from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 LIFETIME: Final = 2_000
 """Messages that one endpoint sees; the next begins afresh."""
@@ -59,7 +59,7 @@ class Target:
         event = self._probe.receive(request(body=SDP))
         assert isinstance(event, InviteArrived)
         owner = Keeper()
-        owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+        owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
         self._probe.endpoint.adopt("ours", owner)
         self._probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, self._probe.now)
         self._probe.call_vendor(owner)

@@ -19,7 +19,7 @@ from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import NoResponse
 from vosd.sip.settings import SipSettings, Timers
 from vosd.testing.builders import routing_gateway
-from vosd.testing.probe import VENDOR, Keeper, Probe, reply
+from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
@@ -117,7 +117,7 @@ def test_a_request_is_repeated_at_the_times_of_the_list(method, given, expect):
     transaction = probe.call_vendor(owner)
     if method == "BYE":
         event = probe.receive(reply(probe.log[0], 200), VENDOR)
-        dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+        dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
         transaction = probe.endpoint.client.send_request(dialog, "BYE", "", b"", owner, probe.now)
     assert probe.advance(sum_ms - 1) == []
     assert probe.advance(1) == [NoResponse(owner, transaction, probe.now)]

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.compose import escape_user, response, response_stem
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.flows import next_hop
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.uri import Uri
 from vosd.testing.exercise import exercise
-from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nv: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKtoken1\r\nf: <sip:a@b>;tag=ours\r\n"
@@ -111,7 +110,7 @@ def test_the_endpoint_survives_any_traffic_and_has_forgotten_it_in_the_end(traff
     probe = Probe(SipSettings(answers_strangers=True))
     event = probe.receive(request(body=SDP))
     owner = Keeper()
-    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
     acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
     probe.call_vendor(owner)
@@ -162,7 +161,7 @@ def test_any_text_can_be_a_user_part_and_is_read_back_as_it_was(user):
 
 @given(odd_text | st.text("sip:@[]0123456789.abcdef;?<>", max_size=30))
 def test_a_next_hop_is_always_an_address_with_a_port(text):
-    hop = next_hop(f"sip:{text}", VENDOR)
+    hop = straight(f"sip:{text}", VENDOR)
     assert hop.host.replace(".", "").isdigit()
     assert hop.host.count(".") == 3
     assert 0 < hop.port < 65_536

@@ -142,7 +142,7 @@ class Call:
         has_answer = bool(self.caller.offer) or leg.is_settled
         answer = leg.answer if self.caller.offer else leg.said
         codec = first_audio_codec(answer) if has_answer else None
-        self.journey.is_answered(leg.attempt(200, "Answered", now), codec, now)
+        self.journey.answered(leg.attempt(200, "Answered", now), codec, now)
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # nobody is looked for any more

@@ -62,8 +62,9 @@ class Conversation:
 
     def acknowledged(self, leg: Leg, session: bytes) -> None:
         """Hear a side's ACK of a 200 to a proposal of its own."""
-        if self._proposal is not None and _is_of(self._proposal, leg):
-            self._proposal.acknowledged(session)
+        proposal = self._proposal
+        if isinstance(proposal, Renegotiation) and proposal.origin is leg:
+            proposal.acknowledged(session)
 
     def information_came(self, leg: Leg, event: RequestArrived) -> None:
         """Hear a side's INFO."""

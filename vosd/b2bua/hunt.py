@@ -1,40 +1,24 @@
 """The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final
 
+from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.routing.dialect import Redirects
 from vosd.routing.failover import AttemptEnd, AttemptOutcome, Verdict, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.errors import ParseError
-from vosd.sip.flows import DEFAULT_PORTS, Hop, hop_of
+from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Response
-from vosd.sip.uri import Uri
-
-
-class Directory(Protocol):
-    """Knows where gateways are."""
-
-    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
-        """Return where a gateway is right now, in the order to try; empty when its name is not found."""
-        ...
-
-
-class Locator(Protocol):
-    """Knows where names lead."""
-
-    def located(self, hop: Hop) -> Hop | None:
-        """Return a place with its name found; None where it is not known (yet)."""
-        ...
-
+from vosd.sip.uri import DEFAULT_PORTS, Uri
 
 Way = tuple[RouteChoice, Address]
 """Who is called for whom, and where."""
 
-CONTACTS_MAX = 5
+CONTACTS_MAX: Final = 5
 """Places of one 3xx that are tried."""
 
 
@@ -44,12 +28,12 @@ class Hunt:
     A gateway with several addresses is tried at the next of them only where one was silent.
     """
 
-    __slots__ = ("_choices", "_directory", "_heard_from", "_latest", "_locate", "_named", "_ways", "outcomes")
+    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_ways", "outcomes")
 
-    def __init__(self, choices: Iterator[RouteChoice], directory: Directory, locate: Locator) -> None:
+    def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
-        self._locate = locate
-        self._directory = directory
+        self._board = board
+        self._flows = flows
         self._ways: Sequence[Way] = ()
         """Other addresses of the gateway that is tried, or places that it has named."""
         self._heard_from: RoutingGateway | None = None
@@ -71,7 +55,7 @@ class Hunt:
         for choice in self._choices:
             if choice.gateway is self._heard_from:
                 continue
-            ways = [(choice, address) for address in self._directory.addresses_of(choice.gateway)]
+            ways = [(choice, address) for address in self._board.addresses_of(choice.gateway)]
             if ways:
                 self._latest, self._ways = ways[0], ways[1:]
                 return ways[0]
@@ -105,7 +89,7 @@ class Hunt:
     def _way(self, choice: RouteChoice, contact: NameAddr) -> Way | None:
         """Return the way to one place of a 3xx; None where it leads nowhere, or to a name not found yet."""
         hop = hop_of(contact.uri)
-        if hop is None or (found := self._locate.located(hop)) is None:
+        if hop is None or (found := self._flows.located(hop)) is None:
             return None
         number = Uri.parse(contact.uri).user or choice.callee_out
         port = found.port or DEFAULT_PORTS[found.transport or "udp"]

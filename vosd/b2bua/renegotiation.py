@@ -4,6 +4,7 @@ There is at most one at a time in a conversation. Offer and answer pass through 
 video are the peers' affair. A refusal changes nothing, the call goes on as it was.
 """
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
@@ -27,7 +28,7 @@ TRIES_MAX: Final = 5
 """How often a side that is busy with a proposal of its own (491) is asked."""
 
 
-class Proposal:
+class Proposal(ABC):
     """The way of one offer to one side: asked, asked again when it crosses another, answered or refused."""
 
     __slots__ = (
@@ -99,9 +100,6 @@ class Proposal:
         self._alarm = None
         self.begin(event.at)
 
-    def acknowledged(self, answer: bytes) -> None:
-        """Hear that the origin has acknowledged our 200."""
-
     def cancel(self, now: Instant) -> None:
         """Hear that its origin gives it up: the far side is to say no more than what it must."""
         self._is_cancelled = True
@@ -121,13 +119,13 @@ class Proposal:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         """Go on with the far side's answer; ``invite`` is the transaction where an ACK is wanted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _refused(self, status: int, now: Instant) -> None:
         """Go on without."""
-        raise NotImplementedError
 
     def _wait_ms(self) -> int:
         """Return how long to leave a crossing proposal alone (section 14.1): whoever made the Call-ID waits longer."""

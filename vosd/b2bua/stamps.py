@@ -66,7 +66,7 @@ class Journey(msgspec.Struct):
         self.ringing_at = self.ringing_at or now
         self.progress_at = self.progress_at or now
 
-    def is_answered(self, attempt: Attempt, codec: str | None, now: Instant) -> None:
+    def answered(self, attempt: Attempt, codec: str | None, now: Instant) -> None:
         """Note the answer that wins."""
         self.attempts.append(attempt)
         self.answered_at = now

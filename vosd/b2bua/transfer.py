@@ -266,11 +266,6 @@ class Substitute:
         self.hears_reliably = False
         self.is_settled = False
 
-    @property
-    def awaits_ack(self) -> bool:
-        """Whether a 200 waits for its ACK: nobody is there to send one."""
-        return False
-
     def begin_attempt(self, now: Instant) -> None:
         """Need no new dialog."""
 

@@ -11,9 +11,8 @@ from vosd.base.host import domain
 from vosd.config.fields import ExpectedError, FromText, NotBuiltYetError
 from vosd.engine.settings import Listener, NameServer
 from vosd.routing.tables import Address, HostPattern
+from vosd.sip.uri import DEFAULT_PORTS
 
-SIP_PORT: Final = 5060
-SIP_TLS_PORT: Final = 5061
 DNS_PORT: Final = 53
 
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
@@ -34,7 +33,7 @@ def listener() -> FromText:
         word, _, rest = text.partition(":")
         transport = _transport(word)
         host, port = _host_port(rest)
-        return Listener(transport, str(host), port or (SIP_TLS_PORT if transport == "tls" else SIP_PORT))
+        return Listener(transport, str(host), port or DEFAULT_PORTS[transport])
 
     return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
 
@@ -81,7 +80,7 @@ def destination() -> FromText:
         host = _ip(written)
         if host.is_unspecified:
             raise ValueError
-        return Address(str(host), port or (SIP_TLS_PORT if transport == "tls" else SIP_PORT), transport)
+        return Address(str(host), port or DEFAULT_PORTS[transport or "udp"], transport)
 
     return FromText(
         "an address or name, with a port or without, such as 192.0.2.7:5060, [2001:db8::7] or sip.example.net, "

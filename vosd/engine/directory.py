@@ -18,8 +18,9 @@ from vosd.base.host import domain, is_address
 from vosd.engine.lookup import Lookups, Place, Resolver
 from vosd.engine.settings import DnsSettings, Listener
 from vosd.routing.tables import Address, RoutingGateway
-from vosd.sip.flows import DEFAULT_PORTS, Hop
+from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, Kind, Means, in_order
+from vosd.sip.uri import DEFAULT_PORTS
 
 LOOK_S: Final = 1.0
 """How often names are looked for whose time is up."""

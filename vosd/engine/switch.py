@@ -146,10 +146,11 @@ class Switch:
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
             _log.exception("a mistake of ours ended a call", happening=type(event).__name__)
             owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
-            if owner is None or isinstance(event, RequestArrived):
+            call = getattr(owner, "call", None)  # a leg whose making went wrong has none
+            if call is None or isinstance(event, RequestArrived):
                 self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
-            if owner is not None:
-                self._abort(owner.call, event.at)
+            if call is not None:
+                self._abort(call, event.at)
 
     def handle_deadlines(self, now: Instant) -> None:
         """Tell every call whose deadline has come."""

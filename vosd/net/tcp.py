@@ -178,7 +178,12 @@ class StreamFlow:
         self._loop.remove_reader(self._listening)
         self._loop.call_later(PAUSE_S, self._resume)
         if self._seldom.admits("", round(self._loop.time() * 1000)):
-            _log.error("connections cannot be accepted", flow=self._flow, error=str(error))
+            _log.error(
+                "connections cannot be accepted",
+                flow=self._flow,
+                error=str(error),
+                do="let the service open more files (LimitNOFILE), or lower sip.connections.max",
+            )
 
     def _resume(self) -> None:
         if self._listening.fileno() >= 0:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.status import phrase
+from vosd.sip.uri import DEFAULT_PORTS
 
 _PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
 _USER_SAFE: Final = "+*.!~'()_-&=$,"
@@ -122,7 +123,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
 
 def _listening(via: Via, source: Peer) -> Peer | None:
     """Return where the sender of a request takes new connections, if that is another port than the one it came from."""
-    port = via.port or (5061 if via.transport == "TLS" else 5060)
+    port = via.port or DEFAULT_PORTS.get(via.transport.lower(), 5060)
     return None if port == source.port else source._replace(port=port)
 
 

@@ -10,14 +10,13 @@ from typing import Final, NamedTuple, Protocol
 
 from vosd.sip.compose import Peer, host_text
 from vosd.sip.errors import ParseError
-from vosd.sip.uri import Uri
+from vosd.sip.uri import DEFAULT_PORTS, Uri
 
 MAGIC: Final = "z9hG4bK"
 """What every branch made by an RFC 3261 element begins with (section 8.1.1.7)."""
 LARGEST_DATAGRAM: Final = 1_300
 """Bytes of a request above which UDP is left for TCP, where nothing forbids it (section 18.1.1)."""
 _REMEMBERED: Final = 1_024
-DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 class Listener(NamedTuple):
@@ -190,11 +189,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def next_hop(target: str, fallback: Peer) -> Peer:
-    """Return where a request for ``target`` goes when only UDP and addresses are spoken of (RFC 3261 section 8.1.2)."""
-    hop = hop_of(target)
-    if hop is None or not _is_address(hop.host) or (":" in hop.host) is not (":" in fallback.host):
-        return fallback
-    return Peer(fallback.flow, hop.host, hop.port or 5060)

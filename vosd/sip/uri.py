@@ -6,6 +6,9 @@ from typing import Final, NamedTuple
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import HOST, parameters
 
+DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
+"""By transport, where a URI or a Via names none (section 19.1.2)."""
+
 _SIP: Final = re.compile(
     rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
 )

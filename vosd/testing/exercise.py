@@ -25,7 +25,7 @@ from vosd.sip.message import Message
 from vosd.sip.screening import has_looped, hops_left, objection
 from vosd.sip.settings import Limits
 from vosd.sip.uri import Uri
-from vosd.testing.probe import CUSTOMER, LISTENER, VENDOR
+from vosd.testing.probe import CUSTOMER, LISTENER, VENDOR, straight
 
 Asked = TypeVar("Asked", bound=Message)
 
@@ -61,12 +61,12 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     Rack.of,
     ReferTo.of,
     lambda request: Replaces.parse(request.header("replaces") or ""),
-    lambda request: Dialog.of_caller(request, "ours", CUSTOMER).request("BYE", _OURS.via, 1, ""),
+    lambda request: Dialog.of_caller(request, "ours", CUSTOMER, straight).request("BYE", _OURS.via, 1, ""),
     lambda request: response(response_stem(request, CUSTOMER), 400, "ours", ""),
 )
 _OF_RESPONSE: Final[tuple[Callable[[Response], object], ...]] = (
     rseq_of,
-    lambda answer: Dialog.of_callee(_OURS, "ours", answer).request("ACK", _OURS.via, 1, ""),
+    lambda answer: Dialog.of_callee(_OURS, "ours", answer, straight).request("ACK", _OURS.via, 1, ""),
 )
 
 

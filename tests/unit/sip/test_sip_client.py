@@ -4,9 +4,8 @@ import pytest
 
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.flows import next_hop
 from vosd.sip.transaction.client import Client
-from vosd.testing.probe import VENDOR, Keeper, Probe, Sent, reply
+from vosd.testing.probe import VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1
@@ -23,7 +22,7 @@ def hang_up(probe: Probe) -> Sent:
     dialog = Dialog(
         call_id="x", local="<sip:a@b>;tag=1", local_tag="1", remote="<sip:c@d>;tag=2", remote_tag="2",
         target="sip:c@198.51.100.7:5060", routes=(), local_sequence=7, remote_sequence=0, peer=VENDOR,
-        way=next_hop,
+        way=straight,
     )  # fmt: skip
     probe.endpoint.client.send_bye(dialog, "", probe.now)
     [sent] = probe.sent()

@@ -7,10 +7,9 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckArrived, RequestArrived
-from vosd.sip.flows import next_hop
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
-from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -26,7 +25,7 @@ def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
     """Take a call of the customer's and answer it."""
     event = probe.receive(request(headers=headers))
     owner = Keeper()
-    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
     acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
     probe.sent()
@@ -57,7 +56,7 @@ def read_request(data: bytes) -> Request:
 def test_the_callers_dialog_is_written_from_its_invite():
     """Section 12.1.1: route set in order, remote target from Contact."""
     routes = "Record-Route: <sip:192.0.2.50;lr>, <sip:192.0.2.51;lr>\r\n"
-    dialog = Dialog.of_caller(read_request(request(headers=routes)), "ours", CUSTOMER)
+    dialog = Dialog.of_caller(read_request(request(headers=routes)), "ours", CUSTOMER, straight)
     bye = read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, ""))
     assert bye.uri == "sip:4930@192.0.2.10:5060"
     assert bye.headers("route") == ["<sip:192.0.2.50;lr>", "<sip:192.0.2.51;lr>"]
@@ -73,7 +72,7 @@ def test_the_callees_dialog_is_written_from_its_response():
     transaction = probe.call_vendor(Keeper())
     routes = "Record-Route: <sip:192.0.2.50;lr>, <sip:192.0.2.51:5070;lr>\r\n"
     event = probe.receive(reply(probe.log[0], 200, headers=routes), VENDOR)
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     bye = read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 2, ""))
     assert bye.uri == "sip:vendor@198.51.100.7:5060"
     assert bye.headers("route") == ["<sip:192.0.2.51:5070;lr>", "<sip:192.0.2.50;lr>"]
@@ -86,13 +85,13 @@ def test_the_callees_dialog_is_written_from_its_response():
 )
 def test_an_invite_whose_contact_cannot_be_called_deserves_400(contact):
     with pytest.raises(ParseError) as caught:
-        Dialog.of_caller(read_request(request(headers=f"{contact}\r\n")), "ours", CUSTOMER)
+        Dialog.of_caller(read_request(request(headers=f"{contact}\r\n")), "ours", CUSTOMER, straight)
     assert caught.value.status == 400
 
 
 def test_an_invite_without_contact_deserves_400():
     with pytest.raises(ParseError, match="400 Missing Contact"):
-        Dialog.of_caller(read_request(request("OPTIONS")), "ours", CUSTOMER)
+        Dialog.of_caller(read_request(request("OPTIONS")), "ours", CUSTOMER, straight)
 
 
 @pytest.mark.parametrize("contact", [b"X-None: 1", b"Contact: <sip:a b@c>", b"Contact: <never", b"Contact: <x:y>"])
@@ -102,7 +101,7 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
     data = reply(probe.log[0], 200).replace(b"Contact: <sip:vendor@198.51.100.7:5060>", contact)
     response = parse_message(data)
     assert isinstance(response, Response)
-    dialog = Dialog.of_callee(transaction.parts, "ours", response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", response, straight)
     assert (dialog.target, dialog.peer) == (transaction.parts.uri, VENDOR)
 
 
@@ -127,13 +126,13 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
     ],
 )
 def test_a_request_goes_to_an_address_that_its_flow_reaches_else_where_the_peer_was_seen(target, host, port):
-    assert next_hop(target, VENDOR) == Peer(VENDOR.flow, host, port)
+    assert straight(target, VENDOR) == Peer(VENDOR.flow, host, port)
 
 
 def test_an_ipv6_flow_reaches_ipv6_addresses_only():
     seen = Peer(1, "2001:db8::7", 5060)
-    assert next_hop("sip:a@[2001:db8::9]:5070", seen) == Peer(1, "2001:db8::9", 5070)
-    assert next_hop("sip:a@198.51.100.9", seen) == seen
+    assert straight("sip:a@[2001:db8::9]:5070", seen) == Peer(1, "2001:db8::9", 5070)
+    assert straight("sip:a@198.51.100.9", seen) == seen
 
 
 # -- requests inside ----------------------------------------------------------------------------------------------

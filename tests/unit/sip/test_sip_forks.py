@@ -7,7 +7,7 @@ from vosd.sip.dialog.acceptance import Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import AnswerStrayed, InviteArrived, RequestArrived
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request
+from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -39,7 +39,7 @@ def answered(probe: Probe, owner: Keeper) -> Sent:
     """Call the vendor, whose fork ``winner`` answers and is acknowledged; return the INVITE."""
     transaction, asked = invited(probe, owner)
     event = probe.receive(answer_of(asked, "winner"), VENDOR)
-    owner.dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    owner.dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, owner.dialog, "", b"")
     assert probe.titles() == ["ACK"]
     return asked
@@ -103,7 +103,7 @@ def test_a_second_answer_before_the_first_is_acknowledged_is_ended_when_it_is_re
     event = probe.receive(answer_of(asked, "winner"), VENDOR)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None
     assert probe.sent() == []
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     assert isinstance(probe.receive(answer_of(asked, "second"), VENDOR), AnswerStrayed)
     assert probe.titles() == ["ACK", "ACK", "BYE"]
@@ -181,7 +181,9 @@ def ringing(probe: Probe, owner: Keeper, *forks: str) -> dict[str, Dialog]:
     transaction, asked = invited(probe, owner)
     headers = "Contact: <sip:phone@198.51.100.8:5070>\r\n"
     responses = [probe.receive(reply(asked, 183, to_tag=fork, headers=headers), VENDOR).response for fork in forks]
-    owner.forks = {response.to_tag: Dialog.of_callee(transaction.parts, "ours", response) for response in responses}
+    owner.forks = {
+        response.to_tag: Dialog.of_callee(transaction.parts, "ours", response, straight) for response in responses
+    }
     return owner.forks
 
 

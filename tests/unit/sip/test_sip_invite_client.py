@@ -8,7 +8,7 @@ from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
+from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -124,7 +124,7 @@ def test_a_2xx_is_told_once_and_answered_with_the_same_ack_whenever_it_is_repeat
     success = reply(sent, 200, body=SDP)
     event = probe.receive(success, VENDOR)
     assert event.response.status == 200
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
     assert ack.request.method == "ACK"
@@ -205,7 +205,7 @@ def test_a_2xx_of_another_fork_is_acknowledged_and_hung_up_once(probe, owner, fi
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, first, to_tag="winner"), VENDOR)
     if first == 200:
-        dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+        dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
         probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [winners_ack] = probe.sent()
 
@@ -232,7 +232,7 @@ def test_a_repeated_2xx_that_has_lost_its_tag_ends_nothing(probe, owner):
     """A BYE without a tag might end the call that goes on."""
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, 200), VENDOR)
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     probe.sent()
     assert probe.receive(reply(sent, 200, to_tag=""), VENDOR) is None
@@ -242,7 +242,7 @@ def test_a_repeated_2xx_that_has_lost_its_tag_ends_nothing(probe, owner):
 def test_the_memory_of_an_answered_invite_is_its_ack_and_nothing_more(probe, owner):
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, 200), VENDOR)
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
     kept = probe.endpoint._store.spent.get(f"{sent.request.via.branch} INVITE")
@@ -256,7 +256,7 @@ def test_the_memory_of_an_answered_invite_is_its_ack_and_nothing_more(probe, own
 def answered(probe: Probe, owner: Keeper) -> Dialog:
     transaction, sent = invited(probe, owner)
     event = probe.receive(reply(sent, 200, body=SDP), VENDOR)
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     probe.sent()
     return dialog

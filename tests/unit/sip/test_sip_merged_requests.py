@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import InviteArrived
-from vosd.testing.probe import CUSTOMER, Keeper, Peer, Probe, request
+from vosd.testing.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -38,7 +38,7 @@ def acknowledge_refusal(probe: Probe) -> None:
 
 
 def accept(probe: Probe, event: InviteArrived) -> None:
-    dialog = Dialog.of_caller(event.request, "ours", event.source)
+    dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.send_success(event.transaction, dialog, "", b"", Keeper(), probe.now).acknowledged()
     assert probe.titles() == ["200"]
 

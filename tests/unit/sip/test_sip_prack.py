@@ -10,7 +10,7 @@ from vosd.sip.events import InviteArrived, ProvisionalUnheard, RequestArrived
 from vosd.sip.flows import Listener
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
-from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request
+from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -32,7 +32,7 @@ def ring(probe: Probe, owner: Keeper, *, body: bytes = b"", source: Peer | None 
     """Take a call and say 183, number 17, reliably."""
     event = probe.receive(INVITE) if source is None else probe.receive(INVITE, source)
     assert isinstance(event, InviteArrived)
-    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
     headers = f"{probe.endpoint.contacts[0]}{'Content-Type: application/sdp' + chr(13) + chr(10) if body else ''}"
     return probe.endpoint.send_reliably(event.transaction, "ours", 183, headers, body, 17, owner, probe.now)

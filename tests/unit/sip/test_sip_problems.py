@@ -7,7 +7,7 @@ from vosd.sip.compose import InviteParts, ack_of_failure, cancel, invite, respon
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.headers.rules import header_fault
 from vosd.sip.message import Request
-from vosd.testing.probe import CUSTOMER, SDP, VENDOR, request
+from vosd.testing.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 OK = (
     "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK-1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
@@ -272,7 +272,7 @@ def test_what_we_compose_has_no_problems():
     contact = "Contact: <sip:192.0.2.1:5060>\r\n"
     asked = parse_message(request(headers="Record-Route: <sip:p;lr>\r\n"))
     assert isinstance(asked, Request)
-    dialog = Dialog.of_caller(asked, "ours", CUSTOMER)
+    dialog = Dialog.of_caller(asked, "ours", CUSTOMER, straight)
     for data in (
         invite(parts, 69, f"{contact}Content-Type: application/sdp\r\n", SDP),
         cancel(parts, ""), ack_of_failure(parts, "<sip:c@d>;tag=2"), dialog.request("BYE", parts.via, 1, ""),

@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import AnswerStrayed, NoResponse
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 T1, T2 = 500, 4_000
 RFC_GIVE_UP = 64 * T1
@@ -33,7 +33,7 @@ def answered(probe: Probe, owner: Keeper) -> Dialog:
     """Call the vendor, who answers."""
     transaction = probe.call_vendor(owner)
     event = probe.receive(reply(probe.log[-1], 200, body=SDP), VENDOR)
-    dialog = Dialog.of_callee(transaction.parts, "ours", event.response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     return dialog
 
@@ -90,7 +90,7 @@ def test_after_a_provisional_response_a_request_slows_down_to_t2_within_the_sum(
 def test_responses_keep_the_timers_of_the_rfc(probe, status):
     """The list is for requests of ours; timers G and H are the peer's affair too."""
     event = probe.receive(request())
-    dialog = Dialog.of_caller(event.request, "ours", event.source)
+    dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     if status == 200:
         probe.endpoint.send_success(event.transaction, dialog, "", b"", Keeper(), probe.now)
     else:

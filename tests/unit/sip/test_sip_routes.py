@@ -4,10 +4,9 @@ import pytest
 
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.flows import next_hop
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
-from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 CONTACT = "sip:4930@192.0.2.10:5060"
 
@@ -32,14 +31,14 @@ def read_response(data: bytes) -> Response:
 def with_caller(*record_routes: str) -> Dialog:
     """Return the dialog of an INVITE that passed proxies, the nearest to us first; one header line each."""
     headers = "".join(f"Record-Route: {route}\r\n" for route in record_routes)
-    return Dialog.of_caller(read_request(request(headers=headers)), "ours", CUSTOMER)
+    return Dialog.of_caller(read_request(request(headers=headers)), "ours", CUSTOMER, straight)
 
 
 def with_vendor(probe: Probe, status: int = 200, headers: str = "") -> Dialog:
     """Return the dialog that a vendor's response establishes; ``headers`` hold its Record-Route and Contact."""
     transaction = probe.call_vendor(Keeper())
     response = read_response(reply(probe.log[0], status, headers=headers))
-    return Dialog.of_callee(transaction.parts, "ours", response)
+    return Dialog.of_callee(transaction.parts, "ours", response, straight)
 
 
 def bye_of(dialog: Dialog) -> Request:
@@ -202,7 +201,7 @@ def test_a_refreshed_target_that_is_a_name_is_asked_for_and_else_reached_where_t
     known = {"pbx.example": Peer(0, "192.0.2.99", 5060)}
 
     def way(target: str, seen: Peer) -> Peer:
-        return next((peer for name, peer in known.items() if name in target), next_hop(target, seen))
+        return next((peer for name, peer in known.items() if name in target), straight(target, seen))
 
     dialog = Dialog.of_caller(read_request(request()), "ours", CUSTOMER, way)
     dialog.refresh(read_request(request(headers="Contact: <sip:a@pbx.example>\r\n")))
@@ -256,5 +255,5 @@ def test_what_was_counted_stays_when_a_dialog_is_confirmed(probe):
 def test_where_the_answer_says_no_contact_the_invites_uri_is_the_target(probe):
     transaction = probe.call_vendor(Keeper())
     response = read_response(reply(probe.log[0], 180))
-    dialog = Dialog.of_callee(transaction.parts, "ours", response)
+    dialog = Dialog.of_callee(transaction.parts, "ours", response, straight)
     assert (dialog.target, dialog.peer) == ("sip:4420@198.51.100.7:5060", VENDOR)

@@ -6,7 +6,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
 from vosd.sip.transaction.states import IllegalMoveError, State
-from vosd.testing.probe import CUSTOMER, SDP, Keeper, Probe, reply, request
+from vosd.testing.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, straight
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1
@@ -29,7 +29,7 @@ def accepted(probe: Probe, owner: Keeper) -> Acceptance:
     """Answer an INVITE with 200."""
     event = arrive(probe)
     event.transaction.owner = owner
-    owner.dialog = Dialog.of_caller(event.request, "ours", event.source)
+    owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
     return probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.errors import ParseError
-from vosd.sip.flows import next_hop
 from vosd.sip.grammar import first_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
@@ -53,7 +52,7 @@ class Dialog:
         self._aim(target)
 
     @classmethod
-    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way = next_hop) -> "Dialog":
+    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way) -> "Dialog":
         """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
 
         Raises:
@@ -77,7 +76,7 @@ class Dialog:
         )
 
     @classmethod
-    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, way: Way = next_hop) -> "Dialog":
+    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, way: Way) -> "Dialog":
         """Make the dialog that a response to our INVITE establishes (section 12.1.2).
 
         A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
