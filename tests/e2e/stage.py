@@ -1,7 +1,8 @@
 """The stage of a scenario: one switch, callers and vendors around it, and what must hold after every call."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -10,6 +11,7 @@ from string import Template
 from typing import Any
 from xml.sax.saxutils import escape
 
+from vosd.testing.certificates import Authority
 from vosd.testing.daemon import Daemon
 from vosd.testing.loopback import Endpoint
 from vosd.testing.sipp import Sipp, write_scenario
@@ -179,3 +181,20 @@ def configuration(file: str, switch: Endpoint, database: str = SQLITE) -> str:
 def regular(text: str) -> str:
     """Write ``text`` as a regular expression inside an XML attribute."""
     return escape(text.replace(".", r"\.").replace("+", r"\+"))
+
+
+@contextmanager
+def versatile_stage(directory: Path, authority: Authority, switch: Endpoint, secure: Endpoint) -> Iterator[Stage]:
+    """Give a stage whose switch speaks every transport; require at the end that nothing is left of its calls."""
+    certificate = authority.issue("switch", secure.host)
+    shutil.copy(certificate.file, directory / "switch.pem")
+    shutil.copy(certificate.key, directory / "switch.key")
+    shutil.copy(authority.root.file, directory / "authority.pem")
+    text = configuration("transports.yaml", switch).replace("$secure", str(secure))
+    with Daemon(directory, text) as daemon:
+        stage = Stage(daemon, switch)
+        yield stage
+        stage.expect_timers_run_out()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+        stage.expect_clean_log()

@@ -1,20 +1,18 @@
 """Connections against the real daemon: a test client over TCP and over TLS of its own, well-behaved and not."""
 
-import shutil
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from vosd.testing.certificates import Authority
-from vosd.testing.daemon import Daemon
 from vosd.testing.loopback import Endpoint
 from vosd.testing.peer import ANSWER, OutgoingCall, Peer
 from vosd.testing.stream_peer import StreamPeer
 
 from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, STRANGER, VENDORS
 from .expectations import answered, check
-from .stage import Stage, configuration
+from .stage import Stage, versatile_stage
 
 QUIET_S = 0.2
 """Longer than an answer takes on this machine."""
@@ -27,19 +25,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    directory = tmp_path_factory.mktemp("connections")
-    certificate = authority.issue("switch", SECURE_CONNECTED_SWITCH.host)
-    shutil.copy(certificate.file, directory / "switch.pem")
-    shutil.copy(certificate.key, directory / "switch.key")
-    shutil.copy(authority.root.file, directory / "authority.pem")
-    text = configuration("transports.yaml", CONNECTED_SWITCH).replace("$secure", str(SECURE_CONNECTED_SWITCH))
-    with Daemon(directory, text) as daemon:
-        stage = Stage(daemon, CONNECTED_SWITCH)
+    with versatile_stage(
+        tmp_path_factory.mktemp("connections"), authority, CONNECTED_SWITCH, SECURE_CONNECTED_SWITCH
+    ) as stage:
         yield stage
-        stage.expect_timers_run_out()
-        stage.expect_books_in_order()
-        assert daemon.interrupt() == 0
-        stage.expect_clean_log()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import pytest
 
 from vosd.testing.certificates import Authority, Certificate
-from vosd.testing.daemon import Daemon
 from vosd.testing.loopback import Endpoint
 from vosd.testing.sipp import Sipp
 from vosd.testing.stunnel import Stunnel
@@ -16,7 +15,7 @@ from vosd.testing.stunnel import Stunnel
 from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
 from .conditions import eventually
 from .expectations import answered, check
-from .stage import Caller, Stage, Vendor, configuration, regular
+from .stage import Caller, Stage, Vendor, regular, versatile_stage
 
 pytestmark = pytest.mark.sipp
 
@@ -37,19 +36,8 @@ def tunnel_certificate(authority: Authority) -> Certificate:
 
 @pytest.fixture(scope="module")
 def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    directory = tmp_path_factory.mktemp("transports")
-    certificate = authority.issue("switch", SECURE_SWITCH.host)
-    shutil.copy(certificate.file, directory / "switch.pem")
-    shutil.copy(certificate.key, directory / "switch.key")
-    shutil.copy(authority.root.file, directory / "authority.pem")
-    text = configuration("transports.yaml", VERSATILE_SWITCH).replace("$secure", str(SECURE_SWITCH))
-    with Daemon(directory, text) as daemon:
-        stage = Stage(daemon, VERSATILE_SWITCH)
+    with versatile_stage(tmp_path_factory.mktemp("transports"), authority, VERSATILE_SWITCH, SECURE_SWITCH) as stage:
         yield stage
-        stage.expect_timers_run_out()
-        stage.expect_books_in_order()
-        assert daemon.interrupt() == 0
-        stage.expect_clean_log()
 
 
 class Cast:

@@ -13,11 +13,6 @@ AT_FIRST = [0, 500, 1_500, 3_500]
 EVERY_T2 = list(range(7_500, GIVE_UP, T2))
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
 def hang_up(probe: Probe) -> Sent:
     dialog = Dialog(
         call_id="x", local="<sip:a@b>;tag=1", local_tag="1", remote="<sip:c@d>;tag=2", remote_tag="2",

@@ -32,11 +32,6 @@ def probe() -> Probe:
     return Probe(listeners=LISTENERS)
 
 
-@pytest.fixture
-def owner() -> Keeper:
-    return Keeper()
-
-
 def over_tcp(method: str = "INVITE", **changes) -> bytes:
     branch = changes.pop("branch", "z9hG4bK-1")
     return request(method, via=f"SIP/2.0/TCP 192.0.2.10:5060;branch={branch}", **changes)

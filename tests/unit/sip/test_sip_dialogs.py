@@ -16,11 +16,6 @@ GIVE_UP = 64 * T1
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
 def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
     """Take a call of the customer's and answer it."""
     event = probe.receive(request(headers=headers))

@@ -14,16 +14,6 @@ GIVE_UP = 64 * T1
 TO_US = "<sip:4930@192.0.2.1>;tag=ours"
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
-@pytest.fixture
-def owner() -> Keeper:
-    return Keeper()
-
-
 def answer_of(asked: Sent, fork: str) -> bytes:
     return reply(asked, 200, to_tag=fork, headers=f"Contact: <sip:{fork}@198.51.100.8:5070>\r\n", body=SDP)
 

@@ -14,16 +14,6 @@ T1 = 500
 GIVE_UP = 64 * T1
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
-@pytest.fixture
-def owner() -> Keeper:
-    return Keeper()
-
-
 def invited(probe: Probe, owner: Keeper) -> tuple[object, Sent]:
     transaction = probe.call_vendor(owner)
     return transaction, probe.sent()[0]

@@ -13,11 +13,6 @@ COPY = request(branch="z9hG4bK-another-path")
 BY_ANOTHER_PROXY = Peer(0, "192.0.2.11", 5060)
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
 def arrive(probe: Probe, data: bytes = INVITE) -> InviteArrived:
     event = probe.receive(data)
     assert isinstance(event, InviteArrived)

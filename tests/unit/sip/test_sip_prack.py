@@ -18,16 +18,6 @@ DOUBLING = [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
 INVITE = request(headers="Supported: 100rel\r\n", body=SDP)
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
-@pytest.fixture
-def owner() -> Keeper:
-    return Keeper()
-
-
 def ring(probe: Probe, owner: Keeper, *, body: bytes = b"", source: Peer | None = None) -> ReliableProvisional:
     """Take a call and say 183, number 17, reliably."""
     event = probe.receive(INVITE) if source is None else probe.receive(INVITE, source)

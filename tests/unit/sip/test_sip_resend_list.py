@@ -20,11 +20,6 @@ def probe() -> Probe:
     return Probe(SipSettings(timers=Timers(resend_ms=LIST)))
 
 
-@pytest.fixture
-def owner() -> Keeper:
-    return Keeper()
-
-
 def nothing_left(probe: Probe) -> bool:
     return not any(probe.endpoint.census().values())
 

@@ -11,11 +11,6 @@ from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, requ
 CONTACT = "sip:4930@192.0.2.10:5060"
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
 def read_request(data: bytes) -> Request:
     message = parse_message(data)
     assert isinstance(message, Request)

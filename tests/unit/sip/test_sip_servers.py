@@ -14,11 +14,6 @@ UP_TO_T2 = [0, 500, 1_500, 3_500, *range(7_500, GIVE_UP, T2)]
 INVITE = request(body=SDP)
 
 
-@pytest.fixture
-def probe() -> Probe:
-    return Probe()
-
-
 def arrive(probe: Probe, data: bytes = INVITE) -> InviteArrived:
     event = probe.receive(data)
     assert isinstance(event, InviteArrived)

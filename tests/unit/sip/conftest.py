@@ -1,0 +1,15 @@
+"""The usual stage: an endpoint that knows a customer and a vendor, and somebody who keeps what it hears."""
+
+import pytest
+
+from vosd.testing.probe import Keeper, Probe
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+@pytest.fixture
+def owner() -> Keeper:
+    return Keeper()
