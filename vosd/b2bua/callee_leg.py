@@ -129,7 +129,13 @@ class CalleeLeg(Leg):
             f"{SDP if offer else ACCEPT}"
         )
         self._transaction: InviteClient = endpoint.client.send_invite(
-            parts, hops, headers, offer, self, now, is_fixed=address.transport is not None
+            parts,
+            hops,
+            headers,
+            offer,
+            self,
+            now,
+            is_fixed=address.transport is not None or dialect.interface is not None,
         )
 
     owns_call_id = True

@@ -45,14 +45,17 @@ class Journey(msgspec.Struct):
     attempts: list[Attempt] = []
     choice: RouteChoice | None = None
     """The gateway of the latest attempt: the winner's, once the call is answered."""
-    sip_call_id_out: str | None = None
     sip_call_ids_out: list[str] = []
     """Of every attempt, in order."""
+
+    @property
+    def sip_call_id_out(self) -> str | None:
+        """The Call-ID of the latest attempt; None while there is none."""
+        return self.sip_call_ids_out[-1] if self.sip_call_ids_out else None
 
     def tries(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
         """Note that a gateway is asked."""
         self.choice = choice
-        self.sip_call_id_out = sip_call_id
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
 

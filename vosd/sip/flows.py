@@ -184,6 +184,7 @@ def hop_of(target: str) -> Hop | None:
 
 @lru_cache(maxsize=1024)
 def _is_address(host: str) -> bool:
+    """Say whether packets can be sent to a host as it is; a peer may write what only looks like an address."""
     try:
         ip_address(host)
     except ValueError:

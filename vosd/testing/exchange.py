@@ -1,6 +1,6 @@
 """One switch on the virtual wire: endpoint, calls and purses as in the daemon, without journal and database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -60,6 +60,7 @@ class Exchange:
         balances: Mapping[str, Decimal | str] | None = None,
         lateness_ms: int = 0,
         sip: SipSettings | None = None,
+        listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
@@ -72,7 +73,7 @@ class Exchange:
         }
         self._lateness_ms = lateness_ms
         self._tokens = count(1)
-        self.endpoint = Endpoint(sip or SipSettings(product="vosd/test"), [Listener(*SWITCH)], self._token, self._knows)
+        self.endpoint = Endpoint(sip or SipSettings(product="vosd/test"), listeners, self._token, self._knows)
         ring = Trace(trace or TraceSettings(), self._knows)
         self._keep = ring.message
         self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)

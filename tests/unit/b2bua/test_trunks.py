@@ -15,8 +15,10 @@ from vosd.routing.dialect import (
     Privacy,
     ReasonForm,
 )
+from vosd.sip.flows import Listener
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.peer import OFFER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.vendor import answers, refuses
 
@@ -224,3 +226,17 @@ def test_the_vendors_cause_stands_in_the_record_and_goes_on_without_its_text():
     call = call_through(scene)
     assert call.refusal.every("Reason") == ['Q.850;cause=34;text="Unavailable"']
     assert scene.close().q850_cause == 34
+
+
+@pytest.mark.parametrize(("interface", "transport"), [(None, "TCP"), ("udp:192.0.2.1:5060", "UDP")])
+def test_a_socket_of_its_own_fixes_a_trunks_transport(interface, transport):
+    """RFC 3261 section 18.1.1: only where nothing is fixed does a large INVITE take TCP."""
+    udp, tcp = Listener("192.0.2.1", 5060, name="udp:192.0.2.1:5060"), Listener("192.0.2.1", 5060, "tcp")
+    vendor = vendor_gateway(0, dialect=CalleeDialect(interface=interface))
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    assert vendor.addresses[0].transport is None
+    scene = Scene(catalogue([customer, vendor]), listeners=(udp, tcp))
+    call = scene.caller.call(CALLEE, Intent(offer=OFFER + "a=fill:" + "x" * 1_300 + "\r\n", hang_up_after_ms=BRIEF))
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.vendor.only_call.invite["Via"].startswith(f"SIP/2.0/{transport} ")
+    scene.close()

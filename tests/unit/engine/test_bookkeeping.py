@@ -35,7 +35,7 @@ def a_draft(answered: Instant | None, ending: Ending) -> CallRecord:
         ringing_at=RANG, answered_at=answered, progress_at=RANG, codec="PCMU",
         attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
         choice=RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930"),
-        sip_call_id_out="out@us", destination_address="198.51.100.7:5060",
+        sip_call_ids_out=["out@us"], destination_address="198.51.100.7:5060",
     )  # fmt: skip
     arrival = Arrival(call_id(1), "+4930", "+4420", "in@them", "192.0.2.10:5060", ARRIVED)
     return draft("sw1", arrival, application, journey, ending, recorded=True)
