@@ -13,6 +13,7 @@ import msgspec
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
+from vosd.routing.tables import MappingGateway
 
 Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and values as JSON has them."""
@@ -37,13 +38,19 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
         "transports": _builtins(asdict(transports)),
         "parameters": _builtins(catalogue.parameters),
     }
-    for kind, objects in (
-        ("account", catalogue.accounts),
-        ("mapping gateway", catalogue.mapping_gateways),
-        ("routing gateway", catalogue.routing_gateways),
-    ):
+    for kind, objects in (("account", catalogue.accounts), ("routing gateway", catalogue.routing_gateways)):
         for name, thing in objects.items():
             described[f"{kind} {name}"] = _builtins(thing)
+    for name, gateway in catalogue.mapping_gateways.items():
+        phone = catalogue.phones.get(name)
+        if phone is None:
+            described[f"mapping gateway {name}"] = _customer(gateway)
+        else:
+            described[f"phone {name}"] = {
+                "ring_timeout_ms": phone.ring_timeout_ms,
+                "offline_gateway": phone.offline_gateway,
+                **_customer(gateway),
+            }
     for name, group in catalogue.rate_groups.items():
         described[f"rate group {name}"] = {
             "currency": group.currency,
@@ -51,6 +58,13 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
             "version": group.version,
         }
     return described
+
+
+def _customer(gateway: MappingGateway) -> dict[str, Any]:
+    """Describe a trunk or phone; of what it must prove only the user name."""
+    proven = gateway.credentials
+    bare = msgspec.structs.replace(gateway, credentials=None)
+    return {**_builtins(bare), "credentials": None if proven is None else proven.username}
 
 
 def compare(running: Description, file: Description) -> list[Difference]:

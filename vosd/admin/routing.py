@@ -81,7 +81,7 @@ def explain_route(
     admission = Admission(catalogue, live)
     call = _application(catalogue, mapping, caller, callee, at)
     refusal = _try(admission, call)
-    request = RouteRequest(call.callee, caller, at.mono)
+    request = RouteRequest(call.callee, call.caller, at.mono)
     routes = None
     if call.rate:
         routes = explain_routes(request, catalogue.routes, live.occupancy, live.rests, admission.vendors)
@@ -97,12 +97,12 @@ def explain_route(
 def _application(catalogue: Catalogue, mapping: MappingGateway, caller: str, callee: str, at: Instant) -> Application:
     """Make the call as it stands once its gateway is identified."""
     number = callee.removeprefix(mapping.tech_prefix)
-    pattern = mapping.hosts[0]
+    pattern = mapping.hosts[0] if mapping.hosts else None  # whoever proves who it is may come from anywhere
     return Application(
-        caller=caller,
+        caller=caller if mapping.caller_numbers is None else mapping.caller_numbers.permitted(caller),
         callee=number,
-        source_host=str(pattern.network.network_address),
-        source_port=pattern.port or 0,
+        source_host=str(pattern.network.network_address) if pattern else "",
+        source_port=(pattern.port or 0) if pattern else 0,
         hops=_HOPS_LEFT,
         looped=False,
         at=at,

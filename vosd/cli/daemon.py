@@ -85,8 +85,9 @@ def _summary(loaded: "Loaded") -> str:
     catalogue = loaded.catalogue
     counts = {
         "account": len(catalogue.accounts),
-        "mapping gateway": len(catalogue.mapping_gateways),
+        "mapping gateway": len(catalogue.mapping_gateways) - len(catalogue.phones),
         "routing gateway": len(catalogue.routing_gateways),
+        "phone": len(catalogue.phones),
         "rate": sum(len(group.rates) for group in catalogue.rate_groups.values()),
     }
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())

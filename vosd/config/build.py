@@ -11,7 +11,7 @@ import msgspec
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
 from vosd.config.dialects import callee_dialect, caller_dialect
-from vosd.config.document import Scalar
+from vosd.config.document import Scalar, Section
 from vosd.config.fields import FROM_RATES
 from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import (
@@ -21,12 +21,18 @@ from vosd.config.objects import (
     RoutingGatewayKeys,
 )
 from vosd.config.parameters import ParameterKeys
+from vosd.config.phones import PhoneKeys
 from vosd.config.problems import ProblemList
-from vosd.config.rate_groups import ReadGroup, digest
+from vosd.config.proofs import read_credentials
+from vosd.config.rate_groups import ReadGroup
+from vosd.config.rate_groups import digest as version_of
+from vosd.config.schema import InstallationKeys
+from vosd.config.users import by_username, check_names
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import MappingGateway, RoutingGateway
+from vosd.routing.tables import MappingGateway, Phone, RoutingGateway
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 
 
 class Objects(NamedTuple):
@@ -36,37 +42,60 @@ class Objects(NamedTuple):
     accounts: Inventory[AccountKeys]
     mapping_gateways: Inventory[MappingGatewayKeys]
     routing_gateways: Inventory[RoutingGatewayKeys]
+    phones: Inventory[PhoneKeys]
 
 
 def build_catalogue(
-    objects: Objects, parameters: ParameterKeys, max_call_seconds: int, problems: ProblemList
+    objects: Objects, parameters: ParameterKeys, keys: InstallationKeys, problems: ProblemList
 ) -> Catalogue:
     """Put the catalogue together; it may only be used if ``problems`` has no errors afterwards."""
+    call_parameters = _call_parameters(keys, parameters)
+    digest = call_parameters.digest
     groups = {name: read.group for name, read in objects.rate_groups.things().items()}
     accounts = {
         name: _account(written, objects, parameters, problems) for name, written in objects.accounts.written.items()
     }
     customers = {
-        name: _mapping_gateway(written, objects, accounts, problems)
+        name: _mapping_gateway(written, objects, accounts, digest, problems)
         for name, written in objects.mapping_gateways.written.items()
     }
+    phones = {
+        name: _phone(written, objects, accounts, digest, problems) for name, written in objects.phones.written.items()
+    }
+    check_names(objects.phones, (objects.mapping_gateways, objects.routing_gateways), problems)
+    trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
+    by_name = {**objects.mapping_gateways.written, **objects.phones.written}
     vendors = {
         name: _routing_gateway(written, objects, problems) for name, written in objects.routing_gateways.written.items()
     }
-    call_parameters = CallParameters(
-        max_call_seconds=max_call_seconds, record_server_hang_up=parameters.record_server_hang_up
-    )
     _follow_references_of_broken(objects, problems)
     versions = {name: group.version for name, group in groups.items()}
     return Catalogue(
-        version=_version(accounts, versions, customers, list(vendors.values()), call_parameters),
+        version=_version(accounts, versions, customers, list(vendors.values()), phones, call_parameters),
         accounts=accounts,
         rate_groups=groups,
-        mapping_gateways=customers,
+        mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
         sources=_sources(customers.values(), objects, problems),
         routes=RouteTable(vendors.values()),
         parameters=call_parameters,
+        phones=phones,
+        users=by_username(trunks_and_phones.values(), by_name, problems),
+    )
+
+
+def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallParameters:
+    return CallParameters(
+        max_call_seconds=keys.limits.max_call_seconds,
+        record_server_hang_up=parameters.record_server_hang_up,
+        digest=DigestSettings(
+            realm=keys.sip.realm,
+            algorithms=keys.sip.digest.algorithms,
+            status=parameters.challenge_code,
+            nonce_life_ms=1_000 * parameters.challenge_timeout,
+        ),
+        lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
+        challenges_max=parameters.challenge_retry,
     )
 
 
@@ -99,19 +128,17 @@ def _mapping_gateway(
     written: Written[MappingGatewayKeys],
     objects: Objects,
     accounts: dict[str, Account],
+    digest: DigestSettings,
     problems: ProblemList,
 ) -> MappingGateway:
     keys = written.thing
-    objects.accounts.find(keys.account, written, "account", problems)
-    group = _group(keys.rate_group, written, objects, problems)
-    account = accounts.get(keys.account)
-    if account is not None and group is not None and group.currency != account.currency:
-        place = place_of(written.section, "rate_group")
-        expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
-        problems.error(place, f"{written.label}.rate_group", expected, group.name)
-    if account is not None and account.rate_group is None and keys.rate_group is None:
-        expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
-        problems.warning(written.section.place, written.label, expected)
+    _check_payer(keys, written, objects, accounts, problems)
+    credentials = None
+    if keys.auth.is_given:
+        entry = written.section.entries.get("auth")
+        section = entry.node if entry is not None and isinstance(entry.node, Section) else written.section
+        label = f"{written.label}.auth"
+        credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
     return MappingGateway(
         name=keys.name,
         account=keys.account,
@@ -123,7 +150,45 @@ def _mapping_gateway(
         max_cps=keys.max_cps,
         enabled=keys.enabled,
         dialect=caller_dialect(keys),
+        credentials=credentials,
     )
+
+
+def _phone(
+    written: Written[PhoneKeys],
+    objects: Objects,
+    accounts: dict[str, Account],
+    digest: DigestSettings,
+    problems: ProblemList,
+) -> Phone:
+    keys = written.thing
+    _check_payer(keys, written, objects, accounts, problems)
+    if keys.offline_gateway is not None:
+        objects.routing_gateways.find(keys.offline_gateway, written, "offline_gateway", problems)
+    username = keys.username or keys.number
+    credentials = read_credentials(keys, username, written.section, written.label, digest, problems)
+    phone = keys.phone()
+    return msgspec.structs.replace(phone, gateway=msgspec.structs.replace(phone.gateway, credentials=credentials))
+
+
+def _check_payer(
+    keys: MappingGatewayKeys | PhoneKeys,
+    written: Written[object],
+    objects: Objects,
+    accounts: dict[str, Account],
+    problems: ProblemList,
+) -> None:
+    """Note what is wrong with who pays for somebody's calls, and by which rates."""
+    objects.accounts.find(keys.account, written, "account", problems)
+    group = _group(keys.rate_group, written, objects, problems)
+    account = accounts.get(keys.account)
+    if account is not None and group is not None and group.currency != account.currency:
+        place = place_of(written.section, "rate_group")
+        expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
+        problems.error(place, f"{written.label}.rate_group", expected, group.name)
+    if account is not None and account.rate_group is None and keys.rate_group is None:
+        expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
+        problems.warning(written.section.place, written.label, expected)
 
 
 def _routing_gateway(written: Written[RoutingGatewayKeys], objects: Objects, problems: ProblemList) -> RoutingGateway:
@@ -179,6 +244,7 @@ def _follow_references_of_broken(objects: Objects, problems: ProblemList) -> Non
         *objects.accounts.broken.values(),
         *objects.mapping_gateways.broken.values(),
         *objects.routing_gateways.broken.values(),
+        *objects.phones.broken.values(),
     ):
         for key, named in (("account", objects.accounts), ("rate_group", objects.rate_groups)):
             entry = written.section.entries.get(key)
@@ -210,4 +276,4 @@ def _sources(gateways: Iterable[MappingGateway], objects: Objects, problems: Pro
 
 
 def _version(*content: object) -> str:
-    return digest(msgspec.json.encode(content, enc_hook=str, order="deterministic"))
+    return version_of(msgspec.json.encode(content, enc_hook=str, order="deterministic"))

@@ -18,15 +18,22 @@ from pydantic_core import CoreSchema, core_schema
 from vosd.base.money import PLACES, parse_amount
 from vosd.config.problems import suggestion
 from vosd.net.marking import TrafficClass
+from vosd.sip.digest.hashing import Algorithm
 
 _WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,32}\Z", re.ASCII)
 _BYTE: Final = re.compile(r"(?:0x[0-9a-f]{1,2}|\d{1,3})\Z", re.ASCII | re.IGNORECASE)
 _TECH_PREFIX: Final = re.compile(r"[0-9*#]{1,32}\Z")
+_TELEPHONE: Final = re.compile(r"\+?[0-9*#]{1,32}\Z")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _NAME_CHARACTERS_MAX: Final = 64
 _SWITCH: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+_CHALLENGES_WRITTEN: Final = {401: "Unauthorized(401)", 407: "Proxy Authentication Required(407)"}
+_CHALLENGES: Final = {
+    spelling: status for status, written in _CHALLENGES_WRITTEN.items() for spelling in (written.lower(), str(status))
+}
 
 RESENDS_MAX: Final = 20
 """Entries of SS_SIP_RESEND_INTERVAL (SIP-05)."""
@@ -78,7 +85,7 @@ class FromText:
             return self.read(value)
         except ExpectedError:
             raise
-        except ValueError:
+        except (ValueError, KeyError):
             raise ValueError(self.expected) from None
 
 
@@ -312,6 +319,38 @@ def dialled_prefix() -> FromText:
         return text
 
     return FromText("1 to 32 characters of 0-9, * and #", read)
+
+
+def digest_algorithm() -> FromText:
+    """Read the name of what a digest is made with."""
+
+    def read(text: str) -> Algorithm:
+        algorithm = Algorithm.named(text)
+        if algorithm is None:
+            raise ValueError
+        return algorithm
+
+    return FromText(" or ".join(each.value for each in Algorithm), read, lambda each: str(each.value))
+
+
+def challenge_status() -> FromText:
+    """Read the status of a challenge, as VOS3000 writes it or as a number (REG-04)."""
+
+    def read(text: str) -> int:
+        return _CHALLENGES[text.lower()]
+
+    return FromText(f"{' or '.join(_CHALLENGES_WRITTEN.values())}", read, _CHALLENGES_WRITTEN.__getitem__)
+
+
+def telephone_number() -> FromText:
+    """Read a number that somebody has."""
+
+    def read(text: str) -> str:
+        if not _TELEPHONE.match(text):
+            raise ValueError
+        return text
+
+    return FromText("a number of 1 to 32 characters of 0-9, * and #, with a leading + or without", read)
 
 
 def _prefix(text: str) -> str:

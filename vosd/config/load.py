@@ -24,6 +24,7 @@ from vosd.config.parameters import (
     drop_out_of_scope,
     warn_of_parameters,
 )
+from vosd.config.phones import PhoneKeys
 from vosd.config.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.rate_groups import ReadGroup, read_rate_group
 from vosd.config.rate_report import report_rates, summarise
@@ -39,6 +40,7 @@ from vosd.sip.settings import Limits, SipSettings, Timers
 
 Model = TypeVar("Model", bound=Keys)
 MIB: Final = 1024 * 1024
+_TEMPLATED: Final[tuple[type[Keys], ...]] = (AccountKeys, MappingGatewayKeys, RoutingGatewayKeys, PhoneKeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     objects = _objects(document, parameters, defaults, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
-    catalogue = build_catalogue(objects, parameters, keys.limits.max_call_seconds, problems)
+    catalogue = build_catalogue(objects, parameters, keys, problems)
     rate_report = _rate_report(objects, problems)
     if installation is not None:
         check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
@@ -110,9 +112,8 @@ def _parameters(document: Section, defaults: Defaults, problems: ProblemList) ->
 def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, problems: ProblemList) -> Objects:
     """Take templates and lists of objects out of the document."""
     templates = take_templates(document, problems)
-    templated = {**AccountKeys.by_key(), **MappingGatewayKeys.by_key(), **RoutingGatewayKeys.by_key()}
-    later = AccountKeys.not_built | MappingGatewayKeys.not_built | RoutingGatewayKeys.not_built
-    check_template_keys(templates, templated.keys() | later, problems)
+    known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
+    check_template_keys(templates, frozenset(known), problems)
 
     def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":
@@ -139,6 +140,7 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
         read_list("account", "accounts", "id", AccountKeys),
         read_list("mapping gateway", "mapping_gateways", "name", MappingGatewayKeys),
         read_list("routing gateway", "routing_gateways", "name", RoutingGatewayKeys),
+        read_list("phone", "phones", "number", PhoneKeys),
     )
 
 

@@ -29,6 +29,7 @@ from vosd.config.fields import (
     switch,
     whole,
 )
+from vosd.config.proofs import AuthKeys
 from vosd.config.rates import PricePer
 from vosd.config.schema import Keys, Preset
 from vosd.engine.settings import Listener
@@ -120,8 +121,12 @@ class MappingGatewayKeys(Keys):
     """Unique among the mapping gateways."""
     account: Annotated[str, object_name()]
     """The account that pays."""
-    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)]
-    """Where its packets come from. A port beats the longest mask; two gateways with the same are an error."""
+    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
+    """Where its packets come from. A port beats the longest mask; two gateways with the same are an error.
+
+    Can be left out beside ``auth``: then it may call and register from anywhere.
+    """
+    auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""
     """What it dials before the number; gateways that share hosts differ in it. Stripped before all else."""
     rate_group: Annotated[str | None, object_name()] = None
@@ -158,7 +163,7 @@ class MappingGatewayKeys(Keys):
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
-            "auth", "black_list", "codecs", "dtmf", "encryption", "lists", "loss_guard", "media", "number_rules",
+            "black_list", "codecs", "dtmf", "encryption", "lists", "loss_guard", "media", "number_rules",
             "prefixes", "rewrite", "routing_plan", "session_timer", "white_list",
         }
     )  # fmt: skip
@@ -166,8 +171,8 @@ class MappingGatewayKeys(Keys):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
-        if not self.hosts:
-            raise KeyProblemError("hosts", "at least one address or network")
+        if not self.hosts and not self.auth.is_given:
+            raise KeyProblemError("hosts", "at least one address or network, or auth")
         if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
             raise KeyProblemError("caller_from", "at least one header, each once")
         return self

@@ -11,7 +11,16 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 from pydantic import Field
 
 from vosd.config.document import Section, written_in
-from vosd.config.fields import FromText, NotBuiltYetError, schedule, step, traffic_class, whole, zero_or_one
+from vosd.config.fields import (
+    FromText,
+    NotBuiltYetError,
+    challenge_status,
+    schedule,
+    step,
+    traffic_class,
+    whole,
+    zero_or_one,
+)
 from vosd.config.problems import ProblemList
 from vosd.config.schema import Keys, Preset
 from vosd.net.marking import SIGNALLING, TrafficClass
@@ -96,6 +105,21 @@ class ParameterKeys(Keys):
     resend_interval: Annotated[tuple[int, ...], schedule()] = Field(default=(), alias="SS_SIP_RESEND_INTERVAL")
     """Waits in seconds before each repetition of a request over UDP; their sum ends it (SIP-04). Default: T1 and T2."""
 
+    challenge_code: Annotated[int, challenge_status()] = Field(default=401, alias="SS_SIP_AUTHENTICATION_CODE")
+    """What phones and trunks are challenged with (REG-04), for INVITE and REGISTER alike; 401 or 407 will do."""
+    challenge_timeout: Annotated[int, whole(1, 3_600, "seconds")] = Field(
+        default=10, alias="SS_SIP_AUTHENTICATION_TIMEOUT"
+    )
+    """For how long a challenge can be answered; an answer that comes later gets another challenge (REG-05)."""
+    challenge_retry: Annotated[int, whole(1, 100)] = Field(default=6, alias="SS_SIP_AUTHENTICATION_RETRY")
+    """How many challenges of a vendor to one request are answered (REG-06)."""
+    lock_out_retry: Annotated[int, whole(0, 999)] = Field(default=6, alias="SS_AUTHENTICATION_MAX_RETRY")
+    """The wrong password that locks its source address out (REG-07); 0 locks nobody out."""
+    lock_out_suspend: Annotated[int, whole(60, 3_600, "seconds")] = Field(
+        default=180, alias="SS_AUTHENTICATION_FAILED_SUSPEND"
+    )
+    """For how long nothing from an address is heard that was locked out (REG-07)."""
+
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
@@ -112,8 +136,6 @@ class ParameterKeys(Keys):
             "SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY",
             "SERVER_PERIOD_RATE_ENABLED",
             "SERVER_WORK_CALENDAR_ENABLED",
-            "SS_AUTHENTICATION_FAILED_SUSPEND",
-            "SS_AUTHENTICATION_MAX_RETRY",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
             "SS_GATEWAY_QUALITY_RESERVE_SEPARATE",
             "SS_GATEWAY_QUALITY_RESERVE_TIME",
@@ -123,9 +145,6 @@ class ParameterKeys(Keys):
             "SS_MEDIAPROXYSAMENAT",
             "SS_QOS_RTP",
             "SS_RTP_PORT_RANGE",
-            "SS_SIP_AUTHENTICATION_CODE",
-            "SS_SIP_AUTHENTICATION_RETRY",
-            "SS_SIP_AUTHENTICATION_TIMEOUT",
             "SS_SIP_NAT_KEEP_ALIVE_MESSAGE",
             "SS_SIP_NAT_KEEP_ALIVE_PERIOD",
             "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL",

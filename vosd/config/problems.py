@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 
-_NEVER_SHOWN: Final = ("password", "secret", "token", "auth", "url", "credential")
+_NEVER_SHOWN: Final = ("password", "secret", "token", "auth", "url", "credential", "ha1")
 _SHOWN_CHARACTERS: Final = 80
 
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from vosd.config.fields import FromText
 from vosd.config.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
 from vosd.config.parameters import PRESETS, Defaults, ParameterKeys
+from vosd.config.phones import PhoneKeys
 from vosd.config.rates import RateKeys
 from vosd.config.reading import section_of
 from vosd.config.schema import InstallationKeys, Keys
@@ -30,7 +31,7 @@ SIGHUP; a file with a mistake changes nothing.
 - Unknown keys are errors. A key of a capability that does not exist yet is an error that says so.
 - `include` takes files and patterns. Lists of several files are appended, mappings are merged, and the same
   value in two files is an error that names both.
-- `templates` holds keys by name; accounts and gateways that say `template: NAME` get them, and their own win.
+- `templates` holds keys by name; accounts, gateways and phones that say `template: NAME` get them, and their own win.
 - `${NAME}` in a value is replaced by the environment variable; a missing one is an error. That is the place for
   passwords, which appear in no message.
 - Files to read are relative to the file that names them, files that are written to the working directory.
@@ -64,6 +65,7 @@ def reference() -> str:
         *_section("Accounts", "accounts[]", AccountKeys),
         *_section("Mapping gateways", "mapping_gateways[]", MappingGatewayKeys),
         *_section("Routing gateways", "routing_gateways[]", RoutingGatewayKeys),
+        *_section("Phones", "phones[]", PhoneKeys),
     ]
     return "\n".join(parts)
 

@@ -17,6 +17,7 @@ from vosd.config.addresses import ip, listener, name_server
 from vosd.config.fields import (
     KeyProblemError,
     choice,
+    digest_algorithm,
     line_of_text,
     milliseconds,
     object_name,
@@ -27,6 +28,7 @@ from vosd.config.fields import (
 from vosd.config.files import database_url, file_path, socket_path
 from vosd.engine.settings import Listener, LogLevel, NameServer, OnSigterm
 from vosd.net.settings import TlsVersion, VerifyClient
+from vosd.sip.digest.hashing import Algorithm
 
 HIDDEN: Final = "hidden"
 """``sip.server`` of a switch that does not say what it is."""
@@ -154,6 +156,22 @@ class DnsKeys(Keys):
         return self
 
 
+class DigestKeys(Keys):
+    """How phones and trunks prove who they are (RFC 3261 section 22, RFC 7616, RFC 8760)."""
+
+    algorithms: Annotated[tuple[Annotated[Algorithm, digest_algorithm()], ...], BeforeValidator(one_or_many)] = (
+        Algorithm.MD5,
+    )
+    """What they are challenged with, in this order: ``MD5``, ``SHA-256`` or both. Old phones know MD5 only, and
+    some of them choke on two challenges."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "DigestKeys":
+        if not self.algorithms or len(set(self.algorithms)) < len(self.algorithms):
+            raise KeyProblemError("algorithms", "at least one algorithm, each once")
+        return self
+
+
 class SipKeys(Keys):
     """Where SIP is spoken, and how."""
 
@@ -172,10 +190,11 @@ class SipKeys(Keys):
     dns: DnsKeys = DnsKeys()
     server: Annotated[str | None, line_of_text(1, 100)] = None
     """Text of Server and User-Agent; ``hidden`` sends neither. Default: vosd and its version."""
+    realm: Annotated[str, line_of_text(1, 100)] = "vosd"
+    """The realm that phones and trunks are challenged for. Hashes of passwords hold for one realm only."""
+    digest: DigestKeys = DigestKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {"nat", "realm", "registrar", "session_timer", "qos", "outbound_proxy", "digest"}
-    )
+    not_built: ClassVar[frozenset[str]] = frozenset({"nat", "registrar", "session_timer", "qos", "outbound_proxy"})
 
     @model_validator(mode="after")
     def _sockets_differ(self) -> "SipKeys":
@@ -256,7 +275,7 @@ class InstallationKeys(Keys):
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
-            "alarms", "api", "calendars", "live_state", "media", "metrics", "packages", "phones",
+            "alarms", "api", "calendars", "live_state", "media", "metrics", "packages",
             "registrations", "resume_within", "routing_plans", "security", "web", "workers",
         }
     )  # fmt: skip
@@ -267,5 +286,6 @@ class InstallationKeys(Keys):
         "rate_groups": "List of rate groups.",
         "accounts": "List of accounts.",
         "mapping_gateways": "List of customers' trunks.",
+        "phones": "List of telephones.",
         "routing_gateways": "List of vendors' trunks.",
     }

@@ -1,13 +1,14 @@
 """One immutable snapshot of everything a call is decided by (DESIGN D3); a reload swaps the whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
 from vosd.routing.identify import SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import MappingGateway, RoutingGateway
+from vosd.routing.tables import MappingGateway, Phone, RoutingGateway
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class CallParameters:
     max_attempts: int = 10
     search_ms: int = 30_000
     """No attempt begins later than this after the INVITE came (INTERFACES section 6)."""
+    digest: DigestSettings = field(default_factory=DigestSettings)
+    """With the credentials, since those are hashes for one realm."""
+    lock_out: LockOutSettings = field(default_factory=LockOutSettings)
+    challenges_max: int = 6
+    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,12 @@ class Catalogue:
     accounts: Mapping[str, Account]
     rate_groups: Mapping[str, RateGroup]
     mapping_gateways: Mapping[str, MappingGateway]
+    """Customers' trunks, and the calling halves of phones."""
     routing_gateways: Mapping[str, RoutingGateway]
     sources: SourceIndex
     routes: RouteTable
     parameters: CallParameters
+    phones: Mapping[str, Phone] = field(default_factory=dict)
+    """By number."""
+    users: Mapping[str, MappingGateway] = field(default_factory=dict)
+    """Who proves who it is with a digest: phones and trunks by user name."""

@@ -19,9 +19,9 @@ class Notices:
         self._seldom = Seldom()
 
     def stranger(self, event: StrangerIgnored) -> None:
-        """Warn of a source that is no gateway of ours."""
+        """Warn of a source that is no gateway of ours, or is not heard any more."""
         if self._seldom.admits(event.source.host, event.at.mono):
-            _log.warning("unknown source", source=str(event.source), request=event.summary[:200])
+            _log.warning(event.why, source=str(event.source), request=event.summary[:200])
 
     def quarrels(self, record: CallRecord, at: Instant) -> None:
         """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""

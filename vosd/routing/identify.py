@@ -1,7 +1,8 @@
 """Which mapping gateway a request comes from, by source address and tech prefix (INTERFACES section 3).
 
-Owns the index of source patterns. Knows neither digest users nor registrations, and does not judge: a
-disabled gateway is identified like any other, so that its calls never fall to one with a wider pattern.
+Owns the index of source patterns. Knows nothing of registrations, and does not judge: a disabled gateway is
+identified like any other, so that its calls never fall to one with a wider pattern, and whether one that has
+credentials has proven them is the caller's to see to.
 """
 
 from collections import defaultdict
@@ -29,6 +30,28 @@ class Identified(NamedTuple):
     """Without the gateway's tech prefix."""
     dialled: str
     """As it came."""
+
+
+def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource], str]) -> Identified | None:
+    """Return what a call is that has proven to be a gateway's; None where its tech prefix is missing.
+
+    ``called`` is as for ``SourceIndex.identify``.
+    """
+    callee = called(gateway.dialect.callee_from)
+    wanted = _without_prefix(callee, gateway.tech_prefix)
+    return None if wanted is None else Identified(gateway, wanted, callee)
+
+
+def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:
+    """Say whether a gateway that proves who it is may do so from ``host``:``port``.
+
+    Raises:
+        ValueError: ``host`` is not an IP address.
+    """
+    if not gateway.hosts:
+        return True
+    address = _address_of(host)
+    return any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts)
 
 
 class SourceConflict(VosError):  # noqa: N818 - it names the finding
@@ -83,7 +106,8 @@ class SourceIndex:
         """Return the gateway that a request from ``host``:``port`` belongs to, or None.
 
         ``called`` reads the called number where a gateway has it; what it raises is passed on. A tech prefix is
-        compared with the number as dialled and with its leading ``+`` dropped.
+        compared with the number as dialled and with its leading ``+`` dropped. Of gateways with equal patterns and
+        credentials it is one: which of them calls is for them to prove.
 
         Raises:
             ValueError: ``host`` is not an IP address.
@@ -95,12 +119,9 @@ class SourceIndex:
             if claim.callee_from is not read_from:
                 read_from = claim.callee_from
                 callee = called(read_from)
-            tech_prefix = claim.tech_prefix
-            if callee.startswith(tech_prefix):
-                return Identified(claim.gateway, callee[len(tech_prefix) :], callee)
-            bare = for_matching(callee)
-            if bare.startswith(tech_prefix):
-                return Identified(claim.gateway, bare[len(tech_prefix) :], callee)
+            wanted = _without_prefix(callee, claim.tech_prefix)
+            if wanted is not None:
+                return Identified(claim.gateway, wanted, callee)
         return None
 
     def knows(self, host: str, port: int) -> bool:
@@ -124,6 +145,8 @@ class SourceIndex:
             if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
                 if rival.gateway.name == gateway.name:
                     return
+                if rival.gateway.credentials is not None and gateway.credentials is not None:
+                    continue  # they share an address, such as that of a NAT, and prove who they are
                 claim = _describe(pattern, gateway.tech_prefix)
                 raise SourceConflict(rival.gateway.name, gateway.name, claim)
         callee_from = gateway.dialect.callee_from
@@ -149,6 +172,20 @@ class SourceIndex:
                 found.extend(self._claims.get(_Network(version, prefix_length, base), ()))
         found.sort(key=lambda claim: (claim.port is None, -claim.prefix_length, -len(claim.tech_prefix)))
         return tuple(found)
+
+
+def _without_prefix(callee: str, tech_prefix: str) -> str | None:
+    """Return a number without a gateway's tech prefix; None where it does not begin with it."""
+    if callee.startswith(tech_prefix):
+        return callee[len(tech_prefix) :]
+    bare = for_matching(callee)
+    return bare[len(tech_prefix) :] if bare.startswith(tech_prefix) else None
+
+
+def _holds(pattern: HostPattern, address: IPv4Address | IPv6Address) -> bool:
+    network = _network_of(pattern)
+    host_bits = address.max_prefixlen - network.prefix_length
+    return address.version == network.version and int(address) >> host_bits << host_bits == network.base
 
 
 def _address_of(host: str) -> IPv4Address | IPv6Address:

@@ -1,10 +1,12 @@
-"""Gateways as the catalogue defines them (REQ_SIP_ROUTING_OPS section 10)."""
+"""Gateways and phones as the catalogue defines them (REQ_SIP_ROUTING_OPS section 10)."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 import msgspec
 
+from vosd.base.credentials import Credentials
+from vosd.base.number import for_matching
 from vosd.routing.dialect import CalleeDialect, CallerDialect
 
 
@@ -33,12 +35,26 @@ class HostPattern(NamedTuple):
     port: int | None
 
 
+class CallerNumbers(msgspec.Struct, frozen=True):
+    """The calling numbers that somebody may show: its own, and those that it was given besides."""
+
+    own: str
+    others: frozenset[str] = frozenset()
+    """Without leading ``+``."""
+
+    def permitted(self, shown: str) -> str:
+        """Return what goes out for a calling number that was said: itself where it may be shown, else the own one."""
+        bare = for_matching(shown)
+        return shown if bare == for_matching(self.own) or bare in self.others else self.own
+
+
 class MappingGateway(msgspec.Struct, frozen=True):
-    """A customer's trunk: where calls come from and who pays for them."""
+    """A customer's trunk: where calls come from and who pays for them. The calling half of a phone is one, too."""
 
     name: str
     account: str
     hosts: tuple[HostPattern, ...]
+    """Where its packets come from; none = from anywhere, as long as it proves who it is."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -47,6 +63,28 @@ class MappingGateway(msgspec.Struct, frozen=True):
     max_cps: int | None = None
     enabled: bool = True
     dialect: CallerDialect = CallerDialect()
+    credentials: Credentials | None = None
+    """What it must prove with each INVITE and REGISTER; None = its address is proof enough."""
+    caller_numbers: CallerNumbers | None = None
+    """Which calling numbers it may show; None = any."""
+
+
+class Phone(msgspec.Struct, frozen=True):
+    """One telephone: it registers, calls, and is called (PHN-01)."""
+
+    number: str
+    """Under which it registers and is called; also the name of its ``gateway``."""
+    gateway: MappingGateway
+    """Its calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
+    ring_timeout_ms: int = 60_000
+    """From INVITE to the final response, when it is called."""
+    offline_gateway: str | None = None
+    """The routing gateway that takes its calls while it is not registered (PHN-03)."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it may register, call and be called."""
+        return self.gateway.enabled
 
 
 class RoutingGateway(msgspec.Struct, frozen=True):

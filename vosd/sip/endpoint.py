@@ -17,6 +17,7 @@ from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable
+from vosd.sip.door import OPEN_DOOR, Door
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
@@ -39,6 +40,7 @@ class Endpoint:
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
         locate: Locator = knows_no_names,
+        door: Door = OPEN_DOOR,
     ) -> None:
         self._settings = settings
         self.token = token
@@ -60,6 +62,7 @@ class Endpoint:
             settings,
             token=token,
             knows=knows,
+            door=door,
             server_header=self.server_header,
             say_goodbye=self._say_goodbye,
             dropped=self.dropped,

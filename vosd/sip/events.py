@@ -24,6 +24,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     request: Request
     source: Peer
     at: Instant
+    user: str = ""
+    """Who proved to be the sender (``sip.door``); empty where the source address is all there is."""
 
 
 class RequestArrived(msgspec.Struct, frozen=True):
@@ -101,11 +103,12 @@ class NoResponse(msgspec.Struct, frozen=True):
 
 
 class StrangerIgnored(msgspec.Struct, frozen=True):
-    """A request of an unknown source was dropped without an answer."""
+    """A request of an unknown source, or one that is not heard any more, was dropped without an answer."""
 
     source: Peer
     summary: str
     at: Instant
+    why: str = "unknown source"
 
 
 Event = (

@@ -9,6 +9,7 @@ from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_st
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
+from vosd.sip.door import EXAMINED, Challenged, Door, TurnedAway
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckArrived, CancelArrived, Event, InviteArrived, RequestArrived, StrangerIgnored
 from vosd.sip.flows import MAGIC, Flows
@@ -37,6 +38,7 @@ class ServerCore:
         *,
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
+        door: Door,
         server_header: str,
         say_goodbye: SayGoodbye,
         dropped: Counter[str],
@@ -47,6 +49,7 @@ class ServerCore:
         self._settings = settings
         self._token = token
         self._knows = knows
+        self._door = door
         self._server_header = server_header
         self._say_goodbye = say_goodbye
         self._dropped = dropped
@@ -77,9 +80,25 @@ class ServerCore:
             if isinstance(spent, Datagram):
                 self._store.out.append(spent)
             return None
-        if not self._may_be_answered(request, source):
+        return self._take_new_request(request, source, prefix, now)
+
+    def _take_new_request(self, request: Request, source: Peer, prefix: str, now: Instant) -> Event | None:
+        """Judge what is no repetition; ``prefix`` is what the keys of its transactions begin with."""
+        method = request.method
+        key = prefix + method
+        if not self._may_be_answered(request, source, prefix + "INVITE"):
             self._dropped["unknown source"] += 1
             return StrangerIgnored(source, f"{method} {request.uri}", now)
+        user = ""
+        if method in EXAMINED and not request.to_tag:
+            verdict = self._door.examine(request, source, now)
+            if isinstance(verdict, TurnedAway):
+                self._dropped[verdict.why] += 1
+                return StrangerIgnored(source, f"{method} {request.uri}", now, verdict.why)
+            if isinstance(verdict, Challenged):
+                self._challenge(request, source, verdict)
+                return None
+            user = verdict.user
         stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
         if method == "CANCEL":
             return self._take_cancel(stem, prefix, key, now)
@@ -89,7 +108,7 @@ class ServerCore:
             return None
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now)
-        return self._take_request_outside(request, stem, source, key, now)
+        return self._take_request_outside(request, stem, source, user, key, now)
 
     def refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
         """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
@@ -106,14 +125,28 @@ class ServerCore:
         headers = f'{self._server_header}Warning: 399 {sent_by} "{error.reason}"\r\n'
         self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
 
-    def _may_be_answered(self, request: Request, source: Peer) -> bool:
-        """Say whether a request comes from a known source, or belongs to a dialog whose peer may have moved."""
+    def _may_be_answered(self, request: Request, source: Peer, invite_key: str) -> bool:
+        """Say whether a request comes from a known source, or belongs to something whose sender may be anywhere.
+
+        That is a dialog whose peer may have moved, an INVITE that was let in, or what the door examines.
+        """
         if request.to_tag and self._dialogs.belongs(request):
             return True
-        return self._settings.answers_strangers or self._knows(source.host, source.port)
+        if self._settings.answers_strangers or self._knows(source.host, source.port):
+            return True
+        if request.method == "CANCEL":
+            cancelled = self._store.servers.get(invite_key)
+            return isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host
+        return request.method in EXAMINED and not request.to_tag and self._door.hears_strangers
+
+    def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
+        """Ask who it is, and forget it at once: neither a transaction nor anything else is left (section 8.2.7)."""
+        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        headers = self._server_header + challenge.headers
+        self._store.send(stem.peer, response(stem, challenge.status, challenge.tag, headers))
 
     def _take_request_outside(
-        self, request: Request, stem: ResponseStem, source: Peer, key: str, now: Instant
+        self, request: Request, stem: ResponseStem, source: Peer, user: str, key: str, now: Instant
     ) -> InviteArrived | None:
         method = request.method
         if method == "INVITE":
@@ -121,7 +154,7 @@ class ServerCore:
             if merging in self._store.merging or self._store.spent.get(merging) is not None:
                 self._answer(stem, key, method, 482, "", now)  # section 8.2.2.2: one call, however it was forked
                 return None
-            return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now)
+            return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now, user)
         if method == "OPTIONS":
             self._answer(stem, key, method, 200, CAPABILITIES, now)
         else:

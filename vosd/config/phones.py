@@ -1,0 +1,84 @@
+"""The keys of telephones: who calls and is called under a number of ours (PHN-01).
+
+The number is the name: it registers under it, and calls from it are limited, priced and recorded as those of a
+mapping gateway of that name.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.base.number import for_matching
+from vosd.config.addresses import source
+from vosd.config.fields import (
+    KeyProblemError,
+    limit,
+    milliseconds,
+    object_name,
+    one_or_many,
+    switch,
+    telephone_number,
+    whole,
+)
+from vosd.config.proofs import ProofKeys
+from vosd.routing.dialect import CallerDialect, CallerSource
+from vosd.routing.tables import CallerNumbers, HostPattern, MappingGateway, Phone
+
+DIALECT: Final = CallerDialect(caller_from=(CallerSource.PREFERRED, CallerSource.FROM))
+"""A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""
+
+
+class PhoneKeys(ProofKeys):
+    """A telephone: it registers with a password, calls, and is called."""
+
+    number: Annotated[str, telephone_number()]
+    """Unique among the phones: it registers and is called under it, and shows it when it calls."""
+    account: Annotated[str, object_name()]
+    """The account that pays for its calls."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Instead of the account's."""
+    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
+    """Where it may be. Default: anywhere."""
+    caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(one_or_many)] = ()
+    """Numbers that it may show besides its own; in place of any other its own goes out."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call, where less than the account's."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls of its own at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """INVITEs accepted in the preceding 1000 ms."""
+    ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
+    """From INVITE to the final response, when it is called."""
+    offline_gateway: Annotated[str | None, object_name()] = None
+    """The routing gateway that takes its calls while it is not registered (PHN-03). Default: 480 to the caller."""
+    enabled: Annotated[bool, switch()] = True
+    """``no`` refuses its calls and registrations, and those to it."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset(
+        {"codecs", "dtmf", "encryption", "local_ring", "media", "nat", "session_timer"}
+    )
+    apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
+
+    @model_validator(mode="after")
+    def _has_a_password(self) -> "PhoneKeys":
+        if not self.is_given:
+            raise KeyProblemError("password", "one of password, password_file and ha1_md5 or ha1_sha256")
+        return self
+
+    def phone(self) -> Phone:
+        """Return the phone without its credentials."""
+        others = frozenset(map(for_matching, self.caller_numbers))
+        gateway = MappingGateway(
+            name=self.number,
+            account=self.account,
+            hosts=self.hosts,
+            rate_group=self.rate_group,
+            max_call_seconds=self.max_call_seconds,
+            max_concurrent=self.max_concurrent,
+            max_cps=self.max_cps,
+            enabled=self.enabled,
+            dialect=DIALECT,
+            caller_numbers=CallerNumbers(self.number, others),
+        )
+        return Phone(self.number, gateway, self.ring_timeout, self.offline_gateway)
