@@ -38,7 +38,6 @@ class Call:
         "_granted_s",
         "_hops",
         "_hunt",
-        "_settings",
         "arrival",
         "callee",
         "caller",
@@ -46,6 +45,7 @@ class Call:
         "ending",
         "endpoint",
         "journey",
+        "settings",
         "state",
         "transfer",
     )
@@ -73,7 +73,7 @@ class Call:
         self.endpoint = endpoint
         self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
         self._board = board
-        self._settings = settings
+        self.settings = settings
         self._granted_s = 0
         caller.call = self
 
@@ -281,7 +281,7 @@ class Call:
 
     def _try_next(self, now: Instant) -> None:
         """Place a leg at the next gateway that has room, or end the call with what the attempts gave."""
-        while (way := self._hunt.next(self._settings, now.mono - self.arrival.at.mono)) is not None:
+        while (way := self._hunt.next(self.settings, now.mono - self.arrival.at.mono)) is not None:
             choice, address = way
             if not self._board.occupy(self, choice, now):
                 continue

@@ -16,6 +16,7 @@ from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
 from vosd.sip.headers.reason import q850_cause
@@ -100,7 +101,7 @@ class CalleeLeg(Leg):
         """The tag of the phone whose session the caller was given; an INVITE may ring several."""
         self._sessions: dict[str, bytes] = {}
         """What each of them has said, by its tag."""
-        caller = call.caller
+        caller, login = call.caller, choice.gateway.login
         offer = self._say(caller.offer)
         flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         port = address.port or 5060
@@ -118,6 +119,7 @@ class CalleeLeg(Leg):
             call_id=f"{endpoint.token()}@{ours}",
             sequence=1,
             peer=self.peer,
+            answers=None if login is None else Answers(login, call.settings.challenges_max),
         )
         # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
         extensions = ""

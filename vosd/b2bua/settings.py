@@ -10,3 +10,5 @@ class CallSettings:
     max_attempts: int = 10
     search_ms: int = 30_000
     """No attempt begins later than this after the INVITE came."""
+    challenges_max: int = 6
+    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""

@@ -195,7 +195,7 @@ class Switch:
             address.host for gateway in catalogue.routing_gateways.values() for address in gateway.addresses
         )
         parameters = catalogue.parameters
-        self._intake.settings = CallSettings(parameters.max_attempts, parameters.search_ms)
+        self._intake.settings = CallSettings(parameters.max_attempts, parameters.search_ms, parameters.challenges_max)
         for account in catalogue.accounts.values():
             purse = self.live.purses.get(account.id)
             if purse is not None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vosd.base.credentials import Credentials
+from vosd.base.credentials import Credentials, Login
 from vosd.base.number import for_matching
 from vosd.routing.dialect import CalleeDialect, CallerDialect
 
@@ -110,3 +110,5 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     allow_unrated: bool = False
     enabled: bool = True
     dialect: CalleeDialect = CalleeDialect()
+    login: Login | None = None
+    """What its challenges are answered with; None = they count as refusals."""

@@ -5,13 +5,16 @@ and told to whoever may still remember it.
 """
 
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Datagram, InviteParts, invite, parts_acknowledged
+from vosd.sip.compose import Datagram, InviteParts, Peer, invite, parts_acknowledged
 from vosd.sip.dialog.acceptance import Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import DialogTable
+from vosd.sip.digest.answer import Answers
+from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.events import AnswerStrayed, Event
 from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.name_addr import tag_of
@@ -32,17 +35,33 @@ FORKS_MAX: Final = 16
 """Answers to one INVITE that are hung up, beside the one that counts: each costs a BYE and its repetitions."""
 
 
+class _Written(NamedTuple):
+    """An INVITE as it goes out, and by another transport where that turns out not to work."""
+
+    parts: InviteParts
+    data: bytes
+    spare: tuple[InviteParts, bytes] | None
+
+
 class ClientCore:
-    """Sends requests and takes responses."""
+    """Sends requests and takes responses; challenges that we can answer are answered here (section 8.1.3.5)."""
 
     def __init__(
-        self, store: TransactionStore, flows: Flows, dialogs: DialogTable, agent_header: str, dropped: Counter[str]
+        self,
+        store: TransactionStore,
+        flows: Flows,
+        dialogs: DialogTable,
+        *,
+        agent_header: str,
+        dropped: Counter[str],
+        token: Callable[[], str],
     ) -> None:
         self._store = store
         self._flows = flows
         self._dialogs = dialogs
         self._agent_header = agent_header
         self._dropped = dropped
+        self._token = token
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -58,40 +77,26 @@ class ClientCore:
         is_fixed: bool = True,
     ) -> InviteClient:
         """Send the INVITE of a new leg; one too large for UDP takes TCP unless the transport ``is_fixed``."""
-        key = f"{branch_of(parts.via)} INVITE"
-        data = invite(parts, max_forwards, headers, body)
-        spare = None
-        if len(data) > LARGEST_DATAGRAM and not is_fixed:
-            flow = self._flows.for_large(parts.peer.flow)
-            if flow is not None:
-                spare = parts, data
-                via = self._flows.same_branch(parts.via, flow)
-                headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
-                parts = parts._replace(via=via, peer=parts.peer._replace(flow=flow))
-                data = invite(parts, max_forwards, headers, body)
-        return InviteClient(self._store, key, parts, data, owner, now, spare=spare)
+        draft = InviteDraft(parts, max_forwards, headers, body, is_fixed)
+        return self._begin_invite(draft, owner, now)
 
     def send_reinvite(self, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant) -> InviteClient:
         """Ask for another session within a dialog (section 14)."""
         parts = dialog.invite_parts(self._flows.new_via(dialog.peer.flow))
-        data = invite(parts, 70, headers, body)
-        beside = self._flows.beside(dialog.target, parts.peer)
-        spare = None if beside is None else (parts._replace(peer=beside), data)
-        key = f"{branch_of(parts.via)} INVITE"
-        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=dialog)
+        if dialog.answers is not None:
+            parts = parts._replace(credentials=dialog.answers.lines("INVITE", parts.uri, body, self._token()))
+        return self._begin_invite(InviteDraft(parts, 70, headers, body, dialog=dialog), owner, now)
 
     def send_request(self, dialog: Dialog, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
         """Send anything but INVITE and ACK within a dialog; ``owner`` None waits for no answer."""
-        dialog.local_sequence += 1
-        peer = dialog.peer
-        via = self._flows.new_via(peer.flow)
-        data = dialog.request(method, via, dialog.local_sequence, headers, body)
-        spare = self._flows.beside(dialog.target, peer)
-        return Client(self._store, f"{branch_of(via)} {method}", peer, data, owner, now, spare)
+        draft = None if dialog.answers is None else RequestDraft(dialog, method, headers, body)
+        key, data, spare = self._write(dialog, method, headers, body)
+        return Client(self._store, key, dialog.peer, data, owner, now, spare, draft)
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, now and whenever it is repeated."""
         via = self._flows.new_via(dialog.peer.flow)
+        headers = transaction.parts.credentials + headers
         ack = dialog.request("ACK", via, transaction.parts.sequence, headers, body)
         transaction.acknowledge(Datagram(dialog.peer, ack))
 
@@ -117,6 +122,8 @@ class ClientCore:
             elif spent is None:
                 self._dropped["response to no request"] += 1
             return None
+        if message.status in CHALLENGES and transaction.draft is not None:
+            return self._take_challenge(transaction, message, now)
         event = transaction.response_came(message, now)
         if event is None or event.owner is not None:
             return event
@@ -144,8 +151,10 @@ class ClientCore:
             fork = f"{key} {number}"
             known = self._store.spent.get(fork)
             if not isinstance(known, Datagram):
-                self._end_answer(fork, parts, answer, now)
                 owner = self._dialogs.owners.get(tag_of(parts.from_))
+                if owner is not None and owner.dialog is not None:
+                    parts = parts._replace(answers=owner.dialog.answers)
+                self._end_answer(fork, parts, answer, now)
                 return None if owner is None or isinstance(owner, Farewell) else AnswerStrayed(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
@@ -159,7 +168,68 @@ class ClientCore:
         dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
         dialog.local_sequence += COUNTED_EARLY_MAX
         via = self._flows.new_via(dialog.peer.flow)
-        ack = Datagram(dialog.peer, dialog.request("ACK", via, parts.sequence, ""))
+        ack = Datagram(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials))
         self._store.out.append(ack)
         self._store.retire(key, ack, self._store.timers.transaction_ms, now)
         self.send_bye(dialog, "", now)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def _begin_invite(self, draft: InviteDraft, owner: Any, now: Instant) -> InviteClient:
+        key, (parts, data, spare) = f"{branch_of(draft.parts.via)} INVITE", self._write_invite(draft)
+        kept = None if parts.answers is None else draft
+        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=draft.dialog, draft=kept)
+
+    def _write_invite(self, draft: InviteDraft) -> _Written:
+        parts, hops, headers, body = draft[:4]
+        data = invite(parts, hops, headers, body)
+        if draft.dialog is not None:
+            beside = self._flows.beside(draft.dialog.target, parts.peer)
+            return _Written(parts, data, None if beside is None else (parts._replace(peer=beside), data))
+        flow = None
+        if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
+            flow = self._flows.for_large(parts.peer.flow)
+        if flow is None:
+            return _Written(parts, data, None)
+        headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
+        via = self._flows.same_branch(parts.via, flow)
+        other = parts._replace(via=via, peer=parts.peer._replace(flow=flow))
+        return _Written(other, invite(other, hops, headers, body), (parts, data))
+
+    def _write(self, dialog: Dialog, method: str, headers: str, body: bytes) -> tuple[str, bytes, Peer | None]:
+        dialog.local_sequence += 1
+        if dialog.answers is not None:
+            headers = dialog.answers.lines(method, dialog.request_uri, body, self._token()) + headers
+        via = self._flows.new_via(dialog.peer.flow)
+        data = dialog.request(method, via, dialog.local_sequence, headers, body)
+        return f"{branch_of(via)} {method}", data, self._flows.beside(dialog.target, dialog.peer)
+
+    # -- proof --------------------------------------------------------------------------------------------------
+
+    def _take_challenge(self, transaction: Client | InviteClient, challenge: Response, now: Instant) -> Event | None:
+        """Say a challenged request again with proof; its owner hears of the challenge only where that is over."""
+        if isinstance(transaction, InviteClient):
+            return self._take_challenge_to_invite(transaction, challenge, now)
+        draft = transaction.draft
+        event = transaction.response_came(challenge, now)
+        if draft is None or not _can_prove(draft.dialog.answers, draft.rounds, challenge):
+            return event
+        key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
+        transaction.begin(key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1))
+        return None
+
+    def _take_challenge_to_invite(self, transaction: InviteClient, challenge: Response, now: Instant) -> Event | None:
+        draft, owner, is_wanted = transaction.draft, transaction.owner, transaction.is_wanted
+        event = transaction.response_came(challenge, now)
+        if draft is None or not is_wanted or not _can_prove(draft.parts.answers, draft.rounds, challenge):
+            return event if owner is not None else None
+        draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._token())
+        parts, data, spare = self._write_invite(draft)
+        transaction.owner = owner
+        transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)
+        return None
+
+
+def _can_prove(answers: Answers | None, rounds: int, challenge: Response) -> bool:
+    """Say whether a challenge can be answered, and may be once more; then what it asks for is noted."""
+    return answers is not None and rounds < answers.rounds_max and answers.learn(challenge)

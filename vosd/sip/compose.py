@@ -8,6 +8,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from vosd.sip.digest.answer import Answers
 from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 from vosd.sip.status import phrase
@@ -17,6 +18,7 @@ _PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
 _USER_SAFE: Final = "+*.!~'()_-&=$,"
 _RPORT: Final = re.compile(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", re.IGNORECASE)
 _TIMESTAMP: Final = re.compile(r"\d+(?:\.\d*)?(?:[ \t]+\d*(?:\.\d*)?)?\Z", re.ASCII)
+_PROOFS: Final = ("Authorization: ", "Proxy-Authorization: ")
 _RECEIVED: Final = re.compile(r";\s*received\s*(=[^;]*)?(?=;|\Z)", re.IGNORECASE)
 
 
@@ -66,6 +68,10 @@ class InviteParts(NamedTuple):
     peer: Peer
     route: str = ""
     """A whole Route line, where the INVITE is within a dialog that has a route set."""
+    answers: Answers | None = None
+    """What the peer has asked us to prove so far; None = we have no login there."""
+    credentials: str = ""
+    """Whole lines that prove who we are; the ACK of a 2xx repeats them (section 22.1)."""
 
 
 def escape_user(user: str) -> str:
@@ -152,7 +158,7 @@ def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> 
         encode(
             f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
             f"{parts.route}From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
-            f"CSeq: {parts.sequence} INVITE\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+            f"CSeq: {parts.sequence} INVITE\r\n{parts.credentials}{headers}Content-Length: {len(body)}\r\n\r\n"
         )
         + body
     )
@@ -181,7 +187,8 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
     ``to`` has the tag of the answer that was acknowledged; there is no ``via``, for nothing more is sent on it.
     """
     request_line, *lines = ack.data.decode("utf-8", "surrogateescape").split("\r\n")
-    said = dict(line.split(": ", 1) for line in lines[: lines.index("")])
+    lines = lines[: lines.index("")]
+    said = dict(line.split(": ", 1) for line in lines)
     return InviteParts(
         uri=request_line.removeprefix("ACK ").removesuffix(" SIP/2.0"),
         via="",
@@ -190,4 +197,5 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
         call_id=said["Call-ID"],
         sequence=int(said["CSeq"].removesuffix(" ACK")),
         peer=ack.peer,
+        credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
     )

@@ -53,7 +53,14 @@ class Endpoint:
         """Datagrams and requests that came to nothing, by why."""
         self._store = TransactionStore(settings.timers, self.flows.reliable)
         self._dialogs = DialogTable(self._store)
-        self.client = ClientCore(self._store, self.flows, self._dialogs, self.agent_header, self.dropped)
+        self.client = ClientCore(
+            self._store,
+            self.flows,
+            self._dialogs,
+            agent_header=self.agent_header,
+            dropped=self.dropped,
+            token=token,
+        )
         """What we ask of peers."""
         self._server = ServerCore(
             self._store,

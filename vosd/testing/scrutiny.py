@@ -29,6 +29,7 @@ _MAY_BE_IN_REQUEST: Final = {
     "ACK": {"route"} | _BODY, "BYE": {"route", "user-agent", "reason"}, "CANCEL": {"route", "reason"},
     "INFO": {"route", "user-agent"}, "NOTIFY": {"route", "user-agent"}, "PRACK": {"route", "user-agent"} | _BODY,
 }  # fmt: skip
+_PROOFS: Final = {"authorization", "proxy-authorization"}
 _ESTABLISHING: Final = range(101, 300)
 
 
@@ -62,10 +63,16 @@ class _Scrutiny:
         """Dialogs that the switch has sent BYE in."""
         self._invites: dict[str, Message] = {}
         """INVITEs of the switch, by branch."""
+        self._challenged: set[str] = set()
+        """Call-IDs that somebody wants proof in."""
 
     def note_theirs(self, packet: Packet) -> None:
-        """Remember a request of a peer."""
+        """Remember a request of a peer, and what it wants proven."""
         message = _read(packet)
+        if message is not None and message.status in {401, 407}:
+            self._challenged.add(message["Call-ID"])
+            if message["CSeq"].endswith(" BYE"):
+                self._hung_up.discard((message["Call-ID"], message.to_tag))
         if message is not None and message.method is not None and message.method != "ACK":
             self._asked.setdefault(_key(message), message)
             self._faults_asked.setdefault(_key(message), _problems(packet))
@@ -91,7 +98,11 @@ class _Scrutiny:
     def _of_request(self, request: Request, message: Message, names: set[str]) -> list[str]:
         method, key = request.method, _key(message)
         must = _IN_ALL_REQUESTS | _MUST_BE_IN_REQUEST.get(method, set())
-        faults = request.problems() + _compared(names, must, must | _MAY_BE_IN_REQUEST[method])
+        may = must | _MAY_BE_IN_REQUEST[method]
+        belongs_to_invite = method == "CANCEL" or (method == "ACK" and key[0] in self._invites)
+        if request.call_id in self._challenged and not belongs_to_invite:
+            may |= _PROOFS
+        faults = request.problems() + _compared(names, must, may)
         if len(message.every("Via")) != 1:
             faults.append("a request of ours begins with one Via")
         if key in self._said:
@@ -99,7 +110,7 @@ class _Scrutiny:
         self._said[key] = request.raw
         if method == "INVITE":
             self._invites[key[0]] = message
-        if method == "CANCEL" or (method == "ACK" and key[0] in self._invites):
+        if belongs_to_invite:
             return faults + self._of_one_that_belongs_to_an_invite(message, self._invites.get(key[0]))
         return faults + self._of_one_within_its_dialog(request)
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from vosd.sip.compose import InviteParts, Peer, encode
+from vosd.sip.digest.answer import Answers
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import first_of
 from vosd.sip.headers.name_addr import NameAddr
@@ -21,7 +22,7 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
 
-    __slots__ = ("_source", "_way", "call_id", "local", "local_sequence", "local_tag", "peer", "remote",
+    __slots__ = ("_source", "_way", "answers", "call_id", "local", "local_sequence", "local_tag", "peer", "remote",
                  "remote_sequence", "remote_tag", "request_uri", "route", "routes", "target")  # fmt: skip
 
     def __init__(
@@ -38,6 +39,7 @@ class Dialog:
         remote_sequence: int,
         peer: Peer,
         way: Way,
+        answers: Answers | None = None,
     ) -> None:
         self.call_id = call_id
         self.local = local
@@ -48,6 +50,8 @@ class Dialog:
         self.remote_sequence = remote_sequence
         self._way = way
         self._source = peer
+        self.answers = answers
+        """What the peer has asked us to prove; None = we have no login there."""
         self.routes = routes
         self._aim(target)
 
@@ -93,6 +97,30 @@ class Dialog:
             remote_sequence=-1,
             peer=parts.peer,
             way=way,
+            answers=parts.answers,
+        )
+
+    @classmethod
+    def outside(
+        cls, *, call_id: str, local: str, target: str, remote: str, peer: Peer, answers: Answers | None
+    ) -> "Dialog":
+        """Make what requests outside any dialog share that follow each other, such as REGISTERs (section 10.2).
+
+        They all go to ``peer``; nothing that it answers makes a dialog of it.
+        """
+        return cls(
+            call_id=call_id,
+            local=local,
+            local_tag="",
+            remote=remote,
+            remote_tag="",
+            target=target,
+            routes=(),
+            local_sequence=0,
+            remote_sequence=-1,
+            peer=peer,
+            way=_straight,
+            answers=answers,
         )
 
     def confirm(self, response: Response) -> None:
@@ -134,6 +162,7 @@ class Dialog:
             sequence=self.local_sequence,
             peer=self.peer,
             route=self.route,
+            answers=self.answers,
         )
 
     def fits(self, request: Request) -> bool:
@@ -154,6 +183,11 @@ class Dialog:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             self.peer = self._way(routes[0], self._source)
+
+
+def _straight(_target: str, peer: Peer) -> Peer:
+    """Send everything to the peer itself (``Way``)."""
+    return peer
 
 
 def _bracketed(route: str) -> str:

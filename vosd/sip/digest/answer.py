@@ -16,6 +16,8 @@ CHALLENGES_MAX: Final = 8
 """Challenges of one response that are read: one for each algorithm of a few realms."""
 REALMS_MAX: Final = 4
 """Realms that one request proves itself to: a peer and the proxies before it; past that the oldest is forgotten."""
+ROUNDS_MAX: Final = 6
+"""Challenges to one request that are answered, where SS_SIP_AUTHENTICATION_RETRY does not say (REG-06)."""
 NONCE_COUNT_MAX: Final = 0xFFFF_FFFF
 
 _HEADERS: Final = (("www-authenticate", False), ("proxy-authenticate", True))
@@ -107,10 +109,12 @@ class _Asked:
 class Answers:
     """What one peer has asked for so far, and our login there: later requests prove themselves unasked."""
 
-    __slots__ = ("_asked", "login")
+    __slots__ = ("_asked", "login", "rounds_max")
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX) -> None:
         self.login = login
+        self.rounds_max = rounds_max
+        """How many challenges to one request are answered."""
         self._asked: dict[tuple[bool, str], _Asked] = {}
 
     def learn(self, response: Response) -> bool:

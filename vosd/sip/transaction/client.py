@@ -1,6 +1,6 @@
 """The client side of everything but INVITE (RFC 3261 section 17.1.2)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
 from vosd.sip.compose import Peer
@@ -11,6 +11,9 @@ from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TransactionStore
 
+if TYPE_CHECKING:
+    from vosd.sip.draft import RequestDraft
+
 
 class Client:
     """One request of ours that wants a final response; ``owner`` None means nobody waits for it.
@@ -18,7 +21,7 @@ class Client:
     ``spare`` is another way to the same peer, for a request whose connection turns out to be gone.
     """
 
-    __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "owner")
+    __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "draft", "owner")
 
     def __init__(
         self,
@@ -29,14 +32,23 @@ class Client:
         owner: Any,
         now: Instant,
         spare: Peer | None = None,
+        draft: "RequestDraft | None" = None,
     ) -> None:
+        """``draft`` is what a request to a peer that may challenge it is written from."""
         self._store = store
+        self.owner = owner
+        self.begin(key, peer, data, now, spare, draft)
+
+    def begin(
+        self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
+    ) -> None:
+        """Send the request; one that was challenged begins anew, and stays the same to its owner."""
         self._key = key
         self._state = State.CALLING
-        self.owner = owner
         self._spare = spare
-        store.clients[key] = self
-        self._retry = Retry(store, self, peer, data, Pace.REQUEST, now)
+        self.draft = draft
+        self._store.clients[key] = self
+        self._retry = Retry(self._store, self, peer, data, Pace.REQUEST, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a final one ends the transaction (timer K swallows its repetitions)."""

@@ -15,6 +15,7 @@ from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.identity import Dialog
+    from vosd.sip.draft import InviteDraft
 
 
 class InviteClient:
@@ -33,6 +34,7 @@ class InviteClient:
         "_spare",
         "_store",
         "dialog",
+        "draft",
         "owner",
         "parts",
         "state",
@@ -50,20 +52,42 @@ class InviteClient:
         *,
         spare: tuple[InviteParts, bytes] | None = None,
         dialog: "Dialog | None" = None,
+        draft: "InviteDraft | None" = None,
     ) -> None:
-        """``spare`` is the same INVITE by another transport; ``dialog`` the one that a re-INVITE is within."""
+        """``spare`` is the same INVITE by another transport; ``dialog`` the one that a re-INVITE is within.
+
+        ``draft`` is what an INVITE to a peer that may challenge it is written from.
+        """
         self._store = store
-        self._key = key
         self._cancel_headers: str | None = None
         self._last_wait: Timer[TimerOwner] | None = None
-        self._spare = spare
-        self.state = State.CALLING
-        self.parts = parts
         self.dialog = dialog
         self.owner = owner
         self.witness: Any = None
-        store.clients[key] = self
-        self._retry: Retry | None = Retry(store, self, parts.peer, data, Pace.INVITE, now)
+        self.begin(key, parts, data, now, spare, draft)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for its answer."""
+        return self.owner is not None and self._cancel_headers is None
+
+    def begin(
+        self,
+        key: str,
+        parts: InviteParts,
+        data: bytes,
+        now: Instant,
+        spare: tuple[InviteParts, bytes] | None,
+        draft: "InviteDraft | None",
+    ) -> None:
+        """Send the INVITE; one that was challenged begins anew, and stays the same to its owner."""
+        self._key = key
+        self._spare = spare
+        self.state = State.CALLING
+        self.parts = parts
+        self.draft = draft
+        self._store.clients[key] = self
+        self._retry: Retry | None = Retry(self._store, self, parts.peer, data, Pace.INVITE, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by whoever keeps the dialog."""
@@ -168,6 +192,7 @@ class InviteClient:
     def _finish(self, what: Datagram | Mark, now: Instant) -> None:
         """Timers D and M: swallow or answer repetitions of the final response for 64·T1; nobody is told of those."""
         self.owner = None
+        self.draft = None
         if self._last_wait is not None:
             self._store.wheel.cancel(self._last_wait)
             self._last_wait = None

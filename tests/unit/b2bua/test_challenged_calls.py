@@ -1,0 +1,312 @@
+"""Whole calls through vendors that want proof of who calls (RFC 3261 section 22, REG-06)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from vosd.base.cause import EndReason
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
+from vosd.sip.flows import Listener
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.exchange import SWITCH
+from vosd.testing.guard import Guard, GuardedVendor
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.side import Reply
+from vosd.testing.vendor import RINGS, SILENT, Script, answers, answers_reliably
+
+LOGIN = Login("vosd", Secret("secret"))
+EVERYTHING = frozenset({"INVITE", "BYE", "PRACK", "UPDATE", "INFO"})
+BRIEF = 1_000
+
+
+class GuardedScene(Scene):
+    """The usual scene, its first vendor behind guards."""
+
+    def __init__(self, *guards: Guard, script: Script | None = None, login: Login | None = LOGIN, **switch: Any):
+        terms = switch.pop("parameters", {})
+        gateways = [vendor_gateway(0, login=login), vendor_gateway(1)][: switch.pop("vendors", 2)]
+        content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **terms)
+        super().__init__(content, **switch)
+        self.guarded = GuardedVendor(self.wire, VENDORS[0], SWITCH, *guards, script=script)
+        self.vendors[0] = self.vendor = self.guarded
+
+    def call_through(self, **intent: Any) -> OutgoingCall:
+        """Make a call and see it to its end."""
+        call = self.caller.call(CALLEE, Intent(**{"hang_up_after_ms": BRIEF, **intent}))
+        self.wire.run_until(lambda: call.is_over)
+        return call
+
+
+Stage = Callable[..., GuardedScene]
+
+
+@pytest.fixture
+def behind() -> Iterator[Stage]:
+    """Set the stage; whatever the test is about, a strict peer must have found no fault with what the switch said."""
+    made: list[GuardedScene] = []
+
+    def make(*guards: Guard, **terms: Any) -> GuardedScene:
+        made.append(GuardedScene(*guards, **terms))
+        return made[-1]
+
+    yield make
+    for scene in made:
+        assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256",), ("SHA-256", "MD5")])
+@pytest.mark.parametrize("qop", ["auth", None, "auth,auth-int"])
+def test_a_challenge_is_answered_at_the_same_gateway(
+    behind: Stage, status: int, algorithms: tuple[str, ...], qop: str | None
+):
+    guard = Guard(status=status, algorithms=algorithms, qop=qop)
+    scene = behind(guard)
+    call = scene.call_through()
+    assert call.final == 200
+    first, second = scene.guarded.heard_of("INVITE")
+    assert (guard.challenged, guard.passed, guard.quarrels) == (1, 1, [])
+    assert first["Call-ID"] == second["Call-ID"]
+    assert first["From"] == second["From"]
+    assert first["To"] == second["To"]
+    assert [first["CSeq"], second["CSeq"]] == ["1 INVITE", "2 INVITE"]
+    assert first["Via"] != second["Via"]
+    assert first.body == second.body
+    assert scene.vendors[1].heard == []
+    record = scene.close()
+    assert [(each.gateway, each.code, each.reason) for each in record.attempts] == [("vendor-0", 200, "Answered")]
+    assert record.answered_at is not None
+    assert record.sip_call_id_out == second["Call-ID"]
+
+
+def test_an_answered_challenge_leaves_no_trace_in_money(behind: Stage):
+    plain = Scene()
+    plain.wire.run_for(1)
+    call = plain.caller.call(CALLEE, Intent(hang_up_after_ms=BRIEF))
+    plain.wire.run_until(lambda: call.is_over)
+    scene = behind(Guard())
+    scene.call_through()
+    without, with_challenge = plain.close(), scene.close()
+    assert (with_challenge.fee, with_challenge.cost) == (without.fee, without.cost)
+    assert with_challenge.cost != 0
+
+
+def test_the_ack_of_the_answer_repeats_the_credentials_of_the_invite(behind: Stage):
+    scene = behind(Guard(status=407))
+    scene.call_through()
+    invite = scene.guarded.heard_of("INVITE")[-1]
+    ack = scene.guarded.heard_of("ACK")[-1]
+    assert ack["CSeq"] == "2 ACK"
+    assert ack["Proxy-Authorization"] == invite["Proxy-Authorization"]
+    scene.close()
+
+
+def test_the_refusal_is_acknowledged_before_anything_else(behind: Stage):
+    scene = behind(Guard())
+    scene.call_through()
+    assert [each.method for each in scene.guarded.heard][:3] == ["INVITE", "ACK", "INVITE"]
+    assert scene.guarded.heard[1]["CSeq"] == "1 ACK"
+    scene.close()
+
+
+def test_a_proxy_and_the_vendor_behind_it_are_both_satisfied(behind: Stage):
+    proxy, vendor = Guard(status=407, realm="proxy"), Guard(status=401, realm="vendor")
+    scene = behind(proxy, vendor)
+    call = scene.call_through()
+    assert call.final == 200
+    assert (proxy.challenged, vendor.challenged, proxy.quarrels, vendor.quarrels) == (1, 1, [], [])
+    assert len(scene.guarded.heard_of("INVITE")) == 3
+    scene.close()
+
+
+def test_without_a_login_a_challenge_is_a_refusal_and_the_next_gateway_is_tried(behind: Stage):
+    scene = behind(Guard(), login=None)
+    call = scene.call_through()
+    assert call.final == 200
+    assert len(scene.guarded.heard_of("INVITE")) == 1
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 401), ("vendor-1", 200)]
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
+    guard = Guard(status=status, is_deaf=True)
+    scene = behind(guard)
+    call = scene.call_through()
+    assert call.final == 200
+    assert guard.challenged == 7
+    assert [each["CSeq"] for each in scene.guarded.heard_of("INVITE")] == [f"{n} INVITE" for n in range(1, 8)]
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", status), ("vendor-1", 200)]
+
+
+@pytest.mark.parametrize(("most", "invites"), [(0, 1), (1, 2), (3, 4)])
+def test_ss_sip_authentication_retry_says_how_many_are_answered(behind: Stage, most: int, invites: int):
+    scene = behind(Guard(is_deaf=True), parameters={"challenges_max": most})
+    scene.call_through()
+    assert len(scene.guarded.heard_of("INVITE")) == invites
+    scene.close()
+
+
+def test_a_caller_is_not_told_that_a_vendor_does_not_believe_us(behind: Stage):
+    scene = behind(Guard(password="another"), vendors=1)
+    call = scene.call_through()
+    assert call.final == 503
+    record = scene.close()
+    assert (record.end_reason, [each.code for each in record.attempts]) == (EndReason.UNAVAILABLE.text, [401])
+    assert scene.guarded.guards[0].quarrels == ["response"] * 6
+
+
+def test_a_bye_that_is_challenged_is_said_again_with_proof(behind: Stage):
+    guard = Guard(methods=frozenset({"BYE"}))
+    scene = behind(guard)
+    scene.call_through()
+    scene.wire.run_for(1_000)
+    assert [each["CSeq"] for each in scene.guarded.heard_of("BYE")] == ["2 BYE", "3 BYE"]
+    assert guard.passed == 1
+    assert scene.guarded.only_call.is_over
+    scene.close()
+
+
+def test_later_requests_prove_themselves_unasked_and_count(behind: Stage):
+    guard = Guard(methods=EVERYTHING)
+    scene = behind(guard)
+    scene.call_through()
+    scene.wire.run_for(1_000)
+    assert (guard.challenged, guard.passed, guard.quarrels) == (1, 2, [])
+    (bye,) = scene.guarded.heard_of("BYE")
+    assert "nc=00000002" in bye["Authorization"]
+    assert scene.guarded.only_call.is_over
+    scene.close()
+
+
+def test_a_nonce_that_is_stale_by_the_time_of_the_bye_is_replaced(behind: Stage):
+    guard = Guard(methods=EVERYTHING, uses=1)
+    scene = behind(guard)
+    scene.call_through()
+    scene.wire.run_for(1_000)
+    assert guard.quarrels == ["stale"]
+    assert guard.passed == 2
+    assert scene.guarded.only_call.is_over
+    scene.close()
+
+
+def test_a_proposal_that_is_challenged_goes_through(behind: Stage):
+    guard = Guard(methods=frozenset({"INVITE"}), uses=1)
+    scene = behind(guard)
+    call, there = scene.talk()
+    offer = call.propose("a=sendonly")
+    scene.wire.run_for(2_000)
+    assert guard.quarrels == ["stale"]
+    assert there.theirs == offer
+    assert call.got["INVITE"] == [200]
+    assert call.agrees_with(there)
+    ack = there.acks[-1]
+    assert ack["Authorization"] == scene.guarded.heard_of("INVITE")[-1]["Authorization"]
+    scene.finish(call)
+
+
+def test_a_prack_that_is_challenged_goes_through(behind: Stage):
+    guard = Guard(methods=frozenset({"PRACK"}))
+    scene = behind(guard, script=answers_reliably())
+    call = scene.call_through()
+    assert call.final == 200
+    assert guard.passed == 1
+    scene.close()
+
+
+def test_an_info_that_is_challenged_goes_through(behind: Stage):
+    guard = Guard(methods=frozenset({"INFO"}))
+    scene = behind(guard)
+    call, there = scene.talk()
+    call.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
+    scene.wire.run_for(1_000)
+    assert guard.passed == 1
+    assert call.got["INFO"] == [200]
+    assert len(there.asked["INFO"]) == 1
+    scene.finish(call)
+
+
+def test_a_caller_that_has_gone_is_not_proven(behind: Stage):
+    guard = Guard()
+    scene = behind(guard)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=0))
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(40_000)
+    assert call.final == 487
+    assert guard.passed == 0
+    assert len({each["CSeq"] for each in scene.guarded.heard_of("INVITE")}) == 1
+    scene.close()
+
+
+def test_the_time_to_respond_counts_from_the_first_invite(behind: Stage):
+    scene = behind(Guard(), script=SILENT)
+    call = scene.call_through()
+    assert call.final == 200
+    record = scene.close()
+    first, second = record.attempts
+    assert (first.gateway, first.code, second.gateway) == ("vendor-0", 0, "vendor-1")
+    assert 5_000 <= first.ms <= 5_100
+
+
+def test_an_answer_that_nobody_waits_for_is_hung_up_with_proof(behind: Stage):
+    guard = Guard(methods=EVERYTHING, uses=1)
+    late = Script(answers(20_000).lines, heeds_cancel=False)
+    scene = behind(guard, script=late)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(30_000)
+    assert scene.guarded.only_call.is_over
+    assert scene.guarded.heard_of("ACK")[-1]["Authorization"]
+    assert guard.passed == 2
+    scene.exchange.residue()
+
+
+def test_a_second_fork_is_hung_up_with_proof(behind: Stage):
+    guard = Guard(methods=EVERYTHING)
+    scene = behind(guard, script=Script(answers(500).lines, forks=(answers(1_500),)))
+    scene.call_through(hang_up_after_ms=5_000)
+    scene.wire.run_for(2_000)
+    assert guard.quarrels == []
+    assert all(each.is_over for each in scene.guarded.calls)
+    assert len(scene.guarded.heard_of("BYE")) == 2
+    scene.exchange.residue()
+
+
+def test_a_large_invite_is_proven_on_the_connection_it_took(behind: Stage):
+    listeners = (Listener(*SWITCH), Listener(*SWITCH, transport="tcp"))
+    scene = behind(Guard(), listeners=listeners)
+    offer = "v=0\r\n" + "a=x:" + "y" * 1_400 + "\r\n"
+    scene.call_through(offer=offer)
+    first, second = scene.guarded.heard_of("INVITE")
+    assert first["Via"].startswith("SIP/2.0/TCP")
+    assert second["Via"].startswith("SIP/2.0/TCP")
+    assert "transport=tcp" in second["Contact"]
+    scene.exchange.residue()
+
+
+def test_ringing_that_never_ends_is_cancelled_by_the_numbers_of_the_proven_invite(behind: Stage):
+    scene = behind(Guard(), script=RINGS)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(2_000)
+    (cancel,) = scene.guarded.heard_of("CANCEL")
+    assert cancel["CSeq"] == "2 CANCEL"
+    assert scene.guarded.only_call.is_cancelled
+    scene.close()
+
+
+def test_a_challenge_within_the_call_that_cannot_be_met_is_no_end(behind: Stage):
+    guard = Guard(methods=frozenset({"INFO"}), is_deaf=True)
+    scene = behind(guard)
+    call, _ = scene.talk()
+    call.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
+    scene.wire.run_for(2_000)
+    assert guard.challenged == 7
+    assert call.got["INFO"] == [503]
+    call.will("BYE", Reply(200))
+    scene.finish(call)
