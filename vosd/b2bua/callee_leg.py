@@ -11,7 +11,6 @@ from vosd.routing.dialect import Reliability
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address
-from vosd.sip.body import session_of
 from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import rseq_of
@@ -20,7 +19,8 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
 from vosd.sip.headers.reason import q850_cause
-from vosd.sip.message import Response
+from vosd.sip.message import Message, Response
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
@@ -120,6 +120,7 @@ class CalleeLeg(Leg):
             sequence=1,
             peer=self.peer,
             answers=None if login is None else Answers(login, call.settings.challenges_max),
+            nat=dialect.nat,
         )
         # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
         extensions = ""
@@ -239,6 +240,13 @@ class CalleeLeg(Leg):
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
         return Attempt(self.choice.gateway.name, code, now.mono - self.started_at.mono, self.pdd_ms, reason)
 
+    def host_behind_nat(self, message: Message) -> str:
+        """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""
+        dialog = self.dialog or self.early_dialog
+        if dialog is not None:
+            return dialog.seen_at.host if dialog.is_behind_nat else ""
+        return self.peer.host if is_behind_nat(self._transaction.parts.nat, message, self.peer) else ""
+
     def remembered(self) -> GivenUp:
         """Return what is to be remembered of this attempt."""
         return GivenUp(self.call, self.choice.gateway.name, self.started_at, self.pdd_ms)
@@ -296,7 +304,7 @@ class CalleeLeg(Leg):
             self._endpoint.adopt(self._tag, self)
         self._heard_rseq[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self._transaction.parts.sequence} INVITE\r\n")
-        session = session_of(response)
+        session = self.session_in(response)
         if session:
             self._turn_to(tag, now)
         if session and not self.said and not self.is_settled:

@@ -4,7 +4,6 @@ from vosd.b2bua.identity import persona_of
 from vosd.b2bua.leg import SDP, Leg
 from vosd.base.clock import Instant
 from vosd.routing.dialect import CallerDialect, Reliability
-from vosd.sip.body import session_of
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
@@ -83,7 +82,9 @@ class CallerLeg(Leg):
         """Whether a REFER of this side was heard before."""
         self.is_settled = False
         """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
-        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop)
+        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat)
+        if self.dialog.is_behind_nat:
+            transaction.answer_at(source)
         self.offer = self.listen_to(request)
         transaction.owner = self
         transaction.respond(100, "", endpoint.server_header, now)
@@ -172,7 +173,7 @@ class CallerLeg(Leg):
             return
         unheard.stop()
         self._unheard = None
-        session = session_of(event.request)
+        session = self.session_in(event.request)
         if unheard.has_session and not self.offer and not self.is_settled:
             if session:
                 self.heard = session

@@ -11,7 +11,6 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
-from vosd.sip.body import session_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.transaction.invite_server import InviteServer
@@ -40,7 +39,7 @@ class Conversation:
 
         One that brings nothing new is answered here: a refresh is between us and that side.
         """
-        offer, server, now = session_of(event.request), event.transaction, event.at
+        offer, server, now = leg.session_in(event.request), event.transaction, event.at
         pending = self._proposal
         gives_way = pending is not None and pending.gives_way and not _is_of(pending, leg)
         if pending is not None and gives_way:

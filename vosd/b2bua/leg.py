@@ -10,6 +10,7 @@ from vosd.base.clock import Instant
 from vosd.routing.dialect import ReasonForm
 from vosd.sdp.direction import active
 from vosd.sdp.origin import continued
+from vosd.sdp.rewrite import reachable_at
 from vosd.sip.body import session_of
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
@@ -119,10 +120,27 @@ class Leg:
         allow = message.header("allow")
         if allow is not None:
             self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
-        session = session_of(message) if message.body else b""
+        session = self.session_in(message)
         if session:
             self.heard = session
         return session
+
+    def session_in(self, message: Message) -> bytes:
+        """Return the session that a message of this side describes, empty where it describes none.
+
+        Nobody here sees the addresses of a peer behind NAT as it wrote them: what was heard is compared and passed
+        on as it can be reached.
+        """
+        session = session_of(message) if message.body else b""
+        if not session:
+            return session
+        host = self.host_behind_nat(message)
+        return reachable_at(session, host) if host else session
+
+    def host_behind_nat(self, _message: Message) -> str:
+        """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""
+        dialog = self.dialog
+        return dialog.seen_at.host if dialog is not None and dialog.is_behind_nat else ""
 
     # -- requests of ours ---------------------------------------------------------------------------------------
 
@@ -218,7 +236,7 @@ class Leg:
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True
-            session = session_of(event.request)
+            session = self.session_in(event.request)
             if session:
                 self.heard = session
             self.call.acknowledged(self, session, event.at)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
-from vosd.sip.body import session_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
@@ -80,7 +79,7 @@ class Proposal(ABC):
         asked, self._asked = self._asked, None
         if status < 300:
             self.far.follow(event.response)
-            session = session_of(event.response)
+            session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))

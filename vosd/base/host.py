@@ -1,10 +1,23 @@
 """What stands for a host in a URI or a configuration: an IP address in text, or a domain name."""
 
 import re
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 _LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _DOMAIN: Final = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}\Z", re.ASCII)
+_PRIVATE: Final = tuple(
+    ip_network(network)
+    for network in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",  # RFC 1918
+        "100.64.0.0/10",  # RFC 6598
+        "169.254.0.0/16", "fe80::/10",  # link-local: RFC 3927, RFC 4291
+        "fc00::/7",  # RFC 4193
+        "127.0.0.0/8", "::1/128",
+    )
+)  # fmt: skip
+"""Networks whose addresses mean something else, or nothing, to whoever is outside."""
 
 
 def is_address(host: str) -> bool:
@@ -22,3 +35,25 @@ def domain(text: str) -> str | None:
     """
     name = text.lower().removesuffix(".")
     return name if _DOMAIN.match(name) else None
+
+
+@lru_cache(maxsize=1_024)
+def is_private(host: str) -> bool:
+    """Say whether a host is an address that only its own network can reach; a name is none."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in _PRIVATE if network.version == address.version)
+
+
+@lru_cache(maxsize=1_024)
+def plain_host(host: str) -> str:
+    """Return a host as it is compared: without brackets, an IPv6 address in its one canonical form (RFC 5952)."""
+    host = host.strip("[]")
+    if ":" not in host:
+        return host.lower()
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host

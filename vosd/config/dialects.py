@@ -22,6 +22,7 @@ def caller_dialect(keys: MappingGatewayKeys) -> CallerDialect:
         transfers=keys.transfer,
         transfer_timeout_ms=keys.transfer_timeout,
         transfer_display=keys.transfer_display,
+        nat=keys.nat,
     )
 
 
@@ -38,6 +39,7 @@ def callee_dialect(keys: RoutingGatewayKeys) -> CalleeDialect:
         reject_codes=keys.reject_codes or {},
         redirects=keys.redirects,
         interface=None if keys.interface is None else str(keys.interface),
+        nat=keys.nat,
     )
 
 

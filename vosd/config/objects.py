@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BeforeValidator, model_validator
 
 from vosd.base.money import ZERO, Rounding
+from vosd.base.nat import Nat
 from vosd.billing.accounts import AccountType
 from vosd.config.addresses import destination, listener, source
 from vosd.config.codes import counted_as, sent_instead
@@ -160,6 +161,11 @@ class MappingGatewayKeys(Keys):
     """How long the target of a transfer may take to answer (XFR-02)."""
     transfer_display: Annotated[str | None, dialled_prefix()] = None
     """The calling number that the target of a transfer is shown (XFR-04). Default: that of the transferred call."""
+    nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
+    """Behind NAT, it is answered and asked where its packets come from, and private addresses in its SDP become that.
+
+    ``auto``: where its Contact cannot be reached, or has the address of its Via and that is not where it is seen.
+    """
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
@@ -232,6 +238,11 @@ class RoutingGatewayKeys(Keys):
     """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
     """Whether it may, must, or must not send ringing and early media reliably (100rel)."""
+    nat: Annotated[Nat, choice(Nat)] = Nat.NO
+    """Behind NAT, its calls go on where their INVITE went, whatever Contact it says; private addresses in SDP too.
+
+    ``auto``: where its Contact is private and its ``address`` is not.
+    """
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {

@@ -19,6 +19,7 @@ from vosd.routing.dialect import CallerDialect, ReasonForm
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
 from vosd.sip.events import Event, InviteArrived, RequestArrived, StrangerIgnored
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.states import State
 
 _log = structlog.get_logger()
@@ -50,6 +51,8 @@ class Refusals:
         """Answer a call that was not admitted; an unknown source gets what the configuration says."""
         dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
         refusal = refusal._replace(status=dialect.sent_for(refusal.status))
+        if is_behind_nat(dialect.nat, event.request, event.source):
+            event.transaction.answer_at(event.source)
         match refusal.reason:
             case EndReason.UNKNOWN_SOURCE:
                 self._notices.stranger(StrangerIgnored(event.source, f"INVITE {event.request.uri}", event.at))

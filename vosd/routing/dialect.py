@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.nat import Nat
+
 
 class CalleeSource(Enum):
     """Which part of an INVITE holds the called number."""
@@ -102,6 +104,7 @@ class CallerDialect(msgspec.Struct, frozen=True):
     """How long the target of a transfer may ring (XFR-02)."""
     transfer_display: str | None = None
     """The calling number that the target of a transfer is shown; None = that of the call (XFR-04)."""
+    nat: Nat = Nat.AUTO
 
     def sent_for(self, code: int) -> int:
         """Return the final code that this customer is sent for one (REQ_SIP_ROUTING_OPS section 22)."""
@@ -124,6 +127,7 @@ class CalleeDialect(msgspec.Struct, frozen=True):
     redirects: Redirects = Redirects.REFUSE
     interface: str | None = None
     """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
+    nat: Nat = Nat.NO
 
     def counted_as(self, code: int) -> int:
         """Return the final code that one of this vendor's counts as, before anything is decided by it."""

@@ -8,6 +8,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from vosd.base.nat import Nat
 from vosd.sip.digest.answer import Answers
 from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
@@ -55,6 +56,10 @@ class ResponseStem(NamedTuple):
     timestamp: str = ""
     """A whole Timestamp line for 100, where the request has one (section 8.2.6.1)."""
 
+    def answered_at(self, source: Peer) -> "ResponseStem":
+        """Return a stem whose responses go to the port that the request came from, asked for (``rport``) or not."""
+        return self if self.peer == source else self._replace(peer=source)
+
 
 class InviteParts(NamedTuple):
     """An INVITE of ours, as its CANCEL and the ACK of its failure must repeat it (RFC 3261 9.1, 17.1.1.3)."""
@@ -72,6 +77,8 @@ class InviteParts(NamedTuple):
     """What the peer has asked us to prove so far; None = we have no login there."""
     credentials: str = ""
     """Whole lines that prove who we are; the ACK of a 2xx repeats them (section 22.1)."""
+    nat: Nat = Nat.NO
+    """Whether whoever answers is reached where the INVITE went, whatever its Contact says."""
 
 
 def escape_user(user: str) -> str:
@@ -198,4 +205,5 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
         sequence=int(said["CSeq"].removesuffix(" ACK")),
         peer=ack.peer,
         credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
+        nat=Nat.AUTO,  # what was configured cannot be read from it
     )

@@ -174,7 +174,10 @@ class ServerCore:
             self._answer(stem, key, method, 500, "", now)
             return None
         dialog.remote_sequence = max(request.cseq.number, dialog.remote_sequence)
-        if source != dialog.peer and self._store.reliable[source.flow] and self._store.reliable[dialog.peer.flow]:
+        if dialog.is_behind_nat:
+            stem = stem.answered_at(source)
+        if source != dialog.peer and (dialog.is_behind_nat or self._both_connected(source, dialog.peer)):
+            # Nobody but the peer knows both tags (80 random bits are ours), and no old request comes as far as here.
             dialog.reach_by(source)
         if isinstance(owner, Farewell):
             self._answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
@@ -184,6 +187,9 @@ class ServerCore:
             return None
         kind = InviteServer if method == "INVITE" else Server
         return RequestArrived(owner, kind(self._store, key, stem), request, dialog, now)
+
+    def _both_connected(self, source: Peer, peer: Peer) -> bool:
+        return self._store.reliable[source.flow] and self._store.reliable[peer.flow]
 
     def _take_ack(self, request: Request, invite_key: str, now: Instant) -> AckArrived | None:
         transaction = self._store.servers.get(invite_key)

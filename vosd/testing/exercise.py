@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from vosd.b2bua.identity import persona_of
+from vosd.base.nat import Nat
 from vosd.engine.caller import called_number, calling_number
 from vosd.routing.dialect import CalleeSource, CallerSource
 from vosd.sdp.codec import first_audio_codec
+from vosd.sdp.rewrite import reachable_at
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.body import objects_to, session_of
 from vosd.sip.compose import InviteParts, response, response_stem
@@ -22,6 +24,7 @@ from vosd.sip.headers.replaces import ReferTo, Replaces
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.message import Message
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import has_looped, hops_left, objection
 from vosd.sip.settings import Limits
 from vosd.sip.uri import Uri
@@ -45,6 +48,8 @@ _OF_ANY: Final[tuple[Callable[[Message], object], ...]] = (
     lambda message: branch_of(message.header("via") or ""),
     lambda message: Uri.parse(message.from_.uri).param("user"),
     session_of,
+    lambda message: reachable_at(message.body, CUSTOMER.host),
+    lambda message: is_behind_nat(Nat.AUTO, message, CUSTOMER),
     objects_to,
     q850_cause,
     retry_after_s,

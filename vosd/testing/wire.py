@@ -114,6 +114,7 @@ class Wire:
         self.packets: list[Packet] = []
         """Every packet that was sent, whatever became of it."""
         self._receivers: dict[Address, Callable[[Packet], None]] = {}
+        self._outside: dict[Address, Address] = {}
         self._agenda: list[tuple[int, int, Appointment]] = []
         self._order = count()
         self._clockworks: list[Clockwork] = []
@@ -122,13 +123,22 @@ class Wire:
         """Bring packets for ``address`` to ``receive``; packets for nobody are lost."""
         self._receivers[address] = receive
 
+    def hide(self, inside: Address, outside: Address) -> None:
+        """Put NAT before somebody: his packets leave from ``outside``, and only what is sent there reaches him.
+
+        Another mapping than before takes its place; what is sent to the old one is lost.
+        """
+        before = self._outside.get(inside, inside)
+        self._outside[inside] = outside
+        self._receivers[outside] = self._receivers.pop(before)
+
     def drive(self, clockwork: Clockwork) -> None:
         """Wake somebody who keeps timers himself."""
         self._clockworks.append(clockwork)
 
     def send(self, source: Address, target: Address, data: bytes) -> None:
         """Send one packet to its fate."""
-        packet = Packet(self.clock.now().mono, source, target, data)
+        packet = Packet(self.clock.now().mono, self._outside.get(source, source), target, data)
         self.packets.append(packet)
         for delay_ms in self.fate(packet):
             self.after(delay_ms, lambda: self.deliver(packet))

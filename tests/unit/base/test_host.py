@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.base.host import domain, is_address
+from vosd.base.host import domain, is_address, is_private, plain_host
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::1", "::ffff:192.0.2.1"])
@@ -27,3 +27,29 @@ def test_a_domain_is_compared_in_lower_case_and_without_the_final_dot():
 )  # fmt: skip
 def test_what_is_no_domain_is_none(text):
     assert domain(text) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        ("10.0.0.1", True), ("172.16.0.1", True), ("172.31.255.255", True), ("172.32.0.1", False),
+        ("192.168.1.100", True), ("192.169.0.1", False), ("100.64.0.1", True), ("100.128.0.1", False),
+        ("169.254.7.7", True), ("127.0.0.1", True), ("fd00::1", True), ("fe80::1", True), ("::1", True),
+        ("2001:db8::1", False), ("198.51.100.7", False), ("0.0.0.0", False), ("::", False), ("224.2.1.1", False),
+        ("pbx.example.com", False), ("10.0.0.1.example", False), ("10.0.0.999", False), ("", False),
+    ],
+)  # fmt: skip
+def test_private_addresses_are_those_that_only_their_own_network_reaches(host, private):
+    """RFC 1918, 6598, 3927, 4193, 4291."""
+    assert is_private(host) is private
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("192.0.2.1", "192.0.2.1"), ("PBX.Example", "pbx.example"), ("[2001:DB8::0:1]", "2001:db8::1"),
+        ("2001:db8:0::1", "2001:db8::1"), ("[::bad::]", "::bad::"),
+    ],
+)  # fmt: skip
+def test_hosts_are_compared_in_one_form(written, host):
+    assert plain_host(written) == host

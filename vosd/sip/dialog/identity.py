@@ -5,12 +5,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from vosd.base.nat import Nat
 from vosd.sip.compose import InviteParts, Peer, encode
 from vosd.sip.digest.answer import Answers
 from vosd.sip.errors import ParseError
 from vosd.sip.grammar import first_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.uri import Uri
 
 Way = Callable[[str, Peer], Peer]
@@ -22,8 +24,9 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
 
-    __slots__ = ("_source", "_way", "answers", "call_id", "local", "local_sequence", "local_tag", "peer", "remote",
-                 "remote_sequence", "remote_tag", "request_uri", "route", "routes", "target")  # fmt: skip
+    __slots__ = ("_nat", "_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+                 "local_tag", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route", "routes",
+                 "target")  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class Dialog:
         peer: Peer,
         way: Way,
         answers: Answers | None = None,
+        nat: Nat = Nat.NO,
+        is_behind_nat: bool = False,
     ) -> None:
         self.call_id = call_id
         self.local = local
@@ -52,11 +57,14 @@ class Dialog:
         self._source = peer
         self.answers = answers
         """What the peer has asked us to prove; None = we have no login there."""
+        self._nat = nat
+        self.is_behind_nat = is_behind_nat
+        """Whether its requests go where the peer's own came from last, whatever it says of itself."""
         self.routes = routes
         self._aim(target)
 
     @classmethod
-    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way) -> "Dialog":
+    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way, nat: Nat = Nat.NO) -> "Dialog":
         """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
 
         Raises:
@@ -77,6 +85,8 @@ class Dialog:
             remote_sequence=request.cseq.number,
             peer=source,
             way=way,
+            nat=nat,
+            is_behind_nat=is_behind_nat(nat, request, source),
         )
 
     @classmethod
@@ -97,6 +107,8 @@ class Dialog:
             remote_sequence=-1,
             peer=parts.peer,
             way=way,
+            nat=parts.nat,
+            is_behind_nat=is_behind_nat(parts.nat, response, parts.peer),
             answers=parts.answers,
         )
 
@@ -126,16 +138,24 @@ class Dialog:
     def confirm(self, response: Response) -> None:
         """Take over what the 2xx says of an early dialog: its route set and target replace the earlier (13.2.2.4)."""
         self.routes = tuple(reversed(response.headers("record-route")))
+        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self._nat, response, self._source)
         self._aim(_target_or_none(response) or self.target)
 
     def refresh(self, message: Request | Response) -> None:
         """Follow a peer that says a new Contact within the dialog (section 12.2): the route set stays."""
         target = _target_or_none(message)
         if target is not None and target != self.target:
+            if not self.routes and not self.is_behind_nat:
+                self.is_behind_nat = is_behind_nat(self._nat, message, self._source)
             self._aim(target)
 
+    @property
+    def seen_at(self) -> Peer:
+        """Where the peer's packets come from, as last known."""
+        return self._source
+
     def reach_by(self, peer: Peer) -> None:
-        """Reach the peer by another connection from now on: it speaks on that one, or the last is gone."""
+        """Reach the peer another way from now on: it speaks on that connection, or NAT has given it that address."""
         self._source = peer
         self._aim(self.target)
 
@@ -174,15 +194,15 @@ class Dialog:
         self.target = target
         routes = self.routes
         if not routes:
-            self.request_uri, self.route = target, ""
-            self.peer = self._way(target, self._source)
+            self.request_uri, self.route, next_stop = target, "", target
         else:
             if _LOOSE.search(routes[0]):
                 self.request_uri, listed = target, routes
             else:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
-            self.peer = self._way(routes[0], self._source)
+            next_stop = routes[0]
+        self.peer = self._source if self.is_behind_nat else self._way(next_stop, self._source)
 
 
 def _straight(_target: str, peer: Peer) -> Peer:

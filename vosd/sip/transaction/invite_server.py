@@ -3,7 +3,7 @@
 from typing import Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import ResponseStem, response
+from vosd.sip.compose import Peer, ResponseStem, response
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import INVITE_SERVER, Input, State, input_of, step
@@ -29,6 +29,10 @@ class InviteServer:
         store.servers[key] = self
         if merging:
             store.merging.add(merging)
+
+    def answer_at(self, source: Peer) -> None:
+        """Send responses to the port that the INVITE came from, asked for (``rport``) or not."""
+        self.stem = self.stem.answered_at(source)
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> bytes:
         """Send a response and return its bytes, which a dialog repeats when they are a 2xx."""

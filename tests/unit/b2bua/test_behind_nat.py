@@ -1,0 +1,178 @@
+"""Whole calls of parties behind NAT: what they say of their own network reaches nobody, and everything reaches them."""
+
+import pytest
+
+from vosd.base.nat import Nat
+from vosd.routing.dialect import CalleeDialect, CallerDialect
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import KNOWS_UPDATE, Caller, Intent
+from vosd.testing.exchange import SWITCH
+from vosd.testing.loopback import Endpoint as Address
+from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.races import UPDATING
+from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.vendor import Line, Script, Vendor, answers
+
+HOME = Address("192.168.1.100", 5060)
+OUTSIDE = Address(CUSTOMER.host, 40_000)
+REMAPPED = Address(CUSTOMER.host, 41_111)
+MOVED = Address("198.51.100.99", 40_000)
+OFFER_AT_HOME = OFFER.replace("192.0.2.10", HOME.host)
+OFFER_OUTSIDE = OFFER.replace("192.0.2.10", CUSTOMER.host)
+VENDOR_INSIDE = Address("10.9.9.9", 5060)
+ANSWER_INSIDE = ANSWER.replace("192.0.2.20", VENDOR_INSIDE.host)
+ANSWER_OUTSIDE = ANSWER.replace("192.0.2.20", VENDORS[0].host)
+FROM_HOME = Intent(offer=OFFER_AT_HOME)
+
+
+def at_home(nat: Nat = Nat.AUTO) -> Scene:
+    """Set the stage with a customer behind NAT, whose trunk is configured so."""
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(nat=nat))
+    scene = Scene(catalogue([customer, *(vendor_gateway(index) for index in range(2))]))
+    scene.caller = Caller(scene.wire, HOME, SWITCH)
+    scene.wire.hide(HOME, OUTSIDE)
+    return scene
+
+
+@pytest.fixture
+def home():
+    """Give the stage; a strict peer must have found no fault with what the switch said."""
+    scene = at_home()
+    yield scene
+    assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+def test_a_call_from_home_is_set_up_talked_and_hung_up_from_afar(home):
+    call, there = home.talk(FROM_HOME)
+    assert there.theirs == OFFER_OUTSIDE, "with the address where the phone is seen"
+    there.hang_up()
+    home.wire.run_until(lambda: call.is_over)
+    (bye,) = call.asked["BYE"]
+    assert bye.start_line == f"BYE sip:{HOME} SIP/2.0", "the Contact as it was said"
+    assert home.close().hangup_source == "callee"
+    assert HOME.host not in home.bytes_to(VENDORS[0]).decode()
+
+
+def test_without_nat_the_contact_is_followed_and_the_session_goes_through_untouched():
+    """The control: this is what becomes of such a phone otherwise."""
+    scene = at_home(Nat.NO)
+    call, there = scene.talk(FROM_HOME)
+    assert there.theirs == OFFER_AT_HOME
+    there.hang_up()
+    scene.wire.run_for(60_000)
+    assert not call.is_over
+    assert scene.exchange.residue() == {}
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_from_home_changes_nothing_for_the_other_side(home, method):
+    """What is compared with what was heard is what was heard: with the address replaced in both."""
+    call, there = home.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
+    call.ask(method, body=call.mine)
+    home.wire.run_for(1_000)
+    assert call.got == {method: [200]}
+    assert there.asked[method] == []
+    home.finish(call)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_hold_from_home_and_from_afar_goes_through(home, method):
+    call, there = home.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
+    for side, other in ((call, there), (there, call)):
+        for attributes in (("a=sendonly",), ()):
+            offer = side.propose(*attributes, method=method)
+            home.wire.run_for(1_000)
+            assert other.theirs == offer.replace(HOME.host, CUSTOMER.host)
+            assert side.theirs == other.mine.replace(HOME.host, CUSTOMER.host)
+    home.finish(call)
+
+
+def test_a_mapping_that_changes_takes_the_call_with_it(home):
+    """The phone says something from its new port: from then on it is asked there."""
+    call, there = home.talk(FROM_HOME)
+    home.wire.hide(HOME, REMAPPED)
+    call.ask("INVITE", body=call.mine)
+    home.wire.run_for(1_000)
+    assert there.asked["INVITE"] == [], "nothing has changed for the other side"
+    there.hang_up()
+    home.wire.run_until(lambda: call.is_over)
+    assert [packet.target for packet in home.wire.packets if packet.data.startswith(b"BYE")][-1] == REMAPPED
+    home.close()
+
+
+def test_a_hang_up_from_a_new_port_is_heard_and_answered_there(home):
+    call, there = home.talk(FROM_HOME)
+    home.wire.hide(HOME, REMAPPED)
+    call.hang_up()
+    home.wire.run_until(lambda: call.is_over and there.is_over)
+    assert call.got == {"BYE": [200]}
+    home.close()
+
+
+def test_a_new_public_address_tells_the_other_side_where_the_media_are_now(home):
+    call, there = home.talk(FROM_HOME)
+    home.wire.hide(HOME, MOVED)
+    call.ask("INVITE", body=call.mine)
+    home.wire.run_for(1_000)
+    assert f"c=IN IP4 {MOVED.host}" in there.theirs
+    assert there.theirs.partition("s=-")[0].endswith(f"o=- 1 2 IN IP4 {CUSTOMER.host}\r\n"), "the next of its origin"
+    home.finish(call)
+
+
+def test_a_late_answer_from_home_has_the_address_too(home, monkeypatch):
+    """The offer is the vendor's, the phone answers in its ACK."""
+    monkeypatch.setattr("vosd.testing.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
+    call, there = home.talk(Intent(offer=""))
+    assert there.acks[0].body == ANSWER.replace("192.0.2.20", CUSTOMER.host)
+    home.finish(call)
+
+
+def behind(nat: Nat) -> Scene:
+    """Set the stage with a vendor behind NAT, or a gateway that says so of itself."""
+    vendor = vendor_gateway(0, dialect=CalleeDialect(nat=nat))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor]))
+    scene.vendor = Vendor(scene.wire, VENDOR_INSIDE, SWITCH, answers(body=ANSWER_INSIDE))
+    scene.wire.hide(VENDOR_INSIDE, VENDORS[0])
+    return scene
+
+
+@pytest.mark.parametrize("nat", [Nat.AUTO, Nat.YES])
+def test_a_vendor_behind_nat_is_asked_where_it_was_called_and_heard_where_it_is_seen(nat):
+    scene = behind(nat)
+    call, there = scene.talk()
+    assert call.theirs == ANSWER_OUTSIDE
+    assert len(there.acks) == 1
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert call.got == {"INVITE": [200]}
+    there.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert call.theirs == there.mine.replace(VENDOR_INSIDE.host, VENDORS[0].host)
+    scene.finish(call)
+    assert there.is_over
+    assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+def test_early_media_of_a_vendor_behind_nat_can_be_reached_before_it_answers():
+    scene = behind(Nat.AUTO)
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER_INSIDE), Line(1_000, 200, ANSWER_INSIDE)))
+    call, _ = scene.talk()
+    bodies = [response.body for response in call.responses if response.body]
+    assert bodies
+    assert all(body == ANSWER_OUTSIDE for body in bodies)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(("nat", "port"), [(Nat.AUTO, OUTSIDE.port), (Nat.YES, OUTSIDE.port), (Nat.NO, HOME.port)])
+def test_a_refusal_finds_its_way_home_unasked(nat, port):
+    """RFC 3581 is 20 years old, but not every phone asks for ``rport``."""
+    scene = at_home(nat)
+    scene.caller.send(
+        f"INVITE sip:999@{SWITCH} SIP/2.0\r\nVia: SIP/2.0/UDP {HOME};branch=z9hG4bK-unasked\r\n"
+        f"From: <sip:1@{HOME}>;tag=1\r\nTo: <sip:999@{SWITCH}>\r\nCall-ID: unasked\r\nCSeq: 1 INVITE\r\n"
+        f"Contact: <sip:{HOME}>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+    scene.wire.run_for(10)
+    (refusal,) = [packet for packet in scene.wire.packets if packet.data.startswith(b"SIP/2.0 403")]
+    assert refusal.target == Address(CUSTOMER.host, port)

@@ -1,0 +1,230 @@
+"""Peers behind NAT: how they are found out, where they are answered and asked, and what moves them."""
+
+import pytest
+
+from vosd.base.nat import Nat
+from vosd.sip.compose import Peer, response, response_stem
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.message import Request
+from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
+from vosd.sip.parse import parse_message
+from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+
+OUTSIDE = Peer(0, "203.0.113.9", 40_000)
+REMAPPED = Peer(0, "203.0.113.9", 41_111)
+HOME_CONTACT = "Contact: <sip:phone@192.168.1.100:5060>\r\n"
+HOME_VIA = "SIP/2.0/UDP 192.168.1.100:5060;rport;branch=z9hG4bK-home-{}"
+TO_US = "<sip:4420@192.0.2.1>;tag=ours"
+
+
+def from_home(method: str = "INVITE", number: int = 1, *, rport: bool = True, **changes) -> bytes:
+    """Write a request of a phone behind NAT."""
+    via = HOME_VIA.format(f"{method}-{number}")
+    changes = {
+        "via": via if rport else via.replace(";rport", ""),
+        "headers": HOME_CONTACT,
+        "cseq": f"{number} {method}",
+        **changes,
+    }
+    return request(method, **changes)
+
+
+def read_request(data: bytes) -> Request:
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
+
+
+def talk(probe: Probe, nat: Nat = Nat.AUTO, source: Peer = OUTSIDE) -> Dialog:
+    """Take the call of the phone at home, and keep its dialog."""
+    event = probe.receive(from_home(), source)
+    owner = Keeper()
+    owner.dialog = Dialog.of_caller(event.request, "ours", source, straight, nat)
+    probe.endpoint.adopt("ours", owner)
+    probe.sent()
+    return owner.dialog
+
+
+# -- responses (RFC 3581) -----------------------------------------------------------------------------------------
+
+OWN, OTHER, NAME = "203.0.113.9", "192.168.1.100", "phone.example.com"
+
+
+@pytest.mark.parametrize("reliable", [False, True], ids=["UDP", "a connection"])
+@pytest.mark.parametrize("port", [None, 5060, 5070, 40_000])
+@pytest.mark.parametrize("host", [OWN, OTHER, NAME])
+@pytest.mark.parametrize("rport", [None, ";rport", ";rport=", ";rport=6", ";RPORT"])
+def test_where_a_response_goes_and_what_its_via_says(rport, host, port, reliable):
+    """RFC 3261 section 18.2.1 and 18.2.2, RFC 3581 section 4: every combination."""
+    sent_by = host if port is None else f"{host}:{port}"
+    via = f"SIP/2.0/UDP {sent_by};branch=z9hG4bKx{rport or ''}"
+    stem = response_stem(read_request(request(via=via)), OUTSIDE, reliable=reliable)
+    written = parse_message(response(stem, 200, "ours", "")).via
+    assert written.host == host
+    assert written.params["branch"] == "z9hG4bKx"
+    assert written.params.get("rport") == ("40000" if rport else None), "filled in by the server, whatever it held"
+    assert written.params.get("received") == (OUTSIDE.host if rport or host != OWN else None)
+    goes_to = OUTSIDE.port if rport or reliable else port or 5060
+    assert stem.peer == Peer(0, OUTSIDE.host, goes_to)
+
+
+@pytest.mark.parametrize(("nat", "port"), [(Nat.NO, 5060), (Nat.AUTO, 40_000), (Nat.YES, 40_000)])
+def test_within_a_dialog_a_peer_behind_nat_is_answered_at_its_port_without_having_asked(nat, port):
+    probe = Probe()
+    talk(probe, nat)
+    event = probe.receive(from_home("BYE", 2, rport=False, to=TO_US), OUTSIDE)
+    event.transaction.respond(200, "ours", "", probe.now)
+    assert probe.sent()[-1].peer == Peer(0, OUTSIDE.host, port)
+
+
+# -- who is -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "sent_by", "hidden"),
+    [
+        ("192.168.1.100", "203.0.113.9", "", True),  # it cannot be reached there
+        ("[fd00::1]", "2001:db8::9", "", True),
+        ("203.0.113.9", "203.0.113.9", "203.0.113.9", False),
+        ("[2001:DB8::9]", "2001:db8::9", "", False),
+        ("198.51.100.1", "203.0.113.9", "203.0.113.9", False),  # a Contact of another machine
+        ("198.51.100.1", "203.0.113.9", "198.51.100.1", True),  # its own host, and it is not seen there
+        ("192.168.1.100", "10.0.0.1", "192.168.1.100", True),  # NAT between two private networks
+        ("192.168.1.100", "10.0.0.1", "10.0.0.1", False),  # another machine in the same private world
+        ("pbx.example.com", "203.0.113.9", "pbx.example.com", False),  # a name is looked up
+        ("not an address", "203.0.113.9", "", False),
+    ],
+)
+def test_hidden_is_who_cannot_be_where_it_says(said, seen, sent_by, hidden):
+    assert is_hidden(said, seen, sent_by) is hidden
+
+
+@pytest.mark.parametrize(
+    ("headers", "behind"),
+    [
+        (HOME_CONTACT, True),
+        ("Contact: <sip:phone@203.0.113.9:5060>\r\n", False),
+        ("Contact: <sip:phone@203.0.113.9:40000>\r\nRecord-Route: <sip:192.168.1.1;lr>\r\n", True),
+        (HOME_CONTACT + "Record-Route: <sip:203.0.113.9;lr>, <sip:192.168.1.1;lr>\r\n", False),
+        ('Contact: "<sip:203.0.113.9>" <sip:phone@192.168.1.100>\r\n', True),
+        ("Contact: <<>\r\n", False),
+        ('Contact: "\r\n', False),
+        ("Contact: <tel:+4420>\r\n", False),
+    ],
+)
+def test_the_next_stop_of_a_dialog_is_judged(headers, behind):
+    """A proxy that records itself takes what we send, and knows what is behind it."""
+    invite = read_request(request(headers=headers, via="SIP/2.0/UDP 203.0.113.9:40000;rport;branch=z9hG4bKx"))
+    assert is_behind_nat(Nat.AUTO, invite, OUTSIDE) is behind
+    assert is_behind_nat(Nat.YES, invite, OUTSIDE)
+    assert not is_behind_nat(Nat.NO, invite, OUTSIDE)
+
+
+def test_a_message_without_contact_finds_nobody_out():
+    assert not is_behind_nat(Nat.AUTO, read_request(request("OPTIONS")), OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("contact", "seen", "needed"),
+    [
+        ("sip:a@192.168.1.100:5060", OUTSIDE, True),
+        ("sip:a@203.0.113.9:40000", OUTSIDE, False),
+        ("sip:a@203.0.113.9", OUTSIDE, True),  # another port
+        ("sip:a@203.0.113.9", OUTSIDE._replace(port=5060), False),
+        ("sips:a@203.0.113.9", OUTSIDE._replace(port=5061), False),
+        ("sip:a@192.168.1.100:40000", OUTSIDE._replace(host="192.168.1.100"), True),  # NAT-09: private by itself
+        ("nonsense", OUTSIDE, True),
+    ],
+)
+def test_contacts_that_are_kept_alive_whatever_is_set(contact, seen, needed):
+    assert needs_keep_alive(contact, seen) is needed
+
+
+# -- where their dialogs go ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nat", "goes_to"),
+    [(Nat.NO, Peer(0, "192.168.1.100", 5060)), (Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE)],
+)
+def test_requests_go_where_the_peer_is_seen_and_name_the_contact_as_it_said_it(nat, goes_to):
+    """NAT-01; RFC 3261 section 12.2.1.1 for the Request-URI."""
+    dialog = talk(Probe(), nat)
+    assert dialog.peer == goes_to
+    assert read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, "")).uri == "sip:phone@192.168.1.100:5060"
+
+
+def test_a_route_is_said_but_not_taken_where_the_operator_knows_of_nat():
+    headers = HOME_CONTACT + "Record-Route: <sip:198.51.100.99;lr>\r\n"
+    invite = read_request(from_home(headers=headers))
+    dialog = Dialog.of_caller(invite, "ours", OUTSIDE, straight, Nat.YES)
+    assert dialog.peer == OUTSIDE
+    assert b"\r\nRoute: <sip:198.51.100.99;lr>\r\n" in dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, "")
+    assert Dialog.of_caller(invite, "ours", OUTSIDE, straight, Nat.AUTO).peer == Peer(0, "198.51.100.99", 5060)
+
+
+@pytest.mark.parametrize(
+    ("nat", "contact", "goes_to"),
+    [
+        (Nat.NO, "192.168.7.7", Peer(0, "192.168.7.7", 5060)),
+        (Nat.AUTO, "192.168.7.7", VENDOR),
+        (Nat.AUTO, "203.0.113.50", Peer(0, "203.0.113.50", 5060)),
+        (Nat.YES, "203.0.113.50", VENDOR),
+    ],
+)
+def test_who_answers_is_asked_where_it_was_called(nat, contact, goes_to):
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    transaction.parts = transaction.parts._replace(nat=nat)
+    answer = parse_message(reply(probe.sent()[0], 200, headers=f"Contact: <sip:v@{contact}>\r\n"))
+    dialog = Dialog.of_callee(transaction.parts, "ours", answer, straight)
+    assert dialog.peer == goes_to
+    assert dialog.target == f"sip:v@{contact}"
+
+
+def test_a_contact_that_becomes_private_within_the_dialog_is_not_followed():
+    invite = read_request(request(headers="Contact: <sip:4930@192.0.2.10>\r\n"))
+    dialog = Dialog.of_caller(invite, "ours", CUSTOMER, straight, Nat.AUTO)
+    dialog.refresh(read_request(request("UPDATE", headers="Contact: <sip:4930@10.0.0.7>\r\n")))
+    assert (dialog.peer, dialog.target) == (CUSTOMER, "sip:4930@10.0.0.7")
+
+
+# -- what moves them ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "INFO", "OPTIONS", "BYE"])
+def test_a_request_of_the_dialog_from_another_port_moves_the_peer(method):
+    probe = Probe()
+    dialog = talk(probe)
+    probe.receive(from_home(method, 2, to=TO_US), REMAPPED)
+    assert dialog.peer == REMAPPED
+
+
+def test_without_nat_a_request_from_elsewhere_moves_nobody():
+    probe = Probe()
+    dialog = talk(probe, Nat.NO)
+    before = dialog.peer
+    probe.receive(from_home("INFO", 2, to=TO_US), REMAPPED)
+    assert dialog.peer == before
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        from_home("INFO", 3, to="<sip:4420@192.0.2.1>;tag=guessed"),
+        from_home("INFO", 3, to=TO_US, from_="<sip:4930@192.0.2.10>;tag=guessed"),
+        from_home("INFO", 3, to=TO_US, call_id="guessed"),
+        from_home("INFO", 2, to=TO_US),  # the number of a request that was heard: a recorded one played back
+        from_home("INFO", 1, to=TO_US),
+        from_home("ACK", 1, to=TO_US),
+        from_home("CANCEL", 1),
+        from_home("INVITE", 3),
+    ],
+    ids=["our tag", "their tag", "Call-ID", "CSeq used", "CSeq old", "ACK", "CANCEL", "outside the dialog"],
+)
+def test_what_does_not_fit_the_dialog_moves_nobody(forged):
+    probe = Probe()
+    dialog = talk(probe)
+    probe.receive(from_home("INFO", 2, to=TO_US, via=HOME_VIA.format("first")), OUTSIDE)
+    probe.receive(forged, STRANGER)
+    assert dialog.peer == OUTSIDE

@@ -1,0 +1,65 @@
+"""Peers behind NAT: who is, and where such a peer is reached (RFC 3581; REQ_SIP_ROUTING_OPS NAT-01, NAT-09).
+
+What such a peer says of itself (Contact, Via) is true inside its own network only. Packets reach it where its own
+came from, so that is where everything goes: responses, and the requests of its dialogs.
+"""
+
+from vosd.base.host import is_address, is_private, plain_host
+from vosd.base.nat import Nat
+from vosd.sip.compose import Peer
+from vosd.sip.errors import ParseError
+from vosd.sip.flows import hop_of
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.message import Message, Request
+from vosd.sip.uri import DEFAULT_PORTS
+
+
+def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
+    """Say whether a peer that is seen at one address cannot be reached at the host that it says.
+
+    Either it says a private address and is seen at a public one; or the host is what its Via bears (``sent_by``),
+    and the packet came from another: then that host is its own, and something between has changed it. A Contact
+    that names another machine, which RFC 3261 allows, is neither.
+    """
+    if said == seen:
+        return False
+    said, seen = plain_host(said), plain_host(seen)
+    if said == seen or not is_address(said):
+        return False
+    return (is_private(said) and not is_private(seen)) or said == plain_host(sent_by)
+
+
+def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
+    """Say whether the sender of a message is behind NAT, by what it says of itself if that is to be found out.
+
+    Of a message with Record-Route the first proxy is judged: that is whom the requests of the dialog go to.
+    """
+    if nat is not Nat.AUTO:
+        return nat is Nat.YES
+    hop = hop_of(_first_stop(message))
+    sent_by = message.via.host if isinstance(message, Request) else ""
+    return hop is not None and is_hidden(hop.host, seen.host, sent_by)
+
+
+def needs_keep_alive(contact: str, seen: Peer) -> bool:
+    """Say whether a registered Contact, a URI, is private or not where its owner is seen (NAT-09)."""
+    hop = hop_of(contact)
+    if hop is None:
+        return True
+    host = plain_host(hop.host)
+    port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
+    return is_private(host) or (host, port) != (plain_host(seen.host), seen.port)
+
+
+def _first_stop(message: Message) -> str:
+    """Return what the first request to the sender of a message would be sent to; empty where it does not say."""
+    if message.header("record-route") is not None:
+        routes = message.headers("record-route")
+        return next(iter(routes if isinstance(message, Request) else reversed(routes)), "")
+    contact = message.header("contact") or ""
+    if '"' not in contact:
+        return contact
+    try:
+        return NameAddr.parse(contact).uri
+    except ParseError:
+        return ""
