@@ -9,22 +9,28 @@ from typing import NamedTuple
 import pytest
 
 from vosd.cdr.ports import Books
+from vosd.sip.ports import BindingStore
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.memory import MemoryStore
+from vosd.storage.memory import MemoryRegistrations, MemoryStore
 from vosd.storage.migrate import migrate
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import Payments, Queries
 from vosd.storage.queries import SqlQueries
+from vosd.storage.registrations import SqlRegistrations
 
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
+
+
+NODE = "sw1"
 
 
 class Store(NamedTuple):
     books: Books
     payments: Payments
     queries: Queries
+    registrations: BindingStore
 
 
 @pytest.fixture(scope="session")
@@ -65,17 +71,17 @@ async def store(store_url) -> AsyncIterator[Store]:
     """Each implementation of the ports, empty."""
     if store_url is None:
         memory = MemoryStore()
-        yield Store(memory, memory, memory)
+        yield Store(memory, memory, memory, MemoryRegistrations())
         return
     async with emptied(store_url) as database:
-        yield Store(SqlBooks(database), SqlPayments(database), SqlQueries(database))
+        yield Store(SqlBooks(database), SqlPayments(database), SqlQueries(database), SqlRegistrations(database, NODE))
 
 
 @asynccontextmanager
 async def emptied(url: str) -> AsyncIterator[Database]:
     database = Database(url)
     async with database.writing() as connection:
-        for table in (schema.cdr_attempt, schema.cdr, schema.ledger_entry, schema.account):
+        for table in (schema.cdr_attempt, schema.cdr, schema.ledger_entry, schema.account, schema.registration):
             await connection.execute(table.delete())
     yield database
     await database.close()

@@ -21,6 +21,12 @@ class Address(NamedTuple):
     """In lower case; None = not fixed: UDP, and TCP for what is too large for it."""
     name: str = ""
     """The domain that a found address stands for, which a TLS certificate must name."""
+    uri: str = ""
+    """What is asked for there, where a phone has said it: its contact; empty = the called number."""
+    path: tuple[str, ...] = ()
+    """The proxies on the way, as Route values (RFC 3327)."""
+    flow: int | None = None
+    """The socket or connection that reaches it; None = any that fits."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -144,13 +144,24 @@ class Flows:
 
     def beside(self, target: str, peer: Peer) -> Peer | None:
         """Return where the owner of a Contact can be called when the connection it was seen on is gone."""
-        if not self.reliable[peer.flow]:
-            return None
+        other = self.listening(target, peer) if self.reliable[peer.flow] else None
+        return None if other == peer else other
+
+    def listening(self, target: str, peer: Peer) -> Peer | None:
+        """Return where the owner of a Contact takes connections, if that is the host it was seen at."""
         hop = hop_of(target)
         if hop is None or hop.host != peer.host:
             return None
-        other = Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
-        return None if other == peer else other
+        return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
+
+    def name_of(self, flow: int) -> str:
+        """Return how a socket is called beyond one life of the switch."""
+        listener = self.listeners[flow]
+        return listener.name or f"{listener.transport}:{listener.sent_by}"
+
+    def named(self, name: str) -> int | None:
+        """Return the flow of that name, or None."""
+        return next((flow for flow in range(len(self.listeners)) if self.name_of(flow) == name), None)
 
     def _reach(self, hop: Hop, fallback: Peer) -> Peer:
         host, port, transport = hop

@@ -45,6 +45,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrarSettings:
+    """For how long, and how many, registrations are kept (RFC 3261 section 10.3)."""
+
+    default_s: int = 3_600
+    """Where a REGISTER does not say for how long."""
+    min_s: int = 60
+    """Below it a REGISTER gets 423; never more than an hour."""
+    max_s: int = 7_200
+    """No registration is granted for longer."""
+    max_contacts: int = 10
+    """Of one user; one more takes the place of the one that would end first."""
+    max_bindings: int = 100_000
+    """Of all users together; whoever would be beyond gets 503."""
+
+
+@dataclass(frozen=True, slots=True)
 class SipSettings:
     """Timers, limits and what we say of ourselves."""
 
@@ -54,3 +70,4 @@ class SipSettings:
     """Text of ``Server`` and ``User-Agent``; None hides both."""
     answers_strangers: bool = False
     """``unknown_source: reject``: requests of unknown sources get an answer; otherwise silence."""
+    registrar: RegistrarSettings = field(default_factory=RegistrarSettings)

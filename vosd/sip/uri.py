@@ -57,6 +57,32 @@ class Uri(NamedTuple):
         return value.lower() if value else None
 
 
+_DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr"})
+"""Parameters that make a difference also where only one of two URIs has them (section 19.1.4)."""
+
+
+def are_equivalent(one: Uri, other: Uri) -> bool:
+    """Say whether two SIP URIs lead to the same place (section 19.1.4).
+
+    A parameter that only one of them has is mostly ignored, so two that equal a third need not be equal.
+    """
+    if one[:4] != other[:4] and not (
+        one.scheme == other.scheme
+        and one.user == other.user
+        and one.host.lower() == other.host.lower()
+        and one.port == other.port
+    ):
+        return False
+    if one.params == other.params and one.headers == other.headers:
+        return True
+    ours, theirs = parameters(one.params.lower()), parameters(other.params.lower())
+    if any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
+        return False
+    if _DECISIVE & (ours.keys() ^ theirs.keys()):
+        return False
+    return sorted(one.headers[1:].lower().split("&")) == sorted(other.headers[1:].lower().split("&"))
+
+
 def unescape(text: str) -> str:
     """Replace what is percent-encoded (section 19.1.2); bytes that are no UTF-8 become replacement characters."""
     return _ESCAPED.sub(_decoded, text) if "%" in text else text

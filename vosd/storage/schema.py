@@ -1,4 +1,4 @@
-"""The tables, defined once: accounts, their ledger, calls and their attempts (INTERFACES section 5).
+"""The tables, defined once: accounts, their ledger, calls and their attempts (INTERFACES section 5), registrations.
 
 Migrations bring a database here and a test holds both together. Refuses to hold statements.
 
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 from vosd.storage.types import CallKey, Moment, Money
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The migration that this schema corresponds to."""
 
 ACCOUNT_LENGTH: Final = 64
@@ -32,6 +32,9 @@ CURRENCY_LENGTH: Final = 3
 KIND_LENGTH: Final = 16
 MEMO_LENGTH: Final = 255
 BREAKDOWN_LENGTH: Final = 1_000_000
+CONTACT_LENGTH: Final = 512
+PATH_LENGTH: Final = 1_100
+AGENT_LENGTH: Final = 128
 
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
@@ -146,6 +149,30 @@ cdr_attempt: Final = Table(
     Column("ms", Integer, nullable=False),
     Column("pdd_ms", Integer),
     Column("reason", String(REASON_LENGTH), nullable=False),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+registration: Final = Table(
+    "registration",
+    metadata,
+    Column("node", String(NAME_LENGTH), primary_key=True, comment="whose sockets it came in by"),
+    Column("name", String(NAME_LENGTH), primary_key=True, comment="number of the phone, or name of the gateway"),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("contact", String(CONTACT_LENGTH), nullable=False),
+    Column("q", SmallInteger, nullable=False, comment="preference in thousandths"),
+    Column("call_id", String(SIP_CALL_ID_LENGTH), nullable=False),
+    Column("cseq", BigInteger, nullable=False),
+    Column("registered_at", Moment, nullable=False),
+    Column("until", Moment, nullable=False, comment="refreshes before then are not written, hence ahead of the expiry"),
+    Column("lifetime_s", Integer, nullable=False),
+    Column("listener", String(ADDRESS_LENGTH), nullable=False),
+    Column("host", String(ADDRESS_LENGTH), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("path", String(PATH_LENGTH), nullable=False),
+    Column("instance", String(CONTACT_LENGTH), nullable=False),
+    Column("reg_id", Integer, nullable=False),
+    Column("user_agent", String(AGENT_LENGTH), nullable=False),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )

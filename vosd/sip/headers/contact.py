@@ -1,0 +1,82 @@
+"""Contacts of a REGISTER: where somebody is to be reached, for how long, and rather than where else (section 20.10)."""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.errors import ParseError
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.uri import Uri
+
+SURELY: Final = 1_000
+"""The greatest preference, ``q=1``, in thousandths; it is also the default."""
+LONGEST: Final = 512
+"""Characters of a contact's URI, and of its instance: what is kept for hours, and written down, has a bound."""
+MALFORMED_S: Final = 3_600
+"""What an expiry that is no number counts as (section 20.10)."""
+EXPIRES_MAX: Final = (1 << 32) - 1
+
+_Q: Final = re.compile(r"(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
+_REG_ID_MAX: Final = (1 << 31) - 1
+
+
+class Contact(NamedTuple):
+    """One place to be reached at."""
+
+    uri: str
+    """As written."""
+    q: int
+    """Preference in thousandths."""
+    expires_s: int | None
+    """None where the contact does not say it."""
+    instance: str
+    """The device (``+sip.instance`` of RFC 5626 section 4.1), quotes included; empty where it is not named."""
+    reg_id: int
+    """Which of several ways to that device this is; 0 where none is numbered."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Contact":
+        """Read one element of a Contact header.
+
+        Raises:
+            ParseError: 400 for what is no ``sip:`` or ``sips:`` URI, or too long.
+        """
+        address = NameAddr.parse(text)
+        uri = address.uri
+        if len(uri) > LONGEST or not uri.isprintable():
+            raise ParseError(400, "Unusable Contact")
+        if Uri.parse(uri).scheme not in ("sip", "sips"):
+            raise ParseError(400, "Contact Is No SIP Address")
+        if not address.params:
+            return cls(uri, SURELY, None, "", 0)
+        expires, q = address.param("expires"), address.param("q")
+        instance = address.param("+sip.instance") or ""
+        if len(instance) > LONGEST or not instance.isprintable():
+            raise ParseError(400, "Unusable Instance")
+        return cls(
+            uri,
+            SURELY if q is None else preference(q),
+            None if expires is None else seconds(expires),
+            instance,
+            _reg_id(address.param("reg-id")) if instance else 0,
+        )
+
+
+def preference(q: str) -> int:
+    """Return a preference in thousandths; one that cannot be read is the default."""
+    if not _Q.match(q):
+        return SURELY
+    whole, _, fraction = q.partition(".")
+    return 1_000 * int(whole) + int((fraction + "000")[:3])
+
+
+def seconds(text: str) -> int:
+    """Return an expiry in seconds."""
+    if not (text.isascii() and text.isdigit()):
+        return MALFORMED_S
+    return EXPIRES_MAX if len(text) > 10 else min(int(text), EXPIRES_MAX)
+
+
+def _reg_id(text: str | None) -> int:
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return 0
+    return min(int(text), _REG_ID_MAX)

@@ -1,0 +1,74 @@
+"""Registrations in MySQL and SQLite: one row a binding, written over where it is there already."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Insert, delete, select, tuple_
+from sqlalchemy.dialects import mysql, sqlite
+
+from vosd.sip.ports import BindingKey, StoredBinding
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import descriptive
+
+_table: Final = schema.registration
+_GONE_AT_ONCE: Final = 500
+_BETWEEN_HOPS: Final = "\n"
+_KEY: Final = ("node", "name", "slot")
+_CHANGING: Final = tuple(column.name for column in _table.columns if column.name not in _KEY)
+
+
+class SqlRegistrations:
+    """Implements ``vosd.sip.ports.BindingStore`` for one node."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+        self._upsert = _upsert_of(database)
+
+    async def load(self) -> Sequence[StoredBinding]:
+        """Return everything that is kept for this node, by name and slot.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        columns = _table.c
+        fields = [columns[name] for name in StoredBinding._fields]
+        query = select(*fields).where(columns.node == self._node).order_by(columns.name, columns.slot)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [StoredBinding(*row)._replace(path=_hops(row.path)) for row in rows]
+
+    async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write and remove in one transaction.
+
+        Raises:
+            StoreUnavailable: nothing was done, as far as is known; do the same again.
+            ContentRefused: a binding can never be stored; nothing was done.
+        """
+        keys = list(gone)
+        async with self._database.writing() as connection:
+            for start in range(0, len(keys), _GONE_AT_ONCE):
+                some = keys[start : start + _GONE_AT_ONCE]
+                fitting = tuple_(_table.c.name, _table.c.slot).in_(some)
+                await connection.execute(delete(_table).where(_table.c.node == self._node, fitting))
+            if bindings:
+                await connection.execute(self._upsert, [self._row(binding) for binding in bindings])
+
+    def _row(self, binding: StoredBinding) -> dict[str, Any]:
+        row = {**binding._asdict(), "node": self._node, "path": _BETWEEN_HOPS.join(binding.path)}
+        row["user_agent"] = descriptive(binding.user_agent, schema.AGENT_LENGTH)
+        return row
+
+
+def _hops(path: str) -> tuple[str, ...]:
+    return tuple(path.split(_BETWEEN_HOPS)) if path else ()
+
+
+def _upsert_of(database: Database) -> Insert:
+    """Return the statement that writes a row whether it is there or not."""
+    if database.is_sqlite:
+        into = sqlite.insert(_table)
+        return into.on_conflict_do_update(index_elements=_KEY, set_={name: into.excluded[name] for name in _CHANGING})
+    anew = mysql.insert(_table)
+    return anew.on_duplicate_key_update({name: anew.inserted[name] for name in _CHANGING})
