@@ -20,6 +20,7 @@ from vosd.billing.rates import AppliedRate, Rate
 from vosd.engine.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.dialect import CalleeSource, CallerSource
+from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.tables import Address, MappingGateway, RoutingGateway
@@ -111,7 +112,12 @@ class Application(msgspec.Struct):
     """None where the call was identified elsewhere."""
     closed: Refusal | None = None
     """Why the switch takes no new call of anybody, if so."""
+    user: str = ""
+    """The mapping gateway or phone that has proven to be the sender; empty = its address says who it is."""
+    caller_in: str = ""
+    """As it came."""
     caller: str = ""
+    """What may go out for it."""
     callee_in: str = ""
     """As it came."""
     callee: str = ""
@@ -157,15 +163,25 @@ class Admission:
             call.hold = None
 
     def identify(self, call: Application) -> Refusal | None:
-        """Find the mapping gateway by source address and tech prefix, which is taken off."""
+        """Find the mapping gateway by its proof, or else by source address; its tech prefix is taken off."""
         numbers = _known(call.numbers)
-        found = self.catalogue.sources.identify(call.source_host, call.source_port, numbers.called)
+        if call.user:
+            gateway = self.catalogue.mapping_gateways.get(call.user)
+            found = None if gateway is None else identified_by_proof(gateway, numbers.called)
+        else:
+            found = self.catalogue.sources.identify(call.source_host, call.source_port, numbers.called)
         if found is None:
-            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"nobody sends from {call.source_host}:{call.source_port}")
+            who = call.user or f"{call.source_host}:{call.source_port}"
+            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"no mapping gateway for {who}")
+        gateway = found.gateway
         call.mapping, call.callee, call.callee_in = found
-        call.caller = numbers.calling(found.gateway.dialect.caller_from)
+        call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
+        if gateway.caller_numbers is not None:
+            call.caller = gateway.caller_numbers.permitted(call.caller_in)
         call.callee_billing = for_matching(call.callee)
-        call.account = self.catalogue.accounts[found.gateway.account]
+        call.account = self.catalogue.accounts[gateway.account]
+        if gateway.credentials is not None and not call.user:
+            return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
         return None
 
     def check_enabled(self, call: Application) -> Refusal | None:

@@ -91,12 +91,13 @@ class Intake:
             at=at,
             numbers=InviteNumbers(request),
             closed=self._closed(),
+            user=event.user,
         )
         call_id = uuid7(at.wall, self._entropy())
         try:
             refusal = self.admission.admit(application)
             application.numbers = None  # whoever talks for hours need not keep the INVITE
-            arrival = Arrival(call_id, application.caller, application.callee_in, request.call_id, str(source), at)
+            arrival = Arrival(call_id, application.caller_in, application.callee_in, request.call_id, str(source), at)
             if refusal is not None:
                 self._refusals.refuse(event, arrival, application, refusal)
                 return
@@ -125,6 +126,7 @@ class Intake:
             at=now,
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
+            user=paid_by.user,
         )
         refusal = self.admission.admit(application)
         arrival = first.arrival._replace(
@@ -137,14 +139,13 @@ class Intake:
 
     def _take_over(self, event: InviteArrived) -> None:
         """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
-        request, source = event.request, event.source
+        request = event.request
         if request.comes_twice("replaces"):
             raise ParseError(400, "Several Replaces", request)
         replaces = Replaces.parse(request.header("replaces") or "")
         call = call_named_by(self._endpoint, replaces)
         customer = None if call is None else self._board.customer_of(call)
-        sources = self.admission.catalogue.sources
-        if call is None or customer is None or not sources.is_from(customer, source.host, source.port):
+        if call is None or customer is None or not self._is_of(customer, event):
             self._refusals.answer(event, 481, "")  # nobody learns of others' calls by guessing
         elif call.state is not CallState.TALKING:
             self._refusals.answer(event, 481, "")
@@ -152,6 +153,14 @@ class Intake:
             self._refusals.answer(event, 486, "")
         else:
             self._begin_takeover(call, event)
+
+    def _is_of(self, customer: str, event: InviteArrived) -> bool:
+        """Say whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""
+        catalogue, source = self.admission.catalogue, event.source
+        gateway = catalogue.mapping_gateways.get(customer)
+        if gateway is not None and gateway.credentials is not None:
+            return event.user == customer
+        return catalogue.sources.is_from(customer, source.host, source.port)
 
     def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
         dialect = call.caller.dialect

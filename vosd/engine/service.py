@@ -16,6 +16,7 @@ from vosd.base.clock import Clock
 from vosd.billing.holds import Purse
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.engine.authentication import Authenticator
 from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.directory import Directory, means_of
@@ -110,8 +111,11 @@ class SwitchService:
         purses: dict[str, Purse] = {}
         self._recorder = Recorder(books, self._journal, purses, settings.cdr)
         tokens = TokenSource()
+        self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host)
         self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
-        self._endpoint = Endpoint(settings.sip, listeners, tokens.token, self._knows, self.directory.locate)
+        self._endpoint = Endpoint(
+            settings.sip, listeners, tokens.token, self._knows, self.directory.locate, self.authenticator
+        )
         trace = Trace(settings.trace, self._knows)
         self.onlookers = Onlookers(trace, listeners)
         self.switch = Switch(
@@ -213,6 +217,7 @@ class SwitchService:
         await self.adopt_accounts(catalogue)
         await self.directory.adopt(catalogue.routing_gateways.values())
         self.switch.swap_catalogue(catalogue)
+        self.authenticator.adopt(catalogue)
 
     async def refresh_money(self) -> None:
         """Take in what others have booked since the last look.
@@ -250,7 +255,7 @@ class SwitchService:
         _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
 
     def _knows(self, host: str, port: int) -> bool:
-        return self.switch.knows(host, port) or host in self.directory.hosts()
+        return self.switch.knows(host, port) or host in self.directory.hosts() or self.authenticator.has_proven(host)
 
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))

@@ -5,6 +5,7 @@ from typing import Final
 
 _TOKEN_BYTES: Final = 10
 _POOL_BYTES: Final = 4_000
+_SECRET_BYTES: Final = 32
 
 
 class TokenSource:
@@ -23,6 +24,10 @@ class TokenSource:
             self._used = 0
         start, self._used = self._used, self._used + _TOKEN_BYTES
         return self._pool[start : self._used]
+
+    def secret(self) -> bytes:
+        """Return as many random bytes as a key of HMAC-SHA256 can use."""
+        return os.urandom(_SECRET_BYTES)
 
     def token(self) -> str:
         """Return eighty random bits as a SIP token."""

@@ -2,8 +2,8 @@
 
 On the path of every packet a message costs an entry in a list; it is filed under its Call-ID with many others, and
 everything else is done when somebody asks, or when memory is used up. What then leaves first is the oldest
-conversation; that of a call that failed moves to a room of its own. Strangers' messages are not kept. Refuses to draw,
-and to know who looks on.
+conversation; that of a call that failed moves to a room of its own. Strangers' messages are not kept, nor are
+registrations, of which thousands of phones send many. Refuses to draw, and to know who looks on.
 """
 
 import re
@@ -159,6 +159,8 @@ class Trace:
             return None
         if (way is Way.IN or data.startswith(b"SIP/")) and not self._knows(peer.host, peer.port):
             return None
+        if _is_of_registration(data):
+            return None
         conversation = Conversation(call_id)
         self._recent.admit(conversation)
         return conversation
@@ -205,6 +207,11 @@ def _call_id_of(data: bytes) -> bytes:
     head_end = data.find(b"\r\n\r\n")
     found = _OTHERWISE_WRITTEN.search(data, 0, _SEARCHED_BYTES if head_end < 0 else min(head_end, _SEARCHED_BYTES))
     return found[1].strip() if found else b""
+
+
+def _is_of_registration(data: bytes) -> bool:
+    """Say whether a message is a REGISTER or answers one, as far as it is written in the usual way."""
+    return data.startswith(b"REGISTER ") or (data.startswith(b"SIP/") and b" REGISTER\r\n" in data)
 
 
 def _is_being_set_up(conversation: Conversation, now: int) -> bool:

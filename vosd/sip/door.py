@@ -28,6 +28,8 @@ class Challenged(NamedTuple):
     """Whole lines."""
     tag: str
     """Of To: the same each time that the same request comes (RFC 3261 section 8.2.7)."""
+    why: str = ""
+    """What it is counted under, if it is more than a question."""
 
 
 class TurnedAway(NamedTuple):

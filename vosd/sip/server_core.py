@@ -141,6 +141,8 @@ class ServerCore:
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Ask who it is, and forget it at once: neither a transaction nor anything else is left (section 8.2.7)."""
+        if challenge.why:
+            self._dropped[challenge.why] += 1
         stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
         headers = self._server_header + challenge.headers
         self._store.send(stem.peer, response(stem, challenge.status, challenge.tag, headers))

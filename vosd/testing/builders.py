@@ -5,13 +5,16 @@ from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any, Final
 
+from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import Address, HostPattern, MappingGateway, RoutingGateway
+from vosd.routing.tables import Address, CallerNumbers, HostPattern, MappingGateway, Phone, RoutingGateway
+from vosd.sip.digest.hashing import ha1_of
+from vosd.sip.digest.settings import DigestSettings
 
 NOWHERE: Final = Address("192.0.2.99", 5060)
 """Where a trunk is whose place is not what the test is about."""
@@ -66,6 +69,25 @@ def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
     return MappingGateway(name, **{"account": name, "hosts": tuple(map(host_pattern, hosts)), **terms})
 
 
+def credentials(username: str, password: str, digest: DigestSettings | None = None) -> Credentials:
+    """Make what a user must prove, by the given settings or the usual ones."""
+    settings = digest or DigestSettings()
+    ha1 = {each.value: ha1_of(each, username, settings.realm, password) for each in settings.algorithms}
+    return Credentials(username, ha1)
+
+
+def phone(
+    number: str, *hosts: str, password: str = "secret", digest: DigestSettings | None = None, **terms: Any
+) -> Phone:
+    """Make a telephone whose account is ``acme``; ``terms`` are any other fields of its calling half."""
+    known = {
+        "account": "acme",
+        "caller_numbers": CallerNumbers(number),
+        "credentials": credentials(number, password, digest),
+    }
+    return Phone(number, mapping_gateway(number, *hosts, **{**known, **terms}))
+
+
 def routing_gateway(name: str, *prefixes: str, **terms: Any) -> RoutingGateway:
     """Make a vendor's trunk whose account has the trunk's name; ``terms`` are any other fields."""
     return RoutingGateway(name, **{"account": name, "addresses": (NOWHERE,), "prefixes": prefixes or ("*",), **terms})
@@ -85,6 +107,7 @@ def rate_group(name: str, *rates: AppliedRate) -> RateGroup:
 def catalogue(
     gateways: Sequence[MappingGateway | RoutingGateway],
     *,
+    phones: Sequence[Phone] = (),
     accounts: Iterable[Account] = (),
     rate_groups: Iterable[RateGroup] = (),
     **parameters: Any,
@@ -94,7 +117,8 @@ def catalogue(
     Customers pay by ``sell`` (44 for one cent a second) and may not go below zero, vendors are paid by ``buy``
     (44 for half a cent) and are postpaid.
     """
-    mapping = {each.name: each for each in gateways if isinstance(each, MappingGateway)}
+    trunks = {each.name: each for each in gateways if isinstance(each, MappingGateway)}
+    mapping = {**trunks, **{each.number: each.gateway for each in phones}}
     routing = {each.name: each for each in gateways if isinstance(each, RoutingGateway)}
     groups = {
         "sell": rate_group("sell", applied_rate("0.60")),
@@ -112,7 +136,9 @@ def catalogue(
         rate_groups=groups,
         mapping_gateways=mapping,
         routing_gateways=routing,
-        sources=SourceIndex(mapping.values()),
+        sources=SourceIndex(trunks.values()),
         routes=RouteTable(routing.values()),
         parameters=CallParameters(**parameters),
+        phones={each.number: each for each in phones},
+        users={each.credentials.username: each for each in mapping.values() if each.credentials is not None},
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, NamedTuple
 
+from vosd.testing.login import Login, answer_to
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, OFFER, Message
 from vosd.testing.side import Side
@@ -30,6 +31,8 @@ class Intent(NamedTuple):
     caller: str = "12025550100"
     then: Callable[["OutgoingCall"], None] | None = None
     """What is done on the answer."""
+    login: Login | None = None
+    """What a challenge is answered with, once."""
 
 
 HEARS_RELIABLY: Final = ("Supported: 100rel",)
@@ -79,6 +82,8 @@ class OutgoingCall(Side):
         """All responses to the INVITE."""
         self.is_cancelled = False
         self._branch = new_branch()
+        self._proof: tuple[str, ...] = ()
+        """The header that answers a challenge, once there was one."""
         self._cancel: Repeat | None = None
         self._cancel_wanted = False
         self._ack: str | None = None
@@ -102,12 +107,13 @@ class OutgoingCall(Side):
 
     def invite(self) -> None:
         """Send the INVITE until a response comes."""
+        number, headers = self.sequence, (*self.intent.headers, *self._proof)
         self._invite_text = self.request(
-            "INVITE", 1, self._branch, headers=self.intent.headers, body=self.intent.offer, hops=self.intent.hops
+            "INVITE", number, self._branch, headers=headers, body=self.intent.offer, hops=self.intent.hops
         )
-        self._cancel_text = self.request("CANCEL", 1, self._branch)
-        self._ack_of_failure = self.request("ACK", 1, self._branch)
-        self._called = self.remote
+        self._cancel_text = self.request("CANCEL", number, self._branch)
+        self._ack_of_failure = self.request("ACK", number, self._branch)
+        self._called, self._invited = self.remote, number
         self.agent.waiting[self._branch, "INVITE"] = self._heard
         self.invite_again()
         self._inviting = Repeat(self.wire, self.invite_again, self.over, ceiling_ms=GIVE_UP_MS)
@@ -133,7 +139,7 @@ class OutgoingCall(Side):
         if body is None:
             body = "" if self.mine else ANSWER
         self.mine = body or self.mine
-        self._ack = self._ack or self.request("ACK", 1, new_branch(), body=body)
+        self._ack = self._ack or self.request("ACK", self._invited, new_branch(), body=body)
         self.agent.send(self._ack)
 
     def take(self, request: Message) -> None:
@@ -152,6 +158,8 @@ class OutgoingCall(Side):
             self.cancel()
         if status >= 300:
             self.agent.send(self._ack_of_failure.replace(f"To: {self._called}", f"To: {response['To']}"))
+            if self._proves_itself(response):
+                return
             self.over()
         elif status >= 200:
             self._established(response)
@@ -162,6 +170,18 @@ class OutgoingCall(Side):
             self.theirs = response.body
         if status > 100 and (not self.statuses or self.statuses[-1] != status):
             self.statuses.append(status)
+
+    def _proves_itself(self, response: Message) -> bool:
+        """Answer a challenge with another INVITE, where this was the first and the password is known."""
+        login = self.intent.login
+        proof = None if login is None or self._proof else answer_to(response, login, "INVITE", self.target)
+        if proof is None:
+            return False
+        self._proof = (proof,)
+        self.sequence += 1
+        self._branch = new_branch()
+        self.invite()
+        return True
 
     def _heard_reliably(self, response: Message) -> None:
         """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
@@ -175,13 +195,15 @@ class OutgoingCall(Side):
             self.theirs = response.body
             if not self.mine:
                 body = self.mine = ANSWER
-        self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} 1 INVITE",))
+        self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} {response['CSeq']}",))
 
     def _turn_to(self, response: Message) -> None:
         """Go on with whoever said this; what was agreed with somebody else before means nothing to him."""
         if response["To"] != self.remote:
             self._left[self.remote] = self.sequence, self.mine, self.theirs
-            self.sequence, self.mine, self.theirs = self._left.get(response["To"], (1, self.intent.offer, ""))
+            self.sequence, self.mine, self.theirs = self._left.get(
+                response["To"], (self._invited, self.intent.offer, "")
+            )
         self.remote, self.target = response["To"], response.target
 
     def _established(self, response: Message) -> None:

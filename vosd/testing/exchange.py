@@ -8,6 +8,7 @@ from typing import Any, Final
 from vosd.base.cause import EndReason
 from vosd.billing.holds import Purse
 from vosd.cdr.record import CallRecord
+from vosd.engine.authentication import Authenticator
 from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.onlookers import Onlookers
@@ -73,7 +74,10 @@ class Exchange:
         }
         self._lateness_ms = lateness_ms
         self._tokens = count(1)
-        self.endpoint = Endpoint(sip or SipSettings(product="vosd/test"), listeners, self._token, self._knows)
+        self.authenticator = Authenticator(catalogue, b"sealed", self._token, self._knows_host)
+        self.endpoint = Endpoint(
+            sip or SipSettings(product="vosd/test"), listeners, self._token, self._knows, door=self.authenticator
+        )
         ring = Trace(trace or TraceSettings(), self._knows)
         self._keep = ring.message
         self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
@@ -98,6 +102,11 @@ class Exchange:
     def vendor(self, address: Address, script: Script | None = None) -> Vendor:
         """Join a vendor's trunk."""
         return Vendor(self.wire, address, SWITCH, script)
+
+    def swap_catalogue(self, catalogue: Catalogue) -> None:
+        """Reload."""
+        self.switch.swap_catalogue(catalogue)
+        self.authenticator.adopt(catalogue)
 
     # -- what is asked of it ------------------------------------------------------------------------------------
 
@@ -146,7 +155,10 @@ class Exchange:
         return f"switch{next(self._tokens):08x}"
 
     def _knows(self, host: str, port: int) -> bool:
-        return self.switch.knows(host, port)
+        return self.switch.knows(host, port) or self.authenticator.has_proven(host)
+
+    def _knows_host(self, host: str) -> bool:
+        return self.switch.knows_host(host)
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now(), Peer(0, *packet.source)

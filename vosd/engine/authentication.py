@@ -1,0 +1,164 @@
+"""Who stands at the door: known addresses pass, everybody else proves who it is or goes (``sip.door``).
+
+Brings the catalogue, the digests and the lock-out together, and tells the log. A phone or trunk that has
+credentials proves them with each INVITE and REGISTER that begins something; a challenge leaves nothing behind, so
+scanners cost a hash and a datagram each. Refuses to know calls and registrations.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.base.credentials import Credentials
+from vosd.cdr.columns import iso_utc
+from vosd.engine.caller import InviteNumbers
+from vosd.engine.catalogue import Catalogue
+from vosd.obs.events import Event
+from vosd.obs.log import Seldom
+from vosd.routing.identify import may_come_from
+from vosd.sip.compose import Peer
+from vosd.sip.digest.lockout import LockedOut, LockOut
+from vosd.sip.digest.verifier import Finding, Verifier
+from vosd.sip.door import BY_ADDRESS, Challenged, LetIn, TurnedAway, Verdict
+from vosd.sip.errors import ParseError
+from vosd.sip.message import Request
+
+PROVEN_MAX: Final = 16_384
+"""Addresses that somebody has proven himself from; past that the oldest are forgotten."""
+WRONG: Final = "wrong credentials"
+LOCKED_OUT: Final = TurnedAway("locked out source")
+
+_log = structlog.get_logger()
+
+
+class Authenticator:
+    """The door of a switch (``sip.door.Door``)."""
+
+    def __init__(
+        self, catalogue: Catalogue, secret: bytes, token: Callable[[], str], is_peer: Callable[[str], bool]
+    ) -> None:
+        """``secret`` seals nonces, ``token`` makes them differ; ``is_peer`` knows the addresses of gateways."""
+        self._token = token
+        self._is_peer = is_peer
+        self._verifier = Verifier(secret, catalogue.parameters.digest)
+        self._lock_out = LockOut(catalogue.parameters.lock_out)
+        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._seldom = Seldom()
+        self.adopt(catalogue)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Go by another catalogue; who is locked out stays so."""
+        self._catalogue = catalogue
+        self._verifier.settings = catalogue.parameters.digest
+        self._lock_out.settings = catalogue.parameters.lock_out
+
+    # -- the door -----------------------------------------------------------------------------------------------
+
+    @property
+    def hears_strangers(self) -> bool:
+        """Whether anybody may prove who it is: there are phones, or trunks with credentials."""
+        return bool(self._catalogue.users)
+
+    def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
+        """Judge an INVITE or REGISTER; a REGISTER is never let in by its address alone while there are users.
+
+        Raises:
+            ParseError: the Request-URI cannot be read.
+        """
+        if not self._catalogue.users:
+            return BY_ADDRESS
+        if self._lock_out.is_locked_out(source.host, now.mono) and not self._is_peer(source.host):
+            return LOCKED_OUT
+        if request.method == "INVITE" and self._is_known_by_address(request, source):
+            return BY_ADDRESS
+        finding, username = self._verifier.judge(request, source.host, self._credentials_at(source), now.mono)
+        match finding:
+            case Finding.RIGHT:
+                return self._let_in(request, source, username)
+            case Finding.WRONG:
+                self._count(request, source, username, now)
+                return self._challenge(request, source, now, why=WRONG)
+            case Finding.ELSEWHERE:
+                warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
+                return Challenged(400, warning, self._verifier.tag(request))
+            case Finding.STALE:
+                return self._challenge(request, source, now, is_stale=True)
+            case Finding.NOTHING_SAID | Finding.WRONG_AGAIN:
+                return self._challenge(request, source, now)
+
+    # -- people and others of the engine --------------------------------------------------------------------------
+
+    def has_proven(self, host: str) -> bool:
+        """Say whether somebody has proven himself from an address, and nobody has guessed too often since."""
+        return host in self._proven
+
+    def unblock(self, host: str, now: Instant) -> bool:
+        """Hear a source again that was locked out; False where it was not.
+
+        Raises:
+            ValueError: ``host`` is no IP address.
+        """
+        was_locked_out = self._lock_out.lift(host, now.mono)
+        if was_locked_out:
+            _log.warning(Event.AUTH_UNBLOCKED, source=host)
+        return was_locked_out
+
+    def locked_out(self, now: Instant) -> list[LockedOut]:
+        """Return who is not heard."""
+        return self._lock_out.locked_out(now.mono)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_known_by_address(self, request: Request, source: Peer) -> bool:
+        """Say whether an INVITE's address is all the proof it needs; one that cannot be read is refused later."""
+        numbers = InviteNumbers(request)
+        try:
+            found = self._catalogue.sources.identify(source.host, source.port, numbers.called)
+        except ParseError:
+            return True
+        return found is not None and found.gateway.credentials is None
+
+    def _credentials_at(self, source: Peer) -> Callable[[str], Credentials | None]:
+        """Return who may be who at an address: elsewhere a user is as good as none."""
+
+        def credentials_of(username: str) -> Credentials | None:
+            gateway = self._catalogue.users.get(username)
+            if gateway is None or not may_come_from(gateway, source.host, source.port):
+                return None
+            return gateway.credentials
+
+        return credentials_of
+
+    def _let_in(self, request: Request, source: Peer, username: str) -> Verdict:
+        self._lock_out.succeeded(source.host)
+        proven = self._proven
+        proven[source.host] = None
+        proven.move_to_end(source.host)
+        if len(proven) > PROVEN_MAX:
+            proven.popitem(last=False)
+        gateway = self._catalogue.users[username]
+        if not gateway.enabled:
+            return Challenged(403, "", self._verifier.tag(request), "disabled user")
+        return LetIn(gateway.name)
+
+    def _challenge(
+        self, request: Request, source: Peer, now: Instant, *, is_stale: bool = False, why: str = ""
+    ) -> Challenged:
+        lines = self._verifier.challenge(source.host, now.mono, self._token(), is_stale=is_stale)
+        return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
+
+    def _count(self, request: Request, source: Peer, username: str, now: Instant) -> None:
+        """Tell of a failure, and lock its source out where it was one too many."""
+        host = source.host
+        if self._seldom.admits(host, now.mono):
+            _log.warning(WRONG, source=str(source), username=username[:100], method=request.method)
+        if self._is_peer(host):
+            return  # a trunk with a wrong password is told so, and its other calls go on (DESIGN section 7)
+        if self._lock_out.failed(host, now.mono):
+            self._proven.pop(host, None)
+            settings = self._lock_out.settings
+            until = iso_utc(now.wall + settings.suspend_ms)
+            _log.warning(Event.AUTH_LOCKOUT, source=host, failures=settings.max_retry, until=until)

@@ -1,0 +1,88 @@
+"""Who a request says it comes from, and how it wants to prove that: Authorization and Proxy-Authorization."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+from vosd.sip.digest.hashing import Algorithm, Qop
+from vosd.sip.digest.header import digest_parameters
+from vosd.sip.errors import ParseError
+from vosd.sip.message import Request
+from vosd.sip.uri import Uri
+
+VALUES_MAX: Final = 8
+"""Lines of one header that are read: credentials for others are among them, one line each."""
+_HEADERS: Final = ("authorization", "proxy-authorization")
+_COUNT_DIGITS_MAX: Final = 8
+_HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
+
+
+class Claim(NamedTuple):
+    """Credentials for our realm, as they came."""
+
+    username: str
+    nonce: str
+    uri: str
+    response: str
+    """In lower case."""
+    algorithm: Algorithm
+    qop: Qop | None
+    """None for peers that know none (RFC 2069)."""
+    nonce_count: str
+    """As written, empty without ``qop``; the digest covers it so."""
+    cnonce: str
+
+    @property
+    def use(self) -> int:
+        """The nonce count as a number; 0 without one."""
+        return int(self.nonce_count, 16) if self.nonce_count else 0
+
+
+def claim_in(request: Request, realm: str, algorithms: Collection[Algorithm]) -> Claim | None:
+    """Return the first credentials for our realm by an algorithm that we ask for; None where there are none.
+
+    What cannot be read counts as not being there: it is answered with a challenge like any other stranger's request.
+    """
+    for name in _HEADERS:
+        for value in request.values(name)[:VALUES_MAX]:
+            parameters = digest_parameters(value)
+            if parameters is not None and parameters.get("realm") == realm:
+                claim = _read(parameters)
+                if claim is not None and claim.algorithm in algorithms:
+                    return claim
+    return None
+
+
+def speaks_of(claim: Claim, request: Request) -> bool:
+    """Say whether the ``uri`` of a claim is where its request goes (RFC 7616 section 3.4.6).
+
+    Peers add or drop a port or parameters on the way; the user, which is the number that is called, and the host
+    must be the same.
+    """
+    if claim.uri == request.uri:
+        return True
+    try:
+        said, asked = Uri.parse(claim.uri), request.target
+    except ParseError:
+        return False
+    return (said.user, said.host.lower()) == (asked.user, asked.host.lower())
+
+
+def _read(parameters: Mapping[str, str]) -> Claim | None:
+    username, nonce, uri, response = (parameters.get(name) for name in ("username", "nonce", "uri", "response"))
+    named = parameters.get("algorithm")
+    algorithm = Algorithm.MD5 if named is None else Algorithm.named(named)
+    if not username or not nonce or not uri or not response or algorithm is None:
+        return None
+    wanted = parameters.get("qop")
+    if wanted is None:
+        # RFC 8760 asks for a qop with everything but MD5, which peers older than RFC 2617 use without.
+        return Claim(username, nonce, uri, response.lower(), algorithm, None, "", "") if _is_old(algorithm) else None
+    count, cnonce = parameters.get("nc", ""), parameters.get("cnonce", "")
+    is_counted = 0 < len(count) <= _COUNT_DIGITS_MAX and _HEXADECIMAL.issuperset(count) and int(count, 16) > 0
+    if wanted.lower() != Qop.AUTH.value or not is_counted or not cnonce:
+        return None
+    return Claim(username, nonce, uri, response.lower(), algorithm, Qop.AUTH, count, cnonce)
+
+
+def _is_old(algorithm: Algorithm) -> bool:
+    return algorithm is Algorithm.MD5

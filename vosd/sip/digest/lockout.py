@@ -1,0 +1,122 @@
+"""Sources that have guessed too often, and are not heard for a while (REG-07, decision table DT-7).
+
+What counts is a wrong answer to a challenge that the source has really seen: datagrams with a false sender would
+else lock out whom their author likes. Knows neither peers nor sockets.
+"""
+
+from collections import OrderedDict
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import Final, NamedTuple, TypeVar
+
+from vosd.sip.digest.settings import LockOutSettings
+
+SOURCES_MAX: Final = 16_384
+"""Sources with failures that are remembered, and as many locked out; past that the oldest are forgotten."""
+_SITE_BITS: Final = 64
+"""Of an IPv6 address: whoever has one has all addresses of its network (RFC 6177)."""
+
+
+Value = TypeVar("Value")
+
+
+class LockedOut(NamedTuple):
+    """A source that is not heard."""
+
+    source: str
+    """An IPv4 address, or the /64 of an IPv6 one."""
+    until: int
+    """Monotonic milliseconds."""
+
+
+class _Failures(NamedTuple):
+    """What a source has got wrong since it last got something right."""
+
+    number: int
+    latest: int
+    """Monotonic milliseconds."""
+
+
+class LockOut:
+    """Counts and locks; bounded."""
+
+    def __init__(self, settings: LockOutSettings, sources_max: int = SOURCES_MAX) -> None:
+        self.settings = settings
+        """May be replaced; who is locked out stays so for as long as was said then."""
+        self._sources_max = sources_max
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._until: OrderedDict[str, int] = OrderedDict()
+
+    def is_locked_out(self, host: str, mono_ms: int) -> bool:
+        """Say whether nothing from an address is heard."""
+        if not self._until:
+            return False
+        source = source_of(host)
+        until = self._until.get(source)
+        if until is None:
+            return False
+        if until > mono_ms:
+            return True
+        del self._until[source]
+        return False
+
+    def failed(self, host: str, mono_ms: int) -> bool:
+        """Count a failure; True where it is the one that locks the source out."""
+        most, suspend_ms = self.settings.max_retry, self.settings.suspend_ms
+        if most == 0:
+            return False
+        source = source_of(host)
+        self._forget_until(mono_ms - suspend_ms)
+        earlier = self._failures.pop(source, None)
+        number = 1 if earlier is None else earlier.number + 1
+        if number < most:
+            _put_last(self._failures, source, _Failures(number, mono_ms), self._sources_max)
+            return False
+        self._until.pop(source, None)
+        _put_last(self._until, source, mono_ms + suspend_ms, self._sources_max)
+        return True
+
+    def succeeded(self, host: str) -> None:
+        """Begin to count anew: somebody at the source has got something right."""
+        if self._failures:
+            self._failures.pop(source_of(host), None)
+
+    def lift(self, host: str, mono_ms: int) -> bool:
+        """Hear a source again; False where it was not locked out."""
+        was_locked_out = self.is_locked_out(host, mono_ms)
+        self._until.pop(source_of(host), None)
+        return was_locked_out
+
+    def locked_out(self, mono_ms: int) -> list[LockedOut]:
+        """Return who is not heard, the longest first."""
+        return [LockedOut(source, until) for source, until in self._until.items() if until > mono_ms]
+
+    def _forget_until(self, mono_ms: int) -> None:
+        """Forget failures as old as a lock-out is long: who goes as slowly as that gets no further than by it."""
+        failures = self._failures
+        while failures and next(iter(failures.values())).latest <= mono_ms:
+            failures.popitem(last=False)
+
+
+def _put_last(table: "OrderedDict[str, Value]", source: str, value: Value, most: int) -> None:
+    """Add what is newest; the oldest makes room where there is none."""
+    table[source] = value
+    if len(table) > most:
+        table.popitem(last=False)
+
+
+# Asked for every INVITE and REGISTER while anybody is locked out.
+@lru_cache(maxsize=4_096)
+def source_of(host: str) -> str:
+    """Return what stands for an address: itself, or its /64; an IPv4 address that is mapped is itself.
+
+    Raises:
+        ValueError: ``host`` is no IP address.
+    """
+    address = ip_address(host)
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    base = int(address) >> _SITE_BITS << _SITE_BITS
+    return f"{IPv6Address(base)}/{_SITE_BITS}"
