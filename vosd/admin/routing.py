@@ -18,10 +18,11 @@ from vosd.engine.admission import STEPS, Admission, Application, LiveState
 from vosd.engine.catalogue import Catalogue
 from vosd.routing.explain import Offered, PassedOver, explain_routes
 from vosd.routing.pipeline import RouteRequest
-from vosd.routing.tables import MappingGateway
+from vosd.routing.tables import Address, MappingGateway, RoutingGateway
 
 OK: Final = "ok"
 _HOPS_LEFT: Final = 69
+_SOMEWHERE: Final = (Address("0.0.0.0", 5060),)
 
 
 class UnknownGatewayError(VosError):
@@ -60,7 +61,12 @@ def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -
         else:
             known = standings.get(account.id, Standing(ZERO, 0))
             purses[account.id] = Purse(account.id, account.overdraft_limit, known.balance, known.seq)
-    return LiveState(purses)
+    return LiveState(purses, _as_far_as_known)
+
+
+def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
+    """Return where a gateway is; a phone counts as registered, for only the running switch could tell."""
+    return _SOMEWHERE if gateway.is_phone else gateway.addresses
 
 
 def explain_route(

@@ -18,6 +18,7 @@ from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
+from vosd.sip.flows import Listener
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.message import Message, Response
 from vosd.sip.nat import is_behind_nat
@@ -103,22 +104,23 @@ class CalleeLeg(Leg):
         """What each of them has said, by its tag."""
         caller, login = call.caller, choice.gateway.login
         offer = self._say(caller.offer)
-        flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
-        port = address.port or 5060
-        self.peer = Peer(flow, address.host, port)
+        flow = address.flow
+        if flow is None:
+            flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
+        self.peer = Peer(flow, address.host, address.port or 5060)
         ours = host_text(endpoint.flows.listeners[flow].host)
-        theirs = f"sip:{escape_user(choice.callee_out)}@{host_text(address.host)}"
         self._tag = tag = endpoint.token()
         shown = present(caller.persona, choice.caller_out, choice.callee_out, ours, dialect)
-        transport = endpoint.flows.listeners[flow].transport
+        uri, to = _addressed(choice, address, self.peer, endpoint.flows.listeners[flow])
         parts = InviteParts(
-            uri=f"{theirs}:{port}" if transport == "udp" else f"{theirs}:{port};transport={transport}",
+            uri=uri,
             via=endpoint.flows.new_via(flow),
             from_=f"{shown.from_};tag={tag}",
-            to=f"<{theirs}>",
+            to=to,
             call_id=f"{endpoint.token()}@{ours}",
             sequence=1,
             peer=self.peer,
+            route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
             answers=None if login is None else Answers(login, call.settings.challenges_max),
             nat=dialect.nat,
         )
@@ -346,3 +348,13 @@ class CalleeLeg(Leg):
         self.rang = self.rang or rang
         if self.rang_at is None:
             self.rang_at = now
+
+
+def _addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Listener) -> tuple[str, str]:
+    """Return the Request-URI and To of an INVITE: a phone is asked for as it has said itself (RFC 3261 16.5)."""
+    user = escape_user(choice.callee_out)
+    if address.uri:
+        return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
+    theirs = f"sip:{user}@{host_text(peer.host)}"
+    transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
+    return f"{theirs}:{peer.port}{transport}", f"<{theirs}>"

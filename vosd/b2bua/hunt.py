@@ -25,7 +25,8 @@ CONTACTS_MAX: Final = 5
 class Hunt:
     """One call's search.
 
-    A gateway with several addresses is tried at the next of them only where one was silent.
+    A gateway with several addresses is tried at the next of them only where one was silent; a phone with several
+    contacts also where one was refused, for behind each is another device. So they ring one after the other.
     """
 
     __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_ways", "outcomes")
@@ -64,7 +65,8 @@ class Hunt:
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
         self.outcomes.append(outcome)
-        self._heard_from = None if redirected or outcome.end is AttemptEnd.SILENT else choice.gateway
+        has_more_devices = redirected or choice.gateway.is_phone
+        self._heard_from = None if has_more_devices or outcome.end is AttemptEnd.SILENT else choice.gateway
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the places that a vendor's 3xx names in front, where its trunk allows that; say whether there are any.

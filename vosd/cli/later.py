@@ -36,7 +36,6 @@ rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rol
 gateway = _family("gateway", "Operational overrides of gateways.", "block", "unblock", "set")
 overrides = _family("overrides", "Operational overrides.", "list", "clear")
 call = _family("call", "Test calls.", "test")
-registrations = not_built_yet("registrations")
 why = not_built_yet("why")
 rerate = not_built_yet("rerate")
 reconcile = not_built_yet("reconcile")

@@ -24,7 +24,7 @@ VERBS: Final = {
     "rates": "vosd.cli.later:rates",
     "gateway": "vosd.cli.later:gateway",
     "overrides": "vosd.cli.later:overrides",
-    "registrations": "vosd.cli.later:registrations",
+    "registrations": "vosd.cli.registrations:registrations",
     "trace": "vosd.cli.trace:trace",
     "why": "vosd.cli.later:why",
     "rerate": "vosd.cli.later:rerate",

@@ -77,7 +77,7 @@ def build_catalogue(
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
         sources=_sources(customers.values(), objects, problems),
-        routes=RouteTable(vendors.values()),
+        routes=RouteTable(vendors.values(), phones.values()),
         parameters=call_parameters,
         phones=phones,
         users=by_username(trunks_and_phones.values(), by_name, problems),

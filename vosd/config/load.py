@@ -36,7 +36,7 @@ from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
-from vosd.sip.settings import Limits, SipSettings, Timers
+from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
 Model = TypeVar("Model", bound=Keys)
 MIB: Final = 1024 * 1024
@@ -175,6 +175,13 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
             product=None if product == HIDDEN else product,
             answers_strangers=sip.unknown_source is UnknownSource.REJECT,
+            registrar=RegistrarSettings(
+                sip.registrar.default_expires,
+                sip.registrar.min_expires,
+                sip.registrar.max_expires,
+                sip.registrar.max_contacts,
+                sip.registrar.max_registrations,
+            ),
         ),
         database_url=keys.database.url,
         state_dir=keys.state_dir,

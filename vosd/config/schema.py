@@ -172,6 +172,29 @@ class DigestKeys(Keys):
         return self
 
 
+class RegistrarKeys(Keys):
+    """For how long phones and gateways that register with us are believed to be where they said. Needs a restart."""
+
+    default_expires: Annotated[int, whole(60, 86_400, "seconds")] = 3_600
+    """Granted to who does not say for how long."""
+    min_expires: Annotated[int, whole(10, 3_600, "seconds")] = 60
+    """Whoever wants less gets 423 and may ask for this."""
+    max_expires: Annotated[int, whole(60, 604_800, "seconds")] = 7_200
+    """Granted to who wants more."""
+    max_contacts: Annotated[int, whole(1, 100)] = 10
+    """Places of one user; one more takes that of the one that would end first."""
+    max_registrations: Annotated[int, whole(1, 10_000_000)] = 100_000
+    """Places of all users; whoever would be beyond gets 503."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "RegistrarKeys":
+        if self.max_expires < self.min_expires:
+            raise KeyProblemError("max_expires", "no less than min_expires")
+        if not self.min_expires <= self.default_expires <= self.max_expires:
+            raise KeyProblemError("default_expires", "no less than min_expires and no more than max_expires")
+        return self
+
+
 class SipKeys(Keys):
     """Where SIP is spoken, and how."""
 
@@ -188,13 +211,14 @@ class SipKeys(Keys):
     connections: ConnectionKeys = ConnectionKeys()
     tls: TlsKeys = TlsKeys()
     dns: DnsKeys = DnsKeys()
+    registrar: RegistrarKeys = RegistrarKeys()
     server: Annotated[str | None, line_of_text(1, 100)] = None
     """Text of Server and User-Agent; ``hidden`` sends neither. Default: vosd and its version."""
     realm: Annotated[str, line_of_text(1, 100)] = "vosd"
     """The realm that phones and trunks are challenged for. Hashes of passwords hold for one realm only."""
     digest: DigestKeys = DigestKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"nat", "registrar", "session_timer", "qos", "outbound_proxy"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"nat", "session_timer", "qos", "outbound_proxy"})
 
     @model_validator(mode="after")
     def _sockets_differ(self) -> "SipKeys":

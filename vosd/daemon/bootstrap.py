@@ -35,6 +35,7 @@ from vosd.obs import log
 from vosd.sip.flows import Listener
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.registrations import SqlRegistrations
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
@@ -95,7 +96,10 @@ class Daemon:
         books = SqlBooks(self._database)
         dns = settings.dns
         resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
-        self.service = SwitchService(settings, loaded.catalogue, books, clock, _known_as(settings), resolver)
+        registered = SqlRegistrations(self._database, settings.node)
+        self.service = SwitchService(
+            settings, loaded.catalogue, books, registered, clock, _known_as(settings), resolver
+        )
         core = Core(
             receive=self.service.receive,
             failed=self.service.transport_failed,

@@ -24,11 +24,14 @@ from vosd.config.problems import ConfigError
 from vosd.daemon.reload import Configuration
 from vosd.engine.control import Arguments, CommandError, Following, Verb
 from vosd.engine.onlookers import CallSought, TraceNews
+from vosd.engine.registrations import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.snapshots import CallSelection, CallSnapshot, snapshot
 
 NEWS_S: Final = 0.25
 """How often an onlooker is told what is new."""
+ROWS_AT_ONCE: Final = 500
+"""Rows of a long list that are made between two looks at the calls."""
 TRACE_S_MAX: Final = 86_400
 """A trace that nobody ends is over after a day."""
 
@@ -78,6 +81,7 @@ class Commands:
         return {
             "status": self.status,
             "calls": self.calls,
+            "registrations": self.registrations,
             "hangup": self.hangup,
             "reload": self.reload,
             "configuration": self.configuration,
@@ -111,6 +115,19 @@ class Commands:
         """List the running calls, the oldest first."""
         now = self._clock.now()
         return [_for_people(snapshot(carried, now)) for carried in self._service.switch.calls()]
+
+    async def registrations(self, _arguments: Arguments) -> object:
+        """List who is registered with us, and where we are registered."""
+        return await self._registered_with_us()
+
+    async def _registered_with_us(self) -> list[dict[str, object]]:
+        listeners = self._service.listeners
+        rows: list[dict[str, object]] = []
+        for registration in self._service.registrations.listed():
+            rows.append(inbound(registration, listeners))
+            if len(rows) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # calls go on meanwhile
+        return rows
 
     async def hangup(self, arguments: Arguments) -> object:
         """End the calls that are meant; say how many fitted and how many were ended."""
@@ -168,8 +185,11 @@ class Commands:
             callee=question.callee,
             at=at,
         )
-        gateways = [switch.catalogue.routing_gateways[each.routing_gateway] for each in explanation.candidates]
-        found = {gateway.name: [*map(str, self._service.directory.addresses(gateway))] for gateway in gateways}
+        vendors, routes = switch.catalogue.routing_gateways, switch.catalogue.routes
+        found = {}
+        for name in (each.routing_gateway for each in explanation.candidates):
+            gateway = vendors.get(name) or routes.phone(name)
+            found[name] = [] if gateway is None else [*map(str, self._service.addresses_of(gateway))]
         return {**explanation.to_json(), "addresses": found}
 
     async def messages(self, arguments: Arguments) -> object:

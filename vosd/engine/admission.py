@@ -62,6 +62,8 @@ class Vendors:
 
     def rate(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
         """Return the buy rate, or None."""
+        if gateway.account is None:
+            return None
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee) if group is not None else None
 
@@ -75,7 +77,7 @@ class Vendors:
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
-        purse = self._purses.get(gateway.account)
+        purse = None if gateway.account is None else self._purses.get(gateway.account)
         if purse is None or purse.limit is None:
             return True
         available = purse.available

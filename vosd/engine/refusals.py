@@ -18,7 +18,7 @@ from vosd.obs.log import call_line
 from vosd.routing.dialect import CallerDialect, ReasonForm
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
-from vosd.sip.events import Event, InviteArrived, RequestArrived, StrangerIgnored
+from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, StrangerIgnored
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.states import State
 
@@ -73,7 +73,7 @@ class Refusals:
 
     def unreadable(self, event: Event, error: ParseError) -> None:
         """Answer a request that turned out to be malformed where it was read last."""
-        if not isinstance(event, InviteArrived | RequestArrived):
+        if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
             _log.warning("a message inside a call could not be read", reason=error.reason)
             return
         if event.transaction.state is not State.PROCEEDING:

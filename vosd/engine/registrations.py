@@ -14,11 +14,13 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer, TimerWheel
+from vosd.cdr.columns import iso_utc
 from vosd.engine.registration_writer import RegistrationWriter
 from vosd.obs.events import Event
 from vosd.routing.tables import Address
 from vosd.sip.compose import Peer
-from vosd.sip.flows import Flows
+from vosd.sip.flows import Flows, Listener
+from vosd.sip.headers.contact import SURELY
 from vosd.sip.message import Request
 from vosd.sip.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
@@ -269,3 +271,22 @@ class Registrations:
 
 def _moved(binding: Binding, peer: Peer) -> Binding:
     return binding if peer == binding.peer else msgspec.structs.replace(binding, peer=peer)
+
+
+def inbound(registration: Registration, listeners: Sequence[Listener]) -> dict[str, object]:
+    """Write a registration as ``vosd registrations`` shows it."""
+    name, kind, binding = registration
+    return {
+        "direction": "inbound",
+        "name": name,
+        "kind": kind.value,
+        "state": "registered",
+        "contact": binding.contact,
+        "received": str(binding.peer),
+        "transport": listeners[binding.peer.flow].transport,
+        "path": list(binding.path),
+        "q": binding.q / SURELY,
+        "user_agent": binding.user_agent or None,
+        "registered_at": iso_utc(binding.registered_at),
+        "expires_at": iso_utc(binding.expires_at.wall),
+    }

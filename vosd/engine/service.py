@@ -25,13 +25,19 @@ from vosd.engine.lookup import Resolver
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
 from vosd.engine.onlookers import Onlookers
 from vosd.engine.recorder import Recorder
+from vosd.engine.registrar import Registrar
+from vosd.engine.registration_writer import RegistrationWriter
+from vosd.engine.registrations import EXPIRY_TICK_MS, Registrations
 from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
 from vosd.engine.switch import Carried, Switch
 from vosd.engine.tokens import TokenSource
 from vosd.engine.trace import Trace
+from vosd.routing.tables import Address, RoutingGateway
+from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
+from vosd.sip.ports import BindingStore
 
 POLL_S: Final = 1.0
 """How often foreign bookings are looked for."""
@@ -101,12 +107,14 @@ class SwitchService:
         settings: Settings,
         catalogue: Catalogue,
         books: Books,
+        registered: BindingStore,
         clock: Clock,
         listeners: Sequence[Listener],
         resolver: Resolver,
     ) -> None:
         self._books = books
         self._clock = clock
+        self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal")
         purses: dict[str, Purse] = {}
         self._recorder = Recorder(books, self._journal, purses, settings.cdr)
@@ -118,6 +126,10 @@ class SwitchService:
         )
         trace = Trace(settings.trace, self._knows)
         self.onlookers = Onlookers(trace, listeners)
+        flows = self._endpoint.flows
+        self._registration_writer = RegistrationWriter(registered, flows, clock)
+        self.registrations = Registrations(settings.sip.registrar, flows, self._registration_writer)
+        self._registrar = Registrar(self._endpoint, self.registrations)
         self.switch = Switch(
             node=settings.node,
             endpoint=self._endpoint,
@@ -126,7 +138,8 @@ class SwitchService:
             entropy=tokens.entropy,
             purses=purses,
             onlookers=self.onlookers,
-            addresses_of=self.directory.addresses,
+            register=self._registrar.take_register,
+            addresses_of=self.addresses_of,
         )
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
         self._tasks: list[asyncio.Task[None]] = []
@@ -145,12 +158,15 @@ class SwitchService:
         remains = self._journal.open()
         await self.adopt_accounts(self.switch.catalogue)
         self._wind_up(remains)
+        await self._registrar.restore(self.switch.catalogue)
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._run("booking", self._recorder.run)
         self._run("journal to disk", self._journal.keep_synced)
         self._run("time marks", self._mark_time)
         self._run("watch over money", self._watch_money)
         self._run("watch over names", self.directory.run)
+        self._run("registrations to database", self._registration_writer.run)
+        self._run("ends of registrations", self._end_registrations)
         self._run("report of dropped traffic", lambda: report_dropped(self._endpoint.dropped))
 
     @property
@@ -161,7 +177,7 @@ class SwitchService:
     @property
     def transport_failed(self) -> Callable[[int, str, int], None]:
         """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
-        return self._loop.transport_failed
+        return self._transport_failed
 
     def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
         """Begin to talk through the given senders, one a listener."""
@@ -189,6 +205,7 @@ class SwitchService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.registrations.part()
         self._journal.close()
 
     # -- people -------------------------------------------------------------------------------------------------
@@ -199,7 +216,12 @@ class SwitchService:
 
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
-        return {**self.switch.census(), "cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
+        waiting = {"cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
+        return {**self.switch.census(), **self.registrations.census(), **waiting}
+
+    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where a gateway or a phone is right now."""
+        return self.registrations.addresses(gateway.name) if gateway.is_phone else self.directory.addresses(gateway)
 
     def end_calls(self, chosen: Sequence[Carried], reason: EndReason) -> int:
         """End calls by order and tell their peers."""
@@ -218,6 +240,7 @@ class SwitchService:
         await self.directory.adopt(catalogue.routing_gateways.values())
         self.switch.swap_catalogue(catalogue)
         self.authenticator.adopt(catalogue)
+        self._registrar.adopt(catalogue)
 
     async def refresh_money(self) -> None:
         """Take in what others have booked since the last look.
@@ -255,7 +278,12 @@ class SwitchService:
         _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
 
     def _knows(self, host: str, port: int) -> bool:
-        return self.switch.knows(host, port) or host in self.directory.hosts() or self.authenticator.has_proven(host)
+        is_gateway = self.switch.knows(host, port) or host in self.directory.hosts()
+        return is_gateway or self.authenticator.has_proven(host) or self.registrations.knows(host, port)
+
+    def _transport_failed(self, flow: int, host: str, port: int) -> None:
+        self._loop.transport_failed(flow, host, port)
+        self.registrations.connection_lost(Peer(flow, host, port))
 
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))
@@ -275,6 +303,12 @@ class SwitchService:
                 if posting.account in self.switch.live.purses:
                     self.switch.live.purses[posting.account].post(posting.amount)
         self._journal.settle()
+
+    async def _end_registrations(self) -> None:
+        """Let go of those whose time is over; runs until cancelled."""
+        while True:
+            await asyncio.sleep(EXPIRY_TICK_MS / 1_000)
+            self.registrations.expire(self._clock.now())
 
     async def _mark_time(self) -> None:
         """Prove every second, while calls run, that the switch lives; runs until cancelled."""

@@ -31,7 +31,6 @@ from vosd.engine.notices import Notices
 from vosd.engine.onlookers import Onlookers
 from vosd.engine.refusals import Refusals
 from vosd.obs.log import call_line
-from vosd.routing.capacity import Scope
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.endpoint import Endpoint
@@ -46,6 +45,7 @@ from vosd.sip.events import (
     InviteArrived,
     NoResponse,
     ProvisionalUnheard,
+    RegisterArrived,
     RequestArrived,
     ResponseArrived,
     StrangerIgnored,
@@ -96,9 +96,11 @@ class Switch:
         entropy: Callable[[], bytes],
         purses: dict[str, Purse],
         onlookers: Onlookers,
+        register: Callable[[RegisterArrived], None],
         addresses_of: AddressesOf = as_configured,
     ) -> None:
         self._node = node
+        self._register = register
         self._endpoint = endpoint
         self._ledger = ledger
         self._entropy = entropy
@@ -137,6 +139,8 @@ class Switch:
                 self._intake.take_invite(event)
             elif isinstance(event, AckArrived):
                 event.owner.ack_came(event)
+            elif isinstance(event, RegisterArrived):
+                self._register(event)
             elif isinstance(event, StrangerIgnored):
                 self._notices.stranger(event)
             else:
@@ -247,7 +251,7 @@ class Switch:
         rests = self.live.rests
         if rests and rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
             return False
-        full = self.live.occupancy.take(Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        full = self.live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
             return False
         carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
@@ -256,7 +260,7 @@ class Switch:
 
     def vacate(self, choice: RouteChoice) -> None:
         """Give a place on a routing gateway back."""
-        self.live.occupancy.release(Scope.ROUTING, choice.gateway.name)
+        self.live.occupancy.release(choice.gateway.scope, choice.gateway.name)
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway is right now."""

@@ -5,9 +5,9 @@ Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes t
 
 from typing import NamedTuple
 
-from vosd.routing.capacity import Occupancy, Scope
+from vosd.routing.capacity import Occupancy
 from vosd.routing.match import RouteTable
-from vosd.routing.pipeline import Cause, LeftOut, RouteRequest, sift
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
 from vosd.routing.ports import VendorTerms
 from vosd.routing.rest import Rests
 
@@ -48,14 +48,23 @@ def explain_routes(
             position,
             choice.callee_out,
             choice.caller_out,
-            f"prefix {choice.prefix}, priority {choice.gateway.priority}",
+            _why_tried(choice),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
     left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests)) for each in routes.left]
-    fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
-    left += [PassedOver(each.name, "prefix does not fit") for each in table.gateways if each.name not in fitting]
+    candidates_of_number = table.candidates(request.callee)
+    fitting = {candidate.gateway.name for candidate in candidates_of_number}
+    is_phone = bool(candidates_of_number) and candidates_of_number[0].gateway.is_phone
+    unfit = "the number is a phone's" if is_phone else "prefix does not fit"
+    left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
     return Explanation(candidates, tuple(left))
+
+
+def _why_tried(choice: RouteChoice) -> str:
+    if choice.gateway.is_phone:
+        return "the number is this phone's, which is registered"
+    return f"prefix {choice.prefix}, priority {choice.gateway.priority}"
 
 
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests) -> str:
@@ -68,13 +77,15 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
             return f"answered 503 and asked to be left alone: {remaining_s} s remain"
         case Cause.NOT_LOCATED:
             return f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
+        case Cause.OFFLINE:
+            return "the phone is not registered"
         case Cause.NO_BUY_RATE:
             return f"vendor account {gateway.account} has no buy rate for {request.callee}"
         case Cause.NO_FUNDS:
             return f"vendor account {gateway.account} has nothing left"
         case Cause.FULL:
-            active = occupancy.active(Scope.ROUTING, gateway.name)
+            active = occupancy.active(gateway.scope, gateway.name)
             return f"full: {active} of {gateway.max_concurrent} calls"
         case Cause.TOO_FAST:
-            recent = occupancy.recent(Scope.ROUTING, gateway.name, request.mono_ms)
+            recent = occupancy.recent(gateway.scope, gateway.name, request.mono_ms)
             return f"{recent} calls in the last second, {gateway.max_cps} allowed"

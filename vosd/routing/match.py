@@ -1,16 +1,19 @@
 """Which routing gateways a called number fits, and in which order they are tried (RTE-02, RTE-03, RTE-05).
 
+A number that is a phone's fits that phone, whatever prefixes it has as well (PHN-03).
+
 Owns matching and the static order. Whether a gateway can take the call at this moment is for ``pipeline``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vosd.base.number import for_matching
 from vosd.base.prefixes import PrefixIndex
-from vosd.routing.tables import RoutingGateway
+from vosd.routing.dialect import CalleeDialect
+from vosd.routing.tables import Phone, RoutingGateway
 
 _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is kept: traffic goes to few of them, and all lists would be large."""
@@ -30,10 +33,12 @@ class RouteTable:
     prefix that fits is a prefix of that one too. So it is put together once for each such prefix.
     """
 
-    __slots__ = ("_by_prefix", "_complete", "gateways")
+    __slots__ = ("_by_prefix", "_complete", "_phones", "gateways")
 
-    def __init__(self, gateways: Iterable[RoutingGateway]) -> None:
+    def __init__(self, gateways: Iterable[RoutingGateway], phones: Iterable[Phone] = ()) -> None:
         self.gateways = tuple(gateways)
+        by_name = {gateway.name: gateway for gateway in self.gateways}
+        self._phones = {for_matching(phone.number): _ways_to(phone, by_name) for phone in phones}
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
         for gateway in sorted(self.gateways, key=attrgetter("priority")):
             for prefix in dict.fromkeys(gateway.prefixes):
@@ -44,9 +49,13 @@ class RouteTable:
     def candidates(self, callee: str) -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, each once, in the order in which they are tried.
 
-        Longer prefix first, then smaller priority number, then order of definition.
+        Longer prefix first, then smaller priority number, then order of definition. Of a phone it is the phone, then
+        its offline gateway.
         """
         number = for_matching(callee)
+        phone = self._phones.get(number)
+        if phone is not None:
+            return phone
         nearest = self._by_prefix.longest(number)
         if nearest is None:
             return ()
@@ -64,3 +73,27 @@ class RouteTable:
             for candidate in own:
                 by_gateway.setdefault(candidate.gateway.name, candidate)
         return tuple(by_gateway.values())
+
+    def phone(self, number: str) -> RoutingGateway | None:
+        """Return the called half of the phone with that number, or None."""
+        ways = self._phones.get(for_matching(number))
+        return None if ways is None else ways[0].gateway
+
+
+def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
+    """Return the called half of a phone, and what takes its calls while it is not there."""
+    calling = phone.gateway
+    called = RoutingGateway(
+        name=phone.number,
+        account=None,
+        addresses=(),
+        prefixes=(phone.number,),
+        max_concurrent=calling.max_concurrent,
+        max_cps=calling.max_cps,
+        ring_timeout_ms=phone.ring_timeout_ms,
+        allow_unrated=True,
+        enabled=phone.enabled,
+        dialect=CalleeDialect(nat=calling.dialect.nat),
+    )
+    instead = gateways.get(phone.offline_gateway or "")
+    return tuple(Candidate(gateway, phone.number) for gateway in (called, instead) if gateway is not None)

@@ -4,14 +4,14 @@ Owns the list of steps. A step only looks: a place on a gateway is taken when th
 it may be gone. Reasons are kept as enum members; ``explain`` turns them into prose for those who ask.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.match import RouteTable
 from vosd.routing.ports import VendorTerms
 from vosd.routing.rest import Rests
@@ -41,6 +41,7 @@ class Cause(Enum):
     DISABLED = "disabled"
     RESTING = "asked for a rest"
     NOT_LOCATED = "no address known"
+    OFFLINE = "phone not registered"
     NO_BUY_RATE = "no buy rate"
     NO_FUNDS = "vendor without funds"
     FULL = "full"
@@ -85,8 +86,10 @@ def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | No
 
 
 def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out gateways whose names lead nowhere for now."""
-    return None if now.vendors.located(gateway) else Cause.NOT_LOCATED
+    """Leave out gateways whose names lead nowhere for now, and phones that are not registered."""
+    if now.vendors.located(gateway):
+        return None
+    return Cause.OFFLINE if gateway.is_phone else Cause.NOT_LOCATED
 
 
 def has_buy_rate(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
@@ -104,7 +107,7 @@ def has_funds(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
 def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
     """Leave out gateways at their concurrency or rate limit (GW-03)."""
     full = now.occupancy.would_refuse(
-        Scope.ROUTING, gateway.name, gateway.max_concurrent, gateway.max_cps, now.request.mono_ms
+        gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.request.mono_ms
     )
     match full:
         case None:
@@ -140,6 +143,8 @@ def find_routes(
         return chain((first,), search)
     if not left:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
+    if left[0].gateway.is_phone:
+        return _phone_unavailable(left)
     objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
@@ -160,6 +165,17 @@ def _search(now: Circumstances, table: RouteTable, left: list[LeftOut]) -> Itera
             yield RouteChoice(gateway, prefix, callee, caller)
         else:
             left.append(LeftOut(gateway, cause))
+            if gateway.is_phone and cause is not Cause.OFFLINE:
+                return  # its offline gateway is for when it is not there
+
+
+def _phone_unavailable(left: Sequence[LeftOut]) -> Refusal:
+    """Refuse a call to a phone that is not there, or has as many calls as it may have."""
+    phone = left[0]
+    if phone.cause in {Cause.FULL, Cause.TOO_FAST}:
+        return Refusal(EndReason.BUSY, 486, f"phone {phone.gateway.name}: {phone.cause.value}")
+    objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
+    return Refusal(EndReason.UNAVAILABLE, 480, objections)
 
 
 def _first_objection(gateway: RoutingGateway, now: Circumstances) -> Cause | None:

@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.number import for_matching
+from vosd.routing.capacity import Scope
 from vosd.routing.dialect import CalleeDialect, CallerDialect
 
 
@@ -94,10 +95,11 @@ class Phone(msgspec.Struct, frozen=True):
 
 
 class RoutingGateway(msgspec.Struct, frozen=True):
-    """A vendor's trunk: where calls go and whose account the cost is booked to."""
+    """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too."""
 
     name: str
-    account: str
+    account: str | None
+    """None = nobody is paid: it is a phone of ours."""
     addresses: tuple[Address, ...]
     prefixes: tuple[str, ...]
     """Called prefixes, ``*`` for any number; from the buy rates where the configuration says so."""
@@ -118,3 +120,13 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What its challenges are answered with; None = they count as refusals."""
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether a phone of ours is called: it is where it is registered, and nobody is paid for it."""
+        return self.account is None
+
+    @property
+    def scope(self) -> Scope:
+        """Where its calls are counted: those to a phone together with those from it."""
+        return Scope.MAPPING if self.account is None else Scope.ROUTING

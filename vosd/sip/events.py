@@ -28,6 +28,17 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """Who proved to be the sender (``sip.door``); empty where the source address is all there is."""
 
 
+class RegisterArrived(msgspec.Struct, frozen=True):
+    """A REGISTER that passed the general checks."""
+
+    transaction: "Server"
+    request: Request
+    source: Peer
+    at: Instant
+    user: str = ""
+    """Who proved to be the sender (``sip.door``); empty where the source address is all there is."""
+
+
 class RequestArrived(msgspec.Struct, frozen=True):
     """A request within a dialog of ours, other than ACK; ``owner`` is who keeps the dialog."""
 
@@ -113,6 +124,7 @@ class StrangerIgnored(msgspec.Struct, frozen=True):
 
 Event = (
     InviteArrived
+    | RegisterArrived
     | RequestArrived
     | CancelArrived
     | AckArrived

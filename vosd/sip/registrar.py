@@ -73,6 +73,21 @@ class Outcome(NamedTuple):
     bindings: Bindings
 
 
+def user_of(request: Request) -> str | None:
+    """Return whose bindings a REGISTER is about; None where its To is no address that anybody can have here.
+
+    Raises:
+        ParseError: To cannot be read.
+    """
+    try:
+        uri = Uri.parse(request.to.uri)
+    except ParseError as error:
+        if error.status == 416:
+            return None
+        raise
+    return uri.user or None
+
+
 def register(bindings: Bindings, request: Request, source: Peer, settings: RegistrarSettings, now: Instant) -> Outcome:
     """Carry out a REGISTER on the bindings of the user that it names; those that have expired are left out.
 

@@ -21,8 +21,12 @@ EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 SUPPORTED: Final = frozenset({"100rel", "replaces"})
 """Option tags that a peer may require of us (RFC 3262, RFC 3891)."""
 SUPPORTED_HEADER: Final = "Supported: 100rel, replaces\r\n"
+REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
+"""The same of a REGISTER (RFC 3327)."""
 CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
-"""What an OPTIONS is told (section 11.2)."""
+"""What an OPTIONS within a call is told (section 11.2)."""
+CAPABILITIES_OUTSIDE: Final = CAPABILITIES.replace("OPTIONS,", "OPTIONS, REGISTER,", 1)
+"""The same outside of calls."""
 EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
 """Statuses of a peer that mean to the other side what they mean here, with the line that each must have."""
 
@@ -49,7 +53,7 @@ def objection(request: Request) -> Objection | None:
     """
     _check_grammar(request)
     method = request.method
-    if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG and request.to_tag):
+    if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG if request.to_tag else method == "REGISTER"):
         return _unwanted(request)
     if not (request.call_id.isascii() and request.call_id.isprintable()):
         raise ParseError(400, "Bad Call-ID", request)
@@ -57,7 +61,8 @@ def objection(request: Request) -> Objection | None:
         raise ParseError(400, "Bad Address", request)
     if not request.from_tag:
         raise ParseError(400, "Missing From Tag", request)
-    required = [tag for tag in request.headers("require") if tag.lower() not in SUPPORTED]
+    supported = REGISTRAR_SUPPORTED if method == "REGISTER" else SUPPORTED
+    required = [tag for tag in request.headers("require") if tag.lower() not in supported]
     if required:
         if not all(map(_WORD.match, required)):
             raise ParseError(400, "Bad Require", request)  # what is no word cannot be named in Unsupported

@@ -11,10 +11,18 @@ from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.door import EXAMINED, Challenged, Door, TurnedAway
 from vosd.sip.errors import ParseError
-from vosd.sip.events import AckArrived, CancelArrived, Event, InviteArrived, RequestArrived, StrangerIgnored
+from vosd.sip.events import (
+    AckArrived,
+    CancelArrived,
+    Event,
+    InviteArrived,
+    RegisterArrived,
+    RequestArrived,
+    StrangerIgnored,
+)
 from vosd.sip.flows import MAGIC, Flows
 from vosd.sip.message import Request, Response
-from vosd.sip.screening import CAPABILITIES, objection
+from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -149,7 +157,7 @@ class ServerCore:
 
     def _take_request_outside(
         self, request: Request, stem: ResponseStem, source: Peer, user: str, key: str, now: Instant
-    ) -> InviteArrived | None:
+    ) -> InviteArrived | RegisterArrived | None:
         method = request.method
         if method == "INVITE":
             merging = f"{request.call_id} {request.from_tag} {request.cseq.number}"
@@ -157,8 +165,10 @@ class ServerCore:
                 self._answer(stem, key, method, 482, "", now)  # section 8.2.2.2: one call, however it was forked
                 return None
             return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now, user)
+        if method == "REGISTER":
+            return RegisterArrived(Server(self._store, key, stem), request, source, now, user)
         if method == "OPTIONS":
-            self._answer(stem, key, method, 200, CAPABILITIES, now)
+            self._answer(stem, key, method, 200, CAPABILITIES_OUTSIDE, now)
         else:
             self._answer(stem, key, method, 481, "", now)
         return None

@@ -79,13 +79,14 @@ def credentials(username: str, password: str, digest: DigestSettings | None = No
 def phone(
     number: str, *hosts: str, password: str = "secret", digest: DigestSettings | None = None, **terms: Any
 ) -> Phone:
-    """Make a telephone whose account is ``acme``; ``terms`` are any other fields of its calling half."""
+    """Make a telephone whose account is ``acme``; ``terms`` are any other fields, mostly of its calling half."""
+    called = {name: terms.pop(name) for name in ("ring_timeout_ms", "offline_gateway") if name in terms}
     known = {
         "account": "acme",
         "caller_numbers": CallerNumbers(number),
         "credentials": credentials(number, password, digest),
     }
-    return Phone(number, mapping_gateway(number, *hosts, **{**known, **terms}))
+    return Phone(number, mapping_gateway(number, *hosts, **{**known, **terms}), **called)
 
 
 def routing_gateway(name: str, *prefixes: str, **terms: Any) -> RoutingGateway:
@@ -129,6 +130,7 @@ def catalogue(
     vendors = {
         each.account: account(each.account, type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None)
         for each in routing.values()
+        if each.account is not None
     }
     return Catalogue(
         version="1",
@@ -137,7 +139,7 @@ def catalogue(
         mapping_gateways=mapping,
         routing_gateways=routing,
         sources=SourceIndex(trunks.values()),
-        routes=RouteTable(routing.values()),
+        routes=RouteTable(routing.values(), phones),
         parameters=CallParameters(**parameters),
         phones={each.number: each for each in phones},
         users={each.credentials.username: each for each in mapping.values() if each.credentials is not None},

@@ -12,14 +12,21 @@ from vosd.engine.authentication import Authenticator
 from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.onlookers import Onlookers
+from vosd.engine.registrar import Registrar
+from vosd.engine.registration_writer import RegistrationWriter
+from vosd.engine.registrations import Registrations
 from vosd.engine.settings import TraceSettings
 from vosd.engine.switch import Switch
 from vosd.engine.trace import Trace
 from vosd.obs.traced import Way
+from vosd.routing.tables import Address as GatewayAddress
+from vosd.routing.tables import RoutingGateway
 from vosd.sip.compose import Peer
+from vosd.sip.door import Door
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
+from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
 from vosd.testing.loopback import Endpoint as Address
@@ -63,6 +70,7 @@ class Exchange:
         sip: SipSettings | None = None,
         listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
+        door: Door | None = None,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
@@ -75,12 +83,16 @@ class Exchange:
         self._lateness_ms = lateness_ms
         self._tokens = count(1)
         self.authenticator = Authenticator(catalogue, b"sealed", self._token, self._knows_host)
-        self.endpoint = Endpoint(
-            sip or SipSettings(product="vosd/test"), listeners, self._token, self._knows, door=self.authenticator
-        )
+        settings = sip or SipSettings(product="vosd/test")
+        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, door=door or self.authenticator)
         ring = Trace(trace or TraceSettings(), self._knows)
         self._keep = ring.message
         self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
+        self.registered = MemoryRegistrations()
+        self.registration_writer = RegistrationWriter(self.registered, self.endpoint.flows, self.clock)
+        self.registrations = Registrations(settings.registrar, self.endpoint.flows, self.registration_writer)
+        self.registrar = Registrar(self.endpoint, self.registrations)
+        self.registrar.adopt(catalogue)
         self.switch = Switch(
             node="sw1",
             endpoint=self.endpoint,
@@ -89,6 +101,8 @@ class Exchange:
             entropy=lambda: next(self._tokens).to_bytes(10, "big"),
             purses=self.purses,
             onlookers=self.onlookers,
+            register=self.registrar.take_register,
+            addresses_of=self._addresses_of,
         )
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
@@ -155,10 +169,14 @@ class Exchange:
         return f"switch{next(self._tokens):08x}"
 
     def _knows(self, host: str, port: int) -> bool:
-        return self.switch.knows(host, port) or self.authenticator.has_proven(host)
+        is_gateway = self.switch.knows(host, port)
+        return is_gateway or self.authenticator.has_proven(host) or self.registrations.knows(host, port)
 
     def _knows_host(self, host: str) -> bool:
         return self.switch.knows_host(host)
+
+    def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
+        return self.registrations.addresses(gateway.name) if gateway.is_phone else gateway.addresses
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now(), Peer(0, *packet.source)

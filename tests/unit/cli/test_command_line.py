@@ -57,7 +57,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
         ["rates", "import", "acme-sell", "deck.csv", "--dry-run"],
         ["gateway", "block", "carrier-a", "--memo", "fraud"],
         ["overrides", "list"],
-        ["registrations", "--json"],
         ["cdr", "export", "--after", "5"],
         ["account", "set", "acme", "--overdraft-limit", "5"],
         ["account", "block", "acme"],

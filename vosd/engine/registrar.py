@@ -1,0 +1,78 @@
+"""Who may register, and as whom: REGISTERs of users that have proven who they are, answered from the live table.
+
+The domain of the address-of-record is not looked at: phones are told a name, an address of ours or that of a NAT
+before us, and all mean this switch. Its user part must be the one that was proven (RFC 3261 section 10.3, step 4).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.registrations import Registrant, Registrations
+from vosd.routing.tables import MappingGateway
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RegisterArrived
+from vosd.sip.registrar import user_of
+from vosd.sip.screening import ALLOW
+
+_FORBIDDEN: Final = (403, "")
+_NOBODY: Final = (404, "")
+_NOT_HERE: Final = (405, ALLOW)
+
+
+class Registrar:
+    """Takes REGISTERs; ``adopt`` says whose."""
+
+    def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
+        self._endpoint = endpoint
+        self._registrations = registrations
+        self._users: Mapping[str, tuple[MappingGateway, Registrant]] = {}
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Let these users register and no others; whoever was registered and is not among them is let go of."""
+        self._users = _users_of(catalogue)
+        self._registrations.adopt(self._names())
+
+    async def restore(self, catalogue: Catalogue) -> None:
+        """Take over from an earlier life what was registered.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        self._users = _users_of(catalogue)
+        await self._registrations.restore(self._names())
+
+    def take_register(self, event: RegisterArrived) -> None:
+        """Answer a REGISTER.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        status, headers = self._carry_out(event)
+        endpoint = self._endpoint
+        event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
+
+    def _carry_out(self, event: RegisterArrived) -> tuple[int, str]:
+        known = self._users.get(event.user) if event.user else None
+        if known is None:
+            return _FORBIDDEN if self._users else _NOT_HERE
+        gateway, kind = known
+        request = event.request
+        wanted = user_of(request)
+        if wanted is None:
+            return _NOBODY
+        if wanted not in (event.user, gateway.name):
+            return _FORBIDDEN  # nobody registers for somebody else
+        outcome = self._registrations.register(gateway.name, kind, request, event.source, event.at)
+        return outcome.status, outcome.headers
+
+    def _names(self) -> dict[str, Registrant]:
+        return {gateway.name: kind for gateway, kind in self._users.values()}
+
+
+def _users_of(catalogue: Catalogue) -> dict[str, tuple[MappingGateway, Registrant]]:
+    return {
+        username: (gateway, Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY)
+        for username, gateway in catalogue.users.items()
+        if gateway.enabled
+    }
