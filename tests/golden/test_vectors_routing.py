@@ -9,6 +9,7 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.holds import Purse
+from vosd.config.parameters import ParameterKeys
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
@@ -16,10 +17,15 @@ from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
 from vosd.sip.dialog.identity import Dialog
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.events import NoResponse
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.builders import routing_gateway
+from vosd.testing.builders import account, catalogue, phone, routing_gateway
+from vosd.testing.login import CHALLENGES, Login
+from vosd.testing.loopback import Endpoint
 from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
+from vosd.testing.scene import Scene, vendor_gateway
+from vosd.testing.vendor import answers
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
@@ -153,3 +159,40 @@ def test_calls_above_the_concurrency_are_refused(given, expect):
 def test_the_tos_byte_is_a_class_of_traffic(given, expect):
     traffic_class = TrafficClass(int(given["tos_byte"], 16))
     assert (traffic_class.dscp, traffic_class.name) == (expect["dscp"], expect["class"])
+
+
+def switch_with_a_phone(**parameters):
+    """Make a switch with the phone 1001 and a vendor that answers at once; return it, and a stranger's doorstep."""
+    digest = parameters.pop("digest", DigestSettings())
+    content = catalogue(
+        [vendor_gateway(0)], phones=[phone("1001", digest=digest)], accounts=[account("acme")], digest=digest,
+        **parameters,
+    )  # fmt: skip
+    scene = Scene(content)
+    scene.vendor.script = answers(0)
+    scene.wire.fate = lambda _packet: (0,)  # all of an exchange happens at the instant that the vector names
+    return scene, scene.exchange.doorstep(Endpoint("203.0.113.66", 41_234), wait_ms=0)
+
+
+@of("auth_lockout")
+def test_a_source_that_guesses_too_often_is_not_heard(given, expect):
+    lock_out = LockOutSettings(given["SS_AUTHENTICATION_MAX_RETRY"], 1_000 * given["SS_AUTHENTICATION_FAILED_SUSPEND"])
+    scene, doorstep = switch_with_a_phone(lock_out=lock_out)
+    began = scene.exchange.clock.now().mono
+    logins = {"good": Login("1001", "secret"), "bad": Login("1001", "guess")}
+    responses = []
+    for what, at_s in given["events"]:
+        scene.wire.run_for(began + 1_000 * at_s - scene.exchange.clock.now().mono)
+        response = doorstep.ask() if what == "none" else doorstep.prove(logins[what])
+        responses.append("drop" if response is None else response.status)
+    assert responses == expect["responses"]
+
+
+@of("challenge_code")
+def test_strangers_are_challenged_with_the_code_of_the_parameter(given, expect):
+    status = ParameterKeys.model_validate(given).challenge_code
+    _, doorstep = switch_with_a_phone(digest=DigestSettings(status=status))
+    response = doorstep.ask()
+    assert response.status == expect["code"]
+    assert [header for header in CHALLENGES if response.every(header)] == [expect["header"]]
+    assert doorstep.prove(Login("1001", "secret")).status == 200

@@ -31,7 +31,7 @@ VERBS: Final = {
     "reconcile": "vosd.cli.later:reconcile",
     "report": "vosd.cli.later:report",
     "call": "vosd.cli.later:call",
-    "unblock": "vosd.cli.later:unblock",
+    "unblock": "vosd.cli.sources:unblock",
     "backup": "vosd.cli.later:backup",
     "restore": "vosd.cli.later:restore",
 }

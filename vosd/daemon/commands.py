@@ -60,6 +60,12 @@ class LadderQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sip_call_ids: tuple[str, ...]
 
 
+class UnblockOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An IP address that is to be heard again."""
+
+    address: str
+
+
 class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which new calls to follow, and for how long at most."""
 
@@ -89,6 +95,8 @@ class Commands:
             "refresh_balances": self.refresh_balances,
             "explain_route": self.explain_route,
             "messages": self.messages,
+            "unblock": self.unblock,
+            "locked_out": self.locked_out,
         }
 
     def followings(self) -> Mapping[str, Following]:
@@ -196,6 +204,23 @@ class Commands:
         """Return what is left of the messages of an ended call."""
         question = msgspec.convert(dict(arguments), LadderQuestion)
         return await self._service.onlookers.call_of(question.sip_call_ids)
+
+    async def unblock(self, arguments: Arguments) -> object:
+        """Hear an address again that was locked out; say whether it was."""
+        order = msgspec.convert(dict(arguments), UnblockOrder)
+        try:
+            unblocked = self._service.authenticator.unblock(order.address, self._clock.now())
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        return {"address": order.address, "unblocked": unblocked}
+
+    async def locked_out(self, _arguments: Arguments) -> object:
+        """List who is not heard because of wrong passwords, and until when."""
+        now = self._clock.now()
+        return [
+            {"source": each.source, "until": iso_utc(now.wall + each.until - now.mono)}
+            for each in self._service.authenticator.locked_out(now)
+        ]
 
     async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
         """Tell what is said in new calls until the time is up or the onlooker goes away."""

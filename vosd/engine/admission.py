@@ -216,10 +216,10 @@ class Admission:
         return None
 
     def check_number(self, call: Application) -> Refusal | None:
-        """Refuse a call of which the tech prefix was all."""
+        """Refuse a call of which the tech prefix was all, or that lacks the one its proven sender has to dial."""
         if call.callee_billing:
             return None
-        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left without tech prefix and plus sign")
+        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
 
     def check_account(self, call: Application) -> Refusal | None:
         """Refuse a disabled or expired account, and take a place on it."""

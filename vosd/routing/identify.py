@@ -32,14 +32,13 @@ class Identified(NamedTuple):
     """As it came."""
 
 
-def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource], str]) -> Identified | None:
-    """Return what a call is that has proven to be a gateway's; None where its tech prefix is missing.
+def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource], str]) -> Identified:
+    """Return what a call is that has proven to be a gateway's; it calls nobody where its tech prefix is missing.
 
     ``called`` is as for ``SourceIndex.identify``.
     """
     callee = called(gateway.dialect.callee_from)
-    wanted = _without_prefix(callee, gateway.tech_prefix)
-    return None if wanted is None else Identified(gateway, wanted, callee)
+    return Identified(gateway, _without_prefix(callee, gateway.tech_prefix) or "", callee)
 
 
 def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:

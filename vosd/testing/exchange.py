@@ -29,6 +29,7 @@ from vosd.sip.settings import SipSettings
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
+from vosd.testing.doorstep import SOON_MS, Doorstep
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Clockwork, Packet, Wire
@@ -86,6 +87,7 @@ class Exchange:
         settings = sip or SipSettings(product="vosd/test")
         self.endpoint = Endpoint(settings, listeners, self._token, self._knows, door=door or self.authenticator)
         ring = Trace(trace or TraceSettings(), self._knows)
+        self.trace = ring
         self._keep = ring.message
         self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
         self.registered = MemoryRegistrations()
@@ -112,6 +114,10 @@ class Exchange:
     def caller(self, address: Address) -> Caller:
         """Join a customer's trunk."""
         return Caller(self.wire, address, SWITCH)
+
+    def doorstep(self, address: Address, number: str = "1001", *, wait_ms: int = SOON_MS) -> Doorstep:
+        """Let somebody ask from an address that need not be known; a response may take ``wait_ms``."""
+        return Doorstep(self.wire, address, SWITCH, number, wait_ms=wait_ms)
 
     def vendor(self, address: Address, script: Script | None = None) -> Vendor:
         """Join a vendor's trunk."""

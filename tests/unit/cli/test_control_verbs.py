@@ -26,6 +26,7 @@ class Switch:
         self.fitting = 1
         self.bad_file: list[str] = []
         self.status_now: dict[str, Any] = STATUS
+        self.locked_out_now: list[dict[str, str]] = []
 
     async def status(self, _arguments: Arguments) -> object:
         return self.status_now
@@ -38,6 +39,13 @@ class Switch:
         at_most = arguments["at_most"]
         ended = self.fitting if at_most is None or self.fitting <= at_most else 0
         return {"fitting": self.fitting, "ended": ended}
+
+    async def unblock(self, arguments: Arguments) -> object:
+        self.asked.append(("unblock", arguments))
+        return {"address": arguments["address"], "unblocked": arguments["address"] == "203.0.113.66"}
+
+    async def locked_out(self, _arguments: Arguments) -> object:
+        return self.locked_out_now
 
     async def reload(self, _arguments: Arguments) -> object:
         if self.bad_file:
@@ -60,6 +68,8 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
         "calls": switch.calls,
         "hangup": switch.hangup,
         "reload": switch.reload,
+        "unblock": switch.unblock,
+        "locked_out": switch.locked_out,
     }
     server = ControlServer(tmp_path / "vosd.sock", verbs)
     await server.open()
@@ -172,3 +182,25 @@ async def test_a_file_that_is_not_yaml_is_exit_3_with_its_place(tmp_path: Path) 
     result = await asyncio.to_thread(CliRunner().invoke, main, ["status", "-c", str(config)])
     assert result.exit_code == 3
     assert result.stderr.startswith(f"{config}:")
+
+
+async def test_unblock_fails_where_nothing_was_blocked(switch: Switch) -> None:
+    done = await switch.vosd("unblock", "203.0.113.66")
+    assert (done.exit_code, done.stdout) == (0, "203.0.113.66 is heard again\n")
+    refused = await switch.vosd("unblock", "2001:DB8::/64")
+    assert refused.exit_code == 1
+    assert "2001:db8:: was not locked out" in refused.stderr
+    assert [arguments["address"] for _, arguments in switch.asked] == ["203.0.113.66", "2001:db8::"]
+
+
+async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
+    assert (await switch.vosd("unblock", "--list")).stdout == "nobody is locked out\n"
+    switch.locked_out_now = [{"source": "203.0.113.66", "until": "2026-03-01T12:00:00.000Z"}]
+    assert document(await switch.vosd("unblock", "--list", "--json")) == switch.locked_out_now
+    assert "203.0.113.66" in (await switch.vosd("unblock", "--list")).stdout
+
+
+@pytest.mark.parametrize("words", [[], ["192.0.2.1", "--list"], ["example.org"]])
+async def test_unblock_wants_one_address(switch: Switch, words: list[str]) -> None:
+    assert (await switch.vosd("unblock", *words)).exit_code == 2
+    assert switch.asked == []

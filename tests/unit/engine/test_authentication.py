@@ -2,41 +2,368 @@
 
 from decimal import Decimal
 
-from vosd.sip.digest.settings import DigestSettings
-from vosd.testing.builders import catalogue, mapping_gateway, phone
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.engine.catalogue import Catalogue
+from vosd.routing.tables import CallerNumbers
+from vosd.sip.digest.hashing import Algorithm
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.customer import Intent
-from vosd.testing.login import Login
+from vosd.testing.login import Login, answer, questions
 from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 """A telephone at an address that nobody knows."""
+OTHER_DESK = Endpoint("203.0.113.67", 41_234)
 RIGHT = Login("1001", "secret")
 WRONG = Login("1001", "guess")
+BOTH = DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5))
 
 
-def scene(*phones, gateways=(), digest=None, **parameters) -> Scene:
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+def content(*phones, gateways=(), digest=None, **parameters) -> Catalogue:
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), *gateways]
     digest = digest or DigestSettings()
-    phones = phones or (phone("1001", digest=digest),)
-    return Scene(catalogue([*known, *gateways], phones=phones, digest=digest, **parameters))
+    return catalogue(known, phones=phones or [phone("1001", digest=digest)], digest=digest, **parameters)
 
 
-def call(scene, login, *, address=DESK, **intent):
+def scene(*phones, **more) -> Scene:
+    return Scene(content(*phones, **more))
+
+
+def call(stage, login, *, address=DESK, **intent):
     """Call from an address, and hang up a while after an answer."""
-    made = scene.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
-    scene.wire.run_for(500)
+    made = stage.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
+    stage.wire.run_for(500)
     return made
 
 
-def test_a_phone_calls_from_anywhere_and_its_account_pays():
-    stage = scene()
-    made = call(stage, RIGHT, caller="1001")
-    assert [response.status for response in made.responses][:1] == [401]
-    stage.wire.run_until(lambda: made.is_over)
-    record = stage.close()
-    assert (record.mapping_gateway, record.customer_account, record.end_reason) == ("1001", "acme", "Normal")
-    assert (record.caller_in, record.caller_out) == ("1001", "1001")
-    assert record.hold_time_s == 10
-    assert stage.exchange.statement("acme") == Decimal("-0.10")
-    assert record.source_address == str(DESK)
+def lock_out(stage, doorstep, failures=6):
+    for _ in range(failures):
+        assert doorstep.prove(WRONG).status == 401
+
+
+class TestCallsOfPhones:
+    def test_a_phone_calls_from_anywhere_and_its_account_pays(self):
+        stage = scene()
+        made = call(stage, RIGHT, caller="1001")
+        assert [response.status for response in made.responses][:1] == [401]
+        stage.wire.run_until(lambda: made.is_over)
+        record = stage.close()
+        assert (record.mapping_gateway, record.customer_account, record.end_reason) == ("1001", "acme", "Normal")
+        assert (record.caller_in, record.caller_out) == ("1001", "1001")
+        assert record.hold_time_s == 10
+        assert stage.exchange.statement("acme") == Decimal("-0.10")
+        assert record.source_address == str(DESK)
+
+    @pytest.mark.parametrize(
+        ("shown", "sent"),
+        [("1001", "1001"), ("+4930123", "+4930123"), ("12025550100", "1001"), ("anonymous", "1001")],
+    )
+    def test_a_phone_shows_its_own_numbers_only(self, shown, sent):
+        numbers = CallerNumbers("1001", frozenset({"4930123"}))
+        stage = scene(phone("1001", caller_numbers=numbers))
+        made = call(stage, RIGHT, caller=shown)
+        stage.wire.run_until(lambda: made.is_over)
+        record = stage.close()
+        assert (record.caller_in, record.caller_out) == (shown, sent)
+        (invite,) = stage.vendor.heard_of("INVITE")
+        assert (f"<sip:{sent}@" in invite["From"]) == (shown != "anonymous")
+        assert "12025550100" not in str(invite.headers)
+
+    def test_a_phone_has_limits_of_its_own(self):
+        stage = scene(phone("1001", max_concurrent=1))
+        first = call(stage, RIGHT)
+        second = stage.exchange.caller(OTHER_DESK).call(CALLEE, Intent(login=RIGHT))
+        stage.wire.run_until(lambda: second.is_over)
+        assert (second.final, second.responses[-1]["Reason"]) == (503, 'Q.850;cause=42;text="Gateway Capacity"')
+        stage.wire.run_until(lambda: first.is_over)
+        assert {record.end_reason for record in stage.exchange.ledger.records} == {"Normal", "Gateway Capacity"}
+
+    def test_what_belongs_to_a_call_of_a_phone_is_not_challenged(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        stage.wire.run_until(lambda: made.final == 200)
+        made.propose()
+        stage.wire.run_for(200)
+        assert made.got == {"INVITE": [200]}
+        stage.finish(made)
+        assert made.got["BYE"] == [200]
+
+    def test_a_phone_gives_its_call_up(self):
+        stage = scene()
+        made = call(stage, RIGHT, cancel_after_ms=300)
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.final == 487
+        assert stage.close().end_reason == "Cancelled"
+
+    def test_a_phone_that_is_switched_off_is_told_so_once_it_has_proven_who_it_is(self):
+        stage = scene(phone("1001", enabled=False))
+        doorstep = stage.exchange.doorstep(DESK)
+        assert [doorstep.prove(login).status for login in (WRONG, RIGHT)] == [401, 403]
+        assert stage.exchange.ledger.records == []
+
+    def test_a_phone_may_be_bound_to_a_place(self):
+        stage = scene(phone("1001", f"{DESK.host}/32"))
+        assert stage.exchange.doorstep(DESK).prove(RIGHT).status == 180
+        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+
+    @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+    def test_a_phone_chooses_among_the_algorithms(self, algorithm):
+        stage = scene(digest=BOTH)
+        doorstep = stage.exchange.doorstep(DESK)
+        assert [each.parameters["algorithm"] for each in questions(doorstep.ask())] == ["SHA-256", "MD5"]
+        assert doorstep.prove(RIGHT._replace(algorithm=algorithm)).status == 180
+
+    def test_a_phone_that_a_reload_took_away_is_a_stranger(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        stage.exchange.swap_catalogue(content(phone("1002")))
+        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+        stage.wire.run_until(lambda: made.is_over)
+        assert stage.close().end_reason == "Normal"
+
+
+class TestTrunks:
+    def test_a_trunk_without_credentials_is_known_by_its_address_alone(self):
+        stage = scene()
+        made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.statuses == [180, 200]
+        assert stage.close().mapping_gateway == "acme"
+
+    def test_a_trunk_with_credentials_proves_them_from_its_address_and_from_nowhere_else(self):
+        pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        login = Login("pbx", "secret")
+        assert stage.exchange.doorstep(DESK).ask().status == 401
+        assert stage.exchange.doorstep(DESK).prove(login).status == 180
+        assert stage.exchange.doorstep(OTHER_DESK).prove(login).status == 401
+
+    def test_a_trunk_without_address_dials_its_tech_prefix(self):
+        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        made = stage.exchange.caller(DESK).call(f"7001{CALLEE}", Intent(login=Login("pbx", "secret")))
+        stage.wire.run_until(lambda: made.final == 200)
+        record = stage.finish(made)
+        assert (record.mapping_gateway, record.callee_in, record.callee_out) == ("pbx", f"7001{CALLEE}", CALLEE)
+
+    def test_a_tech_prefix_that_is_not_dialled_is_refused(self):
+        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.final == 403
+        assert stage.close().end_reason == "Number Not Allowed"
+
+    def test_a_switch_without_users_drops_strangers_as_ever(self):
+        stage = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]))
+        assert stage.exchange.doorstep(DESK).ask() is None
+        assert stage.exchange.endpoint.dropped == {"unknown source": 1}
+
+    @pytest.mark.parametrize("method", ["OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "CANCEL", "ACK", "NOTIFY"])
+    def test_nothing_but_calls_and_registrations_is_heard_of_strangers(self, method):
+        assert scene().exchange.doorstep(DESK).ask(method) is None
+
+    def test_who_has_proven_himself_is_answered_otherwise_too(self):
+        doorstep = scene().exchange.doorstep(DESK)
+        doorstep.prove(RIGHT)
+        assert doorstep.ask("OPTIONS").status == 200
+
+
+class TestChallenges:
+    def test_a_challenge_leaves_nothing_behind(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        for _ in range(50):
+            assert doorstep.ask().status == 401
+        assert {name: number for name, number in stage.exchange.endpoint.census().items() if number} == {}
+        assert stage.exchange.ledger.records == []
+        assert stage.exchange.endpoint.dropped == {}
+
+    def test_the_ack_of_a_challenge_is_taken_silently(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        doorstep.ask(branch="z9hG4bK-same", call_id="same")
+        assert doorstep.ask("ACK", branch="z9hG4bK-same", call_id="same") is None
+        assert stage.exchange.endpoint.dropped == {}
+
+    def test_a_repeated_request_is_challenged_with_the_same_tag(self):
+        stage = scene()
+        made = stage.exchange.caller(DESK).call(CALLEE)
+        stage.wire.run_for(100)
+        made.invite_again()
+        stage.wire.run_for(100)
+        first, second = made.responses
+        assert first["To"] == second["To"]
+        assert first.to_tag
+
+    @pytest.mark.parametrize("status", [401, 407])
+    def test_no_other_line_is_in_a_challenge_than_it_needs(self, status):
+        digest = DigestSettings(realm='say "friend"', status=status)
+        response = scene(digest=digest).exchange.doorstep(DESK).ask()
+        header = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}[status]
+        (value,) = response.every(header)
+        assert value.startswith('Digest realm="say \\"friend\\"", nonce="')
+        assert value.endswith('", algorithm=MD5, qop="auth"')
+        assert [name for name, _ in response.headers] == [
+            "via", "from", "to", "call-id", "cseq", "server", header.lower(), "content-length"
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+    def test_a_wrong_user_and_a_wrong_password_look_the_same(self, method):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+
+        def refused(login):
+            question = doorstep.question(method)
+            line = answer(question, login, method, doorstep.uri(method, CALLEE))
+            response = doorstep.ask(method, [line], callee=CALLEE)
+            varying = {"via", "cseq", "call-id", "to"}
+            headers = [(name, value) for name, value in response.headers if name not in varying]
+            nonce = questions(response)[0].parameters["nonce"]
+            return response.start_line, [(name, value.replace(nonce, "NONCE")) for name, value in headers]
+
+        assert refused(WRONG) == refused(Login("nobody", "guess")) == refused(Login("nobody", "secret"))
+
+    def test_credentials_beside_those_for_others_are_found(self):
+        doorstep = scene().exchange.doorstep(DESK)
+        line = answer(doorstep.question(), RIGHT, "INVITE", doorstep.uri("INVITE", CALLEE))
+        others = 'Authorization: Digest realm="elsewhere", username="x", nonce="y", uri="z", response="0"'
+        assert doorstep.ask(headers=["Authorization: Basic QWxhZGRpbg==", others, line]).status == 180
+
+    def test_what_is_proven_for_another_number_is_refused_whoever_proves_it(self):
+        doorstep = scene().exchange.doorstep(DESK)
+        for login in (RIGHT, WRONG):
+            question = doorstep.question()
+            elsewhere = doorstep.uri("INVITE", "449009")
+            assert doorstep.ask(headers=[answer(question, login, "INVITE", elsewhere)]).status == 400
+
+    def test_a_host_in_other_letters_and_parameters_are_no_other_number(self):
+        doorstep = scene().exchange.doorstep(DESK)
+        line = answer(doorstep.question(), RIGHT, "INVITE", f"sip:{CALLEE}@{doorstep.switch.host};user=phone")
+        assert doorstep.ask(headers=[line]).status == 180
+
+    def test_an_answer_that_comes_late_needs_another_nonce_and_is_no_failure(self):
+        stage = scene(lock_out=LockOutSettings(1, 60_000))
+        doorstep = stage.exchange.doorstep(DESK)
+        question = doorstep.question()
+        stage.wire.run_for(10_000)
+        for login in (RIGHT, WRONG):
+            response = doorstep.ask(headers=[answer(question, login, "INVITE", doorstep.uri("INVITE", CALLEE))])
+            assert questions(response)[0].is_stale
+        assert doorstep.prove(RIGHT).status == 180
+
+    def test_a_nonce_proves_several_requests_but_none_twice(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        question = doorstep.question()
+        lines = [answer(question, RIGHT, "INVITE", doorstep.uri("INVITE", CALLEE), count) for count in (1, 3, 2)]
+        assert [doorstep.ask(headers=[line]).status for line in lines] == [180, 180, 180]
+        replayed = [doorstep.ask(headers=[line]) for line in lines]
+        assert [response.status for response in replayed] == [401, 401, 401]
+        assert all(questions(response)[0].is_stale for response in replayed)
+
+
+class TestLockOut:
+    def test_a_source_that_guesses_is_not_heard_until_it_is_unblocked(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        with capture_logs() as lines:
+            lock_out(stage, doorstep)
+        (line,) = [each for each in lines if each["event"] == "auth_lockout"]
+        assert (line["source"], line["failures"], line["log_level"]) == (DESK.host, 6, "warning")
+        assert doorstep.ask() is None
+        assert doorstep.ask("REGISTER") is None
+        assert stage.exchange.endpoint.dropped == {"wrong credentials": 6, "locked out source": 2}
+        now = stage.exchange.clock.now()
+        (locked_out,) = stage.exchange.authenticator.locked_out(now)
+        assert locked_out.source == DESK.host
+        with capture_logs() as lines:
+            assert stage.exchange.authenticator.unblock(DESK.host, now)
+            assert not stage.exchange.authenticator.unblock(DESK.host, now)
+        assert [each["event"] for each in lines] == ["auth_unblocked"]
+        assert doorstep.prove(RIGHT).status == 180
+        assert stage.exchange.authenticator.locked_out(now) == []
+
+    def test_another_address_is_heard_meanwhile(self):
+        stage = scene()
+        lock_out(stage, stage.exchange.doorstep(DESK))
+        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 180
+
+    def test_calls_that_run_go_on_while_their_source_is_locked_out(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        stage.wire.run_until(lambda: made.final == 200)
+        guesser = stage.exchange.doorstep(Endpoint(DESK.host, 5))
+        lock_out(stage, guesser)
+        assert guesser.ask() is None
+        assert stage.finish(made).end_reason == "Normal"
+
+    def test_a_trunk_is_never_locked_out(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(CUSTOMER)
+        for _ in range(8):
+            assert doorstep.prove(WRONG, "REGISTER").status == 401
+        assert doorstep.ask().status == 180
+        vendor = stage.exchange.doorstep(VENDORS[0])
+        for _ in range(8):
+            assert vendor.prove(WRONG).status == 401
+
+    def test_a_wrong_request_that_is_repeated_is_one_failure(self):
+        stage = scene(lock_out=LockOutSettings(2, 60_000))
+        doorstep = stage.exchange.doorstep(DESK)
+        line = answer(doorstep.question(), WRONG, "INVITE", doorstep.uri("INVITE", CALLEE))
+        for _ in range(5):
+            response = doorstep.ask(headers=[line])
+            assert (response.status, questions(response)[0].is_stale) == (401, False)
+        assert doorstep.prove(RIGHT).status == 180
+
+    def test_a_nonce_is_worth_one_guess(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        question = doorstep.question()
+        guesses = [
+            answer(question, Login("1001", password), "INVITE", doorstep.uri("INVITE", CALLEE), count)
+            for count, password in enumerate(["guess", "secret", "secret"], 1)
+        ]
+        responses = [doorstep.ask(headers=[line]) for line in guesses]
+        assert [(response.status, questions(response)[0].is_stale) for response in responses] == [
+            (401, False), (401, True), (401, True)
+        ]  # fmt: skip
+
+    def test_datagrams_with_a_false_sender_lock_nobody_out(self):
+        stage = scene()
+        victim, attacker = stage.exchange.doorstep(DESK), stage.exchange.doorstep(OTHER_DESK)
+        for _ in range(10):
+            line = answer(attacker.question(), WRONG, "INVITE", victim.uri("INVITE", CALLEE))
+            assert questions(victim.ask(headers=[line]))[0].is_stale
+        assert victim.prove(RIGHT).status == 180
+
+    def test_no_record_is_left_of_wrong_credentials(self):
+        stage = scene()
+        stage.exchange.doorstep(DESK).prove(WRONG)
+        assert stage.exchange.ledger.records == []
+
+
+class TestTrace:
+    def test_messages_of_a_phones_call_are_kept_and_those_of_scanners_are_not(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        scanner = stage.exchange.doorstep(OTHER_DESK)
+        scanner.ask(call_id="scan")
+        scanner.prove(WRONG, call_id="guess")
+        stage.wire.run_until(lambda: made.final == 200)
+        stage.finish(made)
+        trace = stage.exchange.trace
+        assert len(trace.messages([made.call_id])) >= 10
+        assert trace.messages(["scan"]) == trace.messages(["guess"]) == []
+
+    def test_registrations_are_not_kept(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        doorstep.prove(RIGHT)
+        doorstep.ask("REGISTER", call_id="refresh")
+        assert stage.exchange.trace.messages(["refresh"]) == []

@@ -1,0 +1,45 @@
+"""``vosd unblock``: addresses that are not heard because of too many wrong passwords."""
+
+import asyncio
+from ipaddress import ip_address
+from typing import Any
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+
+
+@click.command(cls=Verb)
+@click.argument("address", required=False)
+@click.option("--list", "lists", is_flag=True, help="List who is locked out instead.")
+@json_option
+@pass_invocation
+def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
+    """Hear ADDRESS again, which was locked out for wrong passwords; exit code 1 where it was not."""
+    if lists == (address is not None):
+        raise click.UsageError("say either ADDRESS or --list")
+    if address is None:
+        _list(invocation, as_json)
+        return
+    try:
+        host = str(ip_address(address.strip("[]").partition("/")[0]))
+    except ValueError:
+        raise click.BadParameter("an IP address, as --list shows it", param_hint="ADDRESS") from None
+    answer = asyncio.run(invocation.running_switch().ask("unblock", address=host))
+    if not answer["unblocked"]:
+        message = f"{host} was not locked out; vosd unblock --list shows who is"
+        raise OperationError(message)
+    if as_json:
+        output.document(answer)
+    else:
+        output.line(f"{host} is heard again")
+
+
+def _list(invocation: Invocation, as_json: bool) -> None:
+    locked_out: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("locked_out"))
+    if as_json:
+        output.document(locked_out)
+        return
+    rows = [(each["source"], each["until"]) for each in locked_out]
+    output.table(("source", "until"), rows, empty="nobody is locked out")
