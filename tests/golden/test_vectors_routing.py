@@ -52,6 +52,12 @@ class VendorsWithPurses:
             for each in gateways
         }
 
+    def registered(self, gateway):
+        return True
+
+    def down_ms(self, gateway, mono_ms):
+        return None
+
     def located(self, gateway):
         return True
 

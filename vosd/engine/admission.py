@@ -20,6 +20,7 @@ from vosd.billing.rates import AppliedRate, Rate
 from vosd.engine.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.dialect import CalleeSource, CallerSource
+from vosd.routing.health import Health
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
 from vosd.routing.rest import Rests
@@ -36,25 +37,30 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 class LiveState:
     """The counters and purses that running calls share; they outlive a reload (DESIGN D3, D6)."""
 
-    __slots__ = ("addresses_of", "occupancy", "purses", "rests")
+    __slots__ = ("addresses_of", "health", "occupancy", "purses", "rests", "unregistered")
 
     def __init__(self, purses: dict[str, Purse] | None = None, addresses_of: AddressesOf = as_configured) -> None:
         self.addresses_of = addresses_of
         """Where a gateway is right now."""
         self.occupancy = Occupancy()
         self.rests = Rests()
+        self.health = Health()
+        self.unregistered: set[str] = set()
+        """Routing gateways that want a registration of ours and have none."""
         self.purses = {} if purses is None else purses
 
 
 class Vendors:
     """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
 
-    __slots__ = ("_addresses_of", "_catalogue", "_purses")
+    __slots__ = ("_addresses_of", "_catalogue", "_health", "_purses", "_unregistered")
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
         self._catalogue = catalogue
         self._purses = live.purses
+        self._health = live.health
+        self._unregistered = live.unregistered
 
     def rated(self, gateway: RoutingGateway, callee: str) -> bool:
         """Say whether the gateway's account has a buy rate for ``callee``."""
@@ -74,6 +80,14 @@ class Vendors:
     def located(self, gateway: RoutingGateway) -> bool:
         """Say whether any address of the gateway is known."""
         return bool(self._addresses_of(gateway))
+
+    def registered(self, gateway: RoutingGateway) -> bool:
+        """Say whether the gateway wants no registration, or has ours."""
+        return gateway.name not in self._unregistered
+
+    def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
+        """Return for how long the gateway has been down; None = it is up."""
+        return self._health.down_ms(gateway.name, mono_ms) if self._health else None
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""

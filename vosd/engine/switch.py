@@ -31,6 +31,7 @@ from vosd.engine.notices import Notices
 from vosd.engine.onlookers import Onlookers
 from vosd.engine.refusals import Refusals
 from vosd.obs.log import call_line
+from vosd.routing.health import NOT_THERE
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.endpoint import Endpoint
@@ -267,7 +268,9 @@ class Switch:
         return self.live.addresses_of(gateway)
 
     def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
-        """Leave a vendor alone that asks for it (SIP-07)."""
+        """Leave a vendor alone that asks for it (SIP-07); whatever else it says, it is there."""
+        if response.status not in NOT_THERE:
+            self.live.health.answered(choice.gateway.name, now.mono)
         if response.status == 503:
             wait_s = retry_after_s(response)
             if wait_s:
@@ -301,6 +304,8 @@ class Switch:
         hold, answered_at = carried.application.hold, call.journey.answered_at
         if hold is None or answered_at is None:
             raise RuntimeError(f"{call!r} answered without a hold")
+        if call.journey.choice is not None:
+            self.live.health.answered(call.journey.choice.gateway.name, answered_at.mono)
         carried.kept = self._keep(carried, answered_at)
         self._notices.quarrels(carried.kept.record, answered_at)
         self._ledger.answered(carried.kept)

@@ -52,7 +52,7 @@ def explain_routes(
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
-    left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests)) for each in routes.left]
+    left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
     candidates_of_number = table.candidates(request.callee)
     fitting = {candidate.gateway.name for candidate in candidates_of_number}
     is_phone = bool(candidates_of_number) and candidates_of_number[0].gateway.is_phone
@@ -67,25 +67,32 @@ def _why_tried(choice: RouteChoice) -> str:
     return f"prefix {choice.prefix}, priority {choice.gateway.priority}"
 
 
-def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests) -> str:
+def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: VendorTerms) -> str:
     gateway = left.gateway
     match left.cause:
         case Cause.DISABLED:
-            return "disabled"
+            why = "disabled"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.mono_ms) // 1_000)
-            return f"answered 503 and asked to be left alone: {remaining_s} s remain"
+            why = f"answered 503 and asked to be left alone: {remaining_s} s remain"
+        case Cause.UNREGISTERED:
+            server = "" if gateway.registration is None else f" at {gateway.registration.server}"
+            why = f"not registered{server}: `vosd registrations` says more"
+        case Cause.DOWN:
+            down_s = (vendors.down_ms(gateway, request.mono_ms) or 0) // 1_000
+            why = f"answers no OPTIONS: down for {down_s} s"
         case Cause.NOT_LOCATED:
-            return f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
+            why = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
         case Cause.OFFLINE:
-            return "the phone is not registered"
+            why = "the phone is not registered"
         case Cause.NO_BUY_RATE:
-            return f"vendor account {gateway.account} has no buy rate for {request.callee}"
+            why = f"vendor account {gateway.account} has no buy rate for {request.callee}"
         case Cause.NO_FUNDS:
-            return f"vendor account {gateway.account} has nothing left"
+            why = f"vendor account {gateway.account} has nothing left"
         case Cause.FULL:
             active = occupancy.active(gateway.scope, gateway.name)
-            return f"full: {active} of {gateway.max_concurrent} calls"
+            why = f"full: {active} of {gateway.max_concurrent} calls"
         case Cause.TOO_FAST:
             recent = occupancy.recent(gateway.scope, gateway.name, request.mono_ms)
-            return f"{recent} calls in the last second, {gateway.max_cps} allowed"
+            why = f"{recent} calls in the last second, {gateway.max_cps} allowed"
+    return why

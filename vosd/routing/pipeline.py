@@ -40,6 +40,8 @@ class Cause(Enum):
 
     DISABLED = "disabled"
     RESTING = "asked for a rest"
+    UNREGISTERED = "not registered"
+    DOWN = "down"
     NOT_LOCATED = "no address known"
     OFFLINE = "phone not registered"
     NO_BUY_RATE = "no buy rate"
@@ -85,6 +87,20 @@ def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | No
     return Cause.RESTING if rests and rests.remaining_ms(gateway.name, now.request.mono_ms) else None
 
 
+def is_registered(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out vendors that want a registration and have none of ours (REG-03)."""
+    if gateway.registration is None or now.vendors.registered(gateway):
+        return None
+    return Cause.UNREGISTERED
+
+
+def is_up(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out vendors that answer nothing."""
+    if gateway.ping is None or now.vendors.down_ms(gateway, now.request.mono_ms) is None:
+        return None
+    return Cause.DOWN
+
+
 def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
     """Leave out gateways whose names lead nowhere for now, and phones that are not registered."""
     if now.vendors.located(gateway):
@@ -121,6 +137,8 @@ def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
 STEPS: Final[tuple[Step, ...]] = (
     is_enabled,
     takes_calls_again,
+    is_registered,
+    is_up,
     is_located,
     has_funds,
     has_room,

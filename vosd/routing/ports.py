@@ -16,6 +16,14 @@ class VendorTerms(Protocol):
         """Say whether any address of the gateway is known: a name may lead nowhere (RFC 3263)."""
         ...
 
+    def registered(self, gateway: RoutingGateway) -> bool:
+        """Say whether the gateway takes calls from us without a registration, or we are registered with it."""
+        ...
+
+    def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
+        """Return for how long the gateway has been found not to be there; None = it is there."""
+        ...
+
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
         ...

@@ -94,6 +94,33 @@ class Phone(msgspec.Struct, frozen=True):
         return self.gateway.enabled
 
 
+class Registration(msgspec.Struct, frozen=True):
+    """How a vendor wants us to register with it (REG-03)."""
+
+    server: Address
+    domain: str
+    """Of the address that is registered."""
+    user: str
+    """The account there."""
+    contact_user: str
+    """Under which the vendor is to call us."""
+    login: Login
+    expires_s: int = 3_600
+    """What is asked for; the vendor decides."""
+
+
+class Ping(NamedTuple):
+    """How it is found out whether a vendor is there at all."""
+
+    interval_ms: int
+    timeout_ms: int
+    """Without an answer for so long, an OPTIONS has failed."""
+    down_after: int
+    """Failures in a row that take a gateway that is up down."""
+    up_after: int
+    """Answers in a row that bring it back."""
+
+
 class RoutingGateway(msgspec.Struct, frozen=True):
     """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too."""
 
@@ -120,6 +147,10 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What its challenges are answered with; None = they count as refusals."""
+    registration: Registration | None = None
+    """It takes calls only while we are registered with it; None = it wants no registration."""
+    ping: Ping | None = None
+    """None = it is taken to be there."""
 
     @property
     def is_phone(self) -> bool:

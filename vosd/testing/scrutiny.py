@@ -21,6 +21,7 @@ _BODY: Final = {"content-type"}
 _MUST_BE_IN_REQUEST: Final = {
     "INVITE": {"contact", "allow"}, "UPDATE": {"contact", "allow"}, "PRACK": {"rack"},
     "NOTIFY": {"contact", "event", "subscription-state", "content-type"}, "INFO": {"content-type"},
+    "REGISTER": {"contact", "expires"}, "OPTIONS": {"accept"},
 }  # fmt: skip
 _MAY_BE_IN_REQUEST: Final = {
     "INVITE": {"accept", "supported", "require", "route", "user-agent", "privacy", "p-asserted-identity",
@@ -28,7 +29,10 @@ _MAY_BE_IN_REQUEST: Final = {
     "UPDATE": {"supported", "route", "user-agent"} | _BODY,
     "ACK": {"route"} | _BODY, "BYE": {"route", "user-agent", "reason"}, "CANCEL": {"route", "reason"},
     "INFO": {"route", "user-agent"}, "NOTIFY": {"route", "user-agent"}, "PRACK": {"route", "user-agent"} | _BODY,
+    "REGISTER": {"supported", "user-agent"}, "OPTIONS": {"user-agent"},
 }  # fmt: skip
+_OUTSIDE: Final = frozenset({"INVITE", "REGISTER", "OPTIONS"})
+"""Requests of ours that may be outside any dialog."""
 _PROOFS: Final = {"authorization", "proxy-authorization"}
 _ESTABLISHING: Final = range(101, 300)
 
@@ -129,7 +133,7 @@ class _Scrutiny:
     def _of_one_within_its_dialog(self, request: Request) -> list[str]:
         """Judge the order of requests, in which an ACK has the place of its INVITE (sections 12.2.1.1, 13.2.2.4)."""
         faults = []
-        if not request.to_tag and request.method != "INVITE":
+        if not request.to_tag and request.method not in _OUTSIDE:
             faults.append("a request within a dialog needs the tag of its other end")
         dialog, number = (request.call_id, request.to_tag), request.cseq.number
         counted = max(self._counted[dialog], self._counted[request.call_id, ""])

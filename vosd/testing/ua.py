@@ -71,11 +71,18 @@ class UserAgent:
         self.wire.send(self.address, self.switch, text.encode(errors="surrogateescape"))
 
     def reply(
-        self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
+        self,
+        request: Message,
+        status: int,
+        *,
+        tag: str = "",
+        headers: Iterable[str] = (),
+        body: str = "",
+        contact: bool = True,
     ) -> Callable[[], None]:
         """Answer a request; whenever it is repeated, answer the same again. Return what does that out of turn."""
         lines = response_lines(request, status, tag, self.address)
-        if 300 <= status < 400:
+        if 300 <= status < 400 or not contact:
             lines.pop()  # the contacts of a redirection are the places to go to instead
         data = compose([*lines, *headers], body).encode()
         again = partial(self.wire.send, self.address, request.source, data)

@@ -1,23 +1,32 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
 from vosd.base.cause import EndReason
+from vosd.base.credentials import Login
 from vosd.base.errors import Refusal
+from vosd.base.secret import Secret
 from vosd.routing.capacity import Occupancy, Scope
 from vosd.routing.explain import Offered, PassedOver, explain_routes
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
 from vosd.routing.rest import Rests
-from vosd.routing.tables import Address, RoutingGateway
+from vosd.routing.tables import Address, Ping, Registration, RoutingGateway
 from vosd.testing.builders import routing_gateway
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
 
 
 class Vendors:
-    """Vendor accounts by name: which lack a buy rate, which lack money, which nobody finds."""
+    """Vendor accounts by name: which lack a buy rate, which lack money, which nobody finds, or knows, or hears."""
 
-    def __init__(self, unrated=(), unfunded=(), lost=()):
+    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=()):
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
+        self.unregistered, self.down = frozenset(unregistered), frozenset(down)
+
+    def registered(self, gateway):
+        return gateway.account not in self.unregistered
+
+    def down_ms(self, gateway, mono_ms):
+        return 7_900 if gateway.account in self.down else None
 
     def located(self, gateway):
         return gateway.account not in self.lost
@@ -79,6 +88,42 @@ def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order()
     causes = [Cause.DISABLED, Cause.RESTING, Cause.NOT_LOCATED, Cause.NO_FUNDS, Cause.NO_BUY_RATE, Cause.FULL]
     causes.append(Cause.TOO_FAST)
     assert list(routes.left) == [LeftOut(gateway, cause) for gateway, cause in zip(gateways, causes, strict=False)]
+
+
+REGISTRATION = Registration(
+    server=Address("sip.example.net", None),
+    domain="example.net",
+    user="alice",
+    contact_user="alice",
+    login=Login("alice", Secret("secret")),
+)
+PING = Ping(30_000, 4_000, 3, 2)
+
+
+def test_a_gateway_that_wants_a_registration_takes_calls_only_with_it_reg_03():
+    gateways = [routing_gateway("a", registration=REGISTRATION), routing_gateway("b")]
+    assert [choice.gateway.name for choice in search(*gateways).choices] == ["a", "b"]
+    routes = search(*gateways, vendors=Vendors(unregistered={"a", "b"}))
+    assert [choice.gateway.name for choice in routes.choices] == ["b"]
+    assert routes.left == (LeftOut(gateways[0], Cause.UNREGISTERED),)
+
+
+def test_a_gateway_that_is_asked_whether_it_is_there_takes_calls_only_while_it_is():
+    gateways = [routing_gateway("a", ping=PING), routing_gateway("b")]
+    assert [choice.gateway.name for choice in search(*gateways).choices] == ["a", "b"]
+    routes = search(*gateways, vendors=Vendors(down={"a", "b"}))
+    assert [choice.gateway.name for choice in routes.choices] == ["b"]
+    assert routes.left == (LeftOut(gateways[0], Cause.DOWN),)
+
+
+def test_explanation_says_who_is_not_registered_and_who_is_down():
+    table = RouteTable([routing_gateway("a", registration=REGISTRATION), routing_gateway("b", ping=PING)])
+    vendors = Vendors(unregistered={"a"}, down={"b"})
+    explanation = explain_routes(REQUEST, table, Occupancy(), Rests(), vendors)
+    assert explanation.left == (
+        PassedOver("a", "not registered at sip.example.net: `vosd registrations` says more"),
+        PassedOver("b", "answers no OPTIONS: down for 7 s"),
+    )
 
 
 def test_unrated_gateway_is_kept_where_that_was_allowed():

@@ -62,6 +62,12 @@ class Client:
             self._store.retire(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
         return ResponseArrived(self.owner, self, response, now) if self.owner is not None else None
 
+    def forget(self) -> None:
+        """Ask no more: what is answered all the same is nobody's business."""
+        if self._store.clients.pop(self._key, None) is not None:
+            self._retry.stop(self)
+            self.owner = None
+
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers E and F: send again, or give up."""
         if self._retry.due(self, now):

@@ -1,0 +1,92 @@
+"""Up and down with hysteresis."""
+
+import pytest
+
+from vosd.routing.health import NOT_THERE, Health, Trunk
+from vosd.routing.tables import Ping
+
+PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)
+
+
+class Patient:
+    """A gateway that is watched, and what was told of it; ``.`` is an answer, ``x`` a failure."""
+
+    def __init__(self, ping=PING):
+        self.health = Health()
+        self.told = []
+        self.health.tell = lambda gateway, state: self.told.append((gateway, state))
+        self.health.watch("a", ping)
+        self.at = 0
+
+    def hear(self, signs):
+        for sign in signs:
+            self.at += 1_000
+            (self.health.answered if sign == "." else self.health.failed)("a", self.at)
+        return self
+
+    @property
+    def state(self):
+        return Trunk.UP if self.health.down_ms("a", self.at) is None else Trunk.DOWN
+
+
+@pytest.mark.parametrize(
+    ("signs", "state"),
+    [
+        ("", Trunk.UP),
+        ("xx", Trunk.UP),
+        ("xxx", Trunk.DOWN),
+        ("xx.xx.xx", Trunk.UP),
+        ("xx.xxx", Trunk.DOWN),
+        ("xxx.", Trunk.DOWN),
+        ("xxx..", Trunk.UP),
+        ("xxx.x.x.x", Trunk.DOWN),
+        ("xxx.x..", Trunk.UP),
+        ("xxx..xx", Trunk.UP),
+        ("xxx..xxx", Trunk.DOWN),
+    ],
+)
+def test_only_signs_in_a_row_change_the_state(signs, state):
+    patient = Patient().hear(signs)
+    assert patient.state is state
+    assert len(patient.health) == (state is Trunk.DOWN)
+
+
+def test_each_change_is_told_once():
+    patient = Patient().hear("xxxxxx......xxxx")
+    assert patient.told == [("a", Trunk.DOWN), ("a", Trunk.UP), ("a", Trunk.DOWN)]
+
+
+def test_one_sign_is_enough_where_the_operator_wants_it():
+    patient = Patient(PING._replace(down_after=1, up_after=1)).hear("x.x")
+    assert [state for _, state in patient.told] == [Trunk.DOWN, Trunk.UP, Trunk.DOWN]
+
+
+def test_how_long_it_has_been_down():
+    patient = Patient().hear("xxx")
+    assert patient.health.down_ms("a", patient.at + 5_000) == 5_000
+
+
+def test_who_is_not_watched_is_up_whatever_is_heard():
+    health = Health()
+    for _ in range(10):
+        health.failed("b", 1)
+    assert health.down_ms("b", 2) is None
+    assert len(health) == 0
+
+
+def test_who_is_watched_no_longer_is_up():
+    patient = Patient().hear("xxx")
+    patient.health.forget("a")
+    assert patient.state is Trunk.UP
+    assert len(patient.health) == 0
+
+
+def test_a_reload_with_other_figures_keeps_the_state():
+    patient = Patient().hear("xxx")
+    patient.health.watch("a", PING._replace(up_after=1))
+    assert patient.state is Trunk.DOWN
+    assert patient.hear(".").state is Trunk.UP
+
+
+def test_refusals_prove_life_and_speaking_for_somebody_silent_does_not():
+    assert {408, 502, 503, 504} == NOT_THERE

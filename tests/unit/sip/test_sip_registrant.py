@@ -1,0 +1,193 @@
+"""One registration of ours at a vendor: asking and proof (RFC 3261 section 10.2, REG-03, REG-06)."""
+
+from itertools import pairwise
+
+import pytest
+
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
+from vosd.sip.registrant import (
+    EXPIRES_MAX_S,
+    REFRESH_MIN_MS,
+    REFUSED_MS,
+    News,
+    State,
+)
+from vosd.testing.exchange import SWITCH
+from vosd.testing.registration_stage import SLACK, TERMS, RegistrationStage, guarded
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.vendor_registrar import Told
+
+
+@pytest.fixture
+def stage():
+    made = RegistrationStage()
+    yield made
+    assert faults_of(made.wire.packets, SWITCH) == []
+
+
+class TestAsking:
+    """What a REGISTER looks like, and what an answer makes of it."""
+
+    def test_it_names_the_account_twice_and_us_once(self, stage):
+        stage.run(SLACK)
+        (register,) = stage.vendor.registered
+        assert register.start_line == "REGISTER sip:vendor.example SIP/2.0"
+        assert register["To"] == "<sip:alice@vendor.example>"
+        assert register["From"].startswith("<sip:alice@vendor.example>;tag=")
+        assert register["Contact"] == "<sip:trunk7@192.0.2.1:5060>"
+        assert register["Expires"] == "3600"
+        assert register["CSeq"] == "1 REGISTER"
+
+    def test_a_registration_holds(self, stage):
+        assert stage.registrant.state is State.UNREGISTERED
+        stage.run(SLACK)
+        registrant = stage.registrant
+        assert (registrant.state, registrant.is_registered, registrant.last_status) == (State.REGISTERED, True, 200)
+        assert stage.news == [News.GAINED]
+        assert registrant.contact == "sip:trunk7@192.0.2.1:5060"
+
+    def test_all_registers_share_a_call_id_and_count_on(self, stage):
+        stage.vendor.grants_s = 100
+        stage.run(1_000_000)
+        registers = stage.vendor.registered
+        assert len(registers) > 10
+        assert len({each["Call-ID"] for each in registers}) == 1
+        assert len({each["From"] for each in registers}) == 1
+        assert [each["CSeq"] for each in registers] == [f"{n} REGISTER" for n in range(1, len(registers) + 1)]
+        assert stage.news == [News.GAINED]
+
+    @pytest.mark.parametrize("granted_s", [10, 60, 100, 3_600])
+    def test_it_is_refreshed_at_80_percent_of_what_was_granted(self, stage, granted_s):
+        stage.vendor.grants_s = granted_s
+        stage.run(1_000 * 4 * granted_s)
+        times = stage.asked_after()
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps
+        assert all(800 * granted_s <= gap <= 800 * granted_s + 50 for gap in gaps)
+        assert stage.news == [News.GAINED]
+
+    @pytest.mark.parametrize(
+        ("headers", "granted_s"),
+        [
+            (("Contact: <sip:trunk7@192.0.2.1:5060>;expires=60", "Expires: 900"), 60),
+            (("Contact: <sip:trunk7@192.0.2.1:5060>", "Expires: 900"), 900),
+            (("Contact: <sip:trunk7@192.0.2.1:5060>",), 3_600),
+            (("Contact: <sip:x@9.9.9.9>;expires=7, <sip:trunk7@192.0.2.1:5060>;expires=70",), 70),
+            (("Contact: <sip:trunk7@198.51.100.99:1024>;expires=80",), 80),
+            (("Contact: <sip:x@9.9.9.9>;expires=7, <sip:y@9.9.9.9>;expires=8", "Expires: 500"), 500),
+            (("Contact: what?", "Expires: 600"), 600),
+            (("Expires: 99999999999999999999",), EXPIRES_MAX_S),
+            (("X: y",), 3_600),
+        ],
+    )
+    def test_what_is_granted(self, stage, headers, granted_s):
+        stage.vendor.script.append(Told(200, headers))
+        stage.run(100)
+        assert stage.registrant.expires_at is not None
+        left_ms = stage.registrant.expires_at.mono - stage.now.mono
+        assert 1_000 * granted_s - 100 <= left_ms <= 1_000 * granted_s
+
+    def test_nothing_granted_is_no_registration(self, stage):
+        stage.vendor.script.append(Told(200, ("Contact: <sip:trunk7@192.0.2.1:5060>;expires=0",)))
+        stage.run(SLACK)
+        assert stage.registrant.state is State.UNREGISTERED
+        assert stage.news == [News.LOST]
+
+    def test_little_granted_makes_no_storm(self, stage):
+        stage.vendor.always = Told(200, ("Contact: <sip:trunk7@192.0.2.1:5060>;expires=1",))
+        stage.run(60_000)
+        assert len(stage.vendor.registered) <= 60_000 // REFRESH_MIN_MS + 1
+
+    def test_423_is_asked_again_at_once_for_as_long_as_wanted(self, stage):
+        stage.vendor.script.append(Told(423, ("Min-Expires: 7200",)))
+        stage.vendor.grants_s = 10_000
+        stage.run(SLACK)
+        assert [each["Expires"] for each in stage.vendor.registered] == ["3600", "7200"]
+        assert stage.registrant.state is State.REGISTERED
+
+    @pytest.mark.parametrize("least", ["Min-Expires: 3600", "Min-Expires: 9999999", "X: y", "Min-Expires: 0"])
+    def test_423_that_does_not_help_is_a_failure(self, stage, least):
+        stage.vendor.script.append(Told(423, (least,)))
+        stage.run(SLACK)
+        assert len(stage.vendor.registered) == 1
+        assert stage.registrant.state is State.UNREGISTERED
+
+    def test_423_that_wants_more_each_time_is_heeded_once(self, stage):
+        stage.vendor.script.extend(Told(423, (f"Min-Expires: {wanted}",)) for wanted in range(4_000, 5_000, 100))
+        stage.run(SLACK)
+        assert len(stage.vendor.registered) == 2
+
+    def test_where_the_vendor_wants_our_requests_to_pass_is_kept(self, stage):
+        routes = ("Service-Route: <sip:edge.vendor.example;lr>, <sip:core.vendor.example;lr>",)
+        stage.vendor.script.append(Told(200, routes))
+        stage.run(SLACK)
+        assert stage.registrant.service_route == ("<sip:edge.vendor.example;lr>", "<sip:core.vendor.example;lr>")
+
+
+class TestProof:
+    """Digests (REG-06)."""
+
+    @pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256", "MD5")])
+    @pytest.mark.parametrize("status", [401, 407])
+    def test_a_challenge_is_answered(self, algorithms, status):
+        guard = guarded(algorithms=algorithms, status=status)
+        stage = RegistrationStage(guard)
+        stage.run(SLACK)
+        assert stage.registrant.state is State.REGISTERED
+        assert (guard.challenged, guard.passed, guard.quarrels) == (1, 1, [])
+        assert faults_of(stage.wire.packets, SWITCH) == []
+
+    def test_refreshes_prove_themselves_unasked(self):
+        guard = guarded()
+        stage = RegistrationStage(guard)
+        stage.vendor.grants_s = 60
+        stage.run(600_000)
+        assert guard.challenged == 1
+        assert guard.passed > 10
+        assert guard.quarrels == []
+
+    def test_a_stale_nonce_costs_one_round(self):
+        guard = guarded(uses=3)
+        stage = RegistrationStage(guard)
+        stage.vendor.grants_s = 60
+        stage.run(600_000)
+        assert set(guard.quarrels) == {"stale"}
+        assert stage.news == [News.GAINED]
+        assert stage.registrant.failures == 0
+
+    def test_the_seventh_challenge_is_a_refusal(self):
+        guard = guarded(password="another")
+        stage = RegistrationStage(guard)
+        stage.run(SLACK)
+        assert guard.challenged == 7
+        assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
+        assert stage.news == [News.REFUSED]
+
+    def test_a_wrong_password_is_tried_rarely_and_told_once(self):
+        guard = guarded(password="another")
+        stage = RegistrationStage(guard)
+        stage.run(REFUSED_MS - SLACK)
+        assert guard.challenged == 7
+        stage.run(2 * SLACK)
+        assert guard.challenged > 7
+        assert stage.news == [News.REFUSED]
+
+    def test_a_password_that_is_mended_is_shown_at_once(self):
+        stage = RegistrationStage(guarded(password="another"))
+        stage.run(SLACK)
+        stage.registrant.amend(TERMS._replace(login=Login("alice", Secret("another"))), stage.now)
+        stage.run(SLACK)
+        assert stage.registrant.state is State.REGISTERED
+        assert stage.news == [News.REFUSED, News.GAINED]
+        assert len({each["Call-ID"] for each in stage.vendor.heard_of("REGISTER")}) == 1
+
+    def test_another_login_while_one_is_asked_for_leaves_one_request(self):
+        stage = RegistrationStage()
+        stage.vendor.is_silent = True
+        stage.run(SLACK)
+        stage.vendor.is_silent = False
+        stage.registrant.amend(TERMS._replace(expires_s=600), stage.now)
+        stage.run(40_000)
+        assert [each["Expires"] for each in stage.vendor.registered] == ["600"]
+        assert stage.registrant.state is State.REGISTERED

@@ -1,0 +1,189 @@
+"""Registrations of ours that fail, are refused, and are taken back (REG-03)."""
+
+from itertools import pairwise
+
+import pytest
+
+from vosd.sip.flows import Hop
+from vosd.sip.registrant import (
+    BACK_OFF_MAX_MS,
+    BACK_OFF_MS,
+    REFUSED_MS,
+    News,
+    State,
+)
+from vosd.testing.exchange import SWITCH
+from vosd.testing.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.vendor_registrar import Told, VendorRegistrar
+
+
+@pytest.fixture
+def stage():
+    made = RegistrationStage()
+    yield made
+    assert faults_of(made.wire.packets, SWITCH) == []
+
+
+class TestFailures:
+    """What does not work is tried again, ever more rarely (REG-03)."""
+
+    def test_waits_double_from_30_s_to_300_s(self, stage):
+        stage.vendor.always = Told(500)
+        stage.run(1_500_000)
+        times = stage.asked_after()
+        gaps = [(later - earlier) / 1_000 for earlier, later in pairwise(times)]
+        assert gaps[:6] == pytest.approx([27, 54, 108, 216, 270, 270], abs=0.05)  # a tenth is drawn, here nothing
+        assert stage.news == [News.LOST]
+        assert stage.registrant.failures == len(times)
+
+    @pytest.mark.parametrize(("drawn", "wait_ms"), [(lambda _most: 0, 27_000), (lambda most: most - 1, 33_000)])
+    def test_the_draw_moves_a_wait_by_a_tenth(self, drawn, wait_ms):
+        stage = RegistrationStage(draw=drawn)
+        stage.vendor.always = Told(500)
+        stage.run(40_000)
+        assert stage.asked_after()[1] == pytest.approx(wait_ms, abs=50)
+
+    def test_silence_is_a_failure_after_64_t1(self, stage):
+        stage.vendor.is_silent = True
+        stage.run(GIVE_UP + SLACK)
+        assert (stage.registrant.state, stage.registrant.last_status) == (State.UNREGISTERED, 0)
+        assert stage.news == [News.LOST]
+        stage.vendor.is_silent = False
+        stage.run(BACK_OFF_MS)
+        assert stage.news == [News.LOST, News.GAINED]
+        assert stage.registrant.failures == 0
+
+    def test_a_failed_refresh_loses_nothing_before_its_time(self, stage):
+        stage.vendor.grants_s = 300
+        stage.run(SLACK)
+        stage.vendor.always = Told(503)
+        stage.run(299_000 - SLACK)
+        assert stage.registrant.is_registered
+        assert stage.registrant.failures > 0
+        assert stage.news == [News.GAINED]
+        stage.run(2_000)
+        assert not stage.registrant.is_registered
+        assert stage.news == [News.GAINED, News.LOST]
+
+    def test_a_registration_that_runs_out_while_it_is_refreshed_is_lost_then(self, stage):
+        stage.vendor.grants_s = 60
+        stage.run(SLACK)
+        stage.vendor.is_silent = True
+        stage.run(58_000)
+        assert stage.registrant.state is State.REFRESHING
+        stage.run(2_000)
+        assert stage.registrant.state is State.TRYING
+        assert stage.news == [News.GAINED, News.LOST]
+
+    def test_a_refresh_that_is_refused_loses_at_once(self, stage):
+        stage.vendor.grants_s = 100
+        stage.run(SLACK)
+        stage.vendor.always = Told(403)
+        stage.run(80_000)
+        assert stage.registrant.state is State.REFUSED
+        assert stage.registrant.expires_at is None
+        assert stage.news == [News.GAINED, News.LOST, News.REFUSED]
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 410, 501, 604])
+    def test_a_refusal_waits_ten_minutes(self, stage, status):
+        stage.vendor.always = Told(status)
+        stage.run(REFUSED_MS - SLACK)
+        assert len(stage.vendor.asked_at) == 1
+        stage.run(2 * SLACK)
+        assert len(stage.vendor.asked_at) == 2
+        assert stage.news == [News.REFUSED]
+
+    @pytest.mark.parametrize("status", [301, 302, 305, 400, 408, 420, 480, 486, 500, 503, 600])
+    def test_anything_else_is_a_matter_of_time_and_no_redirection_is_followed(self, stage, status):
+        stage.vendor.script.append(Told(status, ("Contact: <sip:evil@203.0.113.66>",)))
+        stage.run(SLACK)
+        assert stage.registrant.state is State.UNREGISTERED
+        stage.run(BACK_OFF_MS)
+        assert stage.registrant.state is State.REGISTERED
+        assert {packet.target for packet in stage.wire.packets if packet.source == SWITCH} == {VENDOR}
+
+    @pytest.mark.parametrize(("wanted", "wait_s"), [("120", 120), ("1", 5), ("86400", 3_600)])
+    def test_retry_after_is_obeyed_within_reason(self, stage, wanted, wait_s):
+        stage.vendor.script.append(Told(503, (f"Retry-After: {wanted}",)))
+        stage.run(5_000_000)
+        assert stage.asked_after()[1] == pytest.approx(1_000 * wait_s, abs=50)
+
+    def test_where_one_address_is_silent_the_next_is_asked(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.is_silent = True
+        stage.run(GIVE_UP + BACK_OFF_MS + SLACK)
+        assert stage.registrant.is_registered
+        assert len(other.registered) == 1
+
+    def test_a_name_that_leads_nowhere_is_a_failure(self, stage):
+        stage.places.clear()
+        stage.run(SLACK)
+        assert (stage.registrant.state, stage.registrant.last_status) == (State.UNREGISTERED, 0)
+        stage.places.append(Hop(*VENDOR, None))
+        stage.run(BACK_OFF_MS)
+        assert stage.registrant.is_registered
+
+    def test_no_failure_goes_on_asking_faster_than_the_greatest_wait_allows(self, stage):
+        stage.vendor.always = Told(500)
+        stage.run(100 * BACK_OFF_MAX_MS)
+        assert len(stage.vendor.asked_at) < 125
+
+
+class TestLeaving:
+    """An orderly end takes the registration back."""
+
+    def test_what_holds_is_taken_back(self, stage):
+        stage.run(SLACK)
+        assert stage.vendor.holds
+        stage.leave()
+        assert stage.registrant.state is State.LEAVING
+        stage.run(SLACK)
+        assert stage.vendor.registered[-1]["Expires"] == "0"
+        assert stage.vendor.holds == []
+        assert stage.registrant.state is State.GONE
+        stage.run(10_000_000)
+        assert len(stage.vendor.registered) == 2
+        assert stage.exchange.residue() == {}
+
+    def test_taking_back_is_proven_too(self):
+        guard = guarded(uses=1)
+        stage = RegistrationStage(guard)
+        stage.run(SLACK)
+        stage.leave()
+        stage.run(SLACK)
+        assert stage.registrant.state is State.GONE
+        assert stage.vendor.holds == []
+
+    def test_what_never_was_is_not_taken_back(self, stage):
+        stage.leave()
+        assert stage.registrant.state is State.GONE
+        stage.run(SLACK)
+        assert stage.vendor.heard == []
+        assert stage.exchange.residue() == {}
+
+    def test_what_is_asked_for_at_that_moment_is_taken_back_once_it_is_there(self, stage):
+        stage.run(10)
+        stage.registrant.amend(TERMS, stage.now)
+        stage.wire.run_until(lambda: stage.registrant.state is State.REFRESHING)
+        stage.leave()
+        assert stage.registrant.state is State.PARTING
+        stage.run(SLACK)
+        assert stage.registrant.state is State.GONE
+        assert stage.vendor.holds == []
+
+    def test_nobody_waits_for_a_vendor_that_is_silent(self, stage):
+        stage.run(SLACK)
+        stage.vendor.is_silent = True
+        stage.leave()
+        stage.run(GIVE_UP + SLACK)
+        assert stage.registrant.state is State.GONE
+        assert stage.exchange.residue() == {}
+
+    def test_leaving_twice_is_leaving(self, stage):
+        stage.run(SLACK)
+        stage.leave()
+        stage.leave()
+        stage.run(SLACK)
+        assert [each["Expires"] for each in stage.vendor.registered] == ["3600", "0"]
