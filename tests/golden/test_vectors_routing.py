@@ -9,16 +9,20 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.holds import Purse
+from vosd.config.load import load
 from vosd.config.parameters import ParameterKeys
+from vosd.config.problems import ConfigError
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
+from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.events import NoResponse
+from vosd.sip.keepalive import Sweeps
 from vosd.sip.settings import SipSettings, Timers
 from vosd.testing.builders import account, catalogue, phone, routing_gateway
 from vosd.testing.login import CHALLENGES, Login
@@ -27,6 +31,7 @@ from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
 from vosd.testing.scene import Scene, vendor_gateway
 from vosd.testing.vendor import answers
 
+START = 1_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
 NOT_BUILT_YET = {"RTE-V26": "protect routes (RTE-30)"}
@@ -35,7 +40,13 @@ NOT_BUILT_YET = {"RTE-V26": "protect routes (RTE-30)"}
 
 def of(kind: str) -> pytest.MarkDecorator:
     """Run a test once for each vector of ``kind``; a kind without vectors is a mistake in the test."""
-    chosen = [vector for vector in VECTORS if vector["kind"] == kind and vector["id"] not in NOT_BUILT_YET]
+    chosen = [
+        vector
+        for vector in VECTORS
+        if vector["kind"] == kind
+        and vector["id"] not in NOT_BUILT_YET
+        and vector["given"].get("parameter") not in ParameterKeys.not_built
+    ]
     assert chosen, f"no vector has the kind {kind}"
     cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
     return pytest.mark.parametrize(("given", "expect"), cases)
@@ -202,3 +213,65 @@ def test_strangers_are_challenged_with_the_code_of_the_parameter(given, expect):
     assert response.status == expect["code"]
     assert [header for header in CHALLENGES if response.every(header)] == [expect["header"]]
     assert doorstep.prove(Login("1001", "secret")).status == 200
+
+
+def keep_alive_of(parameters, directory):
+    """Return what the switch sends by a file with these parameters."""
+    path = directory / "vosd.yaml"
+    path.write_text(json.dumps({"parameters": parameters}))
+    return load(path).settings.keep_alive
+
+
+def parameters_of(given):
+    return {name: value for name, value in given.items() if name.startswith("SS_")}
+
+
+def batches_of(pace, count, *, at_most=1):
+    """Let a sweep run on time; return the size of each batch, when the last began, and whether the sweep fits."""
+    everybody = [Peer(0, "192.0.2.10", number) for number in range(count)]
+    sweeps, now, sizes, reached = Sweeps(pace, lambda: everybody, START), START, {}, 0
+    while reached < count * at_most:
+        began = START + (now - START) // pace.send_interval_ms * pace.send_interval_ms
+        due = len(sweeps.due(now))
+        sizes[began - START] = sizes.get(began - START, 0) + due
+        reached += due
+        overran, now = sweeps.overruns, sweeps.next_due(now)
+    return list(sizes.values()), max(sizes), not overran
+
+
+@of("nat_batches")
+def test_endpoints_are_kept_alive_in_batches(given, expect, tmp_path):
+    pace = keep_alive_of(parameters_of(given), tmp_path)
+    sizes, last, fits = batches_of(pace, given["endpoints"])
+    assert (len(sizes), sizes) == (expect["batches"], expect["batch_sizes"])
+    assert last == expect["last_batch_starts_ms"]
+    assert fits is expect["fits_period"]
+
+
+@of("nat_per_packet")
+def test_the_other_reading_of_the_interval_is_that_of_batches_of_one(given, expect, tmp_path):
+    """CON-06: whoever wants to wait after each datagram can say so, and learns that it does not fit."""
+    pace = keep_alive_of(parameters_of(given) | {"SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME": 1}, tmp_path)
+    sizes, last, fits = batches_of(pace, given["endpoints"])
+    assert set(sizes) == {1}
+    assert last + pace.send_interval_ms == 1_000 * expect["sweep_s"]
+    assert fits is expect["fits_period"]
+
+
+@of("nat_enabled")
+def test_an_empty_message_keeps_nobody_alive(given, expect, tmp_path):
+    message = keep_alive_of(parameters_of(given), tmp_path).message
+    assert bool(message) is expect["enabled"]
+    assert message.decode() == expect.get("payload", "")
+
+
+@of("param_range")
+def test_parameters_have_their_ranges(given, expect, tmp_path):
+    path = tmp_path / "vosd.yaml"
+    for value, accepted in zip(given["values"], expect["accepted"], strict=True):
+        path.write_text(json.dumps({"parameters": {given["parameter"]: value}}))
+        if accepted:
+            load(path)
+        else:
+            with pytest.raises(ConfigError, match=given["parameter"]):
+                load(path)

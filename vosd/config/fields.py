@@ -222,6 +222,18 @@ def line_of_text(shortest: int, longest: int) -> FromText:
     return FromText(f"{shortest} to {longest} printable characters", read)
 
 
+def payload(longest: int) -> FromText:
+    """Read what a datagram holds, as UTF-8; empty text is empty, and line ends are allowed."""
+
+    def read(text: str) -> bytes:
+        data = text.encode()
+        if len(data) > longest:
+            raise ValueError
+        return data
+
+    return FromText(f"text of at most {longest} bytes", read, bytes.decode)
+
+
 def price() -> FromText:
     """Read a price: not negative, kept exactly as entered (DESIGN D4)."""
 

@@ -36,6 +36,7 @@ from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
+from vosd.sip.keepalive import KeepAlive
 from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
 Model = TypeVar("Model", bound=Keys)
@@ -191,6 +192,13 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         cdr=CdrSettings(keys.cdr.batch_rows, keys.cdr.batch_ms),
         dns=DnsSettings(dns.servers, dns.timeout, dns.attempts, dns.min_ttl, dns.max_ttl, dns.stale),
         trace=TraceSettings(keys.trace.recent_mb * MIB, keys.trace.failed_mb * MIB),
+        keep_alive=KeepAlive(
+            message=parameters.keep_alive_message,
+            period_ms=1_000 * parameters.keep_alive_period,
+            send_interval_ms=parameters.keep_alive_send_interval,
+            send_one_time=parameters.keep_alive_send_one_time,
+            to_all=sip.nat.keepalive_all,
+        ),
         log_level=keys.log.level,
     )
 

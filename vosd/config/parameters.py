@@ -15,6 +15,7 @@ from vosd.config.fields import (
     FromText,
     NotBuiltYetError,
     challenge_status,
+    payload,
     schedule,
     step,
     traffic_class,
@@ -119,6 +120,20 @@ class ParameterKeys(Keys):
         default=180, alias="SS_AUTHENTICATION_FAILED_SUSPEND"
     )
     """For how long nothing from an address is heard that was locked out (REG-07)."""
+    keep_alive_message: Annotated[bytes, payload(200)] = Field(default=b"HELLO", alias="SS_SIP_NAT_KEEP_ALIVE_MESSAGE")
+    """What registered phones and trunks are sent over UDP, so that NAT keeps them reachable; empty sends nothing."""
+    keep_alive_period: Annotated[int, whole(10, 86_400, "seconds")] = Field(
+        default=30, alias="SS_SIP_NAT_KEEP_ALIVE_PERIOD"
+    )
+    """From the beginning of one sweep over all of them to that of the next (NAT-02)."""
+    keep_alive_send_interval: Annotated[int, whole(1, 10_000, "milliseconds")] = Field(
+        default=500, alias="SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL"
+    )
+    """From the beginning of one batch to that of the next; its datagrams are spread over that time (NAT-04)."""
+    keep_alive_send_one_time: Annotated[int, whole(1, 10_000, "datagrams")] = Field(
+        default=3_000, alias="SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME"
+    )
+    """How many make a batch (NAT-04)."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     not_built: ClassVar[frozenset[str]] = frozenset(
@@ -145,10 +160,6 @@ class ParameterKeys(Keys):
             "SS_MEDIAPROXYSAMENAT",
             "SS_QOS_RTP",
             "SS_RTP_PORT_RANGE",
-            "SS_SIP_NAT_KEEP_ALIVE_MESSAGE",
-            "SS_SIP_NAT_KEEP_ALIVE_PERIOD",
-            "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL",
-            "SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME",
             "SS_SIP_NO_TIMER_REINVITE_INTERVAL",
             "SS_SIP_SESSION_MIN_SE",
             "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP",

@@ -7,12 +7,15 @@ mapping gateway of that name.
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
+import msgspec
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.config.addresses import source
 from vosd.config.fields import (
     KeyProblemError,
+    choice,
     limit,
     milliseconds,
     object_name,
@@ -52,11 +55,16 @@ class PhoneKeys(ProofKeys):
     """From INVITE to the final response, when it is called."""
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes its calls while it is not registered (PHN-03). Default: 480 to the caller."""
+    nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
+    """Behind NAT, it is answered and asked where its packets come from, and private addresses in its SDP become that.
+
+    ``auto``: where its Contact cannot be reached, or has the address of its Via and that is not where it is seen.
+    """
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls and registrations, and those to it."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
-        {"codecs", "dtmf", "encryption", "local_ring", "media", "nat", "session_timer"}
+        {"codecs", "dtmf", "encryption", "local_ring", "media", "session_timer"}
     )
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
@@ -78,7 +86,7 @@ class PhoneKeys(ProofKeys):
             max_concurrent=self.max_concurrent,
             max_cps=self.max_cps,
             enabled=self.enabled,
-            dialect=DIALECT,
+            dialect=msgspec.structs.replace(DIALECT, nat=self.nat),
             caller_numbers=CallerNumbers(self.number, others),
         )
         return Phone(self.number, gateway, self.ring_timeout, self.offline_gateway)

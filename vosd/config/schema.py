@@ -195,6 +195,13 @@ class RegistrarKeys(Keys):
         return self
 
 
+class NatKeys(Keys):
+    """Endpoints behind NAT. How often they are kept alive, and with what, the parameters say."""
+
+    keepalive_all: Annotated[bool, switch()] = True
+    """``no`` keeps only those alive that are not where their Contact says, or that have a private one (NAT-09)."""
+
+
 class SipKeys(Keys):
     """Where SIP is spoken, and how."""
 
@@ -212,13 +219,14 @@ class SipKeys(Keys):
     tls: TlsKeys = TlsKeys()
     dns: DnsKeys = DnsKeys()
     registrar: RegistrarKeys = RegistrarKeys()
+    nat: NatKeys = NatKeys()
     server: Annotated[str | None, line_of_text(1, 100)] = None
     """Text of Server and User-Agent; ``hidden`` sends neither. Default: vosd and its version."""
     realm: Annotated[str, line_of_text(1, 100)] = "vosd"
     """The realm that phones and trunks are challenged for. Hashes of passwords hold for one realm only."""
     digest: DigestKeys = DigestKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"nat", "session_timer", "qos", "outbound_proxy"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"session_timer", "qos", "outbound_proxy"})
 
     @model_validator(mode="after")
     def _sockets_differ(self) -> "SipKeys":

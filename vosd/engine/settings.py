@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vosd.base.secret import Secret
+from vosd.sip.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 
 
@@ -105,4 +106,6 @@ class Settings:
     cdr: CdrSettings = field(default_factory=CdrSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    keep_alive: KeepAlive = field(default_factory=KeepAlive)
+    """What keeps registered endpoints behind NAT reachable."""
     log_level: LogLevel = LogLevel.INFO

@@ -93,7 +93,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
     [
         ("media: {mode: relay}", "media"),
         ("resume_within: 30", "resume_within"),
-        ("sip: {nat: x}", "nat"),
+        ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, routing_plan: b}]", "routing_plan"),
         ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, routing_plan: a}]", "routing_plan"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, weight: 5}]", "weight"),

@@ -104,7 +104,7 @@ def test_hashes_can_stand_in_the_file_instead_of_passwords(site):
         ("number: 1001, account: acme, password: a, password_file: b", "expected exactly one of password,"),
         ("number: 1001, account: acme, ha1_md5: 12", "phones[1001].ha1_md5: expected 32 hexadecimal digits"),
         ("number: alice, account: acme, password: a", "phones[alice].number: value 'alice': expected a number of"),
-        ("number: 1001, account: acme, password: a, nat: yes", "phones[1001].nat: "),
+        ("number: 1001, account: acme, password: a, nat: maybe", "phones[1001].nat: value 'maybe': expected one"),
         ("number: 1001, account: nobody, password: a", "phones[1001].account: value 'nobody': expected the name of"),
         ("number: 1001, account: acme, password: a, offline_gateway: x", "phones[1001].offline_gateway: value 'x'"),
         ("number: 1001, account: acme, password_file: none", "phones[1001].password_file: expected a readable file"),
