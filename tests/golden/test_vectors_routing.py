@@ -12,6 +12,7 @@ from vosd.billing.holds import Purse
 from vosd.config.load import load
 from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import ConfigError
+from vosd.engine.registrations import Registrant, Registrations
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
@@ -22,12 +23,15 @@ from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.events import NoResponse
+from vosd.sip.flows import Flows, Listener
 from vosd.sip.keepalive import Sweeps
-from vosd.sip.settings import SipSettings, Timers
+from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
 from vosd.testing.builders import account, catalogue, phone, routing_gateway
+from vosd.testing.clock import ManualClock
 from vosd.testing.login import CHALLENGES, Login
 from vosd.testing.loopback import Endpoint
 from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
+from vosd.testing.registering import register_request
 from vosd.testing.scene import Scene, vendor_gateway
 from vosd.testing.vendor import answers
 
@@ -275,3 +279,25 @@ def test_parameters_have_their_ranges(given, expect, tmp_path):
         else:
             with pytest.raises(ConfigError, match=given["parameter"]):
                 load(path)
+
+
+class Unwritten:
+    """Nobody writes registrations down."""
+
+    def put(self, name, binding, earlier):
+        """Take no note of a binding."""
+
+
+@of("nat_target")
+def test_registered_endpoints_are_reached_where_they_are_seen(given, expect):
+    public = "203.0.113.1"  # the vector says PublicIP
+    flows = Flows((Listener("192.0.2.1", 5060),), str)
+    registrations = Registrations(RegistrarSettings(), flows, Unwritten())
+    source = Peer(0, public, given["received_port"])
+    wanted = register_request(f"<sip:1001@{given['contact']}>")
+    registrations.register("1001", Registrant.PHONE, wanted, source, ManualClock().now())
+    kept_alive, hidden, called = registrations.peers(), registrations.hidden_peers(), registrations.addresses("1001")
+    assert [str(peer).replace(public, "PublicIP") for peer in kept_alive] == [expect["keepalive_to"]]
+    assert hidden == kept_alive
+    assert [f"PublicIP:{address.port}" for address in called if address.host == public] == [expect["invite_to"]]
+    assert called[0].uri == f"sip:1001@{given['contact']}"

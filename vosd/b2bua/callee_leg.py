@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vosd.b2bua.identity import present
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.cdr.record import Attempt
 from vosd.routing.dialect import Reliability
 from vosd.routing.failover import AttemptOutcome
@@ -21,7 +22,7 @@ from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
 from vosd.sip.flows import Listener
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.message import Message, Response
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_behind_nat, is_elsewhere
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
@@ -122,7 +123,7 @@ class CalleeLeg(Leg):
             peer=self.peer,
             route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
             answers=None if login is None else Answers(login, call.settings.challenges_max),
-            nat=dialect.nat,
+            nat=_nat(dialect.nat, address, self.peer),
         )
         # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
         extensions = ""
@@ -358,3 +359,10 @@ def _addressed(choice: RouteChoice, address: Address, peer: Peer, listener: List
     theirs = f"sip:{user}@{host_text(peer.host)}"
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
     return f"{theirs}:{peer.port}{transport}", f"<{theirs}>"
+
+
+def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:
+    """Return how to take what an address answers: a phone that is not where its Contact says is behind NAT."""
+    if nat is Nat.AUTO and address.uri and not address.path and is_elsewhere(address.uri, peer):
+        return Nat.YES
+    return nat

@@ -153,6 +153,7 @@ class Daemon:
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self.service.swap_catalogue(loaded.catalogue)
         self._transports.adjust(loaded.transports, loaded.tls)
+        self.service.keep_alives.adjust(loaded.settings.keep_alive)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

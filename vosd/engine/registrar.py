@@ -12,6 +12,7 @@ from vosd.engine.registrations import Registrant, Registrations
 from vosd.routing.tables import MappingGateway
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.registrar import user_of
 from vosd.sip.screening import ALLOW
 
@@ -58,6 +59,8 @@ class Registrar:
             return _FORBIDDEN if self._users else _NOT_HERE
         gateway, kind = known
         request = event.request
+        if is_behind_nat(gateway.dialect.nat, request, event.source):
+            event.transaction.answer_at(event.source)
         wanted = user_of(request)
         if wanted is None:
             return _NOBODY

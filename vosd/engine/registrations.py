@@ -22,6 +22,7 @@ from vosd.sip.compose import Peer
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.message import Request
+from vosd.sip.nat import needs_keep_alive
 from vosd.sip.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
 
@@ -86,6 +87,8 @@ class Registrations:
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._peers: dict[Peer, int] = {}
         """Bindings at each place, in the order in which the places were first seen."""
+        self._hidden: dict[Peer, int] = {}
+        """Of those over UDP, which are not where their Contact says, or say a private one."""
         self._connected: dict[Peer, dict[str, None]] = {}
         """Who is reached by each connection."""
 
@@ -179,6 +182,10 @@ class Registrations:
         """Return every place that somebody is reached at, each once, those seen first at first."""
         return tuple(self._peers)
 
+    def hidden_peers(self) -> Sequence[Peer]:
+        """Return only those places that are kept alive by all means (NAT-09)."""
+        return tuple(self._hidden)
+
     def knows(self, host: str, port: int) -> bool:
         """Say whether somebody is registered from an address."""
         peers = self._peers
@@ -229,10 +236,11 @@ class Registrations:
         """Put bindings in place: the table, the index of places, the timer."""
         before, user.bindings = user.bindings, after
         self._size += len(after) - len(before)
-        for binding in after:
-            self._arrive(name, binding.peer)
-        for binding in before:
-            self._leave(binding.peer)
+        if _places(after) != _places(before):
+            for binding in after:
+                self._arrive(name, binding)
+            for binding in before:
+                self._leave(binding)
         timer = user.timer
         if not after:
             del self._users[name]
@@ -246,18 +254,20 @@ class Registrations:
         if timer is None:
             user.timer = self._ends.schedule(end, name)
 
-    def _arrive(self, name: str, peer: Peer) -> None:
+    def _arrive(self, name: str, binding: Binding) -> None:
+        peer = binding.peer
         self._peers[peer] = self._peers.get(peer, 0) + 1
         if self._flows.reliable[peer.flow]:
             self._connected.setdefault(peer, {})[name] = None
+        elif needs_keep_alive(binding.contact, peer):
+            self._hidden[peer] = self._hidden.get(peer, 0) + 1
 
-    def _leave(self, peer: Peer) -> None:
-        left = self._peers[peer] - 1
-        if left:
-            self._peers[peer] = left
-            return
-        del self._peers[peer]
-        self._connected.pop(peer, None)
+    def _leave(self, binding: Binding) -> None:
+        peer = binding.peer
+        if not _one_less(self._peers, peer):
+            self._connected.pop(peer, None)
+        if not self._flows.reliable[peer.flow] and needs_keep_alive(binding.contact, peer):
+            _one_less(self._hidden, peer)
 
     def _tell_departure(self, name: str, kind: Registrant, departure: Departure) -> None:
         _log.info(_NEWS[kind][1], name=name, reason=departure.value)
@@ -267,6 +277,20 @@ class Registrations:
         transport = self._flows.listeners[peer.flow].transport
         uri = binding.contact.partition("?")[0]
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)
+
+
+def _places(bindings: Bindings) -> list[tuple[str, Peer]]:
+    return [(binding.contact, binding.peer) for binding in bindings]
+
+
+def _one_less(counts: dict[Peer, int], peer: Peer) -> int:
+    """Count one down and return what is left; nothing is kept of none."""
+    left = counts[peer] - 1
+    if left:
+        counts[peer] = left
+    else:
+        del counts[peer]
+    return left
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

@@ -21,6 +21,7 @@ from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.directory import Directory, means_of
 from vosd.engine.journal import Journal
+from vosd.engine.keepalive import KeepAlives
 from vosd.engine.lookup import Resolver
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
 from vosd.engine.onlookers import Onlookers
@@ -142,6 +143,7 @@ class SwitchService:
             addresses_of=self.addresses_of,
         )
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
+        self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self._tasks: list[asyncio.Task[None]] = []
         self._mark = 0
         self._refreshing = asyncio.Lock()
@@ -182,6 +184,7 @@ class SwitchService:
     def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
         """Begin to talk through the given senders, one a listener."""
         self._loop.attach(transmit, hang_up)
+        self.keep_alives.begin(transmit)
 
     async def drain(self, grace_s: int) -> None:
         """Take no more calls, let the others go on for ``grace_s``, end what is left, book everything."""
@@ -198,10 +201,12 @@ class SwitchService:
                 await self._recorder.drained()
         except TimeoutError:
             _log.error("calls stay in the journal until the next start", calls=self._journal.unbooked)
+        self.keep_alives.stop()
 
     async def stop(self) -> None:
         """End the tasks and close the journal."""
         self._loop.detach()
+        self.keep_alives.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -41,14 +41,19 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
     return hop is not None and is_hidden(hop.host, seen.host, sent_by)
 
 
-def needs_keep_alive(contact: str, seen: Peer) -> bool:
-    """Say whether a registered Contact, a URI, is private or not where its owner is seen (NAT-09)."""
+def is_elsewhere(contact: str, seen: Peer) -> bool:
+    """Say whether the owner of a registered Contact, a URI, is seen at another place than it says."""
     hop = hop_of(contact)
     if hop is None:
         return True
-    host = plain_host(hop.host)
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
-    return is_private(host) or (host, port) != (plain_host(seen.host), seen.port)
+    return (plain_host(hop.host), port) != (plain_host(seen.host), seen.port)
+
+
+def needs_keep_alive(contact: str, seen: Peer) -> bool:
+    """Say whether a registered Contact is kept alive by all means: it is private, or its owner elsewhere (NAT-09)."""
+    hop = hop_of(contact)
+    return hop is None or is_private(plain_host(hop.host)) or is_elsewhere(contact, seen)
 
 
 def _first_stop(message: Message) -> str:

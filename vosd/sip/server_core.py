@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_stem
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
@@ -22,6 +23,7 @@ from vosd.sip.events import (
 )
 from vosd.sip.flows import MAGIC, Flows
 from vosd.sip.message import Request, Response
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
@@ -152,6 +154,8 @@ class ServerCore:
         if challenge.why:
             self._dropped[challenge.why] += 1
         stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        if is_behind_nat(Nat.AUTO, request, source):  # nobody knows yet who it is, and what is configured of him
+            stem = stem.answered_at(source)
         headers = self._server_header + challenge.headers
         self._store.send(stem.peer, response(stem, challenge.status, challenge.tag, headers))
 

@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Datagram, ResponseStem, response
+from vosd.sip.compose import Datagram, Peer, ResponseStem, response
 from vosd.sip.transaction.states import SERVER, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
@@ -22,6 +22,10 @@ class Server:
         self._patience: Timer[TimerOwner] | None = None
         """Runs while somebody else is asked for the answer."""
         store.servers[key] = self
+
+    def answer_at(self, source: Peer) -> None:
+        """Send responses to the port that the request came from, asked for (``rport``) or not."""
+        self.stem = self.stem.answered_at(source)
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> None:
         """Send a response; a final one ends the transaction and is repeated whenever the request is (timer J)."""
