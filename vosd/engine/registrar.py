@@ -9,7 +9,6 @@ from typing import Final
 
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.registrations import Registrant, Registrations
-from vosd.routing.tables import MappingGateway
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.nat import is_behind_nat
@@ -27,7 +26,8 @@ class Registrar:
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
-        self._users: Mapping[str, tuple[MappingGateway, Registrant]] = {}
+        self._users: Mapping[str, tuple[str, Registrant]] = {}
+        """By name: the phone's number or the gateway's; with the user name of the digest."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Let these users register and no others; whoever was registered and is not among them is let go of."""
@@ -57,25 +57,25 @@ class Registrar:
         known = self._users.get(event.user) if event.user else None
         if known is None:
             return _FORBIDDEN if self._users else _NOT_HERE
-        gateway, kind = known
+        username, kind = known
         request = event.request
         if is_behind_nat(gateway.dialect.nat, request, event.source):
             event.transaction.answer_at(event.source)
         wanted = user_of(request)
         if wanted is None:
             return _NOBODY
-        if wanted not in (event.user, gateway.name):
+        if wanted not in (event.user, username):
             return _FORBIDDEN  # nobody registers for somebody else
-        outcome = self._registrations.register(gateway.name, kind, request, event.source, event.at)
+        outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
 
     def _names(self) -> dict[str, Registrant]:
-        return {gateway.name: kind for gateway, kind in self._users.values()}
+        return {name: kind for name, (_, kind) in self._users.items()}
 
 
-def _users_of(catalogue: Catalogue) -> dict[str, tuple[MappingGateway, Registrant]]:
+def _users_of(catalogue: Catalogue) -> dict[str, tuple[str, Registrant]]:
     return {
-        username: (gateway, Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY)
+        gateway.name: (username, Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY)
         for username, gateway in catalogue.users.items()
         if gateway.enabled
     }

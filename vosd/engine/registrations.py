@@ -123,6 +123,10 @@ class Registrations:
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
 
+    def next_end(self) -> int | None:
+        """Return when ``expire`` has something to do next at the earliest, in milliseconds of the monotonic clock."""
+        return self._ends.next_due()
+
     def connection_lost(self, peer: Peer) -> None:
         """Hear that a connection is gone: who can be called back at its contact stays, the others do not."""
         for name in self._connected.pop(peer, ()):

@@ -30,7 +30,9 @@ from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
 from vosd.testing.doorstep import SOON_MS, Doorstep
+from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint as Address
+from vosd.testing.telephone import Telephone
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Clockwork, Packet, Wire
 
@@ -128,6 +130,10 @@ class Exchange:
         self.switch.swap_catalogue(catalogue)
         self.authenticator.adopt(catalogue)
 
+    def telephone(self, number: str, address: Address, **terms: Any) -> Telephone:
+        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``Telephone`` takes."""
+        return Telephone(self.wire, address, SWITCH, Login(number, "secret"), **terms)
+
     # -- what is asked of it ------------------------------------------------------------------------------------
 
     @property
@@ -193,7 +199,9 @@ class Exchange:
         self.flush()
 
     def _next_due(self) -> int | None:
-        dues: Iterable[int | None] = (self.endpoint.next_timer(), self.switch.next_deadline())
+        dues: Iterable[int | None] = (
+            self.endpoint.next_timer(), self.switch.next_deadline(), self.registrations.next_end()
+        )  # fmt: skip
         due = min((each for each in dues if each is not None), default=None)
         return None if due is None else due + self._lateness_ms
 
@@ -202,4 +210,5 @@ class Exchange:
         for event in self.endpoint.handle_timers(now):
             self.switch.hear(event)
         self.switch.handle_deadlines(now)
+        self.registrations.expire(now)
         self.flush()

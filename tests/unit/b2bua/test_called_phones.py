@@ -1,0 +1,191 @@
+"""Calls to phones: where they are registered, one device after the other, and what happens when they are not."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.testing.builders import catalogue, mapping_gateway, phone
+from vosd.testing.customer import Intent
+from vosd.testing.exchange import SWITCH
+from vosd.testing.loopback import Endpoint
+from vosd.testing.scene import CUSTOMER, Scene, vendor_gateway
+from vosd.testing.vendor import SILENT, answers, refuses
+
+NUMBER = "44201"
+HOME = Endpoint("203.0.113.66", 41_234)
+OFFICE = Endpoint("203.0.113.77", 5_070)
+
+
+def stage(*phones, **terms) -> Scene:
+    """A customer, a vendor for 44, and a phone whose number the vendor's prefix fits, too."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    return Scene(catalogue(known, phones=phones or (phone(NUMBER, **terms),)))
+
+
+def called(scene: Scene, number: str = NUMBER, **intent):
+    """Call a number and return the call once it is answered or refused."""
+    call = scene.caller.call(number, Intent(**intent))
+    scene.wire.run_until(lambda: call.final is not None, within_ms=120_000)
+    return call
+
+
+def finish(scene: Scene, call):
+    scene.wire.run_for(10_000)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    return scene.close()
+
+
+def test_a_phone_is_called_where_it_is_seen_by_the_contact_that_it_said():
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME, contact=f"sip:{NUMBER}@192.168.1.20:5060;line=7")
+    desk.register()
+    call = called(scene)
+    record = finish(scene, call)
+    (invite,) = desk.heard_of("INVITE")
+    assert invite.start_line == f"INVITE sip:{NUMBER}@192.168.1.20:5060;line=7 SIP/2.0"
+    assert invite["To"] == f"<sip:{NUMBER}@192.0.2.1>"
+    assert invite.every("Route") == []
+    assert (record.routing_gateway, record.vendor_account) == (NUMBER, None)
+    assert record.destination_address == str(HOME)
+
+
+def test_the_caller_pays_as_for_any_number_and_nobody_is_paid():
+    scene = stage()
+    scene.exchange.telephone(NUMBER, HOME).register()
+    record = finish(scene, called(scene))
+    assert (record.customer_account, record.mapping_gateway, record.end_reason) == ("acme", "acme", "Normal")
+    assert (record.fee, record.cost, record.vendor_billed_seconds) == (Decimal("0.10"), Decimal(0), 0)
+    assert [posting.account for posting in record.postings] == ["acme"]
+    assert scene.vendor.calls == []
+
+
+def test_a_number_without_sell_rate_is_refused_though_it_is_a_phone():
+    scene = stage(phone("999"))
+    scene.exchange.telephone("999", HOME).register()
+    assert called(scene, "999").final == 403
+    assert scene.record.end_reason == "No Matching Rate"
+
+
+def test_a_phone_that_is_not_registered_gets_480():
+    scene = stage()
+    assert called(scene).final == 480
+    record = scene.record
+    assert (record.end_reason, record.hangup_source, record.attempts) == ("Unavailable", "switch", ())
+    assert scene.vendor.calls == []
+
+
+def test_the_offline_gateway_takes_the_calls_of_a_phone_that_is_not_registered():
+    """PHN-03."""
+    scene = stage(offline_gateway="vendor-0")
+    call = called(scene)
+    record = finish(scene, call)
+    assert (call.final, record.routing_gateway, record.vendor_account) == (200, "vendor-0", "carriers")
+    assert record.cost > 0
+
+
+def test_the_offline_gateway_is_tried_after_a_phone_that_does_not_answer_to_anything():
+    scene = stage(offline_gateway="vendor-0")
+    scene.exchange.telephone(NUMBER, HOME, script=SILENT).register()
+    record = finish(scene, called(scene))
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [(NUMBER, 0), ("vendor-0", 200)]
+
+
+@pytest.mark.parametrize("code", [486, 600, 603])
+def test_whoever_is_busy_or_declines_has_decided_for_every_device_and_the_offline_gateway(code):
+    scene = stage(offline_gateway="vendor-0")
+    scene.exchange.telephone(NUMBER, HOME, script=refuses(code)).register("<sip:a@203.0.113.66:41234>;q=1")
+    other = scene.exchange.telephone(NUMBER, OFFICE)
+    other.register("<sip:b@203.0.113.77:5070>;q=0.5")
+    assert called(scene).final == code
+    assert (other.calls, scene.vendor.calls) == ([], [])
+
+
+def test_contacts_are_tried_by_preference_and_then_the_newest_first():
+    scene = stage(phone(NUMBER, max_concurrent=5))
+    places = [("least", "0.1"), ("older", "0.5"), ("newer", "0.5"), ("most", "0.9")]
+    for index, (name, q) in enumerate(places):
+        desk = scene.exchange.telephone(NUMBER, Endpoint("203.0.113.66", 40_000 + index), script=refuses(480))
+        desk.register(f"<sip:{name}@h>;q={q}")
+        scene.wire.run_for(1_000)
+    assert called(scene).final == 480
+    assert len(scene.record.attempts) == 4
+    sent = [packet.data.decode() for packet in scene.wire.packets if packet.source == SWITCH]
+    rung = [text.partition("sip:")[2].partition("@")[0] for text in sent if text.startswith("INVITE")]
+    assert rung == ["most", "newer", "older", "least"]
+
+
+@pytest.mark.parametrize("script", [SILENT, refuses(480), refuses(503), refuses(408)])
+def test_the_next_device_is_tried_where_one_cannot_be_had(script):
+    scene = stage()
+    scene.exchange.telephone(NUMBER, HOME, script=script).register(f"<sip:a@{HOME}>;q=1")
+    scene.exchange.telephone(NUMBER, OFFICE, script=answers()).register(f"<sip:b@{OFFICE}>;q=0.5")
+    call = called(scene)
+    record = finish(scene, call)
+    assert (call.final, len(record.attempts), record.destination_address) == (200, 2, str(OFFICE))
+
+
+def test_a_path_is_followed_by_the_invite_and_its_cancel():
+    """RFC 3327 section 5.4."""
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME, script=answers(60_000))
+    path = ["Path: <sip:edge.example.com;lr>", "Path: <sip:inner.example.com;lr;x=y>", "Supported: path"]
+    assert desk.register(headers=path)["Path"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
+    call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
+    scene.wire.run_until(lambda: call.is_over)
+    for method in ("INVITE", "CANCEL"):
+        assert desk.heard_of(method)[0]["Route"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
+    assert scene.close().end_reason == "Cancelled"
+
+
+def test_a_phone_rings_no_longer_than_its_ring_timeout():
+    scene = stage(ring_timeout_ms=7_000)
+    scene.exchange.telephone(NUMBER, HOME, script=answers(60_000)).register()
+    before = scene.exchange.clock.now().mono
+    assert called(scene).final == 480
+    assert 6_900 < scene.exchange.clock.now().mono - before < 8_000
+    assert scene.record.end_reason == "No Answer"
+
+
+def test_calls_to_and_from_a_phone_share_its_limit():
+    scene = stage(max_concurrent=1)
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    first = called(scene)
+    assert first.final == 200
+    assert called(scene).final == 486
+    made = desk.call("442079")
+    scene.wire.run_until(lambda: made.final is not None)
+    assert made.final == 503
+    first.hang_up()
+    scene.wire.run_until(lambda: first.is_over)
+    assert [each.end_reason for each in scene.exchange.ledger.records] == ["Busy", "Gateway Capacity", "Normal"]
+    assert scene.exchange.leftovers() == {}
+
+
+def test_two_phones_call_each_other():
+    scene = stage(phone("44201"), phone("44202"))
+    first, second = scene.exchange.telephone("44201", HOME), scene.exchange.telephone("44202", OFFICE)
+    first.register()
+    second.register()
+    call = first.call("44202")
+    scene.wire.run_until(lambda: call.final == 200)
+    record = finish(scene, call)
+    assert (record.mapping_gateway, record.routing_gateway) == ("44201", "44202")
+    assert (record.customer_account, record.vendor_account) == ("acme", None)
+    assert second.calls[0].invite["From"].startswith("<sip:44201@")
+
+
+def test_a_phone_that_is_switched_off_is_not_called_and_cannot_register():
+    scene = stage(phone(NUMBER, enabled=False, offline_gateway="vendor-0"))
+    assert scene.exchange.telephone(NUMBER, HOME).register().status in {401, 403}
+    assert called(scene).final == 480
+    assert scene.vendor.calls == []
+
+
+def test_whoever_unregistered_is_not_called_any_more():
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    desk.register("*", expires=0)
+    assert called(scene).final == 480

@@ -1,0 +1,295 @@
+"""What is written of registrations and when, what waits while the database is away, and what a restart takes over."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.base.errors import VosError
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.registration_writer import BATCH, RegistrationWriter
+from vosd.engine.registrations import Registrant, Registrations
+from vosd.sip.compose import Peer
+from vosd.sip.flows import Flows, Listener
+from vosd.sip.settings import RegistrarSettings
+from vosd.storage.memory import MemoryRegistrations
+from vosd.testing.clock import ManualClock
+from vosd.testing.registering import register_request
+
+HOME = Peer(0, "203.0.113.66", 41_234)
+USERS = {"1001": Registrant.PHONE, "1002": Registrant.PHONE}
+LISTENERS = (Listener("192.0.2.1", 5_060, "udp", "udp:0.0.0.0:5060"),
+             Listener("192.0.2.1", 5_061, "tls", "tls:0.0.0.0:5061"))  # fmt: skip
+
+
+class Store(MemoryRegistrations):
+    """A store that counts, may be away, and may refuse somebody for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[tuple[int, int]] = []
+        self.is_away = False
+        self.refused = ""
+
+    async def save(self, bindings, gone):
+        if self.is_away:
+            raise StoreUnavailable("away")
+        if any(binding.name == self.refused for binding in bindings):
+            raise VosError("it does not fit")
+        self.writes.append((len(bindings), len(gone)))
+        await super().save(bindings, gone)
+
+
+class Life:
+    """One life of the table and its writer, on a store that may have been there before."""
+
+    def __init__(self, store: Store, clock: ManualClock, listeners=LISTENERS) -> None:
+        flows = Flows(listeners, str)
+        self.store = store
+        self.clock = clock
+        self.writer = RegistrationWriter(store, flows, clock)
+        self.table = Registrations(RegistrarSettings(), flows, self.writer)
+        self._cseq = 0
+
+    def register(self, name="1001", contact="", source=HOME, lifetime=3_600, **parts):
+        self._cseq += 1
+        contact = contact or f"sip:{name}@10.0.0.1"
+        request = register_request(f"<{contact}>", expires=lifetime, cseq=self._cseq, **parts)
+        outcome = self.table.register(name, Registrant.PHONE, request, source, self.clock.now())
+        assert outcome.status == 200
+
+    async def rows(self):
+        await self.writer.flush()
+        return await self.store.load()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def life(store, clock) -> Life:
+    return Life(store, clock)
+
+
+def later(clock: ManualClock, seconds: float) -> None:
+    clock.move_to(clock.now().mono + round(1_000 * seconds))
+
+
+async def test_what_is_new_is_written_with_everything_that_a_call_needs(life):
+    life.register(contact="sip:1001@10.0.0.1:5070", headers=["Path: <sip:edge;lr>", "User-Agent: Phone"])
+    (row,) = await life.rows()
+    assert (row.name, row.slot, row.contact, row.listener) == ("1001", 0, "sip:1001@10.0.0.1:5070", "udp:0.0.0.0:5060")
+    assert (row.host, row.port, row.path, row.user_agent) == (HOME.host, HOME.port, ("<sip:edge;lr>",), "Phone")
+
+
+async def test_no_row_ever_ends_before_its_binding_though_refreshes_are_mostly_not_written(life, store, clock):
+    """At every moment, the unwritten included: a restart then loses nobody."""
+    refreshes = 0
+    for _ in range(40):
+        life.register(lifetime=600)
+        refreshes += 1
+        (row,) = await store.load() if store.writes else await life.rows()
+        binding = next(each.binding for each in life.table.listed())
+        assert row.until >= binding.expires_at.wall
+        await life.writer.flush()
+        later(clock, 300)
+    assert refreshes / 4 < len(store.writes) < refreshes / 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"source": HOME._replace(port=9)}, {"lifetime": 1_800}, {"call_id": "other"}, {"contact": "sip:1001@10.0.0.1;x=1"},
+     {"headers": ["User-Agent: Other"]}, {"headers": ["Path: <sip:edge;lr>"]}],
+)  # fmt: skip
+async def test_a_refresh_that_changes_something_is_written(life, store, change):
+    life.register()
+    await life.writer.flush()
+    life.register()
+    await life.writer.flush()
+    assert store.writes == [(1, 0)]
+    life.register(**change)
+    await life.writer.flush()
+    assert store.writes == [(1, 0), (1, 0)]
+
+
+async def test_what_changes_again_before_it_is_written_is_written_once(life, store):
+    for _ in range(5):
+        life.register()
+        life.register("1001", lifetime=0)
+    assert len(life.writer) == 1
+    await life.writer.flush()
+    assert store.writes == [(0, 1)]
+
+
+async def test_while_the_database_is_away_each_binding_waits_once_and_it_is_said_once(life, store):
+    store.is_away = True
+    with capture_logs() as logs:
+        for number in range(3):
+            for _ in range(4):
+                life.register(f"100{number}", source=HOME._replace(port=number + 1))
+            await life.writer.flush()
+        assert len(life.writer) == 3
+        store.is_away = False
+        assert len(await life.rows()) == 3
+    assert [line["event"] for line in logs if "registrations" in line["event"]] == [
+        "registrations cannot be written, they wait",
+        "registrations are written again",
+    ]
+
+
+async def test_what_came_while_a_write_failed_is_not_undone_by_the_older(life, store):
+    life.register()
+    store.is_away = True
+
+    async def fail_late(bindings, gone):
+        life.register("1001", lifetime=0)
+        raise StoreUnavailable("away")
+
+    store.save = fail_late
+    await life.writer.flush()
+    del store.save
+    store.is_away = False
+    assert await life.rows() == []
+
+
+async def test_a_write_that_is_cut_off_is_done_again(life, store):
+    life.register()
+    begun = asyncio.Event()
+
+    async def hang(bindings, gone):
+        begun.set()
+        await asyncio.Event().wait()
+
+    store.save = hang
+    task = asyncio.create_task(life.writer.flush())
+    await begun.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    del store.save
+    assert len(await life.rows()) == 1
+
+
+async def test_one_that_can_never_be_written_keeps_no_other_from_it(life, store):
+    store.refused = "1007"
+    for number in range(20):
+        life.register(f"{1_000 + number}", source=HOME._replace(port=number + 1))
+    with capture_logs() as logs:
+        assert len(await life.rows()) == 19
+    assert [line["name"] for line in logs if line["log_level"] == "error"] == ["1007"]
+    assert len(life.writer) == 0
+
+
+async def test_many_are_written_in_bounded_batches(life, store):
+    for number in range(2 * BATCH + 1):
+        life.register(f"{number}", source=HOME._replace(host=f"10.0.{number // 250}.{number % 250}"))
+    await life.writer.flush()
+    assert store.writes == [(BATCH, 0), (BATCH, 0), (1, 0)]
+
+
+async def test_after_a_crash_everybody_is_there_and_believed_for_at_most_a_lifetime(life, store, clock):
+    life.register(lifetime=600)
+    await life.writer.flush()
+    later(clock, 500)
+    life.register(lifetime=600)  # not written: the row is far enough ahead
+    later(clock, 300)
+    second = Life(store, clock)
+    with capture_logs() as logs:
+        await second.table.restore(USERS)
+    assert [address.port for address in second.table.addresses("1001")] == [HOME.port]
+    assert second.table.peers() == (HOME,)
+    (found,) = second.table.listed()
+    assert found.binding.expires_at == clock.now().plus(600_000)
+    assert not any(line["event"].startswith("phone_") for line in logs)
+
+
+async def test_a_stop_writes_the_true_ends(life, store, clock):
+    life.register(lifetime=600)
+    await life.writer.flush()
+    later(clock, 100)
+    await life.table.part()
+    later(clock, 100)
+    second = Life(store, clock)
+    await second.table.restore(USERS)
+    (found,) = second.table.listed()
+    assert found.binding.expires_at == clock.now().plus(400_000)
+    assert len(await second.rows()) == 1
+
+
+async def test_who_ended_while_the_switch_was_down_is_gone_and_told_of_once(life, store, clock):
+    life.register(lifetime=600)
+    life.register(contact="sip:1001@10.0.0.2", lifetime=600)
+    life.register("1002", lifetime=3_600)
+    await life.table.part()
+    later(clock, 700)
+    second = Life(store, clock)
+    with capture_logs() as logs:
+        await second.table.restore(USERS)
+    assert [(line["event"], line.get("name"), line.get("reason")) for line in logs if "phone" in line["event"]] == [
+        ("phone_offline", "1001", "ended while the switch was down")
+    ]
+    assert [row.name for row in await second.rows()] == ["1002"]
+
+
+async def test_who_is_not_configured_any_more_is_forgotten(life, clock, store):
+    life.register("1001")
+    life.register("1003")
+    await life.writer.flush()
+    second = Life(store, clock)
+    await second.table.restore(USERS)
+    assert [row.name for row in await second.rows()] == ["1001"]
+
+
+async def test_a_restored_binding_ends_and_is_renewed_like_any_other(life, store, clock):
+    life.register(lifetime=600)
+    await life.table.part()
+    second = Life(store, clock)
+    await second.table.restore(USERS)
+    second.register(lifetime=1_200, call_id="after-restart")
+    later(clock, 700)
+    second.table.expire(clock.now())
+    assert len(second.table) == 1
+    later(clock, 600)
+    second.table.expire(clock.now())
+    assert (len(second.table), await second.rows()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("contact", "port"), [("sips:1001@203.0.113.66:5080", 5_080), ("sip:1001@203.0.113.66;transport=tls", 5_061)]
+)
+async def test_who_was_on_a_connection_is_called_back_at_its_contact(life, store, clock, contact, port):
+    life.register(contact=contact, source=Peer(1, "203.0.113.66", 41_234))
+    await life.writer.flush()
+    second = Life(store, clock)
+    await second.table.restore(USERS)
+    assert [(each.flow, each.port) for each in second.table.addresses("1001")] == [(1, port)]
+
+
+async def test_who_was_on_a_connection_from_behind_nat_must_register_anew(life, store, clock):
+    life.register(contact="sip:1001@192.168.1.2;transport=tls", source=Peer(1, "203.0.113.66", 41_234))
+    await life.writer.flush()
+    second = Life(store, clock)
+    await second.table.restore(USERS)
+    assert second.table.addresses("1001") == ()
+
+
+async def test_a_socket_that_is_no_longer_listened_on_reaches_nobody(life, store, clock):
+    life.register()
+    await life.writer.flush()
+    second = Life(store, clock, listeners=LISTENERS[1:])
+    await second.table.restore(USERS)
+    assert (len(second.table), await second.rows()) == (0, [])
+
+
+async def test_a_sockets_place_among_the_others_may_change(life, store, clock):
+    life.register()
+    await life.writer.flush()
+    second = Life(store, clock, listeners=LISTENERS[::-1])
+    await second.table.restore(USERS)
+    assert [each.flow for each in second.table.addresses("1001")] == [1]

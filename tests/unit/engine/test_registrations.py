@@ -1,0 +1,227 @@
+"""Who may register, who is told of it, and how registrations end: through the real switch, on virtual time."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.engine.registrations import Registrant
+from vosd.sip.compose import Peer
+from vosd.sip.flows import Listener
+from vosd.sip.settings import RegistrarSettings, SipSettings
+from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.exchange import Exchange
+from vosd.testing.login import Login
+from vosd.testing.loopback import Endpoint
+from vosd.testing.registering import register_bytes, register_request
+from vosd.testing.scene import CUSTOMER, vendor_gateway
+from vosd.testing.telephone import Telephone
+
+HOME = Endpoint("203.0.113.66", 41_234)
+OFFICE = Endpoint("203.0.113.77", 5_070)
+TRUNK = mapping_gateway("pbx", account="acme", credentials=credentials("trunk", "secret"))
+KNOWN = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+
+
+def exchange(*phones, gateways=(), **terms) -> Exchange:
+    return Exchange(catalogue([*KNOWN, *gateways], phones=phones or (phone("1001"), phone("1002"))), **terms)
+
+
+def news(logs) -> list[tuple[str, str, str | None]]:
+    """Return who came and who went, and why."""
+    named = ("phone_online", "phone_offline", "gateway_registered", "gateway_unregistered")
+    return [(line["event"], line["name"], line.get("reason")) for line in logs if line["event"] in named]
+
+
+def test_a_phone_is_online_from_its_first_registration_to_its_last_whatever_comes_between():
+    switch = exchange()
+    home, office = switch.telephone("1001", HOME), switch.telephone("1001", OFFICE)
+    with capture_logs() as logs:
+        for _ in range(3):
+            home.register()
+            office.register()
+        home.register("*", expires=0)
+        home.register()
+        home.register(f"<{home.contact}>", expires=0)
+        home.register(f"<{office.contact}>", expires=0)
+    assert news(logs) == [
+        ("phone_online", "1001", None),
+        ("phone_offline", "1001", "unregistered"),
+        ("phone_online", "1001", None),
+        ("phone_offline", "1001", "unregistered"),
+    ]
+    came = next(line for line in logs if line["event"] == "phone_online")
+    assert (came["contact"], came["received"], came["transport"]) == (home.contact, str(HOME), "udp")
+
+
+def test_a_registration_ends_by_itself_within_a_second_of_its_time():
+    switch = exchange()
+    switch.telephone("1001", HOME).register(expires=60)
+    switch.telephone("1002", OFFICE).register(expires=3_600)
+    with capture_logs() as logs:
+        switch.wire.run_for(59_000)
+        assert news(logs) == []
+        switch.wire.run_for(2_000)
+    assert news(logs) == [("phone_offline", "1001", "expired")]
+    assert (len(switch.registrations), switch.registrations.addresses("1001")) == (1, ())
+
+
+def test_a_refresh_keeps_what_would_have_ended():
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    with capture_logs() as logs:
+        for _ in range(20):
+            desk.register(expires=60)
+            switch.wire.run_for(50_000)
+    assert news(logs) == [("phone_online", "1001", None)]
+
+
+def test_a_shorter_time_than_before_is_kept_too():
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    desk.register(expires=3_600)
+    desk.register(expires=60)
+    switch.wire.run_for(62_000)
+    assert len(switch.registrations) == 0
+
+
+def test_one_place_of_two_ends_and_the_phone_stays_online():
+    switch = exchange()
+    switch.telephone("1001", HOME).register(expires=60)
+    switch.telephone("1001", OFFICE).register(expires=120)
+    with capture_logs() as logs:
+        switch.wire.run_for(62_000)
+        assert [address.host for address in switch.registrations.addresses("1001")] == [OFFICE.host]
+        assert news(logs) == []
+        switch.wire.run_for(60_000)
+    assert news(logs) == [("phone_offline", "1001", "expired")]
+
+
+def test_a_trunk_registers_as_its_user_or_by_its_name():
+    switch = exchange(gateways=[TRUNK])
+    desk = Telephone(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret"))
+    with capture_logs() as logs:
+        assert desk.register().status == 200
+        assert desk.register(to="pbx").status == 200
+        assert desk.register("*", expires=0).status == 200
+    assert news(logs) == [("gateway_registered", "pbx", None), ("gateway_unregistered", "pbx", "unregistered")]
+
+
+def test_nobody_registers_for_somebody_else():
+    """RFC 3261 section 10.3, step 4."""
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    assert desk.register(to="1002").status == 403
+    assert len(switch.registrations) == 0
+
+
+def test_an_address_that_nobody_can_have_here_is_not_found():
+    """RFC 3261 section 10.3, step 5."""
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    assert desk.register(to="").status == 404
+
+
+def test_where_nobody_may_register_the_method_is_not_known():
+    switch = Exchange(catalogue(KNOWN))
+    desk = switch.telephone("1001", CUSTOMER)
+    answer = desk.register()
+    assert (answer.status, "REGISTER" in answer["Allow"]) == (405, False)
+
+
+def test_a_known_address_is_no_user():
+    switch = exchange()
+    desk = switch.telephone("1001", CUSTOMER)
+    desk.send(register_bytes("<sip:1001@h>", via=str(CUSTOMER)).decode())
+    switch.wire.run_for(1_000)
+    assert [message.status for message in desk.heard] in ([401], [403])
+    assert len(switch.registrations) == 0
+
+
+def test_what_cannot_be_read_gets_400_and_changes_nothing():
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    desk.register()
+    assert desk.register("<tel:123>").status == 400
+    assert desk.register("*").status == 400
+    assert len(switch.registrations) == 1
+
+
+def test_too_brief_gets_423_and_a_fetch_lists_what_there_is():
+    switch = exchange()
+    desk = switch.telephone("1001", HOME)
+    answer = desk.register(expires=30)
+    assert (answer.status, answer["Min-Expires"]) == (423, "60")
+    desk.register()
+    switch.wire.run_for(10_000)
+    assert desk.fetch() == [f"<{desk.contact}>;expires=3589"]
+
+
+def test_an_extension_that_we_do_not_have_gets_420():
+    switch = exchange()
+    answer = switch.telephone("1001", HOME).register(headers=["Require: gruu, path"])
+    assert (answer.status, answer["Unsupported"]) == (420, "gruu")
+
+
+def test_more_than_there_may_be_gets_503_but_what_is_there_goes_on():
+    switch = exchange(sip=SipSettings(registrar=RegistrarSettings(max_bindings=1)))
+    first, second = switch.telephone("1001", HOME), switch.telephone("1002", OFFICE)
+    assert first.register().status == 200
+    assert second.register().status == 503
+    assert first.register().status == 200
+    assert first.register("*", expires=0).status == 200
+    assert second.register().status == 200
+
+
+def test_a_reload_lets_go_of_who_is_not_configured_any_more():
+    switch = exchange(phone("1001"), phone("1002"), phone("1003"), gateways=[TRUNK])
+    for number in ("1001", "1002", "1003"):
+        switch.telephone(number, HOME._replace(port=HOME.port + int(number))).register()
+    with capture_logs() as logs:
+        switch.registrar.adopt(catalogue(KNOWN, phones=[phone("1001"), phone("1003", enabled=False)]))
+    assert news(logs) == [("phone_offline", name, "no longer configured") for name in ("1002", "1003")]
+    assert [each.name for each in switch.registrations.listed()] == ["1001"]
+
+
+def test_places_are_known_and_listed_once_in_the_order_in_which_they_came():
+    switch = exchange()
+    for number, place in (("1001", HOME), ("1002", OFFICE), ("1001", OFFICE)):
+        switch.telephone(number, place).register()
+    assert switch.registrations.peers() == (Peer(0, *HOME), Peer(0, *OFFICE))
+    assert switch.registrations.knows(*HOME)
+    assert not switch.registrations.knows(HOME.host, HOME.port + 1)
+    switch.telephone("1002", OFFICE).register("*", expires=0)
+    assert switch.registrations.peers() == (Peer(0, *HOME), Peer(0, *OFFICE))
+    switch.telephone("1001", HOME).register("*", expires=0)
+    assert (switch.registrations.peers(), switch.registrations.knows(*OFFICE)) == ((), False)
+
+
+CONNECTED = (Listener("192.0.2.1", 5_060), Listener("192.0.2.1", 5_060, "tcp"))
+
+
+@pytest.mark.parametrize(
+    ("contact", "left"),
+    [("sip:1001@203.0.113.66:5080;transport=tcp", [5_080]), ("sip:1001@203.0.113.66;transport=tcp", [5_060]),
+     ("sip:1001@192.168.1.20:5080;transport=tcp", []), ("sip:1001@phone.invalid;transport=tcp", [])],
+)  # fmt: skip
+def test_who_was_reached_by_a_lost_connection_is_called_back_at_its_contact_or_is_offline(contact, left):
+    switch = exchange(listeners=CONNECTED)
+    connection = Peer(1, *HOME)
+    register(switch, "1001", contact, connection)
+    register(switch, "1002", "sip:1002@203.0.113.66:9", connection._replace(port=9))
+    with capture_logs() as logs:
+        switch.registrations.connection_lost(connection)
+        switch.registrations.connection_lost(connection)
+    assert [address.port for address in switch.registrations.addresses("1001")] == left
+    assert news(logs) == ([] if left else [("phone_offline", "1001", "connection lost")])
+    assert len(switch.registrations) == 1 + len(left)
+
+
+def test_a_datagram_socket_loses_nobody():
+    switch = exchange(listeners=CONNECTED)
+    register(switch, "1001", "sip:1001@h", Peer(0, *HOME))
+    switch.registrations.connection_lost(Peer(0, *HOME))
+    assert len(switch.registrations) == 1
+
+
+def register(switch: Exchange, name: str, contact: str, source: Peer, **parts) -> None:
+    request = register_request(f"<{contact}>", call_id=f"{name}-{contact}", **parts)
+    switch.registrations.register(name, Registrant.PHONE, request, source, switch.clock.now())
