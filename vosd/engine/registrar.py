@@ -5,10 +5,11 @@ before us, and all mean this switch. Its user part must be the one that was prov
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.registrations import Registrant, Registrations
+from vosd.routing.tables import MappingGateway
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.nat import is_behind_nat
@@ -20,14 +21,21 @@ _NOBODY: Final = (404, "")
 _NOT_HERE: Final = (405, ALLOW)
 
 
+class _User(NamedTuple):
+    """Who may register: the user name of its digest, and what it is."""
+
+    username: str
+    gateway: MappingGateway
+
+
 class Registrar:
     """Takes REGISTERs; ``adopt`` says whose."""
 
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
-        self._users: Mapping[str, tuple[str, Registrant]] = {}
-        """By name: the phone's number or the gateway's; with the user name of the digest."""
+        self._users: Mapping[str, tuple[_User, Registrant]] = {}
+        """By name: the phone's number, or the gateway's own."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Let these users register and no others; whoever was registered and is not among them is let go of."""
@@ -57,14 +65,14 @@ class Registrar:
         known = self._users.get(event.user) if event.user else None
         if known is None:
             return _FORBIDDEN if self._users else _NOT_HERE
-        username, kind = known
+        user, kind = known
         request = event.request
-        if is_behind_nat(gateway.dialect.nat, request, event.source):
+        if is_behind_nat(user.gateway.dialect.nat, request, event.source):
             event.transaction.answer_at(event.source)
         wanted = user_of(request)
         if wanted is None:
             return _NOBODY
-        if wanted not in (event.user, username):
+        if wanted not in (event.user, user.username):
             return _FORBIDDEN  # nobody registers for somebody else
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
@@ -73,9 +81,12 @@ class Registrar:
         return {name: kind for name, (_, kind) in self._users.items()}
 
 
-def _users_of(catalogue: Catalogue) -> dict[str, tuple[str, Registrant]]:
+def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:
     return {
-        gateway.name: (username, Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY)
+        gateway.name: (
+            _User(username, gateway),
+            Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY,
+        )
         for username, gateway in catalogue.users.items()
         if gateway.enabled
     }

@@ -129,7 +129,7 @@ class Registrations:
 
     def connection_lost(self, peer: Peer) -> None:
         """Hear that a connection is gone: who can be called back at its contact stays, the others do not."""
-        for name in self._connected.pop(peer, ()):
+        for name in tuple(self._connected.get(peer, ())):
             user = self._users.get(name)
             if user is None:
                 continue
