@@ -7,7 +7,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["vosd.sip", "vosd.b2bua.identity", "vosd.engine.caller", "vosd.sdp"]):
+with atheris.instrument_imports(
+    include=["vosd.sip", "vosd.b2bua.identity", "vosd.engine.authentication", "vosd.engine.caller", "vosd.sdp"]
+):
     from .target import Target
 
 

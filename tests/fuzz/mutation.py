@@ -8,7 +8,11 @@ from typing import Final
 
 from golden.torture import MESSAGES
 
-from vosd.testing.probe import SDP, request
+from vosd.sip.digest.hashing import Algorithm
+from vosd.sip.digest.nonce import Mint
+from vosd.sip.digest.settings import DigestSettings
+from vosd.testing.login import Login, Question, answer
+from vosd.testing.probe import SDP, START, STRANGER, request
 
 BRANCH: Final = b"z9hG4bKmarktoken1"
 """Of the INVITE that the endpoint under test sends first."""
@@ -23,6 +27,20 @@ IDENTITY: Final = (
     "History-Info: <sip:3@h?Reason=SIP%3Bcause%3D302>;index=1, <sip:4@h>;index=1.1;rc=1\r\n"
     "Identity: abc;info=<https://h/c>;alg=ES256\r\nDate: Sat, 13 Nov 2010 23:29:00 GMT\r\n"
 )
+DIGEST: Final = DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5), nonce_life_ms=1_000_000_000)
+SECRET: Final = b"sealed"
+
+
+def _proven(method: str, algorithm: str) -> bytes:
+    """Write a request of the phone 1001 that has answered its challenge."""
+    nonce = Mint(SECRET).issue(STRANGER.host, START.mono, f"{method}{algorithm}")
+    question = Question("Authorization", {"realm": DIGEST.realm, "nonce": nonce})
+    uri = "sip:4420@192.0.2.1"
+    line = answer(question, Login("1001", "secret", algorithm), method, uri)
+    branch = f"z9hG4bK-{method}{algorithm}"
+    return request(method, uri=uri, branch=branch, call_id=branch, cseq=f"9 {method}", headers=f"{line}\r\n")
+
+
 OURS: Final = "<sip:4420@192.0.2.1>;tag=ours"
 CORPUS: Final = (
     *MESSAGES.values(),
@@ -37,6 +55,7 @@ CORPUS: Final = (
     request("REFER", to=OURS, cseq="6 REFER", branch="z9hG4bK-6",
             headers="Refer-To: <sip:5@h?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>\r\nReferred-By: <sip:6@h>\r\n"),
     request("BYE", to=OURS, cseq="7 BYE", branch="z9hG4bK-7", headers="Reason: Q.850;cause=16;text=\"x\"\r\n"),
+    *(_proven(method, algorithm) for method in ("INVITE", "REGISTER") for algorithm in ("MD5", "SHA-256")),
     request("CANCEL"), request("ACK", to=OURS, cseq="1 ACK"),
     ANSWER, ANSWER.replace(b"200 OK", b"183 Session Progress"), ANSWER.replace(b"200 OK", b"503 No"),
 )  # fmt: skip
@@ -45,6 +64,7 @@ SPLINTERS: Final = (
     b"%0d", b"%c3", b"\0", b"\x7f", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"?", b"=", b"[", b"]", b"(", b")", b"*",
     b";tag=", b";rport", b";received=", b";branch=", b";lr", b"Via: ", b"To: ", b"l: 9", b"SIP/2.0", b"99999999999",
     b"-1", b"z9hG4bK", b"INVITE", b"[::1]", b"0", b"\xd9\xa3",
+    b"Authorization: Digest ", b"vosd", b"auth", b"nc=00000001", b"MD5",
 )  # fmt: skip
 """What means something somewhere."""
 

@@ -8,14 +8,26 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
+from vosd.engine.authentication import Authenticator
 from vosd.sip import Request
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.events import InviteArrived, RequestArrived
+from vosd.sip.digest.settings import LockOutSettings
+from vosd.sip.events import InviteArrived, RegisterArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.stream import StreamFramer
+from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.exercise import exercise
 from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
+from .mutation import DIGEST, SECRET
+
+PHONES: Final = catalogue(
+    [mapping_gateway("acme", f"{CUSTOMER.host}/32")],
+    phones=[phone("1001", digest=DIGEST)],
+    digest=DIGEST,
+    lock_out=LockOutSettings(max_retry=20, suspend_ms=2_000),
+)
+"""Strangers are challenged."""
 LIFETIME: Final = 2_000
 """Messages that one endpoint sees; the next begins afresh."""
 STEP_MS: Final = 40
@@ -55,7 +67,8 @@ class Target:
         assert not left, left
 
     def _open(self) -> None:
-        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5))
+        door = Authenticator(PHONES, SECRET, lambda: "salt", CUSTOMER.host.__eq__)
+        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5), door=door)
         event = self._probe.receive(request(body=SDP))
         assert isinstance(event, InviteArrived)
         owner = Keeper()
@@ -76,7 +89,7 @@ class Target:
 
     def _react(self, event: Any) -> None:
         """Answer what wants an answer, as a call would; now and then not at all, as a call that is busy."""
-        if isinstance(event, InviteArrived | RequestArrived):
+        if isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
             assert isinstance(event.request, Request)
             event.transaction.respond(486, "another", "", self._probe.now)
 

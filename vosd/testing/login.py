@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from vosd.testing.peer import Message
@@ -47,8 +48,10 @@ def questions(response: Message) -> list[Question]:
     return found
 
 
-def answer(question: Question, login: Login, method: str, uri: str, count: int = 1, **wrong: str) -> str:
-    """Return the header line that answers a challenge; ``wrong`` are parameters that are lied about."""
+def answer(
+    question: Question, login: Login, method: str, uri: str, count: int = 1, lies: Mapping[str, str] | None = None
+) -> str:
+    """Return the header line that answers a challenge; ``lies`` stand in the place of parameters."""
 
     def hashed(text: str) -> str:
         return HASHES[login.algorithm](text.encode()).hexdigest()
@@ -62,7 +65,7 @@ def answer(question: Question, login: Login, method: str, uri: str, count: int =
         said["response"] = hashed(f"{ha1}:{nonce}:{said['nc']}:{said['cnonce']}:auth:{ha2}")
     else:
         said["response"] = hashed(f"{ha1}:{nonce}:{ha2}")
-    said |= wrong
+    said |= lies or {}
     bare = {"algorithm", "qop", "nc"}
     written = [f"{name}={text}" if name in bare else f'{name}="{text}"' for name, text in said.items()]
     return f"{question.answered_in}: Digest {', '.join(written)}"

@@ -11,6 +11,7 @@ from vosd.base.clock import Instant
 from vosd.sip.compose import InviteParts, Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.door import OPEN_DOOR, Door
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
@@ -74,9 +75,10 @@ class Probe:
         knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
         locate: Locator = knows_no_names,
+        door: Door = OPEN_DOOR,
     ) -> None:
         tokens = chain(["mark"], (f"token{number}" for number in count(1)))
-        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate)
+        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, door)
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0
