@@ -12,10 +12,11 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.leg import RINGING, Leg
+from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.reasons import passed_on, reason_headers
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import HEEDED, CallState, Happening
 from vosd.b2bua.transfer import Substitute, Transfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
@@ -35,9 +36,9 @@ class Call:
 
     __slots__ = (
         "_board",
-        "_granted_s",
         "_hops",
         "_hunt",
+        "_lifetime",
         "arrival",
         "callee",
         "caller",
@@ -74,7 +75,8 @@ class Call:
         self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
         self._board = board
         self.settings = settings
-        self._granted_s = 0
+        self._lifetime: Lifetime | None = None
+        """Until when it may go on, once it is answered."""
         caller.call = self
 
     def __repr__(self) -> str:
@@ -146,8 +148,8 @@ class Call:
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # nobody is looked for any more
-        self._granted_s = self._board.answered(self)
-        self._board.set_deadline(self, self._granted_until())
+        self._lifetime = Lifetime(self._board, now, self._board.answered(self))
+        self.watch()
         self.caller.answer(leg.answer, now)
 
     def answer_strayed(self, row: Attempt, now: Instant) -> None:
@@ -185,9 +187,28 @@ class Call:
             self.conversation.replace(left, newcomer)
         left.hang_up("", now)
 
+    def watch(self) -> None:
+        """Set the deadline anew: money was granted, or a session was agreed upon or refreshed."""
+        if self.state is CallState.TALKING and self._lifetime is not None:
+            self._lifetime.watch(self)
+
+    def outlived(self, now: Instant) -> bool:
+        """Extend or end a call that has reached one of its limits by ``now``; say whether it has ended.
+
+        The end is stamped with the deadline, not with when this ran: that is what makes the bound exact (D13).
+        """
+        limit = None if self._lifetime is None else self._lifetime.exceeded(self, now)
+        if limit is not None:
+            self._end_from_switch(limit.reason, limit.at, now)
+        return limit is not None
+
+    def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
+        """A side does not take a refresh of its session; 408 = it says nothing."""
+        self._board.refresh_failed(self, leg, status, now)
+
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """A side never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
-        if self._heeds(Happening.ACK_MISSING) and not self._outlived(now):
+        if self._heeds(Happening.ACK_MISSING) and not self.outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
@@ -195,7 +216,7 @@ class Call:
         if not self._heeds(Happening.PRACK_MISSING):
             return
         if self.state is CallState.TALKING:
-            if not self._outlived(now):
+            if not self.outlived(now):
                 self._end_from_switch(EndReason.NO_ACK, now)
             return
         self._give_up_callee("Unreachable Caller", now)
@@ -203,7 +224,7 @@ class Call:
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """A side has no such call any more (481), does not answer at all (408), or cannot talk to the other (488)."""
-        if not self._heeds(Happening.LEG_LOST) or self._outlived(now):
+        if not self._heeds(Happening.LEG_LOST) or self.outlived(now):
             return
         if status == 481:
             leg.hang_up("", now)  # it may have meant that request alone, and a leg that is up costs money
@@ -236,7 +257,8 @@ class Call:
         if not self._heeds(Happening.DEADLINE):
             return
         if self.state is CallState.TALKING:
-            self._outlived(now)
+            if not self.outlived(now):
+                self.watch()
             return
         if self.callee is not None:
             outcome = self.callee.timed_out()
@@ -248,7 +270,7 @@ class Call:
         if not self._heeds(Happening.ORDERED_END):
             return
         if self.state is CallState.TALKING:
-            if not self._outlived(now):
+            if not self.outlived(now):
                 self._end_from_switch(reason, now)
             return
         self._give_up_callee(reason.text, now)
@@ -259,7 +281,7 @@ class Call:
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)
-        at = now if self.journey.answered_at is None else min(now, self._granted_until())
+        at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final)
 
     def let_go_of_conversation(self, now: Instant) -> None:
@@ -291,18 +313,7 @@ class Call:
             self.journey.tries(choice, self.callee.sip_call_id, str(self.callee.peer))
             self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
             return
-        self._fail(now)
-
-    def _fail(self, now: Instant) -> None:
-        found = self._hunt.verdict()
-        if found is None:
-            self._reject(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH, now)
-            return
-        reason, status, cause = found
-        source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
-        if cause is None and reason is EndReason.UNAVAILABLE:
-            cause = q850_of_status(status)
-        self._reject(reason, status, cause, source, now)
+        self._reject(*self._hunt.failure(), now)
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False
@@ -317,11 +328,11 @@ class Call:
         if goes_on or tries_next(leg.choice.gateway, outcome):
             self._try_next(now)
         else:
-            self._fail(now)
+            self._reject(*self._hunt.failure(), now)
 
     def _caller_hung_up(self, cause: int | None, now: Instant) -> None:
         if self.state is CallState.TALKING:
-            if self._outlived(now):
+            if self.outlived(now):
                 return
             self.let_go_of_conversation(now)
             if self.transfer is not None and self.transfer.is_calling and isinstance(self.caller, CallerLeg):
@@ -335,41 +346,23 @@ class Call:
             self.caller_cancelled(now)
 
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
-        if not self._heeds(Happening.CALLEE_BYE) or self._outlived(now) or self.callee is None:
+        if not self._heeds(Happening.CALLEE_BYE) or self.outlived(now) or self.callee is None:
             return
         self.let_go_of_conversation(now)
         self.callee.close(now)
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
         self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
 
-    def _granted_until(self) -> Instant:
-        answered_at = self.journey.answered_at
-        if answered_at is None:
-            raise RuntimeError(f"{self!r} was never answered")
-        return answered_at.plus(1000 * self._granted_s)
-
-    def _outlived(self, now: Instant) -> bool:
-        """Extend or end a call whose granted time is over by ``now``; say whether it has ended.
-
-        The end is stamped with the deadline, not with when this ran: that is what makes the bound exact (D13).
-        """
-        while now.mono >= self._granted_until().mono:
-            more = self._board.extend(self)
-            if isinstance(more, EndReason):
-                self._end_from_switch(more, self._granted_until(), now)
-                return True
-            self._granted_s = more
-            self._board.set_deadline(self, self._granted_until())
-        return False
-
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """BYE both ways."""
-        now = now or at
+        now, dead = now or at, None
+        if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
+            at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
         self.let_go_of_conversation(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
-        self._over(reason, HangupSource.SWITCH, at, self.caller.final)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead)
 
     def _give_up_callee(self, reason: str, now: Instant) -> None:
         if self.callee is not None:
@@ -384,16 +377,22 @@ class Call:
         self._over(reason, source, now, status, cause)
 
     def _over(
-        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None
+        self,
+        reason: EndReason,
+        source: HangupSource,
+        at: Instant,
+        code: int | None,
+        cause: int | None = None,
+        dead: DeadCall | None = None,
     ) -> None:
-        self.ending = Ending(reason, source, at, code, reason.q850_cause if cause is None else cause)
+        self.ending = Ending(reason, source, at, code, reason.q850_cause if cause is None else cause, dead)
         self.state = CallState.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
         moved, self.transfer = self.transfer, None
         self._board.over(self)
         if moved is not None:
-            moved.ended(self, at)
+            moved.ended(self, at if dead is None else dead.noticed_at)
         # A call and its legs point at each other: parting frees them now, not when the collector comes.
         self.callee = None
         self.conversation = None

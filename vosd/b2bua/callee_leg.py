@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.b2bua.identity import present
+from vosd.b2bua.invitation import Invitation, addressed, extensions
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
@@ -12,14 +13,13 @@ from vosd.routing.dialect import Reliability
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address
-from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
+from vosd.sip.compose import InviteParts, Peer, host_text
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
-from vosd.sip.flows import Listener
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.message import Message, Response
 from vosd.sip.nat import is_behind_nat, is_elsewhere
@@ -65,6 +65,7 @@ class CalleeLeg(Leg):
         "_acknowledged",
         "_early",
         "_heard_rseq",
+        "_invitation",
         "_pracking",
         "_sessions",
         "_speaker",
@@ -84,7 +85,7 @@ class CalleeLeg(Leg):
         self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, hops: int, now: Instant
     ) -> None:
         dialect = choice.gateway.dialect
-        super().__init__(endpoint, dialect.reasons)
+        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
         self.call = call
         self.choice = choice
         self.started_at = now
@@ -112,7 +113,7 @@ class CalleeLeg(Leg):
         ours = host_text(endpoint.flows.listeners[flow].host)
         self._tag = tag = endpoint.token()
         shown = present(caller.persona, choice.caller_out, choice.callee_out, ours, dialect)
-        uri, to = _addressed(choice, address, self.peer, endpoint.flows.listeners[flow])
+        uri, to = addressed(choice, address, self.peer, endpoint.flows.listeners[flow])
         parts = InviteParts(
             uri=uri,
             via=endpoint.flows.new_via(flow),
@@ -126,23 +127,17 @@ class CalleeLeg(Leg):
             nat=_nat(dialect.nat, address, self.peer),
         )
         # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-        extensions = ""
-        if dialect.reliability is not Reliability.OFF and (offer or caller.hears_reliably):
-            must = dialect.reliability is Reliability.REQUIRED
-            extensions = "Require: 100rel\r\n" if must else "Supported: 100rel\r\n"
-        headers = (
-            f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{extensions}{shown.headers}"
-            f"{SDP if offer else ACCEPT}"
-        )
-        self._transaction: InviteClient = endpoint.client.send_invite(
+        may_be_reliable = dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably)
+        self._invitation: Invitation | None = Invitation(
             parts,
             hops,
-            headers,
+            f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}"
+            f"{extensions(dialect, may_be_reliable=may_be_reliable)}{shown.headers}",
+            SDP if offer else ACCEPT,
             offer,
-            self,
-            now,
             is_fixed=address.transport is not None or dialect.interface is not None,
         )
+        self._transaction: InviteClient = self._invitation.send(endpoint, self.timer.first_offer(), self, now)
 
     owns_call_id = True
 
@@ -197,6 +192,8 @@ class CalleeLeg(Leg):
             self._note_ringing(event.at, rang=False)
             self._establish(response, event.at)
             self.call.answered(self, event.at)
+        elif status == 422 and not self.timer.has_insisted and self.timer.insist(response):
+            self._invite_again(event.at)
         else:
             self.q850 = q850_cause(response)
             self.call.attempt_failed(self, response, event.at)
@@ -339,26 +336,29 @@ class CalleeLeg(Leg):
             self.dialog = Dialog.of_callee(parts, self._tag, response, self._endpoint.flows.next_hop)
         self._pracking = None
         self._early = None
+        self._invitation = None
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.heard
         self.heard = self.answer
         self._sessions = {}
+        self.timer.answered(response, now)
+        self._supervise(now)
+
+    def _invite_again(self, now: Instant) -> None:
+        """Say the INVITE once more, otherwise: what was early about the last one is void."""
+        if self._invitation is None:
+            raise RuntimeError(f"{self!r} was answered already")
+        self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())
+        self._endpoint.forget(self._tag, now)
+        self._early, self._heard_rseq, self._pracking, self._sessions = None, {}, None, {}
+        self.is_settled = False
+        self._transaction = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
 
     def _note_ringing(self, now: Instant, *, rang: bool = True) -> None:
         self.rang = self.rang or rang
         if self.rang_at is None:
             self.rang_at = now
-
-
-def _addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Listener) -> tuple[str, str]:
-    """Return the Request-URI and To of an INVITE: a phone is asked for as it has said itself (RFC 3261 16.5)."""
-    user = escape_user(choice.callee_out)
-    if address.uri:
-        return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
-    theirs = f"sip:{user}@{host_text(peer.host)}"
-    transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
-    return f"{theirs}:{peer.port}{transport}", f"<{theirs}>"
 
 
 def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:

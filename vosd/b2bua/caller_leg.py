@@ -7,10 +7,11 @@ from vosd.routing.dialect import CallerDialect, Reliability
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
+from vosd.sip.dialog.session_timer import TIMER, Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
 from vosd.sip.message import Request
-from vosd.sip.screening import ALLOW, EXPLAINED, SUPPORTED_HEADER
+from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
@@ -34,6 +35,7 @@ class CallerLeg(Leg):
         "_unheard",
         "_waiting_answer",
         "_waiting_ring",
+        "_wish",
         "dialect",
         "final",
         "has_referred",
@@ -59,7 +61,7 @@ class CallerLeg(Leg):
         Raises:
             ParseError: the INVITE has no Contact to call back.
         """
-        super().__init__(endpoint, dialect.reasons)
+        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
         self._transaction = transaction
         self._sent_early_media = False
         self._is_answered = False
@@ -73,6 +75,7 @@ class CallerLeg(Leg):
         self.final: int | None = None
         """The final status that the caller was given: not always a 200 where the gateway has answered."""
         self._invite = request.cseq.number
+        self._wish = Wish.of(request)
         self.dialect = dialect
         self.persona = persona_of(request)
         self._reliability = _reliability(request, dialect)
@@ -153,8 +156,10 @@ class CallerLeg(Leg):
         if self.is_settled:
             session = b""  # said already, and acknowledged
         session = self._say(session)
-        headers = self._establishing(session) + ALLOW + SUPPORTED_HEADER
+        timer = self.timer.accept(self._wish, now)
+        headers = self._establishing(session) + ALLOW + self._supported() + timer
         self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
+        self._supervise(now)
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure, by the trunk's map; ``reason`` are whole Reason lines."""
@@ -293,9 +298,28 @@ def _tags(request: Request, name: str) -> list[str]:
 
 
 def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the status and header line that refuse an INVITE for what it must or must not ask for (SIP-06)."""
+    """Return the status and header line that refuse an INVITE for what it must or must not ask for (SIP-06, TMR-07).
+
+    Raises:
+        ParseError: 400 for a session interval that cannot be read.
+    """
+    about_timer = interval_objection(request, dialect)
+    if about_timer is not None:
+        return about_timer
     if dialect.reliability is Reliability.OFF and "100rel" in _tags(request, "require"):
         return 420, "Unsupported: 100rel\r\n"
     if dialect.reliability is Reliability.REQUIRED and _reliability(request, dialect) is Reliability.OFF:
         return 421, "Require: 100rel\r\n"
     return None
+
+
+def interval_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
+    """Return the same for what an INVITE says of session timers alone.
+
+    Raises:
+        ParseError: 400.
+    """
+    if not dialect.session_timer.enabled and TIMER in _tags(request, "require"):
+        return 420, f"Unsupported: {TIMER}\r\n"
+    too_small = objection(Wish.of(request), dialect.session_timer)
+    return None if too_small is None else (422, too_small)

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from vosd.b2bua import information
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.refresh import News, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
+from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.supervision import Supervision
 
 
 class Conversation:
@@ -41,9 +44,10 @@ class Conversation:
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
         pending = self._proposal
-        gives_way = pending is not None and pending.gives_way and not _is_of(pending, leg)
-        if pending is not None and gives_way:
+        gives_way = False
+        if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending.withdraw(now, 491)
+            gives_way = not isinstance(pending, Refresh)
             pending = None
         if pending is not None or leg.awaits_ack or self.opposite(leg).awaits_ack:
             self._refuse_crossing(leg, pending, event)
@@ -53,6 +57,21 @@ class Conversation:
             leg.agree(server, leg.said, now)
         else:
             self._renegotiate(leg, event, offer)
+
+    def refresh(self, supervision: "Supervision", leg: Leg, now: Instant) -> Refresh | None:
+        """Refresh the session of one leg; None where something else is under way, which may do as well."""
+        if self._proposal is not None or leg.awaits_ack:
+            return None
+        self._proposal = refresh = Refresh(self._endpoint, self, supervision, leg)
+        refresh.begin(now)
+        return refresh
+
+    def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
+        """Hear what a side answers to a refresh: the other side is told, if that is news to it."""
+        other = self.opposite(leg)
+        if self._proposal is None and other.said and not alike(session, other.said):
+            self._proposal = News(self._endpoint, self, other, session)
+            self._proposal.begin(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Hear that a side has cancelled its proposal."""

@@ -1,12 +1,13 @@
 """The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.routing.dialect import Redirects
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, Verdict, verdict
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.errors import ParseError
@@ -20,6 +21,15 @@ Way = tuple[RouteChoice, Address]
 
 CONTACTS_MAX: Final = 5
 """Places of one 3xx that are tried."""
+
+
+class Failure(NamedTuple):
+    """The end of a vain search: why, the status for the caller, the Q.850 cause, and whose doing it is."""
+
+    reason: EndReason
+    status: int
+    cause: int | None
+    source: HangupSource
 
 
 class Hunt:
@@ -97,9 +107,15 @@ class Hunt:
         port = found.port or DEFAULT_PORTS[found.transport or "udp"]
         return choice._replace(callee_out=number), Address(found.host, port, found.transport)
 
-    def verdict(self) -> Verdict | None:
-        """Return what the attempts gave together; None where there was none."""
-        return verdict(self.outcomes) if self.outcomes else None
+    def failure(self) -> Failure:
+        """Return what the attempts gave together."""
+        if not self.outcomes:
+            return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
+        reason, status, cause = verdict(self.outcomes)
+        source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
+        if cause is None and reason is EndReason.UNAVAILABLE:
+            cause = q850_of_status(status)
+        return Failure(reason, status, cause, source)
 
 
 def _place(way: Way) -> tuple[str, ...]:

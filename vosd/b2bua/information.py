@@ -35,6 +35,7 @@ class Information:
         status = event.response.status
         if status < 200:
             return
+        self._far.hear(status, event.at)
         self._origin.respond(self._server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
             self._far.call.lost(self._far, status, event.at)

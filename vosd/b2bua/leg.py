@@ -6,7 +6,9 @@ The call tells a leg what to do in words of telephony; a leg tells the call what
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
+from vosd.base.session_timer import SessionTimerSettings
 from vosd.routing.dialect import ReasonForm
 from vosd.sdp.direction import active
 from vosd.sdp.origin import continued
@@ -14,12 +16,13 @@ from vosd.sdp.rewrite import reachable_at
 from vosd.sip.body import session_of
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.session_timer import SessionTimer, Wish, objection
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.message import Message, Request, Response
-from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER
+from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
 SDP: Final = "Content-Type: application/sdp\r\n"
+TIMER_HEADER: Final = "Supported: timer\r\n"
 RINGING: Final = range(180, 190)
 
 
@@ -53,8 +57,11 @@ class Leg:
         "call",
         "dialog",
         "heard",
+        "heard_at",
         "reasons",
         "said",
+        "supervision",
+        "timer",
     )
 
     owns_call_id = False
@@ -62,7 +69,7 @@ class Leg:
     call: "Call"
     dialog: Dialog | None
 
-    def __init__(self, endpoint: Endpoint, reasons: ReasonForm) -> None:
+    def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
         self._endpoint = endpoint
         self._acceptance: Acceptance | None = None
         """The 200 of ours that waits for its ACK."""
@@ -74,6 +81,11 @@ class Leg:
         """The latest session description that this side gave."""
         self.said = b""
         """The latest that it was given."""
+        self.timer = SessionTimer(session_timer)
+        self.supervision: Supervision | None = None
+        """Looks after the session, from the answer to the end."""
+        self.heard_at: Instant | None = None
+        """The latest proof that the peer lives: what it asked, acknowledged or answered within the dialog."""
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -86,6 +98,11 @@ class Leg:
     def awaits_ack(self) -> bool:
         """Whether a 200 of ours has not been acknowledged yet."""
         return self._acceptance is not None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the answer to our INVITE, if it was ours, has its ACK."""
+        return True
 
     @property
     def takes_update(self) -> bool:
@@ -109,11 +126,19 @@ class Leg:
         """Say whether this side was given just this description last, whatever it was named."""
         return continued(session, self.said) == self.said
 
-    def follow(self, response: Response) -> None:
+    def hear(self, status: int, now: Instant) -> None:
+        """Note a final response within the dialog, if it shows that the peer lives."""
+        if is_alive(status):
+            self.heard_at = now
+
+    def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Note what a 2xx to a proposal of ours says: where the peer is now, what it can, what it agrees to."""
         if self.dialog is not None:
             self.dialog.refresh(response)
         self.listen_to(response)
+        if self.supervision is not None:
+            self.timer.answered(response, asked_at)
+            self.supervision.refreshed(now)
 
     def listen_to(self, message: Message) -> bytes:
         """Note what the peer can do and what session it describes; return the latter."""
@@ -148,6 +173,10 @@ class Leg:
         """Ask this side for another session, by INVITE or UPDATE; without ``session`` it is to make the offer."""
         dialog = self._established()
         headers = f"{self.contact()}{self._endpoint.agent_header}{ALLOW}"
+        if self.timer.settings.enabled:
+            headers += TIMER_HEADER
+        if self.supervision is not None:
+            headers += self.timer.offer()
         if session:
             session = self._say(session)
             headers += SDP
@@ -161,22 +190,25 @@ class Leg:
         answer = self._say(answer)
         self._endpoint.client.send_ack(transaction, self._established(), SDP if answer else "", answer)
 
-    def ask(self, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> None:
+    def ask(self, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
         """Send a request that changes no session."""
         headers = self._endpoint.agent_header + headers
-        self._endpoint.client.send_request(self._established(), method, headers, body, owner, now)
+        return self._endpoint.client.send_request(self._established(), method, headers, body, owner, now)
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer this side's own proposal with 200."""
-        moving = self._moving
+        moving, lines = self._moving, ""
         if moving is not None and moving.transaction is transaction:
             moving.dialog.refresh(moving.request)
             self._moving = None
+            if self.supervision is not None:
+                lines = self.timer.accept(Wish.of(moving.request), now)
+                self.supervision.refreshed(now)
         dialog = self._established()
         session = self._say(session)
-        headers = f"{self.contact()}{ALLOW}{SUPPORTED_HEADER}{SDP if session else ''}"
+        headers = f"{self.contact()}{ALLOW}{self._supported()}{lines}{SDP if session else ''}"
         if isinstance(transaction, InviteServer):
             self._acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
         else:
@@ -200,10 +232,13 @@ class Leg:
     def request_came(self, event: RequestArrived) -> None:
         """Hear a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
+        self.heard_at = now
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
                 self.call.hung_up(self, q850_cause(request), now)
+            case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
+                self.respond(transaction, 422, now, refusal)
             case "INVITE" | "UPDATE":
                 if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
                     # While one waits for its answer no other is agreed to.
@@ -236,6 +271,7 @@ class Leg:
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True
+            self.heard_at = event.at
             session = self.session_in(event.request)
             if session:
                 self.heard = session
@@ -254,6 +290,7 @@ class Leg:
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side; ``reason`` are whole lines."""
         dialog = self._established()
+        self._leave_alone(now)
         if self._acceptance is not None and not self._is_confirmed:  # section 15.1.1
             self._endpoint.bye_after_ack(self._acceptance, reason)
             return
@@ -262,6 +299,7 @@ class Leg:
 
     def close(self, now: Instant) -> None:
         """Keep the dialog no longer: nothing is left to say."""
+        self._leave_alone(now)
         if self._acceptance is not None:
             self._acceptance.acknowledged()
             self._acceptance = None
@@ -274,6 +312,21 @@ class Leg:
         if self.dialog is None:
             raise RuntimeError(f"{self!r} has no dialog yet")
         return self.dialog
+
+    def _supervise(self, now: Instant) -> None:
+        """Look after the session from now on: the call is answered."""
+        self.heard_at = now
+        self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision.refreshed(now)
+
+    def _leave_alone(self, now: Instant) -> None:
+        supervision, self.supervision = self.supervision, None
+        if supervision is not None:
+            supervision.stop(now)
+
+    def _supported(self) -> str:
+        """Return the line that says what we know, to this side."""
+        return SUPPORTED_HEADER if self.timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
 
     def _say(self, session: bytes) -> bytes:
         """Return a description as it goes to this side: it must look like the next of the same origin (RFC 3264 8)."""

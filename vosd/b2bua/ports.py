@@ -16,6 +16,7 @@ from vosd.sip.message import Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.leg import Leg
     from vosd.b2bua.transfer import Substitute
 
 
@@ -60,6 +61,10 @@ class Switchboard(Protocol):
 
     def extend(self, call: "Call") -> int | EndReason:
         """Ask for more time when the granted seconds are over: the new total, or why the call must end."""
+        ...
+
+    def refresh_failed(self, call: "Call", leg: "Leg", status: int, now: Instant) -> None:
+        """Hear that a side did not take a refresh of its session (TMR-12)."""
         ...
 
     def over(self, call: "Call") -> None:

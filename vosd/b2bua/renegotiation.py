@@ -33,6 +33,7 @@ class Proposal(ABC):
     __slots__ = (
         "_alarm",
         "_asked",
+        "_asked_at",
         "_conversation",
         "_endpoint",
         "_is_cancelled",
@@ -42,13 +43,17 @@ class Proposal(ABC):
         "far",
     )
 
-    def __init__(self, endpoint: Endpoint, conversation: "Conversation", far: "Leg", method: str, offer: bytes) -> None:
+    def __init__(
+        self, endpoint: Endpoint, conversation: "Conversation | None", far: "Leg", method: str, offer: bytes
+    ) -> None:
+        """``conversation`` is None while ``far`` has nobody opposite."""
         self.far = far
         self._endpoint = endpoint
         self._conversation = conversation
         self._method = method
         self._offer = offer
         self._asked: Client | InviteClient | None = None
+        self._asked_at: Instant | None = None
         self._tries = 0
         self._alarm: Timer[TimerOwner] | None = None
         self._is_cancelled = False
@@ -59,14 +64,14 @@ class Proposal(ABC):
         """The call that suffers from a mistake here."""
         return self.far.call
 
-    @property
-    def gives_way(self) -> bool:
-        """Whether the far side has refused for a proposal of its own, and may make that now (section 14.1)."""
+    def gives_way_to(self, _leg: "Leg") -> bool:
+        """Say whether the far side has refused for a proposal of its own, and may make that now (section 14.1)."""
         return self._alarm is not None
 
     def begin(self, now: Instant) -> None:
         """Ask the far side."""
         self._tries += 1
+        self._asked_at = now
         self._asked = self.far.propose(self._method, self._offer, self, now)
 
     # -- what it hears ------------------------------------------------------------------------------------------
@@ -77,22 +82,25 @@ class Proposal(ABC):
         if status < 200:
             return
         asked, self._asked = self._asked, None
+        self.far.hear(status, now)
         if status < 300:
-            self.far.follow(event.response)
+            self.far.follow(event.response, self._asked_at or now, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
+        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.insist(event.response):
+            self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             self._refused(504 if status == 487 and not self._is_cancelled else status, now)
             if status in {408, 481}:  # section 12.2.1.2: there is no such call on that side any more
-                self.far.call.lost(self.far, status, now)
+                self._far_is_gone(status, now)
 
     def no_response(self, event: NoResponse) -> None:
         """Hear that the far side says nothing: it is gone."""
         self._asked = None
         self._refused(408, event.at)
-        self.far.call.lost(self.far, 408, event.at)
+        self._far_is_gone(408, event.at)
 
     def alarm_rang(self, event: AlarmRang) -> None:
         """Ask again."""
@@ -109,11 +117,7 @@ class Proposal(ABC):
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Let go: a crossing one goes first (491), or the call is over."""
-        if isinstance(self._asked, InviteClient):
-            self._asked.abandon("", now)
-        elif self._asked is not None:
-            self._asked.owner = None
-        self._asked = None
+        self._release(now)
         self._refused(status, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -126,6 +130,18 @@ class Proposal(ABC):
     def _refused(self, status: int, now: Instant) -> None:
         """Go on without."""
 
+    def _far_is_gone(self, status: int, now: Instant) -> None:
+        """End the call of a side that has no such call (481), or says nothing (408)."""
+        self.far.call.lost(self.far, status, now)
+
+    def _release(self, now: Instant) -> None:
+        """Hear no more of what was asked."""
+        if isinstance(self._asked, InviteClient):
+            self._asked.abandon("", now)
+        elif self._asked is not None:
+            self._asked.owner = None
+        self._asked = None
+
     def _wait_ms(self) -> int:
         """Return how long to leave a crossing proposal alone (section 14.1): whoever made the Call-ID waits longer."""
         draw = int(self._endpoint.token()[-4:], 36)
@@ -135,7 +151,8 @@ class Proposal(ABC):
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
-        self._conversation.settled(self)
+        if self._conversation is not None:
+            self._conversation.settled(self)
 
 
 class Renegotiation(Proposal):
@@ -226,7 +243,7 @@ class Introduction(Proposal):
 
     def _refused(self, status: int, now: Instant) -> None:
         self._over()
-        if status not in {408, 481, 487}:
+        if status not in {408, 481, 487} and self._conversation is not None:
             self._conversation.found_no_session(now)
 
 

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
@@ -24,6 +25,13 @@ class Arrival(NamedTuple):
     at: Instant
 
 
+class DeadCall(NamedTuple):
+    """How a call is billed whose peer vanished, and when that was noticed."""
+
+    billing: DeadCallBilling
+    noticed_at: Instant
+
+
 class Ending(NamedTuple):
     """Why and when a call ended; ``sip_code`` is the final code as the caller saw it."""
 
@@ -32,6 +40,7 @@ class Ending(NamedTuple):
     at: Instant
     sip_code: int | None
     q850_cause: int
+    dead_call: DeadCall | None = None
 
 
 class Journey(msgspec.Struct):

@@ -27,6 +27,7 @@ from vosd.config.proofs import read_credentials
 from vosd.config.rate_groups import ReadGroup
 from vosd.config.rate_groups import digest as version_of
 from vosd.config.schema import InstallationKeys
+from vosd.config.session_timers import session_timer_settings
 from vosd.config.users import by_username, check_names
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceConflict, SourceIndex
@@ -56,17 +57,19 @@ def build_catalogue(
         name: _account(written, objects, parameters, problems) for name, written in objects.accounts.written.items()
     }
     customers = {
-        name: _mapping_gateway(written, objects, accounts, digest, problems)
+        name: _mapping_gateway(written, objects, accounts, parameters, digest, problems)
         for name, written in objects.mapping_gateways.written.items()
     }
     phones = {
-        name: _phone(written, objects, accounts, digest, problems) for name, written in objects.phones.written.items()
+        name: _phone(written, objects, accounts, parameters, digest, problems)
+        for name, written in objects.phones.written.items()
     }
     check_names(objects.phones, (objects.mapping_gateways, objects.routing_gateways), problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     by_name = {**objects.mapping_gateways.written, **objects.phones.written}
     vendors = {
-        name: _routing_gateway(written, objects, problems) for name, written in objects.routing_gateways.written.items()
+        name: _routing_gateway(written, objects, parameters, problems)
+        for name, written in objects.routing_gateways.written.items()
     }
     _follow_references_of_broken(objects, problems)
     versions = {name: group.version for name, group in groups.items()}
@@ -88,6 +91,7 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
     return CallParameters(
         max_call_seconds=keys.limits.max_call_seconds,
         record_server_hang_up=parameters.record_server_hang_up,
+        dead_call_billing=keys.limits.dead_call_billing,
         digest=DigestSettings(
             realm=keys.sip.realm,
             algorithms=keys.sip.digest.algorithms,
@@ -128,6 +132,7 @@ def _mapping_gateway(
     written: Written[MappingGatewayKeys],
     objects: Objects,
     accounts: dict[str, Account],
+    parameters: ParameterKeys,
     digest: DigestSettings,
     problems: ProblemList,
 ) -> MappingGateway:
@@ -149,7 +154,7 @@ def _mapping_gateway(
         max_concurrent=keys.max_concurrent,
         max_cps=keys.max_cps,
         enabled=keys.enabled,
-        dialect=caller_dialect(keys),
+        dialect=caller_dialect(keys, parameters),
         credentials=credentials,
     )
 
@@ -158,6 +163,7 @@ def _phone(
     written: Written[PhoneKeys],
     objects: Objects,
     accounts: dict[str, Account],
+    parameters: ParameterKeys,
     digest: DigestSettings,
     problems: ProblemList,
 ) -> Phone:
@@ -167,7 +173,7 @@ def _phone(
         objects.routing_gateways.find(keys.offline_gateway, written, "offline_gateway", problems)
     username = keys.username or keys.number
     credentials = read_credentials(keys, username, written.section, written.label, digest, problems)
-    phone = keys.phone()
+    phone = keys.phone(session_timer_settings(keys.session_timer, parameters))
     return msgspec.structs.replace(phone, gateway=msgspec.structs.replace(phone.gateway, credentials=credentials))
 
 
@@ -191,7 +197,9 @@ def _check_payer(
         problems.warning(written.section.place, written.label, expected)
 
 
-def _routing_gateway(written: Written[RoutingGatewayKeys], objects: Objects, problems: ProblemList) -> RoutingGateway:
+def _routing_gateway(
+    written: Written[RoutingGatewayKeys], objects: Objects, parameters: ParameterKeys, problems: ProblemList
+) -> RoutingGateway:
     keys = written.thing
     vendor = objects.accounts.find(keys.account, written, "account", problems)
     if vendor is not None and vendor.thing.rate_group is None and not keys.allow_unrated:
@@ -214,7 +222,7 @@ def _routing_gateway(written: Written[RoutingGatewayKeys], objects: Objects, pro
         failover_after_ringing=keys.failover_after_ringing,
         allow_unrated=keys.allow_unrated,
         enabled=keys.enabled,
-        dialect=callee_dialect(keys),
+        dialect=callee_dialect(keys, parameters),
     )
 
 

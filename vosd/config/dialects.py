@@ -5,13 +5,15 @@ from ipaddress import ip_address
 
 from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import ProblemList
+from vosd.config.session_timers import session_timer_settings
 from vosd.engine.settings import Listener
 from vosd.routing.dialect import CalleeDialect, CallerDialect, IdentityHeader
 from vosd.routing.tables import Address
 
 
-def caller_dialect(keys: MappingGatewayKeys) -> CallerDialect:
+def caller_dialect(keys: MappingGatewayKeys, parameters: ParameterKeys) -> CallerDialect:
     """Return how SIP is spoken with a customer."""
     return CallerDialect(
         callee_from=keys.callee_from,
@@ -23,10 +25,11 @@ def caller_dialect(keys: MappingGatewayKeys) -> CallerDialect:
         transfer_timeout_ms=keys.transfer_timeout,
         transfer_display=keys.transfer_display,
         nat=keys.nat,
+        session_timer=session_timer_settings(keys.session_timer, parameters),
     )
 
 
-def callee_dialect(keys: RoutingGatewayKeys) -> CalleeDialect:
+def callee_dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDialect:
     """Return how SIP is spoken with a vendor."""
     return CalleeDialect(
         identity=tuple(header for header in dict.fromkeys(keys.identity) if header is not IdentityHeader.FROM),
@@ -40,6 +43,7 @@ def callee_dialect(keys: RoutingGatewayKeys) -> CalleeDialect:
         redirects=keys.redirects,
         interface=None if keys.interface is None else str(keys.interface),
         nat=keys.nat,
+        session_timer=session_timer_settings(keys.session_timer, parameters),
     )
 
 

@@ -105,6 +105,19 @@ def whole(lowest: int, highest: int, unit: str = "") -> FromText:
     return FromText(f"a whole number{unit and ' of ' + unit} from {lowest} to {highest}", read)
 
 
+def divisor() -> FromText:
+    """Read SS_SIP_SESSION_UPDATE_SEGMENT, which many take for an interval (CON-02)."""
+
+    def read(text: str) -> int:
+        if not _WHOLE.match(text) or not 2 <= int(text) <= 10:
+            hint = "; it divides the session interval and is no time itself" if _WHOLE.match(text) else ""
+            raise ExpectedError(f"{expected}{hint}")
+        return int(text)
+
+    expected = "a whole number from 2 to 10"
+    return FromText(expected, read)
+
+
 def limit() -> FromText:
     """Read a limit of calls; none is written by leaving the key out."""
 

@@ -33,6 +33,7 @@ from vosd.config.fields import (
 from vosd.config.proofs import AuthKeys
 from vosd.config.rates import PricePer
 from vosd.config.schema import Keys, Preset
+from vosd.config.session_timers import SessionTimerKeys
 from vosd.engine.settings import Listener
 from vosd.routing.dialect import (
     CalleeSource,
@@ -166,11 +167,12 @@ class MappingGatewayKeys(Keys):
 
     ``auto``: where its Contact cannot be reached, or has the address of its Via and that is not where it is seen.
     """
+    session_timer: SessionTimerKeys = SessionTimerKeys()
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
             "black_list", "codecs", "dtmf", "encryption", "lists", "loss_guard", "media", "number_rules",
-            "prefixes", "rewrite", "routing_plan", "session_timer", "white_list",
+            "prefixes", "rewrite", "routing_plan", "white_list",
         }
     )  # fmt: skip
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
@@ -243,11 +245,12 @@ class RoutingGatewayKeys(Keys):
 
     ``auto``: where its Contact is private and its ``address`` is not.
     """
+    session_timer: SessionTimerKeys = SessionTimerKeys()
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
             "auth", "calendar", "codecs", "dtmf", "encryption", "health", "loss_guard", "media", "number_pool",
-            "options_ping", "protect", "rate_group", "register", "rewrite", "session_timer", "valid_from",
+            "options_ping", "protect", "rate_group", "register", "rewrite", "valid_from",
             "valid_to", "weight",
         }
     )  # fmt: skip

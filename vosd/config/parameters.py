@@ -15,6 +15,7 @@ from vosd.config.fields import (
     FromText,
     NotBuiltYetError,
     challenge_status,
+    divisor,
     payload,
     schedule,
     step,
@@ -134,6 +135,23 @@ class ParameterKeys(Keys):
         default=3_000, alias="SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME"
     )
     """How many make a batch (NAT-04)."""
+    session_ttl: Annotated[int, whole(60, 86_400, "seconds")] = Field(default=600, alias="SS_SIP_SESSION_TTL")
+    """Session interval that we ask for (TMR-02); SS_SIP_SESSION_MIN_SE where that is larger."""
+    session_segment: Annotated[int, divisor()] = Field(default=2, alias="SS_SIP_SESSION_UPDATE_SEGMENT")
+    """Into how many parts refreshes divide a session interval: 2 of 600 s is a refresh every 300 s (TMR-03)."""
+    session_min_se: Annotated[int, whole(90, 3_600, "seconds")] = Field(default=90, alias="SS_SIP_SESSION_MIN_SE")
+    """The smallest session interval that a peer may ask for, else 422 (TMR-07).
+
+    Where a vendor answers 422, raise SS_SIP_SESSION_TTL and not this.
+    """
+    session_early_hangup: Annotated[int, whole(0, 3_600, "seconds")] = Field(
+        default=0, alias="SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP"
+    )
+    """How long before its end an unrefreshed session is given up; a refresh is always tried first (TMR-06)."""
+    no_timer_limit: Annotated[int, whole(0, 86_400, "seconds")] = Field(
+        default=7_200, alias="SS_SIP_NO_TIMER_REINVITE_INTERVAL"
+    )
+    """Longest call with a peer that has no session timer; 0 = none (TMR-09). It is no interval of re-INVITEs."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     not_built: ClassVar[frozenset[str]] = frozenset(
@@ -160,11 +178,6 @@ class ParameterKeys(Keys):
             "SS_MEDIAPROXYSAMENAT",
             "SS_QOS_RTP",
             "SS_RTP_PORT_RANGE",
-            "SS_SIP_NO_TIMER_REINVITE_INTERVAL",
-            "SS_SIP_SESSION_MIN_SE",
-            "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP",
-            "SS_SIP_SESSION_TTL",
-            "SS_SIP_SESSION_UPDATE_SEGMENT",
         }
     )
 

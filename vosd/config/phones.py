@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
+from vosd.base.session_timer import SessionTimerSettings
 from vosd.config.addresses import source
 from vosd.config.fields import (
     KeyProblemError,
@@ -25,6 +26,7 @@ from vosd.config.fields import (
     whole,
 )
 from vosd.config.proofs import ProofKeys
+from vosd.config.session_timers import SessionTimerKeys
 from vosd.routing.dialect import CallerDialect, CallerSource
 from vosd.routing.tables import CallerNumbers, HostPattern, MappingGateway, Phone
 
@@ -63,9 +65,9 @@ class PhoneKeys(ProofKeys):
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls and registrations, and those to it."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {"codecs", "dtmf", "encryption", "local_ring", "media", "session_timer"}
-    )
+    session_timer: SessionTimerKeys = SessionTimerKeys()
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"codecs", "dtmf", "encryption", "local_ring", "media"})
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
     @model_validator(mode="after")
@@ -74,7 +76,7 @@ class PhoneKeys(ProofKeys):
             raise KeyProblemError("password", "one of password, password_file and ha1_md5 or ha1_sha256")
         return self
 
-    def phone(self) -> Phone:
+    def phone(self, session_timer: SessionTimerSettings) -> Phone:
         """Return the phone without its credentials."""
         others = frozenset(map(for_matching, self.caller_numbers))
         gateway = MappingGateway(
@@ -86,7 +88,7 @@ class PhoneKeys(ProofKeys):
             max_concurrent=self.max_concurrent,
             max_cps=self.max_cps,
             enabled=self.enabled,
-            dialect=msgspec.structs.replace(DIALECT, nat=self.nat),
+            dialect=msgspec.structs.replace(DIALECT, nat=self.nat, session_timer=session_timer),
             caller_numbers=CallerNumbers(self.number, others),
         )
         return Phone(self.number, gateway, self.ring_timeout, self.offline_gateway)

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
+from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.addresses import ip, listener, name_server
 from vosd.config.fields import (
@@ -226,7 +227,7 @@ class SipKeys(Keys):
     """The realm that phones and trunks are challenged for. Hashes of passwords hold for one realm only."""
     digest: DigestKeys = DigestKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"session_timer", "qos", "outbound_proxy"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"qos", "outbound_proxy"})
 
     @model_validator(mode="after")
     def _sockets_differ(self) -> "SipKeys":
@@ -254,6 +255,8 @@ class LimitKeys(Keys):
 
     max_call_seconds: Annotated[int, whole(1, 604_800)] = 43_200
     """Longest call in seconds. Accounts and gateways may set less."""
+    dead_call_billing: Annotated[DeadCallBilling, choice(DeadCallBilling)] = DeadCallBilling.DETECTION
+    """Until when a call is billed whose peer vanished: until that was noticed, or until the latest proof of life."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"max_calls", "max_cps", "max_concurrent"})
 

@@ -14,6 +14,7 @@ from vosd.base.clock import Instant
 from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.engine.admission import Application
 
@@ -109,6 +110,10 @@ def conclude(
         changes["vendor_rate_prefix"] = vendor.rate.prefix
         steps["vendor"] = breakdown(vendor, charge)
         _append(postings, vendor_posting(record.call_id, record.vendor_account, charge))
+    if ending.dead_call is not None:
+        noticed_ms = max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
+        steps["dead_call_billing"] = ending.dead_call.billing.value
+        steps["noticed_at"] = iso_utc((record.answered_at or record.started_at) + noticed_ms)
     changes["fee_breakdown"] = _encode_breakdown(steps).decode()
     changes["postings"] = tuple(postings)
     return msgspec.structs.replace(record, **changes)

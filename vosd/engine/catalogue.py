@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
 from vosd.routing.identify import SourceIndex
@@ -27,6 +28,8 @@ class CallParameters:
     lock_out: LockOutSettings = field(default_factory=LockOutSettings)
     challenges_max: int = 6
     """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""
+    dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
+    """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Makes a call of what is admitted, and leaves nothing behind of what is not.
 from collections.abc import Callable, Iterable
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg, extension_objection
+from vosd.b2bua.caller_leg import CallerLeg, extension_objection, interval_objection
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
@@ -164,6 +164,10 @@ class Intake:
 
     def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
         dialect = call.caller.dialect
+        objection = interval_objection(event.request, dialect)
+        if objection is not None:
+            self._refusals.answer(event, *objection)
+            return
         leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at)
         leg.call = call
         if not call.take_over(leg, event.transaction, event.at):

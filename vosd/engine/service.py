@@ -18,6 +18,7 @@ from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.authentication import Authenticator
 from vosd.engine.bookkeeping import OpenCall, lost
+from vosd.engine.carried import Carried
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.directory import Directory, means_of
 from vosd.engine.journal import Journal
@@ -31,7 +32,7 @@ from vosd.engine.registration_writer import RegistrationWriter
 from vosd.engine.registrations import EXPIRY_TICK_MS, Registrations
 from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
-from vosd.engine.switch import Carried, Switch
+from vosd.engine.switch import Switch
 from vosd.engine.tokens import TokenSource
 from vosd.engine.trace import Trace
 from vosd.routing.tables import Address, RoutingGateway

@@ -7,7 +7,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
-from vosd.engine.switch import Carried
+from vosd.engine.carried import Carried
 
 
 class CallSnapshot(msgspec.Struct, frozen=True):

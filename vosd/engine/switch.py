@@ -11,6 +11,8 @@ from typing import Final
 import structlog
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.b2bua.states import CallState
@@ -18,12 +20,12 @@ from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.base.wheel import TICK_MS, Timer, TimerWheel
+from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.billing.holds import Purse
-from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.admission import AddressesOf, Admission, Application, LiveState, Vendors, as_configured
 from vosd.engine.bookkeeping import OpenCall, conclude, draft, unheard
+from vosd.engine.carried import Carried
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.intake import Intake
 from vosd.engine.ledger import Ledger
@@ -66,22 +68,6 @@ _OWNERS_TOLD: Final[Mapping[type, str]] = {
     AnswerStrayed: "answer_strayed",
 }
 """The rarer events that are the business of whoever asked, or keeps the dialog, and the method that hears of each."""
-
-
-class Carried:
-    """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
-
-    __slots__ = ("application", "call", "kept", "timer", "vendor_rate", "vendors")
-
-    def __init__(self, call: Call, application: Application, vendors: Vendors) -> None:
-        self.call = call
-        self.application = application
-        self.vendors = vendors
-        """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
-        self.vendor_rate: AppliedRate | None = None
-        self.kept: OpenCall | None = None
-        """What the journal has of the call, once it is answered."""
-        self.timer: Timer[Call] | None = None
 
 
 class Switch:
@@ -200,7 +186,9 @@ class Switch:
             address.host for gateway in catalogue.routing_gateways.values() for address in gateway.addresses
         )
         parameters = catalogue.parameters
-        self._intake.settings = CallSettings(parameters.max_attempts, parameters.search_ms, parameters.challenges_max)
+        self._intake.settings = CallSettings(
+            parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing
+        )
         for account in catalogue.accounts.values():
             purse = self.live.purses.get(account.id)
             if purse is not None:
@@ -320,6 +308,11 @@ class Switch:
         if self.live.purses[account.id].extend(hold, account.advance_s):
             return hold.granted_s
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
+
+    def refresh_failed(self, call: Call, leg: Leg, status: int, now: Instant) -> None:
+        """Say in the log, seldom, that a gateway does not take refreshes: its calls will end by it."""
+        gateway = leg.choice.gateway.name if isinstance(leg, CalleeLeg) else self.customer_of(call)
+        self._notices.refresh_failed(gateway or "", call.arrival.call_id, status, now)
 
     def over(self, call: Call) -> None:
         """Price and journal the end, free what the call held, forget it."""

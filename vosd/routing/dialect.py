@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.nat import Nat
+from vosd.base.session_timer import SessionTimerSettings
 
 
 class CalleeSource(Enum):
@@ -105,6 +106,7 @@ class CallerDialect(msgspec.Struct, frozen=True):
     transfer_display: str | None = None
     """The calling number that the target of a transfer is shown; None = that of the call (XFR-04)."""
     nat: Nat = Nat.AUTO
+    session_timer: SessionTimerSettings = SessionTimerSettings()
 
     def sent_for(self, code: int) -> int:
         """Return the final code that this customer is sent for one (REQ_SIP_ROUTING_OPS section 22)."""
@@ -128,6 +130,7 @@ class CalleeDialect(msgspec.Struct, frozen=True):
     interface: str | None = None
     """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
     nat: Nat = Nat.NO
+    session_timer: SessionTimerSettings = SessionTimerSettings()
 
     def counted_as(self, code: int) -> int:
         """Return the final code that one of this vendor's counts as, before anything is decided by it."""

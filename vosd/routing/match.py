@@ -93,7 +93,7 @@ def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Cand
         ring_timeout_ms=phone.ring_timeout_ms,
         allow_unrated=True,
         enabled=phone.enabled,
-        dialect=CalleeDialect(nat=calling.dialect.nat),
+        dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
     )
     instead = gateways.get(phone.offline_gateway or "")
     return tuple(Candidate(gateway, phone.number) for gateway in (called, instead) if gateway is not None)

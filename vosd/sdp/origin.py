@@ -23,3 +23,11 @@ def continued(session: bytes, previous: bytes) -> bytes:
         version += 1
     origin = b"o=%s %s %d %s%s" % (before[1], before[2], version, before[4], now[5])
     return session[: now.start()] + origin + session[now.end() :]
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Say whether two descriptions differ in nothing but the line of their origin."""
+    first, second = _ORIGIN.search(one), _ORIGIN.search(other)
+    if first is None or second is None:
+        return one == other
+    return one[: first.start()] + one[first.end() :] == other[: second.start()] + other[second.end() :]

@@ -18,9 +18,11 @@ ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
 _ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"
 EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 """Methods of event packages (RFC 6665, RFC 3903), of which there are none to subscribe to."""
-SUPPORTED: Final = frozenset({"100rel", "replaces"})
-"""Option tags that a peer may require of us (RFC 3262, RFC 3891)."""
-SUPPORTED_HEADER: Final = "Supported: 100rel, replaces\r\n"
+SUPPORTED: Final = frozenset({"100rel", "replaces", "timer"})
+"""Option tags that a peer may require of us (RFC 3262, RFC 3891, RFC 4028)."""
+SUPPORTED_HEADER: Final = "Supported: 100rel, replaces, timer\r\n"
+SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
+"""The same on a trunk whose session timers are switched off."""
 REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
 """The same of a REGISTER (RFC 3327)."""
 CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"

@@ -60,6 +60,10 @@ class Message:
         """Return every header of that name, in order."""
         return [value for header, value in self.headers if header == name.lower()]
 
+    def listed(self, name: str) -> list[str]:
+        """Return every value of a header that is a list of words."""
+        return [word.strip() for value in self.every(name) for word in value.split(",")]
+
     @property
     def to_tag(self) -> str:
         """The tag of To, or an empty text."""

@@ -18,6 +18,7 @@ from vosd.testing.wire import Packet
 _IN_ALL_REQUESTS: Final = {"via", "from", "to", "call-id", "cseq", "content-length", "max-forwards"}
 _IN_ALL_RESPONSES: Final = _IN_ALL_REQUESTS - {"max-forwards"}
 _BODY: Final = {"content-type"}
+_TIMER: Final = {"session-expires", "min-se"}
 _MUST_BE_IN_REQUEST: Final = {
     "INVITE": {"contact", "allow"}, "UPDATE": {"contact", "allow"}, "PRACK": {"rack"},
     "NOTIFY": {"contact", "event", "subscription-state", "content-type"}, "INFO": {"content-type"},
@@ -25,11 +26,11 @@ _MUST_BE_IN_REQUEST: Final = {
 }  # fmt: skip
 _MAY_BE_IN_REQUEST: Final = {
     "INVITE": {"accept", "supported", "require", "route", "user-agent", "privacy", "p-asserted-identity",
-               "remote-party-id", "diversion", "history-info", "identity", "date"} | _BODY,
-    "UPDATE": {"supported", "route", "user-agent"} | _BODY,
+               "remote-party-id", "diversion", "history-info", "identity", "date"} | _BODY | _TIMER,
+    "UPDATE": {"supported", "route", "user-agent"} | _BODY | _TIMER, "OPTIONS": {"route", "user-agent"},
     "ACK": {"route"} | _BODY, "BYE": {"route", "user-agent", "reason"}, "CANCEL": {"route", "reason"},
     "INFO": {"route", "user-agent"}, "NOTIFY": {"route", "user-agent"}, "PRACK": {"route", "user-agent"} | _BODY,
-    "REGISTER": {"supported", "user-agent"}, "OPTIONS": {"user-agent"},
+    "REGISTER": {"supported", "user-agent"},
 }  # fmt: skip
 _OUTSIDE: Final = frozenset({"INVITE", "REGISTER", "OPTIONS"})
 """Requests of ours that may be outside any dialog."""
@@ -107,6 +108,8 @@ class _Scrutiny:
         if request.call_id in self._challenged and not belongs_to_invite:
             may |= _PROOFS
         faults = request.problems() + _compared(names, must, may)
+        if names & _TIMER and not (names >= _TIMER and _seconds(message, "Session-Expires") >= _shortest(message)):
+            faults.append("Session-Expires goes with a Min-SE that is no larger")
         if len(message.every("Via")) != 1:
             faults.append("a request of ours begins with one Via")
         if key in self._said:
@@ -163,6 +166,8 @@ class _Scrutiny:
         problems = [fault for fault in response.problems() if fault.split(" ")[0] not in excused]
         faults = problems + _compared(names, must, must | may)
         faults += _repeated(message, asked, status)
+        if 200 <= status < 300:
+            faults += _of_timer_agreed(message, asked)
         before = self._answered.get(key, 0)
         if before >= 200 and before != status:
             faults.append(f"there was a final response already: {before}")
@@ -188,11 +193,12 @@ def _headers_of(status: int, method: str, asked: Message) -> tuple[set[str], set
             "OPTIONS": {"allow", "accept", "accept-encoding", "accept-language", "supported"},
         }.get(method, set())  # fmt: skip
         may |= {"refer-sub"} if method == "REFER" else set()
+        may |= {"session-expires", "require"} if method in {"INVITE", "UPDATE"} else set()
     elif status >= 300:
         may |= {"reason", "warning", "retry-after"}
         must |= {
-            405: {"allow"}, 406: {"accept"}, 420: {"unsupported"}, 421: {"require"}, 469: {"recv-info"},
-            489: {"allow-events"},
+            405: {"allow"}, 406: {"accept"}, 420: {"unsupported"}, 421: {"require"}, 422: {"min-se"},
+            469: {"recv-info"}, 489: {"allow-events"},
         }.get(status, set())  # fmt: skip
         may |= {"accept", "accept-encoding"} if status == 415 else set()
     return must, may
@@ -208,7 +214,7 @@ def _repeated(message: Message, asked: Message, status: int) -> list[str]:
     faults = [
         f"{name} is not that of the request"
         for name in ("From", "Call-ID", "CSeq", *(["Record-Route"] if message.every("Record-Route") else []))
-        if _listed(message, name) != _listed(asked, name)
+        if message.listed(name) != asked.listed(name)
     ]
     if [_without_receipt(via) for via in message.every("Via")] != [_without_receipt(via) for via in asked.every("Via")]:
         faults.append("Via is not that of the request")
@@ -221,8 +227,33 @@ def _repeated(message: Message, asked: Message, status: int) -> list[str]:
     return faults
 
 
-def _listed(message: Message, name: str) -> list[str]:
-    return [part.strip() for value in message.every(name) for part in value.split(",")]
+def _of_timer_agreed(message: Message, asked: Message) -> list[str]:
+    """Judge what a 2xx says of the session timer by what its request has said (RFC 4028 section 9, table 2)."""
+    needs_timer = "timer" in message.listed("Require")
+    if not message.every("Session-Expires"):
+        return ["Require: timer goes with Session-Expires"] if needs_timer else []
+    faults = []
+    interval_s, said = _seconds(message, "Session-Expires"), message["Session-Expires"].partition("refresher=")[2]
+    wanted = asked.listed("Session-Expires") + asked.listed("x")
+    if said not in {"uac", "uas"}:
+        faults.append("the refresher must be named")
+    if said == "uac" and not needs_timer:
+        faults.append("a peer that is to refresh is told so by Require: timer")
+    if wanted and "refresher=" in wanted[0] and wanted[0].partition("refresher=")[2] != said:
+        faults.append("the refresher is not the one that was wanted")
+    if wanted and interval_s > int(wanted[0].partition(";")[0]):
+        faults.append("a session interval may be reduced, never increased")
+    if interval_s < _shortest(asked):
+        faults.append("the session interval is smaller than allowed")
+    return faults
+
+
+def _seconds(message: Message, name: str) -> int:
+    return int((message.every(name) or ["0"])[0].partition(";")[0])
+
+
+def _shortest(message: Message) -> int:
+    return max(90, _seconds(message, "Min-SE"))
 
 
 def _without_receipt(via: str) -> list[str]:

@@ -110,7 +110,7 @@ class IncomingCall(Side):
         self.is_cancelled = False
         self._remote_sequence = int(invite["CSeq"].partition(" ")[0])
         self._final_repeat: Repeat | None = None
-        self._may_be_reliable = "100rel" in (*invite.every("Supported"), *invite.every("Require"))
+        self._may_be_reliable = "100rel" in (*invite.listed("Supported"), *invite.listed("Require"))
         self._rseq = 100 * next(_numbers)
         self._unheard: Repeat | None = None
         self._offers_early = self._offers_in_answer = False

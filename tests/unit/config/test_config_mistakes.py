@@ -100,7 +100,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("rate_groups: [{name: a, deck: yes}]", "deck"),
         ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, connection_fee: 1}]}]", "connection_fee"),
         ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, section_rates: 1}]}]", "sections"),
-        ("parameters: {SS_SIP_SESSION_TTL: 600}", "SS_SIP_SESSION_TTL"),
+        ("parameters: {SS_MEDIAPROXYMODE: 1}", "SS_MEDIAPROXYMODE"),
     ],
 )
 def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):

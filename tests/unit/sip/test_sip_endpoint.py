@@ -32,7 +32,7 @@ def test_options_gets_200_with_what_we_can_do(probe):
         "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
     ]  # fmt: skip
     assert answer.headers("accept") == ["application/sdp", "multipart/mixed"]
-    assert answer.headers("supported") == ["100rel", "replaces"]
+    assert answer.headers("supported") == ["100rel", "replaces", "timer"]
     assert answer.header("server") == "vosd/test"
     assert answer.to_tag
 

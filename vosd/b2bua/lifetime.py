@@ -1,0 +1,82 @@
+"""Until when an answered call may go on: money, the sessions of its legs, and the limit for peers without any.
+
+A call has one deadline (DESIGN D10): the earliest of them. What ends by it is stamped with it, whenever this ran.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.b2bua.stamps import DeadCall
+from vosd.b2bua.supervision import Limit
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.ports import Switchboard
+
+
+class Lifetime:
+    """The limits of one call."""
+
+    __slots__ = ("_answered_at", "_board", "_granted_s")
+
+    def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int) -> None:
+        self._board = board
+        self._answered_at = answered_at
+        self._granted_s = granted_s
+
+    @property
+    def granted_until(self) -> Instant:
+        """The end of what is paid for, so far."""
+        return self._answered_at.plus(1_000 * self._granted_s)
+
+    def watch(self, call: "Call") -> None:
+        """Set the call's deadline to the next limit."""
+        first = self._nearest(call)
+        self._board.set_deadline(call, self.granted_until if first is None else first.due)
+
+    def exceeded(self, call: "Call", now: Instant) -> Limit | None:
+        """Return the limit that the call has reached by ``now``; money is extended where that is all."""
+        has_changed = False
+        while True:
+            limit, until = self._nearest(call), self.granted_until
+            if limit is not None and limit.due.mono <= now.mono:
+                return limit
+            if now.mono < until.mono:
+                if has_changed:
+                    self.watch(call)
+                return None
+            more = self._board.extend(call)
+            if isinstance(more, EndReason):
+                return Limit(until, more, until)
+            self._granted_s = more
+            has_changed = True
+
+    def billed_until(self, call: "Call", noticed_at: Instant, billing: DeadCallBilling) -> tuple[Instant, DeadCall]:
+        """Return the end of a call whose peer vanished: never after that was noticed, never before the answer."""
+        dead = DeadCall(billing, noticed_at)
+        if billing is DeadCallBilling.DETECTION:
+            return noticed_at, dead
+        proofs = [leg.heard_at for leg in _legs(call) if leg.heard_at is not None]
+        return min(noticed_at, max([self._answered_at, *proofs])), dead
+
+    def _nearest(self, call: "Call") -> Limit | None:
+        """Return the next limit before the end of what is paid for, which is not asked to be more then."""
+        nearest, until = None, self.granted_until.mono
+        for leg in _legs(call):
+            if leg.supervision is None:
+                continue
+            for limit in leg.supervision.limits():
+                if limit.due.mono <= until:
+                    nearest, until = limit, limit.due.mono
+        return nearest
+
+
+def _legs(call: "Call") -> Iterator[Leg]:
+    if isinstance(call.caller, Leg):
+        yield call.caller
+    if call.callee is not None:
+        yield call.callee

@@ -1,0 +1,90 @@
+"""A refresh of one leg's session: UPDATE, or the very same offer once more (RFC 4028 section 10).
+
+It is a proposal like any other, but that it brings nothing new: the other side hears nothing of it, and what is said
+against it ends no call but for 481. The session of the leg runs out by itself.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from vosd.b2bua.renegotiation import Proposal
+from vosd.base.clock import Instant
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.transaction.invite_client import InviteClient
+
+if TYPE_CHECKING:
+    from vosd.b2bua.conversation import Conversation
+    from vosd.b2bua.leg import Leg
+    from vosd.b2bua.supervision import Supervision
+
+NOT_AGAINST_UPDATE: Final = frozenset({408, 422, 481, 491, 500, 503, 504})
+"""Refusals of an UPDATE that a re-INVITE would get as well."""
+
+
+class Refresh(Proposal):
+    """One refresh that we send; ``conversation`` is None while the leg has nobody opposite."""
+
+    __slots__ = ("_supervision",)
+
+    def __init__(
+        self, endpoint: Endpoint, conversation: "Conversation | None", supervision: "Supervision", far: "Leg"
+    ) -> None:
+        # Without a description of ours a re-INVITE would ask for an offer that nobody could answer.
+        is_update = (far.takes_update and not supervision.update_failed) or not far.said
+        super().__init__(
+            endpoint, conversation, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said
+        )
+        self._supervision = supervision
+
+    def gives_way_to(self, leg: "Leg") -> bool:
+        """Say whether a proposal of ``leg`` goes first: an UPDATE without offer crosses nothing of the same side."""
+        return super().gives_way_to(leg) or (self._method == "UPDATE" and leg is self.far)
+
+    def withdraw(self, now: Instant, _status: int = 487) -> None:
+        """Let go: another proposal goes first, or the call is over."""
+        self._release(now)
+        self._over()
+        self._supervision.postponed(now)
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        if invite is not None:
+            self.far.acknowledge_proposal(invite, b"")
+        self._over()
+        self._supervision.succeeded()
+        if session and self._conversation is not None:
+            self._conversation.heard_anew(self.far, session, now)
+
+    def _refused(self, status: int, now: Instant) -> None:
+        if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.said:
+            self._supervision.update_failed = True
+            self._method, self._offer = "INVITE", self.far.said
+            self.begin(now)
+            return
+        self._over()
+        self._supervision.failed(status, self._asked_at or now, now)
+
+    def _far_is_gone(self, status: int, now: Instant) -> None:
+        """Leave it to the supervision: only who has no such call is gone."""
+
+
+class News(Proposal):
+    """One side has answered a refresh with another session than the one that the other side knows of it."""
+
+    __slots__ = ("_said_before",)
+
+    def __init__(self, endpoint: Endpoint, conversation: "Conversation", far: "Leg", session: bytes) -> None:
+        super().__init__(endpoint, conversation, far, "INVITE", session)
+        self._said_before = far.said
+
+    def withdraw(self, now: Instant, _status: int = 487) -> None:
+        """Let go: another proposal goes first, or the call is over."""
+        super().withdraw(now)
+
+    def _agreed(self, _session: bytes, invite: InviteClient | None, _now: Instant) -> None:
+        if invite is not None:
+            self.far.acknowledge_proposal(invite, b"")
+        self._over()
+
+    def _refused(self, _status: int, _now: Instant) -> None:
+        """Let both go on as they were: the call lives on."""
+        self.far.said = self._said_before
+        self._over()

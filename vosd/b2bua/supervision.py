@@ -1,0 +1,188 @@
+"""Looking after one leg of an answered call: its session is refreshed, or the peer that should do so is watched.
+
+Each leg by itself (RFC 4028, REQ_SIP_ROUTING_OPS section 2). A peer without session timer may be asked from time to
+time whether it is still there.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vosd.b2bua.refresh import Refresh
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.base.session_timer import Probe
+from vosd.base.wheel import Timer
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.store import TimerOwner
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.leg import Leg
+
+BUSY_MS: Final = 2_000
+"""How soon it is tried again where the leg is busy with another proposal."""
+RETRY_MS: Final = 10_000
+"""After a refresh that failed, the shortest wait for the next one; else an eighth of the time that is left."""
+GRACE_MS: Final = 32_000
+"""What the first refresh of an interval gets to be heard (64·T1), however early a session is given up."""
+
+
+class Limit(NamedTuple):
+    """One end of a call: when it is, and why; ``due`` is later where a refresh that is on its way gets its time."""
+
+    at: Instant
+    reason: EndReason
+    due: Instant
+
+
+class Supervision:
+    """One leg's, from the answer to its end."""
+
+    __slots__ = ("_alarm", "_began_at", "_endpoint", "_failures", "_leg", "_pending", "_tried_at", "update_failed")
+
+    def __init__(self, endpoint: Endpoint, leg: "Leg", now: Instant) -> None:
+        self._endpoint = endpoint
+        self._leg = leg
+        self._began_at = now
+        self._alarm: Timer[TimerOwner] | None = None
+        self._pending: Refresh | Client | None = None
+        """What the peer has not answered yet."""
+        self._tried_at: Instant | None = None
+        self._failures = 0
+        """Since the last good refresh."""
+        self.update_failed = False
+        """Whether the peer names UPDATE among its methods, and refuses it."""
+
+    @property
+    def call(self) -> "Call":
+        """The call that suffers from a mistake here."""
+        return self._leg.call
+
+    def limits(self) -> Iterator[Limit]:
+        """Yield when the call must end for this leg's sake."""
+        timer, settings = self._leg.timer, self._leg.timer.settings
+        expires_at = timer.expires_at
+        if expires_at is not None and (timer.agreed is not None or settings.probe is not Probe.NONE):
+            yield Limit(expires_at, EndReason.SESSION_TIMEOUT, self._due(expires_at))
+        if timer.agreed is None and settings.limit_without_timer_s is not None:
+            at = self._began_at.plus(1_000 * settings.limit_without_timer_s)
+            yield Limit(at, EndReason.MAXIMUM_DURATION, at)
+
+    def refreshed(self, now: Instant) -> None:
+        """Go on from a refresh of either side, or from the answer of the call."""
+        self._failures = 0
+        self._tried_at = None
+        timer = self._leg.timer
+        if timer.agreed is not None or timer.settings.probe is not Probe.NONE:
+            at = timer.refresh_at
+            if at is None:
+                self._call_off()
+            else:
+                self._wake(at if at.mono > now.mono else now.plus(BUSY_MS))
+        self.call.watch()
+
+    def stop(self, now: Instant) -> None:
+        """Let go: the leg is over."""
+        pending, self._pending = self._pending, None
+        if isinstance(pending, Refresh):
+            pending.withdraw(now)
+        elif pending is not None:
+            pending.owner = None
+        self._call_off()
+
+    # -- what it hears ------------------------------------------------------------------------------------------
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Refresh, or ask; a little later where the leg is busy."""
+        self._alarm = None
+        now = event.at
+        if self._pending is not None or not self._ask(now):
+            self._wake(now.plus(BUSY_MS))
+        elif self._tried_at is None:
+            self._tried_at = now
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Hear what the peer says to OPTIONS: that it knows of the call, whatever it thinks of OPTIONS."""
+        status = event.response.status
+        if status < 200:
+            return
+        self._leg.hear(status, event.at)
+        self._pending = None
+        self.failed(status, event.at, event.at)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear that the peer says nothing to OPTIONS."""
+        self.failed(408, event.at, event.at)
+
+    def succeeded(self) -> None:
+        """Hear that the peer has taken a refresh of ours; ``refreshed`` says what it came to."""
+        self._pending = None
+
+    def postponed(self, now: Instant) -> None:
+        """Hear that a refresh of ours has let another proposal go first."""
+        if self._pending is not None:
+            self._pending = None
+            self._wake(now.plus(BUSY_MS))
+
+    def failed(self, status: int, asked_at: Instant, now: Instant) -> None:
+        """Hear that the peer does not take what we asked; 408 = silence. Only who has no such call ends it at once."""
+        self._pending = None
+        leg = self._leg
+        if leg.timer.agreed is None and is_alive(status):
+            leg.timer.refreshed_at = asked_at
+            self.refreshed(now)
+            return
+        self._failures += 1
+        self.call.refresh_failed(leg, status, now)
+        if status == 481:
+            self.call.lost(leg, 408, now)  # not hung up: the one that had this call is gone
+            return
+        expires_at = leg.timer.expires_at
+        left_ms = 0 if expires_at is None else expires_at.mono - now.mono
+        self._wake(now.plus(max(RETRY_MS, left_ms // 8)))
+        self.call.outlived(now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _ask(self, now: Instant) -> bool:
+        """Send what keeps the session, or shows that it is there; False where that cannot be now."""
+        leg, call = self._leg, self.call
+        if leg.awaits_ack or not leg.is_acknowledged:
+            return False
+        if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
+            self._pending = leg.ask("OPTIONS", "", b"", self, now)
+            return True
+        if call.conversation is None and call.is_conversing and call.callee is not None:
+            call.talk(call.callee)
+        if call.conversation is not None:
+            self._pending = call.conversation.refresh(self, leg, now)
+        else:
+            self._pending = refresh = Refresh(self._endpoint, None, self, leg)
+            refresh.begin(now)
+        return self._pending is not None
+
+    def _due(self, expires_at: Instant) -> Instant:
+        """Return when a session is really given up: the first refresh of an interval gets its time (TMR-06)."""
+        if self._pending is None or self._failures or self._tried_at is None:
+            return expires_at
+        return max(expires_at, self._tried_at.plus(GRACE_MS))
+
+    def _wake(self, at: Instant) -> None:
+        self._call_off()
+        self._alarm = self._endpoint.set_alarm(self, at)
+
+    def _call_off(self) -> None:
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+
+
+UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})
+"""Final codes that say nothing of a peer, but that it was not reached, or knows of no such call."""
+
+
+def is_alive(status: int) -> bool:
+    """Say whether a final response shows that the peer has the call still."""
+    return status not in UNREACHED

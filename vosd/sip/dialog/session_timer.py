@@ -1,0 +1,210 @@
+"""The session timer of one dialog (RFC 4028): what each request and each 2xx says of it, and when it runs out.
+
+Pure: messages and instants in, header lines and instants out. Who sends a refresh, and what becomes of a call whose
+session has run out, is the call's affair.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.clock import Instant
+from vosd.base.session_timer import TTL_MAX_S, SessionTimerSettings
+from vosd.sip.errors import ParseError
+from vosd.sip.headers.session_expires import Refresher, SessionExpires, min_se_of
+from vosd.sip.message import Message, Request, Response
+
+TIMER: Final = "timer"
+"""The option tag (RFC 4028 section 11.1)."""
+SHORTEST_S: Final = 90
+"""No session interval may be shorter (section 4)."""
+
+
+class Side(Enum):
+    """Who refreshes a session."""
+
+    US = "us"
+    PEER = "peer"
+
+
+class Agreed(NamedTuple):
+    """What both ends have settled: the interval in seconds, and who refreshes within it."""
+
+    interval_s: int
+    refresher: Side
+
+
+class Wish(NamedTuple):
+    """What a request of the peer says of session timers."""
+
+    knows_timer: bool
+    expires: SessionExpires | None
+    min_se_s: int
+
+    @classmethod
+    def of(cls, request: Request) -> "Wish":
+        """Read a request.
+
+        Raises:
+            ParseError: 400.
+        """
+        expires = SessionExpires.of(request)
+        knows = knows_timer(request)
+        return cls(knows, expires, min_se_of(request) if knows or expires else 0)
+
+    @property
+    def shows_timer(self) -> bool:
+        """Whether the peer counts as one with session timers (TMR-10)."""
+        return self.knows_timer or self.expires is not None
+
+
+def knows_timer(message: Message) -> bool:
+    """Say whether a message names the extension."""
+    for name in ("supported", "require"):
+        if message.header(name) is not None and any(tag.lower() == TIMER for tag in message.headers(name)):
+            return True
+    return False
+
+
+def objection(wish: Wish, settings: SessionTimerSettings) -> str | None:
+    """Return the header line of the 422 that a request gets whose interval is too small (section 9); else None.
+
+    Who does not name the extension would not understand: a proxy may have put the header in. Below 90 s no proxy would.
+    """
+    expires = wish.expires
+    if not settings.enabled or expires is None or expires.interval_s >= settings.min_se_s:
+        return None
+    if not wish.knows_timer and expires.interval_s >= SHORTEST_S:
+        return None
+    return f"Min-SE: {settings.min_se_s}\r\n"
+
+
+class SessionTimer:
+    """One dialog's timer: first nothing is agreed, later what the latest request and its 2xx say."""
+
+    __slots__ = ("_floor_s", "agreed", "refreshed_at", "settings")
+
+    def __init__(self, settings: SessionTimerSettings) -> None:
+        self.settings = settings
+        self.agreed: Agreed | None = None
+        self.refreshed_at: Instant | None = None
+        """The last good refresh; at first, the answer of the call. Of a peer without timer, its last sign of life."""
+        self._floor_s = 0
+        """The largest interval that the peer has insisted on with 422 (section 7.4)."""
+
+    # -- our requests -------------------------------------------------------------------------------------------
+
+    @property
+    def has_insisted(self) -> bool:
+        """Whether the peer has wanted a longer interval before."""
+        return self._floor_s > 0
+
+    def first_offer(self) -> str:
+        """Return the header lines of the INVITE that begins the dialog (section 7.1): we want to refresh (CON-05)."""
+        if not self.settings.enabled:
+            return ""
+        wanted = SessionExpires(max(self.settings.effective_ttl_s, self._floor_s), Refresher.UAC)
+        return self._lines(wanted)
+
+    def offer(self) -> str:
+        """Return the header lines of a later request: whoever refreshes goes on to (section 7.4)."""
+        if self.agreed is None:
+            return ""
+        refresher = Refresher.UAC if self.agreed.refresher is Side.US else Refresher.UAS
+        return self._lines(SessionExpires(max(self.agreed.interval_s, self._floor_s), refresher))
+
+    def insist(self, refusal: Response) -> bool:
+        """Hear a 422 (section 7.3); say whether asking again, for a longer interval, may help."""
+        try:
+            wanted_s = min_se_of(refusal)
+        except ParseError:
+            return False
+        offered_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
+        if not self.settings.enabled or not max(offered_s, self._floor_s) < wanted_s <= TTL_MAX_S:
+            return False
+        self._floor_s = wanted_s
+        return True
+
+    def answered(self, response: Response, at: Instant) -> None:
+        """Hear the 2xx to a request of ours that was sent, or answered if it began the dialog, at ``at``."""
+        try:
+            expires = SessionExpires.of(response)
+        except ParseError:
+            expires = None  # an answered call is worth more than a header: we refresh, as it left that open
+        self.refreshed_at = at
+        if not self.settings.enabled:
+            return
+        if expires is None:
+            if self.agreed is None and not knows_timer(response):
+                return
+            # It has the extension and names no interval, or none any more: ours, and we see to it.
+            before = self.agreed
+            interval_s = self.settings.effective_ttl_s if before is None else before.interval_s
+            self.agreed = Agreed(max(interval_s, self._floor_s), Side.US)
+        else:
+            side = Side.PEER if expires.refresher is Refresher.UAS else Side.US
+            # A 2xx may not go below what the request allowed; nobody makes us refresh without pause.
+            self.agreed = Agreed(max(expires.interval_s, self._smallest_s), side)
+
+    # -- requests of the peer -----------------------------------------------------------------------------------
+
+    def accept(self, wish: Wish, at: Instant) -> str:
+        """Settle what the 2xx to a request of the peer says (section 9, table 2); return its header lines."""
+        self.refreshed_at = at
+        if not self.settings.enabled or (self.agreed is None and not wish.shows_timer):
+            return ""
+        interval_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
+        interval_s = max(interval_s, wish.min_se_s)
+        if wish.expires is not None and wish.expires.interval_s < interval_s:  # it may be reduced, never increased
+            interval_s = max(wish.expires.interval_s, SHORTEST_S)
+        side = self._refresher_for(wish)
+        self.agreed = Agreed(interval_s, side)
+        refresher = Refresher.UAC if side is Side.PEER else Refresher.UAS
+        lines = f"Session-Expires: {SessionExpires(interval_s, refresher)}\r\n"
+        # Who does not name the extension need not understand a Require, unless it has offered to refresh itself.
+        return f"Require: {TIMER}\r\n{lines}" if wish.knows_timer or side is Side.PEER else lines
+
+    def _refresher_for(self, wish: Wish) -> Side:
+        if wish.expires is not None and wish.expires.refresher is Refresher.UAC:
+            return Side.PEER
+        if wish.expires is not None and wish.expires.refresher is Refresher.UAS:
+            return Side.US
+        # Left open: it stays as it is with a peer that speaks of timers, and is ours otherwise.
+        was_peer = self.agreed is not None and self.agreed.refresher is Side.PEER
+        return Side.PEER if was_peer and wish.knows_timer else Side.US
+
+    # -- when ---------------------------------------------------------------------------------------------------
+
+    @property
+    def interval_s(self) -> int:
+        """The interval that holds: the one agreed upon, else the one we would ask for."""
+        return self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we are to refresh, or at least to look: a peer without timer will not."""
+        return self.agreed is None or self.agreed.refresher is Side.US
+
+    @property
+    def refresh_at(self) -> Instant | None:
+        """When the next refresh of ours is due (TMR-04); None where the peer sees to it, or nothing has begun."""
+        if self.refreshed_at is None or not self.is_ours:
+            return None
+        return self.refreshed_at.plus(1_000 * self.settings.refresh_after_s(self.interval_s))
+
+    @property
+    def expires_at(self) -> Instant | None:
+        """When the session is given up unless it is refreshed (TMR-06); None while nothing has begun."""
+        if self.refreshed_at is None:
+            return None
+        interval_s = self.interval_s
+        left_s = interval_s - self.settings.margin_s(interval_s, by_us=self.is_ours)
+        return self.refreshed_at.plus(1_000 * left_s)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _smallest_s(self) -> int:
+        return max(self.settings.min_se_s, self._floor_s)
+
+    def _lines(self, expires: SessionExpires) -> str:
+        return f"Session-Expires: {expires}\r\nMin-SE: {self._smallest_s}\r\n"

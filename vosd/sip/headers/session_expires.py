@@ -1,0 +1,76 @@
+"""Session-Expires and Min-SE (RFC 4028 sections 4 and 5): how long a session stands without a refresh, and by whom."""
+
+import re
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.sip.errors import ParseError
+from vosd.sip.grammar import TOKEN, parameters
+from vosd.sip.message import Message
+
+_SECONDS: Final = re.compile(rf"[ \t]*+(\d{{1,10}})[ \t]*+(?:;[ \t]*+{TOKEN}|\Z)", re.ASCII)
+"""What follows the number is a parameter, or nothing."""
+
+
+class Refresher(Enum):
+    """Who refreshes: the client or the server of the request that the header belongs to."""
+
+    UAC = "uac"
+    UAS = "uas"
+
+
+class SessionExpires(NamedTuple):
+    """A session interval in seconds; ``refresher`` is None where that is left open."""
+
+    interval_s: int
+    refresher: Refresher | None = None
+
+    def __str__(self) -> str:
+        return str(self.interval_s) if self.refresher is None else f"{self.interval_s};refresher={self.refresher.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> "SessionExpires":
+        """Read one value, such as ``1800;refresher=uac``.
+
+        Raises:
+            ParseError: 400.
+        """
+        match = _SECONDS.match(text)
+        if not match:
+            raise ParseError(400, "Bad Session-Expires")
+        said = parameters(text[match.end(1) :])
+        if "refresher" not in said:
+            return cls(int(match[1]))
+        try:
+            return cls(int(match[1]), Refresher((said["refresher"] or "").lower()))
+        except ValueError:
+            raise ParseError(400, "Bad Refresher") from None
+
+    @classmethod
+    def of(cls, message: Message) -> "SessionExpires | None":
+        """Return what a message says of its session; None where it says nothing.
+
+        Raises:
+            ParseError: 400, also for a header that comes twice.
+        """
+        text = message.header("session-expires")
+        if text is None:
+            return None
+        if message.comes_twice("session-expires"):
+            raise ParseError(400, "Several Session-Expires")
+        return cls.parse(text)
+
+
+def min_se_of(message: Message) -> int:
+    """Return the smallest session interval that a message allows, in seconds; 0 where it names none.
+
+    Raises:
+        ParseError: 400.
+    """
+    text = message.header("min-se")
+    if text is None:
+        return 0
+    match = _SECONDS.match(text)
+    if not match or message.comes_twice("min-se"):
+        raise ParseError(400, "Bad Min-SE")
+    return int(match[1])
