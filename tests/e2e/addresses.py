@@ -35,6 +35,17 @@ SECURE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_066)
 CONNECTED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_067)
 SECURE_CONNECTED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_068)
 """Another one of this kind."""
+CHALLENGING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_058)
+"""With telephones at unknown addresses."""
+
+REGISTRAR_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_069)
+KEEPING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_070)
+TELEPHONE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_071)
+"""With telephones."""
+WARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_080)
+"""Its vendors want proof, registrations, or to be asked."""
+OTHER_SWITCH: Final = Endpoint(f"{NETWORK}.2", 15_081)
+"""One of those vendors."""
 
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",
@@ -47,6 +58,13 @@ CUSTOMERS: Final = {
     "topped-up": f"{NETWORK}.18",
 }
 """The one address of each customer; their ports differ from call to call."""
+PHONES: Final = {
+    "desk": f"{NETWORK}.51",
+    "guesser": f"{NETWORK}.52",
+    "office": f"{NETWORK}.53",
+    "scanner": f"{NETWORK}.54",
+}
+"""Where telephones are; no switch knows their addresses."""
 STRANGER: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """Nobody's address."""
 
@@ -63,5 +81,8 @@ VENDORS: Final = {
     "carrier-elsewhere": Endpoint(f"{NETWORK}.30", 16_010),
     "carrier-tcp": Endpoint(f"{NETWORK}.31", 16_031),
     "carrier-tls": Endpoint(f"{NETWORK}.32", 16_032),
+    "carrier-wary": Endpoint(f"{NETWORK}.41", 16_041),
+    "carrier-doubtful": Endpoint(f"{NETWORK}.42", 16_042),
+    "carrier-asked": Endpoint(f"{NETWORK}.43", 16_043),
     "carrier-away": Endpoint(f"{NETWORK}.33", 16_033),
 }

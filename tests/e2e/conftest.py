@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from vosd.testing.daemon import Daemon
+from vosd.testing.home import NoNamespacesError
 from vosd.testing.sipp import Sipp
 
 from .addresses import SPENDING_SWITCH, SWITCH
+from .at_home import Household
 from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
@@ -80,9 +82,33 @@ def _spending(
         assert daemon.interrupt() == 0
 
 
+@pytest.fixture(scope="session")
+def _household(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Household | str | None]:
+    if not any(item.path.stem == "test_behind_nat" for item in request.session.items):
+        yield None
+        return
+    with ExitStack() as running:
+        try:
+            household: Household | str = running.enter_context(Household(tmp_path_factory.mktemp("home")))
+        except NoNamespacesError as error:
+            household = str(error)
+        yield household
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _long_calls_begin_first(_spending: SpendingCalls | None) -> None:
-    """Let the calls of more than a minute run while everything else is tested."""
+def _what_takes_long_begins_first(_spending: SpendingCalls | None, _household: Household | str | None) -> None:
+    """Let calls of more than a minute run, and a phone be silent for one, while everything else is tested."""
+
+
+@pytest.fixture(scope="session")
+def household(_household: Household | str | None) -> Household:
+    """The phone behind NAT."""
+    assert _household is not None
+    if isinstance(_household, str):
+        pytest.skip(_household)
+    return _household
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,16 @@ class Stage:
         given = {"local": address, "transport": vendor.values.get("transport", "UDP"), **options}
         return Sipp(scenario, scratch=self.daemon.directory, **given)
 
+    def phone(
+        self, scenario: str, number: str, at: Endpoint, values: Mapping[str, str], *, side: str = "phone"
+    ) -> Sipp:
+        """Prepare SIPp as a telephone at ``at``; with ``side`` vendor it waits to be called."""
+        file = self._scenario(side, scenario, number, at, values)
+        remote = None if side == "vendor" else self.address
+        proves_for = f"{number}@{self.address}" if scenario == "calls" else str(self.address)
+        options = ("-cid_str", "phone-%u-%p", "-auth_uri", proves_for)
+        return Sipp(file, at, remote, scratch=self.daemon.directory, options=options)
+
     def status(self) -> dict[str, Any]:
         """Return ``vosd status``."""
         status: dict[str, Any] = self.daemon.ask("status")
@@ -164,6 +174,10 @@ class Stage:
             "ring_ms": "50",
             "media": "192.0.2.20",
             "transport": "UDP",
+            "username": "1001",
+            "password": "secret",
+            "challenge": "401",
+            "status": "200",
             "header": "X-Vendor: vendor-specific",
             "customer_header": "X-Customer: customer-specific",
             **values,

@@ -25,10 +25,17 @@ VALUES = {
     "transport": "UDP",
     "target": "442",
     "status": "486",
+    "username": "1001",
+    "password": "secret",
+    "challenge": "401",
     "header": "X-Vendor: vendor-specific",
     "customer_header": "X-Customer: customer-specific",
     "cause": "17",
     "reason": "Busy",
+    "code": "407",
+    "authenticate": "Proxy-Authenticate",
+    "authorization": "Proxy-Authorization",
+    "verify": "",
 }
 VENDOR = Endpoint(VENDORS["carrier-a"].host, 15_095)
 CALLER = Endpoint(CUSTOMERS["acme"], 15_096)

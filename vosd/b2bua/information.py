@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
 """Bodies that mean the same on any network; others may hold what is not the other side's business."""
+IN_FLIGHT_MAX: Final = 8
+"""INFOs of one side that may wait for the other's answer: nobody presses keys faster (RFC 6086 section 4.2.3)."""
 
 
 class Information:
@@ -24,6 +26,7 @@ class Information:
         self._origin = origin
         self._far = far
         self._server = server
+        origin.informing += 1
 
     @property
     def call(self) -> "Call":
@@ -35,6 +38,7 @@ class Information:
         status = event.response.status
         if status < 200:
             return
+        self._origin.informing -= 1
         self._far.hear(status, event.at)
         self._origin.respond(self._server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
@@ -42,6 +46,7 @@ class Information:
 
     def no_response(self, event: NoResponse) -> None:
         """Hear nothing: old peers know no INFO, which ends no call."""
+        self._origin.informing -= 1
         self._origin.respond(self._server, 504, event.at)
 
 
@@ -56,6 +61,8 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
         origin.respond(server, 200, now)
     elif media_type(request) not in PASSED_ON:
         origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON))}\r\n")
+    elif origin.informing >= IN_FLIGHT_MAX:
+        origin.retry_later(server, now)
     else:
         headers = f"Content-Type: {media_type(request)}\r\n"
         origin.take_time(server, now)

@@ -58,6 +58,7 @@ class Leg:
         "dialog",
         "heard",
         "heard_at",
+        "informing",
         "reasons",
         "said",
         "supervision",
@@ -81,6 +82,8 @@ class Leg:
         """The latest session description that this side gave."""
         self.said = b""
         """The latest that it was given."""
+        self.informing = 0
+        """How many INFOs of this side the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
         self.supervision: Supervision | None = None
         """Looks after the session, from the answer to the end."""

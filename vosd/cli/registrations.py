@@ -8,7 +8,10 @@ import click
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 
-_COLUMNS: Final = ("direction", "name", "kind", "state", "contact", "received", "transport", "user_agent", "expires_at")
+_COLUMNS: Final = (
+    "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
+    "next_attempt_at", "last_status",
+)  # fmt: skip
 
 
 @click.command(cls=Verb)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
 from vosd.config.dialects import callee_dialect, caller_dialect
@@ -29,6 +31,7 @@ from vosd.config.rate_groups import digest as version_of
 from vosd.config.schema import InstallationKeys
 from vosd.config.session_timers import session_timer_settings
 from vosd.config.users import by_username, check_names
+from vosd.config.vendors import read_login, registration
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.match import RouteTable
@@ -140,9 +143,7 @@ def _mapping_gateway(
     _check_payer(keys, written, objects, accounts, problems)
     credentials = None
     if keys.auth.is_given:
-        entry = written.section.entries.get("auth")
-        section = entry.node if entry is not None and isinstance(entry.node, Section) else written.section
-        label = f"{written.label}.auth"
+        section, label = _inner(written, "auth")
         credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
     return MappingGateway(
         name=keys.name,
@@ -208,10 +209,11 @@ def _routing_gateway(
             "without a buy rate the gateway takes no call"
         )
         problems.warning(place_of(written.section, "account"), written.label, expected)
+    login, registered = _logins(written, problems)
     return RoutingGateway(
         name=keys.name,
         account=keys.account,
-        addresses=keys.address,
+        addresses=keys.address or ((keys.registration.server,) if keys.registration.server is not None else ()),
         prefixes=_called_prefixes(written, vendor, objects, problems),
         priority=keys.priority,
         max_concurrent=keys.max_concurrent,
@@ -223,7 +225,29 @@ def _routing_gateway(
         allow_unrated=keys.allow_unrated,
         enabled=keys.enabled,
         dialect=callee_dialect(keys, parameters),
+        login=login,
+        registration=None if registered is None else registration(keys.registration, registered.username, registered),
+        ping=keys.options_ping.ping(),
     )
+
+
+def _logins(written: Written[RoutingGatewayKeys], problems: ProblemList) -> tuple[Login | None, Login | None]:
+    """Return what a vendor is proven for calls, and for a registration; either stands in for the other."""
+    auth, register = written.thing.auth, written.thing.registration
+    calls = registered = None
+    if auth.is_given:
+        calls = read_login(auth.username, auth, *_inner(written, "auth"), problems)
+    if register.is_given and register.has_password:
+        username = register.username or auth.username
+        registered = read_login(username, register, *_inner(written, "register"), problems)
+    return calls or registered, registered or calls
+
+
+def _inner(written: Written[object], key: str) -> tuple[Section, str]:
+    """Return the section behind a key of an object, and what messages call it."""
+    entry = written.section.entries.get(key)
+    section = entry.node if entry is not None and isinstance(entry.node, Section) else written.section
+    return section, f"{written.label}.{key}"
 
 
 def _called_prefixes(
@@ -284,4 +308,9 @@ def _sources(gateways: Iterable[MappingGateway], objects: Objects, problems: Pro
 
 
 def _version(*content: object) -> str:
-    return version_of(msgspec.json.encode(content, enc_hook=str, order="deterministic"))
+    return version_of(msgspec.json.encode(content, enc_hook=_told, order="deterministic"))
+
+
+def _told(value: object) -> str:
+    """Write what JSON has no word for; another password is another catalogue, and the digest gives nothing away."""
+    return value.reveal() if isinstance(value, Secret) else str(value)

@@ -16,13 +16,19 @@ def check_destinations(
     """Note each gateway that no socket of ``sip.listen`` can send to."""
     for written in gateways.written.values():
         for address in written.thing.address:
-            _check(written, address, listen, problems)
+            _check(written, address, "address", listen, problems)
+        if written.thing.registration.server is not None:
+            _check(written, written.thing.registration.server, "register", listen, problems)
 
 
 def _check(
-    written: Written[RoutingGatewayKeys], address: Address, listen: Sequence[Listener], problems: ProblemList
+    written: Written[RoutingGatewayKeys],
+    address: Address,
+    named: str,
+    listen: Sequence[Listener],
+    problems: ProblemList,
 ) -> None:
-    place, key = place_of(written.section, "address"), f"{written.label}.address"
+    place, key = place_of(written.section, named), f"{written.label}.{named}"
     fitting = [each for each in listen if address.transport in {None, each.transport}]
     if not fitting:
         expected = f"a {address.transport} socket in sip.listen beside it: what goes to a vendor leaves from there"

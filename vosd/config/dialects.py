@@ -57,7 +57,8 @@ def check_interfaces(
             continue
         if interface not in listen:
             _refuse(written, f"one of sip.listen: {', '.join(map(str, listen))}", interface, problems)
-        for address in written.thing.address:
+        server = written.thing.registration.server
+        for address in (*written.thing.address, *(() if server is None else (server,))):
             if not _reaches(interface, address):
                 wanted = f"a socket that can reach {address.host} by {address.transport or interface.transport}"
                 _refuse(written, wanted, interface, problems)

@@ -33,6 +33,7 @@ from vosd.config.schema import HIDDEN, InstallationKeys, Keys, Preset, UnknownSo
 from vosd.config.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.transports import read_transports
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.overload import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
@@ -200,6 +201,7 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             to_all=sip.nat.keepalive_all,
         ),
         log_level=keys.log.level,
+        overload=OverloadSettings(sip.overload.max_lag),
     )
 
 

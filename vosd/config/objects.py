@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.base.money import ZERO, Rounding
 from vosd.base.nat import Nat
@@ -34,6 +34,7 @@ from vosd.config.proofs import AuthKeys
 from vosd.config.rates import PricePer
 from vosd.config.schema import Keys, Preset
 from vosd.config.session_timers import SessionTimerKeys
+from vosd.config.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.engine.settings import Listener
 from vosd.routing.dialect import (
     CalleeSource,
@@ -193,11 +194,15 @@ class RoutingGatewayKeys(Keys):
     """Unique among the routing gateways."""
     account: Annotated[str, object_name()]
     """The vendor's account: its buy rates book here."""
-    address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)]
+    address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
     """Where its packets go: one or a list, of which the next is tried where one is silent. Port 5060, 5061 for tls.
 
-    A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), one with a port by its addresses.
+    A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), one with a port by its addresses. Can be left
+    out beside ``register``: then calls go where the registration goes.
     """
+    auth: LoginKeys = LoginKeys()
+    registration: RegisterKeys = Field(default=RegisterKeys(), alias="register")
+    options_ping: PingKeys = PingKeys()
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
     priority: Annotated[int, whole(1, 1_000_000)] = 1
@@ -249,17 +254,19 @@ class RoutingGatewayKeys(Keys):
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
-            "auth", "calendar", "codecs", "dtmf", "encryption", "health", "loss_guard", "media", "number_pool",
-            "options_ping", "protect", "rate_group", "register", "rewrite", "valid_from",
-            "valid_to", "weight",
+            "calendar", "codecs", "dtmf", "encryption", "health", "loss_guard", "media", "number_pool", "protect",
+            "rate_group", "rewrite", "valid_from", "valid_to", "weight",
         }
     )  # fmt: skip
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> "RoutingGatewayKeys":
-        if not self.address:
-            raise KeyProblemError("address", "at least one address")
+        wanted = self.registration
+        if not self.address and not wanted.is_given:
+            raise KeyProblemError("address", "at least one address, or register")
+        if wanted.is_given and not self.auth.is_given and not (wanted.username and wanted.has_password):
+            raise KeyProblemError("register", "username and password in it, or auth beside it")
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self

@@ -29,6 +29,7 @@ from vosd.config.fields import (
 from vosd.config.files import database_url, file_path, socket_path
 from vosd.engine.settings import Listener, LogLevel, NameServer, OnSigterm
 from vosd.net.settings import TlsVersion, VerifyClient
+from vosd.net.shield import SCANNERS
 from vosd.sip.digest.hashing import Algorithm
 
 HIDDEN: Final = "hidden"
@@ -105,6 +106,35 @@ class ConnectionKeys(Keys):
     """Accepted from all the addresses together that no gateway has: far ends of dialogs, and scanners."""
     idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
     """Closed after so long without a byte in either direction. A keep-alive (RFC 5626) counts."""
+    unknown_rate: Annotated[int, whole(0, 100_000)] = 50
+    """Accepted a second from all the addresses together that no gateway has, twice as many at once; 0 = no limit."""
+    unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10
+    """Accepted a second from one of them (of IPv6: from its /64), twice as many at once; 0 = no limit."""
+
+
+class ShieldKeys(Keys):
+    """What one source address may send, judged before it is read. IPv6 counts by /64. A reload changes it."""
+
+    stranger_rate: Annotated[int, whole(0, 1_000_000)] = 50
+    """Messages a second of an address that no gateway has, but for those within our calls; 0 = no limit.
+    Junk counts ten. What is more is dropped and counted."""
+    stranger_burst: Annotated[int, whole(1, 1_000_000)] = 250
+    """Messages that such an address may send at once: raise it where many phones stand behind one address."""
+    gateway_rate: Annotated[int, whole(0, 1_000_000)] = 5_000
+    """Requests a second of a gateway's address, only of those outside calls; 0 = no limit. What is more gets 503 with
+    Retry-After."""
+    block: Annotated[int, whole(0, 86_400, "seconds")] = 30
+    """For how long a stranger is not heard who sends several times too much; 0 = never. Gateways are never blocked."""
+    scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], BeforeValidator(one_or_many)] = SCANNERS
+    """Requests of strangers whose User-Agent contains one of these are dropped; case does not matter."""
+
+
+class OverloadKeys(Keys):
+    """When there is too much to do, new calls are refused, so that those that run go on. A reload changes it."""
+
+    max_lag: Annotated[int, milliseconds(0, 10_000)] = 50
+    """How long a new call may wait for its turn. Where it is exceeded for 100 ms on end, those that have waited longer
+    get 503 with Retry-After, until it was below half of this for a second; 0 refuses none."""
 
 
 class TlsKeys(Keys):
@@ -217,6 +247,8 @@ class SipKeys(Keys):
     timers: TimerKeys = TimerKeys()
     limits: SipLimitKeys = SipLimitKeys()
     connections: ConnectionKeys = ConnectionKeys()
+    shield: ShieldKeys = ShieldKeys()
+    overload: OverloadKeys = OverloadKeys()
     tls: TlsKeys = TlsKeys()
     dns: DnsKeys = DnsKeys()
     registrar: RegistrarKeys = RegistrarKeys()

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vosd.config.problems import Place, ProblemList
-from vosd.config.schema import ConnectionKeys, SipKeys, TlsKeys
+from vosd.config.schema import ConnectionKeys, ShieldKeys, SipKeys, TlsKeys
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings
+from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError
 
 
@@ -15,7 +16,7 @@ def read_transports(
 ) -> tuple[TransportSettings, TlsContexts | None]:
     """Return the settings, and what new TLS connections are made with; None where TLS is not spoken."""
     tls = _tls(keys.tls, places)
-    settings = TransportSettings(marking, _limits(keys.connections), tls)
+    settings = TransportSettings(marking, _limits(keys.connections), tls, _shield(keys.shield))
     if tls is None:
         return settings, None
     try:
@@ -27,7 +28,18 @@ def read_transports(
 
 
 def _limits(keys: ConnectionKeys) -> ConnectionLimits:
-    return ConnectionLimits(keys.max, keys.max_per_source, keys.max_unknown, keys.idle_timeout)
+    return ConnectionLimits(
+        keys.max,
+        keys.max_per_source,
+        keys.max_unknown,
+        keys.idle_timeout,
+        keys.unknown_rate,
+        keys.unknown_rate_per_source,
+    )
+
+
+def _shield(keys: ShieldKeys) -> ShieldSettings:
+    return ShieldSettings(keys.stranger_rate, keys.stranger_burst, keys.gateway_rate, keys.block, keys.scanners)
 
 
 def _tls(keys: TlsKeys, places: Mapping[str, Place]) -> TlsSettings | None:

@@ -27,9 +27,9 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
+from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
 from vosd.net.sockets import reachable_address
-from vosd.net.tcp import Core
 from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.sip.flows import Listener
@@ -101,7 +101,11 @@ class Daemon:
             settings, loaded.catalogue, books, registered, clock, _known_as(settings), resolver
         )
         core = Core(
-            receive=self.service.receive,
+            take=self.service.inbox.take,
+            refuse=self.service.inbox.refuse,
+            serve=self.service.inbox.serve,
+            belongs=self.service.belongs,
+            dropped=self.service.dropped,
             failed=self.service.transport_failed,
             knows_host=self.service.knows_host,
             name_of=self.service.directory.name_at,
@@ -127,7 +131,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + PARTING_S + FINAL_BOOKING_S
+        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
@@ -154,6 +158,7 @@ class Daemon:
         await self.service.swap_catalogue(loaded.catalogue)
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
+        self.service.inbox.adjust(loaded.settings.overload)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

@@ -74,7 +74,7 @@ class Directory:
         if all(is_address(address.host) for address in gateway.addresses):
             self._numbered[gateway.name] = gateway.addresses
             return gateway.addresses
-        return self._resolved(gateway.addresses)
+        return self.resolved(gateway.addresses)
 
     def locate(self, hop: Hop) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``); None where that is not known, or not yet."""
@@ -101,7 +101,7 @@ class Directory:
     async def adopt(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of these gateways and no others; the new ones are looked up, which may take a moment."""
         now = self._clock.now().mono
-        sought = [Hop(*each[:3]) for gateway in gateways for each in gateway.addresses if not is_address(each.host)]
+        sought = [Hop(*each[:3]) for gateway in gateways for each in _places_of(gateway) if not is_address(each.host)]
         places = {hop: self._watched.get(hop) or Place(hop, now) for hop in sought}
         first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
         # What ran until now is still asked for while this waits.
@@ -134,9 +134,8 @@ class Directory:
         await self._watching.settled()
         await self._meeting.settled()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _resolved(self, configured: Sequence[Address]) -> Sequence[Address]:
+    def resolved(self, configured: Sequence[Address]) -> Sequence[Address]:
+        """Return where addresses of a gateway are, in order; empty where nothing is known."""
         found: dict[Address, None] = {}
         for address in configured:
             if is_address(address.host):
@@ -146,6 +145,8 @@ class Directory:
             for hop in in_order(place.servers, self._draw) if place is not None else ():
                 found[Address(*hop, name=address.host)] = None
         return tuple(found)
+
+    # -- inside -------------------------------------------------------------------------------------------------
 
     def _learned(self, place: Place, trouble_before: str) -> None:
         """Take note of a gateway's new whereabouts; say so where they were lost or are back."""
@@ -185,6 +186,12 @@ class Directory:
             return False
         self._met_in_second += 1
         return True
+
+
+def _places_of(gateway: RoutingGateway) -> tuple[Address, ...]:
+    """Return all that may have to be found of a gateway: where its calls go, and where we register."""
+    registration = gateway.registration
+    return gateway.addresses if registration is None else (*gateway.addresses, registration.server)
 
 
 def hosts_of(place: Place) -> Set[str]:

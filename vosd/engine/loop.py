@@ -7,6 +7,7 @@ makes no difference here; only that a connection can fail, and is closed on a st
 
 import asyncio
 from collections.abc import Callable, Sequence
+from random import randrange
 from typing import Final
 
 from vosd.base.clock import Clock, Instant
@@ -22,6 +23,8 @@ from vosd.sip.events import StrangerIgnored
 TICK_S: Final = TICK_MS / 1000
 PEERS_MAX: Final = 4_096
 """Peers that are remembered: one object for each, which messages in the trace share."""
+RETRY_AFTER_MAX_S: Final = 5
+"""Who is refused for want of time comes again within so long, not all at once."""
 
 _IN, _OUT = Way  # an enum looks its members up every time
 
@@ -70,6 +73,15 @@ class Loop:
             self._switch.hear(event)
             if type(event) is StrangerIgnored:
                 self._hang_up(flow, host, port, "unknown source")
+        self.flush(now)
+
+    def turn_away(self, flow: int, data: bytes, host: str, port: int) -> None:
+        """Refuse one request for want of time; it is not kept in the trace."""
+        now = self._clock.now()
+        source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
+        event = self._endpoint.turn_away(data, source, f"Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n", now)
+        if event is not None:
+            self._switch.hear(event)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:

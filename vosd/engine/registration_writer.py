@@ -41,7 +41,7 @@ class RegistrationWriter:
     def __init__(self, store: BindingStore, flows: Flows, clock: Clock) -> None:
         self._store = store
         self._flows = flows
-        self._clock = clock
+        self.clock = clock
         self._waiting: dict[BindingKey, StoredBinding | None] = {}
         """None = it is gone."""
         self._until: dict[BindingKey, int] = {}
@@ -73,7 +73,7 @@ class RegistrationWriter:
             StoreUnavailable: the database is away.
         """
         found, ended = [], []
-        now = self._clock.now()
+        now = self.clock.now()
         for row in await self._store.load():
             left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
             peer = self._peer_of(row)

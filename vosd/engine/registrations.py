@@ -151,6 +151,7 @@ class Registrations:
         Raises:
             StoreUnavailable: the database is away.
         """
+        began = self._writer.clock.now().mono
         found, ended = await self._writer.load()
         for name, binding in found:
             kind = users.get(name)
@@ -164,7 +165,10 @@ class Registrations:
             if kind is not None and name not in self._users:
                 self._tell_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
-            _log.info("registrations of an earlier life", bindings=self._size, ended_meanwhile=len(ended))
+            took_ms = self._writer.clock.now().mono - began
+            _log.info(
+                "registrations of an earlier life", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms
+            )
 
     async def part(self) -> None:
         """Write everything down as it is, before a stop."""

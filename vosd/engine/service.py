@@ -21,12 +21,15 @@ from vosd.engine.bookkeeping import OpenCall, lost
 from vosd.engine.carried import Carried
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.directory import Directory, means_of
+from vosd.engine.inbox import Inbox
 from vosd.engine.journal import Journal
 from vosd.engine.keepalive import KeepAlives
 from vosd.engine.lookup import Resolver
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
 from vosd.engine.onlookers import Onlookers
+from vosd.engine.pings import Pings
 from vosd.engine.recorder import Recorder
+from vosd.engine.registrants import Registrants
 from vosd.engine.registrar import Registrar
 from vosd.engine.registration_writer import RegistrationWriter
 from vosd.engine.registrations import EXPIRY_TICK_MS, Registrations
@@ -39,6 +42,7 @@ from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
+from vosd.sip.glance import Kind
 from vosd.sip.ports import BindingStore
 
 POLL_S: Final = 1.0
@@ -143,8 +147,19 @@ class SwitchService:
             register=self._registrar.take_register,
             addresses_of=self.addresses_of,
         )
+        self.registrants = Registrants(self._endpoint, self.directory.resolved, self.switch.live.unregistered)
+        self._pings = Pings(self._endpoint, self.directory.addresses, self.switch.live.health)
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
+        self.dropped = self._endpoint.dropped
+        """What came to nothing, by why."""
+        self.inbox = Inbox(
+            self._loop.datagram_received,
+            self._loop.turn_away,
+            settings.overload,
+            self._endpoint.flows.refusal_tag,
+            self.dropped,
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._mark = 0
         self._refreshing = asyncio.Lock()
@@ -170,12 +185,12 @@ class SwitchService:
         self._run("watch over names", self.directory.run)
         self._run("registrations to database", self._registration_writer.run)
         self._run("ends of registrations", self._end_registrations)
-        self._run("report of dropped traffic", lambda: report_dropped(self._endpoint.dropped))
+        self._run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property
-    def receive(self) -> Callable[[int, bytes, str, int], None]:
-        """What listeners call with (flow, data, host, port)."""
-        return self._loop.datagram_received
+    def belongs(self) -> Callable[[Kind, bytes], bool]:
+        """What listeners ask of a stranger's message that looks as if it belonged to a call."""
+        return self._endpoint.belongs
 
     @property
     def transport_failed(self) -> Callable[[int, str, int], None]:
@@ -185,7 +200,9 @@ class SwitchService:
     def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
         """Begin to talk through the given senders, one a listener."""
         self._loop.attach(transmit, hang_up)
+        self._adopt_vendors(self.switch.catalogue)
         self.keep_alives.begin(transmit)
+        self.inbox.attach(asyncio.get_running_loop())
 
     async def drain(self, grace_s: int) -> None:
         """Take no more calls, let the others go on for ``grace_s``, end what is left, book everything."""
@@ -197,6 +214,7 @@ class SwitchService:
             count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls ended by the stop", calls=count, grace_s=grace_s)
             await self._parting()
+        await self._take_leave()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
@@ -206,6 +224,7 @@ class SwitchService:
 
     async def stop(self) -> None:
         """End the tasks and close the journal."""
+        self.inbox.detach()
         self._loop.detach()
         self.keep_alives.stop()
         for task in self._tasks:
@@ -247,6 +266,7 @@ class SwitchService:
         self.switch.swap_catalogue(catalogue)
         self.authenticator.adopt(catalogue)
         self._registrar.adopt(catalogue)
+        self._adopt_vendors(catalogue)
 
     async def refresh_money(self) -> None:
         """Take in what others have booked since the last look.
@@ -282,6 +302,25 @@ class SwitchService:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
+
+    def _adopt_vendors(self, catalogue: Catalogue) -> None:
+        """Register where that is wanted, and ask who is to be asked."""
+        now, gateways = self._clock.now(), catalogue.routing_gateways.values()
+        self.registrants.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self._pings.adopt(gateways, now)
+        self._loop.flush(now)
+
+    async def _take_leave(self) -> None:
+        """Take our registrations back."""
+        now = self._clock.now()
+        self._pings.stop()
+        self.registrants.leave(now)
+        self._loop.flush(now)
+        for _ in range(round(PARTING_S / TICK_S)):
+            if self.registrants.have_left:
+                return
+            await asyncio.sleep(TICK_S)
+        _log.warning("a vendor did not answer the end of our registration; there it runs out by itself")
 
     def _knows(self, host: str, port: int) -> bool:
         is_gateway = self.switch.knows(host, port) or host in self.directory.hosts()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vosd.base.secret import Secret
+from vosd.engine.overload import OverloadSettings
 from vosd.sip.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 
@@ -109,3 +110,4 @@ class Settings:
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     """What keeps registered endpoints behind NAT reachable."""
     log_level: LogLevel = LogLevel.INFO
+    overload: OverloadSettings = field(default_factory=OverloadSettings)

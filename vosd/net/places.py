@@ -1,9 +1,17 @@
 """How many connections there are, and whose: what one peer, or the world, may take of the switch."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from enum import Enum
+from typing import Final
 
+from vosd.base.bucket import Bucket
 from vosd.net.settings import ConnectionLimits
+from vosd.net.shield import allowance_of
+
+CALLERS_MAX: Final = 4_096
+"""Strangers whose connections are counted by the second; the one that came first makes room."""
+BURST_S: Final = 2
+"""How many seconds' worth of connections may come at once."""
 
 
 class Origin(Enum):
@@ -25,17 +33,27 @@ class Places:
         self._taken: Counter[Origin] = Counter()
         self._by_source: Counter[str] = Counter()
         """Accepted connections."""
+        self._strangers = Bucket(limits.unknown_rate * BURST_S, 0.0)
+        self._callers: OrderedDict[str, Bucket] = OrderedDict()
+        """What each stranger may still open."""
 
     def __len__(self) -> int:
         return self._taken.total()
 
-    def take(self, origin: Origin, host: str) -> str | None:
-        """Take a place for one connection; where there is none, say which limit is reached."""
+    def take(self, origin: Origin, host: str, now: float) -> str | None:
+        """Take a place for one connection; where there is none, say which limit is reached.
+
+        ``now`` is in seconds of any clock that does not go back.
+        """
         limits = self.limits
         if len(self) >= limits.most:
             return "max"
-        if origin is Origin.STRANGER and self._taken[origin] >= limits.most_unknown:
-            return "max_unknown"
+        if origin is Origin.STRANGER:
+            if self._taken[origin] >= limits.most_unknown:
+                return "max_unknown"
+            hasty = self._hasty(host, now)
+            if hasty is not None:
+                return hasty
         if origin is not Origin.SWITCH:
             if self._by_source[host] >= limits.most_per_source:
                 return "max_per_source"
@@ -50,3 +68,16 @@ class Places:
             self._by_source[host] -= 1
             if not self._by_source[host]:
                 del self._by_source[host]
+
+    def _hasty(self, host: str, now: float) -> str | None:
+        """Say which rate a stranger's new connection exceeds: each costs a task, over TLS a handshake."""
+        rate, overall = self.limits.unknown_rate_per_source, self.limits.unknown_rate
+        key = allowance_of(host)
+        bucket = self._callers.get(key)
+        if bucket is None:
+            if len(self._callers) >= CALLERS_MAX:
+                self._callers.popitem(last=False)
+            bucket = self._callers[key] = Bucket(rate * BURST_S, now)
+        if not bucket.take(1, rate, rate * BURST_S, now):
+            return "unknown_rate_per_source"
+        return None if self._strangers.take(1, overall, overall * BURST_S, now) else "unknown_rate"

@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from vosd.net.marking import SIGNALLING, TrafficClass
+from vosd.net.shield import ShieldSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,10 @@ class ConnectionLimits:
     """Accepted from all the addresses together that no gateway has."""
     idle_ms: int = 3_600_000
     """Closed after so long without a byte in either direction."""
+    unknown_rate: int = 50
+    """Accepted a second from all the addresses together that no gateway has, 0 = no limit."""
+    unknown_rate_per_source: int = 10
+    """Accepted a second from one of them, of IPv6 from its /64."""
 
 
 class VerifyClient(Enum):
@@ -60,3 +65,4 @@ class TransportSettings:
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     tls: TlsSettings | None = None
     """None: TLS is not spoken."""
+    shield: ShieldSettings = field(default_factory=ShieldSettings)

@@ -8,12 +8,13 @@ messages say, and which connection a dialog had: RFC 3261 section 18 leaves that
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import structlog
 
 from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
+from vosd.net.entrance import Core, Entrance
 from vosd.net.marking import Marker
 from vosd.net.places import Origin, Places
 from vosd.net.sockets import bound, unbound
@@ -38,19 +39,6 @@ PROBE_AFTER_S: Final = 120
 _log = structlog.get_logger()
 
 
-class Core(NamedTuple):
-    """What the flows tell the core, and what they ask of it."""
-
-    receive: Callable[[int, bytes, str, int], None]
-    """Hear one message: flow, bytes, the peer's host and port."""
-    failed: Callable[[int, str, int], None]
-    """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
-    knows_host: Callable[[str], bool]
-    """Say whether any gateway sends from an address."""
-    name_of: Callable[[str], str | None]
-    """Say which name the certificate of the vendor at an address must bear; None = the address itself."""
-
-
 class StreamFlow:
     """One listening socket and every connection that has its address at our end."""
 
@@ -59,6 +47,7 @@ class StreamFlow:
         flow: int,
         local: Address,
         core: Core,
+        entrance: Entrance,
         limits: Limits,
         places: Places,
         marker: Marker,
@@ -70,6 +59,7 @@ class StreamFlow:
         self._flow = flow
         self._local = local
         self._core = core
+        self._entrance = entrance
         self._limits = limits
         self._places = places
         self._loop = asyncio.get_running_loop()
@@ -147,7 +137,7 @@ class StreamFlow:
 
     def _admit(self, sock: socket.socket, peer: Address) -> None:
         origin = Origin.GATEWAY if self._core.knows_host(peer.host) else Origin.STRANGER
-        full = self._places.take(origin, peer.host)
+        full = self._places.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()
             self._complain(peer, f"the limit {full} of sip.connections is reached")
@@ -193,7 +183,7 @@ class StreamFlow:
 
     async def _connect(self, peer: Address) -> None:
         """Open a connection for what waits for it; where that fails, the core hears of it."""
-        full = self._places.take(Origin.SWITCH, peer.host)
+        full = self._places.take(Origin.SWITCH, peer.host, self._loop.time())
         if full is not None:
             self._give_up(peer, f"the limit {full} of sip.connections is reached")
             return
@@ -245,7 +235,10 @@ class StreamFlow:
 
     def message_came(self, connection: Connection, data: bytes) -> None:
         """Pass a message on."""
-        self._core.receive(self._flow, data, *connection.peer)
+        if self._entrance.receive(self._flow, data, *connection.peer):
+            self._entrance.serve()
+        elif connection.origin is Origin.STRANGER:
+            connection.close("a stranger asks for too much")
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Let go of a connection."""

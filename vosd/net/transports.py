@@ -3,14 +3,17 @@
 A flow is the place of a listener in ``sip.listen``.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from vosd.net.connection import Address
+from vosd.net.entrance import Core, Entrance
 from vosd.net.marking import Marker
 from vosd.net.places import Places
 from vosd.net.settings import TransportSettings
 from vosd.net.sockets import ListenerUnusableError
-from vosd.net.tcp import Core, StreamFlow
+from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
 from vosd.sip.settings import Limits
@@ -34,6 +37,8 @@ class Transports:
         self._core = core
         self._marker = Marker(settings.marking)
         self._places = Places(settings.connections)
+        self._entrance = Entrance(core, settings.shield, self._keep_out)
+        self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
 
     async def open(self) -> None:
@@ -44,7 +49,7 @@ class Transports:
         """
         try:
             for flow, each in enumerate(self._listen):
-                self._flows.append(await self._opened(flow, *each))
+                self._flows.append(self._opened(flow, *each))
         except ListenerUnusableError:
             await self.close()
             raise
@@ -71,6 +76,7 @@ class Transports:
         """Let new connections, and all that is sent over UDP, follow other settings; open connections stay."""
         self._tls = tls
         self._places.limits = settings.connections
+        self._entrance.adjust(settings.shield)
         if settings.marking != self._marker.traffic_class:
             self._marker = Marker(settings.marking)
             for flow in self._flows:
@@ -81,14 +87,29 @@ class Transports:
 
     async def close(self) -> None:
         """Close what is open."""
+        if self._release is not None:
+            self._release.cancel()
         while self._flows:
             await self._flows.pop().close()
 
-    async def _opened(self, flow: int, transport: str, host: str, port: int) -> UdpFlow | StreamFlow:
+    def _opened(self, flow: int, transport: str, host: str, port: int) -> UdpFlow | StreamFlow:
         if transport == "udp":
-            return await UdpFlow.open(flow, host, port, self._core.receive, self._marker)
+            return UdpFlow(flow, host, port, self._entrance, self._marker)
         tls = self._tls if transport == "tls" else None
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
         local = Address(host, port)
-        return StreamFlow(flow, local, self._core, self._limits, self._places, self._marker, tls)
+        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._places, self._marker, tls)
+
+    def _keep_out(self) -> None:
+        """Have the kernel keep out who is blocked now, and see to it that they are let in again."""
+        blocked = self._entrance.blocked
+        for flow in self._flows:
+            if isinstance(flow, UdpFlow):
+                flow.keep_out(blocked)
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
+        if blocked:
+            wait_s = max(0.0, next(iter(blocked.values())) - time.monotonic())
+            self._release = asyncio.get_running_loop().call_later(wait_s, self._entrance.release_due)

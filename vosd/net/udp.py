@@ -1,73 +1,64 @@
-"""UDP listeners."""
+"""UDP listeners.
+
+The socket is read by a reader of our own, which takes what lies ready before any of it is served: so the kernel
+need not choose blindly what to drop, and what belongs to a running call is found behind a thousand new ones.
+"""
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
+from vosd.net.entrance import Entrance
+from vosd.net.kernel_filter import keep_out
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
 
 BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
+TAKEN_AT_ONCE: Final = 2_000
+"""Datagrams taken in before some are served: what waits here can be told apart, what waits in the kernel cannot."""
+DATAGRAM_MAX: Final = 65_536
 
-Receive = Callable[[int, bytes, str, int], None]
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
+_BUFFERS: Final = ((socket.SO_RCVBUF, _SO_RCVBUFFORCE), (socket.SO_SNDBUF, _SO_SNDBUFFORCE))
 
 _log = structlog.get_logger()
 
 
-class UdpListener(asyncio.DatagramProtocol):
-    """One socket; ``flow`` is its place among the listeners."""
-
-    def __init__(self, flow: int, receive: Receive) -> None:
-        self._flow = flow
-        self._receive = receive
-        self.closed = asyncio.Event()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Pass a datagram on."""
-        self._receive(self._flow, data, addr[0], addr[1])
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Let go of the socket."""
-        self.closed.set()
-
-    def error_received(self, exc: Exception) -> None:
-        """A peer's port is closed, a network is gone: the transactions' timers deal with it."""
-        _log.debug("datagram came back", error=str(exc))
-
-
 class UdpFlow:
-    """One socket, marked and open."""
+    """One socket, marked and open; ``flow`` is its place among the listeners."""
 
-    def __init__(self, sock: socket.socket, transport: asyncio.DatagramTransport, listener: UdpListener) -> None:
-        self.send = transport.sendto
-        """Send one datagram to (host, port)."""
-        self._socket = sock
-        self._transport = transport
-        self._listener = listener
-
-    @classmethod
-    async def open(cls, flow: int, host: str, port: int, receive: Receive, marker: Marker) -> "UdpFlow":
-        """Open one listener.
+    def __init__(self, flow: int, host: str, port: int, entrance: Entrance, marker: Marker) -> None:
+        """Open it.
 
         Raises:
             ListenerUnusableError: the address is not ours, taken, or not allowed.
         """
-        sock = bound(socket.SOCK_DGRAM, host, port, marker)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-        loop = asyncio.get_running_loop()
-        transport, listener = await loop.create_datagram_endpoint(lambda: UdpListener(flow, receive), sock=sock)
-        return cls(sock, transport, listener)
+        self._flow = flow
+        self._entrance = entrance
+        self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
+        _widen(self._socket)
+        self._recvfrom = self._socket.recvfrom
+        self._sendto = self._socket.sendto
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._take)
 
     @property
     def local_address(self) -> tuple[str, int]:
         """Host and port of our end."""
         host, port, *_ = self._socket.getsockname()
         return host, port
+
+    def send(self, data: bytes, to: tuple[str, int]) -> None:
+        """Send one datagram; one that the kernel does not take is lost, as any may be: timers repeat it."""
+        try:
+            self._sendto(data, to)
+        except OSError as error:
+            _log.debug("datagram not sent", error=str(error))
 
     def remark(self, marker: Marker) -> None:
         """Mark what is sent from now on otherwise."""
@@ -76,7 +67,33 @@ class UdpFlow:
     def hang_up(self, on: tuple[str, int], why: str) -> None:
         """Do nothing: there is no connection."""
 
+    def keep_out(self, hosts: Iterable[str]) -> None:
+        """Have the kernel drop what comes from these addresses, and from no others."""
+        keep_out(self._socket, hosts)
+
     async def close(self) -> None:
         """Close the socket."""
-        self._transport.close()
-        await self._listener.closed.wait()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _take(self) -> None:
+        """Take what lies ready, then have it served."""
+        flow, receive, recvfrom = self._flow, self._entrance.receive, self._recvfrom
+        try:
+            for _ in range(TAKEN_AT_ONCE):
+                data, address = recvfrom(DATAGRAM_MAX)
+                receive(flow, data, address[0], address[1])
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:  # a peer's port is closed, a network is gone: the transactions' timers deal with it
+            _log.debug("datagram came back", error=str(error))
+        self._entrance.serve()
+
+
+def _widen(sock: socket.socket) -> None:
+    """Give the socket large buffers: what we ask for where we may, what the operator allows (rmem_max) elsewhere."""
+    for option, forced in _BUFFERS:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)

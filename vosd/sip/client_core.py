@@ -232,4 +232,4 @@ class ClientCore:
 
 def _can_prove(answers: Answers | None, rounds: int, challenge: Response) -> bool:
     """Say whether a challenge can be answered, and may be once more; then what it asks for is noted."""
-    return answers is not None and rounds < answers.rounds_max and answers.learn(challenge)
+    return answers is not None and answers.learn(challenge, rounds)

@@ -7,7 +7,7 @@ what we ask of them is written in ``client_core``; here both meet the time and t
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -21,6 +21,7 @@ from vosd.sip.door import OPEN_DOOR, Door
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
+from vosd.sip.glance import Kind, to_tag
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
 from vosd.sip.screening import has_looped
@@ -28,6 +29,9 @@ from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+
+_VIA_BYTES: Final = 4_096
+"""How far from the front of a response our Via is looked for."""
 
 
 class Endpoint:
@@ -46,6 +50,7 @@ class Endpoint:
         self.token = token
         self.flows = Flows(listeners, token, locate)
         self.contacts = self.flows.contacts
+        self._mark = self.flows.mark.encode()
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
@@ -90,6 +95,23 @@ class Endpoint:
         except ParseError as error:
             self._server.refuse_malformed(error, message or error.request, source)
             return None
+
+    def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Event | None:
+        """Refuse a request with 503 and leave nothing behind, unless it repeats one that was taken; never raises."""
+        try:
+            message = parse_message(data, self._settings.limits)
+            if isinstance(message, Response):
+                return self.client.take_response(message, now)
+            return self._server.turn_away(message, source, headers, now)
+        except ParseError:
+            self.dropped["malformed, and too much"] += 1
+            return None
+
+    def belongs(self, kind: Kind, data: bytes) -> bool:
+        """Say by a look whether a response answers us, or a request is within a dialog of ours."""
+        if kind is Kind.RESPONSE:
+            return self._mark in data[:_VIA_BYTES]
+        return self._dialogs.owners.get(to_tag(data).decode("utf-8", "surrogateescape")) is not None
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
         """Hear that the connection to ``peer`` is gone, or could not be made; return what follows from it."""

@@ -137,7 +137,7 @@ class Registrant:
         self._told: News | None = None
         self._alarm: Timer[TimerOwner] | None = None
         self._asked: Client | None = None
-        self._answers = Answers(terms.login, terms.rounds_max)
+        self._answers = _answers(terms)
         self._expires_s = terms.expires_s
         self._lengthened = 0
         """How often this attempt was told to ask for longer."""
@@ -184,7 +184,7 @@ class Registrant:
         """Go on with another login or duration for the same address, and show it at once."""
         self.terms = terms
         self._expires_s = terms.expires_s
-        self._answers = self._series.answers = Answers(terms.login, terms.rounds_max)
+        self._answers = self._series.answers = _answers(terms)
         if self._asked is not None:
             self._asked.forget()
             self._asked = None
@@ -357,6 +357,11 @@ class Registrant:
         times = [at for at in (self.next_attempt_at, self.expires_at) if at is not None]
         if times and self.state is not State.GONE:
             self._alarm = self._endpoint.set_alarm(self, min(times))
+
+
+def _answers(terms: Terms) -> Answers:
+    """Return what answers the registrar; a password that it does not believe is not said again and again."""
+    return Answers(terms.login, terms.rounds_max, insists=False)
 
 
 def _granted_s(response: Response, ours: str, asked_s: int) -> int:

@@ -70,14 +70,8 @@ class ServerCore:
         Raises:
             ParseError: what was needed of it cannot be read.
         """
-        via = request.via
         method = request.method
-        if request.cseq.method != method:
-            raise ParseError(400, "CSeq Method Differs", request)
-        branch = via.branch
-        if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer: section 17.2.3
-            branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
-        prefix = f"{branch} {via.host}:{via.port} "
+        prefix = _prefix_of(request)
         if method == "ACK":
             return self._take_ack(request, prefix + "INVITE", now)
         key = prefix + method
@@ -119,6 +113,19 @@ class ServerCore:
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now)
         return self._take_request_outside(request, stem, source, user, key, now)
+
+    def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Event | None:
+        """Answer a request with 503 and remember nothing of it (section 8.2.7); one that we know goes its way.
+
+        Raises:
+            ParseError: what was needed of it cannot be read.
+        """
+        key = _prefix_of(request) + request.method
+        if request.method == "ACK" or key in self._store.servers or self._store.spent.get(key) is not None:
+            return self.take_request(request, source, now)
+        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        self._store.send(stem.peer, response(stem, 503, self._flows.refusal_tag, self._server_header + headers))
+        return None
 
     def refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
         """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
@@ -239,3 +246,18 @@ class ServerCore:
         """Give the one and final response to a request that goes no further."""
         kind = InviteServer if method == "INVITE" else Server
         kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
+
+
+def _prefix_of(request: Request) -> str:
+    """Return what the keys of a request's transactions begin with (RFC 3261 section 17.2.3).
+
+    Raises:
+        ParseError: what they are made of cannot be read.
+    """
+    if request.cseq.method != request.method:
+        raise ParseError(400, "CSeq Method Differs", request)
+    via = request.via
+    branch = via.branch
+    if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer
+        branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
+    return f"{branch} {via.host}:{via.port} "

@@ -12,6 +12,8 @@ from vosd.engine.authentication import Authenticator
 from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.onlookers import Onlookers
+from vosd.engine.pings import Pings
+from vosd.engine.registrants import Registrants
 from vosd.engine.registrar import Registrar
 from vosd.engine.registration_writer import RegistrationWriter
 from vosd.engine.registrations import Registrations
@@ -30,9 +32,9 @@ from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
 from vosd.testing.doorstep import SOON_MS, Doorstep
+from vosd.testing.handset import Handset
 from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.telephone import Telephone
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Clockwork, Packet, Wire
 
@@ -108,6 +110,9 @@ class Exchange:
             register=self.registrar.take_register,
             addresses_of=self._addresses_of,
         )
+        self.registrants = Registrants(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
+        self.pings = Pings(self.endpoint, self._addresses_of, self.switch.live.health, draw=_least)
+        self._adopt_vendors(catalogue)
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
 
@@ -129,10 +134,17 @@ class Exchange:
         """Reload."""
         self.switch.swap_catalogue(catalogue)
         self.authenticator.adopt(catalogue)
+        self._adopt_vendors(catalogue)
 
-    def telephone(self, number: str, address: Address, **terms: Any) -> Telephone:
-        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``Telephone`` takes."""
-        return Telephone(self.wire, address, SWITCH, Login(number, "secret"), **terms)
+    def part(self) -> None:
+        """Stop asking vendors, and take our registrations back."""
+        self.pings.stop()
+        self.registrants.leave(self.clock.now())
+        self.flush()
+
+    def telephone(self, number: str, address: Address, **terms: Any) -> Handset:
+        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``Handset`` takes."""
+        return Handset(self.wire, address, SWITCH, Login(number, "secret"), **terms)
 
     # -- what is asked of it ------------------------------------------------------------------------------------
 
@@ -187,6 +199,12 @@ class Exchange:
     def _knows_host(self, host: str) -> bool:
         return self.switch.knows_host(host)
 
+    def _adopt_vendors(self, catalogue: Catalogue) -> None:
+        now, gateways = self.clock.now(), catalogue.routing_gateways.values()
+        self.registrants.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self.pings.adopt(gateways, now)
+        self.flush()
+
     def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
         return self.registrations.addresses(gateway.name) if gateway.is_phone else gateway.addresses
 
@@ -212,3 +230,8 @@ class Exchange:
         self.switch.handle_deadlines(now)
         self.registrations.expire(now)
         self.flush()
+
+
+def _least(_most: int) -> int:
+    """Draw nothing: what is spread by chance begins at once."""
+    return 0

@@ -232,23 +232,24 @@ class OutgoingCall:
         """Send a packet to the switch."""
         self.peer.send(text, self.switch)
 
-    def invite(self, headers: Iterable[str] = ()) -> str:
-        """Send the INVITE with an offer, and return it."""
-        text = self.request("INVITE", body=OFFER, headers=headers)
+    def invite(self, headers: Iterable[str] = (), cseq: int = 1) -> str:
+        """Send the INVITE with an offer, and return it; a higher ``cseq`` is for one that was challenged."""
+        branch = "INVITE" if cseq == 1 else f"INVITE-{cseq}"
+        text = self.request("INVITE", cseq, branch=branch, body=OFFER, headers=headers)
         self.send(text)
         return text
 
-    def answered(self, within_s: float = 5.0) -> Message:
+    def answered(self, within_s: float = 5.0, cseq: int = 1) -> Message:
         """Wait for the answer, remember the dialog, acknowledge.
 
         Raises:
             UnexpectedError: the call was refused, or nothing came in time.
         """
-        response = self.peer.final_response("1 INVITE", self.call_id, within_s)
+        response = self.peer.final_response(f"{cseq} INVITE", self.call_id, within_s)
         if response.status != 200:
             raise self.peer.unexpected("200")
         self.adopt(response)
-        self.send(self.request("ACK"))
+        self.send(self.request("ACK", cseq))
         return response
 
     def adopt(self, response: Message) -> None:

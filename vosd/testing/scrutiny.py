@@ -22,7 +22,7 @@ _TIMER: Final = {"session-expires", "min-se"}
 _MUST_BE_IN_REQUEST: Final = {
     "INVITE": {"contact", "allow"}, "UPDATE": {"contact", "allow"}, "PRACK": {"rack"},
     "NOTIFY": {"contact", "event", "subscription-state", "content-type"}, "INFO": {"content-type"},
-    "REGISTER": {"contact", "expires"}, "OPTIONS": {"accept"},
+    "REGISTER": {"contact", "expires"}, "OPTIONS": {"accept", "contact"},
 }  # fmt: skip
 _MAY_BE_IN_REQUEST: Final = {
     "INVITE": {"accept", "supported", "require", "route", "user-agent", "privacy", "p-asserted-identity",

@@ -1,105 +1,119 @@
-"""A telephone on the virtual wire: registers with a digest, calls, and takes calls by a script."""
+"""A telephone on a UDP socket: it registers with its password, calls, answers, and sends nothing unasked."""
 
-from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from vosd.testing.customer import Intent, OutgoingCall
 from vosd.testing.login import Login, answer_to
-from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.peer import Message, compose
-from vosd.testing.ua import new_branch
-from vosd.testing.vendor import Script, Vendor
-from vosd.testing.wire import Wire
+from vosd.testing.loopback import Endpoint
+from vosd.testing.peer import ANSWER, OFFER, Message, OutgoingCall, Peer, compose
 
 _numbers: Final = count(1)
 
 
-class Telephone(Vendor):
-    """One device at one address; its contact is where it says it is, which behind NAT is not where it is."""
+class Telephone:
+    """One telephone; it says its own address in everything, whatever becomes of that on the way."""
 
-    def __init__(
-        self,
-        wire: Wire,
-        address: Address,
-        switch: Address,
-        login: Login,
-        *,
-        script: Script | None = None,
-        contact: str | None = None,
-    ) -> None:
-        super().__init__(wire, address, switch, script)
-        self.login = login
-        self.contact = f"sip:{login.username}@{address}" if contact is None else contact
-        self.call_id = f"register-{next(_numbers)}@{address.host}"
-        self.answers: list[Message] = []
-        """Final responses to its REGISTERs, challenges left out."""
-        self.called: dict[str, OutgoingCall] = {}
+    def __init__(self, peer: Peer, switch: Endpoint, login: Login) -> None:
+        self.peer = peer
+        self._switch = switch
+        self._login = login
+        self._register_sequence = 0
+        self._call_id = f"register-{next(_numbers)}@{peer.address.host}"
+        self.offer = OFFER.replace("192.0.2.10", peer.address.host)
+        self.answer = ANSWER.replace("192.0.2.20", peer.address.host)
+
+    def register(self, expires_s: int = 600) -> Message:
+        """Register, answering the challenge; return the 200."""
+        response = self._ask_to_register(expires_s)
+        proof = answer_to(response, self._login, "REGISTER", self._uri)
+        assert proof is not None, f"no challenge: {response}"
+        response = self._ask_to_register(expires_s, proof)
+        assert response.status == 200, response
+        return response
+
+    def call(self, callee: str) -> OutgoingCall:
+        """Call somebody and answer the challenge."""
+        call = OutgoingCall(self.peer, self._switch, callee, caller=self._login.username)
+        call.send(call.request("INVITE", body=self.offer))
+        challenge = call.refused()
+        proof = answer_to(challenge, self._login, "INVITE", call.target)
+        assert proof is not None, f"no challenge: {challenge}"
+        call.remote_to = f"<{call.target}>"
+        call.send(call.request("INVITE", 2, branch="proven", headers=[proof], body=self.offer))
+        return call
+
+    def talk(self, call: OutgoingCall) -> None:
+        """Wait until a call is answered, and acknowledge that."""
+        response = self.peer.final_response("2 INVITE", call.call_id, 5.0)
+        assert response.status == 200, response
+        call.adopt(response)
+        call.send(call.request("ACK", 2))
+
+    def pick_up(self, within_s: float = 5.0) -> "TakenCall":
+        """Wait for a call and answer it at once."""
+        invite = self.peer.expect("INVITE", within_s, passing=["HELLO"])
+        self.peer.reply(invite, 200, tag="telephone", headers=["Content-Type: application/sdp"], body=self.answer)
+        self.peer.expect("ACK", passing=["HELLO", "INVITE"])
+        return TakenCall(self, invite)
+
+    def kept_alive(self) -> int:
+        """Return how many keep-alives came since the last look; anything else that came is lost."""
+        heard = 0
+        while (message := self.peer.receive(0)) is not None:
+            heard += message.start_line == "HELLO"
+        return heard
+
+    @property
+    def _uri(self) -> str:
+        return f"sip:{self._switch}"
+
+    def _ask_to_register(self, expires_s: int, *headers: str) -> Message:
+        self._register_sequence += 1
+        number, user, here = self._register_sequence, self._login.username, self.peer.address
+        lines = [
+            f"REGISTER {self._uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK-{self._call_id}-{number}",
+            f"From: <sip:{user}@{self._switch.host}>;tag=register",
+            f"To: <sip:{user}@{self._switch.host}>",
+            f"Call-ID: {self._call_id}",
+            f"CSeq: {number} REGISTER",
+            f"Contact: <sip:{user}@{here}>",
+            f"Expires: {expires_s}",
+            "Max-Forwards: 70",
+            *headers,
+        ]
+        self.peer.send(compose(lines), self._switch)
+        return self.peer.final_response(f"{number} REGISTER", self._call_id)
+
+
+class TakenCall:
+    """A call that the telephone has answered."""
+
+    def __init__(self, telephone: Telephone, invite: Message) -> None:
+        self.invite = invite
+        self._telephone = telephone
         self._sequence = 0
 
-    def register(
-        self, *contacts: str, expires: int | None = 3_600, headers: Iterable[str] = (), to: str | None = None
-    ) -> Message:
-        """Register, a challenge answered, and return the answer; without contacts with its own."""
-        before = len(self.answers)
-        self._ask(
-            contacts or (f"<{self.contact}>",), expires, tuple(headers), self.login.username if to is None else to, ()
-        )
-        self.wire.run_until(lambda: len(self.answers) > before)
-        return self.answers[-1]
-
-    def fetch(self) -> list[str]:
-        """Ask what is registered, and return the contacts."""
-        before = len(self.answers)
-        self._ask((), None, (), self.login.username, ())
-        self.wire.run_until(lambda: len(self.answers) > before)
-        return self.answers[-1].every("Contact")
-
-    def call(self, callee: str, intent: Intent | None = None) -> OutgoingCall:
-        """Call somebody and prove who calls."""
-        intent = intent or Intent()
-        made = OutgoingCall(self, callee, intent._replace(login=self.login, caller=self.login.username))
-        self.called[made.call_id] = made
-        made.invite()
-        return made
-
-    def take_request(self, request: Message) -> None:
-        """Sort a request to the calls that were made, else to those that came."""
-        made = self.called.get(request["Call-ID"])
-        if made is not None:
-            made.take(request)
-        else:
-            super().take_request(request)
-
-    def _ask(
-        self, contacts: Iterable[str], expires: int | None, headers: tuple[str, ...], user: str, proof: tuple[str, ...]
-    ) -> None:
+    def ask(self, method: str, body: str = "") -> Message:
+        """Send a request within the call and return its final response, acknowledged where it wants that."""
         self._sequence += 1
-        branch = new_branch()
-        text = compose(
-            [
-                f"REGISTER sip:{self.switch.host} SIP/2.0",
-                f"Via: SIP/2.0/UDP {self.address};rport;branch={branch}",
-                "Max-Forwards: 70",
-                f"From: <sip:{self.login.username}@{self.switch.host}>;tag=register",
-                f"To: <sip:{user}@{self.switch.host}>",
-                f"Call-ID: {self.call_id}",
-                f"CSeq: {self._sequence} REGISTER",
-                *(f"Contact: {contact}" for contact in contacts),
-                *([] if expires is None else [f"Expires: {expires}"]),
-                *headers,
-                *proof,
-            ],
-            "",
-        )
+        peer, invite = self._telephone.peer, self.invite
+        peer.send(self._request(method, body), invite.source)
+        response = peer.final_response(f"{self._sequence} {method}", invite["Call-ID"])
+        if method == "INVITE":
+            peer.send(self._request("ACK"), invite.source)
+        return response
 
-        def heard(response: Message) -> None:
-            uri = f"sip:{self.switch.host}"
-            answer = None if proof else answer_to(response, self.login, "REGISTER", uri)
-            if answer is None:
-                self.answers.append(response)
-            else:
-                self._ask(contacts, expires, headers, user, (answer,))
-
-        self.waiting[branch, "REGISTER"] = heard
-        self.send(text)
+    def _request(self, method: str, body: str = "") -> str:
+        peer, invite = self._telephone.peer, self.invite
+        lines = [
+            f"{method} {invite.target} SIP/2.0",
+            f"Via: SIP/2.0/UDP {peer.address};rport;branch=z9hG4bK-{invite['Call-ID']}-{self._sequence}-{method}",
+            f"From: {invite['To']};tag=telephone",
+            f"To: {invite['From']}",
+            f"Call-ID: {invite['Call-ID']}",
+            f"CSeq: {self._sequence} {method}",
+            f"Contact: <sip:telephone@{peer.address}>",
+            "Max-Forwards: 70",
+        ]
+        return compose(lines, body)

@@ -5,6 +5,7 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 
 import pytest
 
+from vosd.b2bua.information import IN_FLIGHT_MAX
 from vosd.testing.scene import CALLEE
 from vosd.testing.side import SILENCE, Reply
 from vosd.testing.vendor import RINGS
@@ -67,6 +68,23 @@ def test_a_side_that_does_not_answer_an_info_ends_no_call(scene, ends, side):
     asking.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(40_000)
     assert not asking.is_over
+    assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+@both_sides
+def test_only_so_many_keys_wait_for_the_other_side(scene, ends, side):
+    """What a flood of INFOs would keep is bounded; once they are answered, or given up, there is room again."""
+    asking, asked = sorted_by(ends, side)
+    asked.will("INFO", *[SILENCE] * IN_FLIGHT_MAX)
+    for _ in range(IN_FLIGHT_MAX + 3):
+        asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(400)
+    assert asking.got["INFO"] == [500] * 3
+    assert len(asked.asked["INFO"]) == IN_FLIGHT_MAX
+    scene.wire.run_for(40_000)
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(100)
+    assert asking.got["INFO"][-1] == 200
     assert scene.finish(ends[0]).end_reason == "Normal"
 
 

@@ -172,7 +172,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("accounts: [{id: a, max_cps: '1_0'}]", ("accounts[a].max_cps: value '1_0': "
          "expected a whole number from 1 to 1000000; leave the key out for no limit")),
         ("routing_gateways: [{name: r, account: a, address: []}]",
-         "routing_gateways[r].address: expected at least one address"),
+         "routing_gateways[r].address: expected at least one address, or register"),
         ("mapping_gateways: [{name: m, account: a, hosts: []}]",
          "mapping_gateways[m].hosts: expected at least one address or network, or auth"),
         ("routing_gateways: [{name: r, account: a, address: 192.0.2.1, prefixes: ['44', from_rates]}]",

@@ -9,11 +9,11 @@ from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.exchange import Exchange
+from vosd.testing.handset import Handset
 from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint
 from vosd.testing.registering import register_bytes, register_request
 from vosd.testing.scene import CUSTOMER, vendor_gateway
-from vosd.testing.telephone import Telephone
 
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)
@@ -97,7 +97,7 @@ def test_one_place_of_two_ends_and_the_phone_stays_online():
 
 def test_a_trunk_registers_as_its_user_or_by_its_name():
     switch = exchange(gateways=[TRUNK])
-    desk = Telephone(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret"))
+    desk = Handset(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret"))
     with capture_logs() as logs:
         assert desk.register().status == 200
         assert desk.register(to="pbx").status == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -11,10 +12,11 @@ import pytest
 import uvloop
 
 from vosd.net.connection import Address
+from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
-from vosd.net.tcp import Core
 from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
+from vosd.sip.glance import Rank
 from vosd.sip.settings import Limits
 from vosd.testing.certificates import Authority
 
@@ -32,16 +34,22 @@ class Ear:
     def __init__(self) -> None:
         self._received: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue()
         self._failures: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
+        self.dropped: Counter[str] = Counter()
+        self.refused: list[tuple[int, Address]] = []
         self.names: dict[str, str] = {}
         self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
         self.core = Core(
-            receive=self._receive,
+            take=self._take,
+            refuse=lambda flow, _data, host, port: self.refused.append((flow, Address(host, port))),
+            serve=lambda: None,
+            belongs=lambda _kind, _data: False,
+            dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
             knows_host=lambda host: host != STRANGER,
             name_of=self.names.get,
         )
 
-    def _receive(self, flow: int, data: bytes, host: str, port: int) -> None:
+    def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
         self._received.put_nowait((flow, data, Address(host, port)))
         self.on_receive(flow, data, Address(host, port))
 

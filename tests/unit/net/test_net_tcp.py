@@ -8,6 +8,8 @@ from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
 from vosd.net import tcp
+from vosd.net.settings import ConnectionLimits, TransportSettings
+from vosd.net.shield import ShieldSettings
 from vosd.sip.settings import Limits
 from vosd.sip.stream import PONG
 from vosd.testing.probe import SDP, request
@@ -260,6 +262,31 @@ async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
     gateway = await connect(node.address())
     gateway.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == gateway.address
+
+
+@pytest.mark.parametrize(
+    "limits", [ConnectionLimits(unknown_rate_per_source=1), ConnectionLimits(unknown_rate=1)], ids=["source", "all"]
+)
+async def test_strangers_cannot_connect_as_fast_as_they_like(opened, connect, limits):
+    """Each connection costs a task, over TLS a handshake; a gateway's are not counted."""
+    node = await opened(settings=TransportSettings(connections=limits))
+    for _ in range(2):
+        peer = await connect(node.address(), STRANGER)
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    assert await (await connect(node.address(), STRANGER)).is_closed()
+    for _ in range(5):
+        peer = await connect(node.address())
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+
+
+async def test_a_stranger_who_sends_too_much_loses_its_connection(opened, connect):
+    node = await opened(settings=TransportSettings(shield=ShieldSettings(stranger_burst=2)))
+    peer = await connect(node.address(), STRANGER)
+    peer.writer.write(OPTIONS * 5)
+    assert await peer.is_closed()
+    assert node.ear.messages == 2
 
 
 async def test_a_connection_can_be_closed_on_a_stranger(opened, connect):

@@ -156,11 +156,24 @@ class TestProof:
         assert stage.news == [News.GAINED]
         assert stage.registrant.failures == 0
 
-    def test_the_seventh_challenge_is_a_refusal(self):
-        guard = guarded(password="another")
+    def test_nonces_that_are_always_stale_are_answered_six_times(self):
+        guard = guarded(uses=0)
         stage = RegistrationStage(guard)
         stage.run(SLACK)
         assert guard.challenged == 7
+        assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
+
+    def test_a_proxy_and_the_registrar_behind_it_are_both_satisfied(self):
+        stage = RegistrationStage(guarded(status=407, realm="proxy"), guarded(realm="registrar"))
+        stage.run(SLACK)
+        assert stage.registrant.state is State.REGISTERED
+
+    def test_a_wrong_password_is_said_once(self):
+        """Each time counts towards the vendor's lock-out, which would take other accounts of ours with it."""
+        guard = guarded(password="another")
+        stage = RegistrationStage(guard)
+        stage.run(SLACK)
+        assert guard.quarrels == ["response"]
         assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
         assert stage.news == [News.REFUSED]
 
@@ -168,9 +181,9 @@ class TestProof:
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
         stage.run(REFUSED_MS - SLACK)
-        assert guard.challenged == 7
+        assert guard.quarrels == ["response"]
         stage.run(2 * SLACK)
-        assert guard.challenged > 7
+        assert len(guard.quarrels) > 1
         assert stage.news == [News.REFUSED]
 
     def test_a_password_that_is_mended_is_shown_at_once(self):

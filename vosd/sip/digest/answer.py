@@ -109,17 +109,24 @@ class _Asked:
 class Answers:
     """What one peer has asked for so far, and our login there: later requests prove themselves unasked."""
 
-    __slots__ = ("_asked", "login", "rounds_max")
+    __slots__ = ("_asked", "_insists", "login", "rounds_max")
 
-    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX) -> None:
+    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX, *, insists: bool = True) -> None:
+        """``insists``: go on where a fresh proof was not believed (REG-06), which vendors count towards a lock-out."""
         self.login = login
+        self._insists = insists
         self.rounds_max = rounds_max
         """How many challenges to one request are answered."""
         self._asked: dict[tuple[bool, str], _Asked] = {}
 
-    def learn(self, response: Response) -> bool:
-        """Take the challenges of a 401 or 407; False when there is none that can be answered."""
+    def learn(self, response: Response, rounds: int = 0) -> bool:
+        """Take the challenges of a 401 or 407; False when there is none that can be answered, or it is no use.
+
+        ``rounds`` is how many challenges to the same request were answered before.
+        """
         found = challenges_of(response)
+        if rounds >= self.rounds_max or (rounds and not self._insists and self._is_rejection(found)):
+            return False
         for challenge in found:
             key = challenge.is_proxy, challenge.realm
             known = self._asked.pop(key, None)
@@ -130,6 +137,10 @@ class Answers:
         while len(self._asked) > REALMS_MAX:
             del self._asked[next(iter(self._asked))]
         return bool(found)
+
+    def _is_rejection(self, challenges: tuple[Challenge, ...]) -> bool:
+        """Say whether somebody asks again whom we have just answered (RFC 3261 section 22.2)."""
+        return any((each.is_proxy, each.realm) in self._asked and not each.is_stale for each in challenges)
 
     def lines(self, method: str, uri: str, body: bytes, cnonce: str) -> str:
         """Return the lines that prove one request to all who have asked; nothing where nobody has."""

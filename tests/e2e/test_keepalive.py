@@ -1,0 +1,140 @@
+"""Five thousand endpoints kept alive through the real socket: evenly, and beside calls that notice nothing."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.sip.keepalive import SLICE_MS, KeepAlive
+from vosd.sip.ports import StoredBinding
+from vosd.storage.database import Database
+from vosd.storage.registrations import SqlRegistrations
+from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint
+from vosd.testing.peer import OutgoingCall, Peer
+from vosd.testing.receiver import Received, Receiver
+
+from .addresses import CUSTOMERS, KEEPING_SWITCH, NETWORK
+from .conditions import eventually
+from .stage import Stage, configuration
+
+PHONES = 500
+PLACES_OF_EACH = 10
+PLACES = PHONES * PLACES_OF_EACH
+PERIOD_S = 10
+PACE = KeepAlive()
+PAUSE_S = 0.002
+PATIENCE_MS = 20.0
+"""What a request may wait while a sweep runs, on a machine that has other things to do."""
+
+
+def place(number: int) -> str:
+    return f"{NETWORK.removesuffix('.0')}.{1 + number // 250}.{1 + number % 250}"
+
+
+def bindings(port: int) -> list[StoredBinding]:
+    """Say that every phone is registered from ten places."""
+    now = time.time_ns() // 1_000_000
+    return [
+        StoredBinding(
+            name=f"8{number // PLACES_OF_EACH:05}",
+            slot=number % PLACES_OF_EACH,
+            contact=f"sip:phone@192.168.1.{1 + number % 250}:5060",
+            q=1_000,
+            call_id=f"register-{number}",
+            cseq=1,
+            registered_at=now,
+            until=now + 3_600_000,
+            lifetime_s=3_600,
+            listener=f"udp:{KEEPING_SWITCH}",
+            host=place(number),
+            port=port,
+            path=(),
+            instance="",
+            reg_id=0,
+            user_agent="",
+        )
+        for number in range(PLACES)
+    ]
+
+
+async def write_down(database: str, port: int) -> None:
+    books = Database(database)
+    await SqlRegistrations(books, "e2e").save(bindings(port), [])
+    await books.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """All the phones."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def stage(tmp_path: Path, receiver: Receiver) -> Iterator[Stage]:
+    """A switch that takes over five thousand registrations of an earlier life."""
+    phones = [f'  - {{number: "8{number:05}", account: family, password: secret}}\n' for number in range(PHONES)]
+    parameters = f"parameters: {{SS_SIP_NAT_KEEP_ALIVE_PERIOD: {PERIOD_S}}}\n"
+    (tmp_path / "many.yaml").write_text(f"{parameters}phones:\n{''.join(phones)}")
+    daemon = Daemon(tmp_path, configuration("phones.yaml", KEEPING_SWITCH))
+    daemon.migrate()
+    asyncio.run(write_down(f"sqlite+aiosqlite:///{tmp_path}/vosd.db", receiver.port))
+    try:
+        daemon.start()
+        yield Stage(daemon, KEEPING_SWITCH)
+        assert daemon.interrupt() == 0
+    finally:
+        daemon.kill()
+
+
+def most_within(window_ms: float, sweep: list[Received]) -> int:
+    """Return the most datagrams that came within any such time."""
+    most, first = 0, 0
+    for last, received in enumerate(sweep):
+        while received.at_ms - sweep[first].at_ms >= window_ms:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(stage: Stage, receiver: Receiver) -> None:
+    """The first sweep begins with the switch; during the second others ask things and measure how long that takes."""
+    eventually(lambda: len(receiver.received) >= PLACES, "the first sweep")
+    waits = asked_until(lambda: len(receiver.received) >= 2 * PLACES)
+    first, second = receiver.received[:PLACES], receiver.received[PLACES : 2 * PLACES]
+    for sweep in (first, second):
+        assert {received.data for received in sweep} == {b"HELLO"}
+        assert sorted(received.address for received in sweep) == sorted(map(place, range(PLACES)))
+        assert most_within(SLICE_MS, sweep) <= 2 * (PACE.slice_max + 1), "a late slice and the one after it"
+        assert most_within(100, sweep) <= 11 * (PACE.slice_max + 1)
+        in_first_batch = sum(received.at_ms - sweep[0].at_ms < PACE.send_interval_ms for received in sweep)
+        assert in_first_batch <= PACE.send_one_time + 2 * PACE.slice_max
+        assert sweep[-1].at_ms - sweep[0].at_ms < 3 * PACE.send_interval_ms, "late wake-ups take longer, nothing else"
+    assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 200
+    during = [wait_ms for at_ms, wait_ms in waits if second[0].at_ms <= at_ms <= second[-1].at_ms]
+    before = [wait_ms for at_ms, wait_ms in waits if at_ms < second[0].at_ms]
+    assert len(during) > 100
+    assert p99(during) < max(PATIENCE_MS, 3 * p99(before)), (p99(during), p99(before))
+    stage.expect_clean_log()
+
+
+def asked_until(enough) -> list[tuple[float, float]]:
+    """Ask the switch one thing after the other; return when each was asked, and how long it waited, in milliseconds."""
+    waits = []
+    with Peer(Endpoint(CUSTOMERS["acme"], 15_099)) as peer:
+        while not enough():
+            asked = OutgoingCall(peer, KEEPING_SWITCH, "442079460000")
+            began = time.perf_counter()
+            at_ms = time.time_ns() / 1_000_000
+            asked.send(asked.request("OPTIONS"))
+            assert peer.final_response("1 OPTIONS", asked.call_id).status == 200
+            waits.append((at_ms, 1_000 * (time.perf_counter() - began)))
+            peer.messages(PAUSE_S)
+    return waits
+
+
+def p99(waits: list[float]) -> float:
+    return sorted(waits)[len(waits) * 99 // 100]

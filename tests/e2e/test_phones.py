@@ -1,0 +1,186 @@
+"""SIPp as telephones: registrations come, are renewed, listed, refused and removed; phones call and are called."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint
+
+from .addresses import NETWORK, TELEPHONE_SWITCH
+from .conditions import eventually
+from .stage import CALLER, Caller, Stage, Vendor, configuration, regular
+
+pytestmark = pytest.mark.sipp
+
+_hosts = count(60)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A switch with a handful of telephones."""
+    directory: Path = tmp_path_factory.mktemp("phones")
+    (directory / "many.yaml").write_text("phones: []\n")
+    with Daemon(directory, configuration("phones.yaml", TELEPHONE_SWITCH)) as daemon:
+        stage = Stage(daemon, TELEPHONE_SWITCH)
+        for account in ("acme", "family"):
+            stage.pay(account, "100")
+        yield stage
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+        stage.expect_clean_log()
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A telephone at an address of its own."""
+
+    stage: Stage
+    number: str
+    at: Endpoint
+
+    @property
+    def contact(self) -> str:
+        return f"sip:{self.number}@{self.at}"
+
+    def register(self, contact: str = "own", expires: int | None = 60, status: int = 200, expected: str = "") -> None:
+        """Say a REGISTER and require its answer; ``expected`` is what stands in it, word for word."""
+        written = {"own": f"Contact: <{self.contact}>", "": "X-Nothing: 1"}.get(contact, contact)
+        values = {
+            "contact": written,
+            "expires": "X-Nothing: 2" if expires is None else f"Expires: {expires}",
+            "authentication": f"[authentication username={self.number} password=secret]",
+            "status": str(status),
+            "expected": regular(expected) or "SIP",
+        }
+        with self.stage.phone("registers", self.number, self.at, values) as sipp:
+            sipp.wait()
+
+    def call(self, callee: str):
+        """Prepare a call to somebody."""
+        values = {"caller": self.number, "authentication": f"[authentication username={self.number} password=secret]"}
+        return self.stage.phone("calls", callee, self.at, values)
+
+    def takes_a_call(self, caller: str = CALLER):
+        """Prepare to be called."""
+        return self.stage.phone("answers", self.number, self.at, {"caller": caller}, side="vendor")
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        return [row for row in self.stage.daemon.ask("registrations") if row["name"] == self.number]
+
+
+@pytest.fixture
+def phone(stage):
+    def place(number: str) -> Phone:
+        return Phone(stage, number, Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060))
+
+    return place
+
+
+def test_a_phone_registers_refreshes_fetches_and_leaves(stage, phone):
+    desk = phone("7001")
+    desk.register(expected=f"Contact: <{desk.contact}>;expires=60")
+    (row,) = desk.rows
+    assert (row["kind"], row["contact"], row["received"], row["transport"]) == (
+        "phone", desk.contact, str(desk.at), "udp"
+    )  # fmt: skip
+    assert (row["state"], row["path"], row["q"], row["user_agent"]) == ("registered", [], 1.0, "SIPp telephone")
+    desk.register(expires=120, expected=f"Contact: <{desk.contact}>;expires=120")
+    desk.register(contact="", expires=None, expected=f"Contact: <{desk.contact}>;expires=1")
+    assert desk.rows[0]["registered_at"] == row["registered_at"]
+    desk.register(contact="Contact: *", expires=0)
+    assert desk.rows == []
+    events = [line["event"] for line in stage.daemon.log() if line.get("name") == "7001"]
+    assert events == ["phone_online", "phone_offline"]
+
+
+def test_a_phone_that_asks_for_too_little_learns_what_would_do(phone):
+    desk = phone("7001")
+    desk.register(expires=5, status=423, expected="Min-Expires: 60")
+    assert desk.rows == []
+
+
+def test_one_contact_of_two_is_removed(phone):
+    desk, other = phone("7003"), phone("7003")
+    desk.register()
+    other.register()
+    desk.register(contact=f"Contact: <{desk.contact}>;expires=0", expected=f"<{other.contact}>")
+    assert [row["contact"] for row in desk.rows] == [other.contact]
+    other.register(contact="Contact: *", expires=0)
+
+
+def test_a_trunk_registers_and_is_listed_as_what_it_is(phone):
+    trunk = phone("office")
+    trunk.register()
+    assert [row["kind"] for row in trunk.rows] == ["mapping_gateway"]
+    trunk.register(contact="Contact: *", expires=0)
+
+
+def test_a_customers_call_reaches_a_phone_and_costs_what_its_number_costs(stage, phone):
+    desk = phone("7001")
+    desk.register()
+    before = stage.balance_of("acme")
+    with desk.takes_a_call() as called, stage.caller(
+        Caller("hangs_up", {"talk_ms": "1200"}), "7001", stage.endpoint_of("acme")
+    ) as caller:  # fmt: skip
+        caller.wait()
+        called.wait()
+    record = stage.record_of("7001")
+    assert (record["routing_gateway"], record["vendor_account"], record["end_reason"]) == ("7001", None, "Normal")
+    assert (record["mapping_gateway"], record["customer_account"]) == ("acme-pbx", "acme")
+    assert (record["destination_address"], record["rate_prefix"]) == (str(desk.at), "7")
+    assert Decimal(record["fee"]) == Decimal("0.001") * record["billed_seconds"] > 0
+    assert record["cost"] == "0.00"
+    eventually(lambda: stage.balance_of("acme") == before - Decimal(record["fee"]), "the fee on the account")
+    stage.expect_nothing_left()
+    desk.register(contact="Contact: *", expires=0)
+
+
+def test_a_phone_calls_another_and_its_account_pays(stage, phone):
+    caller, callee = phone("7001"), phone("7003")
+    callee.register()
+    with callee.takes_a_call("7001") as called, caller.call("7003") as calling:
+        calling.wait()
+        called.wait()
+    record = stage.record_of("7003")
+    assert (record["mapping_gateway"], record["customer_account"], record["caller_in"]) == ("7001", "family", "7001")
+    assert (record["routing_gateway"], record["vendor_account"]) == ("7003", None)
+    assert Decimal(record["fee"]) > 0
+    stage.expect_nothing_left()
+    callee.register(contact="Contact: *", expires=0)
+
+
+def test_a_call_to_a_phone_that_is_not_there_ends_with_480_and_a_record(stage):
+    refused = Caller("is_refused", {"status": "480", "cause": "41", "reason": "Unavailable"})
+    with stage.caller(refused, "7002", stage.endpoint_of("acme")) as caller:
+        caller.wait()
+    record = stage.record_of("7002")
+    assert (record["end_reason"], record["sip_code"], record["hangup_source"]) == ("Unavailable", 480, "switch")
+    assert record["attempts"] == []
+    explained = stage.daemon.ask(
+        "route", "explain", "--gateway", "acme-pbx", "--caller", "1", "--callee", "7002", "--live"
+    )
+    assert explained["result"] == "Unavailable"
+    assert {"routing_gateway": "7002", "reason": "the phone is not registered"} in explained["left"]
+
+
+def test_the_offline_gateway_takes_the_call_until_the_phone_is_there(stage, phone):
+    ask = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1", "--callee", "4410", "--live")
+    with stage.vendor(Vendor("carrier-a", "answers"), "4410") as vendor, stage.caller(
+        Caller("hangs_up"), "4410", stage.endpoint_of("acme")
+    ) as caller:  # fmt: skip
+        caller.wait()
+        vendor.wait()
+    assert stage.record_of("4410")["routing_gateway"] == "carrier-a"
+    assert [each["routing_gateway"] for each in stage.daemon.ask(*ask)["candidates"]] == ["carrier-a"]
+    desk = phone("4410")
+    desk.register()
+    explained = stage.daemon.ask(*ask)
+    assert [each["routing_gateway"] for each in explained["candidates"]] == ["4410", "carrier-a"]
+    assert explained["addresses"]["4410"] == [f"{desk.at};transport=udp"]
+    desk.register(contact="Contact: *", expires=0)

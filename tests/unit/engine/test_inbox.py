@@ -1,0 +1,286 @@
+"""Whose turn it is, on virtual time: running calls, new calls, the rest; and what there is no time for."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.engine import inbox as engine_inbox
+from vosd.engine.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, TURN_S, Inbox
+from vosd.engine.overload import Load, OverloadSettings
+from vosd.sip.glance import Rank
+
+GATEWAY, OTHER_GATEWAY, PHONE = "192.0.2.1", "192.0.2.2", "198.51.100.1"
+
+
+class Alarm:
+    """A callback of the event loop, and when."""
+
+    def __init__(self, at: float, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.at = at
+        self.run = lambda: callback(*args)
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class World:
+    """A clock, an event loop and a core whose every message takes ``cost_s``."""
+
+    def __init__(self, max_lag_ms: int = 50) -> None:
+        self.now = 1_000.0
+        self.cost_s = 0.0
+        self.refusal_s = 0.0
+        self.alarms: list[Alarm] = []
+        self.served: list[str] = []
+        self.refused: list[str] = []
+        self.dropped: Counter[str] = Counter()
+        self.inbox = Inbox(
+            self._process, self._refuse, OverloadSettings(max_lag_ms), "our-busy", self.dropped, lambda: self.now
+        )
+        self.inbox.attach(self)
+        self._count = 0
+
+    # the event loop
+    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Alarm:
+        return self.call_later(0.0, callback, *args)
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Alarm:
+        self.alarms.append(Alarm(self.now + delay, callback, args))
+        return self.alarms[-1]
+
+    # the core
+    def _process(self, _flow: int, data: bytes, _host: str, _port: int) -> None:
+        self.now += self.cost_s
+        self.served.append(data.decode())
+
+    def _refuse(self, _flow: int, data: bytes, _host: str, _port: int) -> None:
+        self.now += self.refusal_s
+        self.refused.append(data.decode())
+
+    # the test
+    def come(self, rank: Rank, host: str, *names: str) -> None:
+        for name in names:
+            self.inbox.take(rank, 0, name.encode(), host, 5060)
+
+    def turn(self) -> None:
+        """Let the event loop go round once."""
+        due = [alarm for alarm in self.alarms if alarm.at <= self.now]
+        self.alarms = [alarm for alarm in self.alarms if alarm.at > self.now]
+        for alarm in due:
+            if not alarm.cancelled:
+                alarm.run()
+
+    def load(self, host: str, rate: int, seconds: float, served: bool = True) -> None:
+        """Let new calls come at an even rate, and the loop turn for as long."""
+        end, due = self.now + seconds, self.now
+        while self.now < end:
+            while due <= self.now:
+                self._count += 1
+                self.come(Rank.CALL, host, f"{host} {self._count}")
+                due += 1 / rate
+            before = self.now
+            if served:
+                self.inbox.serve()
+            self.turn()
+            if self.now == before:
+                self.now += 0.001
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_running_calls_go_first_whatever_came_before(world):
+    world.come(Rank.OTHER, PHONE, "REGISTER")
+    world.come(Rank.CALL, GATEWAY, "INVITE")
+    world.come(Rank.RUNNING, PHONE, "BYE", "200")
+    assert world.served == []
+    world.inbox.serve()
+    assert world.served == ["BYE", "200", "INVITE", "REGISTER"]
+
+
+def test_new_work_makes_way_for_the_sockets_after_a_turn(world):
+    world.cost_s = TURN_S * 0.6
+    world.come(Rank.CALL, GATEWAY, "1", "2", "3", "4")
+    world.inbox.serve()
+    assert world.served == ["1", "2"]
+    world.come(Rank.RUNNING, GATEWAY, "BYE")
+    world.turn()
+    assert world.served == ["1", "2", "BYE", "3"]
+    world.turn()
+    assert world.served[-1] == "4"
+    assert len(world.inbox) == 0
+
+
+def test_sources_take_turns(world):
+    world.come(Rank.CALL, GATEWAY, "a1", "a2", "a3")
+    world.come(Rank.CALL, OTHER_GATEWAY, "b1")
+    world.inbox.serve()
+    assert world.served == ["a1", "b1", "a2", "a3"]
+
+
+def test_phones_can_register_beside_a_flood_of_calls(world):
+    world.come(Rank.CALL, GATEWAY, *map(str, range(12)))
+    world.come(Rank.OTHER, PHONE, "REGISTER", "REGISTER", "REGISTER")
+    world.inbox.serve()
+    assert [index for index, name in enumerate(world.served) if name == "REGISTER"] == [3, 7, 11]
+
+
+def test_calls_do_not_starve_beside_ten_thousand_phones(world):
+    for phone in range(10_000):
+        world.come(Rank.OTHER, f"198.51.{phone >> 8}.{phone & 255}", "REGISTER")
+    assert world.dropped["too many requests wait"] == 10_000 - OTHERS_MAX
+    world.come(Rank.CALL, GATEWAY, "1", "2", "3")
+    world.inbox.serve()
+    assert world.served[:4] == ["1", "2", "3", "REGISTER"]
+
+
+def test_more_calls_than_can_wait_are_refused_the_flooder_first(world):
+    world.come(Rank.CALL, OTHER_GATEWAY, "small")
+    world.come(Rank.CALL, GATEWAY, *map(str, range(CALLS_MAX + 10)))
+    assert world.refused == [str(index) for index in range(11)]
+    assert len(world.inbox) == CALLS_MAX
+    world.inbox.serve()
+    assert "small" in world.served
+
+
+def test_what_cannot_even_be_refused_is_dropped(world):
+    world.come(Rank.CALL, GATEWAY, *map(str, range(CALLS_MAX + REFUSALS_AT_ONCE + 5)))
+    assert len(world.refused) == world.dropped["refused with 503"] == REFUSALS_AT_ONCE
+    assert world.dropped["more than can be refused"] == 5
+
+
+def test_the_acknowledgement_of_a_refusal_is_nobodys_business(world):
+    world.come(Rank.RUNNING, GATEWAY, "ACK sip:1@h SIP/2.0\r\nTo: <sip:1@h>;tag=our-busy\r\n", "ACK another")
+    world.inbox.serve()
+    assert world.served == ["ACK another"]
+
+
+def test_at_three_times_what_it_can_carry_it_carries_what_it_can(world):
+    world.cost_s, world.refusal_s = 0.001, 0.00002
+    world.load(GATEWAY, 3_000, 10.0)
+    assert len(world.served) > 9_000
+    assert world.inbox.load is Load.TOO_MUCH
+    waiting = len(world.inbox)
+    assert waiting < 3_000 * 0.1  # nobody waits much longer than the bound
+    world.load(GATEWAY, 500, 2.0)
+    assert world.inbox.load is Load.BEARABLE
+    refused = len(world.refused)
+    world.load(GATEWAY, 500, 5.0)
+    assert len(world.refused) == refused
+
+
+def test_a_burst_that_can_be_carried_is_carried(world):
+    world.cost_s = 0.001
+    for _ in range(5):
+        world.come(Rank.CALL, GATEWAY, *map(str, range(100)))
+        world.load(OTHER_GATEWAY, 10, 1.0)
+    assert world.refused == []
+
+
+def test_whoever_calls_little_is_not_refused_for_whoever_floods(world):
+    world.cost_s = 0.001
+    for _ in range(50):
+        world.load(GATEWAY, 3_000, 0.1)
+        world.come(Rank.CALL, OTHER_GATEWAY, "small")
+    world.load(GATEWAY, 3_000, 0.2)
+    assert world.served.count("small") == 50
+
+
+def test_a_late_event_loop_counts_as_waiting(world):
+    """What lies in the kernel while something else keeps us busy has waited, too."""
+    for _ in range(20):
+        world.come(Rank.CALL, GATEWAY, "call")
+        world.inbox.serve()
+        world.now += 0.1
+        world.turn()
+    assert world.inbox.load is Load.TOO_MUCH
+    assert "call" in world.refused
+
+
+def test_it_tells_once_that_an_overload_begins_and_ends(world, monkeypatch):
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        engine_inbox, "_log", type("Log", (), {"warning": staticmethod(lambda name, **what: told.append((name, what)))})
+    )
+    world.cost_s = 0.001
+    world.load(GATEWAY, 3_000, 3.0)
+    world.load(GATEWAY, 100, 3.0)
+    assert [name for name, _ in told] == ["overload_begins", "overload_ends"]
+    assert told[0][1]["lag_ms"] >= 50
+    assert told[1][1]["requests_refused"] == len(world.refused)
+
+
+def test_without_work_it_sleeps(world):
+    world.come(Rank.RUNNING, GATEWAY, "BYE")
+    world.inbox.serve()
+    for _ in range(10):
+        world.now += engine_inbox.BEAT_S
+        world.turn()
+    assert world.alarms == []
+
+
+def test_a_mistake_in_one_message_leaves_the_others_their_turn(world, monkeypatch):
+    world.come(Rank.RUNNING, GATEWAY, "bad", "good")
+    process = world._process
+
+    def stumble(flow: int, data: bytes, host: str, port: int) -> None:
+        if data == b"bad":
+            raise ValueError(data)
+        process(flow, data, host, port)
+
+    monkeypatch.setattr(world.inbox, "_process", stumble)
+    with pytest.raises(ValueError, match="bad"):
+        world.inbox.serve()
+    world.turn()
+    assert world.served == ["good"]
+
+
+def test_before_the_start_and_after_the_end_nobody_is_heard():
+    world = World()
+    world.inbox.detach()
+    world.come(Rank.RUNNING, GATEWAY, "BYE")
+    world.come(Rank.CALL, GATEWAY, "INVITE")
+    world.inbox.serve()
+    assert world.served == []
+    assert len(world.inbox) == 0
+
+
+def test_an_operator_may_have_every_call_wait(world):
+    world.inbox.adjust(OverloadSettings(max_lag_ms=0))
+    world.cost_s = 0.001
+    world.load(GATEWAY, 1_500, 2.0)
+    assert world.refused == []
+
+
+arrivals = st.lists(
+    st.tuples(st.sampled_from(list(Rank)), st.integers(0, 4), st.integers(1, 40), st.floats(0, 0.05)), max_size=60
+)
+
+
+@given(arrivals, st.floats(0, 0.005))
+def test_nothing_is_lost_unseen_and_every_line_ends(arrivals, cost_s):
+    world = World()
+    world.cost_s = cost_s
+    came = 0
+    for rank, host, count, pause in arrivals:
+        world.come(rank, f"192.0.2.{host}", *["message"] * count)
+        came += count
+        world.inbox.serve()
+        world.now += pause
+        world.turn()
+        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX
+    for _ in range(10_000):
+        if not world.alarms:
+            break
+        world.now = max(world.now, min(alarm.at for alarm in world.alarms))
+        world.turn()
+    assert world.alarms == []
+    dropped = world.dropped["too many requests wait"] + world.dropped["more than can be refused"]
+    assert len(world.served) + len(world.refused) + dropped == came

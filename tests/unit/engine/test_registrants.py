@@ -1,0 +1,228 @@
+"""Our registrations as the catalogue wants them, and what routing and people see of them."""
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
+from vosd.engine.registrants import PACE_MS
+from vosd.obs.events import Event
+from vosd.routing.tables import Address, Registration
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent
+from vosd.testing.exchange import SWITCH, Exchange
+from vosd.testing.guard import Guard
+from vosd.testing.loopback import Endpoint
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.vendor import Vendor
+from vosd.testing.vendor_registrar import Told, VendorRegistrar
+
+LOGIN = Login("alice", Secret("secret"))
+REGISTRAR = Endpoint("203.0.113.9", 5060)
+BRIEF = 1_000
+REGISTRATION = Registration(
+    server=Address(*REGISTRAR), domain="example.net", user="alice", contact_user="alice", login=LOGIN
+)
+
+
+def other(**terms) -> Registration:
+    return msgspec.structs.replace(REGISTRATION, **terms)
+
+
+class Stage:
+    """A switch with vendors that want registrations, which all go to one registrar."""
+
+    def __init__(self, *registrations: Registration | None, guards: tuple[Guard, ...] = ()) -> None:
+        self.exchange = Exchange(self.content(*registrations), balances={"acme": "100"})
+        self.wire = self.exchange.wire
+        self.registrar = VendorRegistrar(self.wire, REGISTRAR, SWITCH, *guards)
+        self.vendors = [Vendor(self.wire, address, SWITCH) for address in VENDORS]
+        self.caller = self.exchange.caller(CUSTOMER)
+
+    def content(self, *registrations: Registration | None):
+        gateways = [vendor_gateway(index, registration=each) for index, each in enumerate(registrations)]
+        return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways])
+
+    def reload(self, *registrations: Registration | None) -> None:
+        self.exchange.swap_catalogue(self.content(*registrations))
+
+    @property
+    def rows(self):
+        return list(self.exchange.registrants.rows())
+
+    @property
+    def states(self):
+        return [(row["name"], row["state"]) for row in self.rows]
+
+    def run(self, ms: int = BRIEF) -> None:
+        self.wire.run_for(ms)
+
+    def calls_reach(self) -> str | None:
+        """Make a call and return the gateway that got it."""
+        call = self.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+        self.wire.run_until(lambda: call.is_over)
+        self.run()
+        return self.exchange.ledger.records[-1].routing_gateway
+
+
+@pytest.fixture
+def log():
+    with capture_logs() as entries:
+        yield entries
+
+
+def events(log) -> list[str]:
+    return [entry["event"] for entry in log if entry["event"] in set(Event)]
+
+
+def test_a_gateway_takes_calls_only_while_it_is_registered(log):
+    stage = Stage(REGISTRATION, None)
+    stage.run()
+    assert stage.calls_reach() == "vendor-0"
+    stage = Stage(REGISTRATION, None)
+    stage.registrar.always = Told(403)
+    assert stage.calls_reach() == "vendor-1"
+    assert events(log) == [Event.REGISTRATION_GAINED, Event.REGISTRATION_REFUSED]
+
+
+def test_a_gateway_waits_for_its_first_registration():
+    stage = Stage(REGISTRATION)
+    stage.registrar.is_silent = True
+    assert stage.exchange.switch.live.unregistered == {"vendor-0"}
+    assert stage.calls_reach() is None
+    assert stage.exchange.record.sip_code == 503
+    stage.registrar.is_silent = False
+    stage.run(60_000)
+    assert stage.calls_reach() == "vendor-0"
+
+
+def test_a_registration_that_runs_out_takes_its_gateway_out_and_back(log):
+    stage = Stage(REGISTRATION, None)
+    stage.registrar.grants_s = 100
+    stage.run()
+    stage.registrar.is_silent = True
+    stage.run(101_000)
+    assert stage.calls_reach() == "vendor-1"
+    stage.registrar.is_silent = False
+    stage.run(70_000)
+    assert stage.calls_reach() == "vendor-0"
+    assert events(log) == [Event.REGISTRATION_GAINED, Event.REGISTRATION_LOST, Event.REGISTRATION_GAINED]
+    assert faults_of(stage.wire.packets, SWITCH) == []
+
+
+def test_several_accounts_of_one_server_are_registrations_of_their_own():
+    stage = Stage(REGISTRATION, other(user="bob", contact_user="bob"))
+    stage.run()
+    assert stage.states == [("vendor-0", "registered"), ("vendor-1", "registered")]
+    assert [each["To"] for each in stage.registrar.registered] == ["<sip:alice@example.net>", "<sip:bob@example.net>"]
+    assert len({each["Call-ID"] for each in stage.registrar.registered}) == 2
+
+
+def test_registrations_that_begin_together_are_paced():
+    content = [other(user=f"user{number}", contact_user=f"user{number}") for number in range(300)]
+    gateways = [vendor_gateway(0, registration=each) for each in content]
+    named = [msgspec.structs.replace(each, name=f"v{number}") for number, each in enumerate(gateways)]
+    exchange = Exchange(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *named]))
+    registrar = VendorRegistrar(exchange.wire, REGISTRAR, SWITCH)
+    exchange.wire.run_for(10_000)
+    times = registrar.asked_at
+    assert len(times) == 300
+    for start in times:
+        assert sum(start <= at < start + 1_000 for at in times) <= 1_000 // PACE_MS + 1
+
+
+class TestReload:
+    """What a reload makes of registrations that run."""
+
+    def test_what_stays_the_same_is_left_alone(self):
+        stage = Stage(REGISTRATION)
+        stage.run()
+        stage.reload(REGISTRATION, None)
+        stage.run(10_000)
+        assert len(stage.registrar.registered) == 1
+        assert stage.states == [("vendor-0", "registered")]
+
+    def test_what_is_new_is_begun_and_what_is_gone_is_taken_back(self):
+        stage = Stage(REGISTRATION)
+        stage.run()
+        stage.reload(None, other(user="bob", contact_user="bob"))
+        stage.run()
+        assert stage.states == [("vendor-1", "registered")]
+        assert stage.registrar.holds == ["sip:bob@192.0.2.1:5060"]
+        assert stage.exchange.registrants.have_left
+        assert stage.calls_reach() == "vendor-0", "it wants no registration any more"
+
+    def test_another_password_is_tried_at_once(self):
+        stage = Stage(REGISTRATION, guards=(Guard(username="alice", password="new", methods=frozenset({"REGISTER"})),))
+        stage.run()
+        assert stage.states == [("vendor-0", "refused")]
+        stage.reload(other(login=Login("alice", Secret("new"))))
+        stage.run()
+        assert stage.states == [("vendor-0", "registered")]
+        assert stage.exchange.switch.live.unregistered == set()
+
+    def test_another_account_takes_the_place_of_the_first(self):
+        stage = Stage(REGISTRATION)
+        stage.run()
+        stage.reload(other(user="bob", contact_user="bob"))
+        assert stage.exchange.switch.live.unregistered == {"vendor-0"}
+        stage.run()
+        assert stage.states == [("vendor-0", "registered")]
+        assert stage.registrar.holds == ["sip:bob@192.0.2.1:5060"]
+
+    def test_what_an_old_registration_hears_late_changes_nothing_for_the_new(self):
+        stage = Stage(REGISTRATION)
+        stage.registrar.grants_s = 60
+        stage.run()
+        stage.registrar.script.append(Told(0))
+        stage.reload(other(user="bob", contact_user="bob"))
+        stage.run(100_000)
+        assert stage.exchange.switch.live.unregistered == set()
+
+    def test_a_gateway_that_is_renamed_keeps_its_registration(self):
+        stage = Stage(REGISTRATION, None)
+        stage.run()
+        stage.reload(None, REGISTRATION)
+        assert stage.states == [("vendor-1", "registered")]
+        assert stage.exchange.switch.live.unregistered == set()
+        stage.run(10_000)
+        assert len(stage.registrar.registered) == 1
+
+    def test_a_gateway_that_is_switched_off_is_not_registered(self):
+        stage = Stage(REGISTRATION)
+        stage.run()
+        off = msgspec.structs.replace(vendor_gateway(0, registration=REGISTRATION), enabled=False)
+        stage.exchange.swap_catalogue(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), off]))
+        stage.run()
+        assert stage.rows == []
+        assert stage.registrar.holds == []
+
+
+def test_a_stop_takes_everything_back():
+    stage = Stage(REGISTRATION, other(user="bob", contact_user="bob"))
+    stage.run()
+    stage.exchange.part()
+    assert not stage.exchange.registrants.have_left
+    stage.run()
+    assert stage.exchange.registrants.have_left
+    assert stage.registrar.holds == []
+    assert stage.exchange.residue() == {}
+
+
+def test_rows_say_what_people_want_to_know():
+    stage = Stage(REGISTRATION)
+    (row,) = stage.rows
+    assert (row["direction"], row["name"], row["kind"], row["state"]) == (
+        "outbound", "vendor-0", "routing_gateway", "unregistered",
+    )  # fmt: skip
+    assert (row["registered_at"], row["expires_at"], row["last_status"], row["failures"]) == (None, None, None, 0)
+    stage.run()
+    (row,) = stage.rows
+    assert (row["server"], row["username"], row["contact"]) == (
+        "203.0.113.9:5060", "alice", "sip:alice@192.0.2.1:5060",
+    )  # fmt: skip
+    assert (row["state"], row["last_status"]) == ("registered", 200)
+    assert str(row["registered_at"]) < str(row["next_attempt_at"]) < str(row["expires_at"])
+    assert "secret" not in str(row)

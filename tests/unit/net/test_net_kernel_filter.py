@@ -1,0 +1,128 @@
+"""The kernel keeps blocked sources out, and nobody else: real sockets, read by an event loop as the daemon's are."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from vosd.net import entrance
+from vosd.net.kernel_filter import ADDRESSES_MAX, keep_out
+from vosd.net.settings import TransportSettings
+from vosd.net.shield import ShieldSettings
+from vosd.obs.events import Event
+from vosd.testing.probe import request
+
+from .conftest import STRANGER, until
+
+OPTIONS = request("OPTIONS")
+JUNK = b"\x01" * 400
+
+
+@pytest.fixture
+def listening():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        yield sock
+
+
+def arrives(listening: socket.socket, source: str) -> bool:
+    """Say whether a datagram from an address is there once it was sent: loopback delivers before it returns."""
+    with socket.socket(listening.family, socket.SOCK_DGRAM) as peer:
+        peer.bind((source, 0))
+        peer.sendto(b"x", listening.getsockname())
+    try:
+        listening.recv(10)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def test_what_is_kept_out_does_not_arrive_and_all_else_does(listening):
+    assert keep_out(listening, ["127.0.0.9", "127.0.0.11"])
+    assert [arrives(listening, f"127.0.0.{last}") for last in (8, 9, 10, 11)] == [True, False, True, False]
+    assert keep_out(listening, ["127.0.0.8"])
+    assert [arrives(listening, f"127.0.0.{last}") for last in (8, 9, 10, 11)] == [False, True, True, True]
+    assert keep_out(listening, [])
+    assert arrives(listening, "127.0.0.8")
+    assert keep_out(listening, [])
+
+
+def test_as_many_as_are_allowed_are_kept_out_and_no_more(listening):
+    assert keep_out(listening, [f"127.0.1.{last}" for last in range(1, ADDRESSES_MAX + 2)])
+    kept = [arrives(listening, f"127.0.1.{last}") for last in range(1, ADDRESSES_MAX + 3)]
+    assert kept == [False] * ADDRESSES_MAX + [True, True]
+
+
+def test_ipv6_is_kept_out_by_whole_address(listening):
+    with ExitStack() as stack:
+        sock = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        sock.bind(("::1", 0))
+        sock.setblocking(False)
+        assert keep_out(sock, ["::2", "1::1", "0:0:1::1", "0:0:0:1::1", "::1:0:1", "::1:0:0:1", "127.0.0.1"])
+        assert arrives(sock, "::1")
+        assert keep_out(sock, ["2001:db8::1", "::1"])
+        assert not arrives(sock, "::1")
+        assert keep_out(sock, ["127.0.0.1"])  # of the other family: nothing to do
+        assert arrives(sock, "::1")
+
+
+def test_where_the_kernel_does_not_filter_all_goes_on():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.close()
+        assert keep_out(sock, ["192.0.2.1"]) is False
+
+
+async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_heard(opened, monkeypatch):
+    told: list[tuple[str, dict[str, object]]] = []
+    log = type("Log", (), {"warning": staticmethod(lambda name, **what: told.append((name, what)))})
+    monkeypatch.setattr(entrance, "_log", log)
+    node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(block_s=30)))
+    with socket.socket(type=socket.SOCK_DGRAM) as stranger, socket.socket(type=socket.SOCK_DGRAM) as gateway:
+        stranger.bind((STRANGER, 0))
+        gateway.bind(("127.0.0.1", 0))
+        for _ in range(200):
+            stranger.sendto(JUNK, node.address())
+        await until(lambda: bool(told))
+        assert told == [(Event.SOURCE_BLOCKED, {"source": STRANGER, "seconds": 30})]
+        await until(lambda: node.ear.dropped.total() == 200)
+        for _ in range(50):
+            stranger.sendto(JUNK, node.address())
+        gateway.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, gateway.getsockname())
+        assert node.ear.dropped.total() == 200  # the fifty never came so far
+
+        node.transports.adjust(TransportSettings(), None)  # a reload lets everybody be heard again
+        stranger.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, stranger.getsockname())
+
+
+async def test_a_blocked_source_is_heard_again_when_its_time_is_over(opened, monkeypatch):
+    """The clock is turned on: whoever is released next is looked for when its timer comes."""
+    now = [1_000.0]
+    monkeypatch.setattr(entrance.time, "monotonic", lambda: now[0])
+    node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(block_s=30)))
+    with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+        stranger.bind((STRANGER, 0))
+        for _ in range(200):
+            stranger.sendto(JUNK, node.address())
+        await until(lambda: node.ear.dropped.total() == 200)
+        now[0] += 29.0
+        node.transports._entrance.release_due()
+        stranger.sendto(JUNK, node.address())
+        now[0] += 1.5
+        node.transports._entrance.release_due()
+        stranger.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, stranger.getsockname())
+        assert node.ear.dropped.total() == 200
+
+
+async def test_a_gateway_that_asks_for_too_much_is_refused(opened):
+    node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(gateway_rate=3)))
+    with socket.socket(type=socket.SOCK_DGRAM) as gateway:
+        gateway.bind(("127.0.0.1", 0))
+        for _ in range(5):
+            gateway.sendto(OPTIONS, node.address())
+        await until(lambda: len(node.ear.refused) == 2)
+        assert node.ear.messages == 3
+        assert node.ear.refused == [(0, gateway.getsockname())] * 2

@@ -1,0 +1,181 @@
+"""What one source may have of us, on virtual time."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.net import shield as net_shield
+from vosd.net.shield import ACQUAINTANCE_S, SCANNERS, Answer, Shield, ShieldSettings, allowance_of
+from vosd.sip.glance import Kind, Rank
+from vosd.testing.probe import request
+
+GATEWAY, STRANGER = "192.0.2.1", "198.51.100.1"
+REGISTER = request("REGISTER")
+SETTINGS = ShieldSettings(stranger_rate=10, stranger_burst=20, gateway_rate=100, block_s=30)
+
+
+class Door:
+    """A shield with a world around it."""
+
+    def __init__(self, settings: ShieldSettings = SETTINGS) -> None:
+        self.known = {GATEWAY}
+        self.ours: set[bytes] = set()
+        self.blocked: list[tuple[str, float]] = []
+        self.dropped: Counter[str] = Counter()
+        self.now = 1_000.0
+        self.shield = Shield(
+            settings,
+            lambda host: host in self.known,
+            lambda _kind, data: data in self.ours,
+            lambda host, until: self.blocked.append((host, until)),
+            self.dropped,
+        )
+
+    def judge(self, kind: Kind, host: str, data: bytes = REGISTER) -> Rank | Answer:
+        return self.shield.judge(kind, data, host, self.now)
+
+    def heard(self, count: int, kind: Kind, host: str, data: bytes = REGISTER) -> int:
+        return sum(isinstance(self.judge(kind, host, data), Rank) for _ in range(count))
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rank"),
+    [(Kind.CALL, Rank.CALL), (Kind.OTHER, Rank.OTHER), (Kind.WITHIN, Rank.RUNNING), (Kind.RESPONSE, Rank.RUNNING)],
+)
+def test_what_a_gateway_sends_has_its_rank(door, kind, rank):
+    assert door.judge(kind, GATEWAY) is rank
+
+
+def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(door):
+    assert door.heard(250, Kind.CALL, GATEWAY) == 100
+    assert door.judge(Kind.CALL, GATEWAY) is Answer.REFUSE
+    assert door.dropped["too many requests of a gateway"] == 151
+    door.now += 0.5
+    assert door.heard(250, Kind.CALL, GATEWAY) == 50
+    assert door.heard(100_000, Kind.JUNK, GATEWAY) == 0
+    assert door.blocked == []
+
+
+@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+def test_what_belongs_to_calls_of_a_gateway_is_never_limited(door, kind):
+    door.heard(1_000, Kind.CALL, GATEWAY)
+    assert door.heard(10_000, kind, GATEWAY) == 10_000
+
+
+def test_a_stranger_gets_little_and_no_answer(door):
+    assert door.judge(Kind.CALL, STRANGER) is Rank.OTHER
+    assert door.heard(39, Kind.OTHER, STRANGER) == 19
+    assert door.judge(Kind.CALL, STRANGER) is Answer.SILENCE
+    assert door.dropped["too many requests of a stranger"] == 21
+    door.now += 1.0
+    assert door.heard(30, Kind.OTHER, STRANGER) == 10
+    assert door.blocked == []
+
+
+@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+def test_what_only_looks_as_if_it_belonged_to_a_call_counts(door, kind):
+    door.ours.add(b"ours")
+    assert door.judge(kind, STRANGER, b"forged") is Rank.OTHER
+    assert door.heard(30, kind, STRANGER, b"forged") == 19
+    assert door.heard(100, kind, STRANGER, b"ours") == 100
+    assert door.judge(kind, STRANGER, b"ours") is Rank.RUNNING
+
+
+def test_junk_is_never_heard_and_soon_blocks_its_source(door):
+    assert door.heard(1_000, Kind.JUNK, STRANGER) == 0
+    assert door.blocked == [(STRANGER, door.now + 30)]
+    assert door.dropped["not SIP"] == 7  # 2 fit the burst, 4 the excess
+    assert door.dropped["blocked source"] == 993
+    door.ours.add(b"ours")
+    assert door.judge(Kind.WITHIN, STRANGER, b"ours") is Answer.SILENCE
+    door.now += 30.1
+    assert door.heard(1, Kind.OTHER, STRANGER) == 1
+
+
+def test_a_stranger_somewhat_over_its_rate_is_not_blocked(door):
+    for _ in range(200):
+        door.heard(4, Kind.OTHER, STRANGER)  # 40 a second: 10 are served, 30 dropped
+        door.now += 0.1
+    assert door.blocked == []
+
+
+def test_keep_alives_are_nothing_to_be_served_and_no_offence(door):
+    for _ in range(100):
+        assert door.heard(1, Kind.KEEP_ALIVE, STRANGER) == 0
+        door.now += 1.0
+    assert door.dropped == {"keep-alive": 100}
+
+
+@pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
+def test_scanners_are_not_heard(door, agent):
+    data = REGISTER.replace(b"CSeq:", f"user-agent:  {agent} x\r\nCSeq:".encode())
+    assert door.heard(5, Kind.OTHER, STRANGER, data) == 0
+    assert door.dropped["scanner"] == 5
+    assert door.heard(1, Kind.OTHER, GATEWAY, data) == 1
+
+
+def test_a_scanner_named_elsewhere_is_none(door):
+    data = REGISTER.replace(b"CSeq:", b"Subject: sipvicious\r\nCSeq:")
+    assert door.heard(1, Kind.OTHER, STRANGER, data) == 1
+
+
+def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(door):
+    assert door.judge(Kind.CALL, STRANGER) is Rank.OTHER
+    door.known = {STRANGER}
+    assert door.judge(Kind.CALL, GATEWAY) is Rank.OTHER
+    door.now += ACQUAINTANCE_S
+    assert door.judge(Kind.CALL, STRANGER) is Rank.CALL
+    door.known = {GATEWAY}
+    door.now += ACQUAINTANCE_S
+    assert door.judge(Kind.CALL, STRANGER) is Rank.OTHER
+    assert door.judge(Kind.CALL, GATEWAY) is Rank.CALL
+
+
+def test_who_becomes_a_gateway_is_not_blocked_meanwhile(door):
+    door.heard(1, Kind.OTHER, STRANGER)
+    door.known.add(STRANGER)
+    door.heard(1_000, Kind.JUNK, STRANGER)
+    assert door.blocked == []
+
+
+def test_other_settings_hold_at_once_and_unblock(door):
+    door.heard(1_000, Kind.JUNK, STRANGER)
+    door.shield.settings = ShieldSettings(stranger_rate=0, scanners=(), block_s=0)
+    assert door.heard(5_000, Kind.OTHER, STRANGER, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")) == 5_000
+
+
+def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(door):
+    door.known = {"2001:db8::1"}
+    heard = sum(door.heard(1, Kind.OTHER, f"2001:db8::{index:x}") for index in range(2, 102))
+    assert heard == 20
+    assert door.heard(50, Kind.CALL, "2001:db8::1") == 50
+    assert door.heard(1, Kind.OTHER, "2001:db8:0:1::1") == 1
+
+
+def test_an_address_with_a_scope_has_an_allowance():
+    assert allowance_of("fe80::1%eth0") == allowance_of("fe80::2") == "fe80000000000000"
+    assert allowance_of("192.0.2.1") == "192.0.2.1"
+
+
+def test_sources_without_end_take_no_memory_without_end(door, monkeypatch):
+    monkeypatch.setattr(net_shield, "SOURCES_MAX", 100)
+    for index in range(1_000):
+        assert door.heard(1, Kind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
+    assert len(door.shield) == 100
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
+def test_a_stranger_is_never_served_more_than_its_allowance(traffic):
+    door = Door()
+    began, heard = door.now, 0
+    for kind, count, pause in traffic:
+        heard += door.heard(count, kind, STRANGER)
+        door.now += pause
+        assert heard <= 20 + 10 * (door.now - began) + 1e-6

@@ -1,0 +1,211 @@
+"""How much of us one source may have, judged before anything is read.
+
+Whoever sends from an address of ours is limited generously, and only in what asks for something new: what belongs to
+a call passes. A stranger gets little, junk and scanners nothing, and one who goes on for all that is not heard for a
+while. Pure: time is an argument, in seconds of the monotonic clock.
+"""
+
+import re
+import socket
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from vosd.base.bucket import Bucket
+from vosd.sip.glance import Kind, Rank
+
+SOURCES_MAX: Final = 16_384
+"""Sources that are remembered, of each kind; the one not heard for longest makes room."""
+JUNK_COST: Final = 10
+"""What no SIP counts, in requests."""
+BLOCK_AT: Final = 4.0
+"""A source is blocked for sending that many times its rate too much, for a second."""
+ACQUAINTANCE_S: Final = 10.0
+"""How long a source is taken for what it was: gateways and phones come and go."""
+_AGENT: Final = re.compile(rb"\nUser-Agent[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
+_HEAD_BYTES: Final = 2_048
+
+SCANNERS: Final = ("friendly-scanner", "sipvicious", "sundayddr", "sipcli", "pplsip", "sip-scan", "vaxsipuseragent")
+"""User-Agents of programs that look for switches to abuse, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShieldSettings:
+    """What a source may ask; rates are in requests a second, 0 = no limit."""
+
+    stranger_rate: int = 50
+    stranger_burst: int = 250
+    """At once, after silence."""
+    gateway_rate: int = 5_000
+    """Of new things: what belongs to a call is not counted."""
+    block_s: int = 30
+    """For how long a source is not heard that goes far beyond its rate; 0 = it is never blocked."""
+    scanners: tuple[str, ...] = SCANNERS
+    """What the User-Agent of a stranger may not contain."""
+
+
+class Answer(Enum):
+    """What becomes of a message that is not served."""
+
+    REFUSE = auto()
+    """503: the sender is a peer of ours and may come again."""
+    SILENCE = auto()
+
+
+class _Source:
+    """One address, or the /64 that an IPv6 address is in."""
+
+    __slots__ = ("blocked_until", "bucket", "excess", "judged_at")
+
+    def __init__(self, burst: float, now: float) -> None:
+        self.bucket = Bucket(burst, now)
+        self.excess: Bucket | None = None
+        """What it may still send beyond its rate before it is blocked."""
+        self.judged_at = now
+        """When we looked whether it is known."""
+        self.blocked_until = 0.0
+
+
+class Shield:
+    """The sources, and what is left of their allowances."""
+
+    def __init__(
+        self,
+        settings: ShieldSettings,
+        knows: Callable[[str], bool],
+        belongs: Callable[[Kind, bytes], bool],
+        block: Callable[[str, float], None],
+        dropped: Counter[str],
+    ) -> None:
+        """``knows`` tells peers of ours by address, ``belongs`` what strangers send within our calls.
+
+        ``block`` hears of an address that is not heard until the given time; ``dropped`` counts what came to nothing.
+        """
+        self._knows = knows
+        self._belongs = belongs
+        self._block = block
+        self._dropped = dropped
+        self._known: OrderedDict[str, _Source] = OrderedDict()
+        self._strangers: OrderedDict[str, _Source] = OrderedDict()
+        self.settings = settings
+
+    @property
+    def settings(self) -> ShieldSettings:
+        """What a source may ask."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: ShieldSettings) -> None:
+        """Change it; whom we know is looked up anew, and nobody stays blocked."""
+        self._settings = settings
+        scanners = [re.escape(name.encode().lower()) for name in settings.scanners]
+        self._scanner = re.compile(b"|".join(scanners)) if scanners else None
+        self._known.clear()
+        self._strangers.clear()
+
+    def __len__(self) -> int:
+        """Return how many sources are remembered."""
+        return len(self._known) + len(self._strangers)
+
+    def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
+        """Say whose turn a message waits for, or that it is not served."""
+        source = self._known.get(host)
+        if source is not None and now - source.judged_at < ACQUAINTANCE_S:
+            return self._of_peer(source, kind, now)
+        key = allowance_of(host)
+        stranger = self._strangers.get(key)
+        # Of a /64 that sends, one address may be a gateway's: there each is looked up.
+        if stranger is not None and key is host and now - stranger.judged_at < ACQUAINTANCE_S:
+            return self._of_stranger(stranger, kind, data, host, now)
+        if self._knows(host):
+            return self._of_peer(self._meet(self._known, host, source, self._settings.gateway_rate, now), kind, now)
+        self._known.pop(host, None)
+        stranger = self._meet(self._strangers, key, stranger, self._settings.stranger_burst, now)
+        return self._of_stranger(stranger, kind, data, host, now)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _meet(
+        self, sources: OrderedDict[str, _Source], key: str, source: _Source | None, burst: float, now: float
+    ) -> _Source:
+        """Return a source whose standing was looked up just now."""
+        if source is None:
+            if len(sources) >= SOURCES_MAX:
+                sources.popitem(last=False)
+            source = sources[key] = _Source(burst, now)
+        else:
+            sources.move_to_end(key)
+            source.judged_at = now
+        return source
+
+    def _of_peer(self, source: _Source, kind: Kind, now: float) -> Rank | Answer:
+        if kind is Kind.RESPONSE or kind is Kind.WITHIN:
+            return Rank.RUNNING
+        if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
+            self._dropped["not SIP" if kind is Kind.JUNK else "keep-alive"] += 1
+            return Answer.SILENCE
+        rate = self._settings.gateway_rate
+        if not source.bucket.take(1, rate, rate, now):
+            self._dropped["too many requests of a gateway"] += 1
+            return Answer.REFUSE
+        return Rank.CALL if kind is Kind.CALL else Rank.OTHER
+
+    def _of_stranger(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
+        dropped = self._dropped
+        if source.blocked_until:
+            if now < source.blocked_until:
+                dropped["blocked source"] += 1
+                return Answer.SILENCE
+            source.blocked_until = 0.0
+        if (kind is Kind.RESPONSE or kind is Kind.WITHIN) and self._belongs(kind, data):
+            return Rank.RUNNING
+        settings = self._settings
+        cost = 1
+        why = "too many requests of a stranger"
+        if kind is Kind.JUNK:
+            cost, why = JUNK_COST, "not SIP"
+        elif kind is Kind.KEEP_ALIVE:
+            why = "keep-alive"
+        elif kind is not Kind.RESPONSE and self._is_scanner(data):
+            cost, why = JUNK_COST, "scanner"
+        served = kind is not Kind.KEEP_ALIVE and cost == 1
+        rate, burst = settings.stranger_rate, settings.stranger_burst
+        if source.bucket.take(cost, rate, max(burst, cost), now):
+            if served:
+                return Rank.OTHER
+        else:
+            self._count_excess(source, cost, host, now)
+        dropped[why] += 1
+        return Answer.SILENCE
+
+    def _is_scanner(self, data: bytes) -> bool:
+        if self._scanner is None:
+            return False
+        agent = _AGENT.search(data, 0, _HEAD_BYTES)
+        return agent is not None and self._scanner.search(agent[1].lower()) is not None
+
+    def _count_excess(self, source: _Source, cost: int, host: str, now: float) -> None:
+        """Block a source that goes far beyond its rate."""
+        settings = self._settings
+        if not settings.block_s:
+            return
+        bearable = max(BLOCK_AT * settings.stranger_rate, JUNK_COST)
+        if source.excess is None:
+            source.excess = Bucket(bearable, now)
+        if not source.excess.take(cost, bearable, bearable, now) and not self._knows(host):
+            source.excess = None
+            source.blocked_until = now + settings.block_s
+            self._block(host, source.blocked_until)
+
+
+def allowance_of(host: str) -> str:
+    """Return whose allowance an address uses: its own, in IPv6 that of its /64, which one customer has to himself."""
+    if ":" not in host:
+        return host
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except OSError:
+        return host
+    return packed[:8].hex()
