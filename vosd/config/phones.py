@@ -60,7 +60,7 @@ class PhoneKeys(ProofKeys):
     nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
     """Behind NAT, it is answered and asked where its packets come from, and private addresses in its SDP become that.
 
-    ``auto``: where its Contact cannot be reached, or has the address of its Via and that is not where it is seen.
+    ``auto``: where its Contact is private, and it is seen at a public address or at another than its Via says.
     """
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls and registrations, and those to it."""

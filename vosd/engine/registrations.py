@@ -4,7 +4,7 @@ Owns the bindings of all users, their end in time, and the news of who came and 
 one user's bindings is ``sip.registrar``'s; what is written down of them is ``registration_writer``'s.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -75,13 +75,25 @@ class _User:
         """Set for the first end there may be; a refresh leaves it, and it looks again when it is due."""
 
 
+def _nobody_cares(_before: Peer, _after: Peer, _contact: str) -> None:
+    """Stand in where no calls go to who is registered."""
+
+
 class Registrations:
     """The table."""
 
-    def __init__(self, settings: RegistrarSettings, flows: Flows, writer: RegistrationWriter) -> None:
+    def __init__(
+        self,
+        settings: RegistrarSettings,
+        flows: Flows,
+        writer: RegistrationWriter,
+        moved: Callable[[Peer, Peer, str], None] = _nobody_cares,
+    ) -> None:
+        """``moved`` is told of a Contact whose owner NAT has given another place: the old one, the new one, its URI."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
+        self._tell_moved = moved
         self._users: dict[str, _User] = {}
         self._size = 0
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
@@ -224,6 +236,8 @@ class Registrations:
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
+                if earlier is not None and earlier.peer != binding.peer:
+                    self._tell_moved(earlier.peer, binding.peer, binding.contact)
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)

@@ -134,7 +134,9 @@ class SwitchService:
         self.onlookers = Onlookers(trace, listeners)
         flows = self._endpoint.flows
         self._registration_writer = RegistrationWriter(registered, flows, clock)
-        self.registrations = Registrations(settings.sip.registrar, flows, self._registration_writer)
+        self.registrations = Registrations(
+            settings.sip.registrar, flows, self._registration_writer, self._endpoint.peer_moved
+        )
         self._registrar = Registrar(self._endpoint, self.registrations)
         self.switch = Switch(
             node=settings.node,

@@ -81,6 +81,7 @@ class Endpoint:
         )
         self.adopt = self._dialogs.adopt
         self.forget = self._dialogs.forget
+        self.peer_moved = self._dialogs.peer_moved
 
     # -- in -----------------------------------------------------------------------------------------------------
 

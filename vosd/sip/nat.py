@@ -4,7 +4,7 @@ What such a peer says of itself (Contact, Via) is true inside its own network on
 came from, so that is where everything goes: responses, and the requests of its dialogs.
 """
 
-from vosd.base.host import is_address, is_private, plain_host
+from vosd.base.host import is_private, plain_host
 from vosd.base.nat import Nat
 from vosd.sip.compose import Peer
 from vosd.sip.errors import ParseError
@@ -17,16 +17,16 @@ from vosd.sip.uri import DEFAULT_PORTS
 def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
     """Say whether a peer that is seen at one address cannot be reached at the host that it says.
 
-    Either it says a private address and is seen at a public one; or the host is what its Via bears (``sent_by``),
-    and the packet came from another: then that host is its own, and something between has changed it. A Contact
-    that names another machine, which RFC 3261 allows, is neither.
+    It says a private address, and either is seen at a public one, or its Via bears that address too (``sent_by``):
+    then it is its own, and something between has changed it. A public address is believed, and so is one of the
+    same private world: carriers send from several machines and name others, as RFC 3261 allows.
     """
     if said == seen:
         return False
     said, seen = plain_host(said), plain_host(seen)
-    if said == seen or not is_address(said):
+    if said == seen or not is_private(said):
         return False
-    return (is_private(said) and not is_private(seen)) or said == plain_host(sent_by)
+    return not is_private(seen) or said == plain_host(sent_by)
 
 
 def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:

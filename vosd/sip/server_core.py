@@ -202,6 +202,7 @@ class ServerCore:
         if source != dialog.peer and (dialog.is_behind_nat or self._both_connected(source, dialog.peer)):
             # Nobody but the peer knows both tags (80 random bits are ours), and no old request comes as far as here.
             dialog.reach_by(source)
+            self._dialogs.follow(request.to_tag, dialog)
         if isinstance(owner, Farewell):
             self._answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
             if method == "BYE":

@@ -96,7 +96,9 @@ class Exchange:
         self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
         self.registered = MemoryRegistrations()
         self.registration_writer = RegistrationWriter(self.registered, self.endpoint.flows, self.clock)
-        self.registrations = Registrations(settings.registrar, self.endpoint.flows, self.registration_writer)
+        self.registrations = Registrations(
+            settings.registrar, self.endpoint.flows, self.registration_writer, self.endpoint.peer_moved
+        )
         self.registrar = Registrar(self.endpoint, self.registrations)
         self.registrar.adopt(catalogue)
         self.switch = Switch(

@@ -3,14 +3,17 @@
 import pytest
 
 from vosd.base.nat import Nat
+from vosd.engine.registrations import Registrant
 from vosd.routing.dialect import CalleeDialect, CallerDialect
-from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.sip.compose import Peer
+from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.customer import KNOWS_UPDATE, Caller, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.races import UPDATING
-from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.registering import register_request
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import Line, Script, Vendor, answers
 
@@ -41,6 +44,7 @@ def home():
     scene = at_home()
     yield scene
     assert faults_of(scene.wire.packets, SWITCH) == []
+    assert scene.exchange.endpoint._dialogs._behind_nat == {}, "nothing is kept of calls that are over"
 
 
 def test_a_call_from_home_is_set_up_talked_and_hung_up_from_afar(home):
@@ -176,3 +180,67 @@ def test_a_refusal_finds_its_way_home_unasked(nat, port):
     scene.wire.run_for(10)
     (refusal,) = [packet for packet in scene.wire.packets if packet.data.startswith(b"SIP/2.0 403")]
     assert refusal.target == Address(CUSTOMER.host, port)
+
+
+# -- phones -----------------------------------------------------------------------------------------------------------
+
+NUMBER = "442079461001"
+OPEN = Address("203.0.113.200", 5060)
+
+
+def register(scene: Scene, contact: Address, source: Address, cseq: int = 1) -> None:
+    wanted, now = register_request(f"<sip:{NUMBER}@{contact}>", cseq=cseq), scene.exchange.clock.now()
+    scene.exchange.registrations.register(NUMBER, Registrant.PHONE, wanted, Peer(0, *source), now)
+
+
+def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:
+    """Set the stage with a phone that is registered with this contact, and not there."""
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(catalogue(gateways, phones=[phone(NUMBER)]))
+    at_home = Vendor(scene.wire, contact, SWITCH, answers(body=ANSWER.replace("192.0.2.20", HOME.host)))
+    scene.wire.hide(contact, MOVED)
+    register(scene, contact, MOVED)
+    return scene, at_home
+
+
+@pytest.mark.parametrize("contact", [HOME, OPEN], ids=["private", "public, and not where it is seen"])
+def test_a_registered_phone_is_called_and_asked_where_it_is_seen(contact):
+    """NAT-01; the Request-URI is the Contact as it was registered (RFC 3261 section 16.6)."""
+    scene, at_home = phone_at_home(contact)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = at_home.only_call
+    assert there.invite.start_line == f"INVITE sip:{NUMBER}@{contact} SIP/2.0"
+    assert call.theirs == ANSWER.replace("192.0.2.20", MOVED.host)
+    assert scene.finish(call).routing_gateway == NUMBER
+    assert there.is_over
+    assert len(there.acks) == 1
+    assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+def test_a_phone_that_registers_from_another_port_takes_its_call_along():
+    """It says nothing within the call; the BYE from afar finds it all the same."""
+    scene, at_home = phone_at_home()
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.hide(HOME, REMAPPED)
+    register(scene, HOME, REMAPPED, cseq=2)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_call_of_another_phone_stays_where_it_is():
+    """NAT has given the old port to a neighbour, who calls from there; the first phone registers anew."""
+    scene, _ = phone_at_home()
+    scene.wire.hide(HOME, REMAPPED)
+    neighbour = Caller(scene.wire, Address("192.168.1.101", 5060), SWITCH)
+    scene.wire.hide(neighbour.address, CUSTOMER)
+    register(scene, HOME, CUSTOMER, cseq=2)
+    call = neighbour.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.exchange.endpoint.dialog_kept_by(call.remote.partition(";tag=")[2])
+    register(scene, HOME, REMAPPED, cseq=3)
+    assert there.dialog.seen_at == Peer(0, *CUSTOMER)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.exchange.residue() == {}

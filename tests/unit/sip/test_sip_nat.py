@@ -88,7 +88,7 @@ def test_within_a_dialog_a_peer_behind_nat_is_answered_at_its_port_without_havin
         ("203.0.113.9", "203.0.113.9", "203.0.113.9", False),
         ("[2001:DB8::9]", "2001:db8::9", "", False),
         ("198.51.100.1", "203.0.113.9", "203.0.113.9", False),  # a Contact of another machine
-        ("198.51.100.1", "203.0.113.9", "198.51.100.1", True),  # its own host, and it is not seen there
+        ("198.51.100.1", "203.0.113.9", "198.51.100.1", False),  # a carrier that sends from another address
         ("192.168.1.100", "10.0.0.1", "192.168.1.100", True),  # NAT between two private networks
         ("192.168.1.100", "10.0.0.1", "10.0.0.1", False),  # another machine in the same private world
         ("pbx.example.com", "203.0.113.9", "pbx.example.com", False),  # a name is looked up

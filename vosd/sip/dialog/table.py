@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from vosd.base.clock import Instant
+from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
+from vosd.sip.flows import hop_of
 from vosd.sip.message import Request
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.store import TransactionStore
@@ -31,11 +33,15 @@ class DialogOwner(Protocol):
 class DialogTable:
     """The owners by tag."""
 
-    __slots__ = ("_store", "owners")
+    __slots__ = ("_behind_nat", "_seen_at", "_store", "owners")
 
     def __init__(self, store: TransactionStore) -> None:
         self._store = store
         self.owners: dict[str, DialogOwner] = {}
+        self._seen_at: dict[str, Peer] = {}
+        """Of dialogs with peers behind NAT alone, by our tags."""
+        self._behind_nat: dict[Peer, dict[str, None]] = {}
+        """The same the other way round."""
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -43,10 +49,35 @@ class DialogTable:
     def adopt(self, tag: str, owner: DialogOwner) -> None:
         """Bring requests that bear our ``tag`` to ``owner``."""
         self.owners[tag] = owner
+        self.follow(tag, owner.dialog)
+
+    def follow(self, tag: str, dialog: Dialog | None) -> None:
+        """Note where the peer of a dialog is seen now, if it is behind NAT."""
+        before = self._seen_at.pop(tag, None)
+        if before is not None:
+            tags = self._behind_nat[before]
+            del tags[tag]
+            if not tags:
+                del self._behind_nat[before]
+        if dialog is not None and dialog.is_behind_nat:
+            self._seen_at[tag] = dialog.seen_at
+            self._behind_nat.setdefault(dialog.seen_at, {})[tag] = None
+
+    def peer_moved(self, before: Peer, after: Peer, contact: str) -> None:
+        """Hear that NAT has given the peer with that Contact another place: its dialogs go there from now on.
+
+        Not those of somebody else who has got the old place since: they have another Contact.
+        """
+        for tag in tuple(self._behind_nat.get(before, ())):
+            dialog = self.owners[tag].dialog
+            if dialog is not None and hop_of(dialog.target) == hop_of(contact):
+                dialog.reach_by(after)
+                self.follow(tag, dialog)
 
     def forget(self, tag: str, now: Instant) -> None:
         """End a dialog: its owner hears no more, a BYE that crosses ours is still answered."""
         if self.owners.pop(tag, None) is not None:
+            self.follow(tag, None)
             self._store.retire(f"dialog {tag}", Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
     def find(self, request: Request) -> tuple[DialogOwner | None, Dialog | None]:
