@@ -9,6 +9,12 @@ from vosd.testing.loopback import Endpoint
 SWITCH: Final = Endpoint(f"{NETWORK}.2", 5060)
 TLS_SWITCH: Final = Endpoint(SWITCH.host, 5061)
 
+HOME_SWITCH: Final = Endpoint(f"{NETWORK}.3", 5060)
+TLS_HOME_SWITCH: Final = Endpoint(HOME_SWITCH.host, 5061)
+"""With telephones that register."""
+FIRST_PHONE: Final = Endpoint(f"{NETWORK}.41", 5060)
+SECOND_PHONE: Final = Endpoint(f"{NETWORK}.42", 5060)
+
 CUSTOMER_PHONE: Final = Endpoint(f"{NETWORK}.31", 5060)
 VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.32", 5060)
 OTHER_VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.35", 5060)

@@ -52,10 +52,19 @@ rtp_ports 20000-29999
 class Baresip(Program):
     """One telephone; a context manager that never leaves the process running."""
 
-    def __init__(self, directory: Path, number: str, address: Endpoint, tone: Path, transport: str = "udp") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        number: str,
+        address: Endpoint,
+        tone: Path,
+        transport: str = "udp",
+        registrar: Endpoint | None = None,
+    ) -> None:
         """Write the configuration of a telephone that answers to ``number`` and plays the sound file ``tone``.
 
-        It takes calls by any transport at ``address`` and makes them by ``transport``.
+        It takes calls by any transport at ``address`` and makes them by ``transport``. With a ``registrar`` it
+        registers there, with ``secret`` as its password.
         """
         super().__init__(["baresip", "-4", "-s", "-v", "-f", str(directory)], directory)
         self.address = address
@@ -72,8 +81,9 @@ class Baresip(Program):
                 modules=MODULES, address=address, control=self._control_address, directory=directory, tone=tone
             )
         )
+        registers = "regint=0" if registrar is None else f"auth_user={number};auth_pass=secret;regint=60"
         (directory / "accounts").write_text(
-            f"<sip:{number}@{address};transport={transport}>;regint=0;answermode=manual\n"
+            f"<sip:{number}@{registrar or address};transport={transport}>;{registers};answermode=manual\n"
         )
         (directory / "contacts").touch()
 
@@ -125,6 +135,10 @@ class Baresip(Program):
         """Ask the other side to call ``uri`` instead (REFER)."""
         self.command("transfer", uri)
 
+    def switch_off(self) -> None:
+        """Go away, and say so to the registrar first."""
+        self._say("quit", "")
+
     def calls(self) -> str:
         """Return the list of calls as a person would read it."""
         return self.command("listcalls")
@@ -154,12 +168,7 @@ class Baresip(Program):
         Raises:
             PeerError: it refused, or said nothing in time.
         """
-        assert self._control is not None, "a telephone is switched on before it is used"
-        self._tokens += 1
-        token = str(self._tokens)
-        document = json.dumps({"command": name, "params": parameters, "token": token}).encode()
-        self._past.append(f"> {name} {parameters}")
-        self._control.sendall(b"%d:%s," % (len(document), document))
+        token = self._say(name, parameters)
         deadline = time.monotonic() + _COMMAND_SECONDS
         while True:
             for event in tuple(self._events):
@@ -197,6 +206,16 @@ class Baresip(Program):
         return files[-1]
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _say(self, name: str, parameters: str) -> str:
+        """Give a command and return what its answer will be known by."""
+        assert self._control is not None, "a telephone is switched on before it is used"
+        self._tokens += 1
+        token = str(self._tokens)
+        document = json.dumps({"command": name, "params": parameters, "token": token}).encode()
+        self._past.append(f"> {name} {parameters}")
+        self._control.sendall(b"%d:%s," % (len(document), document))
+        return token
 
     def _is_connected(self) -> bool:
         try:

@@ -16,7 +16,7 @@ from vosd.testing.certificates import Authority
 from vosd.testing.daemon import Daemon
 from vosd.testing.loopback import Endpoint
 
-from .addresses import SWITCH, TLS_SWITCH
+from .addresses import HOME_SWITCH, SWITCH, TLS_HOME_SWITCH, TLS_SWITCH
 from .baresip import Baresip
 
 HERE = Path(__file__).parent
@@ -56,6 +56,27 @@ def stage(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
 
 
 @pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Stage]:
+    """The switch that telephones register with."""
+    directory = tmp_path_factory.mktemp("home")
+    certificate = authority.issue("home", HOME_SWITCH.host)
+    values = {
+        "switch": str(HOME_SWITCH),
+        "tls_switch": str(TLS_HOME_SWITCH),
+        "certificate": str(certificate.file),
+        "private_key": str(certificate.key),
+        "root": str(authority.root.file),
+        "database": SQLITE,
+    }
+    with Daemon(directory, Template((HERE / "home.yaml").read_text()).safe_substitute(values)) as daemon:
+        stage = Stage(daemon, HOME_SWITCH)
+        yield stage
+        stage.expect_nothing_left()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+
+
+@pytest.fixture(scope="session")
 def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound file: what telephones say in these tests."""
     path = tmp_path_factory.mktemp("sound") / "tone.wav"
@@ -76,10 +97,10 @@ def baresip(tmp_path: Path, tone: Path, authority: Authority) -> Iterator[Callab
     """Start telephones; they are switched off after the test."""
     with ExitStack() as running:
 
-        def start(number: str, address: Endpoint, transport: str = "udp") -> Baresip:
+        def start(number: str, address: Endpoint, transport: str = "udp", registrar: Endpoint | None = None) -> Baresip:
             directory = tmp_path / number
             directory.mkdir()
-            telephone = Baresip(directory, number, address, tone, transport)
+            telephone = Baresip(directory, number, address, tone, transport, registrar)
             telephone.trust(authority)
             return running.enter_context(telephone)
 
