@@ -19,7 +19,6 @@ from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-    from vosd.b2bua.supervision import Supervision
 
 
 class Conversation:
@@ -43,35 +42,37 @@ class Conversation:
         One that brings nothing new is answered here: a refresh is between us and that side.
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
-        pending = self._proposal
-        gives_way = False
-        if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
+        pending = self._pending_for(leg)
+        gives_way = pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg)
+        if pending is not None and gives_way:
             pending.withdraw(now, 491)
             gives_way = not isinstance(pending, Refresh)
             pending = None
-        if pending is not None or leg.awaits_ack or self.opposite(leg).awaits_ack:
+        far = self.opposite(leg)
+        if pending is not None or leg.awaits_ack or far.awaits_ack:
             self._refuse_crossing(leg, pending, event)
         elif not offer and not isinstance(server, InviteServer):
             leg.agree(server, b"", now)
         elif offer and offer == leg.heard and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
+        elif far.refresh is not None and not far.refresh.gives_way_to(leg):
+            leg.respond(server, 491, now)
         else:
+            if far.refresh is not None:
+                far.refresh.withdraw(now)
             self._renegotiate(leg, event, offer)
 
-    def refresh(self, supervision: "Supervision", leg: Leg, now: Instant) -> Refresh | None:
-        """Refresh the session of one leg; None where something else is under way, which may do as well."""
-        if self._proposal is not None or leg.awaits_ack:
-            return None
-        self._proposal = refresh = Refresh(self._endpoint, self, supervision, leg)
-        refresh.begin(now)
-        return refresh
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no change of the session is under way."""
+        return self._proposal is None
 
     def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Hear what a side answers to a refresh: the other side is told, if that is news to it."""
         other = self.opposite(leg)
         if self._proposal is None and other.said and not alike(session, other.said):
-            self._proposal = News(self._endpoint, self, other, session)
-            self._proposal.begin(now)
+            self._proposal = news = News(self._endpoint, self, other, session)
+            news.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Hear that a side has cancelled its proposal."""
@@ -100,7 +101,7 @@ class Conversation:
     def take_over(self, call: "Call", newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
         """Ask the far side to go on with a newcomer; False where something else is under way (RFC 3891)."""
         far = self.opposite(call.caller) if isinstance(call.caller, CallerLeg) else None
-        if far is None or self._proposal is not None or far.awaits_ack:
+        if far is None or self._proposal is not None or far.refresh is not None or far.awaits_ack:
             return False
         self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server)
         self._proposal.begin(now)
@@ -123,6 +124,10 @@ class Conversation:
         pending, self._proposal = self._proposal, None
         if pending is not None:
             pending.withdraw(now)
+
+    def _pending_for(self, leg: Leg) -> Proposal | None:
+        """Return what a proposal of that side would cross."""
+        return leg.refresh if self._proposal is None else self._proposal
 
     def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
         far, server = self.opposite(leg), event.transaction

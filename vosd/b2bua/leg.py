@@ -6,6 +6,7 @@ The call tells a leg what to do in words of telephony; a leg tells the call what
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
@@ -115,6 +116,11 @@ class Leg:
     def contact(self) -> str:
         """Return the Contact line that this side is told."""
         return self._endpoint.contacts[self._established().peer.flow]
+
+    @property
+    def refresh(self) -> Refresh | None:
+        """The refresh of ours that this side has not answered, if there is one."""
+        return None if self.supervision is None else self.supervision.refresh
 
     @property
     def is_early(self) -> bool:

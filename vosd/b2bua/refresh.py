@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vosd.b2bua.renegotiation import Proposal
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang
 from vosd.sip.transaction.invite_client import InviteClient
 
 if TYPE_CHECKING:
@@ -21,18 +22,14 @@ NOT_AGAINST_UPDATE: Final = frozenset({408, 422, 481, 491, 500, 503, 504})
 
 
 class Refresh(Proposal):
-    """One refresh that we send; ``conversation`` is None while the leg has nobody opposite."""
+    """One refresh that we send. Both legs may be refreshed at once: neither crosses anything of the other."""
 
     __slots__ = ("_supervision",)
 
-    def __init__(
-        self, endpoint: Endpoint, conversation: "Conversation | None", supervision: "Supervision", far: "Leg"
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> None:
         # Without a description of ours a re-INVITE would ask for an offer that nobody could answer.
         is_update = (far.takes_update and not supervision.update_failed) or not far.said
-        super().__init__(
-            endpoint, conversation, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said
-        )
+        super().__init__(endpoint, None, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said)
         self._supervision = supervision
 
     def gives_way_to(self, leg: "Leg") -> bool:
@@ -50,8 +47,9 @@ class Refresh(Proposal):
             self.far.acknowledge_proposal(invite, b"")
         self._over()
         self._supervision.succeeded()
-        if session and self._conversation is not None:
-            self._conversation.heard_anew(self.far, session, now)
+        call = self.far.call
+        if session and call.callee is not None and call.is_conversing:
+            call.talk(call.callee).heard_anew(self.far, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.said:
@@ -74,6 +72,18 @@ class News(Proposal):
     def __init__(self, endpoint: Endpoint, conversation: "Conversation", far: "Leg", session: bytes) -> None:
         super().__init__(endpoint, conversation, far, "INVITE", session)
         self._said_before = far.said
+
+    def begin_when_free(self, now: Instant) -> None:
+        """Tell the far side, once it has answered a refresh of its own session."""
+        if self.far.refresh is None:
+            self.begin(now)
+        else:
+            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Tell it now, or when it is free."""
+        self._alarm = None
+        self.begin_when_free(event.at)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
         """Let go: another proposal goes first, or the call is over."""

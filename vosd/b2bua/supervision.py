@@ -14,6 +14,7 @@ from vosd.base.session_timer import Probe
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
 
@@ -59,6 +60,11 @@ class Supervision:
     def call(self) -> "Call":
         """The call that suffers from a mistake here."""
         return self._leg.call
+
+    @property
+    def refresh(self) -> Refresh | None:
+        """The refresh that the peer has not answered, if there is one."""
+        return self._pending if isinstance(self._pending, Refresh) else None
 
     def limits(self) -> Iterator[Limit]:
         """Yield when the call must end for this leg's sake."""
@@ -152,16 +158,13 @@ class Supervision:
         if leg.awaits_ack or not leg.is_acknowledged:
             return False
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
-            self._pending = leg.ask("OPTIONS", "", b"", self, now)
+            self._pending = leg.ask("OPTIONS", ACCEPT, b"", self, now)
             return True
-        if call.conversation is None and call.is_conversing and call.callee is not None:
-            call.talk(call.callee)
-        if call.conversation is not None:
-            self._pending = call.conversation.refresh(self, leg, now)
-        else:
-            self._pending = refresh = Refresh(self._endpoint, None, self, leg)
-            refresh.begin(now)
-        return self._pending is not None
+        if call.conversation is not None and not call.conversation.is_quiet:
+            return False  # what is under way may do as well
+        self._pending = refresh = Refresh(self._endpoint, self, leg)
+        refresh.begin(now)
+        return True
 
     def _due(self, expires_at: Instant) -> Instant:
         """Return when a session is really given up: the first refresh of an interval gets its time (TMR-06)."""

@@ -37,6 +37,7 @@ class Intent(NamedTuple):
 
 HEARS_RELIABLY: Final = ("Supported: 100rel",)
 INSISTS_ON_RELIABLE: Final = ("Require: 100rel",)
+KNOWS_TIMER: Final = ("Supported: timer",)
 KNOWS_UPDATE: Final = ("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK",)
 
 
@@ -70,6 +71,7 @@ class OutgoingCall(Side):
         number = next(_numbers)
         super().__init__(agent, f"customer-{number}@{agent.address.host}")
         self.intent = intent
+        self.knows_timer = any("timer" in header for header in intent.headers)
         self.tag = f"customer-tag-{number}"
         self.local = f'"Secret Name" <sip:{intent.caller}@{agent.address}>;tag={self.tag}'
         self.remote = f"<sip:{callee}@{agent.switch}>"

@@ -46,6 +46,10 @@ class Side:
         self.sequence = 0
         self.is_over = False
         self.acknowledges = True
+        self.knows_timer = False
+        """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
+        self.gone: int | None = None
+        """What every request gets from now on: 0 = nothing, 481 = the call was forgotten."""
         self.mine = ""
         """Our session description as agreed upon."""
         self.theirs = ""
@@ -127,7 +131,9 @@ class Side:
     def take(self, request: Message) -> None:
         """Act on a request within the dialog that has no reply yet."""
         method = request.method or ""
-        if method == "ACK":
+        if self.gone is not None:
+            self._take_no_more(request, method, self.gone)
+        elif method == "ACK":
             self._take_ack(request)
         elif method == "CANCEL":
             self._take_cancel(request)
@@ -155,6 +161,12 @@ class Side:
                 asking.stop()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _take_no_more(self, request: Message, method: str, status: int) -> None:
+        if method != "ACK":
+            self.asked[method].append(request)
+            if status:
+                self.agent.reply(request, status)
 
     def _reply(self, request: Message, method: str) -> None:
         waiting = self._replies[method]
@@ -190,9 +202,16 @@ class Side:
                 body = answering(request.body, self.mine)
             self._agree(request, body)
         if reply.status:
-            again = self.agent.reply(request, reply.status, headers=reply.headers, body=body)
+            headers = (*reply.headers, *self._timer_agreed(request, reply.status))
+            again = self.agent.reply(request, reply.status, headers=headers, body=body)
             if method == "INVITE" and reply.status >= 200:
                 self._await_ack(request, reply.status, again)
+
+    def _timer_agreed(self, request: Message, status: int) -> tuple[str, ...]:
+        expires = request.every("Session-Expires")
+        if not (self.knows_timer and expires and 200 <= status < 300):
+            return ()
+        return f"Session-Expires: {expires[0]}", "Require: timer"
 
     def _agree(self, request: Message, body: str) -> None:
         if request.body:

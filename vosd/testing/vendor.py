@@ -53,6 +53,13 @@ def answers_reliably(body: str = ANSWER, after_ms: int = 1_000) -> Script:
     return Script((Line(0, 100), Line(0, 183, body, (), True), Line(after_ms, 200)))
 
 
+def answers_timed(expires: str = "", *, knows_update: bool = True, after_ms: int = 1_000) -> Script:
+    """Ring at once, answer later with a Session-Expires, by default the one of the INVITE."""
+    methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO" + (", UPDATE" if knows_update else "")
+    headers = (f"Allow: {methods}", "Supported: timer", *((f"Session-Expires: {expires}",) if expires else ()))
+    return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, ANSWER, headers)))
+
+
 def refuses(status: int, after_ms: int = 0, *, headers: tuple[str, ...] = ()) -> Script:
     """Refuse with a final code."""
     return Script((Line(0, 100), Line(after_ms, status, "", headers)))
@@ -81,14 +88,22 @@ class Vendor(UserAgent):
         return call
 
     def take_request(self, request: Message) -> None:
-        """Sort a request to its call, or take a new one; whatever names no phone is for the first that rang."""
+        """Sort a request to its call, or take a new one; whatever names no phone is for the first that rang.
+
+        An INVITE that was refused may be said again in another way: with the same Call-ID and a new number.
+        """
         known = [each for each in self.calls if each.call_id == request["Call-ID"]]
-        call = next((each for each in known if each.tag == request.to_tag), known[0] if known else None)
+        number = request["CSeq"].partition(" ")[0]
+        call = next((each for each in known if each.tag == request.to_tag), None)
+        if call is None and not request.to_tag:
+            call = next((each for each in known if each.invite["CSeq"].partition(" ")[0] == number), None)
+        if call is None and known and (request.to_tag or request.method != "INVITE"):
+            call = known[0]
         if call is not None:
             call.take(request)
         elif request.method == "INVITE":
-            number = request.start_line.partition(":")[2].partition("@")[0]
-            script = self.by_number.get(number, self.script)
+            called = request.start_line.partition(":")[2].partition("@")[0]
+            script = self.by_number.get(called, self.script)
             self.calls.extend(IncomingCall(self, request, each) for each in (script, *script.forks))
         elif request.method != "ACK":
             self.reply(request, 481)
@@ -197,6 +212,7 @@ class IncomingCall(Side):
             self._unheard = None
         self._later.clear()
         self.final = line.status
+        self.knows_timer = any("timer" in header for header in line.headers)
         if line.status == 200 and not line.body and not self._may_be_reliable:
             line = line._replace(body=self.mine)  # what was said before may not have been heard
         self._final_repeat = Repeat(self.wire, self._say(line), self._ack_of_final_missing)

@@ -1,0 +1,204 @@
+"""What requests and their 2xx settle of a session timer, as the tables of RFC 4028 have it."""
+
+import pytest
+
+from vosd.base.clock import Instant
+from vosd.base.session_timer import SessionTimerSettings
+from vosd.sip.dialog.session_timer import Agreed, SessionTimer, Side, Wish, objection
+from vosd.sip.headers.session_expires import Refresher, SessionExpires
+from vosd.sip.parse import parse_message
+from vosd.testing.probe import request
+
+THEN = Instant(1_000_000, 5_000_000)
+SETTINGS = SessionTimerSettings()
+UAC, UAS = Refresher.UAC, Refresher.UAS
+
+
+def wish(headers):
+    return Wish.of(parse_message(request(headers=headers)))
+
+
+def answer(headers, status=200):
+    lines = (
+        f"SIP/2.0 {status} x\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
+    )
+    return parse_message(f"{lines}Call-ID: 1\r\nCSeq: 1 INVITE\r\n{headers}Content-Length: 0\r\n\r\n".encode())
+
+
+def after(seconds):
+    return THEN.plus(1_000 * seconds)
+
+
+# -- a request of the peer ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "agreed", "lines"),
+    [
+        ("", None, ""),
+        ("Supported: 100rel\r\n", None, ""),
+        ("Supported: timer\r\n", (600, Side.US), "Require: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("k: 100rel,TIMER\r\n", (600, Side.US), "Require: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("Require: timer\r\nx: 300\r\n", (300, Side.US), "Require: timer\r\nSession-Expires: 300;refresher=uas\r\n"),
+        ("Supported: timer\r\nSession-Expires: 1800\r\n", (600, Side.US),
+         "Require: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", (300, Side.PEER),
+         "Require: timer\r\nSession-Expires: 300;refresher=uac\r\n"),
+        ("Supported: timer\r\nSession-Expires: 300;refresher=uas\r\n", (300, Side.US),
+         "Require: timer\r\nSession-Expires: 300;refresher=uas\r\n"),
+        # A Min-SE may make it longer than we want, and nothing may make it longer than what was offered.
+        ("Supported: timer\r\nMin-SE: 900\r\n", (900, Side.US),
+         "Require: timer\r\nSession-Expires: 900;refresher=uas\r\n"),
+        ("Supported: timer\r\nSession-Expires: 1800\r\nMin-SE: 1000\r\n", (1000, Side.US),
+         "Require: timer\r\nSession-Expires: 1000;refresher=uas\r\n"),
+        # A proxy has put it in: the peer knows nothing of it, so it is not required to.
+        ("Session-Expires: 300\r\n", (300, Side.US), "Session-Expires: 300;refresher=uas\r\n"),
+        ("Session-Expires: 300;refresher=uac\r\n", (300, Side.PEER),
+         "Require: timer\r\nSession-Expires: 300;refresher=uac\r\n"),
+    ],
+)  # fmt: skip
+def test_an_invite_settles_who_refreshes(headers, agreed, lines):
+    timer = SessionTimer(SETTINGS)
+    assert timer.accept(wish(headers), THEN) == lines
+    assert timer.agreed == agreed
+    assert timer.refreshed_at == THEN
+
+
+@pytest.mark.parametrize(
+    ("headers", "line"),
+    [
+        ("Supported: timer\r\nSession-Expires: 119\r\n", "Min-SE: 120\r\n"),
+        ("Supported: timer\r\nSession-Expires: 120\r\n", None),
+        ("Supported: timer\r\nSession-Expires: 0\r\n", "Min-SE: 120\r\n"),
+        ("Session-Expires: 89\r\n", "Min-SE: 120\r\n"),  # no proxy may say that
+        ("Session-Expires: 90\r\n", None),  # one may say this for a peer that would not understand 422 (section 8.1)
+        ("Supported: timer\r\n", None),
+        ("", None),
+    ],
+)
+def test_too_small_an_interval_is_refused(headers, line):
+    assert objection(wish(headers), SessionTimerSettings(min_se_s=120)) == line
+    assert objection(wish(headers), SessionTimerSettings(min_se_s=120, enabled=False)) is None
+
+
+def test_a_trunk_without_timers_agrees_to_none():
+    timer = SessionTimer(SessionTimerSettings(enabled=False))
+    assert timer.accept(wish("Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n"), THEN) == ""
+    timer.answered(answer("Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n"), THEN)
+    assert (timer.agreed, timer.first_offer(), timer.offer()) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("before", "headers", "agreed"),
+    [
+        (Agreed(600, Side.US), "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", (300, Side.PEER)),
+        (Agreed(600, Side.PEER), "Supported: timer\r\nSession-Expires: 300;refresher=uas\r\n", (300, Side.US)),
+        (Agreed(600, Side.PEER), "Supported: timer\r\nSession-Expires: 300\r\n", (300, Side.PEER)),
+        (Agreed(600, Side.US), "Supported: timer\r\nSession-Expires: 1800\r\n", (600, Side.US)),
+        (Agreed(600, Side.PEER), "Supported: timer\r\n", (600, Side.PEER)),
+        # It speaks of timers no more: whoever refreshed, nobody would now but us.
+        (Agreed(600, Side.PEER), "", (600, Side.US)),
+        (None, "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", (300, Side.PEER)),
+        (None, "", None),
+    ],
+)
+def test_a_later_request_may_change_it_all(before, headers, agreed):
+    timer = SessionTimer(SETTINGS)
+    timer.agreed = before
+    said = timer.accept(wish(headers), after(7))
+    assert timer.agreed == agreed
+    assert ("Session-Expires" in said) == (agreed is not None)
+    assert timer.refreshed_at == after(7)
+
+
+# -- a request of ours --------------------------------------------------------------------------------------------
+
+
+def test_the_first_invite_asks_to_refresh():
+    assert SessionTimer(SETTINGS).first_offer() == "Session-Expires: 600;refresher=uac\r\nMin-SE: 90\r\n"
+    short = SessionTimer(SessionTimerSettings(ttl_s=60, min_se_s=120))
+    assert short.first_offer() == "Session-Expires: 120;refresher=uac\r\nMin-SE: 120\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "agreed"),
+    [
+        ("", None),
+        ("Supported: timer\r\n", (600, Side.US)),
+        ("Require: timer\r\nSession-Expires: 600;refresher=uac\r\n", (600, Side.US)),
+        ("Session-Expires: 600;refresher=uas\r\n", (600, Side.PEER)),
+        ("Session-Expires: 300;refresher=uac\r\n", (300, Side.US)),
+        ("Session-Expires: 300\r\n", (300, Side.US)),
+        ("Session-Expires: 1\r\n", (90, Side.US)),
+        ("Supported: timer\r\nSession-Expires: soon\r\n", (600, Side.US)),
+        ("Session-Expires: soon\r\n", None),
+    ],
+)
+def test_the_2xx_settles_who_refreshes(headers, agreed):
+    timer = SessionTimer(SETTINGS)
+    timer.answered(answer(headers), THEN)
+    assert timer.agreed == agreed
+
+
+def test_later_requests_keep_the_roles():
+    timer = SessionTimer(SETTINGS)
+    assert timer.offer() == ""
+    timer.agreed = Agreed(300, Side.PEER)
+    assert timer.offer() == "Session-Expires: 300;refresher=uas\r\nMin-SE: 90\r\n"
+    timer.agreed = Agreed(300, Side.US)
+    assert timer.offer() == "Session-Expires: 300;refresher=uac\r\nMin-SE: 90\r\n"
+
+
+def test_a_2xx_that_says_nothing_leaves_the_refreshing_to_us():
+    timer = SessionTimer(SETTINGS)
+    timer.agreed = Agreed(300, Side.PEER)
+    timer.answered(answer(""), THEN)
+    assert timer.agreed == (300, Side.US)
+
+
+def test_a_peer_that_wants_a_longer_interval_gets_it():
+    timer = SessionTimer(SETTINGS)
+    assert not timer.has_insisted
+    assert timer.insist(answer("Min-SE: 1200\r\n", 422))
+    assert timer.has_insisted
+    assert timer.first_offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
+    assert not timer.insist(answer("Min-SE: 1200\r\n", 422))
+    timer.answered(answer("Session-Expires: 1300;refresher=uac\r\n"), THEN)
+    assert timer.offer() == "Session-Expires: 1300;refresher=uac\r\nMin-SE: 1200\r\n"
+
+
+@pytest.mark.parametrize("headers", ["", "Min-SE: 600\r\n", "Min-SE: 90\r\n", "Min-SE: 86401\r\n", "Min-SE: x\r\n"])
+def test_a_422_that_says_nothing_of_use_is_a_refusal(headers):
+    timer = SessionTimer(SETTINGS)
+    assert not timer.insist(answer(headers, 422))
+    assert timer.first_offer() == "Session-Expires: 600;refresher=uac\r\nMin-SE: 90\r\n"
+
+
+# -- when ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "agreed", "refresh_s", "expires_s"),
+    [
+        (SessionTimerSettings(), (600, Side.US), 300, 600),
+        (SessionTimerSettings(segment=3), (100, Side.US), 33, 100),
+        (SessionTimerSettings(early_hangup_s=30), (600, Side.US), 300, 570),
+        (SessionTimerSettings(early_hangup_s=3_600), (600, Side.US), 300, 300),
+        (SessionTimerSettings(early_hangup_s=3_600, segment=10), (600, Side.US), 60, 60),
+        (SessionTimerSettings(), (600, Side.PEER), None, 600),
+        (SessionTimerSettings(early_hangup_s=30), (600, Side.PEER), None, 570),
+        (SessionTimerSettings(early_hangup_s=3_600), (600, Side.PEER), None, 400),
+    ],
+)
+def test_refresh_and_expiry_follow_from_the_last_good_refresh(settings, agreed, refresh_s, expires_s):
+    timer = SessionTimer(settings)
+    assert (timer.refresh_at, timer.expires_at) == (None, None)
+    timer.agreed, timer.refreshed_at = Agreed(*agreed), THEN
+    assert timer.refresh_at == (None if refresh_s is None else after(refresh_s))
+    assert timer.expires_at == after(expires_s)
+
+
+def test_what_is_said_can_be_read():
+    assert str(SessionExpires(600, UAC)) == "600;refresher=uac"
+    assert str(SessionExpires(600, UAS)) == "600;refresher=uas"
+    assert str(SessionExpires(600)) == "600"
