@@ -158,7 +158,7 @@ class Supervision:
         if leg.awaits_ack or not leg.is_acknowledged:
             return False
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
-            self._pending = leg.ask("OPTIONS", ACCEPT, b"", self, now)
+            self._pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
         if call.conversation is not None and not call.conversation.is_quiet:
             return False  # what is under way may do as well

@@ -1,40 +1,19 @@
 """What a call costs whose peer vanished: until that was noticed, or until the latest proof of life (DESIGN D10)."""
 
 import json
-from decimal import Decimal
 
 import pytest
 
 from vosd.b2bua.settings import DeadCallBilling
-from vosd.base.session_timer import Probe, SessionTimerSettings
-from vosd.routing.dialect import CalleeDialect, CallerDialect
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.vendor import answers, answers_timed
-
-KNOWS_ALL = Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE))
-TIMED = answers_timed("600;refresher=uac")
+from vosd.base.session_timer import Probe
+from vosd.billing.rater import rate_call
+from vosd.testing.builders import applied_rate
+from vosd.testing.timed_scene import TimedScene
+from vosd.testing.vendor import answers
 
 
 def scene_of(billing, *, probe=Probe.NONE, **switch):
-    terms = SessionTimerSettings(probe=probe)
-    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=terms))
-    vendor = vendor_gateway(0, dialect=CalleeDialect(session_timer=terms))
-    scene = Scene(catalogue([customer, vendor], dead_call_billing=billing), balance="1000", **switch)
-    scene.wire.fate = lambda _packet: (0,)
-    return scene
-
-
-def talk(scene, intent=KNOWS_ALL, script=TIMED):
-    scene.vendor.script = script
-    call = scene.caller.call(CALLEE, intent)
-    scene.wire.run_until(lambda: call.acks or call.final == 200)
-    return call, scene.vendor.only_call
-
-
-def run(scene, seconds):
-    scene.wire.run_for(1_000 * seconds)
+    return TimedScene({"probe": probe}, {"probe": probe}, parameters={"dead_call_billing": billing}, **switch)
 
 
 def end(scene):
@@ -43,7 +22,7 @@ def end(scene):
     assert scene.exchange.residue() == {}
     record = scene.record
     assert record.end_reason == "Session Timeout"
-    assert record.fee == Decimal("0.01") * (record.hold_time_ms // 1_000)
+    assert record.fee == rate_call(applied_rate(), record.hold_time_ms).total
     assert record.ended_at == record.answered_at + record.hold_time_ms
     assert -record.fee == scene.exchange.statement("acme") == scene.exchange.purses["acme"].unbooked
     said = json.loads(record.fee_breakdown)
@@ -53,8 +32,8 @@ def end(scene):
 @pytest.mark.parametrize(("billing", "length_s"), [(DeadCallBilling.DETECTION, 900), (DeadCallBilling.PROOF, 300)])
 def test_a_call_with_two_dead_peers(billing, length_s):
     scene = scene_of(billing)
-    sides = talk(scene)
-    run(scene, 400)
+    sides = scene.answered()
+    scene.run(400)
     for side in sides:
         side.gone = 0
     answered_at = scene.exchange.ledger.open[next(iter(scene.exchange.ledger.open))].record.answered_at
@@ -68,7 +47,7 @@ def test_the_record_says_when_it_was_noticed():
     noticed = {}
     for billing in DeadCallBilling:
         scene = scene_of(billing)
-        talk(scene)[0].gone = 0
+        scene.answered()[0].gone = 0
         *_, noticed[billing] = end(scene)
     assert len(set(noticed.values())) == 1
 
@@ -76,11 +55,11 @@ def test_the_record_says_when_it_was_noticed():
 @pytest.mark.parametrize("which", ["caller", "callee"])
 def test_one_live_leg_is_proof_enough(which):
     scene = scene_of(DeadCallBilling.PROOF)
-    call, there = talk(scene)
-    run(scene, 400)
+    call, there = scene.answered()
+    scene.run(400)
     dead, alive = (call, there) if which == "caller" else (there, call)
     dead.gone = 0
-    run(scene, 100)
+    scene.run(100)
     alive.ask("OPTIONS")
     length, *_ = end(scene)
     assert length == 600  # it has answered the refresh at that second
@@ -88,10 +67,10 @@ def test_one_live_leg_is_proof_enough(which):
 
 def test_a_key_pressed_is_proof():
     scene = scene_of(DeadCallBilling.PROOF)
-    call, there = talk(scene)
-    run(scene, 310)
+    call, there = scene.answered()
+    scene.run(310)
     call.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
-    run(scene, 1)
+    scene.run(1)
     call.gone = there.gone = 0
     assert end(scene)[0] == 310
 
@@ -100,8 +79,8 @@ def test_refusals_are_proof_but_not_those_that_nobody_lives_behind():
     lengths = {}
     for status in (488, 500, 408, 503, 0):
         scene = scene_of(DeadCallBilling.PROOF)
-        call, there = talk(scene)
-        run(scene, 301)
+        call, there = scene.answered()
+        scene.run(301)
         call.gone = there.gone = status
         lengths[status] = end(scene)[0]
     assert lengths[408] == lengths[503] == lengths[0] == 300
@@ -112,8 +91,8 @@ def test_refusals_are_proof_but_not_those_that_nobody_lives_behind():
 @pytest.mark.parametrize(("billing", "length_s"), [(DeadCallBilling.DETECTION, 600), (DeadCallBilling.PROOF, 300)])
 def test_a_peer_that_has_forgotten_the_call(billing, length_s):
     scene = scene_of(billing)
-    call, there = talk(scene)
-    run(scene, 400)
+    call, there = scene.answered()
+    scene.run(400)
     call.gone = 481
     there.gone = 0
     assert end(scene)[:2] == (length_s, billing.value)
@@ -121,7 +100,7 @@ def test_a_peer_that_has_forgotten_the_call(billing, length_s):
 
 def test_nobody_pays_less_than_nothing():
     scene = scene_of(DeadCallBilling.PROOF)
-    call, there = talk(scene)
+    call, there = scene.answered()
     call.gone = there.gone = 0
     assert end(scene)[0] == 0
     assert scene.record.fee == 0
@@ -130,8 +109,8 @@ def test_nobody_pays_less_than_nothing():
 @pytest.mark.parametrize("lateness_ms", [0, 2_500])
 def test_a_probe_that_is_answered_is_proof(lateness_ms):
     scene = scene_of(DeadCallBilling.PROOF, probe=Probe.OPTIONS, lateness_ms=lateness_ms)
-    call, there = talk(scene, None, answers())
-    run(scene, 1_000)
+    call, there = scene.answered(None, answers())
+    scene.run(1_000)
     call.gone = there.gone = 0
     length, *_ = end(scene)
     assert 900 <= length <= 900 + 3 * lateness_ms / 1_000
@@ -140,18 +119,18 @@ def test_a_probe_that_is_answered_is_proof(lateness_ms):
 @pytest.mark.parametrize("billing", list(DeadCallBilling))
 def test_a_call_that_was_hung_up_is_billed_as_ever(billing):
     scene = scene_of(billing)
-    call, _ = talk(scene)
-    run(scene, 400)
+    call, _ = scene.answered()
+    scene.run(400)
     call.hang_up()
-    run(scene, 1)
+    scene.run(1)
     assert scene.record.hold_time_ms == 400_000
     assert "dead_call_billing" not in scene.record.fee_breakdown
 
 
 def test_a_side_that_says_nothing_to_a_proposal_is_dead_too():
     scene = scene_of(DeadCallBilling.PROOF)
-    call, there = talk(scene)
-    run(scene, 100)
+    call, there = scene.answered()
+    scene.run(100)
     there.gone = 0
     call.propose("a=sendonly")
     length, named, _ = end(scene)
