@@ -126,7 +126,7 @@ class Intake:
             at=now,
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
-            user=paid_by.user,
+            user=self._prover_of(paid_by),
         )
         refusal = self.admission.admit(application)
         arrival = first.arrival._replace(
@@ -153,6 +153,12 @@ class Intake:
             self._refusals.answer(event, 486, "")
         else:
             self._begin_takeover(call, event)
+
+    def _prover_of(self, application: Application) -> str:
+        """Return who has proven to be the sender of a call; one that was let in needs no proof of a later reload."""
+        admitted = application.mapping
+        now = None if admitted is None else self.admission.catalogue.mapping_gateways.get(admitted.name)
+        return application.user if now is None or now.credentials is None else now.name
 
     def _is_of(self, customer: str, event: InviteArrived) -> bool:
         """Say whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""

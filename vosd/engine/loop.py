@@ -72,7 +72,7 @@ class Loop:
         if event is not None:
             self._switch.hear(event)
             if type(event) is StrangerIgnored:
-                self._hang_up(flow, host, port, "unknown source")
+                self._hang_up(flow, host, port, event.why)
         self.flush(now)
 
     def turn_away(self, flow: int, data: bytes, host: str, port: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from vosd.admin.differences import Difference, compare, describe
+from vosd.admin.differences import Description, Difference, compare, describe
 from vosd.base.secret import Secret
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
@@ -65,3 +65,18 @@ def test_settings_are_compared_and_secrets_never_told() -> None:
     assert "s3cret" not in json.dumps(described)
     moved = describe(replace(SETTINGS, node="sw2"), TransportSettings(), catalogue())
     assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]
+
+
+def test_phones_are_described_without_what_they_must_prove() -> None:
+    def described(password: str, **terms: object) -> Description:
+        content = builders.catalogue([], phones=[builders.phone("1001", password=password, **terms)])
+        return describe(SETTINGS, TransportSettings(), content)
+
+    phone = described("secret")["phone 1001"]
+    assert phone["credentials"] == "1001"
+    (ha1,) = builders.credentials("1001", "secret").ha1.values()
+    assert ha1 not in json.dumps(described("secret"))
+    assert "mapping gateway 1001" not in described("secret")
+    assert compare(described("secret", max_cps=1), described("secret", max_cps=2)) == [
+        Difference("phone 1001", "max_cps", 1, 2)
+    ]

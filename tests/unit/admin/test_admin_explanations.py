@@ -134,3 +134,12 @@ def test_what_has_no_rate_is_an_error_that_says_which_group_lacks_it() -> None:
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
         explain_rate(builders.catalogue([ACME], accounts=[unrated]), "free", "44", 1_000)
+
+
+def test_calls_of_a_phone_are_explained_with_the_number_that_it_may_show() -> None:
+    catalogue = builders.catalogue([FIRST], phones=[builders.phone("1001")])
+    for caller in ("1001", "1002"):
+        found = explain_route(
+            catalogue, idle_state(catalogue, RICH), gateway="1001", caller=caller, callee="442012", at=NOW
+        )
+        assert [each.caller_out for each in found.candidates] == ["1001"]

@@ -159,3 +159,10 @@ def test_the_parameters_of_authentication_arrive(site):
     )
     (error,) = site.errors(text.replace("Required(407)", "(403)"))
     assert "expected Unauthorized(401) or Proxy Authentication Required(407)" in error
+
+
+def test_another_password_makes_another_catalogue(site):
+    def version(password: str) -> str:
+        return site.load(with_phones(site, f"number: 1001, account: acme, password: {password}")).catalogue.version
+
+    assert version("a") == version("a") != version("b")

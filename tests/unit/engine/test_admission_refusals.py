@@ -6,10 +6,13 @@ from itertools import combinations
 import pytest
 
 from vosd.billing.accounts import AccountType
+from vosd.engine.admission import Admission, Application, LiveState
+from vosd.engine.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
-from vosd.testing.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from vosd.testing.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
 from vosd.testing.customer import Intent
 from vosd.testing.loopback import Endpoint
+from vosd.testing.probe import START
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.vendor import RINGS
 
@@ -273,3 +276,16 @@ def test_a_plus_is_kept_in_the_record_and_ignored_in_matching():
     refused(scene, f"+{CALLEE}", hang_up_after_ms=100)
     record = scene.close()
     assert (record.callee_in, record.callee_out, record.callee_billing) == (f"+{CALLEE}", f"+{CALLEE}", CALLEE)
+
+
+def test_an_address_alone_admits_nobody_who_has_to_prove_more():
+    """The door sees to it before; should it ever not, the steps do."""
+    proven = acme(credentials=credentials("acme", "secret"))
+    admission = Admission(catalogue([proven]), LiveState())
+    call = Application(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
+    refusal = admission.admit(call)
+    assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
+    call.user = "acme"
+    assert admission.identify(call) is None
+    call.user = "somebody"
+    assert admission.identify(call).reason.text == "Unknown Source"

@@ -1,15 +1,12 @@
-"""Phones and trunks that prove who they are before they may call: through the real switch, on virtual time."""
-
-from decimal import Decimal
+"""Who must prove who it is, how it is asked, and who is not heard any more: through the real switch."""
 
 import pytest
 from structlog.testing import capture_logs
 
 from vosd.engine.catalogue import Catalogue
-from vosd.routing.tables import CallerNumbers
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.customer import Intent
 from vosd.testing.login import Login, answer, questions
 from vosd.testing.loopback import Endpoint
@@ -43,134 +40,6 @@ def call(stage, login, *, address=DESK, **intent):
 def lock_out(stage, doorstep, failures=6):
     for _ in range(failures):
         assert doorstep.prove(WRONG).status == 401
-
-
-class TestCallsOfPhones:
-    def test_a_phone_calls_from_anywhere_and_its_account_pays(self):
-        stage = scene()
-        made = call(stage, RIGHT, caller="1001")
-        assert [response.status for response in made.responses][:1] == [401]
-        stage.wire.run_until(lambda: made.is_over)
-        record = stage.close()
-        assert (record.mapping_gateway, record.customer_account, record.end_reason) == ("1001", "acme", "Normal")
-        assert (record.caller_in, record.caller_out) == ("1001", "1001")
-        assert record.hold_time_s == 10
-        assert stage.exchange.statement("acme") == Decimal("-0.10")
-        assert record.source_address == str(DESK)
-
-    @pytest.mark.parametrize(
-        ("shown", "sent"),
-        [("1001", "1001"), ("+4930123", "+4930123"), ("12025550100", "1001"), ("anonymous", "1001")],
-    )
-    def test_a_phone_shows_its_own_numbers_only(self, shown, sent):
-        numbers = CallerNumbers("1001", frozenset({"4930123"}))
-        stage = scene(phone("1001", caller_numbers=numbers))
-        made = call(stage, RIGHT, caller=shown)
-        stage.wire.run_until(lambda: made.is_over)
-        record = stage.close()
-        assert (record.caller_in, record.caller_out) == (shown, sent)
-        (invite,) = stage.vendor.heard_of("INVITE")
-        assert (f"<sip:{sent}@" in invite["From"]) == (shown != "anonymous")
-        assert "12025550100" not in str(invite.headers)
-
-    def test_a_phone_has_limits_of_its_own(self):
-        stage = scene(phone("1001", max_concurrent=1))
-        first = call(stage, RIGHT)
-        second = stage.exchange.caller(OTHER_DESK).call(CALLEE, Intent(login=RIGHT))
-        stage.wire.run_until(lambda: second.is_over)
-        assert (second.final, second.responses[-1]["Reason"]) == (503, 'Q.850;cause=42;text="Gateway Capacity"')
-        stage.wire.run_until(lambda: first.is_over)
-        assert {record.end_reason for record in stage.exchange.ledger.records} == {"Normal", "Gateway Capacity"}
-
-    def test_what_belongs_to_a_call_of_a_phone_is_not_challenged(self):
-        stage = scene()
-        made = call(stage, RIGHT)
-        stage.wire.run_until(lambda: made.final == 200)
-        made.propose()
-        stage.wire.run_for(200)
-        assert made.got == {"INVITE": [200]}
-        stage.finish(made)
-        assert made.got["BYE"] == [200]
-
-    def test_a_phone_gives_its_call_up(self):
-        stage = scene()
-        made = call(stage, RIGHT, cancel_after_ms=300)
-        stage.wire.run_until(lambda: made.is_over)
-        assert made.final == 487
-        assert stage.close().end_reason == "Cancelled"
-
-    def test_a_phone_that_is_switched_off_is_told_so_once_it_has_proven_who_it_is(self):
-        stage = scene(phone("1001", enabled=False))
-        doorstep = stage.exchange.doorstep(DESK)
-        assert [doorstep.prove(login).status for login in (WRONG, RIGHT)] == [401, 403]
-        assert stage.exchange.ledger.records == []
-
-    def test_a_phone_may_be_bound_to_a_place(self):
-        stage = scene(phone("1001", f"{DESK.host}/32"))
-        assert stage.exchange.doorstep(DESK).prove(RIGHT).status == 180
-        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
-
-    @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
-    def test_a_phone_chooses_among_the_algorithms(self, algorithm):
-        stage = scene(digest=BOTH)
-        doorstep = stage.exchange.doorstep(DESK)
-        assert [each.parameters["algorithm"] for each in questions(doorstep.ask())] == ["SHA-256", "MD5"]
-        assert doorstep.prove(RIGHT._replace(algorithm=algorithm)).status == 180
-
-    def test_a_phone_that_a_reload_took_away_is_a_stranger(self):
-        stage = scene()
-        made = call(stage, RIGHT)
-        stage.exchange.swap_catalogue(content(phone("1002")))
-        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
-        stage.wire.run_until(lambda: made.is_over)
-        assert stage.close().end_reason == "Normal"
-
-
-class TestTrunks:
-    def test_a_trunk_without_credentials_is_known_by_its_address_alone(self):
-        stage = scene()
-        made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
-        stage.wire.run_until(lambda: made.is_over)
-        assert made.statuses == [180, 200]
-        assert stage.close().mapping_gateway == "acme"
-
-    def test_a_trunk_with_credentials_proves_them_from_its_address_and_from_nowhere_else(self):
-        pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
-        stage = scene(gateways=[pbx])
-        login = Login("pbx", "secret")
-        assert stage.exchange.doorstep(DESK).ask().status == 401
-        assert stage.exchange.doorstep(DESK).prove(login).status == 180
-        assert stage.exchange.doorstep(OTHER_DESK).prove(login).status == 401
-
-    def test_a_trunk_without_address_dials_its_tech_prefix(self):
-        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
-        stage = scene(gateways=[pbx])
-        made = stage.exchange.caller(DESK).call(f"7001{CALLEE}", Intent(login=Login("pbx", "secret")))
-        stage.wire.run_until(lambda: made.final == 200)
-        record = stage.finish(made)
-        assert (record.mapping_gateway, record.callee_in, record.callee_out) == ("pbx", f"7001{CALLEE}", CALLEE)
-
-    def test_a_tech_prefix_that_is_not_dialled_is_refused(self):
-        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
-        stage = scene(gateways=[pbx])
-        made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))
-        stage.wire.run_until(lambda: made.is_over)
-        assert made.final == 403
-        assert stage.close().end_reason == "Number Not Allowed"
-
-    def test_a_switch_without_users_drops_strangers_as_ever(self):
-        stage = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]))
-        assert stage.exchange.doorstep(DESK).ask() is None
-        assert stage.exchange.endpoint.dropped == {"unknown source": 1}
-
-    @pytest.mark.parametrize("method", ["OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "CANCEL", "ACK", "NOTIFY"])
-    def test_nothing_but_calls_and_registrations_is_heard_of_strangers(self, method):
-        assert scene().exchange.doorstep(DESK).ask(method) is None
-
-    def test_who_has_proven_himself_is_answered_otherwise_too(self):
-        doorstep = scene().exchange.doorstep(DESK)
-        doorstep.prove(RIGHT)
-        assert doorstep.ask("OPTIONS").status == 200
 
 
 class TestChallenges:

@@ -1,0 +1,227 @@
+"""Calls of phones and trunks that have proven who they are: through the real switch, on virtual time."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.engine.catalogue import Catalogue
+from vosd.routing.tables import CallerNumbers
+from vosd.sip.digest.hashing import Algorithm
+from vosd.sip.digest.settings import DigestSettings
+from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.customer import Intent
+from vosd.testing.login import Login, questions
+from vosd.testing.loopback import Endpoint
+from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+
+DESK = Endpoint("203.0.113.66", 41_234)
+"""A telephone at an address that nobody knows."""
+OTHER_DESK = Endpoint("203.0.113.67", 41_234)
+RIGHT = Login("1001", "secret")
+WRONG = Login("1001", "guess")
+BOTH = DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5))
+
+
+def content(*phones, gateways=(), digest=None, **parameters) -> Catalogue:
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), *gateways]
+    digest = digest or DigestSettings()
+    return catalogue(known, phones=phones or [phone("1001", digest=digest)], digest=digest, **parameters)
+
+
+def scene(*phones, **more) -> Scene:
+    return Scene(content(*phones, **more))
+
+
+def call(stage, login, *, address=DESK, **intent):
+    """Call from an address, and hang up a while after an answer."""
+    made = stage.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
+    stage.wire.run_for(500)
+    return made
+
+
+class TestCallsOfPhones:
+    def test_a_phone_calls_from_anywhere_and_its_account_pays(self):
+        stage = scene()
+        made = call(stage, RIGHT, caller="1001")
+        assert [response.status for response in made.responses][:1] == [401]
+        stage.wire.run_until(lambda: made.is_over)
+        record = stage.close()
+        assert (record.mapping_gateway, record.customer_account, record.end_reason) == ("1001", "acme", "Normal")
+        assert (record.caller_in, record.caller_out) == ("1001", "1001")
+        assert record.hold_time_s == 10
+        assert stage.exchange.statement("acme") == Decimal("-0.10")
+        assert record.source_address == str(DESK)
+
+    @pytest.mark.parametrize(
+        ("shown", "sent"),
+        [("1001", "1001"), ("+4930123", "+4930123"), ("12025550100", "1001"), ("anonymous", "1001")],
+    )
+    def test_a_phone_shows_its_own_numbers_only(self, shown, sent):
+        numbers = CallerNumbers("1001", frozenset({"4930123"}))
+        stage = scene(phone("1001", caller_numbers=numbers))
+        made = call(stage, RIGHT, caller=shown)
+        stage.wire.run_until(lambda: made.is_over)
+        record = stage.close()
+        assert (record.caller_in, record.caller_out) == (shown, sent)
+        (invite,) = stage.vendor.heard_of("INVITE")
+        assert (f"<sip:{sent}@" in invite["From"]) == (shown != "anonymous")
+        assert "12025550100" not in str(invite.headers)
+
+    def test_a_phone_has_limits_of_its_own(self):
+        stage = scene(phone("1001", max_concurrent=1))
+        first = call(stage, RIGHT)
+        second = stage.exchange.caller(OTHER_DESK).call(CALLEE, Intent(login=RIGHT))
+        stage.wire.run_until(lambda: second.is_over)
+        assert (second.final, second.responses[-1]["Reason"]) == (503, 'Q.850;cause=42;text="Gateway Capacity"')
+        stage.wire.run_until(lambda: first.is_over)
+        assert {record.end_reason for record in stage.exchange.ledger.records} == {"Normal", "Gateway Capacity"}
+
+    def test_what_belongs_to_a_call_of_a_phone_is_not_challenged(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        stage.wire.run_until(lambda: made.final == 200)
+        made.propose()
+        stage.wire.run_for(200)
+        assert made.got == {"INVITE": [200]}
+        stage.finish(made)
+        assert made.got["BYE"] == [200]
+
+    def test_a_phone_gives_its_call_up(self):
+        stage = scene()
+        made = call(stage, RIGHT, cancel_after_ms=300)
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.final == 487
+        assert stage.close().end_reason == "Cancelled"
+
+    def test_a_phone_that_is_switched_off_is_told_so_once_it_has_proven_who_it_is(self):
+        stage = scene(phone("1001", enabled=False))
+        doorstep = stage.exchange.doorstep(DESK)
+        assert [doorstep.prove(login).status for login in (WRONG, RIGHT)] == [401, 403]
+        assert stage.exchange.ledger.records == []
+
+    def test_a_phone_may_be_bound_to_a_place(self):
+        stage = scene(phone("1001", f"{DESK.host}/32"))
+        assert stage.exchange.doorstep(DESK).prove(RIGHT).status == 180
+        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+
+    @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+    def test_a_phone_chooses_among_the_algorithms(self, algorithm):
+        stage = scene(digest=BOTH)
+        doorstep = stage.exchange.doorstep(DESK)
+        assert [each.parameters["algorithm"] for each in questions(doorstep.ask())] == ["SHA-256", "MD5"]
+        assert doorstep.prove(RIGHT._replace(algorithm=algorithm)).status == 180
+
+    def test_a_phone_that_a_reload_took_away_is_a_stranger(self):
+        stage = scene()
+        made = call(stage, RIGHT)
+        stage.exchange.swap_catalogue(content(phone("1002")))
+        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+        stage.wire.run_until(lambda: made.is_over)
+        assert stage.close().end_reason == "Normal"
+
+
+class TestTrunks:
+    def test_a_trunk_without_credentials_is_known_by_its_address_alone(self):
+        stage = scene()
+        made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.statuses == [180, 200]
+        assert stage.close().mapping_gateway == "acme"
+
+    def test_a_trunk_with_credentials_proves_them_from_its_address_and_from_nowhere_else(self):
+        pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        login = Login("pbx", "secret")
+        assert stage.exchange.doorstep(DESK).ask().status == 401
+        assert stage.exchange.doorstep(DESK).prove(login).status == 180
+        assert stage.exchange.doorstep(OTHER_DESK).prove(login).status == 401
+
+    def test_a_trunk_without_address_dials_its_tech_prefix(self):
+        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        made = stage.exchange.caller(DESK).call(f"7001{CALLEE}", Intent(login=Login("pbx", "secret")))
+        stage.wire.run_until(lambda: made.final == 200)
+        record = stage.finish(made)
+        assert (record.mapping_gateway, record.callee_in, record.callee_out) == ("pbx", f"7001{CALLEE}", CALLEE)
+
+    def test_a_tech_prefix_that_is_not_dialled_is_refused(self):
+        pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))
+        stage.wire.run_until(lambda: made.is_over)
+        assert made.final == 403
+        assert stage.close().end_reason == "Number Not Allowed"
+
+    def test_a_switch_without_users_drops_strangers_as_ever(self):
+        stage = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]))
+        assert stage.exchange.doorstep(DESK).ask() is None
+        assert stage.exchange.endpoint.dropped == {"unknown source": 1}
+
+    @pytest.mark.parametrize("method", ["OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "CANCEL", "ACK", "NOTIFY"])
+    def test_nothing_but_calls_and_registrations_is_heard_of_strangers(self, method):
+        assert scene().exchange.doorstep(DESK).ask(method) is None
+
+    def test_who_has_proven_himself_is_answered_otherwise_too(self):
+        doorstep = scene().exchange.doorstep(DESK)
+        doorstep.prove(RIGHT)
+        assert doorstep.ask("OPTIONS").status == 200
+
+
+class TestMidCall:
+    def talking(self, *phones):
+        stage = scene(*phones)
+        made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=RIGHT, caller="1001"))
+        stage.wire.run_until(lambda: made.final == 200)
+        stage.wire.run_for(1_000)
+        return stage, made
+
+    def test_a_phone_transfers_its_call_and_pays_for_both(self):
+        stage, made = self.talking()
+        made.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+        stage.wire.run_for(5_000)
+        party, target = stage.vendor.calls
+        assert made.got["REFER"] == [202]
+        party.hang_up()
+        stage.wire.run_until(lambda: target.is_over)
+        stage.wire.run_for(3_000)
+        assert stage.exchange.leftovers() == {}
+        records = stage.exchange.ledger.records
+        assert {(each.mapping_gateway, each.customer_account, each.end_reason) for each in records} == {
+            ("1001", "acme", "Normal")
+        }
+        assert len(records) == 2
+
+    def test_a_trunk_that_has_to_prove_itself_meanwhile_may_transfer_what_was_let_in(self):
+        stage = scene()
+        made = stage.caller.call(CALLEE)
+        stage.wire.run_until(lambda: made.final == 200)
+        stage.wire.run_for(1_000)
+        proven = mapping_gateway("acme", f"{CUSTOMER.host}/32", credentials=credentials("acme", "secret"))
+        stage.exchange.swap_catalogue(catalogue([proven, vendor_gateway(0)]))
+        made.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+        stage.wire.run_for(5_000)
+        party, target = stage.vendor.calls
+        party.hang_up()
+        stage.wire.run_until(lambda: target.is_over)
+        assert [record.mapping_gateway for record in stage.exchange.ledger.records] == ["acme", "acme"]
+
+    @pytest.mark.parametrize(("login", "status"), [(RIGHT, 200), (Login("1002", "secret"), 481), (WRONG, 401)])
+    def test_a_call_is_taken_over_by_its_own_phone_alone(self, login, status):
+        stage, made = self.talking(phone("1001"), phone("1002"))
+        tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
+        wanted = Intent(headers=(f"Replaces: {made.call_id};{tags}",), login=login)
+        pickup = stage.exchange.caller(OTHER_DESK).call(CALLEE, wanted)
+        stage.wire.run_for(3_000)
+        assert [response.status for response in pickup.responses if response.status > 100] == [401, status]
+        assert made.is_over == (status == 200)
+        stage.finish(pickup if status == 200 else made)
+
+    def test_nobody_takes_a_call_over_by_the_address_of_a_trunk_that_has_to_prove_itself(self):
+        pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
+        stage = scene(gateways=[pbx])
+        made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))
+        stage.wire.run_until(lambda: made.final == 200)
+        tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
+        line = f"Replaces: {made.call_id};{tags}"
+        assert stage.exchange.doorstep(Endpoint(DESK.host, 5)).ask(headers=[line]).status == 401
+        stage.finish(made)
