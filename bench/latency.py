@@ -30,7 +30,7 @@ def measure(switch: Endpoint, seconds: float) -> Latency:
     with Peer(PROBE) as peer:
         while time.perf_counter() - began < seconds and not failed:
             try:
-                waits.append(_wait_of(OutgoingCall(peer, switch, f"442079460{len(waits):03}")))
+                waits.append(wait_of(OutgoingCall(peer, switch, f"442079460{len(waits):03}")))
             except UnexpectedError:
                 failed = 1
             peer.messages(PAUSE_SECONDS)
@@ -40,7 +40,8 @@ def measure(switch: Endpoint, seconds: float) -> Latency:
     return Latency(waits[len(waits) // 2], waits[len(waits) * 99 // 100], len(waits), failed)
 
 
-def _wait_of(call: OutgoingCall) -> float:
+def wait_of(call: OutgoingCall) -> float:
+    """Make a call, hang it up, and return the milliseconds from INVITE to 180."""
     sent = time.perf_counter()
     call.invite()
     heard = _first_word(call.peer)

@@ -132,7 +132,7 @@ class ShieldKeys(Keys):
 class OverloadKeys(Keys):
     """When there is too much to do, new calls are refused, so that those that run go on. A reload changes it."""
 
-    max_lag: Annotated[int, milliseconds(0, 10_000)] = 50
+    max_lag: Annotated[int, milliseconds(0, 10_000)] = 100
     """How long a new call may wait for its turn. Where it is exceeded for 100 ms on end, those that have waited longer
     get 503 with Retry-After, until it was below half of this for a second; 0 refuses none."""
 

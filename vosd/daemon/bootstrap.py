@@ -108,6 +108,7 @@ class Daemon:
             dropped=self.service.dropped,
             failed=self.service.transport_failed,
             knows_host=self.service.knows_host,
+            heeds=self.service.heeds,
             name_of=self.service.directory.name_at,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)

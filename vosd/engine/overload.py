@@ -19,7 +19,7 @@ OVER_S: Final = 1.0
 class OverloadSettings:
     """When new calls are refused."""
 
-    max_lag_ms: int = 50
+    max_lag_ms: int = 100
     """What a new call may wait for its turn; 0 = none is ever refused for that."""
 
 

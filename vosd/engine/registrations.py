@@ -7,7 +7,7 @@ one user's bindings is ``sip.registrar``'s; what is written down of them is ``re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +30,7 @@ EXPIRY_TICK_MS: Final = 1_000
 """How much longer than granted a binding may be kept."""
 
 _log = structlog.get_logger()
+Key = TypeVar("Key")
 
 
 class Registrant(Enum):
@@ -99,6 +100,8 @@ class Registrations:
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._peers: dict[Peer, int] = {}
         """Bindings at each place, in the order in which the places were first seen."""
+        self._hosts: dict[str, int] = {}
+        """Bindings at each address, whatever the port."""
         self._hidden: dict[Peer, int] = {}
         """Of those over UDP, which are not where their Contact says, or say a private one."""
         self._connected: dict[Peer, dict[str, None]] = {}
@@ -211,6 +214,10 @@ class Registrations:
         peers = self._peers
         return bool(peers) and any(Peer(flow, host, port) in peers for flow in range(len(self._flows.listeners)))
 
+    def knows_host(self, host: str) -> bool:
+        """Say whether somebody is registered from an address, whatever the port."""
+        return host in self._hosts
+
     def listed(self) -> Iterator[Registration]:
         """Yield every binding; whoever is listed while others come and go may be missing."""
         for name in list(self._users):
@@ -279,6 +286,7 @@ class Registrations:
     def _arrive(self, name: str, binding: Binding) -> None:
         peer = binding.peer
         self._peers[peer] = self._peers.get(peer, 0) + 1
+        self._hosts[peer.host] = self._hosts.get(peer.host, 0) + 1
         if self._flows.reliable[peer.flow]:
             self._connected.setdefault(peer, {})[name] = None
         elif needs_keep_alive(binding.contact, peer):
@@ -286,6 +294,7 @@ class Registrations:
 
     def _leave(self, binding: Binding) -> None:
         peer = binding.peer
+        _one_less(self._hosts, peer.host)
         if not _one_less(self._peers, peer):
             self._connected.pop(peer, None)
         if not self._flows.reliable[peer.flow] and needs_keep_alive(binding.contact, peer):
@@ -305,13 +314,13 @@ def _places(bindings: Bindings) -> list[tuple[str, Peer]]:
     return [(binding.contact, binding.peer) for binding in bindings]
 
 
-def _one_less(counts: dict[Peer, int], peer: Peer) -> int:
+def _one_less(counts: dict[Key, int], key: Key) -> int:
     """Count one down and return what is left; nothing is kept of none."""
-    left = counts[peer] - 1
+    left = counts[key] - 1
     if left:
-        counts[peer] = left
+        counts[key] = left
     else:
-        del counts[peer]
+        del counts[key]
     return left
 
 

@@ -241,6 +241,11 @@ class SwitchService:
         """Say whether a gateway may send from an address, whatever the port."""
         return self.switch.knows_host(host) or host in self.directory.hosts()
 
+    def heeds(self, host: str) -> bool:
+        """Say whether an address is a gateway's, or that of somebody who has proven himself: no stranger's."""
+        is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host)
+        return is_phone or self.knows_host(host)
+
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
         waiting = {"cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}

@@ -35,6 +35,8 @@ class Core(NamedTuple):
     """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
     knows_host: Callable[[str], bool]
     """Say whether any gateway sends from an address."""
+    heeds: Callable[[str], bool]
+    """Say whether an address is a gateway's, or somebody's who has proven himself."""
     name_of: Callable[[str], str | None]
     """Say which name the certificate of the vendor at an address must bear; None = the address itself."""
 
@@ -45,7 +47,7 @@ class Entrance:
     def __init__(self, core: Core, settings: ShieldSettings, keep_out: Callable[[], None]) -> None:
         self._core = core
         self._keep_out = keep_out
-        self._shield = Shield(settings, core.knows_host, core.belongs, self._block, core.dropped)
+        self._shield = Shield(settings, core.heeds, core.belongs, self._block, core.dropped)
         self._blocked: dict[str, float] = {}
         """Until when each address is kept out, in the order of that."""
         self._seldom = Seldom()

@@ -99,6 +99,8 @@ class Endpoint:
 
     def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Event | None:
         """Refuse a request with 503 and leave nothing behind, unless it repeats one that was taken; never raises."""
+        if self._server.turn_common_away(data, source, headers):
+            return None
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):

@@ -26,6 +26,7 @@ from vosd.sip.message import Request, Response
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
 from vosd.sip.settings import SipSettings
+from vosd.sip.stateless import common_invite
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.spent import Mark
@@ -113,6 +114,16 @@ class ServerCore:
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now)
         return self._take_request_outside(request, stem, source, user, key, now)
+
+    def turn_common_away(self, data: bytes, source: Peer, headers: str) -> bool:
+        """Do as ``turn_away`` does without reading the INVITE, where it is a common one that we do not know."""
+        invite = common_invite(data, source)
+        if invite is None or invite.key in self._store.servers or self._store.spent.get(invite.key) is not None:
+            return False
+        lines = (self._server_header + headers).encode()
+        tag = self._flows.refusal_tag.encode()
+        self._store.out.append(invite.refused(source, tag, lines, reliable=self._store.reliable[source.flow]))
+        return True
 
     def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Event | None:
         """Answer a request with 503 and remember nothing of it (section 8.2.7); one that we know goes its way.

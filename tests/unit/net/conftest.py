@@ -46,6 +46,7 @@ class Ear:
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
             knows_host=lambda host: host != STRANGER,
+            heeds=lambda host: host != STRANGER,
             name_of=self.names.get,
         )
 

@@ -1,9 +1,12 @@
 """A request that there is no time for is answered with 503, and nothing is left of it (SIP-12, RFC 3261 8.2.7)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vosd.sip.flows import Listener
 from vosd.sip.glance import Kind
+from vosd.sip.parse import parse_message
 from vosd.testing.probe import CUSTOMER, VENDOR, Keeper, Probe, reply, request
 
 RETRY = "Retry-After: 3\r\n"
@@ -98,3 +101,80 @@ def test_over_a_connection_it_goes_back_on_it():
     probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp"),))
     turn_away(probe, request("INVITE"))
     assert [sent.peer for sent in probe.sent()] == [CUSTOMER]
+
+
+# -- the short way and the whole way say the same -------------------------------------------------------------------
+
+VIAS = [
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 10.0.0.1:5080;branch=z9hG4bK-1;rport",
+    "SIP/2.0/TCP pbx.example.com;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:0;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:05060;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:70000;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bK-1;rport",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1;received=192.0.2.99",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=old",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK",
+    "SIP/2.0/UDP 192.0.2.10:5060 ;branch=z9hG4bK-1",
+    "SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK-1",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1, SIP/2.0/UDP 10.9.9.9;branch=z9hG4bK-2",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1\r\nVia: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bK-2",
+    "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1\r\nv: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bK-2",
+    "SIP/2.0/UDP 192.0.2.10:5060\r\n ;branch=z9hG4bK-1",
+]
+ADDRESSES = [
+    "<sip:4930@192.0.2.10>;tag=theirs",
+    '"Caller, the \\"first\\"" <sip:4930@192.0.2.10>;tag=theirs',
+    "sip:4930@192.0.2.10;tag=theirs",
+    "<sip:4930@192.0.2.10>;x=1;tag=theirs",
+    "<sip:4930@192.0.2.10>",
+    "Müller <sip:4930@192.0.2.10;user=phone>;tag=1.2-3",
+]
+CALLED = ["<sip:4420@192.0.2.1>", "sip:4420@192.0.2.1", '"x" <sip:4420@192.0.2.1>', "<sip:4420@192.0.2.1>;tag=ours"]
+ODDITIES = [
+    "",
+    "To: <sip:2@h>\r\n",
+    "i: other@h\r\n",
+    "cSeq: 2 INVITE\r\n",
+    "X: a\nVia: b\r\n",
+    "X: a\rb\r\n",
+    "Timestamp: 5\r\n",
+]
+
+
+@given(
+    via=st.sampled_from(VIAS),
+    from_=st.sampled_from(ADDRESSES),
+    to=st.sampled_from(CALLED),
+    cseq=st.sampled_from(["1 INVITE", "0 INVITE", "01 INVITE", "4294967296 INVITE", "1 BYE", "1  INVITE"]),
+    call_id=st.sampled_from(["in@192.0.2.10", "a b", "ü@h"]),
+    headers=st.sampled_from(ODDITIES),
+    is_tcp=st.booleans(),
+)
+def test_the_short_way_says_what_the_whole_way_says_or_nothing(via, from_, to, cseq, call_id, headers, is_tcp):
+    data = request("INVITE", via=via, from_=from_, to=to, cseq=cseq, call_id=call_id, headers=headers)
+    probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp" if is_tcp else "udp"),))
+    server = probe.endpoint._server
+    if not server.turn_common_away(data, CUSTOMER, RETRY):
+        assert probe.sent() == []
+        return
+    server.turn_away(parse_message(data), CUSTOMER, RETRY, probe.now)
+    short, whole = probe.sent()
+    assert short == whole
+
+
+@pytest.mark.parametrize("via", VIAS[:5])
+@pytest.mark.parametrize("from_", [ADDRESSES[0], ADDRESSES[5]])
+def test_the_short_way_is_the_usual_one(probe, via, from_):
+    assert probe.endpoint._server.turn_common_away(request("INVITE", via=via, from_=from_), CUSTOMER, RETRY)
+
+
+@pytest.mark.parametrize("via", VIAS[:5])
+def test_the_short_way_knows_what_was_taken(probe, via):
+    event = probe.receive(request("INVITE", via=via))
+    assert not probe.endpoint._server.turn_common_away(request("INVITE", via=via), CUSTOMER, RETRY)
+    event.transaction.respond(486, "tag", "", probe.now)
+    assert not probe.endpoint._server.turn_common_away(request("INVITE", via=via), CUSTOMER, RETRY)
