@@ -108,6 +108,13 @@ class Registrants:
         for entry in entries.values():
             self._give_up(entry, now)
 
+    def routed(self, gateway: str, addresses: Sequence[Address]) -> Sequence[Address]:
+        """Return the addresses of a gateway with the route that its registrar wants our calls to take (RFC 3608)."""
+        entry = self._entries.get(gateway)
+        if entry is None or not entry.registrant.service_route:
+            return addresses
+        return tuple(address._replace(path=entry.registrant.service_route) for address in addresses)
+
     def rows(self) -> Iterable[dict[str, object]]:
         """Return each registration as ``vosd registrations`` shows it."""
         return (outbound(name, entry.registration, entry.registrant) for name, entry in self._entries.items())

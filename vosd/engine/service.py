@@ -253,7 +253,9 @@ class SwitchService:
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway or a phone is right now."""
-        return self.registrations.addresses(gateway.name) if gateway.is_phone else self.directory.addresses(gateway)
+        if gateway.is_phone:
+            return self.registrations.addresses(gateway.name)
+        return self.registrants.routed(gateway.name, self.directory.addresses(gateway))
 
     def end_calls(self, chosen: Sequence[Carried], reason: EndReason) -> int:
         """End calls by order and tell their peers."""

@@ -19,6 +19,7 @@ from vosd.sip.errors import ParseError
 from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
 from vosd.sip.flows import Hop
 from vosd.sip.headers.contact import Contact, seconds
+from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
@@ -39,6 +40,9 @@ RETRY_AFTER_MAX_S: Final = 3_600
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
 """Finals that say the vendor will not have us; all others but success say: not now."""
 SERVICE_ROUTES_MAX: Final = 8
+SERVICE_ROUTE_CHARS_MAX: Final = 1_024
+"""A route that is longer is not taken: it would stand in every INVITE."""
+_LOOSE: Final = ";lr"
 
 
 class State(Enum):
@@ -287,7 +291,7 @@ class Registrant:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
         self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
-        self.service_route = tuple(response.headers("service-route")[:SERVICE_ROUTES_MAX])
+        self.service_route = _service_route(response)
         self._say(News.GAINED)
 
     def _unanswered(self, now: Instant) -> None:
@@ -383,6 +387,19 @@ def _granted_s(response: Response, ours: str, asked_s: int) -> int:
         written = response.header("expires")
         granted_s = asked_s if written is None else seconds(written.strip())
     return min(granted_s, EXPIRES_MAX_S)
+
+
+def _service_route(response: Response) -> tuple[str, ...]:
+    """Return the route that our requests are to take (RFC 3608); nothing for one that could not be taken whole."""
+    route = tuple(response.headers("service-route"))
+    if len(route) > SERVICE_ROUTES_MAX or sum(map(len, route)) > SERVICE_ROUTE_CHARS_MAX:
+        return ()
+    try:
+        uris = [NameAddr.parse(each).uri for each in route]
+        is_whole = all(Uri.parse(uri).scheme in {"sip", "sips"} and _LOOSE in uri.lower() for uri in uris)
+    except ParseError:
+        return ()
+    return tuple(f"<{uri}>" for uri in uris) if is_whole and all(map(str.isprintable, uris)) else ()
 
 
 def _min_expires(response: Response) -> int:

@@ -208,7 +208,9 @@ class Exchange:
         self.flush()
 
     def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
-        return self.registrations.addresses(gateway.name) if gateway.is_phone else gateway.addresses
+        if gateway.is_phone:
+            return self.registrations.addresses(gateway.name)
+        return self.registrants.routed(gateway.name, gateway.addresses)
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now(), Peer(0, *packet.source)

@@ -211,6 +211,16 @@ def test_a_stop_takes_everything_back():
     assert stage.exchange.residue() == {}
 
 
+def test_calls_take_the_route_that_the_registrar_wants_rfc_3608():
+    stage = Stage(REGISTRATION)
+    stage.registrar.script.append(Told(200, ("Service-Route: <sip:edge.example.net;lr>, <sip:core.example.net;lr>",)))
+    stage.run()
+    assert stage.calls_reach() == "vendor-0"
+    (invite,) = stage.vendors[0].heard_of("INVITE")
+    assert invite["Route"] == "<sip:edge.example.net;lr>, <sip:core.example.net;lr>"
+    assert faults_of(stage.wire.packets, SWITCH) == []
+
+
 def test_rows_say_what_people_want_to_know():
     stage = Stage(REGISTRATION)
     (row,) = stage.rows

@@ -118,6 +118,24 @@ class TestAsking:
         stage.run(SLACK)
         assert len(stage.vendor.registered) == 2
 
+    @pytest.mark.parametrize(
+        "route",
+        [
+            "<sip:strict.vendor.example>",
+            "sip:bare.vendor.example",
+            "<tel:123;lr>",
+            "what?",
+            "<sip:a.vendor.example;lr>, <sip:b.vendor.example>",
+            ", ".join(["<sip:a.vendor.example;lr>"] * 9),
+            f"<sip:{'a' * 1_100}.example;lr>",
+        ],
+    )
+    def test_a_route_that_cannot_be_taken_whole_is_not_taken(self, stage, route):
+        stage.vendor.script.append(Told(200, (f"Service-Route: {route}",)))
+        stage.run(SLACK)
+        assert stage.registrant.service_route == ()
+        assert stage.registrant.state is State.REGISTERED
+
     def test_where_the_vendor_wants_our_requests_to_pass_is_kept(self, stage):
         routes = ("Service-Route: <sip:edge.vendor.example;lr>, <sip:core.vendor.example;lr>",)
         stage.vendor.script.append(Told(200, routes))
