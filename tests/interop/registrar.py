@@ -1,0 +1,113 @@
+"""Kamailio as a vendor's registrar: it wants proof of every REGISTER and INVITE, and keeps who is where in memory.
+
+Owns its configuration and its account of what it believed. Whom it serves calls one next hop.
+"""
+
+import re
+from pathlib import Path
+from typing import Final, Self
+
+from vosd.testing.loopback import Endpoint, udp_bound
+
+from .program import Program
+
+REALM: Final = "kamailio.example"
+USERNAME: Final = "trunk"
+PASSWORD: Final = "correct horse"
+GRANTS_S: Final = 6
+
+CONFIGURATION: Final = """\
+debug=2
+log_stderror=yes
+children=1
+disable_tcp=yes
+auto_aliases=no
+alias="{realm}"
+dns=no
+rev_dns=no
+listen=udp:{address}
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "xlog.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "auth.so"
+modparam("registrar", "max_expires", {grants_s})
+modparam("registrar", "min_expires", 3)
+modparam("auth", "nonce_expire", {nonce_s})
+modparam("auth", "algorithm", "{algorithm}")
+
+request_route {{
+    if (is_method("REGISTER")) {{
+        if (!pv_www_authenticate("{realm}", "{password}", "0")) {{
+            xlog("L_WARN", "challenged REGISTER\\n");
+            www_challenge("{realm}", "1");
+            exit;
+        }}
+        if ($au != "{username}") {{
+            sl_send_reply("403", "Not You");
+            exit;
+        }}
+        save("location");
+        xlog("L_WARN", "believed REGISTER of $ct\\n");
+        exit;
+    }}
+    if (is_method("CANCEL")) {{
+        if (t_check_trans()) t_relay();
+        exit;
+    }}
+    if (has_totag()) {{
+        if (loose_route()) t_relay();
+        else if (is_method("ACK") && t_check_trans()) t_relay();
+        exit;
+    }}
+    if (is_method("OPTIONS")) {{
+        sl_send_reply("200", "Here");
+        exit;
+    }}
+    if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{
+        xlog("L_WARN", "challenged INVITE\\n");
+        proxy_challenge("{realm}", "1");
+        exit;
+    }}
+    consume_credentials();
+    t_check_trans();
+    record_route();
+    xlog("L_WARN", "believed INVITE of $au\\n");
+    $du = "sip:{next_hop}";
+    t_relay();
+}}
+"""
+
+
+class Registrar(Program):
+    """One Kamailio; a context manager that never leaves its processes running."""
+
+    def __init__(
+        self, directory: Path, address: Endpoint, next_hop: Endpoint, *, algorithm: str = "MD5", nonce_s: int = 300
+    ) -> None:
+        """``algorithm`` is what it challenges with; a nonce is stale after ``nonce_s``."""
+        self.address = address
+        configuration = directory / "registrar.cfg"
+        configuration.write_text(
+            CONFIGURATION.format(
+                address=address, next_hop=next_hop, realm=REALM, username=USERNAME, password=PASSWORD,
+                grants_s=GRANTS_S, nonce_s=nonce_s, algorithm=algorithm,
+            )
+        )  # fmt: skip
+        super().__init__(
+            ["kamailio", "-DD", "-E", "-f", str(configuration), "-m", "16", "-M", "4", "-Y", ".", "-w", "."], directory
+        )
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._wait_until(lambda: udp_bound(self.address))
+        return self
+
+    def count(self, what: str, method: str) -> int:
+        """Count how many requests of a method were ``challenged`` or ``believed`` so far."""
+        return len(re.findall(rf"{what} {method}\b", self._written().decode()))
