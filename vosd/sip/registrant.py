@@ -15,19 +15,15 @@ from vosd.sip.compose import Peer, escape_user, host_text
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.digest.answer import ROUNDS_MAX, Answers
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.errors import ParseError
 from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
 from vosd.sip.flows import Hop
-from vosd.sip.headers.contact import Contact, seconds
-from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.granted import granted_s_of, min_expires_of, service_route_of
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.uri import DEFAULT_PORTS, Uri, are_equivalent
+from vosd.sip.uri import DEFAULT_PORTS
 
-EXPIRES_MAX_S: Final = 604_800
-"""No registration is asked for longer, or believed to last longer: a week."""
 REFRESH_MIN_MS: Final = 5_000
 """No registration that holds is refreshed sooner, however little was granted."""
 BACK_OFF_MS: Final = 30_000
@@ -39,10 +35,6 @@ RETRY_AFTER_MAX_S: Final = 3_600
 """No vendor is left alone for longer, whatever it asks for."""
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
 """Finals that say the vendor will not have us; all others but success say: not now."""
-SERVICE_ROUTES_MAX: Final = 8
-SERVICE_ROUTE_CHARS_MAX: Final = 1_024
-"""A route that is longer is not taken: it would stand in every INVITE."""
-_LOOSE: Final = ";lr"
 
 
 class State(Enum):
@@ -232,8 +224,8 @@ class Registrant:
             self._end()
         elif status < 300:
             self._accepted(event.response, event.at)
-        elif status == 423 and not self._lengthened and _min_expires(event.response) > self._expires_s:
-            self._expires_s = _min_expires(event.response)
+        elif status == 423 and not self._lengthened and min_expires_of(event.response) > self._expires_s:
+            self._expires_s = min_expires_of(event.response)
             self._lengthened += 1
             self._ask(self._expires_s, event.at)
         elif status in REFUSALS:
@@ -280,7 +272,7 @@ class Registrant:
         self._asked = self._endpoint.client.send_request(self._series, "REGISTER", headers, b"", self, now)
 
     def _accepted(self, response: Response, now: Instant) -> None:
-        granted_s = _granted_s(response, self.contact, self._expires_s)
+        granted_s = granted_s_of(response, self.contact, self._expires_s)
         if granted_s <= 0:
             self._lapse()
             self._failed(None, now)
@@ -291,7 +283,7 @@ class Registrant:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
         self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
-        self.service_route = _service_route(response)
+        self.service_route = service_route_of(response)
         self._say(News.GAINED)
 
     def _unanswered(self, now: Instant) -> None:
@@ -366,43 +358,3 @@ class Registrant:
 def _answers(terms: Terms) -> Answers:
     """Return what answers the registrar; a password that it does not believe is not said again and again."""
     return Answers(terms.login, terms.rounds_max, insists=False)
-
-
-def _granted_s(response: Response, ours: str, asked_s: int) -> int:
-    """Return for how long a 200 registers us: as our Contact says, else the Expires header, else as we asked (10.2.4).
-
-    Some registrars name the address that they see us at: a single Contact is ours, whatever it says.
-    """
-    contacts = []
-    for value in response.headers("contact"):
-        try:
-            contacts.append(Contact.parse(value))
-        except ParseError:
-            continue  # other people's contacts need not be readable
-    ours_parsed = Uri.parse(ours)
-    mine = [each for each in contacts if are_equivalent(Uri.parse(each.uri), ours_parsed)]
-    chosen = mine or (contacts if len(contacts) == 1 else [])
-    granted_s = chosen[0].expires_s if chosen else None
-    if granted_s is None:
-        written = response.header("expires")
-        granted_s = asked_s if written is None else seconds(written.strip())
-    return min(granted_s, EXPIRES_MAX_S)
-
-
-def _service_route(response: Response) -> tuple[str, ...]:
-    """Return the route that our requests are to take (RFC 3608); nothing for one that could not be taken whole."""
-    route = tuple(response.headers("service-route"))
-    if len(route) > SERVICE_ROUTES_MAX or sum(map(len, route)) > SERVICE_ROUTE_CHARS_MAX:
-        return ()
-    try:
-        uris = [NameAddr.parse(each).uri for each in route]
-        is_whole = all(Uri.parse(uri).scheme in {"sip", "sips"} and _LOOSE in uri.lower() for uri in uris)
-    except ParseError:
-        return ()
-    return tuple(f"<{uri}>" for uri in uris) if is_whole and all(map(str.isprintable, uris)) else ()
-
-
-def _min_expires(response: Response) -> int:
-    """Return the shortest time that a registrar grants (section 20.23), 0 where it says none that we would ask for."""
-    least_s = seconds((response.header("min-expires") or "0").strip())
-    return least_s if least_s <= EXPIRES_MAX_S else 0

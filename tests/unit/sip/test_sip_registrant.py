@@ -6,8 +6,8 @@ import pytest
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
+from vosd.sip.granted import EXPIRES_MAX_S
 from vosd.sip.registrant import (
-    EXPIRES_MAX_S,
     REFRESH_MIN_MS,
     REFUSED_MS,
     News,
