@@ -11,10 +11,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
 from vosd.testing.certificates import Authority
+from vosd.testing.home import Namespace
 from vosd.testing.loopback import Endpoint
 from vosd.testing.peer import Message
 
@@ -60,14 +62,17 @@ class Baresip(Program):
         tone: Path,
         transport: str = "udp",
         registrar: Endpoint | None = None,
+        network: Namespace | None = None,
     ) -> None:
         """Write the configuration of a telephone that answers to ``number`` and plays the sound file ``tone``.
 
         It takes calls by any transport at ``address`` and makes them by ``transport``. With a ``registrar`` it
-        registers there, with ``secret`` as its password.
+        registers there, with ``secret`` as its password. In a ``network`` of its own it knows no other.
         """
-        super().__init__(["baresip", "-4", "-s", "-v", "-f", str(directory)], directory)
+        launcher = () if network is None else network.launcher
+        super().__init__([*launcher, "baresip", "-4", "-s", "-v", "-f", str(directory)], directory)
         self.address = address
+        self._network = network
         self._control_address = Endpoint(address.host, _CONTROL_PORT)
         self._directory = directory
         self._transport = transport
@@ -218,10 +223,11 @@ class Baresip(Program):
         return token
 
     def _is_connected(self) -> bool:
-        try:
-            self._control = socket.create_connection(self._control_address)
-        except ConnectionRefusedError:
-            return False
+        with nullcontext() if self._network is None else self._network.inside():
+            try:
+                self._control = socket.create_connection(self._control_address)
+            except ConnectionRefusedError:
+                return False
         return True
 
     def _read(self, within_s: float) -> None:

@@ -14,6 +14,7 @@ from e2e.stage import SQLITE, Stage
 
 from vosd.testing.certificates import Authority
 from vosd.testing.daemon import Daemon
+from vosd.testing.home import Namespace
 from vosd.testing.loopback import Endpoint
 
 from .addresses import HOME_SWITCH, SWITCH, TLS_HOME_SWITCH, TLS_SWITCH
@@ -97,10 +98,16 @@ def baresip(tmp_path: Path, tone: Path, authority: Authority) -> Iterator[Callab
     """Start telephones; they are switched off after the test."""
     with ExitStack() as running:
 
-        def start(number: str, address: Endpoint, transport: str = "udp", registrar: Endpoint | None = None) -> Baresip:
+        def start(
+            number: str,
+            address: Endpoint,
+            transport: str = "udp",
+            registrar: Endpoint | None = None,
+            network: Namespace | None = None,
+        ) -> Baresip:
             directory = tmp_path / number
             directory.mkdir()
-            telephone = Baresip(directory, number, address, tone, transport, registrar)
+            telephone = Baresip(directory, number, address, tone, transport, registrar, network)
             telephone.trust(authority)
             return running.enter_context(telephone)
 

@@ -19,11 +19,25 @@ from vosd.base.errors import VosError
 
 PHONE: Final = "192.168.77.2"
 """Where the phone is at home; nobody outside reaches it there."""
+OTHER_PHONE: Final = "192.168.77.3"
 ROUTER: Final = "203.0.113.2"
 """What the carrier sees of the home."""
 CARRIER: Final = ("203.0.113.1", "203.0.113.11", "203.0.113.21", "203.0.113.31")
 """Addresses on the carrier's side."""
 
+_RULES: Final = """\
+table ip home {{
+  chain out {{
+    type nat hook postrouting priority srcnat;
+    oifname "outside" {masquerade}
+  }}
+  chain in {{
+    type filter hook input priority filter;
+    iifname "outside" ct state != {{ established, related }} drop
+  }}
+}}
+"""
+"""What comes unasked is dropped, as at home: else it would be the router's own, and nobody else could have its port."""
 _COMMAND_SECONDS: Final = 10
 _NEW_NETWORK: Final = 0x4000_0000
 """``CLONE_NEWNET``."""
@@ -66,9 +80,13 @@ class Namespace:
 class Home:
     """The three networks; a context manager that leaves nothing of them."""
 
-    def __init__(self, mapping_s: int) -> None:
-        """``mapping_s`` is how long the router keeps a mapping that nothing goes through."""
+    def __init__(self, mapping_s: int, *, keeps_ports: bool = False) -> None:
+        """``mapping_s`` is how long the router keeps a mapping that nothing goes through.
+
+        A router that keeps ports, as most do, gives its own the port that they send from while nobody else has it.
+        """
         self._mapping_s = mapping_s
+        self._masquerade = "masquerade" if keeps_ports else "masquerade random"
         mark = f"vosd-{os.getpid()}-{next(_numbers)}"
         self.home, self.router, self.carrier = (Namespace(f"{mark}-{each}") for each in ("home", "router", "carrier"))
 
@@ -102,21 +120,17 @@ class Home:
         for each in (self.home, self.router, self.carrier):
             _run("ip", "netns", "add", each.name)
             _run("ip", "-n", each.name, "link", "set", "lo", "up")
-        self._join(self.router, "inside", "192.168.77.1", self.home, (PHONE,))
+        self._join(self.router, "inside", "192.168.77.1", self.home, (PHONE, OTHER_PHONE))
         self._join(self.router, "outside", ROUTER, self.carrier, CARRIER)
         self.home.run("ip", "route", "add", "default", "via", "192.168.77.1")
-        settings = ("net.ipv4.ip_forward=1", *(
-            f"net.netfilter.nf_conntrack_udp_timeout{kind}={self._mapping_s}" for kind in ("", "_stream")
-        ))  # fmt: skip
-        rules = (
-            "table ip nat {\n chain out {\n  type nat hook postrouting priority srcnat;\n"
-            '  oifname "outside" masquerade random\n }\n}\n'
-        )
-        self.router.run("nft", "-f", "-", lines=rules)
-        for setting in settings:
-            name, _, value = setting.partition("=")
-            path = f"/proc/sys/{name.replace('.', '/')}"
-            self.router.run("sh", "-c", f"echo {value} > {path}")
+        self.router.run("nft", "-f", "-", lines=_RULES.format(masquerade=self._masquerade))
+        self._set("net/ipv4/ip_forward", 1)
+        for kind in ("udp_timeout", "udp_timeout_stream"):
+            self._set(f"net/netfilter/nf_conntrack_{kind}", self._mapping_s)
+
+    def _set(self, parameter: str, value: int) -> None:
+        """Set a parameter of the router's kernel, which its network has for itself."""
+        self.router.run("sh", "-c", f"echo {value} > /proc/sys/{parameter}")
 
     @staticmethod
     def _join(one: Namespace, device: str, address: str, other: Namespace, addresses: tuple[str, ...]) -> None:
