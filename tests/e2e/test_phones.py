@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from vosd.testing.daemon import Daemon
+from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint
+from vosd.testing.stream_peer import StreamPeer
+from vosd.testing.telephone import Telephone
 
 from .addresses import NETWORK, TELEPHONE_SWITCH
 from .conditions import eventually
@@ -71,7 +74,11 @@ class Phone:
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        return [row for row in self.stage.daemon.ask("registrations") if row["name"] == self.number]
+        return registrations(self.stage, self.number)
+
+
+def registrations(stage: Stage, number: str) -> list[dict[str, object]]:
+    return [row for row in stage.daemon.ask("registrations") if row["name"] == number]
 
 
 @pytest.fixture
@@ -153,6 +160,34 @@ def test_a_phone_calls_another_and_its_account_pays(stage, phone):
     assert Decimal(record["fee"]) > 0
     stage.expect_nothing_left()
     callee.register(contact="Contact: *", expires=0)
+
+
+def test_a_phone_whose_connection_is_gone_is_called_back_where_it_listens(stage, phone):
+    with StreamPeer(Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060)) as peer:
+        desk = Telephone(peer, stage.address, Login("7003", "secret"))
+        desk.register()
+        (row,) = registrations(stage, "7003")
+        assert (row["transport"], row["received"] != str(peer.address)) == ("tcp", True)
+        peer.hang_up_on(stage.address)
+        eventually(lambda: registrations(stage, "7003")[0]["received"] == str(peer.address), "its own port")
+        with phone("7001").call("7003") as caller:
+            call = desk.pick_up()
+            assert call.invite.start_line == f"INVITE sip:7003@{peer.contact} SIP/2.0"
+            peer.reply(peer.expect("BYE"), 200)
+            caller.wait()
+        assert [line["event"] for line in stage.daemon.log() if line.get("name") == "7003"][-1] == "phone_online"
+    stage.expect_nothing_left()
+
+
+def test_a_phone_behind_nat_whose_connection_is_gone_is_offline(stage):
+    with StreamPeer(Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060)) as peer:
+        desk = Telephone(peer, stage.address, Login("7002", "secret"), place="192.168.1.20:5060;transport=tcp")
+        desk.register()
+        assert len(registrations(stage, "7002")) == 1
+        peer.hang_up_on(stage.address)
+        eventually(lambda: not registrations(stage, "7002"), "the phone offline")
+    said = [(line["event"], line.get("reason")) for line in stage.daemon.log() if line.get("name") == "7002"]
+    assert said[-1] == ("phone_offline", "connection lost")
 
 
 def test_a_call_to_a_phone_that_is_not_there_ends_with_480_and_a_record(stage):

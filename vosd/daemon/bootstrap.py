@@ -107,6 +107,7 @@ class Daemon:
             belongs=self.service.belongs,
             dropped=self.service.dropped,
             failed=self.service.transport_failed,
+            closed=self.service.connection_closed,
             knows_host=self.service.knows_host,
             heeds=self.service.heeds,
             name_of=self.service.directory.name_at,

@@ -197,7 +197,11 @@ class SwitchService:
     @property
     def transport_failed(self) -> Callable[[int, str, int], None]:
         """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
-        return self._transport_failed
+        return self._loop.transport_failed
+
+    def connection_closed(self, flow: int, host: str, port: int) -> None:
+        """Hear that a connection is gone: nobody is called on it any more."""
+        self.registrations.connection_lost(Peer(flow, host, port))
 
     def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
         """Begin to talk through the given senders, one a listener."""
@@ -334,10 +338,6 @@ class SwitchService:
     def _knows(self, host: str, port: int) -> bool:
         is_gateway = self.switch.knows(host, port) or host in self.directory.hosts()
         return is_gateway or self.authenticator.has_proven(host) or self.registrations.knows(host, port)
-
-    def _transport_failed(self, flow: int, host: str, port: int) -> None:
-        self._loop.transport_failed(flow, host, port)
-        self.registrations.connection_lost(Peer(flow, host, port))
 
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))

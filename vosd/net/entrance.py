@@ -33,6 +33,8 @@ class Core(NamedTuple):
     """What came to nothing, by why."""
     failed: Callable[[int, str, int], None]
     """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
+    closed: Callable[[int, str, int], None]
+    """Hear that a connection is gone, whoever closed it and why: flow, host and port. Comes before ``failed``."""
     knows_host: Callable[[str], bool]
     """Say whether any gateway sends from an address."""
     heeds: Callable[[str], bool]

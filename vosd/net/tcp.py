@@ -250,6 +250,7 @@ class StreamFlow:
             self._emptied.set()
         if why is not None:
             self._complain(peer, why)
+        self._core.closed(self._flow, *peer)
         if in_doubt:
             self._core.failed(self._flow, *peer)
 

@@ -1,4 +1,4 @@
-"""A telephone on a UDP socket: it registers with its password, calls, answers, and sends nothing unasked."""
+"""A telephone on a socket or connection: it registers with its password, calls, answers, and sends nothing unasked."""
 
 from itertools import count
 from typing import Final
@@ -13,8 +13,10 @@ _numbers: Final = count(1)
 class Telephone:
     """One telephone; it says its own address in everything, whatever becomes of that on the way."""
 
-    def __init__(self, peer: Peer, switch: Endpoint, login: Login) -> None:
+    def __init__(self, peer: Peer, switch: Endpoint, login: Login, place: str | None = None) -> None:
+        """``place`` is what stands behind ``sip:user@`` in its Contact where that is not the peer's."""
         self.peer = peer
+        self._place = place or peer.contact
         self._switch = switch
         self._login = login
         self._register_sequence = 0
@@ -72,12 +74,12 @@ class Telephone:
         number, user, here = self._register_sequence, self._login.username, self.peer.address
         lines = [
             f"REGISTER {self._uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK-{self._call_id}-{number}",
+            f"Via: SIP/2.0/{self.peer.transport} {here};rport;branch=z9hG4bK-{self._call_id}-{number}",
             f"From: <sip:{user}@{self._switch.host}>;tag=register",
             f"To: <sip:{user}@{self._switch.host}>",
             f"Call-ID: {self._call_id}",
             f"CSeq: {number} REGISTER",
-            f"Contact: <sip:{user}@{here}>",
+            f"Contact: <sip:{user}@{self._place}>",
             f"Expires: {expires_s}",
             "Max-Forwards: 70",
             *headers,

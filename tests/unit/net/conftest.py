@@ -34,6 +34,7 @@ class Ear:
     def __init__(self) -> None:
         self._received: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue()
         self._failures: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
+        self._closed: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
         self.dropped: Counter[str] = Counter()
         self.refused: list[tuple[int, Address]] = []
         self.names: dict[str, str] = {}
@@ -45,6 +46,7 @@ class Ear:
             belongs=lambda _kind, _data: False,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
+            closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
             knows_host=lambda host: host != STRANGER,
             heeds=lambda host: host != STRANGER,
             name_of=self.names.get,
@@ -59,6 +61,9 @@ class Ear:
 
     async def failure(self) -> tuple[int, Address]:
         return await asyncio.wait_for(self._failures.get(), PATIENCE_S)
+
+    async def parting(self) -> tuple[int, Address]:
+        return await asyncio.wait_for(self._closed.get(), PATIENCE_S)
 
     @property
     def messages(self) -> int:

@@ -60,6 +60,19 @@ async def test_a_keep_alive_is_answered(opened, connect):
     assert await peer.read(2) == PONG
 
 
+async def test_every_connection_that_ends_is_told_of_whoever_ends_it(opened, connect):
+    node = await opened()
+    first, second = await connect(node.address()), await connect(node.address())
+    for peer in (first, second):
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    first.writer.close()
+    assert await node.ear.parting() == (0, first.address)
+    node.transports.hang_up(0, *second.address, "enough")
+    assert await node.ear.parting() == (0, second.address)
+    assert node.ear.failures == 0
+
+
 # -- what is sent -------------------------------------------------------------------------------------------------
 
 
