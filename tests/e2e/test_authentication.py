@@ -122,6 +122,16 @@ class TestLockOut:
         play(register(stage, "registers_with_a_password", source))  # row 5
         assert locked_out(stage) == []
 
+    def test_a_phone_may_have_a_user_name_that_is_not_its_number(self, stage: Stage) -> None:
+        source = Endpoint(PHONES["desk"], 14_978)
+        for number, status in (("1002", "200"), ("desk", "200"), ("1001", "403")):
+            values = {"caller": number, "username": "desk", "status": status}
+            play(register(stage, "registers_with_a_password", source, **values))
+        registered = stage.daemon.ask("registrations")
+        assert [(each["name"], each["contact"]) for each in registered if each["name"] == "1002"] == [
+            ("1002", f"sip:1002@{source}"), ("1002", f"sip:desk@{source}")
+        ]  # fmt: skip
+
     def test_unknown_users_count_like_wrong_passwords(self, stage: Stage) -> None:
         source = Endpoint(PHONES["scanner"], 14_975)
         unknown = {"username": "nobody", "status": "401"}

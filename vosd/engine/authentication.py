@@ -22,14 +22,13 @@ from vosd.routing.identify import may_come_from
 from vosd.sip.compose import Peer
 from vosd.sip.digest.lockout import LockedOut, LockOut
 from vosd.sip.digest.verifier import Finding, Verifier
-from vosd.sip.door import BY_ADDRESS, Challenged, LetIn, TurnedAway, Verdict
+from vosd.sip.door import BY_ADDRESS, Challenged, LetIn, Verdict
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Request
 
 PROVEN_MAX: Final = 16_384
 """Addresses that somebody has proven himself from; past that the oldest are forgotten."""
 WRONG: Final = "wrong credentials"
-LOCKED_OUT: Final = TurnedAway("locked out source")
 
 _log = structlog.get_logger()
 
@@ -62,6 +61,10 @@ class Authenticator:
         """Whether anybody may prove who it is: there are phones, or trunks with credentials."""
         return bool(self._catalogue.users)
 
+    def is_shut_to(self, source: Peer, now: Instant) -> bool:
+        """Say whether a source is locked out; one that has become a gateway's meanwhile is not."""
+        return self._lock_out.is_locked_out(source.host, now.mono) and not self._is_peer(source.host)
+
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Judge an INVITE or REGISTER; a REGISTER is never let in by its address alone while there are users.
 
@@ -70,8 +73,6 @@ class Authenticator:
         """
         if not self._catalogue.users:
             return BY_ADDRESS
-        if self._lock_out.is_locked_out(source.host, now.mono) and not self._is_peer(source.host):
-            return LOCKED_OUT
         if request.method == "INVITE" and self._is_known_by_address(request, source):
             return BY_ADDRESS
         finding, username = self._verifier.judge(request, source.host, self._credentials_at(source), now.mono)

@@ -32,14 +32,7 @@ class Challenged(NamedTuple):
     """What it is counted under, if it is more than a question."""
 
 
-class TurnedAway(NamedTuple):
-    """It gets no answer."""
-
-    why: str
-    """What it is counted under."""
-
-
-Verdict = LetIn | Challenged | TurnedAway
+Verdict = LetIn | Challenged
 
 
 class Door(Protocol):
@@ -48,6 +41,10 @@ class Door(Protocol):
     @property
     def hears_strangers(self) -> bool:
         """Whether anybody may prove who it is; else requests from unknown addresses are dropped unread."""
+        ...
+
+    def is_shut_to(self, source: Peer, now: Instant) -> bool:
+        """Say whether nothing that begins something is heard from a source."""
         ...
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
@@ -59,6 +56,9 @@ class _OpenDoor:
     """Where addresses are all that counts."""
 
     hears_strangers: Final = False
+
+    def is_shut_to(self, _source: Peer, _now: Instant) -> bool:
+        return False
 
     def examine(self, _request: Request, _source: Peer, _now: Instant) -> LetIn:
         return BY_ADDRESS

@@ -94,7 +94,7 @@ class Endpoint:
                 return self.client.take_response(message, now)
             return self._server.take_request(message, source, now)
         except ParseError as error:
-            self._server.refuse_malformed(error, message or error.request, source)
+            self._server.refuse_malformed(error, message or error.request, source, now)
             return None
 
     def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Event | None:

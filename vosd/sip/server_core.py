@@ -10,7 +10,7 @@ from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_st
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
-from vosd.sip.door import EXAMINED, Challenged, Door, TurnedAway
+from vosd.sip.door import EXAMINED, Challenged, Door
 from vosd.sip.errors import ParseError
 from vosd.sip.events import (
     AckArrived,
@@ -91,15 +91,13 @@ class ServerCore:
         """Judge what is no repetition; ``prefix`` is what the keys of its transactions begin with."""
         method = request.method
         key = prefix + method
-        if not self._may_be_answered(request, source, prefix + "INVITE"):
-            self._dropped["unknown source"] += 1
-            return StrangerIgnored(source, f"{method} {request.uri}", now)
+        why = self._why_unheard(request, source, prefix + "INVITE", now)
+        if why:
+            self._dropped[why] += 1
+            return StrangerIgnored(source, f"{method} {request.uri}", now, why)
         user = ""
         if method in EXAMINED and not request.to_tag:
             verdict = self._door.examine(request, source, now)
-            if isinstance(verdict, TurnedAway):
-                self._dropped[verdict.why] += 1
-                return StrangerIgnored(source, f"{method} {request.uri}", now, verdict.why)
             if isinstance(verdict, Challenged):
                 self._challenge(request, source, verdict)
                 return None
@@ -138,12 +136,15 @@ class ServerCore:
         self._store.send(stem.peer, response(stem, 503, self._flows.refusal_tag, self._server_header + headers))
         return None
 
-    def refuse_malformed(self, error: ParseError, message: Request | Response | None, source: Peer) -> None:
+    def refuse_malformed(
+        self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
+    ) -> None:
         """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
         self._dropped[error.reason.lower() if message is not None else "not SIP"] += 1
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
-        if not self._settings.answers_strangers and not self._knows(source.host, source.port):
+        is_heard = self._settings.answers_strangers or self._knows(source.host, source.port)
+        if not is_heard or self._door.is_shut_to(source, now):
             return
         try:
             stem = response_stem(message, source, reliable=self._store.reliable[source.flow])
@@ -153,19 +154,24 @@ class ServerCore:
         headers = f'{self._server_header}Warning: 399 {sent_by} "{error.reason}"\r\n'
         self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
 
-    def _may_be_answered(self, request: Request, source: Peer, invite_key: str) -> bool:
-        """Say whether a request comes from a known source, or belongs to something whose sender may be anywhere.
+    def _why_unheard(self, request: Request, source: Peer, invite_key: str, now: Instant) -> str:
+        """Return what a request is dropped for; empty where it is from somebody we know, or who may prove who it is.
 
-        That is a dialog whose peer may have moved, an INVITE that was let in, or what the door examines.
+        What belongs to a dialog, whose peer may have moved, and to an INVITE that was let in, is heard from anywhere.
         """
+        method = request.method
         if request.to_tag and self._dialogs.belongs(request):
-            return True
-        if self._settings.answers_strangers or self._knows(source.host, source.port):
-            return True
-        if request.method == "CANCEL":
+            return ""
+        if method == "CANCEL":
             cancelled = self._store.servers.get(invite_key)
-            return isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host
-        return request.method in EXAMINED and not request.to_tag and self._door.hears_strangers
+            if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
+                return ""
+        if self._door.is_shut_to(source, now):
+            return "locked out source"
+        if self._settings.answers_strangers or self._knows(source.host, source.port):
+            return ""
+        is_examined = method in EXAMINED and not request.to_tag and self._door.hears_strangers
+        return "" if is_examined else "unknown source"
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Ask who it is, and forget it at once: neither a transaction nor anything else is left (section 8.2.7)."""

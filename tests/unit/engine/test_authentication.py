@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from vosd.engine.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.sip.settings import SipSettings
 from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.customer import Intent
 from vosd.testing.login import Login, answer, questions
@@ -26,8 +27,8 @@ def content(*phones, gateways=(), digest=None, **parameters) -> Catalogue:
     return catalogue(known, phones=phones or [phone("1001", digest=digest)], digest=digest, **parameters)
 
 
-def scene(*phones, **more) -> Scene:
-    return Scene(content(*phones, **more))
+def scene(*phones, sip=None, **more) -> Scene:
+    return Scene(content(*phones, **more), sip=sip)
 
 
 def call(stage, login, *, address=DESK, **intent):
@@ -156,6 +157,16 @@ class TestLockOut:
         assert [each["event"] for each in lines] == ["auth_unblocked"]
         assert doorstep.prove(RIGHT).status == 180
         assert stage.exchange.authenticator.locked_out(now) == []
+
+    @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "CANCEL", "BYE"])
+    def test_nothing_is_answered_where_strangers_usually_are_nor_where_somebody_has_proven_himself(self, method):
+        stage = scene(sip=SipSettings(answers_strangers=True))
+        doorstep = stage.exchange.doorstep(DESK)
+        doorstep.prove(RIGHT, "REGISTER")
+        broken = ["CSeq: 1 OPTIONS"]
+        assert [doorstep.ask("OPTIONS", headers).status for headers in ([], broken)] == [200, 400]
+        lock_out(stage, doorstep)
+        assert [doorstep.ask(method, headers) for headers in ([], broken)] == [None, None]
 
     def test_another_address_is_heard_meanwhile(self):
         stage = scene()

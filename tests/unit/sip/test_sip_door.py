@@ -1,0 +1,118 @@
+"""What the core makes of the door's verdicts (``sip.door``): let in, challenged and forgotten, or not heard."""
+
+import pytest
+
+from vosd.sip.compose import Peer
+from vosd.sip.door import Challenged, LetIn
+from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, StrangerIgnored
+from vosd.sip.flows import Listener
+from vosd.testing.probe import LISTENER, SDP, STRANGER, Keeper, Probe, request
+
+ELSEWHERE = STRANGER._replace(host="203.0.113.67")
+CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", "asked")
+TCP = 1
+
+
+class Doorman:
+    """Gives the verdict that the test wants."""
+
+    def __init__(self, verdict=CHALLENGE, *, hears_strangers=True):
+        self.verdict = verdict
+        self.hears_strangers = hears_strangers
+        self.shut_to = None
+        self.examined = []
+
+    def is_shut_to(self, source, _now):
+        return source.host == self.shut_to
+
+    def examine(self, request, source, _now):
+        self.examined.append((request.method, source))
+        return self.verdict
+
+
+def probe_with(door: Doorman) -> Probe:
+    return Probe(door=door, knows=lambda _host, _port: False, listeners=(LISTENER, Listener("192.0.2.1", 5060, "tcp")))
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+def test_a_challenge_is_sent_and_nothing_is_kept(method):
+    probe = probe_with(Doorman())
+    assert probe.receive(request(method), STRANGER) is None
+    (sent,) = probe.sent()
+    assert (sent.response.status, sent.response.to_tag, sent.peer) == (401, "tag", STRANGER)
+    assert sent.response.header("www-authenticate") == 'Digest realm="x", nonce="y"'
+    assert not any(probe.endpoint.census().values())
+    assert probe.receive(request("ACK", to="<sip:4420@192.0.2.1>;tag=tag", cseq="1 ACK"), STRANGER) is None
+    assert probe.sent() == []
+    assert probe.endpoint.dropped == {"asked": 1}
+
+
+def test_a_challenge_over_tcp_goes_back_on_its_connection():
+    probe = probe_with(Doorman())
+    caller = Peer(TCP, STRANGER.host, 40_000)
+    probe.receive(request("REGISTER", via=f"SIP/2.0/TCP {STRANGER.host}:5060;branch=z9hG4bK-1"), caller)
+    assert [sent.peer for sent in probe.sent()] == [caller]
+
+
+def test_who_is_let_in_is_named_in_the_event():
+    probe = probe_with(Doorman(LetIn("1001")))
+    invited = probe.receive(request(body=SDP), STRANGER)
+    registered = probe.receive(request("REGISTER", branch="z9hG4bK-2", call_id="r"), STRANGER)
+    assert isinstance(invited, InviteArrived)
+    assert isinstance(registered, RegisterArrived)
+    assert (invited.user, registered.user) == ("1001", "1001")
+
+
+def test_a_repetition_of_what_was_let_in_is_not_examined_again():
+    door = Doorman(LetIn("1001"))
+    probe = probe_with(door)
+    probe.receive(request(body=SDP), STRANGER)
+    assert probe.receive(request(body=SDP), STRANGER) is None
+    assert len(door.examined) == 1
+
+
+def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
+    probe = probe_with(Doorman(LetIn("1001")))
+    event = probe.receive(request(body=SDP), STRANGER)
+    assert isinstance(event, InviteArrived)
+    event.transaction.owner = Keeper()
+    assert isinstance(probe.receive(request("CANCEL"), ELSEWHERE), StrangerIgnored)
+    assert isinstance(probe.receive(request("CANCEL"), STRANGER._replace(port=9)), CancelArrived)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "BYE", "SUBSCRIBE", "CANCEL"])
+def test_other_methods_of_strangers_never_come_to_the_door(method):
+    door = Doorman(LetIn("1001"))
+    assert isinstance(probe_with(door).receive(request(method), STRANGER), StrangerIgnored)
+    assert door.examined == []
+
+
+def test_a_request_that_claims_a_dialog_of_nobodys_never_comes_to_the_door():
+    door = Doorman(LetIn("1001"))
+    again = request(to="<sip:4420@192.0.2.1>;tag=guessed", body=SDP)
+    assert isinstance(probe_with(door).receive(again, STRANGER), StrangerIgnored)
+    assert door.examined == []
+
+
+def test_strangers_are_not_heard_where_nobody_can_prove_anything():
+    door = Doorman(hears_strangers=False)
+    assert isinstance(probe_with(door).receive(request(), STRANGER), StrangerIgnored)
+    assert door.examined == []
+
+
+def test_where_the_door_is_shut_nothing_new_is_heard_and_what_was_let_in_goes_on():
+    door = Doorman(LetIn("1001"))
+    probe = probe_with(door)
+    event = probe.receive(request(body=SDP), STRANGER)
+    assert isinstance(event, InviteArrived)
+    event.transaction.owner = Keeper()
+    event.transaction.respond(180, "ours", "", probe.now)
+    probe.sent()
+    door.shut_to = STRANGER.host
+    ignored = probe.receive(request(branch="z9hG4bK-2", call_id="another"), STRANGER)
+    assert isinstance(ignored, StrangerIgnored)
+    assert ignored.why == "locked out source"
+    assert probe.sent() == []
+    assert probe.receive(request(body=SDP), STRANGER) is None
+    assert probe.titles() == ["180"]
+    assert isinstance(probe.receive(request("CANCEL"), STRANGER), CancelArrived)
