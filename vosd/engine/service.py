@@ -42,7 +42,7 @@ from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
-from vosd.sip.glance import Kind
+from vosd.sip.glance import KEPT_ALIVE, Kind
 from vosd.sip.ports import BindingStore
 
 POLL_S: Final = 1.0
@@ -78,9 +78,10 @@ async def report_dropped(dropped: Counter[str]) -> None:
     while True:
         await asyncio.sleep(REPORT_S)
         fresh = dropped - told
+        told = dropped.copy()
+        fresh.pop(KEPT_ALIVE, None)
         if fresh:
             _log.warning("traffic dropped", why=dict(fresh))
-            told = dropped.copy()
 
 
 class _Keeper:

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Final
 
 from vosd.base.bucket import Bucket
-from vosd.sip.glance import Kind, Rank
+from vosd.sip.glance import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Sources that are remembered, of each kind; the one not heard for longest makes room."""
@@ -144,7 +144,7 @@ class Shield:
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
             return Rank.RUNNING
         if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
-            self._dropped["not SIP" if kind is Kind.JUNK else "keep-alive"] += 1
+            self._dropped["not SIP" if kind is Kind.JUNK else KEPT_ALIVE] += 1
             return Answer.SILENCE
         rate = self._settings.gateway_rate
         if not source.bucket.take(1, rate, rate, now):
@@ -167,7 +167,7 @@ class Shield:
         if kind is Kind.JUNK:
             cost, why = JUNK_COST, "not SIP"
         elif kind is Kind.KEEP_ALIVE:
-            why = "keep-alive"
+            why = KEPT_ALIVE
         elif kind is not Kind.RESPONSE and self._is_scanner(data):
             cost, why = JUNK_COST, "scanner"
         served = kind is not Kind.KEEP_ALIVE and cost == 1

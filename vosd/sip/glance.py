@@ -52,6 +52,8 @@ _BY_LEAD: Final = {
     b"MESS": Kind.OTHER,
     b"PUBL": Kind.OTHER,
 }
+KEPT_ALIVE: Final = "keep-alive"
+"""What those are counted under: not worth a line in the log."""
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
 """How far a header is looked for."""
