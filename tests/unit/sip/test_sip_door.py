@@ -54,6 +54,23 @@ def test_a_challenge_over_tcp_goes_back_on_its_connection():
     assert [sent.peer for sent in probe.sent()] == [caller]
 
 
+@pytest.mark.parametrize("rport", ["", ";rport"])
+def test_a_challenge_finds_its_way_through_a_nat(rport):
+    probe = probe_with(Doorman())
+    seen = STRANGER._replace(port=41_234)
+    via = f"SIP/2.0/UDP 192.168.1.2:5060{rport};branch=z9hG4bK-1"
+    probe.receive(request("REGISTER", via=via, headers="Contact: <sip:1001@192.168.1.2:5060>\r\n"), seen)
+    (sent,) = probe.sent()
+    assert sent.peer == seen
+
+
+def test_a_challenge_to_who_asks_for_nothing_else_goes_to_the_port_of_its_via():
+    probe = probe_with(Doorman())
+    probe.receive(request("REGISTER", via=f"SIP/2.0/UDP {STRANGER.host}:5066;branch=z9hG4bK-1"), STRANGER)
+    (sent,) = probe.sent()
+    assert sent.peer == STRANGER._replace(port=5066)
+
+
 def test_who_is_let_in_is_named_in_the_event():
     probe = probe_with(Doorman(LetIn("1001")))
     invited = probe.receive(request(body=SDP), STRANGER)
