@@ -43,18 +43,21 @@ class Conversation:
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
         pending = self._pending_for(leg)
+        if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
+            leg.agree(server, b"", now)  # without an offer it crosses nothing (RFC 3311 section 5.2)
+            return
         gives_way = pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg)
         if pending is not None and gives_way:
             pending.withdraw(now, 491)
             gives_way = not isinstance(pending, Refresh)
             pending = None
         far = self.opposite(leg)
-        if pending is not None or leg.awaits_ack or far.awaits_ack:
+        if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
-        elif not offer and not isinstance(server, InviteServer):
-            leg.agree(server, b"", now)
         elif offer and offer == leg.heard and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
+        elif far.awaits_ack:
+            self._refuse_crossing(leg, pending, event)
         elif far.refresh is not None and not far.refresh.gives_way_to(leg):
             leg.respond(server, 491, now)
         else:

@@ -92,7 +92,8 @@ class Vendor(UserAgent):
 
         An INVITE that was refused may be said again in another way: with the same Call-ID and a new number.
         """
-        known = [each for each in self.calls if each.call_id == request["Call-ID"]]
+        call_id = request["Call-ID"]
+        known = [each for each in self.calls if each.call_id == call_id]
         number = request["CSeq"].partition(" ")[0]
         call = next((each for each in known if each.tag == request.to_tag), None)
         if call is None and not request.to_tag:
