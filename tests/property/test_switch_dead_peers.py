@@ -25,7 +25,7 @@ from vosd.testing.wire import Storm
 
 DAYS = 20
 CALLS_A_DAY = 250
-LONGEST_S = 100_000
+LONGEST_S = 1_000
 SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
 DEATHS = [0, 0, 0, 408, 503, 481, 481, 500, 488, None]
 """What a peer answers once it is dead: 0 = nothing; None = it lives."""
@@ -46,7 +46,7 @@ class Terms(NamedTuple):
     def drawn(cls, draw):
         return cls(
             draw.choice([90, 100, 180, 300]), draw.choice([2, 2, 3, 5]), draw.choice([0, 0, 20, 3_600]),
-            draw.choice([0, 200, 700]), draw.choice(list(Probe)),
+            draw.choice([0, 200, 300]), draw.choice(list(Probe)),
         )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class Peer(NamedTuple):
         has_timer = draw.random() < 0.7
         death = draw.choice(DEATHS)
         # Never at the very moment of a refresh, which would be neither before nor after it.
-        at_ms = 10 * draw.randrange(40_000) + 5
+        at_ms = 10 * draw.randrange(25_000) + 5
         return cls(has_timer, draw.random() < 0.6, has_timer and draw.random() < 0.4, death, at_ms)
 
     def ends(self, terms):
@@ -100,7 +100,7 @@ class Plan(NamedTuple):
 
     @classmethod
     def drawn(cls, draw):
-        return cls(Peer.drawn(draw), Peer.drawn(draw), 10 * draw.randrange(5_000, 90_000) + 5)
+        return cls(Peer.drawn(draw), Peer.drawn(draw), 10 * draw.randrange(5_000, 45_000) + 5)
 
     def length_ms(self, ours, theirs):
         """Return how long the call must be."""
