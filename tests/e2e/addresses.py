@@ -47,6 +47,9 @@ WARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_080)
 OTHER_SWITCH: Final = Endpoint(f"{NETWORK}.2", 15_081)
 """One of those vendors."""
 
+TIMED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_090)
+"""Its trunks have session timers of every profile."""
+
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",
     "poor": f"{NETWORK}.12",

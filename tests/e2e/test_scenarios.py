@@ -36,6 +36,7 @@ VALUES = {
     "authenticate": "Proxy-Authenticate",
     "authorization": "Proxy-Authorization",
     "verify": "",
+    "expires": "600;refresher=uac",
 }
 VENDOR = Endpoint(VENDORS["carrier-a"].host, 15_095)
 CALLER = Endpoint(CUSTOMERS["acme"], 15_096)

@@ -114,7 +114,14 @@ def _show_sheets(shown: dict[str, Any]) -> None:
     output.line("")
     columns = ("gateway", "code", "ms", "pdd_ms", "reason")
     output.table(columns, [[attempt[key] for key in columns] for attempt in attempts], empty="no gateway was tried")
-    for party, steps in breakdown.items() if isinstance(breakdown, dict) else ():
+    parts = breakdown if isinstance(breakdown, dict) else {}
+    said = {name: value for name, value in parts.items() if not isinstance(value, list)}
+    if said:  # of a call whose peer vanished
+        output.line("")
+        output.sheet(said)
+    for party, steps in parts.items():
+        if party in said:
+            continue
         output.line("")
         output.table((party, "figures"), output.figures(steps), empty="no steps")
 
