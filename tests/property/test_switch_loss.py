@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vosd.sip.digest.settings import LockOutSettings
+from vosd.testing.builders import account, catalogue, phone
 from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH
+from vosd.testing.login import Login
+from vosd.testing.loopback import Endpoint
 from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, Scene
+from vosd.testing.scene import CALLEE, Scene, vendor_gateway
 from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.testing.wire import Directions, DropEvery, Storm, delivered
 
@@ -29,14 +33,15 @@ SCRIPTS = {
 }
 
 
-def carry(scene, plans):
+def carry(scene, plans, caller=None, login=None):
     """Make the calls, a little apart, and let everything come to its end."""
     calls = []
+    caller = caller or scene.caller
     for number, (intent, script) in enumerate(plans):
         callee = f"{CALLEE}{number}"
         for vendor in scene.vendors:
             vendor.by_number = {**vendor.by_number, callee: SCRIPTS[script]}
-        calls.append(scene.caller.call(callee, INTENTS[intent]))
+        calls.append(caller.call(callee, INTENTS[intent]._replace(login=login)))
         scene.wire.run_for(137)
     scene.wire.run_for(140_000)
     return calls
@@ -52,7 +57,8 @@ def assert_all_agree_that_all_is_over(scene, calls):
         assert call.is_over, scene.wire.transcript()
         record = records.get(call.call_id)
         if record is None:
-            assert call.responses == []  # the switch never heard of it
+            statuses = {response.status for response in call.responses}
+            assert statuses <= {401}  # the switch never heard of it, or not of who it was
             continue
         assert call.final in (record.sip_code, None)  # None: every copy of it was lost
         assert (record.sip_code == 200) == (record.answered_at is not None)
@@ -97,3 +103,17 @@ def test_a_storm_of_loss_doubling_and_disorder_leaves_nothing_behind(plans, seed
     scene = Scene()
     scene.wire.fate = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
     assert_all_agree_that_all_is_over(scene, carry(scene, plans))
+
+
+@given(plans=plans, seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1, 0.3]))
+@settings(max_examples=60, deadline=None)
+def test_a_storm_takes_no_call_from_a_phone_nor_its_good_name(plans, seed, loss):
+    """A single failure would lock it out: a repeated or late answer to a challenge is none."""
+    lock_out = LockOutSettings(max_retry=1, suspend_ms=3_600_000)
+    vendors = [vendor_gateway(0), vendor_gateway(1)]
+    scene = Scene(catalogue(vendors, phones=[phone("1001")], accounts=[account("acme")], lock_out=lock_out))
+    scene.wire.fate = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
+    desk = scene.exchange.caller(Endpoint("203.0.113.66", 41_234))
+    assert_all_agree_that_all_is_over(scene, carry(scene, plans, desk, Login("1001", "secret")))
+    assert scene.exchange.authenticator.locked_out(scene.exchange.clock.now()) == []
+    assert "wrong credentials" not in scene.exchange.endpoint.dropped

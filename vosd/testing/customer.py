@@ -180,6 +180,7 @@ class OutgoingCall(Side):
         if proof is None:
             return False
         self._proof = (proof,)
+        del self.agent.waiting[self._branch, "INVITE"]  # whatever else comes of the first one means nothing any more
         self.sequence += 1
         self._branch = new_branch()
         self.invite()
