@@ -26,10 +26,16 @@ def vendor_gateway(index: int, **terms: Any) -> RoutingGateway:
     )
 
 
-def usual_catalogue(*, vendors: int = 2, terms: dict[str, Any] | None = None, **parameters: Any) -> Catalogue:
+def usual_catalogue(
+    *,
+    vendors: int = 2,
+    terms: dict[str, Any] | None = None,
+    customer: dict[str, Any] | None = None,
+    **parameters: Any,
+) -> Catalogue:
     """Make a catalogue of ``acme``, which may dial 44, and some vendors; ``terms`` are all vendors'."""
     gateways = [vendor_gateway(index, **(terms or {})) for index in range(vendors)]
-    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **parameters)
+    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {})), *gateways], **parameters)
 
 
 def sides(first: str, call: OutgoingCall, there: IncomingCall) -> tuple[Side, Side]:
