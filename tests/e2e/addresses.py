@@ -49,6 +49,8 @@ OTHER_SWITCH: Final = Endpoint(f"{NETWORK}.2", 15_081)
 
 TIMED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_090)
 """Its trunks have session timers of every profile."""
+FLOODED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_082)
+"""With more calls, or more junk, than it can bear."""
 
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",

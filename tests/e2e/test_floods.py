@@ -1,0 +1,117 @@
+"""More calls than can be carried, and junk: whoever talks goes on talking, and the rest is told so at once.
+
+What the machine can carry is not asked for here (``python -m bench.overload`` measures it): each of these holds
+whether a call is refused or the machine is fast enough for all of them.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from vosd.testing.daemon import Daemon
+
+from .addresses import FLOODED_SWITCH, STRANGER
+from .conditions import eventually
+from .stage import Caller, Stage, Vendor, configuration
+
+pytestmark = pytest.mark.sipp
+
+PROJECT = Path(__file__).parents[2]
+HELD = 20
+FLOOD_RATE = 5_000
+FLOOD_CALLS = 12_000
+CARRIED_AT_LEAST = 500
+"""Of the flood: a machine that carries fewer than 200 calls a second is no machine for this."""
+CALLS = 60
+JUNK_RATE = 20_000
+
+
+@pytest.fixture
+def flooded(tmp_path: Path) -> Iterator[Stage]:
+    """A switch with the timers of the world: repetitions are a part of any flood."""
+    text = configuration("switch.yaml", FLOODED_SWITCH).replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n", "", 1)
+    with Daemon(tmp_path, text) as daemon:
+        stage = Stage(daemon, FLOODED_SWITCH)
+        stage.pay("acme", "100000")
+        yield stage
+        assert daemon.interrupt() == 0
+
+
+def test_a_flood_of_calls_is_carried_or_refused_and_nobody_loses_his_call(flooded: Stage) -> None:
+    callee = flooded.number("4410")
+    flooding = flooded.caller(
+        Caller("gives_way", {"talk_ms": "300"}), callee, flooded.endpoint_of("acme"), calls=FLOOD_CALLS, trace=False,
+        timeout_s=60, options=("-r", str(FLOOD_RATE), "-l", str(FLOOD_CALLS), "-buff_size", "4194304",
+                               "-cid_str", "flood-%u-%p"),
+    )  # fmt: skip
+    talking = flooded.caller(
+        Caller("hangs_up", {"talk_ms": "6000"}), callee, flooded.endpoint_of("acme"), calls=HELD, trace=False,
+        timeout_s=60, options=("-r", str(HELD), "-l", str(HELD), "-cid_str", "talk-%u-%p"),
+    )  # fmt: skip
+    vendor = flooded.vendor(Vendor("carrier-a", "answers_anyone", {"ring_ms": "20"}), callee, calls=None, trace=False,
+                            timeout_s=100, options=("-buff_size", "4194304",))  # fmt: skip
+    with vendor, talking:
+        eventually(lambda: flooded.status()["calls"] == HELD, "everybody who talks before the flood")
+        with flooding:
+            flooding.wait()
+        talking.wait()
+    counts = flooding.counts()
+    answered, ended, refused = (int(counts[f"GenericCounter{number}(C)"]) for number in (1, 2, 3))
+    assert answered == ended
+    assert ended + refused == FLOOD_CALLS
+    assert ended >= CARRIED_AT_LEAST
+    assert talking.counts()["SuccessfulCall(C)"] == str(HELD)
+    flooded.expect_nothing_left()
+
+    with (
+        flooded.vendor(Vendor("carrier-a", "answers"), callee),
+        flooded.caller(Caller("hangs_up"), callee, flooded.endpoint_of("acme")) as caller,
+    ):
+        caller.wait()
+    flooded.expect_nothing_left()
+    eventually(lambda: not flooded.status()["cdr_queue"] + flooded.status()["spool_rows"], "everything booked", 60.0)
+    flooded.expect_books_in_order()
+    if refused:
+        eventually(lambda: flooded_events(flooded)[-1:] == ["overload_ends"], "the end of the overload in the log")
+        assert flooded_events(flooded)[0] == "overload_begins"
+
+
+def flooded_events(stage: Stage) -> list[str]:
+    """Return what the log says of overloads, in order."""
+    return [line["event"] for line in stage.daemon.log() if str(line.get("event")).startswith("overload_")]
+
+
+@contextmanager
+def junk(stage: Stage, seconds: int) -> Iterator[None]:
+    """Have a stranger send what is no SIP."""
+    command = [sys.executable, "-m", "bench.junk", *map(str, (*stage.address, STRANGER.host, JUNK_RATE, seconds))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as sender:
+        try:
+            yield
+        finally:
+            sender.kill()
+
+
+@pytest.mark.parametrize("block", ["30", "0"], ids=["kept out by the kernel", "dropped by the switch"])
+def test_calls_go_on_beside_a_flood_of_junk(flooded: Stage, block: str) -> None:
+    text = flooded.daemon.configuration_file.read_text()
+    flooded.daemon.configure(text.replace("sip:\n", f"sip:\n  shield: {{block: {block}}}\n", 1))
+    flooded.daemon.succeed("reload")
+    callee = flooded.number("4410")
+    with (
+        junk(flooded, 30),
+        flooded.vendor(Vendor("carrier-a", "answers"), callee, calls=CALLS, trace=False),
+        flooded.caller(
+            Caller("hangs_up", {"talk_ms": "300"}), callee, flooded.endpoint_of("acme"), calls=CALLS, trace=False,
+            options=("-r", "30", "-cid_str", "customer-%u-%p"),
+        ) as caller,
+    ):  # fmt: skip
+        caller.wait()
+    flooded.expect_nothing_left()
+    flooded.expect_books_in_order()
+    blocked = [line["source"] for line in flooded.daemon.log() if line.get("event") == "source_blocked"]
+    assert blocked == ([STRANGER.host] if block != "0" else [])
