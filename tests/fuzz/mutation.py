@@ -56,6 +56,10 @@ CORPUS: Final = (
             headers="Refer-To: <sip:5@h?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>\r\nReferred-By: <sip:6@h>\r\n"),
     request("BYE", to=OURS, cseq="7 BYE", branch="z9hG4bK-7", headers="Reason: Q.850;cause=16;text=\"x\"\r\n"),
     *(_proven(method, algorithm) for method in ("INVITE", "REGISTER") for algorithm in ("MD5", "SHA-256")),
+    request("REGISTER", headers='Contact: <sip:1001@192.168.1.20:5060;line=1>;q=0.5;expires=600;reg-id=1;+sip.instance='
+            '"<urn:uuid:0-1-8-0>", "B" <sips:1001@host;transport=tcp?x=y>;expires=0\r\nExpires: 90\r\n'
+            "Supported: path\r\nPath: <sip:edge;lr>, <sip:inner;lr;x=y>\r\n"),
+    request("REGISTER", cseq="9 REGISTER", headers="Contact: *\r\nExpires: 0\r\n"),
     request("CANCEL"), request("ACK", to=OURS, cseq="1 ACK"),
     ANSWER, ANSWER.replace(b"200 OK", b"183 Session Progress"), ANSWER.replace(b"200 OK", b"503 No"),
 )  # fmt: skip

@@ -178,7 +178,7 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             product=None if product == HIDDEN else product,
             answers_strangers=sip.unknown_source is UnknownSource.REJECT,
             registrar=RegistrarSettings(
-                sip.registrar.default_expires,
+                sip.registrar.granted_by_default,
                 sip.registrar.min_expires,
                 sip.registrar.max_expires,
                 sip.registrar.max_contacts,

@@ -206,8 +206,8 @@ class DigestKeys(Keys):
 class RegistrarKeys(Keys):
     """For how long phones and gateways that register with us are believed to be where they said. Needs a restart."""
 
-    default_expires: Annotated[int, whole(60, 86_400, "seconds")] = 3_600
-    """Granted to who does not say for how long."""
+    default_expires: Annotated[int | None, whole(10, 604_800, "seconds")] = None
+    """Granted to who does not say for how long. Default: an hour, as far as the bounds allow."""
     min_expires: Annotated[int, whole(10, 3_600, "seconds")] = 60
     """Whoever wants less gets 423 and may ask for this."""
     max_expires: Annotated[int, whole(60, 604_800, "seconds")] = 7_200
@@ -221,9 +221,16 @@ class RegistrarKeys(Keys):
     def _bounds_in_order(self) -> "RegistrarKeys":
         if self.max_expires < self.min_expires:
             raise KeyProblemError("max_expires", "no less than min_expires")
-        if not self.min_expires <= self.default_expires <= self.max_expires:
+        if not self.min_expires <= self.granted_by_default <= self.max_expires:
             raise KeyProblemError("default_expires", "no less than min_expires and no more than max_expires")
         return self
+
+    @property
+    def granted_by_default(self) -> int:
+        """The seconds of ``default_expires``, settled."""
+        if self.default_expires is not None:
+            return self.default_expires
+        return max(self.min_expires, min(3_600, self.max_expires))
 
 
 class NatKeys(Keys):

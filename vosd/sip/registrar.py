@@ -103,7 +103,7 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
             break
     written = request.headers("contact")
     if not written:
-        return _fetched(request, live, now)
+        return _listed(live, now)
     if "*" in written:
         return _remove_all(request, written, live, now)
     if len(written) > settings.max_contacts:
@@ -115,14 +115,15 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
         refusal = draft.take(Contact.parse(text), by_device=len(written) == 1)
         if refusal is not None:
             return refusal._replace(bindings=live)
-    return _fetched(request, tuple(draft.bindings), now)
+    path = f"Path: {', '.join(draft.path)}\r\n" if draft.path and _speaks_path(request) else ""
+    return _listed(tuple(draft.bindings), now, path)
 
 
 class _Draft:
     """The bindings as one request would have them; it is thrown away where any of its contacts cannot be had."""
 
-    __slots__ = ("_agent", "_call_id", "_cseq", "_now", "_otherwise_s", "_path", "_settings", "_source", "_touched",
-                 "bindings")  # fmt: skip
+    __slots__ = ("_agent", "_call_id", "_cseq", "_now", "_otherwise_s", "_settings", "_source", "_touched",
+                 "bindings", "path")  # fmt: skip
 
     def __init__(
         self, request: Request, source: Peer, live: Bindings, settings: RegistrarSettings, now: Instant
@@ -132,7 +133,7 @@ class _Draft:
         """Slots that this very request has written: its own CSeq there proves nothing."""
         self._call_id = request.call_id
         self._cseq = request.cseq.number
-        self._path = _path_of(request)
+        self.path = _path_of(request)
         expires = request.header("expires")
         self._otherwise_s = settings.default_s if expires is None else seconds(expires)
         self._agent = (request.header("user-agent") or "")[:AGENT_CHARS_MAX]
@@ -172,7 +173,7 @@ class _Draft:
             now.plus(1_000 * lifetime_s),
             lifetime_s,
             self._source,
-            self._path,
+            self.path,
             contact.instance,
             contact.reg_id,
             self._agent,
@@ -191,7 +192,7 @@ def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: I
     call_id, cseq = request.call_id, request.cseq.number
     if any(each.call_id == call_id and cseq <= each.cseq for each in live):
         return Outcome(500, "", live)
-    return _fetched(request, (), now)
+    return _listed((), now)
 
 
 def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
@@ -209,13 +210,10 @@ def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) ->
     return next((each for each in bindings if are_equivalent(Uri.parse(each.contact), uri)), None)
 
 
-def _fetched(request: Request, bindings: Bindings, now: Instant) -> Outcome:
+def _listed(bindings: Bindings, now: Instant, path: str = "") -> Outcome:
     """Answer with every binding that there is (section 10.3, step 8)."""
-    lines = [_line(binding, now) for binding in bindings]
-    if request.header("path") is not None and _speaks_path(request):
-        lines.append(f"Path: {', '.join(request.headers('path'))}\r\n")
-    lines.append(_date(now.wall // 1_000))
-    return Outcome(200, "".join(lines), bindings)
+    contacts = "".join([_line(binding, now) for binding in bindings])
+    return Outcome(200, f"{contacts}{path}{_date(now.wall // 1_000)}", bindings)
 
 
 def _line(binding: Binding, now: Instant) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from vosd.b2bua.identity import persona_of
+from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.engine.caller import called_number, calling_number
 from vosd.routing.dialect import CalleeSource, CallerSource
@@ -25,8 +26,9 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.message import Message
 from vosd.sip.nat import is_behind_nat
+from vosd.sip.registrar import Binding, register, user_of
 from vosd.sip.screening import has_looped, hops_left, objection
-from vosd.sip.settings import Limits
+from vosd.sip.settings import Limits, RegistrarSettings
 from vosd.sip.uri import Uri
 from vosd.testing.probe import CUSTOMER, LISTENER, VENDOR, straight
 
@@ -37,6 +39,22 @@ _OURS: Final = InviteParts(
     uri="sip:4420@198.51.100.7", via=f"SIP/2.0/UDP {LISTENER.sent_by};branch=z9hG4bKours", from_="<sip:us>;tag=ours",
     to="<sip:them>", call_id="out@192.0.2.1", sequence=1, peer=VENDOR,
 )  # fmt: skip
+
+_NOW: Final = Instant(1_000_000, 1_790_000_000_000)
+_REGISTERED: Final = (
+    Binding(0, "sip:1001@192.168.1.20:5060;line=1", 1_000, "a@b", 1, _NOW.wall, _NOW.plus(600_000), 600, CUSTOMER),
+    Binding(2, "sips:1001@host;transport=tcp?x=y", 0, "c@d", 7, _NOW.wall, _NOW.plus(60_000), 60, VENDOR),
+)
+
+
+def _register(request: Request) -> None:
+    """Register as somebody who is registered already; whatever comes of it can be written down and said."""
+    outcome = register(_REGISTERED, request, CUSTOMER, RegistrarSettings(max_contacts=3), _NOW)
+    assert len(outcome.bindings) <= 3
+    assert len({binding.slot for binding in outcome.bindings}) == len(outcome.bindings)
+    assert all(line.isprintable() for line in outcome.headers.split("\r\n"))
+    assert all(binding.is_live(_NOW) and "\n" not in "".join(binding.path) for binding in outcome.bindings)
+
 
 _OF_ANY: Final[tuple[Callable[[Message], object], ...]] = (
     lambda message: message.via.branch,
@@ -68,6 +86,8 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     lambda request: Replaces.parse(request.header("replaces") or ""),
     lambda request: Dialog.of_caller(request, "ours", CUSTOMER, straight).request("BYE", _OURS.via, 1, ""),
     lambda request: response(response_stem(request, CUSTOMER), 400, "ours", ""),
+    user_of,
+    _register,
 )
 _OF_RESPONSE: Final[tuple[Callable[[Response], object], ...]] = (
     rseq_of,
