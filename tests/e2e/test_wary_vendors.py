@@ -88,12 +88,18 @@ def test_a_password_that_is_not_believed_six_times_leads_to_the_next_vendor(
     check(record, answered("carrier-b", attempts=(("carrier-doubtful", int(values["code"])), ("carrier-b", 200))))
 
 
-def test_a_switch_registers_with_another_and_calls_through_it_by_sha_256(stage: Stage, other: Daemon) -> None:
-    eventually(lambda: _row(stage, "carrier-vosd")["state"] == "registered", lambda: str(_row(stage, "carrier-vosd")))
-    (binding,) = _registrations(other)
-    assert (binding["name"], binding["kind"]) == ("trunk", "mapping_gateway")
-    assert binding["contact"] == f"sip:trunk@{WARY_SWITCH}"
-    callee = stage.number("4440")
+@pytest.mark.parametrize(
+    ("gateway", "prefix", "user", "transport"),
+    [("carrier-vosd", "4440", "trunk", ""), ("carrier-vosd-by-tcp", "4460", "trunk-by-tcp", ";transport=tcp")],
+)
+def test_a_switch_registers_with_another_and_calls_through_it_by_sha_256(
+    stage: Stage, other: Daemon, gateway: str, prefix: str, user: str, transport: str
+) -> None:
+    eventually(lambda: _row(stage, gateway)["state"] == "registered", lambda: str(_row(stage, gateway)))
+    (binding,) = [row for row in _registrations(other) if row["name"] == user]
+    assert binding["kind"] == "mapping_gateway"
+    assert binding["contact"] == f"sip:{user}@{WARY_SWITCH}{transport}"
+    callee = stage.number(prefix)
     beyond = {"switch": str(OTHER_SWITCH).replace(".", r"\.")}
     with (
         stage.vendor(Vendor("carrier-d", "answers_anyone", beyond), callee) as vendor,
@@ -102,10 +108,10 @@ def test_a_switch_registers_with_another_and_calls_through_it_by_sha_256(stage: 
         caller.wait()
         vendor.wait()
     record = stage.record_of(callee)
-    assert [(each["gateway"], each["code"]) for each in record["attempts"]] == [("carrier-vosd", 200)]
+    assert [(each["gateway"], each["code"]) for each in record["attempts"]] == [(gateway, 200)]
     (beyond_record,) = eventually(lambda: other.ask("cdr", "list", "--callee", callee), "the vendor's own CDR")
-    assert (beyond_record["mapping_gateway"], beyond_record["end_reason"]) == ("trunk", "Normal")
-    assert "registration_gained" in _events(stage, "carrier-vosd")
+    assert (beyond_record["mapping_gateway"], beyond_record["end_reason"]) == (user, "Normal")
+    assert "registration_gained" in _events(stage, gateway)
 
 
 def test_a_wrong_password_at_a_registrar_leaves_the_gateway_out(stage: Stage) -> None:
@@ -136,10 +142,10 @@ def test_a_trunk_that_dies_is_left_out_and_comes_back(stage: Stage) -> None:
 def test_a_stop_takes_the_registration_back(stage: Stage, other: Daemon, tmp_path: Path) -> None:
     """On a switch of its own; that of the others does the same when they are through."""
     text = configuration("wary.yaml", WARY_SWITCH._replace(port=15_082)).replace("$other", str(OTHER_SWITCH))
-    text = text.replace("username: trunk, ", "username: trunk, contact_user: second, ")
+    text = text.replace("username: trunk", "contact_user: second, username: trunk")
     before = len(_registrations(other))
     with Daemon(tmp_path, text) as daemon:
-        eventually(lambda: len(_registrations(other)) == before + 1, "the second switch registers")
+        eventually(lambda: len(_registrations(other)) == before + 2, "the second switch registers")
         assert daemon.interrupt() == 0
     assert len(_registrations(other)) == before
     assert stage.status()["calls"] == 0

@@ -101,7 +101,7 @@ class Directory:
     async def adopt(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of these gateways and no others; the new ones are looked up, which may take a moment."""
         now = self._clock.now().mono
-        sought = [Hop(*each[:3]) for gateway in gateways for each in _places_of(gateway) if not is_address(each.host)]
+        sought = [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
         places = {hop: self._watched.get(hop) or Place(hop, now) for hop in sought}
         first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
         # What ran until now is still asked for while this waits.
@@ -186,12 +186,6 @@ class Directory:
             return False
         self._met_in_second += 1
         return True
-
-
-def _places_of(gateway: RoutingGateway) -> tuple[Address, ...]:
-    """Return all that may have to be found of a gateway: where its calls go, and where we register."""
-    registration = gateway.registration
-    return gateway.addresses if registration is None else (*gateway.addresses, registration.server)
 
 
 def hosts_of(place: Place) -> Set[str]:

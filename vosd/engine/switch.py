@@ -183,7 +183,7 @@ class Switch:
         """
         self._intake.admission = Admission(catalogue, self.live)
         self._routing_hosts = frozenset(
-            address.host for gateway in catalogue.routing_gateways.values() for address in gateway.addresses
+            address.host for gateway in catalogue.routing_gateways.values() for address in gateway.places
         )
         parameters = catalogue.parameters
         self._intake.settings = CallSettings(

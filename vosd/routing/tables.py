@@ -153,6 +153,12 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     """None = it is taken to be there."""
 
     @property
+    def places(self) -> tuple[Address, ...]:
+        """Where its packets go, calls and ours alike, and come from as well."""
+        registration = self.registration
+        return self.addresses if registration is None else (*self.addresses, registration.server)
+
+    @property
     def is_phone(self) -> bool:
         """Whether a phone of ours is called: it is where it is registered, and nobody is paid for it."""
         return self.account is None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Datagram, InviteParts, Peer, invite, parts_acknowledged
+from vosd.sip.compose import Datagram, InviteParts, Peer, ProvenAck, invite, parts_acknowledged
 from vosd.sip.dialog.acceptance import Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import DialogTable
@@ -98,7 +98,7 @@ class ClientCore:
         via = self._flows.new_via(dialog.peer.flow)
         headers = transaction.parts.credentials + headers
         ack = dialog.request("ACK", via, transaction.parts.sequence, headers, body)
-        transaction.acknowledge(Datagram(dialog.peer, ack))
+        transaction.acknowledge(ProvenAck.of(dialog.peer, ack, dialog.answers))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
         """End a dialog; nobody waits for the answer."""
@@ -151,10 +151,8 @@ class ClientCore:
             fork = f"{key} {number}"
             known = self._store.spent.get(fork)
             if not isinstance(known, Datagram):
-                owner = self._dialogs.owners.get(tag_of(parts.from_))
-                if owner is not None and owner.dialog is not None:
-                    parts = parts._replace(answers=owner.dialog.answers)
                 self._end_answer(fork, parts, answer, now)
+                owner = self._dialogs.owners.get(tag_of(parts.from_))
                 return None if owner is None or isinstance(owner, Farewell) else AnswerStrayed(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
@@ -168,7 +166,7 @@ class ClientCore:
         dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
         dialog.local_sequence += COUNTED_EARLY_MAX
         via = self._flows.new_via(dialog.peer.flow)
-        ack = Datagram(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials))
+        ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
         self._store.out.append(ack)
         self._store.retire(key, ack, self._store.timers.transaction_ms, now)
         self.send_bye(dialog, "", now)

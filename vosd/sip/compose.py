@@ -41,6 +41,21 @@ class Datagram(NamedTuple):
     data: bytes
 
 
+class ProvenAck(Datagram):
+    """The ACK to a peer that we have a login at: another fork that answers must be hung up with proof."""
+
+    answers: Answers
+
+    @classmethod
+    def of(cls, peer: Peer, data: bytes, answers: Answers | None) -> Datagram:
+        """Return an ACK; a plain datagram where there is no login."""
+        if answers is None:
+            return Datagram(peer, data)
+        ack = cls(peer, data)
+        ack.answers = answers
+        return ack
+
+
 class ResponseStem(NamedTuple):
     """What every response to one request repeats of it (RFC 3261 section 8.2.6.2), and where it goes."""
 
@@ -204,6 +219,7 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
         call_id=said["Call-ID"],
         sequence=int(said["CSeq"].removesuffix(" ACK")),
         peer=ack.peer,
+        answers=ack.answers if isinstance(ack, ProvenAck) else None,
         credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
         nat=Nat.AUTO,  # what was configured cannot be read from it
     )

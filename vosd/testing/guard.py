@@ -17,6 +17,9 @@ from vosd.testing.ua import transaction_of
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Wire
 
+EVERYTHING: Final = frozenset({"INVITE", "BYE", "PRACK", "UPDATE", "INFO"})
+"""What may have to be proven in a call."""
+
 _PARAMETER: Final = re.compile(r'([a-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s]+))')
 _HASHES: Final[Mapping[str, Callable[[bytes], "hashlib._Hash"]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 

@@ -6,39 +6,17 @@ from typing import Any
 import pytest
 
 from vosd.base.cause import EndReason
-from vosd.base.credentials import Login
-from vosd.base.secret import Secret
 from vosd.sip.flows import Listener
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH
-from vosd.testing.guard import Guard, GuardedVendor
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.guard import EVERYTHING, Guard
+from vosd.testing.guarded_scene import GuardedScene
+from vosd.testing.scene import CALLEE, Scene
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.side import Reply
 from vosd.testing.vendor import RINGS, SILENT, Script, answers, answers_reliably
 
-LOGIN = Login("vosd", Secret("secret"))
-EVERYTHING = frozenset({"INVITE", "BYE", "PRACK", "UPDATE", "INFO"})
 BRIEF = 1_000
-
-
-class GuardedScene(Scene):
-    """The usual scene, its first vendor behind guards."""
-
-    def __init__(self, *guards: Guard, script: Script | None = None, login: Login | None = LOGIN, **switch: Any):
-        terms = switch.pop("parameters", {})
-        gateways = [vendor_gateway(0, login=login), vendor_gateway(1)][: switch.pop("vendors", 2)]
-        content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **terms)
-        super().__init__(content, **switch)
-        self.guarded = GuardedVendor(self.wire, VENDORS[0], SWITCH, *guards, script=script)
-        self.vendors[0] = self.vendor = self.guarded
-
-    def call_through(self, **intent: Any) -> OutgoingCall:
-        """Make a call and see it to its end."""
-        call = self.caller.call(CALLEE, Intent(**{"hang_up_after_ms": BRIEF, **intent}))
-        self.wire.run_until(lambda: call.is_over)
-        return call
 
 
 Stage = Callable[..., GuardedScene]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Datagram, InviteParts, ack_of_failure, cancel
+from vosd.sip.compose import Datagram, InviteParts, ProvenAck, ack_of_failure, cancel
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
@@ -104,7 +104,7 @@ class InviteClient:
         elif self.state is State.COMPLETED:
             ack = ack_of_failure(self.parts, response.header("to") or "")
             self._store.send(self.parts.peer, ack)
-            self._finish(Datagram(self.parts.peer, ack), now)
+            self._finish(ProvenAck.of(self.parts.peer, ack, self.parts.answers), now)
         else:
             self._finish(Mark.ABSORB, now)
         return ResponseArrived(owner, self, response, now)
