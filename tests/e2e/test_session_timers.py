@@ -30,6 +30,9 @@ class Profile:
     terms: str
     ttl_s: int
 
+    def __str__(self) -> str:
+        return self.title
+
 
 PROFILES = [
     Profile("defaults", "{}", 600),
@@ -90,9 +93,7 @@ def caller_with_timer(expires: str, scenario: str, offer: str = "") -> Caller:
 
 
 @pytest.mark.sipp
-@pytest.mark.parametrize(
-    ("profile", "offer"), zip(PROFILES, cycle(OFFERS)), ids=lambda value: getattr(value, "title", "")
-)
+@pytest.mark.parametrize(("profile", "offer"), list(zip(PROFILES, cycle(OFFERS), strict=False)), ids=str)
 def test_both_sides_are_asked_for_the_interval_of_the_profile(timed: Stage, profile: Profile, offer: str) -> None:
     ttl, refresher = str(profile.ttl_s), OFFERS[offer]
     caller = caller_with_timer(f"{ttl};refresher={refresher}", "has_a_session_timer", offer.replace("{ttl}", ttl))
