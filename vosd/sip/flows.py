@@ -81,6 +81,7 @@ class Flows:
         self._via = tuple(
             f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport;branch={self.mark}" for each in listeners
         )
+        self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
         """What the Contacts of trunks mean: peers say the same in every call."""
         self._first: dict[tuple[str, bool], int] = {}
@@ -158,12 +159,11 @@ class Flows:
 
     def name_of(self, flow: int) -> str:
         """Return how a socket is called beyond one life of the switch."""
-        listener = self.listeners[flow]
-        return listener.name or f"{listener.transport}:{listener.sent_by}"
+        return self._names[flow]
 
     def named(self, name: str) -> int | None:
         """Return the flow of that name, or None."""
-        return next((flow for flow in range(len(self.listeners)) if self.name_of(flow) == name), None)
+        return self._names.index(name) if name in self._names else None
 
     def _reach(self, hop: Hop, fallback: Peer) -> Peer:
         host, port, transport = hop
