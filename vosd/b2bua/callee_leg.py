@@ -105,11 +105,11 @@ class CalleeLeg(Leg):
         self._sessions: dict[str, bytes] = {}
         """What each of them has said, by its tag."""
         caller, login = call.caller, choice.gateway.login
-        offer = self._say(caller.offer)
         flow = address.flow
         if flow is None:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = Peer(flow, address.host, address.port or 5060)
+        offer = self._say(caller.offer)
         ours = host_text(endpoint.flows.listeners[flow].host)
         self._tag = tag = endpoint.token()
         shown = present(caller.persona, choice.caller_out, choice.callee_out, ours, dialect)
@@ -152,6 +152,12 @@ class CalleeLeg(Leg):
     def sip_call_id(self) -> str:
         """The Call-ID of this leg."""
         return self._transaction.parts.call_id
+
+    @property
+    def host(self) -> str:
+        """Where this side is seen."""
+        dialog = self.dialog or self.early_dialog
+        return self.peer.host if dialog is None else dialog.seen_at.host
 
     @property
     def heard_from(self) -> bool:

@@ -73,7 +73,7 @@ class Conversation:
     def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Hear what a side answers to a refresh: the other side is told, if that is news to it."""
         other = self.opposite(leg)
-        if self._proposal is None and other.said and not alike(session, other.said):
+        if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
             self._proposal = news = News(self._endpoint, self, other, session)
             news.begin_when_free(now)
 

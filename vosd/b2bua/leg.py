@@ -13,7 +13,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.routing.dialect import ReasonForm
 from vosd.sdp.direction import active
 from vosd.sdp.origin import continued
-from vosd.sdp.rewrite import reachable_at
+from vosd.sdp.rewrite import Hidden
 from vosd.sip.body import session_of
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.identity import Dialog
@@ -129,11 +129,22 @@ class Leg:
 
     def heard_active(self) -> bytes:
         """Return what this side said last, as it would say it when nobody is on hold."""
-        return active(self.heard)
+        heard = self.heard
+        return heard.changed(active(heard)) if isinstance(heard, Hidden) else active(heard)
 
     def was_told(self, session: bytes) -> bool:
         """Say whether this side was given just this description last, whatever it was named."""
+        session = self.as_reached(session)
         return continued(session, self.said) == self.said
+
+    def as_reached(self, session: bytes) -> bytes:
+        """Return a description with the addresses by which this side reaches its author."""
+        return session.for_one_at(self.host) if isinstance(session, Hidden) else session
+
+    @property
+    def host(self) -> str:
+        """Where this side is seen."""
+        return self._established().seen_at.host
 
     def hear(self, status: int, now: Instant) -> None:
         """Note a final response within the dialog, if it shows that the peer lives."""
@@ -162,14 +173,13 @@ class Leg:
     def session_in(self, message: Message) -> bytes:
         """Return the session that a message of this side describes, empty where it describes none.
 
-        Nobody here sees the addresses of a peer behind NAT as it wrote them: what was heard is compared and passed
-        on as it can be reached.
+        That of a peer behind NAT bears where it was said: it is compared with it, and told with it (``_say``).
         """
         session = session_of(message) if message.body else b""
         if not session:
             return session
         host = self.host_behind_nat(message)
-        return reachable_at(session, host) if host else session
+        return Hidden(session, host) if host else session
 
     def host_behind_nat(self, _message: Message) -> str:
         """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""
@@ -340,6 +350,7 @@ class Leg:
     def _say(self, session: bytes) -> bytes:
         """Return a description as it goes to this side: it must look like the next of the same origin (RFC 3264 8)."""
         if session:
+            session = self.as_reached(session)
             session = continued(session, self.said) if self.said else session
             self.said = session
         return session

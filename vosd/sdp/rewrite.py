@@ -5,7 +5,7 @@ nobody can know from here: media come through where the other side answers to th
 """
 
 import re
-from typing import Final
+from typing import Final, Self
 
 from vosd.base.host import is_private
 
@@ -14,6 +14,42 @@ _ADDRESS: Final = re.compile(
 )
 """Connection, origin, and where RTCP goes (RFC 3605)."""
 _CANDIDATE: Final = b"\na=candidate:"
+
+
+class Hidden(bytes):
+    """A description as its author, who is behind NAT, wrote it.
+
+    The same words said from another place are another description: its media are there now.
+    """
+
+    host: str
+    """Where the author is seen."""
+
+    def __new__(cls, session: bytes, host: str) -> Self:
+        """Note where a description was said."""
+        self = super().__new__(cls, session)
+        self.host = host
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hidden) and self.host == other.host and bytes.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = bytes.__hash__
+
+    def changed(self, session: bytes) -> "Hidden":
+        """Return what has become of it, said at the same place."""
+        return Hidden(session, self.host)
+
+    def for_one_at(self, host: str) -> bytes:
+        """Return it for somebody who is seen at ``host``.
+
+        Whoever is behind the same NAT reaches its addresses as they are, and mostly no others: few routers send
+        back inside what is meant for their outer address.
+        """
+        return bytes(self) if host == self.host else reachable_at(bytes(self), self.host)
 
 
 def reachable_at(session: bytes, host: str) -> bytes:

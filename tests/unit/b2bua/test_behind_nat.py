@@ -244,3 +244,25 @@ def test_a_call_of_another_phone_stays_where_it_is():
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
     assert scene.exchange.residue() == {}
+
+
+def test_two_phones_at_one_home_reach_each_other_as_they_are():
+    """Their router would hardly send back inside what is meant for its outer address."""
+    scene, at_home = phone_at_home()
+    neighbour = Caller(scene.wire, Address("192.168.1.101", 5060), SWITCH)
+    scene.wire.hide(neighbour.address, MOVED._replace(port=40_001))
+    gateways = [mapping_gateway("acme", f"{MOVED.host}/32"), vendor_gateway(0)]
+    scene.exchange.swap_catalogue(catalogue(gateways, phones=[phone(NUMBER)]))
+    offer = OFFER.replace("192.0.2.10", neighbour.address.host)
+    call = neighbour.call(NUMBER, Intent(offer=offer))
+    scene.wire.run_until(lambda: call.final == 200)
+    there = at_home.only_call
+    assert there.theirs == offer
+    assert call.theirs == ANSWER.replace("192.0.2.20", HOME.host)
+    call.propose("a=sendonly")
+    there.propose()
+    scene.wire.run_for(5_000)
+    assert call.agrees_with(there)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    assert scene.exchange.residue() == {}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sdp.rewrite import reachable_at
+from vosd.sdp.rewrite import Hidden, reachable_at
 
 SEEN = "203.0.113.9"
 HOME = (
@@ -68,3 +68,21 @@ def test_doing_it_twice_does_no_more_and_lines_without_addresses_are_untouched(l
     assert reachable_at(once, SEEN) == once
     for before, after in zip(session.splitlines(), once.splitlines(), strict=True):
         assert after == before or b"IN IP4 192.168." in before
+
+
+def test_what_is_said_behind_nat_bears_where():
+    """The same words from another place are news: the media are there now."""
+    said = Hidden(HOME, SEEN)
+    assert said == Hidden(HOME, SEEN)
+    assert said != Hidden(HOME, "203.0.113.10")
+    assert said != HOME
+    assert said != HOME
+    assert said.changed(b"v=0") == Hidden(b"v=0", SEEN)
+    assert len({said, Hidden(HOME, SEEN)}) == 1
+
+
+def test_whoever_is_behind_the_same_nat_is_told_the_addresses_as_they_are():
+    told = Hidden(HOME, SEEN).for_one_at(SEEN)
+    assert told == HOME
+    assert type(told) is bytes
+    assert Hidden(HOME, SEEN).for_one_at("198.51.100.1") == reachable_at(HOME, SEEN)
