@@ -9,8 +9,9 @@ from typing import Final
 from golden.torture import MESSAGES
 
 from vosd.sip.digest.hashing import Algorithm
-from vosd.sip.digest.nonce import Mint
+from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.settings import DigestSettings
+from vosd.sip.digest.verifier import Verifier
 from vosd.testing.login import Login, Question, answer
 from vosd.testing.probe import SDP, START, STRANGER, request
 
@@ -33,8 +34,8 @@ SECRET: Final = b"sealed"
 
 def _proven(method: str, algorithm: str) -> bytes:
     """Write a request of the phone 1001 that has answered its challenge."""
-    nonce = Mint(SECRET).issue(STRANGER.host, START.mono, f"{method}{algorithm}")
-    question = Question("Authorization", {"realm": DIGEST.realm, "nonce": nonce})
+    challenge = Verifier(SECRET, DIGEST).challenge(STRANGER.host, START.mono, f"{method}{algorithm}")
+    question = Question("Authorization", digest_parameters(challenge.splitlines()[0].partition(":")[2]) or {})
     uri = "sip:4420@192.0.2.1"
     line = answer(question, Login("1001", "secret", algorithm), method, uri)
     branch = f"z9hG4bK-{method}{algorithm}"

@@ -51,7 +51,7 @@ class Authenticator:
     def adopt(self, catalogue: Catalogue) -> None:
         """Go by another catalogue; who is locked out stays so."""
         self._catalogue = catalogue
-        self._verifier.settings = catalogue.parameters.digest
+        self._verifier.adopt(catalogue.parameters.digest)
         self._lock_out.settings = catalogue.parameters.lock_out
 
     # -- the door -----------------------------------------------------------------------------------------------

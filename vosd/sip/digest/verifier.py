@@ -49,11 +49,18 @@ class Verifier:
 
     def __init__(self, secret: bytes, settings: DigestSettings) -> None:
         """``secret`` seals the nonces: who knows it can make them."""
-        self._mint = Mint(secret)
+        self._secret = secret
         self._uses = Uses()
         self._nobody = {algorithm.value: hashed(algorithm, f"nobody {secret.hex()}") for algorithm in Algorithm}
+        self.adopt(settings)
+
+    def adopt(self, settings: DigestSettings) -> None:
+        """Go by other settings.
+
+        With another life all nonces that are out are stale: what was done with one is forgotten when its life ends.
+        """
         self.settings = settings
-        """May be replaced; nonces that are out keep the life that they were given or get the shorter of both."""
+        self._mint = Mint(self._secret + settings.nonce_life_ms.to_bytes(8, "big"))
 
     def challenge(self, host: str, mono_ms: int, salt: str, *, is_stale: bool = False) -> str:
         """Return the lines that ask a peer at ``host`` who it is; ``salt`` is a token of its own for each."""

@@ -252,6 +252,15 @@ class TestTime:
                 assert peer.judge(line, mono_ms=NOW + LIFE) is Finding.STALE
                 assert peer.judge(line, host="203.0.113.67") is Finding.STALE
 
+    def test_a_longer_life_brings_no_nonce_back_whose_use_is_forgotten(self):
+        peer = Peer()
+        line = peer.answer()
+        assert peer.judge(line) is Finding.RIGHT
+        peer.verifier.adopt(DigestSettings(nonce_life_ms=6 * LIFE))
+        assert peer.judge(line, mono_ms=NOW + LIFE) is Finding.STALE
+        peer.verifier.adopt(DigestSettings())
+        assert peer.judge(line, mono_ms=NOW + 1) is Finding.STALE
+
     def test_what_is_forgotten_is_expired(self):
         peer = Peer()
         for _ in range(100):
