@@ -34,8 +34,11 @@ BEAT_S: Final = 0.02
 
 _log = structlog.get_logger()
 
-Process = Callable[[int, bytes, str, int], None]
-"""Takes one message: flow, bytes, host and port of its sender."""
+Process = Callable[[int, bytes, str, int, float], None]
+"""Takes one message: flow, bytes, host and port of its sender, and when it came: its wait is no part of a call."""
+
+Refuse = Callable[[int, bytes, str, int], None]
+"""Answers one request that is not served."""
 
 
 class Message(NamedTuple):
@@ -74,7 +77,7 @@ class Inbox:
     def __init__(
         self,
         process: Process,
-        refuse: Process,
+        refuse: Refuse,
         settings: OverloadSettings,
         refusal_tag: str,
         dropped: Counter[str],
@@ -90,7 +93,7 @@ class Inbox:
         self._dropped = dropped
         self._clock = clock
         self._watch = LoadWatch(settings)
-        self._running: deque[tuple[int, bytes, str, int]] = deque()
+        self._running: deque[tuple[int, bytes, str, int, float]] = deque()
         self._calls: FairQueue[Message] = FairQueue(CALLS_MAX)
         self._others: FairQueue[Message] = FairQueue(OTHERS_MAX)
         self._served = 0
@@ -136,7 +139,7 @@ class Inbox:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # it acknowledges a refusal, of which nothing is left
             if len(self._running) < RUNNING_MAX:
-                self._running.append((flow, data, host, port))
+                self._running.append((flow, data, host, port, self._clock()))
             else:
                 self._dropped["too many messages of calls wait"] += 1
         elif rank is Rank.CALL:
@@ -184,7 +187,7 @@ class Inbox:
         clock = self._clock
         self._turn_late_away(now)
         while now < until and (message := self._next()) is not None:
-            self._process(message.flow, message.data, message.host, message.port)
+            self._process(message.flow, message.data, message.host, message.port, message.at)
             now = clock()
 
     def _turn_late_away(self, now: float) -> None:

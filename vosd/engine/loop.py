@@ -61,11 +61,14 @@ class Loop:
         if self._wake is not None:
             self._wake.cancel()
 
-    def datagram_received(self, flow: int, data: bytes, host: str, port: int) -> None:
-        """Take one message of one listener; before ``attach`` it is left to its sender to say it again."""
+    def datagram_received(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
+        """Take one message of one listener; before ``attach`` it is left to its sender to say it again.
+
+        ``came`` is when it came, in seconds of the monotonic clock: that is what calls are billed by (DESIGN D2).
+        """
         if self._asyncio is None:
             return
-        now = self._clock.now()
+        now = self._when(came)
         source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
         self._keep(now.wall, _IN, source, data)
         event = self._endpoint.receive_datagram(data, source, now)
@@ -101,6 +104,12 @@ class Loop:
         if not self._wake_is_near:
             self._wake_in(TICK_S)
             self._wake_is_near = True
+
+    def _when(self, came: float) -> Instant:
+        """Return the instant at which a message came that is served only now."""
+        now = self._clock.now()
+        waited_ms = now.mono - int(came * 1000)
+        return now.plus(-waited_ms) if waited_ms > 0 else now
 
     def _meet(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:

@@ -37,6 +37,7 @@ class World:
         self.refusal_s = 0.0
         self.alarms: list[Alarm] = []
         self.served: list[str] = []
+        self.waited_s: list[float] = []
         self.refused: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.inbox = Inbox(
@@ -54,7 +55,8 @@ class World:
         return self.alarms[-1]
 
     # the core
-    def _process(self, _flow: int, data: bytes, _host: str, _port: int) -> None:
+    def _process(self, _flow: int, data: bytes, _host: str, _port: int, came: float) -> None:
+        self.waited_s.append(self.now - came)
         self.now += self.cost_s
         self.served.append(data.decode())
 
@@ -103,6 +105,17 @@ def test_running_calls_go_first_whatever_came_before(world):
     assert world.served == []
     world.inbox.serve()
     assert world.served == ["BYE", "200", "INVITE", "REGISTER"]
+
+
+def test_how_long_a_message_waits_is_no_secret_to_who_serves_it(world):
+    """DESIGN D2: what a call costs is counted from when its packets came."""
+    world.cost_s = 0.001
+    world.come(Rank.RUNNING, GATEWAY, "BYE 1", "BYE 2")
+    world.come(Rank.CALL, GATEWAY, "INVITE")
+
+    world.inbox.serve()
+
+    assert world.waited_s == pytest.approx([0, 0.001, 0.002])
 
 
 def test_new_work_makes_way_for_the_sockets_after_a_turn(world):
@@ -230,10 +243,10 @@ def test_a_mistake_in_one_message_leaves_the_others_their_turn(world, monkeypatc
     world.come(Rank.RUNNING, GATEWAY, "bad", "good")
     process = world._process
 
-    def stumble(flow: int, data: bytes, host: str, port: int) -> None:
+    def stumble(flow: int, data: bytes, host: str, port: int, came: float) -> None:
         if data == b"bad":
             raise ValueError(data)
-        process(flow, data, host, port)
+        process(flow, data, host, port, came)
 
     monkeypatch.setattr(world.inbox, "_process", stumble)
     with pytest.raises(ValueError, match="bad"):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
@@ -22,6 +23,7 @@ class Core:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.peers: list[Peer] = []
+        self.instants: list[Instant] = []
         self.out: list[Datagram] = []
         self.timers: list[int] = []
         self.on_timer: Callable[[], None] = lambda: None
@@ -30,6 +32,7 @@ class Core:
     # the endpoint
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> object:
         self.said.append(f"received {data.decode()} of {source}")
+        self.instants.append(now)
         return self.event
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
@@ -95,7 +98,7 @@ def in_ms(ms: int) -> int:
 
 async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
     """DESIGN D9."""
-    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     assert core.said == [
         "kept INVITE in 192.0.2.10:5060",
         "received INVITE of 192.0.2.10:5060",
@@ -109,25 +112,34 @@ async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
 async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(core):
     """Listeners open one after the other: on a busy trunk packets come before the last one is there."""
     loop = Loop(SystemClock(), core, core, core, core.keep)
-    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     assert core.said == []
 
     fired = asyncio.Event()
     core.on_timer = fired.set
     core.timers = [in_ms(15)]
     loop.attach([core.transmit, core.transmit])
-    loop.datagram_received(1, b"INVITE again", "192.0.2.10", 5060)
+    loop.datagram_received(1, b"INVITE again", "192.0.2.10", 5060, monotonic())
     async with asyncio.timeout(5):
         await fired.wait()
     loop.detach()
     assert core.said[1] == "received INVITE again of 192.0.2.10:5060"
 
 
+async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(core, loop):
+    """DESIGN D2: a BYE ends the call when it came, however long the line was."""
+    before = SystemClock().now()
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
+    at = core.instants[0]
+    assert -251 <= at.mono - before.mono < 0
+    assert -251 <= at.wall - before.wall < 0
+
+
 async def test_a_timer_set_by_a_datagram_wakes_the_core_up(core, loop):
     fired = asyncio.Event()
     core.on_timer = fired.set
     core.timers = [in_ms(15)]
-    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     async with asyncio.timeout(5):
         await fired.wait()
     assert core.said.count("timer") == 1
@@ -163,7 +175,7 @@ async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(c
     core.event = StrangerIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
     loop = Loop(SystemClock(), core, core, core, core.keep)
     loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
-    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060)
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     loop.detach()
     assert "hung up (1, '192.0.2.10', 5060, 'unknown source')" in core.said
 
@@ -178,7 +190,7 @@ async def test_the_messages_of_a_peer_share_one_object_and_strangers_do_not_pile
     """What the trace keeps of a message should not have its address again; sources can be forged."""
     monkeypatch.setattr(engine_loop, "PEERS_MAX", 3)
     for port in (5060, 5060, 5061, 5062, 5063, 5064, 5060):
-        loop.datagram_received(1, b"INVITE", "192.0.2.10", port)
+        loop.datagram_received(1, b"INVITE", "192.0.2.10", port, monotonic())
     received = core.peers[::2]
     assert received[0] is received[1]
     assert received[-1] == received[0]
