@@ -12,7 +12,7 @@ from vosd.base.clock import Instant
 from vosd.sip.compose import Datagram, InviteParts, Peer, ProvenAck, invite, parts_acknowledged
 from vosd.sip.dialog.acceptance import Farewell
 from vosd.sip.dialog.identity import Dialog
-from vosd.sip.dialog.table import DialogTable
+from vosd.sip.dialog.table import DialogOwner, DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.events import AnswerStrayed, Event
@@ -77,14 +77,12 @@ class ClientCore:
         is_fixed: bool = True,
     ) -> InviteClient:
         """Send the INVITE of a new leg; one too large for UDP takes TCP unless the transport ``is_fixed``."""
-        draft = InviteDraft(parts, max_forwards, headers, body, is_fixed)
+        draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
         return self._begin_invite(draft, owner, now)
 
     def send_reinvite(self, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant) -> InviteClient:
         """Ask for another session within a dialog (section 14)."""
-        parts = dialog.invite_parts(self._flows.new_via(dialog.peer.flow))
-        if dialog.answers is not None:
-            parts = parts._replace(credentials=dialog.answers.lines("INVITE", parts.uri, body, self._token()))
+        parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
         return self._begin_invite(InviteDraft(parts, 70, headers, body, dialog=dialog), owner, now)
 
     def send_request(self, dialog: Dialog, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
@@ -178,6 +176,12 @@ class ClientCore:
         kept = None if parts.answers is None else draft
         return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=draft.dialog, draft=kept)
 
+    def _with_proof(self, parts: InviteParts, body: bytes) -> InviteParts:
+        """Let an INVITE prove what its peer has asked for before."""
+        if parts.answers is None:
+            return parts
+        return parts._replace(credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
+
     def _write_invite(self, draft: InviteDraft) -> _Written:
         parts, hops, headers, body = draft[:4]
         data = invite(parts, hops, headers, body)
@@ -221,11 +225,18 @@ class ClientCore:
         event = transaction.response_came(challenge, now)
         if draft is None or not is_wanted or not _can_prove(draft.parts.answers, draft.rounds, challenge):
             return event if owner is not None else None
-        draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._token())
+        draft = draft.again(self._flows.new_via(draft.parts.peer.flow), _counted(draft, owner))
+        draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
         parts, data, spare = self._write_invite(draft)
         transaction.owner = owner
         transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)
         return None
+
+
+def _counted(draft: InviteDraft, owner: DialogOwner) -> int:
+    """Return the last number of an INVITE outside any dialog, and of what was asked in the early ones that it made."""
+    forks = owner.forks.values() if draft.dialog is None else ()
+    return max((draft.parts.sequence, *(fork.local_sequence for fork in forks)))
 
 
 def _can_prove(answers: Answers | None, rounds: int, challenge: Response) -> bool:

@@ -25,16 +25,12 @@ class InviteDraft(NamedTuple):
     rounds: int = 0
     """Challenges answered so far."""
 
-    def again(self, via: str, cnonce: str) -> "InviteDraft":
-        """Return the next writing: a new request, with the next number and what it proves."""
-        answers = self.parts.answers
-        if answers is None:
-            raise RuntimeError("an INVITE is to prove what nobody has said")
+    def again(self, via: str, counted: int) -> "InviteDraft":
+        """Return the next writing, a new request; outside a dialog ``counted`` is the last number that was used."""
         if self.dialog is None:
-            parts = self.parts._replace(via=via, sequence=self.parts.sequence + 1)
+            parts = self.parts._replace(via=via, sequence=counted + 1)
         else:
             parts = self.dialog.invite_parts(via)
-        parts = parts._replace(credentials=answers.lines("INVITE", parts.uri, self.body, cnonce))
         return self._replace(parts=parts, rounds=self.rounds + 1)
 
 

@@ -7,14 +7,15 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.sip.flows import Listener
-from vosd.testing.customer import Intent
+from vosd.testing.customer import HEARS_RELIABLY, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.guard import EVERYTHING, Guard
 from vosd.testing.guarded_scene import GuardedScene
+from vosd.testing.peer import ANSWER
 from vosd.testing.scene import CALLEE, Scene
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.side import Reply
-from vosd.testing.vendor import RINGS, SILENT, Script, answers, answers_reliably
+from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
 
 BRIEF = 1_000
 
@@ -207,6 +208,29 @@ def test_an_info_that_is_challenged_goes_through(behind: Stage):
     assert call.got["INFO"] == [200]
     assert len(there.asked["INFO"]) == 1
     scene.finish(call)
+
+
+def test_a_challenge_after_early_media_counts_on_from_the_prack(behind: Stage):
+    """A proxy may ring a phone before it asks who calls."""
+    asks = Line(500, 407, "", ('Proxy-Authenticate: Digest realm="r", nonce="n"',))
+    scene = behind(Guard(methods=frozenset()), script=Script((Line(0, 183, ANSWER, (), True), asks)))
+    scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, hang_up_after_ms=BRIEF))
+    scene.wire.run_for(20_000)
+    asked = [each["CSeq"] for each in scene.guarded.heard if each.method in {"INVITE", "PRACK"}]
+    assert asked == [f"{number} {'INVITE' if number % 2 else 'PRACK'}" for number in range(1, 15)]
+    assert [each.code for each in scene.close().attempts] == [407, 200]
+
+
+def test_an_invite_that_is_said_again_for_another_reason_proves_itself_unasked(behind: Stage):
+    """422 to an INVITE that was proven already (RFC 4028)."""
+    guard = Guard()
+    too_small = Line(0, 422, "", ("Min-SE: 3000",))
+    scene = behind(guard, script=Script((Line(0, 100), too_small)))
+    scene.caller.call(CALLEE, Intent(hang_up_after_ms=BRIEF))
+    scene.wire.run_for(3_000)
+    assert guard.challenged == 1
+    assert [each["CSeq"] for each in scene.guarded.heard_of("INVITE")] == ["1 INVITE", "2 INVITE", "3 INVITE"]
+    assert "nc=00000002" in scene.guarded.heard_of("INVITE")[-1]["Authorization"]
 
 
 def test_a_caller_that_has_gone_is_not_proven(behind: Stage):
