@@ -14,17 +14,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.nat import Nat
+from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.rater import rate_call
 from vosd.routing.dialect import CalleeDialect, CallerDialect, Redirects
 from vosd.testing.builders import applied_rate
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import RESIDUE_MS, SWITCH
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import RINGS, Line, Script, answers, answers_reliably, refuses
+from vosd.testing.vendor import RINGS, Line, Script, answers, answers_reliably, answers_timed, refuses
 from vosd.testing.wire import Storm
 
 DAYS = 150
@@ -36,6 +37,8 @@ SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
 INTENTS = [
     Intent(),
     Intent(headers=KNOWS_UPDATE),
+    Intent(headers=(*KNOWS_UPDATE, *KNOWS_TIMER)),
+    Intent(headers=(*KNOWS_TIMER, "Session-Expires: 90;refresher=uac")),
     Intent(offer=""),
     Intent(offer="", headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
     Intent(headers=INSISTS_ON_RELIABLE),
@@ -47,6 +50,8 @@ UPDATING = Line(1_000, 200, ANSWER, KNOWS_UPDATE)
 SCRIPTS = [
     answers(),
     Script((Line(0, 180), UPDATING)),
+    answers_timed("90;refresher=uac"),
+    answers_timed("90;refresher=uas", knows_update=False),
     Script((Line(0, 180), UPDATING), is_patient=True),
     Script((Line(0, 200, ""),)),
     answers_reliably(),
@@ -63,6 +68,9 @@ FALSEHOODS = [
     (re.compile(rb"(?m)^(To: .*tag=)[\w-]+"), lambda draw: rb"\1stranger%d" % draw.randrange(3)),
     (re.compile(rb"(?m)^o=- \d+ \d+"), lambda draw: b"o=- %d %s" % (draw.randrange(3), b"9" * draw.choice([1, 5_000]))),
     (re.compile(rb"(?m)^Contact: .*\r\n"), lambda draw: draw.choice([b"", b"Contact: <tel:1>\r\n", b"Contact: x\r\n"])),
+    (re.compile(rb"(?m)^Session-Expires: \d+"), lambda draw: b"x: %d" % draw.choice([0, 1, 89, 90, 2**32, 10**11])),
+    (re.compile(rb"(?m)refresher=ua"), lambda draw: b"refresher=" + draw.choice([b"", b"ua", b"us"])),
+    (re.compile(rb"(?m)^Supported: .*\r\n"), lambda draw: draw.choice([b"", b"Min-SE: 7200\r\n", b"Min-SE: x\r\n"])),
     (re.compile(rb"(?m)^RSeq: \d+"), lambda draw: b"RSeq: %d" % draw.choice([0, 1, 2**32])),
     (re.compile(rb"(?ms)\r\n\r\n.*"), lambda _draw: b"\r\n\r\n"),
 ]
@@ -167,7 +175,8 @@ class Day:
 
     def __init__(self, seed):
         draw = Random(seed)
-        terms = {"ring_timeout_ms": 20_000, "dialect": CalleeDialect(redirects=Redirects.FOLLOW)}
+        timer = SessionTimerSettings(ttl_s=90, segment=draw.choice([2, 10]), probe=draw.choice(list(Probe)))
+        terms = {"ring_timeout_ms": 20_000, "dialect": CalleeDialect(redirects=Redirects.FOLLOW, session_timer=timer)}
         self.mappings = draw.choice([0, 0, 1, 5])
         customer = {"dialect": CallerDialect(nat=Nat.YES if self.mappings else Nat.AUTO)}
         content = usual_catalogue(terms=terms, customer=customer, max_call_seconds=draw.choice([30, 100]))

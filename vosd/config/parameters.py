@@ -209,3 +209,6 @@ def warn_of_parameters(parameters: ParameterKeys, section: Section, problems: Pr
     if not parameters.record_server_hang_up:
         expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"
         warn("SERVER_BILLING_RECORD_SERVER_HANG_UP", expected, 0)
+    if parameters.session_ttl < parameters.session_min_se:
+        expected = f"no less than SS_SIP_SESSION_MIN_SE, {parameters.session_min_se}, which is what counts then"
+        warn("SS_SIP_SESSION_TTL", expected, parameters.session_ttl)

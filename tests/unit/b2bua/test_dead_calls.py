@@ -135,3 +135,14 @@ def test_a_side_that_says_nothing_to_a_proposal_is_dead_too():
     call.propose("a=sendonly")
     length, named, _ = end(scene)
     assert (length, named) == (100, "proof")
+
+
+@pytest.mark.parametrize("lateness_ms", [0, 700, 2_500])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_silence_is_noticed_when_its_time_is_over_and_not_later(lateness_ms, method):
+    scene = scene_of(DeadCallBilling.DETECTION, lateness_ms=lateness_ms)
+    call, there = scene.answered()
+    scene.run(100)
+    there.gone = 0
+    call.propose("a=sendonly", method=method)
+    assert end(scene)[0] == 132

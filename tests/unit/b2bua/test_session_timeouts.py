@@ -314,3 +314,31 @@ def test_vendors_see_the_terms_of_their_own_trunk():
     _, there = scene.answered(script=answers_timed("1200;refresher=uac"))
     assert (there.invite["Session-Expires"], there.invite["Min-SE"]) == ("1200;refresher=uac", "300")
     assert there.agent.address == VENDORS[0]
+
+
+def test_a_phone_that_takes_a_call_over_has_a_timer_of_its_own():
+    scene = TimedScene()
+    call, there = scene.answered()
+    scene.run(1_000)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    terms = ("Supported: timer", "Session-Expires: 200;refresher=uas")
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}", *terms)))
+    scene.wire.run_until(lambda: pickup.final == 200)
+    assert pickup.response(200)["Session-Expires"] == "200;refresher=uas"
+    before = len(there.asked["UPDATE"])
+    scene.run(450)
+    assert (len(pickup.asked["INVITE"]), len(there.asked["UPDATE"]) - before) == (4, 1)
+    pickup.gone = 0
+    length, reason = scene.end()
+    assert (round(length), reason) == (1_600, "Session Timeout")
+
+
+def test_a_phone_whose_interval_is_too_small_takes_nothing_over():
+    scene = TimedScene()
+    call, _ = scene.answered()
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    headers = (f"Replaces: {call.call_id};{tags}", "Supported: timer", "Session-Expires: 60")
+    pickup = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_until(lambda: pickup.final)
+    assert (pickup.final, pickup.refusal["Min-SE"]) == (422, "90")
+    assert scene.exchange.ledger.records == []

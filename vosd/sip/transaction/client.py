@@ -69,10 +69,10 @@ class Client:
             self.owner = None
 
     def timer_due(self, now: Instant) -> NoResponse | None:
-        """Timers E and F: send again, or give up."""
+        """Timers E and F: send again, or give up: at the end of its time, however late this runs."""
         if self._retry.due(self, now):
             return None
-        return self._given_up(now)
+        return self._given_up(now.plus(self._retry.ends_at - now.mono))
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
         """The connection is gone: take the other way, or give up."""

@@ -143,6 +143,8 @@ class InviteClient:
         if self._retry is not None:
             if self._retry.due(self, now):
                 return None
+            if self.dialog is not None:  # a call ends by it: at the end of that time, however late this runs
+                now = now.plus(self._retry.ends_at - now.mono)
             self._retry = None
             timers = self._store.timers
             if self.owner is not None and timers.give_up_ms < timers.transaction_ms:
