@@ -25,8 +25,10 @@ from vosd.sip.registrar import Binding
 
 FLUSH_S: Final = 1.0
 """How long what is new may wait: what a crash can take."""
-BATCH: Final = 500
-"""Bindings in a transaction: few enough that making their rows holds up no packet for long."""
+BATCH: Final = 100
+"""Bindings in a transaction: few enough that the driver holds up no packet for more than 5 ms to write them out."""
+PARTING_BATCH: Final = 1_000
+"""The same at a stop, when no packet waits."""
 AHEAD: Final = 2
 """Lifetimes by which a row outlasts its binding."""
 PARTING_S: Final = 5.0
@@ -92,10 +94,10 @@ class RegistrationWriter:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
 
-    async def flush(self) -> None:
+    async def flush(self, at_once: int = BATCH) -> None:
         """Write everything that waits; where the database is away it goes on waiting."""
         while self._waiting:
-            batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, BATCH))}
+            batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
             is_saved = False
             try:
                 is_saved = await self._save(batch)
@@ -114,7 +116,7 @@ class RegistrationWriter:
                 self._write(key, binding, binding.expires_at.wall)
         try:
             async with asyncio.timeout(PARTING_S):
-                await self.flush()
+                await self.flush(PARTING_BATCH)
         except TimeoutError:
             _log.warning("registrations are not all written with their true ends", waiting=len(self))
 

@@ -189,3 +189,11 @@ def test_whoever_unregistered_is_not_called_any_more():
     desk.register()
     desk.register("*", expires=0)
     assert called(scene).final == 480
+
+
+def test_a_phone_that_forwards_by_itself_spends_nobodys_money():
+    scene = stage(offline_gateway="vendor-0")
+    moved = refuses(302, headers=("Contact: <sip:442079@203.0.113.1>",))
+    scene.exchange.telephone(NUMBER, HOME, script=moved).register()
+    assert called(scene).final == 480
+    assert (scene.record.end_reason, scene.vendor.calls) == ("Unavailable", [])
