@@ -95,5 +95,5 @@ class Household:
         with self.home.home.inside():
             peer = opening.enter_context(Peer(Endpoint(PHONE, port)))
         telephone = Telephone(peer, switch, LOGIN)
-        telephone.register()
+        telephone.register(3_600)
         return telephone

@@ -86,7 +86,7 @@ def _spending(
 def _household(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Household | str | None]:
-    if not any(item.path.stem == "test_behind_nat" for item in request.session.items):
+    if not any(item.path.stem == "test_telephones_at_home" for item in request.session.items):
         yield None
         return
     with ExitStack() as running:
