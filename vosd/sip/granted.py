@@ -10,6 +10,8 @@ from vosd.sip.uri import Uri, are_equivalent
 
 EXPIRES_MAX_S: Final = 604_800
 """No registration is asked for longer, or believed to last longer: a week."""
+CONTACTS_MAX: Final = 256
+"""Contacts of one answer that are looked at: ours may stand among other people's."""
 SERVICE_ROUTES_MAX: Final = 8
 SERVICE_ROUTE_CHARS_MAX: Final = 1_024
 """A route that is longer is not taken: it would stand in every INVITE."""
@@ -22,7 +24,7 @@ def granted_s_of(response: Response, ours: str, asked_s: int) -> int:
     Some registrars name the address that they see us at: a single Contact is ours, whatever it says.
     """
     contacts = []
-    for value in response.headers("contact"):
+    for value in response.headers("contact")[:CONTACTS_MAX]:
         try:
             contacts.append(Contact.parse(value))
         except ParseError:
