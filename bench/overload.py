@@ -1,4 +1,4 @@
-"""``python -m bench.overload``: what becomes of calls when there are more than can be carried, and under junk.
+"""``python -m bench.overload``: what becomes of calls when there are too many, under junk, when all phones register.
 
 The switch has one core for itself, SIPp the others: it is single-threaded, and who floods must not starve it. The
 most that it carries is found first, in the same run. Where it may, the run takes precedence over what else the
@@ -37,6 +37,10 @@ HOLDER = Endpoint("127.0.0.1", 15_204)
 BESIDE_JUNK = 200
 """Calls a second that go on under junk."""
 JUNK_SOURCE = "127.0.0.66"
+PHONE = """
+phones:
+  - {number: "1001", account: acme, password: secret}
+"""
 CONSOLE = Console(width=140, highlight=False)
 
 
@@ -69,6 +73,7 @@ def main() -> int:
     ):
         goals = [] if arguments.only_junk else _overload(target, arguments.seconds)
         goals += [] if arguments.only_overload else _junk(target, arguments.junk, arguments.seconds)
+        goals += [] if arguments.only_overload else [_outage(target, arguments.phones, arguments.seconds)]
         for line in target.daemon.log() if target.daemon else ():
             if line.get("event") not in {"call", "ready"}:
                 CONSOLE.print(f"log: {line}", style="dim")
@@ -79,8 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.overload", description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="length of the flood and of the junk (default 10)")
     parser.add_argument("--junk", type=int, default=50_000, help="junk datagrams a second (default 50000)")
-    parser.add_argument("--only-overload", action="store_true", help="no junk")
-    parser.add_argument("--only-junk", action="store_true", help="junk alone")
+    parser.add_argument("--phones", type=int, default=10_000, help="phones that register at once (default 10000)")
+    parser.add_argument("--only-overload", action="store_true", help="neither junk nor phones")
+    parser.add_argument("--only-junk", action="store_true", help="only junk and phones")
     return parser.parse_args()
 
 
@@ -197,18 +203,31 @@ def _junk(target: Target, rate: int, seconds: int) -> list[bool]:
 
 
 def _under_junk(target: Target, rate: int, seconds: int, how: str) -> bool:
-    sender = subprocess.Popen(
-        [sys.executable, "-m", "bench.junk", *map(str, (*target.address, JUNK_SOURCE, rate, seconds + 4))],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        time.sleep(0.5)
-        loaded, failed = _beside(target, seconds)
-    finally:
-        sent = sender.communicate()[0].strip()
+    command = ["bench.junk", *map(str, (*target.address, JUNK_SOURCE, rate, seconds + 4))]
+    loaded, failed, sent = _beside_program(target, seconds, command)
     CONSOLE.print(f"under {sent}, {how}: {loaded.p50:.2f} / {loaded.p99:.2f} ms, calls failed: {failed}")
     return loaded.p99 < GOAL_SETUP_MS and not failed
+
+
+def _outage(target: Target, phones: int, seconds: int) -> bool:
+    """Let calls go on while many phones register at the same moment; the first answer of each is a challenge."""
+    assert target.daemon is not None, "it is ours"
+    text = target.daemon.configuration_file.read_text()
+    target.daemon.configure(text + PHONE)
+    target.daemon.succeed("reload")
+    loaded, failed, told = _beside_program(target, seconds, ["bench.outage", *map(str, (*target.address, phones))])
+    CONSOLE.print(f"{told}; calls beside: {loaded.p50:.2f} / {loaded.p99:.2f} ms, failed: {failed}")
+    return loaded.p99 < GOAL_SETUP_MS and not failed and "all but 0 " in told
+
+
+def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tuple[Latency, int, str]:
+    """Let calls go on beside a program; return what they waited, how many failed, and what it printed."""
+    program = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+    try:
+        latency, failed = _beside(target, seconds)
+    finally:
+        told = program.communicate()[0].strip()
+    return latency, failed, told
 
 
 def _beside(target: Target, seconds: int) -> tuple[Latency, int]:

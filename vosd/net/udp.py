@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from vosd.net.datagrams import BATCH, Datagrams
 from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import keep_out
 from vosd.net.marking import Marker
@@ -18,9 +19,8 @@ from vosd.net.sockets import bound
 
 BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
-TAKEN_AT_ONCE: Final = 2_000
-"""Datagrams taken in before some are served: what waits here can be told apart, what waits in the kernel cannot."""
-DATAGRAM_MAX: Final = 65_536
+BATCHES_AT_ONCE: Final = 64
+"""Batches taken in before some of it is served: what waits here can be told apart, what waits in the kernel cannot."""
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
@@ -42,8 +42,7 @@ class UdpFlow:
         self._entrance = entrance
         self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
         _widen(self._socket)
-        self._recvfrom = self._socket.recvfrom
-        self._sendto = self._socket.sendto
+        self._datagrams = Datagrams(self._socket)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._take)
 
@@ -55,10 +54,8 @@ class UdpFlow:
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """Send one datagram; one that the kernel does not take is lost, as any may be: timers repeat it."""
-        try:
-            self._sendto(data, to)
-        except OSError as error:
-            _log.debug("datagram not sent", error=str(error))
+        if not self._datagrams.send(data, to):
+            _log.debug("datagram not sent", to=to)
 
     def remark(self, marker: Marker) -> None:
         """Mark what is sent from now on otherwise."""
@@ -74,19 +71,19 @@ class UdpFlow:
     async def close(self) -> None:
         """Close the socket."""
         self._loop.remove_reader(self._socket)
+        self._datagrams.close()
         self._socket.close()
 
     def _take(self) -> None:
         """Take what lies ready, then have it served."""
-        flow, receive, recvfrom = self._flow, self._entrance.receive, self._recvfrom
-        try:
-            for _ in range(TAKEN_AT_ONCE):
-                data, address = recvfrom(DATAGRAM_MAX)
-                receive(flow, data, address[0], address[1])
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError as error:  # a peer's port is closed, a network is gone: the transactions' timers deal with it
-            _log.debug("datagram came back", error=str(error))
+        flow, receive, read = self._flow, self._entrance.receive, self._datagrams.read
+        for _ in range(BATCHES_AT_ONCE):
+            taken = 0
+            for data, (host, port) in read():
+                receive(flow, data, host, port)
+                taken += 1
+            if taken < BATCH:
+                break
         self._entrance.serve()
 
 
