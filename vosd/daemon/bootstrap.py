@@ -25,6 +25,7 @@ from vosd.daemon.reload import Configuration
 from vosd.daemon.systemd import Notifier
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
+from vosd.engine.registration_writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.entrance import Core
@@ -133,7 +134,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S
+        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S + LAST_WRITING_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s

@@ -31,7 +31,7 @@ PARTING_BATCH: Final = 1_000
 """The same at a stop, when no packet waits."""
 AHEAD: Final = 2
 """Lifetimes by which a row outlasts its binding."""
-PARTING_S: Final = 5.0
+LAST_WRITING_S: Final = 5.0
 """How long a stop waits until all is written."""
 
 _log = structlog.get_logger()
@@ -115,7 +115,7 @@ class RegistrationWriter:
             if self._until.get(key) != binding.expires_at.wall:
                 self._write(key, binding, binding.expires_at.wall)
         try:
-            async with asyncio.timeout(PARTING_S):
+            async with asyncio.timeout(LAST_WRITING_S):
                 await self.flush(PARTING_BATCH)
         except TimeoutError:
             _log.warning("registrations are not all written with their true ends", waiting=len(self))

@@ -4,6 +4,7 @@ Owns the bindings of all users, their end in time, and the news of who came and 
 one user's bindings is ``sip.registrar``'s; what is written down of them is ``registration_writer``'s.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
@@ -97,6 +98,8 @@ class Registrations:
         self._tell_moved = moved
         self._users: dict[str, _User] = {}
         self._size = 0
+        self._present: Counter[Registrant] = Counter()
+        """How many of each kind are registered (PHN-05)."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._peers: dict[Peer, int] = {}
         """Bindings at each place, in the order in which the places were first seen."""
@@ -228,7 +231,11 @@ class Registrations:
 
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits, for ``vosd status``."""
-        return {"registrations": self._size, "registrations_unwritten": len(self._writer)}
+        return {
+            "phones_online": self._present[Registrant.PHONE],
+            "registrations": self._size,
+            "registrations_unwritten": len(self._writer),
+        }
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -265,6 +272,7 @@ class Registrations:
         """Put bindings in place: the table, the index of places, the timer."""
         before, user.bindings = user.bindings, after
         self._size += len(after) - len(before)
+        self._present[user.kind] += bool(after) - bool(before)
         if _places(after) != _places(before):
             for binding in after:
                 self._arrive(name, binding)

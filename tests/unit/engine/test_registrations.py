@@ -127,6 +127,24 @@ def test_where_nobody_may_register_the_method_is_not_known():
     assert (answer.status, "REGISTER" in answer["Allow"]) == (405, False)
 
 
+def test_phones_that_are_online_are_counted_whatever_their_places_and_their_end():
+    """PHN-05."""
+    switch = exchange(gateways=[TRUNK])
+    counted = []
+    for number, place, lifetime in (
+        ("1001", HOME, 60),
+        ("1001", OFFICE, 90),
+        ("1002", OFFICE, 120),
+        ("trunk", HOME, 60),
+    ):
+        switch.telephone(number, place).register(expires=lifetime)
+        counted.append(switch.registrations.census()["phones_online"])
+    for _ in range(4):
+        switch.wire.run_for(31_000)
+        counted.append(switch.registrations.census()["phones_online"])
+    assert counted == [1, 1, 2, 2, 2, 2, 1, 0]
+
+
 def test_a_known_address_is_no_user():
     switch = exchange()
     desk = switch.telephone("1001", CUSTOMER)
