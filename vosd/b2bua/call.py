@@ -257,8 +257,7 @@ class Call:
         if not self._heeds(Happening.DEADLINE):
             return
         if self.state is CallState.TALKING:
-            if not self.outlived(now):
-                self.watch()
+            self.outlived(now)
             return
         if self.callee is not None:
             outcome = self.callee.timed_out()

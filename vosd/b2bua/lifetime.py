@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Lifetime:
     """The limits of one call."""
 
-    __slots__ = ("_answered_at", "_board", "_granted_s")
+    __slots__ = ("_answered_at", "_board", "_deadline", "_granted_s")
 
     def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int) -> None:
         self._board = board
         self._answered_at = answered_at
         self._granted_s = granted_s
+        self._deadline = answered_at
+        """The nearest of the limits when they were looked at last."""
 
     @property
     def granted_until(self) -> Instant:
@@ -36,24 +38,24 @@ class Lifetime:
     def watch(self, call: "Call") -> None:
         """Set the call's deadline to the next limit."""
         first = self._nearest(call)
-        self._board.set_deadline(call, self.granted_until if first is None else first.due)
+        self._deadline = self.granted_until if first is None else first.due
+        self._board.set_deadline(call, self._deadline)
 
     def exceeded(self, call: "Call", now: Instant) -> Limit | None:
         """Return the limit that the call has reached by ``now``; money is extended where that is all."""
-        has_changed = False
+        if now.mono < self._deadline.mono:
+            return None
         while True:
             limit, until = self._nearest(call), self.granted_until
             if limit is not None and limit.due.mono <= now.mono:
                 return limit
             if now.mono < until.mono:
-                if has_changed:
-                    self.watch(call)
+                self.watch(call)
                 return None
             more = self._board.extend(call)
             if isinstance(more, EndReason):
                 return Limit(until, more, until)
             self._granted_s = more
-            has_changed = True
 
     def billed_until(self, call: "Call", noticed_at: Instant, billing: DeadCallBilling) -> tuple[Instant, DeadCall]:
         """Return the end of a call whose peer vanished: never after that was noticed, never before the answer."""
