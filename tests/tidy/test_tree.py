@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -121,3 +122,13 @@ def _judges(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             if called == "raises" or re.match(r"_?(assert|expect|check)|drained", called):
                 return True
     return False
+
+
+def test_no_two_test_files_are_one_module():
+    """Outside packages pytest knows a file by its name alone, and the whole suite stops at the second of a name."""
+    names = Counter(
+        path.name
+        for path in sources("tests")
+        if path.name.startswith("test_") and not (path.parent / "__init__.py").exists()
+    )
+    assert [name for name, count in names.items() if count > 1] == []
