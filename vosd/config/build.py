@@ -30,7 +30,7 @@ from vosd.config.rate_groups import ReadGroup
 from vosd.config.rate_groups import digest as version_of
 from vosd.config.schema import InstallationKeys
 from vosd.config.session_timers import session_timer_settings
-from vosd.config.users import by_username, check_names
+from vosd.config.users import by_username, check_names, check_neighbours, check_numbers
 from vosd.config.vendors import read_login, registration
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceConflict, SourceIndex
@@ -68,8 +68,11 @@ def build_catalogue(
         for name, written in objects.phones.written.items()
     }
     check_names(objects.phones, (objects.mapping_gateways, objects.routing_gateways), problems)
+    check_numbers(objects.phones, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     by_name = {**objects.mapping_gateways.written, **objects.phones.written}
+    users = by_username(trunks_and_phones.values(), by_name, problems)
+    check_neighbours(customers.values(), users.values(), by_name, problems)
     vendors = {
         name: _routing_gateway(written, objects, parameters, problems)
         for name, written in objects.routing_gateways.written.items()
@@ -86,7 +89,7 @@ def build_catalogue(
         routes=RouteTable(vendors.values(), phones.values()),
         parameters=call_parameters,
         phones=phones,
-        users=by_username(trunks_and_phones.values(), by_name, problems),
+        users=users,
     )
 
 

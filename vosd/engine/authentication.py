@@ -2,12 +2,12 @@
 
 Brings the catalogue, the digests and the lock-out together, and tells the log. A phone or trunk that has
 credentials proves them with each INVITE and REGISTER that begins something; a challenge leaves nothing behind, so
-scanners cost a hash and a datagram each. Refuses to know calls and registrations.
+scanners cost a hash and a datagram each. Refuses to know calls; of registrations it asks who is where.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -33,15 +33,29 @@ WRONG: Final = "wrong credentials"
 _log = structlog.get_logger()
 
 
+class Whereabouts(Protocol):
+    """Who is registered where."""
+
+    def knows(self, host: str, port: int) -> bool:
+        """Say whether somebody is registered from an address."""
+        ...
+
+
 class Authenticator:
     """The door of a switch (``sip.door.Door``)."""
 
     def __init__(
-        self, catalogue: Catalogue, secret: bytes, token: Callable[[], str], is_peer: Callable[[str], bool]
+        self,
+        catalogue: Catalogue,
+        secret: bytes,
+        token: Callable[[], str],
+        is_peer: Callable[[str], bool],
+        registered: Callable[[], Whereabouts],
     ) -> None:
         """``secret`` seals nonces, ``token`` makes them differ; ``is_peer`` knows the addresses of gateways."""
         self._token = token
         self._is_peer = is_peer
+        self._registered = registered
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._lock_out = LockOut(catalogue.parameters.lock_out)
         self._proven: OrderedDict[str, None] = OrderedDict()
@@ -67,6 +81,9 @@ class Authenticator:
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Judge an INVITE or REGISTER; a REGISTER is never let in by its address alone while there are users.
+
+        Credentials say more than an address: whoever has any is judged by them, and whoever is registered from the
+        very address is asked for them. A phone behind the NAT of a trunk is not that trunk.
 
         Raises:
             ParseError: the Request-URI cannot be read.
@@ -115,6 +132,8 @@ class Authenticator:
 
     def _is_known_by_address(self, request: Request, source: Peer) -> bool:
         """Say whether an INVITE's address is all the proof it needs; one that cannot be read is refused later."""
+        if self._verifier.is_claimed(request) or self._registered().knows(source.host, source.port):
+            return False
         numbers = InviteNumbers(request)
         try:
             found = self._catalogue.sources.identify(source.host, source.port, numbers.called)

@@ -126,7 +126,9 @@ class SwitchService:
         purses: dict[str, Purse] = {}
         self._recorder = Recorder(books, self._journal, purses, settings.cdr)
         tokens = TokenSource()
-        self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host)
+        self.authenticator = Authenticator(
+            catalogue, tokens.secret(), tokens.token, self.knows_host, lambda: self.registrations
+        )
         self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
         self._endpoint = Endpoint(
             settings.sip, listeners, tokens.token, self._knows, self.directory.locate, self.authenticator

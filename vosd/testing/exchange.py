@@ -87,7 +87,9 @@ class Exchange:
         }
         self._lateness_ms = lateness_ms
         self._tokens = count(1)
-        self.authenticator = Authenticator(catalogue, b"sealed", self._token, self._knows_host)
+        self.authenticator = Authenticator(
+            catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
+        )
         settings = sip or SipSettings(product="vosd/test")
         self.endpoint = Endpoint(settings, listeners, self._token, self._knows, door=door or self.authenticator)
         ring = Trace(trace or TraceSettings(), self._knows)

@@ -9,6 +9,7 @@ from vosd.sip.compose import Peer
 from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.customer import KNOWS_UPDATE, Caller, Intent
 from vosd.testing.exchange import SWITCH
+from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.races import UPDATING
@@ -196,7 +197,7 @@ def register(scene: Scene, contact: Address, source: Address, cseq: int = 1) -> 
 def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:
     """Set the stage with a phone that is registered with this contact, and not there."""
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    scene = Scene(catalogue(gateways, phones=[phone(NUMBER)]))
+    scene = Scene(catalogue(gateways, phones=[phone(NUMBER), phone("1002")]))
     at_home = Vendor(scene.wire, contact, SWITCH, answers(body=ANSWER.replace("192.0.2.20", HOME.host)))
     scene.wire.hide(contact, MOVED)
     register(scene, contact, MOVED)
@@ -236,7 +237,7 @@ def test_a_call_of_another_phone_stays_where_it_is():
     neighbour = Caller(scene.wire, Address("192.168.1.101", 5060), SWITCH)
     scene.wire.hide(neighbour.address, CUSTOMER)
     register(scene, HOME, CUSTOMER, cseq=2)
-    call = neighbour.call(CALLEE)
+    call = neighbour.call(CALLEE, Intent(login=Login("1002", "secret")))
     scene.wire.run_until(lambda: call.final == 200)
     there = scene.exchange.endpoint.dialog_kept_by(call.remote.partition(";tag=")[2])
     register(scene, HOME, REMAPPED, cseq=3)

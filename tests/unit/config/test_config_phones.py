@@ -127,6 +127,42 @@ def test_no_two_prove_who_they_are_with_the_same_user_name(site):
     assert error.endswith(" that of '1001' at vosd.yaml:12")
 
 
+def test_no_two_phones_are_dialled_alike(site):
+    phones = ["number: '1001', account: acme, password: a", "number: '+1001', account: acme, password: b"]
+    (error,) = site.errors(with_phones(site, *phones))
+    assert error == (
+        "vosd.yaml:13: phones[+1001].number: value '+1001': expected another number than that of phones[1001] "
+        "at vosd.yaml:12: a leading + is dropped"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "phone", "is_warned_of"),
+    [
+        ("192.0.0.0/16", "", True),
+        ("192.0.0.0/16", ", hosts: 192.0.7.0/24", True),
+        ("192.0.0.0/16", ", hosts: [10.1.0.0/16, '2001:db8::/32']", False),
+        ("192.0.2.0/24", "", False),
+        ("'2001:db8::/48'", "", True),
+        ("'2001:db8::/64'", "", False),
+        ("192.0.0.0/16, auth: {username: pbx, password: b}", "", False),
+    ],
+)
+def test_a_trunk_that_any_phone_in_a_wide_network_is_taken_for_is_warned_of(site, hosts, phone, is_warned_of):
+    text = site.minimal.replace("hosts: 192.0.2.1", f"hosts: {hosts}")
+    assert site.warnings(text) == [], "without phones nobody else is there"
+    warnings = site.warnings(
+        with_phones(site, f"number: 1001, account: acme, password: a{phone}").replace(
+            "hosts: 192.0.2.1}", f"hosts: {hosts}}}"
+        )
+    )
+    assert len(warnings) == is_warned_of
+    assert all(
+        f"mapping_gateways[acme-pbx].hosts: value {hosts.strip(chr(39))!r}: expected narrower hosts, or auth" in each
+        for each in warnings
+    )
+
+
 @pytest.mark.parametrize("name", ["acme-pbx", "carrier"])
 def test_no_phone_has_the_name_of_a_gateway(site, name):
     text = with_phones(site, "number: 1001, account: acme, password: a").replace(f"name: {name}", "name: 1001")

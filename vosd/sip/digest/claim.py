@@ -52,6 +52,17 @@ def claim_in(request: Request, realm: str, algorithms: Collection[Algorithm]) ->
     return None
 
 
+def is_claimed(request: Request, realm: str) -> bool:
+    """Say whether a request has any credentials for our realm, readable or not."""
+    for name in _HEADERS:
+        if request.header(name) is not None:
+            for value in request.values(name)[:VALUES_MAX]:
+                parameters = digest_parameters(value)
+                if parameters is not None and parameters.get("realm") == realm:
+                    return True
+    return False
+
+
 def speaks_of(claim: Claim, request: Request) -> bool:
     """Say whether the ``uri`` of a claim is where its request goes (RFC 7616 section 3.4.6).
 

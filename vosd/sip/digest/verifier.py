@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.credentials import Credentials
 from vosd.sip.digest.challenge import challenge_lines
-from vosd.sip.digest.claim import Claim, claim_in, speaks_of
+from vosd.sip.digest.claim import Claim, claim_in, is_claimed, speaks_of
 from vosd.sip.digest.hashing import Algorithm, hashed, response_of
 from vosd.sip.digest.nonce import Mint, Standing, Uses
 from vosd.sip.digest.settings import DigestSettings
@@ -71,6 +71,10 @@ class Verifier:
     def tag(self, request: Request) -> str:
         """Return the tag of what answers a request that nothing is kept of (RFC 3261 section 8.2.7)."""
         return self._mint.tag(request.call_id, request.from_tag, request.header("cseq") or "", request.via.branch)
+
+    def is_claimed(self, request: Request) -> bool:
+        """Say whether a request has credentials for our realm, good or bad."""
+        return is_claimed(request, self.settings.realm)
 
     def judge(self, request: Request, host: str, credentials_of: CredentialsOf, mono_ms: int) -> Judgement:
         """Say what a request from ``host`` proves.

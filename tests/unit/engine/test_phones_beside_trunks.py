@@ -1,0 +1,81 @@
+"""Phones at the address of a trunk that proves nothing: behind a customer's NAT, or in a wide network."""
+
+import pytest
+
+from vosd.testing.builders import catalogue, mapping_gateway, phone
+from vosd.testing.customer import Intent
+from vosd.testing.login import Login, answer, questions
+from vosd.testing.loopback import Endpoint
+from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+
+DESK = Endpoint(CUSTOMER.host, 41_234)
+"""A telephone behind the same NAT as the trunk."""
+OTHER_DESK = Endpoint(CUSTOMER.host, 41_235)
+RIGHT = Login("1001", "secret")
+WRONG = Login("1001", "guess")
+
+
+def scene() -> Scene:
+    phones = [phone("1001"), phone("1002")]
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)], phones=phones))
+
+
+def proof(doorstep, login) -> str:
+    """Answer the challenge of a REGISTER in an INVITE, as who has just registered may."""
+    return answer(doorstep.question("REGISTER"), login, "INVITE", doorstep.uri("INVITE", CALLEE))
+
+
+def test_whoever_brings_credentials_is_judged_by_them_and_not_by_its_address():
+    stage = scene()
+    doorstep = stage.exchange.doorstep(DESK)
+    assert doorstep.ask(headers=[proof(doorstep, RIGHT)]).status == 180
+    (call,) = stage.exchange.switch.calls()
+    assert call.application.mapping.name == "1001"
+
+
+@pytest.mark.parametrize("login", [WRONG, Login("nobody", "secret")])
+def test_wrong_credentials_do_not_fall_back_to_the_address_and_lock_no_trunk_out(login):
+    stage = scene()
+    doorstep = stage.exchange.doorstep(DESK)
+    for _ in range(8):
+        response = doorstep.ask(headers=[proof(doorstep, login)])
+        assert (response.status, questions(response)[0].is_stale) == (401, False)
+    assert stage.exchange.switch.calls() == ()
+    assert doorstep.ask().status == 180, "the trunk itself is heard as before"
+
+
+def test_a_registered_phone_is_asked_before_its_address_is_believed():
+    stage = scene()
+    desk = stage.exchange.telephone("1001", DESK)
+    desk.register()
+    made = desk.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    stage.wire.run_until(lambda: made.is_over)
+    assert [response.status for response in made.responses if response.status > 100] == [401, 180, 200]
+    record = stage.close()
+    assert (record.mapping_gateway, record.caller_out) == ("1001", "1001")
+
+
+def test_the_trunk_goes_on_without_credentials_beside_its_phones():
+    stage = scene()
+    stage.exchange.telephone("1001", DESK).register()
+    made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    stage.wire.run_until(lambda: made.is_over)
+    assert stage.close().mapping_gateway == "acme"
+
+
+@pytest.mark.parametrize(("number", "status"), [("1001", 200), ("1002", 481)])
+def test_a_phone_takes_over_its_own_calls_there_and_no_others(number, status):
+    stage = scene()
+    desk = stage.exchange.telephone("1001", DESK)
+    other = stage.exchange.telephone(number, OTHER_DESK)
+    desk.register()
+    other.register()
+    made = desk.call(CALLEE)
+    stage.wire.run_until(lambda: made.final == 200)
+    stage.wire.run_for(1_000)
+    tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {made.call_id};{tags}",)))
+    stage.wire.run_for(3_000)
+    assert [response.status for response in pickup.responses if response.status > 100] == [401, status]
+    assert made.is_over == (status == 200)
+    stage.finish(pickup if status == 200 else made)
