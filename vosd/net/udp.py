@@ -17,7 +17,7 @@ from vosd.net.kernel_filter import keep_out
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
 
-BUFFER_BYTES: Final = 4 * 1024 * 1024
+BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
 """Batches taken in before some of it is served: what waits here can be told apart, what waits in the kernel cannot."""
