@@ -7,7 +7,7 @@ from vosd.routing.dialect import CallerDialect, Reliability
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
-from vosd.sip.dialog.session_timer import TIMER, Wish, objection
+from vosd.sip.dialog.session_timer import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
 from vosd.sip.message import Request
@@ -319,7 +319,4 @@ def interval_objection(request: Request, dialect: CallerDialect) -> tuple[int, s
     Raises:
         ParseError: 400.
     """
-    if not dialect.session_timer.enabled and TIMER in _tags(request, "require"):
-        return 420, f"Unsupported: {TIMER}\r\n"
-    too_small = objection(Wish.of(request), dialect.session_timer)
-    return None if too_small is None else (422, too_small)
+    return objection(Wish.of(request), dialect.session_timer)

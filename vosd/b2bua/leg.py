@@ -257,7 +257,8 @@ class Leg:
                 self.respond(transaction, 200, now)
                 self.call.hung_up(self, q850_cause(request), now)
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
-                self.respond(transaction, 422, now, refusal)
+                status, line = refusal
+                self.respond(transaction, status, now, line)
             case "INVITE" | "UPDATE":
                 if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
                     # While one waits for its answer no other is agreed to.

@@ -178,6 +178,16 @@ def test_who_requires_timers_there_is_refused():
     assert scene.exchange.residue() == {}
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_who_requires_timers_later_is_refused_too(method):
+    scene = TimedScene({"enabled": False})
+    call, there = scene.answered()
+    asking = call.ask(method, body=call.mine, headers=("Require: timer",))
+    scene.run(1)
+    assert (asking.final.status, asking.final["Unsupported"]) == (420, "timer")
+    assert there.asked[method] == []
+
+
 def test_who_requires_timers_elsewhere_gets_them():
     scene = TimedScene()
     call, _ = scene.answered(Intent(headers=("Require: timer", "Session-Expires: 200;refresher=uas")))

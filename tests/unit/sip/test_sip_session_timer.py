@@ -77,8 +77,16 @@ def test_an_invite_settles_who_refreshes(headers, agreed, lines):
     ],
 )
 def test_too_small_an_interval_is_refused(headers, line):
-    assert objection(wish(headers), SessionTimerSettings(min_se_s=120)) == line
+    refusal = None if line is None else (422, line)
+    assert objection(wish(headers), SessionTimerSettings(min_se_s=120)) == refusal
     assert objection(wish(headers), SessionTimerSettings(min_se_s=120, enabled=False)) is None
+
+
+def test_who_needs_a_timer_where_there_is_none_is_refused():
+    off = SessionTimerSettings(enabled=False)
+    assert objection(wish("Require: timer\r\n"), off) == (420, "Unsupported: timer\r\n")
+    assert objection(wish("Supported: timer\r\n"), off) is None
+    assert objection(wish("Require: timer\r\n"), SETTINGS) is None
 
 
 def test_a_trunk_without_timers_agrees_to_none():
@@ -130,6 +138,8 @@ def test_the_first_invite_asks_to_refresh():
         ("Session-Expires: 300;refresher=uac\r\n", (300, Side.US)),
         ("Session-Expires: 300\r\n", (300, Side.US)),
         ("Session-Expires: 1\r\n", (90, Side.US)),
+        ("Session-Expires: 4294967295;refresher=uac\r\n", (600, Side.US)),
+        ("Session-Expires: 3600;refresher=uas\r\n", (3600, Side.PEER)),
         ("Supported: timer\r\nSession-Expires: soon\r\n", (600, Side.US)),
         ("Session-Expires: soon\r\n", None),
     ],
@@ -163,8 +173,8 @@ def test_a_peer_that_wants_a_longer_interval_gets_it():
     assert timer.has_insisted
     assert timer.first_offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
     assert not timer.insist(answer("Min-SE: 1200\r\n", 422))
-    timer.answered(answer("Session-Expires: 1300;refresher=uac\r\n"), THEN)
-    assert timer.offer() == "Session-Expires: 1300;refresher=uac\r\nMin-SE: 1200\r\n"
+    timer.answered(answer("Session-Expires: 1200;refresher=uac\r\n"), THEN)
+    assert timer.offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
 
 
 @pytest.mark.parametrize("headers", ["", "Min-SE: 600\r\n", "Min-SE: 90\r\n", "Min-SE: 86401\r\n", "Min-SE: x\r\n"])

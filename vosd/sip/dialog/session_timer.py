@@ -37,6 +37,7 @@ class Wish(NamedTuple):
     """What a request of the peer says of session timers."""
 
     knows_timer: bool
+    requires_timer: bool
     expires: SessionExpires | None
     min_se_s: int
 
@@ -48,8 +49,9 @@ class Wish(NamedTuple):
             ParseError: 400.
         """
         expires = SessionExpires.of(request)
-        knows = knows_timer(request)
-        return cls(knows, expires, min_se_of(request) if knows or expires else 0)
+        requires = _names_timer(request, "require")
+        knows = requires or _names_timer(request, "supported")
+        return cls(knows, requires, expires, min_se_of(request) if knows or expires else 0)
 
     @property
     def shows_timer(self) -> bool:
@@ -59,23 +61,27 @@ class Wish(NamedTuple):
 
 def knows_timer(message: Message) -> bool:
     """Say whether a message names the extension."""
-    for name in ("supported", "require"):
-        if message.header(name) is not None and any(tag.lower() == TIMER for tag in message.headers(name)):
-            return True
-    return False
+    return _names_timer(message, "supported") or _names_timer(message, "require")
 
 
-def objection(wish: Wish, settings: SessionTimerSettings) -> str | None:
-    """Return the header line of the 422 that a request gets whose interval is too small (section 9); else None.
+def _names_timer(message: Message, header: str) -> bool:
+    return message.header(header) is not None and any(tag.lower() == TIMER for tag in message.headers(header))
 
-    Who does not name the extension would not understand: a proxy may have put the header in. Below 90 s no proxy would.
+
+def objection(wish: Wish, settings: SessionTimerSettings) -> tuple[int, str] | None:
+    """Return status and header line of what refuses a request for its session timer (section 9); None for nothing.
+
+    It is 420 for who needs a timer where there is none, 422 for an interval that is too small. Who does not name the
+    extension would not understand that: a proxy may have put the header in. Below 90 s no proxy would.
     """
     expires = wish.expires
-    if not settings.enabled or expires is None or expires.interval_s >= settings.min_se_s:
+    if not settings.enabled:
+        return (420, f"Unsupported: {TIMER}\r\n") if wish.requires_timer else None
+    if expires is None or expires.interval_s >= settings.min_se_s:
         return None
     if not wish.knows_timer and expires.interval_s >= SHORTEST_S:
         return None
-    return f"Min-SE: {settings.min_se_s}\r\n"
+    return 422, f"Min-SE: {settings.min_se_s}\r\n"
 
 
 class SessionTimer:
@@ -142,8 +148,11 @@ class SessionTimer:
             self.agreed = Agreed(max(interval_s, self._floor_s), Side.US)
         else:
             side = Side.PEER if expires.refresher is Refresher.UAS else Side.US
-            # A 2xx may not go below what the request allowed; nobody makes us refresh without pause.
-            self.agreed = Agreed(max(expires.interval_s, self._smallest_s), side)
+            # A 2xx may not go below what the request allowed, nor above what it asked for. Nobody makes us refresh
+            # without pause, or leave it; but a peer that refreshes is awaited for as long as it says.
+            interval_s = max(expires.interval_s, self._smallest_s)
+            asked_s = max(self.interval_s, self._floor_s)
+            self.agreed = Agreed(interval_s if side is Side.PEER else min(interval_s, asked_s), side)
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
