@@ -125,6 +125,7 @@ class CalleeLeg(Leg):
             route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
             answers=None if login is None else Answers(login, call.settings.challenges_max),
             nat=_nat(dialect.nat, address, self.peer),
+            user=choice.gateway.name if choice.gateway.is_phone else "",
         )
         # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
         may_be_reliable = dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably)

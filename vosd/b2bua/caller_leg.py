@@ -55,8 +55,9 @@ class CallerLeg(Leg):
         source: Peer,
         dialect: CallerDialect,
         now: Instant,
+        user: str = "",
     ) -> None:
-        """Begin the leg and answer 100.
+        """Begin the leg and answer 100; ``user`` is who has proven to be the caller.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
@@ -85,7 +86,7 @@ class CallerLeg(Leg):
         """Whether a REFER of this side was heard before."""
         self.is_settled = False
         """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
-        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat)
+        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
         if self.dialog.is_behind_nat:
             transaction.answer_at(source)
         self.offer = self.listen_to(request)

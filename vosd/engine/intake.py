@@ -107,7 +107,7 @@ class Intake:
                 self.admission.give_back(application)
                 self._refusals.answer(event, *objection)
                 return
-            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at)
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at, event.user)
         except Exception:
             self.admission.give_back(application)
             raise
@@ -174,7 +174,7 @@ class Intake:
         if objection is not None:
             self._refusals.answer(event, *objection)
             return
-        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at)
+        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at, event.user)
         leg.call = call
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)

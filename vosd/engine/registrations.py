@@ -77,7 +77,7 @@ class _User:
         """Set for the first end there may be; a refresh leaves it, and it looks again when it is due."""
 
 
-def _nobody_cares(_before: Peer, _after: Peer, _contact: str) -> None:
+def _nobody_cares(_name: str, _before: Peer, _after: Peer, _contact: str) -> None:
     """Stand in where no calls go to who is registered."""
 
 
@@ -89,9 +89,9 @@ class Registrations:
         settings: RegistrarSettings,
         flows: Flows,
         writer: RegistrationWriter,
-        moved: Callable[[Peer, Peer, str], None] = _nobody_cares,
+        moved: Callable[[str, Peer, Peer, str], None] = _nobody_cares,
     ) -> None:
-        """``moved`` is told of a Contact whose owner NAT has given another place: the old one, the new one, its URI."""
+        """``moved`` is told whom NAT has given another place: the name, the old place, the new one, the Contact."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
@@ -250,8 +250,9 @@ class Registrations:
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
-                if earlier is not None and earlier.peer != binding.peer:
-                    self._tell_moved(earlier.peer, binding.peer, binding.contact)
+                # With a Path it is a proxy's place, which says nothing of where the device is.
+                if earlier is not None and earlier.peer != binding.peer and not (earlier.path or binding.path):
+                    self._tell_moved(name, earlier.peer, binding.peer, binding.contact)
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)

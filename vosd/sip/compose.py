@@ -94,6 +94,8 @@ class InviteParts(NamedTuple):
     """Whole lines that prove who we are; the ACK of a 2xx repeats them (section 22.1)."""
     nat: Nat = Nat.NO
     """Whether whoever answers is reached where the INVITE went, whatever its Contact says."""
+    user: str = ""
+    """Who is called, if it is one who registers with us."""
 
 
 def escape_user(user: str) -> str:

@@ -189,9 +189,12 @@ NUMBER = "442079461001"
 OPEN = Address("203.0.113.200", 5060)
 
 
-def register(scene: Scene, contact: Address, source: Address, cseq: int = 1) -> None:
-    wanted, now = register_request(f"<sip:{NUMBER}@{contact}>", cseq=cseq), scene.exchange.clock.now()
-    scene.exchange.registrations.register(NUMBER, Registrant.PHONE, wanted, Peer(0, *source), now)
+def register(
+    scene: Scene, contact: Address, source: Address, cseq: int = 1, *, number: str = NUMBER, path: str = ""
+) -> None:
+    headers = [f"Path: {path}"] if path else []
+    wanted, now = register_request(f"<sip:{number}@{contact}>", cseq=cseq, headers=headers), scene.exchange.clock.now()
+    scene.exchange.registrations.register(number, Registrant.PHONE, wanted, Peer(0, *source), now)
 
 
 def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:
@@ -227,6 +230,37 @@ def test_a_phone_that_registers_from_another_port_takes_its_call_along():
     scene.wire.hide(HOME, REMAPPED)
     register(scene, HOME, REMAPPED, cseq=2)
     assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called_itself():
+    scene = Scene(catalogue([vendor_gateway(0)], phones=[phone(NUMBER)]))
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    scene.wire.hide(HOME, MOVED)
+    desk.register()
+    call = desk.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.exchange.endpoint.dialog_kept_by(call.remote.partition(";tag=")[2])
+    assert there.dialog.seen_at == Peer(0, *MOVED)
+    scene.wire.hide(HOME, REMAPPED)
+    desk.register()
+    assert there.dialog.peer == Peer(0, *REMAPPED)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("thief", "path"), [("1002", ""), (NUMBER, "<sip:proxy.example;lr>")], ids=["another user", "another way to it"]
+)
+def test_no_calls_are_stolen_with_the_contact_that_half_the_world_has(thief, path):
+    """Two homes behind one proxy: the same private Contact, seen at the same place; one of them says it has moved."""
+    scene, at_home = phone_at_home()
+    register(scene, HOME, MOVED, number=thief, cseq=2, path=path)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final == 200)
+    register(scene, HOME, REMAPPED, number=thief, cseq=3, path=path)
+    there = scene.exchange.switch.calls()[0].call.callee.dialog
+    assert there.peer == there.seen_at == Peer(0, *MOVED)
+    scene.finish(call)
     assert at_home.only_call.is_over
 
 

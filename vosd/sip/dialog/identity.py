@@ -26,7 +26,7 @@ class Dialog:
 
     __slots__ = ("_nat", "_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
                  "local_tag", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route", "routes",
-                 "target")  # fmt: skip
+                 "target", "user")  # fmt: skip
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Dialog:
         answers: Answers | None = None,
         nat: Nat = Nat.NO,
         is_behind_nat: bool = False,
+        user: str = "",
     ) -> None:
         self.call_id = call_id
         self.local = local
@@ -60,11 +61,15 @@ class Dialog:
         self._nat = nat
         self.is_behind_nat = is_behind_nat
         """Whether its requests go where the peer's own came from last, whatever it says of itself."""
+        self.user = user
+        """Who the peer is, if it has proven that or was called where it is registered: no other's news move it."""
         self.routes = routes
         self._aim(target)
 
     @classmethod
-    def of_caller(cls, request: Request, local_tag: str, source: Peer, way: Way, nat: Nat = Nat.NO) -> "Dialog":
+    def of_caller(
+        cls, request: Request, local_tag: str, source: Peer, way: Way, nat: Nat = Nat.NO, user: str = ""
+    ) -> "Dialog":
         """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
 
         Raises:
@@ -87,6 +92,7 @@ class Dialog:
             way=way,
             nat=nat,
             is_behind_nat=is_behind_nat(nat, request, source),
+            user=user,
         )
 
     @classmethod
@@ -110,6 +116,7 @@ class Dialog:
             nat=parts.nat,
             is_behind_nat=is_behind_nat(parts.nat, response, parts.peer),
             answers=parts.answers,
+            user=parts.user,
         )
 
     @classmethod

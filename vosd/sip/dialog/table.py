@@ -38,9 +38,9 @@ class DialogTable:
     def __init__(self, store: TransactionStore) -> None:
         self._store = store
         self.owners: dict[str, DialogOwner] = {}
-        self._seen_at: dict[str, Peer] = {}
-        """Of dialogs with peers behind NAT alone, by our tags."""
-        self._behind_nat: dict[Peer, dict[str, None]] = {}
+        self._seen_at: dict[str, tuple[str, Peer]] = {}
+        """Of dialogs with users behind NAT alone, by our tags: who, and where."""
+        self._behind_nat: dict[tuple[str, Peer], dict[str, None]] = {}
         """The same the other way round."""
 
     def __len__(self) -> int:
@@ -52,23 +52,24 @@ class DialogTable:
         self.follow(tag, owner.dialog)
 
     def follow(self, tag: str, dialog: Dialog | None) -> None:
-        """Note where the peer of a dialog is seen now, if it is behind NAT."""
+        """Note where the peer of a dialog is seen now, if it is a user behind NAT, whose REGISTERs may move it."""
         before = self._seen_at.pop(tag, None)
         if before is not None:
             tags = self._behind_nat[before]
             del tags[tag]
             if not tags:
                 del self._behind_nat[before]
-        if dialog is not None and dialog.is_behind_nat:
-            self._seen_at[tag] = dialog.seen_at
-            self._behind_nat.setdefault(dialog.seen_at, {})[tag] = None
+        if dialog is not None and dialog.is_behind_nat and dialog.user:
+            place = self._seen_at[tag] = dialog.user, dialog.seen_at
+            self._behind_nat.setdefault(place, {})[tag] = None
 
-    def peer_moved(self, before: Peer, after: Peer, contact: str) -> None:
-        """Hear that NAT has given the peer with that Contact another place: its dialogs go there from now on.
+    def peer_moved(self, user: str, before: Peer, after: Peer, contact: str) -> None:
+        """Hear that NAT has given a user's device with that Contact another place: its dialogs go there from now on.
 
-        Not those of somebody else who has got the old place since: they have another Contact.
+        Not those of somebody else at the old place, whose Contact may be the same (``192.168.1.20:5060`` is in half
+        of all homes), nor those of another device of the user.
         """
-        for tag in tuple(self._behind_nat.get(before, ())):
+        for tag in tuple(self._behind_nat.get((user, before), ())):
             dialog = self.owners[tag].dialog
             if dialog is not None and hop_of(dialog.target) == hop_of(contact):
                 dialog.reach_by(after)
