@@ -7,11 +7,12 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.sip.flows import Listener
-from vosd.testing.customer import HEARS_RELIABLY, Intent
+from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.guard import EVERYTHING, Guard
 from vosd.testing.guarded_scene import GuardedScene
 from vosd.testing.peer import ANSWER
+from vosd.testing.races import UPDATING
 from vosd.testing.scene import CALLEE, Scene
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.side import Reply
@@ -196,6 +197,19 @@ def test_a_prack_that_is_challenged_goes_through(behind: Stage):
     assert call.final == 200
     assert guard.passed == 1
     scene.close()
+
+
+def test_an_update_that_is_challenged_goes_through(behind: Stage):
+    guard = Guard(methods=frozenset({"UPDATE"}))
+    scene = behind(guard)
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), UPDATING)
+    offer = call.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(2_000)
+    assert (guard.challenged, guard.passed) == (1, 1)
+    assert there.theirs == offer
+    assert call.got["UPDATE"] == [200]
+    assert call.agrees_with(there)
+    scene.finish(call)
 
 
 def test_an_info_that_is_challenged_goes_through(behind: Stage):
