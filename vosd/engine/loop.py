@@ -16,7 +16,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.switch import Switch
 from vosd.engine.trace import Keep
 from vosd.obs.traced import Way
-from vosd.sip.compose import Peer
+from vosd.sip.compose import Datagram, Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StrangerIgnored
 
@@ -82,9 +82,13 @@ class Loop:
         """Refuse one request for want of time; it is not kept in the trace."""
         now = self._clock.now()
         source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
-        event = self._endpoint.turn_away(data, source, f"Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n", now)
-        if event is not None:
-            self._switch.hear(event)
+        outcome = self._endpoint.turn_away(data, source, f"Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n", now)
+        if isinstance(outcome, Datagram):
+            peer, refusal = outcome
+            self._transmit[peer.flow](refusal, (peer.host, peer.port))
+            return
+        if outcome is not None:
+            self._switch.hear(outcome)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:

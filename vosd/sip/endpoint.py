@@ -97,10 +97,14 @@ class Endpoint:
             self._server.refuse_malformed(error, message or error.request, source, now)
             return None
 
-    def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Event | None:
-        """Refuse a request with 503 and leave nothing behind, unless it repeats one that was taken; never raises."""
-        if self._server.turn_common_away(data, source, headers):
-            return None
+    def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
+        """Refuse a request with the 503 that is returned, and leave nothing behind; never raises for what came.
+
+        What repeats a request that was taken goes its way.
+        """
+        refusal = self._server.turn_common_away(data, source, headers)
+        if refusal is not None:
+            return refusal
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):

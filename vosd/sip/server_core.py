@@ -113,18 +113,17 @@ class ServerCore:
             return self._take_request_in_dialog(request, stem, source, key, now)
         return self._take_request_outside(request, stem, source, user, key, now)
 
-    def turn_common_away(self, data: bytes, source: Peer, headers: str) -> bool:
+    def turn_common_away(self, data: bytes, source: Peer, headers: str) -> Datagram | None:
         """Do as ``turn_away`` does without reading the INVITE, where it is a common one that we do not know."""
         invite = common_invite(data, source)
         if invite is None or invite.key in self._store.servers or self._store.spent.get(invite.key) is not None:
-            return False
+            return None
         lines = (self._server_header + headers).encode()
         tag = self._flows.refusal_tag.encode()
-        self._store.out.append(invite.refused(source, tag, lines, reliable=self._store.reliable[source.flow]))
-        return True
+        return invite.refused(source, tag, lines, reliable=self._store.reliable[source.flow])
 
-    def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Event | None:
-        """Answer a request with 503 and remember nothing of it (section 8.2.7); one that we know goes its way.
+    def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
+        """Return the 503 to a request, of which nothing is remembered (section 8.2.7); one that we know goes its way.
 
         Raises:
             ParseError: what was needed of it cannot be read.
@@ -133,8 +132,7 @@ class ServerCore:
         if request.method == "ACK" or key in self._store.servers or self._store.spent.get(key) is not None:
             return self.take_request(request, source, now)
         stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
-        self._store.send(stem.peer, response(stem, 503, self._flows.refusal_tag, self._server_header + headers))
-        return None
+        return Datagram(stem.peer, response(stem, 503, self._flows.refusal_tag, self._server_header + headers))
 
     def refuse_malformed(
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
