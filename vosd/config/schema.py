@@ -117,14 +117,15 @@ class ShieldKeys(Keys):
 
     stranger_rate: Annotated[int, whole(0, 1_000_000)] = 50
     """Messages a second of an address that no gateway has, but for those within our calls; 0 = no limit.
-    Junk counts ten. What is more is dropped and counted."""
+    What is more is dropped and counted."""
     stranger_burst: Annotated[int, whole(1, 1_000_000)] = 250
     """Messages that such an address may send at once: raise it where many phones stand behind one address."""
     gateway_rate: Annotated[int, whole(0, 1_000_000)] = 5_000
     """Requests a second of a gateway's address, only of those outside calls; 0 = no limit. What is more gets 503 with
     Retry-After."""
     block: Annotated[int, whole(0, 86_400, "seconds")] = 30
-    """For how long a stranger is not heard who sends several times too much; 0 = never. Gateways are never blocked."""
+    """For how long a stranger is not heard of whom 2,000 messages a second come to nothing, and four times
+    `stranger_rate`; 0 = never. Gateways are never blocked."""
     scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], BeforeValidator(one_or_many)] = SCANNERS
     """Requests of strangers whose User-Agent contains one of these are dropped; case does not matter."""
 

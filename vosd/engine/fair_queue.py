@@ -1,4 +1,4 @@
-"""A bounded queue that many sources share fairly: served in turn, and what is too much is that of the longest line.
+"""Bounded queues that many sources share fairly: served in turn, and what is too much is that of the longest line.
 
 Every operation is O(1), whatever the number of sources.
 """
@@ -78,3 +78,36 @@ class FairQueue(Generic[Item]):
             by_length.setdefault(after, OrderedDict())[source] = None
         if after > self._longest or (before == self._longest and before not in by_length):
             self._longest = after
+
+
+class CalmQueue(FairQueue[Item]):
+    """A fair queue that begins to be one when more than a few wait: until then they are served as they came.
+
+    What one source puts in comes out in the order it went in.
+    """
+
+    __slots__ = ("_few", "_first")
+
+    def __init__(self, most: int, few: int) -> None:
+        """Hold at most ``most`` beside the ``few``."""
+        super().__init__(most)
+        self._first: deque[Item] = deque()
+        """Served before the others."""
+        self._few = few
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return len(self._first) + self._size
+
+    def put(self, source: str, item: Item) -> Item | None:
+        """Add an item; return the one that had to go for it."""
+        if self._size or len(self._first) >= self._few:
+            return super().put(source, item)
+        self._first.append(item)
+        return None
+
+    def take(self) -> Item | None:
+        """Take the item whose turn it is, or None where nobody waits."""
+        if self._first:
+            return self._first.popleft()
+        return super().take() if self._size else None

@@ -1,32 +1,41 @@
-"""Where messages wait for their turn: what belongs to running calls first, then new calls, then the rest.
+"""Where messages wait for their turn: what belongs to running calls first, then new calls, the rest, strangers.
 
 Sources take turns. What is too much is refused at the door, without a transaction (SIP-12); what is more than can
 even be refused is dropped, and its sender says it again. Every line is bounded.
 """
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
 from vosd.base.bucket import Bucket
-from vosd.engine.fair_queue import FairQueue
+from vosd.engine.fair_queue import CalmQueue, FairQueue
 from vosd.engine.overload import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
 from vosd.sip.glance import Rank
 
 RUNNING_MAX: Final = 20_000
 """Messages of running calls that wait."""
+RUNNING_FEW: Final = 64
+"""So many of them are served as they come; of more, sources take turns."""
 CALLS_MAX: Final = 2_000
 """New calls that wait."""
 OTHERS_MAX: Final = 4_000
-"""Other new requests that wait."""
+"""Other new requests of peers that wait."""
+STRANGERS_MAX: Final = 4_000
+"""What waits of anybody else."""
 TURN_S: Final = 0.004
-"""For how long new work is done before the sockets are looked at again: running calls may have said something."""
+"""For how long work is done before the sockets are looked at again: running calls may have said something."""
+RUNNING_S: Final = 0.003
+"""How much of a turn running calls may have while new work waits."""
 OTHERS_EVERY: Final = 4
-"""Of so many new requests that are served one is no call, so that phones can register whatever goes on."""
+"""Of so many new requests that are served one is no call, so that phones can register whatever goes on.
+
+Of so many of those, one is a stranger's.
+"""
 REFUSALS_PER_S: Final = 8_000
 REFUSALS_AT_ONCE: Final = 800
 BEAT_S: Final = 0.02
@@ -93,10 +102,12 @@ class Inbox:
         self._dropped = dropped
         self._clock = clock
         self._watch = LoadWatch(settings)
-        self._running: deque[tuple[int, bytes, str, int, float]] = deque()
+        self._running: CalmQueue[tuple[int, bytes, str, int, float]] = CalmQueue(RUNNING_MAX, RUNNING_FEW)
         self._calls: FairQueue[Message] = FairQueue(CALLS_MAX)
         self._others: FairQueue[Message] = FairQueue(OTHERS_MAX)
+        self._strangers: FairQueue[Message] = FairQueue(STRANGERS_MAX)
         self._served = 0
+        self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())
         self._scheduler: Scheduler | None = None
         self._soon: Handle | None = None
@@ -109,7 +120,7 @@ class Inbox:
 
     def __len__(self) -> int:
         """Return how many new requests wait."""
-        return len(self._calls) + len(self._others)
+        return len(self._calls) + len(self._others) + len(self._strangers)
 
     @property
     def load(self) -> Load:
@@ -138,16 +149,16 @@ class Inbox:
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # it acknowledges a refusal, of which nothing is left
-            if len(self._running) < RUNNING_MAX:
-                self._running.append((flow, data, host, port, self._clock()))
-            else:
+            if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
                 self._dropped["too many messages of calls wait"] += 1
         elif rank is Rank.CALL:
             surplus = self._calls.put(host, Message(self._clock(), flow, data, host, port))
             if surplus is not None:
                 self._turn_away(surplus)
-        elif self._others.put(host, Message(self._clock(), flow, data, host, port)) is not None:
-            self._dropped["too many requests wait"] += 1
+        else:
+            line = self._others if rank is Rank.OTHER else self._strangers
+            if line.put(host, Message(self._clock(), flow, data, host, port)) is not None:
+                self._dropped["too many requests wait"] += 1
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request of a peer that asks for too much; drop it where that would be too much, too."""
@@ -158,21 +169,22 @@ class Inbox:
             self._dropped["more than can be refused"] += 1
 
     def serve(self) -> None:
-        """Work for ``TURN_S``: what belongs to running calls, then new work; whatever is left follows soon."""
+        """Work for ``TURN_S``: what belongs to running calls, then new work in its part of it; the rest soon."""
         running, process, clock = self._running, self._process, self._clock
         self._was_busy = True
         now = clock()
         until = now + TURN_S
+        running_until = now + (RUNNING_S if self._calls or self._others or self._strangers else TURN_S)
         try:
-            while running and now < until:
-                process(*running.popleft())
+            while now < running_until and (message := running.take()) is not None:
+                process(*message)
                 now = clock()
-            if self._calls or self._others:
+            if self._calls or self._others or self._strangers:
                 self._serve_new(now, until)
         finally:  # whatever went wrong with one message, the others must still be served
             scheduler = self._scheduler
             if scheduler is not None:
-                if self._soon is None and (running or self._calls or self._others):
+                if self._soon is None and (running or self._calls or self._others or self._strangers):
                     self._soon = scheduler.call_soon(self._go_on)
                 if self._beat is None:
                     self._beat = scheduler.call_later(BEAT_S, self._look, clock() + BEAT_S)
@@ -199,9 +211,16 @@ class Inbox:
     def _next(self) -> Message | None:
         """Return whose turn it is."""
         self._served += 1
-        if self._others and self._served % OTHERS_EVERY == 0:
-            return self._others.take()
-        return self._calls.take() or self._others.take()
+        if self._served % OTHERS_EVERY == 0 and (self._others or self._strangers):
+            return self._next_other()
+        return self._calls.take() or self._next_other()
+
+    def _next_other(self) -> Message | None:
+        """Return whose turn it is of those who want no call: peers go first, strangers may be phones that come home."""
+        self._others_served += 1
+        if self._others_served % OTHERS_EVERY == 0 and self._strangers:
+            return self._strangers.take()
+        return self._others.take() or self._strangers.take()
 
     def _turn_away(self, message: Message) -> None:
         self.refuse(message.flow, message.data, message.host, message.port)

@@ -18,10 +18,15 @@ from vosd.sip.glance import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Sources that are remembered, of each kind; the one not heard for longest makes room."""
-JUNK_COST: Final = 10
-"""What no SIP counts, in requests."""
+HURTS_PER_S: Final = 2_000
+"""A source is blocked for so much a second that comes to nothing, and no sooner: anybody can send in its name."""
 BLOCK_AT: Final = 4.0
-"""A source is blocked for sending that many times its rate too much, for a second."""
+"""And for no less than that many times its rate."""
+STRAYS_PER_S: Final = 500
+"""What a peer may send as if it belonged to something of ours: what came too late, or is a stranger's to us."""
+WITHIN_PER_S: Final = 500
+WITHIN_AT_ONCE: Final = 1_000
+"""What a stranger may send that does belong: the far end of a dialog need not be where its gateway is."""
 ACQUAINTANCE_S: Final = 10.0
 """How long a source is taken for what it was: gateways and phones come and go."""
 _AGENT: Final = re.compile(rb"\nUser-Agent[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
@@ -57,10 +62,14 @@ class Answer(Enum):
 class _Source:
     """One address, or the /64 that an IPv6 address is in."""
 
-    __slots__ = ("blocked_until", "bucket", "excess", "judged_at")
+    __slots__ = ("blocked_until", "excess", "judged_at", "requests", "strays", "within")
 
     def __init__(self, burst: float, now: float) -> None:
-        self.bucket = Bucket(burst, now)
+        self.requests = Bucket(burst, now)
+        self.strays: Bucket | None = None
+        """Apart, so that what is forged in a source's name leaves it its requests."""
+        self.within: Bucket | None = None
+        """What a stranger may still send that belongs to something."""
         self.excess: Bucket | None = None
         """What it may still send beyond its rate before it is blocked."""
         self.judged_at = now
@@ -79,7 +88,7 @@ class Shield:
         block: Callable[[str, float], None],
         dropped: Counter[str],
     ) -> None:
-        """``knows`` tells peers of ours by address, ``belongs`` what strangers send within our calls.
+        """``knows`` tells peers of ours by address, ``belongs`` what is sent within our calls, whoever sends it.
 
         ``block`` hears of an address that is not heard until the given time; ``dropped`` counts what came to nothing.
         """
@@ -113,14 +122,15 @@ class Shield:
         """Say whose turn a message waits for, or that it is not served."""
         source = self._known.get(host)
         if source is not None and now - source.judged_at < ACQUAINTANCE_S:
-            return self._of_peer(source, kind, now)
+            return self._of_peer(source, kind, data, now)
         key = allowance_of(host)
         stranger = self._strangers.get(key)
         # Of a /64 that sends, one address may be a gateway's: there each is looked up.
         if stranger is not None and key is host and now - stranger.judged_at < ACQUAINTANCE_S:
             return self._of_stranger(stranger, kind, data, host, now)
         if self._knows(host):
-            return self._of_peer(self._meet(self._known, host, source, self._settings.gateway_rate, now), kind, now)
+            source = self._meet(self._known, host, source, self._settings.gateway_rate, now)
+            return self._of_peer(source, kind, data, now)
         self._known.pop(host, None)
         stranger = self._meet(self._strangers, key, stranger, self._settings.stranger_burst, now)
         return self._of_stranger(stranger, kind, data, host, now)
@@ -140,45 +150,57 @@ class Shield:
             source.judged_at = now
         return source
 
-    def _of_peer(self, source: _Source, kind: Kind, now: float) -> Rank | Answer:
+    def _of_peer(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | Answer:
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
-            return Rank.RUNNING
+            if self._belongs(kind, data):
+                return Rank.RUNNING
+            if source.strays is None:
+                source.strays = Bucket(STRAYS_PER_S, now)
+            if source.strays.take(1, STRAYS_PER_S, STRAYS_PER_S, now):
+                return Rank.OTHER
+            self._dropped["too much of no call of ours"] += 1
+            return Answer.SILENCE
         if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
             self._dropped["not SIP" if kind is Kind.JUNK else KEPT_ALIVE] += 1
             return Answer.SILENCE
         rate = self._settings.gateway_rate
-        if not source.bucket.take(1, rate, rate, now):
+        if not source.requests.take(1, rate, rate, now):
             self._dropped["too many requests of a gateway"] += 1
             return Answer.REFUSE
         return Rank.CALL if kind is Kind.CALL else Rank.OTHER
 
     def _of_stranger(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
-        dropped = self._dropped
         if source.blocked_until:
             if now < source.blocked_until:
-                dropped["blocked source"] += 1
+                self._dropped["blocked source"] += 1
                 return Answer.SILENCE
             source.blocked_until = 0.0
-        if (kind is Kind.RESPONSE or kind is Kind.WITHIN) and self._belongs(kind, data):
-            return Rank.RUNNING
-        settings = self._settings
-        cost = 1
-        why = "too many requests of a stranger"
-        if kind is Kind.JUNK:
-            cost, why = JUNK_COST, "not SIP"
+        rate, burst = self._settings.stranger_rate, self._settings.stranger_burst
+        if kind is Kind.RESPONSE or kind is Kind.WITHIN:
+            if self._belongs(kind, data):
+                return self._within(source, host, now)
+            if source.strays is None:
+                source.strays = Bucket(burst, now)
+            bucket, why = source.strays, "too much of no call of ours"
+        elif kind is Kind.JUNK:
+            return self._come_to_nothing(source, "not SIP", host, now)
         elif kind is Kind.KEEP_ALIVE:
-            why = KEPT_ALIVE
-        elif kind is not Kind.RESPONSE and self._is_scanner(data):
-            cost, why = JUNK_COST, "scanner"
-        served = kind is not Kind.KEEP_ALIVE and cost == 1
-        rate, burst = settings.stranger_rate, settings.stranger_burst
-        if source.bucket.take(cost, rate, max(burst, cost), now):
-            if served:
-                return Rank.OTHER
+            return self._come_to_nothing(source, KEPT_ALIVE, host, now)
+        elif self._is_scanner(data):
+            return self._come_to_nothing(source, "scanner", host, now)
         else:
-            self._count_excess(source, cost, host, now)
-        dropped[why] += 1
-        return Answer.SILENCE
+            bucket, why = source.requests, "too many requests of a stranger"
+        if bucket.take(1, rate, burst, now):
+            return Rank.STRANGER
+        return self._come_to_nothing(source, why, host, now)
+
+    def _within(self, source: _Source, host: str, now: float) -> Rank | Answer:
+        """Let a stranger take part in a call of ours, in measure: who has one call is no reason to neglect others."""
+        if source.within is None:
+            source.within = Bucket(WITHIN_AT_ONCE, now)
+        if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):
+            return Rank.RUNNING
+        return self._come_to_nothing(source, "too much of a stranger's calls", host, now)
 
     def _is_scanner(self, data: bytes) -> bool:
         if self._scanner is None:
@@ -186,18 +208,20 @@ class Shield:
         agent = _AGENT.search(data, 0, _HEAD_BYTES)
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
-    def _count_excess(self, source: _Source, cost: int, host: str, now: float) -> None:
-        """Block a source that goes far beyond its rate."""
+    def _come_to_nothing(self, source: _Source, why: str, host: str, now: float) -> Answer:
+        """Drop a message, and block its source where that alone would keep us busy."""
+        self._dropped[why] += 1
         settings = self._settings
         if not settings.block_s:
-            return
-        bearable = max(BLOCK_AT * settings.stranger_rate, JUNK_COST)
+            return Answer.SILENCE
+        bearable = max(BLOCK_AT * settings.stranger_rate, HURTS_PER_S)
         if source.excess is None:
             source.excess = Bucket(bearable, now)
-        if not source.excess.take(cost, bearable, bearable, now) and not self._knows(host):
+        if not source.excess.take(1, bearable, bearable, now) and not self._knows(host):
             source.excess = None
             source.blocked_until = now + settings.block_s
             self._block(host, source.blocked_until)
+        return Answer.SILENCE
 
 
 def allowance_of(host: str) -> str:

@@ -21,17 +21,18 @@ from vosd.sip.door import OPEN_DOOR, Door
 from vosd.sip.errors import ParseError
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
-from vosd.sip.glance import Kind, to_tag
+from vosd.sip.glance import Kind, answered, to_tag, top_via
+from vosd.sip.headers.via import Via
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
 from vosd.sip.screening import has_looped
-from vosd.sip.server_core import ServerCore
+from vosd.sip.server_core import ServerCore, key_prefix
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
-_VIA_BYTES: Final = 4_096
-"""How far from the front of a response our Via is looked for."""
+_BY_BRANCH: Final = (b"ACK ", b"CANC")
+"""How requests begin that are for an INVITE, whose branch they have."""
 
 
 class Endpoint:
@@ -50,7 +51,6 @@ class Endpoint:
         self.token = token
         self.flows = Flows(listeners, token, locate)
         self.contacts = self.flows.contacts
-        self._mark = self.flows.mark.encode()
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
@@ -115,10 +115,15 @@ class Endpoint:
             return None
 
     def belongs(self, kind: Kind, data: bytes) -> bool:
-        """Say by a look whether a response answers us, or a request is within a dialog of ours."""
+        """Say by a look whether a message is of a transaction or dialog of ours that runs, or did until just now."""
+        store = self._store
         if kind is Kind.RESPONSE:
-            return self._mark in data[:_VIA_BYTES]
-        return self._dialogs.owners.get(to_tag(data).decode("utf-8", "surrogateescape")) is not None
+            key = answered(data)
+            return key.startswith(self.flows.mark) and (key in store.clients or store.spent.get(key) is not None)
+        tag = to_tag(data).decode("utf-8", "surrogateescape")
+        if tag and (self._dialogs.has(tag) or tag == self.flows.refusal_tag):
+            return True
+        return data[:4] in _BY_BRANCH and self._is_for_invite(data)
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
         """Hear that the connection to ``peer`` is gone, or could not be made; return what follows from it."""
@@ -211,6 +216,14 @@ class Endpoint:
         }
 
     # -- residue ------------------------------------------------------------------------------------------------
+
+    def _is_for_invite(self, data: bytes) -> bool:
+        """Say whether an ACK or CANCEL has the branch of an INVITE that we have taken."""
+        try:
+            key = key_prefix(Via.parse(top_via(data))) + "INVITE"
+        except ParseError:
+            return False
+        return key in self._store.servers or self._store.spent.get(key) is not None
 
     def _is_residue(self, event: Event) -> bool:
         """Deal with the ACK that never came for a call that is over; say whether that was it."""

@@ -72,8 +72,11 @@ class Flows:
         self._locate = locate
         self.mark = f"{MAGIC}{token()}"
         """How every branch of ours begins, and nobody else's."""
-        self.refusal_tag = f"{self.mark.removeprefix(MAGIC)}-busy"
-        """Our tag in every refusal that leaves nothing behind (RFC 3261 section 8.2.7): its ACK is known by it."""
+        self.refusal_tag = token()
+        """Our tag in every refusal that leaves nothing behind (RFC 3261 section 8.2.7): its ACK is known by it.
+
+        Nothing else of ours can be told from it.
+        """
         self.sent_by = frozenset(each.sent_by for each in listeners)
         self.reliable = tuple(each.transport != "udp" for each in listeners)
         self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)

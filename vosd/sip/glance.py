@@ -1,11 +1,14 @@
 """What a message is, by a look at its first bytes: enough to say who is served first, long before it is read.
 
 A look may err where a message is written oddly (a folded To), which costs it its place in the queue and nothing else.
+It never takes for a part of something what the whole reading would take for something new.
 """
 
 import re
 from enum import Enum, auto
 from typing import Final
+
+from vosd.sip.headers.via import branch_of
 
 
 class Kind(Enum):
@@ -32,7 +35,9 @@ class Rank(Enum):
     CALL = auto()
     """A peer of ours wants a new call."""
     OTHER = auto()
-    """Everything else: registrations, strangers."""
+    """Another new request of a peer: phones' registrations."""
+    STRANGER = auto()
+    """Anything of anybody else."""
 
 
 _BY_LEAD: Final = {
@@ -57,8 +62,16 @@ KEPT_ALIVE: Final = "keep-alive"
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
 """How far a header is looked for."""
-_TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
+_TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)(?!\r?\n[ \t])")
+"""Not one that goes on in the next line."""
+_PLAIN_TO: Final = re.compile(rb"[^\r\n\"<>]*+<[^\r\n\"<>]*+>(?:;tag=([\w.\-~]+))?\r\n(?![ \t])")
+"""How nearly every To looks."""
 _TAG: Final = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
+_PLAIN_ANSWER: Final = re.compile(rb"SIP/2[^\r\n,;]*+(?:;(?!branch=)[^\r\n,;]*+)*+;branch=([\w.\-]++)[;\r]")
+"""How nearly every Via of ours comes back."""
+_PLAIN_SEQUENCE: Final = re.compile(rb"\d++ ([A-Z]++)\r")
+_METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s]++)")
+_VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)(?!\r?\n[ \t])")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,40}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
 
@@ -73,10 +86,38 @@ def glance(data: bytes) -> Kind:
 
 
 def to_tag(data: bytes) -> bytes:
-    """Return the tag of To, empty where a look finds none."""
+    """Return the tag of To, empty where a look finds none: among the header's own parameters, and without quotes."""
+    at = data.find(b"\nTo: ", 0, data.find(b"\r\n\r\n"))
+    plain = _PLAIN_TO.match(data, at + 5) if at >= 0 else None
+    if plain is not None:
+        return plain[1] or b""
     line = _TO.search(data, 0, _HEAD_BYTES)
-    found = None if line is None else _TAG.search(line[1])
+    if line is None:
+        return b""
+    text = line[1]
+    start = text.rfind(b">") + 1 or text.find(b";")
+    if start < 0 or text.find(b'"', start) >= 0:
+        return b""
+    found = _TAG.search(text, start)
     return b"" if found is None else found[1]
+
+
+def answered(data: bytes) -> str:
+    """Return the key of the transaction that a response says it is for; empty where a look finds none."""
+    plain = _PLAIN_ANSWER.match(data, data.find(b"\nVia: ") + 6)
+    if plain is not None:
+        sequence = _PLAIN_SEQUENCE.match(data, data.find(b"\nCSeq: ", plain.end()) + 7)
+        if sequence is not None:
+            return f"{plain[1].decode()} {sequence[1].decode()}"
+    branch = branch_of(top_via(data))
+    method = _METHOD.search(data, 0, _HEAD_BYTES) if branch else None
+    return "" if method is None else f"{branch} {method[1].decode('utf-8', 'surrogateescape')}"
+
+
+def top_via(data: bytes) -> str:
+    """Return the value of the first Via line, empty where a look finds none."""
+    line = _VIA.search(data, 0, _HEAD_BYTES)
+    return "" if line is None else line[1].decode("utf-8", "surrogateescape")
 
 
 def _odd(data: bytes) -> Kind:

@@ -22,6 +22,7 @@ from vosd.sip.events import (
     StrangerIgnored,
 )
 from vosd.sip.flows import MAGIC, Flows
+from vosd.sip.headers.via import Via
 from vosd.sip.message import Request, Response
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
@@ -107,7 +108,10 @@ class ServerCore:
             return self._take_cancel(stem, prefix, key, now)
         refusal = objection(request)
         if refusal is not None:
-            self._answer(stem, key, method, refusal.status, refusal.headers, now)
+            if stem.tagged and not self._dialogs.belongs(request):
+                self._forget_with(stem, refusal.status, refusal.headers)
+            else:
+                self._answer(stem, key, method, refusal.status, refusal.headers, now)
             return None
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now)
@@ -196,7 +200,7 @@ class ServerCore:
         if method == "OPTIONS":
             self._answer(stem, key, method, 200, CAPABILITIES_OUTSIDE, now)
         else:
-            self._answer(stem, key, method, 481, "", now)
+            self._forget_with(stem, 481)
         return None
 
     def _take_request_in_dialog(
@@ -205,7 +209,10 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         method = request.method
         if owner is None or dialog is None:
-            self._answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
+            if self._dialogs.crosses_the_end(request):
+                self._answer(stem, key, method, 200, "", now)
+            else:
+                self._forget_with(stem, 481)
             return None
         # Section 12.2.2, but for BYE: whoever says it regards the call as over, and we would talk and bill on.
         if request.cseq.number <= dialog.remote_sequence and method != "BYE":
@@ -249,11 +256,13 @@ class ServerCore:
     def _take_cancel(self, stem: ResponseStem, prefix: str, key: str, now: Instant) -> CancelArrived | None:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
-        found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
+        if transaction is None and self._store.spent.get(prefix + "INVITE") is None:
+            self._forget_with(stem, 481)
+            return None
         owner: Any = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog: Dialog | None = owner.dialog if owner is not None else None
         tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
-        Server(self._store, key, stem).respond(200 if found else 481, tag, self._server_header, now)
+        Server(self._store, key, stem).respond(200, tag, self._server_header, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
             return CancelArrived(owner, transaction, now)
         return None
@@ -262,6 +271,10 @@ class ServerCore:
         """Give the one and final response to a request that goes no further."""
         kind = InviteServer if method == "INVITE" else Server
         kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
+
+    def _forget_with(self, stem: ResponseStem, status: int, headers: str = "") -> None:
+        """Answer what belongs to nothing of ours, and keep nothing of it, for anybody can make that up (8.2.7)."""
+        self._store.send(stem.peer, response(stem, status, self._flows.refusal_tag, self._server_header + headers))
 
 
 def _prefix_of(request: Request) -> str:
@@ -276,4 +289,10 @@ def _prefix_of(request: Request) -> str:
     branch = via.branch
     if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer
         branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
-    return f"{branch} {via.host}:{via.port} "
+        return f"{branch} {via.host}:{via.port} "
+    return key_prefix(via)
+
+
+def key_prefix(via: Via) -> str:
+    """Return what the keys of the transactions begin with whose requests have that topmost Via."""
+    return f"{via.branch} {via.host}:{via.port} "

@@ -77,7 +77,7 @@ class Probe:
         locate: Locator = knows_no_names,
         door: Door = OPEN_DOOR,
     ) -> None:
-        tokens = chain(["mark"], (f"token{number}" for number in count(1)))
+        tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))
         self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, door)
         self.now = START
         self._log: list[Sent] = []

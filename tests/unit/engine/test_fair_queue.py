@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine.fair_queue import FairQueue
+from vosd.engine.fair_queue import CalmQueue, FairQueue
 
 
 @pytest.fixture
@@ -84,3 +84,26 @@ def test_nobody_starves_beside_a_flood(flood, others):
         queue.put(f"small{index}", f"small{index}")
     first = [queue.take() for _ in range(others + 1)]
     assert Counter(str(item).startswith("small") for item in first)[True] == others
+
+
+def test_while_few_wait_they_are_served_as_they_came_and_of_more_sources_take_turns():
+    queue: CalmQueue[str] = CalmQueue(100, 2)
+    for item in ("a1", "a2", "a3", "a4", "a5", "b1", "b2"):
+        assert queue.put(item[0], item) is None
+    assert len(queue) == 7
+    assert drained(queue) == ["a1", "a2", "a3", "b1", "a4", "b2", "a5"]
+
+
+@given(st.lists(st.one_of(st.sampled_from("abc"), st.just("take")), max_size=100))
+def test_what_one_source_puts_in_comes_out_in_order(steps):
+    queue: CalmQueue[tuple[str, int]] = CalmQueue(200, 3)
+    out: list[tuple[str, int]] = []
+    for number, step in enumerate(steps):
+        if step != "take":
+            assert queue.put(step, (step, number)) is None
+        elif (item := queue.take()) is not None:
+            out.append(item)
+    while (item := queue.take()) is not None:
+        out.append(item)
+    for source in "abc":
+        assert [item for item in out if item[0] == source] == [(source, n) for n, s in enumerate(steps) if s == source]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.engine import inbox as engine_inbox
-from vosd.engine.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, TURN_S, Inbox
+from vosd.engine.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, STRANGERS_MAX, TURN_S, Inbox
 from vosd.engine.overload import Load, OverloadSettings
 from vosd.sip.glance import Rank
 
@@ -136,6 +136,36 @@ def test_sources_take_turns(world):
     world.come(Rank.CALL, OTHER_GATEWAY, "b1")
     world.inbox.serve()
     assert world.served == ["a1", "b1", "a2", "a3"]
+
+
+def test_new_work_has_its_part_whatever_running_calls_say(world):
+    """Who sends without end within calls ends no other's."""
+    world.cost_s = TURN_S / 8
+    for _ in range(10):
+        world.come(Rank.RUNNING, OTHER_GATEWAY, *["INFO"] * 50)
+        world.come(Rank.CALL, GATEWAY, "INVITE", "INVITE")
+        world.inbox.serve()
+    assert world.served.count("INVITE") == 20
+    assert world.served.count("INFO") <= 70
+
+
+def test_who_says_much_within_calls_does_not_keep_others_waiting(world):
+    world.cost_s = TURN_S / 4
+    world.come(Rank.RUNNING, GATEWAY, *["INFO"] * 5_000)
+    world.come(Rank.RUNNING, OTHER_GATEWAY, "200", "BYE")
+    for _ in range(20):
+        world.inbox.serve()
+    assert [each for each in world.served if each != "INFO"] == ["200", "BYE"]
+
+
+def test_registrations_of_phones_do_not_wait_behind_strangers(world):
+    for stranger in range(10_000):
+        world.come(Rank.STRANGER, f"203.{stranger >> 16}.{stranger >> 8 & 255}.{stranger & 255}", "forged")
+    world.come(Rank.OTHER, PHONE, *["REGISTER"] * 6)
+    assert world.dropped["too many requests wait"] == 10_000 - engine_inbox.STRANGERS_MAX
+    world.cost_s = 0.0001
+    world.inbox.serve()
+    assert world.served[:8] == ["REGISTER"] * 3 + ["forged"] + ["REGISTER"] * 3 + ["forged"]
 
 
 def test_phones_can_register_beside_a_flood_of_calls(world):
@@ -288,7 +318,7 @@ def test_nothing_is_lost_unseen_and_every_line_ends(arrivals, cost_s):
         world.inbox.serve()
         world.now += pause
         world.turn()
-        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX
+        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX + STRANGERS_MAX
     for _ in range(10_000):
         if not world.alarms:
             break

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.glance import Kind, glance, to_tag
+from vosd.sip.glance import Kind, answered, glance, to_tag
+from vosd.sip.message import Request
+from vosd.sip.parse import parse_message
 from vosd.testing.probe import request
 
 IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n"
@@ -36,6 +38,13 @@ IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n
         (IN_DIALOG.replace(b"INVITE", b"UNHEARDOF"), Kind.WITHIN),
         (IN_DIALOG.replace(b"To:", b"From:"), Kind.CALL),
         (IN_DIALOG.replace(b";tag=", b";tags="), Kind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: "x;tag=1" <sip:1@h>'), Kind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To: <sip:1;tag=x@h>"), Kind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To:<sip:1@h;tag=x>"), Kind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: <sip:1@h>;x=";tag=1"'), Kind.CALL),
+        (IN_DIALOG.replace(b"tag=ours", b"tag=ours\r\n >"), Kind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>", b'To: "Bob" <sip:1@h>'), Kind.WITHIN),
+        (IN_DIALOG.replace(b"To: <sip:1@h>", b"To: sip:1@h"), Kind.WITHIN),
         (b"FLY sip:1@h SIP/2.0\r\n", Kind.OTHER),
         (b"INVITE sip:1@h SIP/7.0\r\n", Kind.CALL),
         (b"", Kind.KEEP_ALIVE),
@@ -54,6 +63,42 @@ def test_what_a_message_is(data, kind):
 def test_the_tag_of_to_is_found():
     assert to_tag(IN_DIALOG) == b"ours"
     assert to_tag(request("INVITE")) == b""
+
+
+TOS = ["<sip:1@h>", "sip:1@h", '"x" <sip:1@h>', '"x;tag=1" <sip:1@h>', '"<>;tag=2" <sip:1;tag=3@h;tag=4>', "<sip:1@h"]
+TAILS = [
+    "",
+    ";tag=ours",
+    ";x=1 ; TAG = ours",
+    ';x=";tag=9"',
+    ';x=";tag=9";tag=ours',
+    "\r\n ;tag=ours",
+    ";tag=ours\r\n >",
+    ">",
+]
+
+
+@given(st.sampled_from(["To: ", "t:", "TO\t:  "]), st.sampled_from(TOS), st.lists(st.sampled_from(TAILS), max_size=3))
+def test_a_look_sees_no_other_tag_than_a_reading(name, to, tails):
+    data = request("INVITE").replace(b"To: <sip:4420@192.0.2.1>", f"{name}{to}{''.join(tails)}".encode())
+    read = parse_message(data)
+    assert isinstance(read, Request)
+    assert to_tag(data).decode() in {"", read.to_tag}
+
+
+@pytest.mark.parametrize(
+    ("via", "cseq", "key"),
+    [
+        ("Via: SIP/2.0/UDP h;rport=1;branch=z9hG4bK.a-1;received=x", "CSeq: 1 INVITE", "z9hG4bK.a-1 INVITE"),
+        ("v:SIP/2.0/UDP h ; branch = z9hG4bKa", "cseq:  12  BYE", "z9hG4bKa BYE"),
+        ("Via: SIP/2.0/UDP h, SIP/2.0/UDP g;branch=z9hG4bKa", "CSeq: 1 INVITE", ""),
+        ("Via: SIP/2.0/UDP h;branch=z9hG4bKa, SIP/2.0/UDP g;branch=z9hG4bKb", "CSeq: 1 INVITE", "z9hG4bKa INVITE"),
+        ("X: z9hG4bKa", "CSeq: 1 INVITE", ""),
+        ("Via: SIP/2.0/UDP h;branch=z9hG4bKa", "CSeq: one", ""),
+    ],
+)
+def test_what_a_response_is_for_is_seen(via, cseq, key):
+    assert answered(f"SIP/2.0 200 OK\r\n{via}\r\n{cseq}\r\n\r\n".encode()) == key
 
 
 @given(st.binary(max_size=200))

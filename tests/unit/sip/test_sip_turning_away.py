@@ -88,12 +88,51 @@ def test_what_belongs_to_us_is_seen_without_reading(probe):
     (invite,) = probe.sent()
     answer = reply(invite, 180)
     assert probe.endpoint.belongs(Kind.RESPONSE, answer)
-    assert not probe.endpoint.belongs(Kind.RESPONSE, answer.replace(b"branch=z9hG4bKmark", b"branch=z9hG4bKother"))
+    forged = answer.replace(b"branch=z9hG4bKmarktoken1", b"branch=z9hG4bKmarktoken9")
+    assert not probe.endpoint.belongs(Kind.RESPONSE, forged), "how our branches begin is no secret"
+    assert not probe.endpoint.belongs(Kind.RESPONSE, answer.replace(b"INVITE", b"BYE"))
+    probe.receive(reply(invite, 486), VENDOR)
+    assert probe.endpoint.belongs(Kind.RESPONSE, answer), "said again"
+    probe.advance(40_000)
+    assert not probe.endpoint.belongs(Kind.RESPONSE, answer)
+
+
+def test_what_is_within_a_dialog_of_ours_is_seen_without_reading(probe):
     bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
     assert not probe.endpoint.belongs(Kind.WITHIN, bye)
     probe.endpoint.adopt("ours", Keeper())
     assert probe.endpoint.belongs(Kind.WITHIN, bye)
     assert not probe.endpoint.belongs(Kind.WITHIN, request("BYE"))
+    probe.endpoint.forget("ours", probe.now)
+    assert probe.endpoint.belongs(Kind.WITHIN, bye), "one may have crossed ours"
+    probe.advance(40_000)
+    assert not probe.endpoint.belongs(Kind.WITHIN, bye)
+
+
+def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe):
+    cancel, ack = request("CANCEL"), request("ACK", to="<sip:4420@192.0.2.1>;tag=any")
+    assert not any(probe.endpoint.belongs(Kind.WITHIN, each) for each in (cancel, ack))
+    event = probe.receive(request("INVITE"))
+    assert all(probe.endpoint.belongs(Kind.WITHIN, each) for each in (cancel, ack))
+    assert not probe.endpoint.belongs(Kind.WITHIN, request("CANCEL", branch="z9hG4bK-2"))
+    assert not probe.endpoint.belongs(Kind.WITHIN, request("CANCEL", via="x"))
+    assert not probe.endpoint.belongs(Kind.WITHIN, request("BYE")), "its branch is its own"
+    event.transaction.respond(486, "tag", "", probe.now)
+    probe.receive(ack)
+    assert probe.endpoint.belongs(Kind.WITHIN, ack)
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE", "CANCEL", "PRACK", "UPDATE", "REFER"])
+@pytest.mark.parametrize("headers", ["", "Require: nothing-we-know\r\n"])
+def test_of_what_belongs_to_no_call_nothing_is_kept(probe, method, headers):
+    """Anybody can make it up, and would else fill our memory with answers."""
+    tag = "" if method == "CANCEL" else ";tag=nobodys"
+    for _ in range(2):
+        probe.receive(request(method, to=f"<sip:4420@192.0.2.1>{tag}", headers=headers))
+    first, second = probe.sent()
+    assert first.data == second.data
+    assert first.title in {"481", "420"}
+    assert probe.endpoint.census() == {"dialogs": 0, "transactions": 0, "timers": 0}
 
 
 def test_over_a_connection_it_goes_back_on_it():

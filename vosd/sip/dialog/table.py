@@ -96,8 +96,11 @@ class DialogTable:
 
     def belongs(self, request: Request) -> bool:
         """Say whether a request names a dialog that is, or was until just now, one of ours."""
-        tag = request.to_tag
-        return bool(tag) and (tag in self.owners or self._store.spent.get(f"dialog {tag}") is not None)
+        return bool(request.to_tag) and self.has(request.to_tag)
+
+    def has(self, tag: str) -> bool:
+        """Say whether we gave a tag, and the dialog runs, or did until just now."""
+        return tag in self.owners or self._store.spent.get(f"dialog {tag}") is not None
 
     def crosses_the_end(self, request: Request) -> bool:
         """Say whether a BYE has met ours on the way (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
