@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 TTL_MAX_S: Final = 86_400
-"""The longest session interval that is configured, or agreed to where a vendor wants a longer one than ours."""
+"""The longest session interval that is configured, or agreed to where a peer wants a longer one than ours."""
 
 
 class Probe(Enum):

@@ -51,6 +51,12 @@ def after(seconds):
          "Require: timer\r\nSession-Expires: 900;refresher=uas\r\n"),
         ("Supported: timer\r\nSession-Expires: 1800\r\nMin-SE: 1000\r\n", (1000, Side.US),
          "Require: timer\r\nSession-Expires: 1000;refresher=uas\r\n"),
+        ("Supported: timer\r\nMin-SE: 86400\r\n", (86_400, Side.US),
+         "Require: timer\r\nSession-Expires: 86400;refresher=uas\r\n"),
+        ("Supported: timer\r\nMin-SE: 86401\r\n", (600, Side.US),
+         "Require: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("Supported: timer\r\nSession-Expires: 4000000\r\nMin-SE: 4000000\r\n", (600, Side.US),
+         "Require: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
         # A proxy has put it in: the peer knows nothing of it, so it is not required to.
         ("Session-Expires: 300\r\n", (300, Side.US), "Session-Expires: 300;refresher=uas\r\n"),
         ("Session-Expires: 300;refresher=uac\r\n", (300, Side.PEER),
@@ -139,7 +145,9 @@ def test_the_first_invite_asks_to_refresh():
         ("Session-Expires: 300\r\n", (300, Side.US)),
         ("Session-Expires: 1\r\n", (90, Side.US)),
         ("Session-Expires: 4294967295;refresher=uac\r\n", (600, Side.US)),
-        ("Session-Expires: 3600;refresher=uas\r\n", (3600, Side.PEER)),
+        # Who would refresh later than we asked for is refreshed.
+        ("Session-Expires: 601;refresher=uas\r\n", (600, Side.US)),
+        ("Session-Expires: 3600;refresher=uas\r\n", (600, Side.US)),
         ("Supported: timer\r\nSession-Expires: soon\r\n", (600, Side.US)),
         ("Session-Expires: soon\r\n", None),
     ],
@@ -159,6 +167,15 @@ def test_later_requests_keep_the_roles():
     assert timer.offer() == "Session-Expires: 300;refresher=uac\r\nMin-SE: 90\r\n"
 
 
+def test_a_2xx_is_held_to_what_its_request_offered_whatever_was_settled_meanwhile():
+    timer = SessionTimer(SETTINGS)
+    timer.agreed = Agreed(300, Side.US)
+    timer.offer()
+    timer.accept(wish("Supported: timer\r\nSession-Expires: 1800\r\nMin-SE: 900\r\n"), THEN)
+    timer.answered(answer("Session-Expires: 900;refresher=uac\r\n"), THEN)
+    assert timer.agreed == (300, Side.US)
+
+
 def test_a_2xx_that_says_nothing_leaves_the_refreshing_to_us():
     timer = SessionTimer(SETTINGS)
     timer.agreed = Agreed(300, Side.PEER)
@@ -173,7 +190,7 @@ def test_a_peer_that_wants_a_longer_interval_gets_it():
     assert timer.has_insisted
     assert timer.first_offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
     assert not timer.insist(answer("Min-SE: 1200\r\n", 422))
-    timer.answered(answer("Session-Expires: 1200;refresher=uac\r\n"), THEN)
+    timer.answered(answer("Session-Expires: 1300;refresher=uac\r\n"), THEN)
     assert timer.offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
 
 

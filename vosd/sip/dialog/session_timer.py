@@ -87,7 +87,7 @@ def objection(wish: Wish, settings: SessionTimerSettings) -> tuple[int, str] | N
 class SessionTimer:
     """One dialog's timer: first nothing is agreed, later what the latest request and its 2xx say."""
 
-    __slots__ = ("_floor_s", "agreed", "refreshed_at", "settings")
+    __slots__ = ("_floor_s", "_offered_s", "agreed", "refreshed_at", "settings")
 
     def __init__(self, settings: SessionTimerSettings) -> None:
         self.settings = settings
@@ -96,6 +96,8 @@ class SessionTimer:
         """The last good refresh; at first, the answer of the call. Of a peer without timer, its last sign of life."""
         self._floor_s = 0
         """The largest interval that the peer has insisted on with 422 (section 7.4)."""
+        self._offered_s = settings.effective_ttl_s
+        """What our latest request offered: its 2xx may say less, and never more (section 9)."""
 
     # -- our requests -------------------------------------------------------------------------------------------
 
@@ -147,12 +149,11 @@ class SessionTimer:
             interval_s = self.settings.effective_ttl_s if before is None else before.interval_s
             self.agreed = Agreed(max(interval_s, self._floor_s), Side.US)
         else:
-            side = Side.PEER if expires.refresher is Refresher.UAS else Side.US
-            # A 2xx may not go below what the request allowed, nor above what it asked for. Nobody makes us refresh
-            # without pause, or leave it; but a peer that refreshes is awaited for as long as it says.
-            interval_s = max(expires.interval_s, self._smallest_s)
-            asked_s = max(self.interval_s, self._floor_s)
-            self.agreed = Agreed(interval_s if side is Side.PEER else min(interval_s, asked_s), side)
+            # A 2xx may not go below what the request allowed, so nobody makes us refresh without pause; nor above
+            # what it offered, so nobody keeps us from noticing that they are gone. Who does would refresh too late.
+            is_late = expires.interval_s > self._offered_s
+            side = Side.PEER if expires.refresher is Refresher.UAS and not is_late else Side.US
+            self.agreed = Agreed(min(max(expires.interval_s, self._smallest_s), self._offered_s), side)
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
@@ -162,7 +163,8 @@ class SessionTimer:
         if not self.settings.enabled or (self.agreed is None and not wish.shows_timer):
             return ""
         interval_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
-        interval_s = max(interval_s, wish.min_se_s)
+        if wish.min_se_s <= TTL_MAX_S:  # no session that is to be noticed to be dead is longer
+            interval_s = max(interval_s, wish.min_se_s)
         if wish.expires is not None and wish.expires.interval_s < interval_s:  # it may be reduced, never increased
             interval_s = max(wish.expires.interval_s, SHORTEST_S)
         side = self._refresher_for(wish)
@@ -216,4 +218,5 @@ class SessionTimer:
         return max(self.settings.min_se_s, self._floor_s)
 
     def _lines(self, expires: SessionExpires) -> str:
+        self._offered_s = expires.interval_s
         return f"Session-Expires: {expires}\r\nMin-SE: {self._smallest_s}\r\n"
