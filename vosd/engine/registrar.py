@@ -36,11 +36,22 @@ class Registrar:
         self._registrations = registrations
         self._users: Mapping[str, tuple[_User, Registrant]] = {}
         """By name: the phone's number, or the gateway's own."""
+        self._realm = ""
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Let these users register and no others; whoever was registered and is not among them is let go of."""
-        self._users = _users_of(catalogue)
-        self._registrations.adopt(self._names())
+        """Let these users register and no others; whoever was registered and is not among them is let go of.
+
+        So is whoever has to prove something else than it did: who took a phone, or knows its old password, would
+        else be called in its name. Hashes of another realm say nothing of that.
+        """
+        before, self._users = self._users, _users_of(catalogue)
+        is_same_realm, self._realm = self._realm == catalogue.parameters.digest.realm, catalogue.parameters.digest.realm
+        changed = [
+            name
+            for name, (user, _) in self._users.items()
+            if name in before and not _proves_as(before[name][0], user, by_hash=is_same_realm)
+        ]
+        self._registrations.adopt(self._names(), changed)
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Take over from an earlier life what was registered.
@@ -48,7 +59,7 @@ class Registrar:
         Raises:
             StoreUnavailable: the database is away.
         """
-        self._users = _users_of(catalogue)
+        self._users, self._realm = _users_of(catalogue), catalogue.parameters.digest.realm
         await self._registrations.restore(self._names())
 
     def take_register(self, event: RegisterArrived) -> None:
@@ -79,6 +90,16 @@ class Registrar:
 
     def _names(self) -> dict[str, Registrant]:
         return {name: kind for name, (_, kind) in self._users.items()}
+
+
+def _proves_as(before: _User, now: _User, *, by_hash: bool) -> bool:
+    """Say whether a user proves who it is as before; an algorithm more or less is no other password."""
+    if before.username != now.username:
+        return False
+    was, will_be = before.gateway.credentials, now.gateway.credentials
+    if was is None or will_be is None or not by_hash:
+        return True
+    return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
 
 
 def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:

@@ -5,7 +5,7 @@ one user's bindings is ``sip.registrar``'s; what is written down of them is ``re
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
@@ -47,6 +47,7 @@ class Departure(Enum):
     UNREGISTERED = "unregistered"
     EXPIRED = "expired"
     REMOVED = "no longer configured"
+    OTHER_CREDENTIALS = "password or user name changed"
     CONNECTION_LOST = "connection lost"
     ENDED_MEANWHILE = "ended while the switch was down"
 
@@ -158,10 +159,14 @@ class Registrations:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
 
-    def adopt(self, users: Mapping[str, Registrant]) -> None:
-        """Let go of everybody whom the configuration no longer has."""
+    def adopt(self, users: Mapping[str, Registrant], changed: Collection[str] = ()) -> None:
+        """Let go of everybody whom the configuration no longer has, and of those who have to prove something else."""
         for name in [name for name, user in self._users.items() if users.get(name) is not user.kind]:
             self._change(name, self._users[name].kind, (), Departure.REMOVED)
+        for name in changed:
+            user = self._users.get(name)
+            if user is not None:
+                self._change(name, user.kind, (), Departure.OTHER_CREDENTIALS)
 
     async def restore(self, users: Mapping[str, Registrant]) -> None:
         """Take over what an earlier life has left of these users; the others are forgotten.

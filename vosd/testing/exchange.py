@@ -138,6 +138,7 @@ class Exchange:
         """Reload."""
         self.switch.swap_catalogue(catalogue)
         self.authenticator.adopt(catalogue)
+        self.registrar.adopt(catalogue)
         self._adopt_vendors(catalogue)
 
     def part(self) -> None:

@@ -5,6 +5,8 @@ from structlog.testing import capture_logs
 
 from vosd.engine.registrations import Registrant
 from vosd.sip.compose import Peer
+from vosd.sip.digest.hashing import Algorithm
+from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
@@ -197,6 +199,31 @@ def test_a_reload_lets_go_of_who_is_not_configured_any_more():
         switch.registrar.adopt(catalogue(KNOWN, phones=[phone("1001"), phone("1003", enabled=False)]))
     assert news(logs) == [("phone_offline", name, "no longer configured") for name in ("1002", "1003")]
     assert [each.name for each in switch.registrations.listed()] == ["1001"]
+
+
+@pytest.mark.parametrize("proof", [{"password": "other"}, {"credentials": credentials("desk", "secret")}])
+def test_a_changed_password_or_user_name_ends_what_was_registered_with_the_old_one(proof):
+    switch = exchange(phone("1001"), phone("1002"))
+    for number, place in (("1001", HOME), ("1002", OFFICE)):
+        switch.telephone(number, place).register()
+    with capture_logs() as logs:
+        switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", **proof), phone("1002", max_concurrent=1)]))
+    assert news(logs) == [("phone_offline", "1001", "password or user name changed")]
+    assert [each.name for each in switch.registrations.listed()] == ["1002"]
+
+
+@pytest.mark.parametrize(
+    "digest",
+    [DigestSettings("elsewhere.example"), DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5))],
+    ids=["realm", "algorithms"],
+)
+def test_the_same_password_in_another_realm_or_hash_leaves_phones_where_they_are(digest):
+    switch = exchange(phone("1001"))
+    switch.telephone("1001", HOME).register()
+    switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", digest=digest)], digest=digest))
+    assert len(switch.registrations) == 1
+    switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", password="other", digest=digest)], digest=digest))
+    assert len(switch.registrations) == 0
 
 
 def test_places_are_known_and_listed_once_in_the_order_in_which_they_came():
