@@ -7,7 +7,7 @@ scanners cost a hash and a datagram each. Refuses to know calls; of registration
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -28,6 +28,8 @@ from vosd.sip.message import Request
 
 PROVEN_MAX: Final = 16_384
 """Addresses that somebody has proven himself from; past that the oldest are forgotten."""
+PROVEN_MS: Final = 7_200_000
+"""How long a proof counts for an address: as long as a registration may last by default (``max_expires``)."""
 WRONG: Final = "wrong credentials"
 
 _log = structlog.get_logger()
@@ -40,6 +42,31 @@ class Whereabouts(Protocol):
         """Say whether somebody is registered from an address."""
         ...
 
+    def is_at(self, name: str, host: str, port: int) -> bool:
+        """Say whether that very user is registered from an address."""
+        ...
+
+
+class _Nowhere:
+    """Where nobody can register."""
+
+    def knows(self, _host: str, _port: int) -> bool:
+        return False
+
+    def is_at(self, _name: str, _host: str, _port: int) -> bool:
+        return False
+
+
+NOWHERE: Final[Whereabouts] = _Nowhere()
+
+
+class _Proof(NamedTuple):
+    """The latest that somebody at an address has proven."""
+
+    username: str
+    until: int
+    """Monotonic milliseconds."""
+
 
 class Authenticator:
     """The door of a switch (``sip.door.Door``)."""
@@ -50,21 +77,28 @@ class Authenticator:
         secret: bytes,
         token: Callable[[], str],
         is_peer: Callable[[str], bool],
-        registered: Callable[[], Whereabouts],
+        registered: Callable[[], Whereabouts] = lambda: NOWHERE,
     ) -> None:
-        """``secret`` seals nonces, ``token`` makes them differ; ``is_peer`` knows the addresses of gateways."""
+        """``secret`` seals nonces, ``token`` makes them differ; ``is_peer`` knows the addresses of gateways.
+
+        ``registered`` returns who is registered where; it is asked for when the first request comes.
+        """
         self._token = token
         self._is_peer = is_peer
         self._registered = registered
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._lock_out = LockOut(catalogue.parameters.lock_out)
-        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._proven: OrderedDict[str, _Proof] = OrderedDict()
+        """By address, the latest proof last."""
         self._seldom = Seldom()
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Go by another catalogue; who is locked out stays so."""
+        """Go by another catalogue; who is locked out stays so, and what users proved who are gone is forgotten."""
         self._catalogue = catalogue
+        gone = [host for host, proof in self._proven.items() if not self._is_user(proof.username)]
+        for host in gone:
+            del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
         self._lock_out.settings = catalogue.parameters.lock_out
 
@@ -76,8 +110,14 @@ class Authenticator:
         return bool(self._catalogue.users)
 
     def is_shut_to(self, source: Peer, now: Instant) -> bool:
-        """Say whether a source is locked out; one that has become a gateway's meanwhile is not."""
-        return self._lock_out.is_locked_out(source.host, now.mono) and not self._is_peer(source.host)
+        """Say whether a source is locked out.
+
+        One that has become a gateway's meanwhile is not, and neither is the very address and port that somebody is
+        registered from: a neighbour behind the same NAT may have guessed, it has proven itself.
+        """
+        if not self._lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
+            return False
+        return not self._registered().knows(source.host, source.port)
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Judge an INVITE or REGISTER; a REGISTER is never let in by its address alone while there are users.
@@ -92,10 +132,10 @@ class Authenticator:
             return BY_ADDRESS
         if request.method == "INVITE" and self._is_known_by_address(request, source):
             return BY_ADDRESS
-        finding, username = self._verifier.judge(request, source.host, self._credentials_at(source), now.mono)
+        finding, username = self._verifier.judge(request, source.host, self._credentials_at(source, now), now.mono)
         match finding:
             case Finding.RIGHT:
-                return self._let_in(request, source, username)
+                return self._let_in(request, source, username, now)
             case Finding.WRONG:
                 self._count(request, source, username, now)
                 return self._challenge(request, source, now, why=WRONG)
@@ -109,9 +149,10 @@ class Authenticator:
 
     # -- people and others of the engine --------------------------------------------------------------------------
 
-    def has_proven(self, host: str) -> bool:
-        """Say whether somebody has proven himself from an address, and nobody has guessed too often since."""
-        return host in self._proven
+    def has_proven(self, host: str, now: Instant) -> bool:
+        """Say whether somebody has proven himself from an address lately, and nobody has guessed too often since."""
+        proof = self._proven.get(host)
+        return proof is not None and now.mono < proof.until
 
     def unblock(self, host: str, now: Instant) -> bool:
         """Hear a source again that was locked out; False where it was not.
@@ -141,28 +182,40 @@ class Authenticator:
             return True
         return found is not None and found.gateway.credentials is None
 
-    def _credentials_at(self, source: Peer) -> Callable[[str], Credentials | None]:
-        """Return who may be who at an address: elsewhere a user is as good as none."""
+    def _credentials_at(self, source: Peer, now: Instant) -> Callable[[str], Credentials | None]:
+        """Return who may be who at an address: elsewhere a user is as good as none.
+
+        Where an address is locked out, whoever is registered there is heard, and nobody but him can be proven: one
+        registration is no licence to guess the passwords of others.
+        """
+        host, port = source.host, source.port
+        is_suspect = self._lock_out.is_locked_out(host, now.mono) and not self._is_peer(host)
 
         def credentials_of(username: str) -> Credentials | None:
             gateway = self._catalogue.users.get(username)
-            if gateway is None or not may_come_from(gateway, source.host, source.port):
+            if gateway is None or not may_come_from(gateway, host, port):
+                return None
+            if is_suspect and not self._registered().is_at(gateway.name, host, port):
                 return None
             return gateway.credentials
 
         return credentials_of
 
-    def _let_in(self, request: Request, source: Peer, username: str) -> Verdict:
+    def _let_in(self, request: Request, source: Peer, username: str, now: Instant) -> Verdict:
         self._lock_out.succeeded(source.host)
-        proven = self._proven
-        proven[source.host] = None
-        proven.move_to_end(source.host)
-        if len(proven) > PROVEN_MAX:
-            proven.popitem(last=False)
         gateway = self._catalogue.users[username]
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), "disabled user")
+        proven = self._proven
+        proven[source.host] = _Proof(username, now.mono + PROVEN_MS)
+        proven.move_to_end(source.host)
+        if len(proven) > PROVEN_MAX:
+            proven.popitem(last=False)
         return LetIn(gateway.name)
+
+    def _is_user(self, username: str) -> bool:
+        gateway = self._catalogue.users.get(username)
+        return gateway is not None and gateway.enabled
 
     def _challenge(
         self, request: Request, source: Peer, now: Instant, *, is_stale: bool = False, why: str = ""

@@ -222,6 +222,11 @@ class Registrations:
         peers = self._peers
         return bool(peers) and any(Peer(flow, host, port) in peers for flow in range(len(self._flows.listeners)))
 
+    def is_at(self, name: str, host: str, port: int) -> bool:
+        """Say whether that very user is registered from an address."""
+        user = self._users.get(name)
+        return user is not None and any((each.peer.host, each.peer.port) == (host, port) for each in user.bindings)
+
     def knows_host(self, host: str) -> bool:
         """Say whether somebody is registered from an address, whatever the port."""
         return host in self._hosts

@@ -250,7 +250,7 @@ class SwitchService:
 
     def heeds(self, host: str) -> bool:
         """Say whether an address is a gateway's, or that of somebody who has proven himself: no stranger's."""
-        is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host)
+        is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host, self._clock.now())
         return is_phone or self.knows_host(host)
 
     def census(self) -> dict[str, int]:
@@ -340,7 +340,8 @@ class SwitchService:
 
     def _knows(self, host: str, port: int) -> bool:
         is_gateway = self.switch.knows(host, port) or host in self.directory.hosts()
-        return is_gateway or self.authenticator.has_proven(host) or self.registrations.knows(host, port)
+        is_registered = is_gateway or self.registrations.knows(host, port)
+        return is_registered or self.authenticator.has_proven(host, self._clock.now())
 
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))

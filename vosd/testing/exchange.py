@@ -199,7 +199,9 @@ class Exchange:
 
     def _knows(self, host: str, port: int) -> bool:
         is_gateway = self.switch.knows(host, port)
-        return is_gateway or self.authenticator.has_proven(host) or self.registrations.knows(host, port)
+        return (
+            is_gateway or self.authenticator.has_proven(host, self.clock.now()) or self.registrations.knows(host, port)
+        )
 
     def _knows_host(self, host: str) -> bool:
         return self.switch.knows_host(host)

@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from vosd.engine.authentication import PROVEN_MS
 from vosd.engine.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
@@ -162,7 +163,7 @@ class TestLockOut:
     def test_nothing_is_answered_where_strangers_usually_are_nor_where_somebody_has_proven_himself(self, method):
         stage = scene(sip=SipSettings(answers_strangers=True))
         doorstep = stage.exchange.doorstep(DESK)
-        doorstep.prove(RIGHT, "REGISTER")
+        stage.exchange.doorstep(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
         broken = ["CSeq: 1 OPTIONS"]
         assert [doorstep.ask("OPTIONS", headers).status for headers in ([], broken)] == [200, 400]
         lock_out(stage, doorstep)
@@ -181,6 +182,22 @@ class TestLockOut:
         lock_out(stage, guesser)
         assert guesser.ask() is None
         assert stage.finish(made).end_reason == "Normal"
+
+    def test_who_is_registered_behind_a_locked_out_address_goes_on_and_nobody_else_is_proven_there(self):
+        stage = scene(phone("1001"), phone("1002"))
+        desk = stage.exchange.telephone("1001", DESK)
+        desk.register()
+        lock_out(stage, stage.exchange.doorstep(Endpoint(DESK.host, 5)))
+        assert stage.exchange.doorstep(Endpoint(DESK.host, 6)).ask() is None
+        assert desk.register().status == 200
+        made = desk.call(CALLEE)
+        stage.wire.run_until(lambda: made.final == 200)
+        stage.finish(made)
+        neighbour = stage.exchange.doorstep(DESK)
+        assert neighbour.prove(Login("1002", "secret")).status == 401, "whatever it says: this is no place to guess"
+        assert neighbour.prove(RIGHT, "REGISTER").status == 200
+        now = stage.exchange.clock.now()
+        assert [each.source for each in stage.exchange.authenticator.locked_out(now)] == [DESK.host]
 
     def test_a_trunk_is_never_locked_out(self):
         stage = scene()
@@ -226,6 +243,35 @@ class TestLockOut:
         stage = scene()
         stage.exchange.doorstep(DESK).prove(WRONG)
         assert stage.exchange.ledger.records == []
+
+
+class TestProofsOfAddresses:
+    """Where somebody has proven himself, more than calls and registrations is heard."""
+
+    def test_a_proof_counts_for_as_long_as_a_registration_may_last(self):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        doorstep.prove(RIGHT, "REGISTER", call_id="reg")
+        assert doorstep.ask("OPTIONS").status == 200
+        stage.wire.run_for(PROVEN_MS)
+        assert doorstep.ask("OPTIONS") is None
+        doorstep.prove(RIGHT, "REGISTER", call_id="again")
+        assert doorstep.ask("OPTIONS").status == 200
+
+    @pytest.mark.parametrize("others", [(phone("1002"),), (phone("1001", enabled=False),)], ids=["gone", "disabled"])
+    def test_a_proof_ends_with_its_user(self, others):
+        stage = scene()
+        doorstep = stage.exchange.doorstep(DESK)
+        doorstep.prove(RIGHT)
+        stage.exchange.swap_catalogue(content(*others))
+        assert not stage.exchange.authenticator.has_proven(DESK.host, stage.exchange.clock.now())
+        assert doorstep.prove(RIGHT, "OPTIONS") is None
+
+    def test_a_disabled_user_proves_nothing_for_its_address(self):
+        stage = scene(phone("1001", enabled=False))
+        doorstep = stage.exchange.doorstep(DESK)
+        assert doorstep.prove(RIGHT).status == 403
+        assert doorstep.ask("OPTIONS") is None
 
 
 class TestTrace:
