@@ -192,12 +192,12 @@ class Call:
         if self.state is CallState.TALKING and self._lifetime is not None:
             self._lifetime.watch(self)
 
-    def outlived(self, now: Instant) -> bool:
-        """Extend or end a call that has reached one of its limits by ``now``; say whether it has ended.
+    def outlived(self, now: Instant, at: Instant | None = None) -> bool:
+        """Extend or end a call that has reached one of its limits by ``at``, else now; say whether it has ended.
 
         The end is stamped with the deadline, not with when this ran: that is what makes the bound exact (D13).
         """
-        limit = None if self._lifetime is None else self._lifetime.exceeded(self, now)
+        limit = None if self._lifetime is None else self._lifetime.exceeded(self, at or now)
         if limit is not None:
             self._end_from_switch(limit.reason, limit.at, now)
         return limit is not None
@@ -232,12 +232,12 @@ class Call:
         else:
             self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
-    def hung_up(self, leg: Leg | Substitute, cause: int | None, now: Instant) -> None:
-        """A side has ended the call, or was found to have; ``cause`` is the Q.850 cause that it gave."""
+    def hung_up(self, leg: Leg | Substitute, cause: int | None, now: Instant, at: Instant | None = None) -> None:
+        """A side has ended the call with that Q.850 cause, or was found to have, ``at`` some time before."""
         if self.state is CallState.OVER:
             return
         if leg is self.caller:
-            self._caller_hung_up(cause, now)
+            self._caller_hung_up(cause, at or now, now)
         elif leg is self.callee:
             self._callee_hung_up(cause, now)
 
@@ -281,7 +281,7 @@ class Call:
         if self.callee is not None:
             self.callee.close(now)
         at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
-        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
 
     def let_go_of_conversation(self, now: Instant) -> None:
         """Let go of whatever the legs were about, before their dialogs end."""
@@ -329,9 +329,9 @@ class Call:
         else:
             self._reject(*self._hunt.failure(), now)
 
-    def _caller_hung_up(self, cause: int | None, now: Instant) -> None:
+    def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
         if self.state is CallState.TALKING:
-            if self.outlived(now):
+            if self.outlived(now, at):
                 return
             self.let_go_of_conversation(now)
             if self.transfer is not None and self.transfer.is_calling and isinstance(self.caller, CallerLeg):
@@ -340,7 +340,7 @@ class Call:
             self.caller.close(now)
             if self.callee is not None:
                 self.callee.hang_up(passed_on(cause, self.callee.reasons), now)
-            self._over(EndReason.NORMAL, HangupSource.CALLER, now, self.caller.final, cause)
+            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
         elif self._heeds(Happening.CALLER_BYE):
             self.caller_cancelled(now)
 
@@ -361,7 +361,7 @@ class Call:
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
-        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
 
     def _give_up_callee(self, reason: str, now: Instant) -> None:
         if self.callee is not None:
@@ -383,6 +383,7 @@ class Call:
         code: int | None,
         cause: int | None = None,
         dead: DeadCall | None = None,
+        now: Instant | None = None,
     ) -> None:
         self.ending = Ending(reason, source, at, code, reason.q850_cause if cause is None else cause, dead)
         self.state = CallState.OVER
@@ -391,7 +392,7 @@ class Call:
         moved, self.transfer = self.transfer, None
         self._board.over(self)
         if moved is not None:
-            moved.ended(self, at if dead is None else dead.noticed_at)
+            moved.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs point at each other: parting frees them now, not when the collector comes.
         self.callee = None
         self.conversation = None

@@ -41,7 +41,7 @@ class Stage(Enum):
 class Transfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
-    __slots__ = ("_alarm", "_began_at", "_endpoint", "_event", "_notifies", "_stage", "_told", "first", "second")
+    __slots__ = ("_alarm", "_endpoint", "_event", "_notifies", "_stage", "_told", "first", "second")
 
     def __init__(self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool) -> None:
         """``event`` names the REFER to the transferor; ``notifies``: it wants to hear how it goes (RFC 4488)."""
@@ -50,7 +50,6 @@ class Transfer:
         self._notifies = notifies
         self._stage = Stage.CALLING
         self._told: set[int] = set()
-        self._began_at: Instant | None = None
         self._alarm: Timer[TimerOwner] | None = None
         self.first = first
         self.second: Call | None = None
@@ -70,7 +69,6 @@ class Transfer:
     def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
         """Call the target, for at most so long (XFR-02)."""
         self.second = second
-        self._began_at = now
         self._tell(100, now)
         self._alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
         second.begin(now)
@@ -110,24 +108,16 @@ class Transfer:
         first.caller.close(now)
         first.caller = Substitute(self, first)
 
-    def ended(self, call: "Call", at: Instant) -> None:
-        """One of the two calls is over, whoever ended it."""
+    def ended(self, call: "Call", at: Instant, now: Instant) -> None:
+        """One of the two calls is over since ``at``, whoever ended it; a switch that lags finds that out ``now``."""
         match self._stage:
             case Stage.CALLING if call is self.second:
-                self.failed(500, at)
+                self.failed(500, now)
             case Stage.CALLING if self.second is not None:
                 self._stop()
-                # Money may have been over before a switch that lags was asked to transfer.
-                self.second.caller_cancelled(at if self._began_at is None else max(at, self._began_at))
+                self.second.caller_cancelled(now)
             case Stage.JOINED:
-                self.parted(call, at)
-
-    def parted(self, call: "Call", now: Instant) -> None:
-        """One of the two that talk to each other is gone: then the other's call is over too."""
-        partner = self.second if call is self.first else self.first
-        if self._stage is Stage.JOINED and partner is not None:
-            self._stage = Stage.OVER  # its partner may be out of money at this very instant, and end this one in turn
-            partner.hung_up(partner.caller, None, now)
+                self._part(self.second if call is self.first else self.first, at, now)
 
     # -- two calls that are there already -----------------------------------------------------------------------
 
@@ -155,6 +145,12 @@ class Transfer:
         if first.callee is not None and second.callee is not None:
             first.conversation = second.conversation = Conversation(self._endpoint, first.callee, second.callee)
             first.conversation.introduce(now)
+
+    def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
+        """End the other call too, at the same instant: nobody pays for how late that was found (DESIGN D13)."""
+        self._stage = Stage.OVER
+        if left is not None and left.journey.answered_at is not None:
+            left.hung_up(left.caller, None, now, max(at, left.journey.answered_at))
 
     def _stop(self) -> None:
         self._stage = Stage.OVER
@@ -282,8 +278,7 @@ class Substitute:
         self._transfer.failed(status, now)
 
     def hang_up(self, _reason: str, now: Instant) -> None:
-        """Hear that the other side of this call is gone: then so is the other call."""
-        self._transfer.parted(self.call, now)
+        """Have nobody to tell: what the end of this call is to the other, ``Transfer.ended`` knows."""
 
     def close(self, now: Instant) -> None:
         """Have nothing to close."""
