@@ -20,7 +20,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.registrant import Draw, News, Registrant, State, Terms
 
 PACE_MS: Final = 10
-"""Between the first REGISTERs of registrations that begin together: a hundred a second."""
+"""Between the REGISTERs of registrations that begin, or are amended, together: a hundred a second."""
 
 Resolve = Callable[[Sequence[Address]], Sequence[Address]]
 """Finds the addresses behind names, from memory alone."""
@@ -86,21 +86,26 @@ class Registrants:
             for name, entry in before.items()
             if name not in wanted or wanted[name][1] != entry.identity
         }
-        begun = 0
+        lacked = set(self._unregistered)
+        asking = 0
         for name, (registration, identity) in wanted.items():
             known = before.get(name)
             if known is None or known.identity != identity:
                 known = free.pop(identity, None)
+            at = now.plus(PACE_MS * asking)
             if known is None:
-                self._entries[name] = self._begin(name, registration, identity, rounds_max, now.plus(PACE_MS * begun))
-                begun += 1
+                self._entries[name] = self._begin(name, registration, identity, rounds_max, at)
+                asking += 1
             else:
                 self._entries[name] = known
-                self._rename(known, name)
-                self._amend(known, registration, rounds_max, now)
+                known.gateway = name
+                asking += self._amend(known, registration, rounds_max, at)
         for entry in free.values():
             self._give_up(entry, now)
-        self._unregistered.intersection_update(self._entries)
+        # Not kept in step by hand: a gateway may have taken over another's registration, whatever became of its own.
+        self._unregistered.clear()
+        self._unregistered.update(name for name, each in self._entries.items() if not each.registrant.is_registered)
+        self._tell_moved({name for name in before if name not in lacked})
 
     def leave(self, now: Instant) -> None:
         """Take everything back: the switch stops."""
@@ -125,7 +130,6 @@ class Registrants:
         self, name: str, registration: Registration, identity: _Identity, rounds_max: int, at: Instant
     ) -> _Entry:
         entry = _Entry(name, registration, identity)
-        self._unregistered.add(name)
 
         def whereabouts() -> Sequence[Hop]:
             found = self._resolve((entry.registration.server,))
@@ -136,41 +140,53 @@ class Registrants:
         entry.registrant.begin(at)
         return entry
 
-    def _hear(self, entry: _Entry, registrant: Registrant, news: News) -> None:
+    def _hear(self, entry: _Entry, _registrant: Registrant, news: News) -> None:
         """Note and tell what has become of a registration, unless it was given up."""
         if self._entries.get(entry.gateway) is not entry:
             return
-        facts = {
-            "gateway": entry.gateway,
-            "server": str(entry.registration.server),
-            "username": entry.registration.user,
-        }
-        match news:
-            case News.GAINED:
-                self._unregistered.discard(entry.gateway)
-                _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(registrant.expires_at))
-            case News.LOST:
-                self._unregistered.add(entry.gateway)
-                _log.warning(Event.REGISTRATION_LOST, **facts, status=registrant.last_status)
-            case News.REFUSED:
-                self._unregistered.add(entry.gateway)
-                _log.warning(Event.REGISTRATION_REFUSED, **facts, status=registrant.last_status)
+        if news is News.GAINED:
+            self._unregistered.discard(entry.gateway)
+        else:
+            self._unregistered.add(entry.gateway)
+        _tell(entry, news)
 
-    def _rename(self, entry: _Entry, name: str) -> None:
-        entry.gateway = name
-        if not entry.registrant.is_registered:
-            self._unregistered.add(name)
+    def _tell_moved(self, held: set[str]) -> None:
+        """Tell which gateways have a registration now and had none, or the other way round, by a reload alone."""
+        for name, entry in self._entries.items():
+            if entry.registrant.is_registered != (name in held):
+                _tell(entry, News.LOST if name in held else News.GAINED)
 
-    def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, now: Instant) -> None:
+    def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
+        """Have a registration go on with other terms; say whether it asks for them at ``at``."""
         terms = _terms(registration, entry.identity.interface, rounds_max)
-        if terms != entry.registrant.terms:
-            entry.registration = registration
-            entry.registrant.amend(terms, now)
+        registrant = entry.registrant
+        if rounds_max != registrant.terms.rounds_max:
+            registrant.bear(rounds_max)
+        if terms == registrant.terms:
+            return False
+        entry.registration = registration
+        registrant.amend(terms, at)
+        return True
 
     def _give_up(self, entry: _Entry, now: Instant) -> None:
         entry.registrant.leave(now)
         if entry.registrant.state is not State.GONE:
             self._leaving.append(entry.registrant)
+
+
+def _tell(entry: _Entry, news: News) -> None:
+    facts = {
+        "gateway": entry.gateway,
+        "server": str(entry.registration.server),
+        "username": entry.registration.user,
+    }
+    match news:
+        case News.GAINED:
+            _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.registrant.expires_at))
+        case News.LOST:
+            _log.warning(Event.REGISTRATION_LOST, **facts, status=entry.registrant.last_status)
+        case News.REFUSED:
+            _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.registrant.last_status)
 
 
 def _terms(registration: Registration, interface: str | None, rounds_max: int) -> Terms:

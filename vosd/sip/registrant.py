@@ -176,15 +176,21 @@ class Registrant:
         self.next_attempt_at = at
         self._set_alarm()
 
-    def amend(self, terms: Terms, now: Instant) -> None:
-        """Go on with another login or duration for the same address, and show it at once."""
+    def amend(self, terms: Terms, at: Instant) -> None:
+        """Go on with another login or duration for the same address, and show it at ``at``, or before."""
         self.terms = terms
         self._expires_s = terms.expires_s
         self._answers = self._series.answers = _answers(terms)
         if self._asked is not None:
             self._asked.forget()
             self._asked = None
-        self.begin(now)
+            self.state = State.REGISTERED if self.is_registered else State.UNREGISTERED
+        self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
+
+    def bear(self, rounds_max: int) -> None:
+        """Answer so many challenges to one request from now on: no reason to ask again."""
+        self.terms = self.terms._replace(rounds_max=rounds_max)
+        self._answers.rounds_max = rounds_max
 
     def leave(self, now: Instant) -> None:
         """Take the registration back, if there is, or may be, one."""

@@ -41,9 +41,9 @@ class Stage:
         self.vendors = [Vendor(self.wire, address, SWITCH) for address in VENDORS]
         self.caller = self.exchange.caller(CUSTOMER)
 
-    def content(self, *registrations: Registration | None):
+    def content(self, *registrations: Registration | None, **parameters: object):
         gateways = [vendor_gateway(index, registration=each) for index, each in enumerate(registrations)]
-        return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways])
+        return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **parameters)
 
     def reload(self, *registrations: Registration | None) -> None:
         self.exchange.swap_catalogue(self.content(*registrations))
@@ -120,17 +120,39 @@ def test_several_accounts_of_one_server_are_registrations_of_their_own():
     assert len({each["Call-ID"] for each in stage.registrar.registered}) == 2
 
 
-def test_registrations_that_begin_together_are_paced():
-    content = [other(user=f"user{number}", contact_user=f"user{number}") for number in range(300)]
+def many(**terms):
+    """Make a catalogue of 300 gateways, each with an account of its own at one registrar."""
+    content = [other(user=f"user{number}", contact_user=f"user{number}", **terms) for number in range(300)]
     gateways = [vendor_gateway(0, registration=each) for each in content]
     named = [msgspec.structs.replace(each, name=f"v{number}") for number, each in enumerate(gateways)]
-    exchange = Exchange(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *named]))
+    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *named])
+
+
+def busiest_second(times):
+    return max(sum(start <= at < start + 1_000 for at in times) for start in times)
+
+
+def test_registrations_that_begin_together_are_paced():
+    exchange = Exchange(many())
     registrar = VendorRegistrar(exchange.wire, REGISTRAR, SWITCH)
     exchange.wire.run_for(10_000)
-    times = registrar.asked_at
-    assert len(times) == 300
-    for start in times:
-        assert sum(start <= at < start + 1_000 for at in times) <= 1_000 // PACE_MS + 1
+    assert len(registrar.asked_at) == 300
+    assert busiest_second(registrar.asked_at) <= 1_000 // PACE_MS + 1
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_registrations_that_are_amended_together_are_paced(is_silent):
+    exchange = Exchange(many())
+    registrar = VendorRegistrar(exchange.wire, REGISTRAR, SWITCH)
+    registrar.is_silent = is_silent
+    exchange.wire.run_for(3_100)
+    registrar.is_silent = False
+    before = len(registrar.asked_at)
+    exchange.swap_catalogue(many(expires_s=1_800))
+    exchange.wire.run_for(3_100)
+    assert len(registrar.asked_at[before:]) == 300
+    assert busiest_second(registrar.asked_at[before:]) <= 1_000 // PACE_MS + 1
+    assert {each["Expires"] for each in registrar.registered[-300:]} == {"1800"}
 
 
 class TestReload:
@@ -189,6 +211,52 @@ class TestReload:
         assert stage.exchange.switch.live.unregistered == set()
         stage.run(10_000)
         assert len(stage.registrar.registered) == 1
+
+    def test_a_gateway_that_takes_over_the_registration_of_one_that_is_gone_gets_its_calls(self, log):
+        stage = Stage(
+            other(user="bob", contact_user="bob", login=Login("bob", Secret("wrong"))), REGISTRATION,
+            guards=(Guard(username="alice", password="secret", methods=frozenset({"REGISTER"})),),
+        )  # fmt: skip
+        stage.run()
+        assert stage.states == [("vendor-0", "refused"), ("vendor-1", "registered")]
+        assert stage.exchange.switch.live.unregistered == {"vendor-0"}
+        log.clear()
+        stage.reload(REGISTRATION)
+        assert stage.states == [("vendor-0", "registered")]
+        assert stage.exchange.switch.live.unregistered == set()
+        stage.run(86_400_000)
+        assert stage.exchange.switch.live.unregistered == set()
+        assert [(line["event"], line["gateway"]) for line in log] == [(Event.REGISTRATION_GAINED, "vendor-0")]
+        assert stage.calls_reach() == "vendor-0"
+
+    def test_two_gateways_that_change_places_change_all_that_hangs_on_it(self, log):
+        bob = other(user="bob", contact_user="bob", login=Login("bob", Secret("wrong")))
+        guard = Guard(username="alice", password="secret", methods=frozenset({"REGISTER"}))
+        stage = Stage(bob, REGISTRATION, guards=(guard,))
+        stage.run()
+        log.clear()
+        stage.reload(REGISTRATION, bob)
+        assert stage.states == [("vendor-0", "registered"), ("vendor-1", "refused")]
+        assert stage.exchange.switch.live.unregistered == {"vendor-1"}
+        assert [(line["event"], line["gateway"]) for line in log] == [
+            (Event.REGISTRATION_GAINED, "vendor-0"), (Event.REGISTRATION_LOST, "vendor-1"),
+        ]  # fmt: skip
+
+    def test_what_stays_the_same_is_not_news(self, log):
+        stage = Stage(REGISTRATION, None)
+        stage.run()
+        log.clear()
+        stage.reload(other(expires_s=1_800), None)
+        stage.run()
+        assert (events(log), len(stage.registrar.registered)) == ([], 2)
+
+    def test_another_number_of_challenges_that_are_answered_asks_nobody_anything(self):
+        stage = Stage(REGISTRATION)
+        stage.run()
+        stage.exchange.swap_catalogue(stage.content(REGISTRATION, challenges_max=5))
+        stage.run(10_000)
+        assert len(stage.registrar.registered) == 1
+        assert stage.states == [("vendor-0", "registered")]
 
     def test_a_gateway_that_is_switched_off_is_not_registered(self):
         stage = Stage(REGISTRATION)
