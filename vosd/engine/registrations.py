@@ -26,6 +26,7 @@ from vosd.sip.message import Request
 from vosd.sip.nat import needs_keep_alive
 from vosd.sip.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
+from vosd.sip.uri import without_headers
 
 EXPIRY_TICK_MS: Final = 1_000
 """How much longer than granted a binding may be kept."""
@@ -325,7 +326,7 @@ class Registrations:
     def _address(self, binding: Binding) -> Address:
         peer = binding.peer
         transport = self._flows.listeners[peer.flow].transport
-        uri = binding.contact.partition("?")[0]
+        uri = without_headers(binding.contact)
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)
 
 

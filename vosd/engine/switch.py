@@ -231,7 +231,7 @@ class Switch:
     # -- what calls ask (b2bua.ports.Switchboard) ---------------------------------------------------------------
 
     def occupy(self, call: Call, choice: RouteChoice, now: Instant) -> bool:
-        """Take a place on a routing gateway; attempts count for its rate limit."""
+        """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
         gateway, carried = choice.gateway, self._carried[call.arrival.call_id]
         application, vendors = carried.application, carried.vendors
         is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
@@ -240,7 +240,11 @@ class Switch:
         rests = self.live.rests
         if rests and rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
             return False
-        full = self.live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        occupancy = self.live.occupancy
+        if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in call.journey.attempts):
+            full = occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
+        else:
+            full = occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
             return False
         carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
@@ -256,10 +260,13 @@ class Switch:
         return self.live.addresses_of(gateway)
 
     def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
-        """Leave a vendor alone that asks for it (SIP-07); whatever else it says, it is there."""
+        """Leave a vendor alone that asks for it (SIP-07); whatever else it says, it is there.
+
+        What one device of a phone asks says nothing of the others.
+        """
         if response.status not in NOT_THERE:
             self.live.health.answered(choice.gateway.name, now.mono)
-        if response.status == 503:
+        if response.status == 503 and not choice.gateway.is_phone:
             wait_s = retry_after_s(response)
             if wait_s:
                 self.live.rests.begin(choice.gateway.name, wait_s, now.mono)

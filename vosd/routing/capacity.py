@@ -69,6 +69,14 @@ class Occupancy:
             meter.accepted.append(mono_ms)
         return full
 
+    def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
+        """Take the place of a call that had one before, and gave it back: its arrival is in the window already."""
+        meter = self._meters[scope][name]
+        if max_concurrent is not None and meter.active >= max_concurrent:
+            return Full.CONCURRENCY
+        meter.active += 1
+        return None
+
     def would_refuse(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:

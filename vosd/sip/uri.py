@@ -57,6 +57,12 @@ class Uri(NamedTuple):
         return value.lower() if value else None
 
 
+def without_headers(text: str) -> str:
+    """Return a URI as a request line may have it (section 19.1.1); a question mark in its user part stays."""
+    match = _SIP.match(text)
+    return text[: match.start(6)] if match and match[6] else text
+
+
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr"})
 """Parameters that make a difference also where only one of two URIs has them (section 19.1.4)."""
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from vosd.base.cause import EndReason
 from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH
@@ -123,6 +124,50 @@ def test_the_next_device_is_tried_where_one_cannot_be_had(script):
     call = called(scene)
     record = finish(scene, call)
     assert (call.final, len(record.attempts), record.destination_address) == (200, 2, str(OFFICE))
+
+
+def test_a_device_that_wants_to_be_left_alone_speaks_for_itself_only():
+    """SIP-07 is for trunks: behind each contact is another device, and the offline gateway is no device at all."""
+    scene = stage(offline_gateway="vendor-0")
+    alone = refuses(503, headers=("Retry-After: 60",))
+    scene.exchange.telephone(NUMBER, HOME, script=alone).register(f"<sip:a@{HOME}>;q=1")
+    office = scene.exchange.telephone(NUMBER, OFFICE, script=answers())
+    office.register(f"<sip:b@{OFFICE}>;q=0.5")
+    for _ in range(2):
+        assert called(scene).final == 200
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+        scene.wire.run_for(1_000)
+    assert len(office.calls) == 2
+    office.register(f"<sip:b@{OFFICE}>", expires=0)
+    assert called(scene).final == 200
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    tried = [[attempt.gateway for attempt in record.attempts] for record in scene.exchange.ledger.records]
+    assert tried == [[NUMBER, NUMBER], [NUMBER, NUMBER], [NUMBER, "vendor-0"]]
+
+
+def test_a_call_counts_once_for_the_rate_limit_however_many_devices_ring():
+    scene = stage(max_cps=1)
+    scene.exchange.telephone(NUMBER, HOME, script=refuses(480)).register(f"<sip:a@{HOME}>;q=1")
+    scene.exchange.telephone(NUMBER, OFFICE, script=answers()).register(f"<sip:b@{OFFICE}>;q=0.5")
+    first = scene.caller.call(NUMBER)
+    scene.wire.run_for(100)
+    assert called(scene).final == 486
+    scene.wire.run_until(lambda: first.final == 200)
+    scene.wire.run_for(1_000)
+    assert called(scene).final == 200
+    scene.wire.run_for(1_000)
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    assert scene.exchange.residue() == {}
+
+
+def test_a_question_mark_in_a_user_part_is_kept_and_headers_are_not():
+    """RFC 3261 sections 25.1 (user-unreserved) and 19.1.1."""
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME, contact=f"sip:{NUMBER}?x@192.168.1.20:5060;line=7?Subject=y")
+    desk.register()
+    finish(scene, called(scene))
+    (invite,) = desk.heard_of("INVITE")
+    assert invite.start_line == f"INVITE sip:{NUMBER}?x@192.168.1.20:5060;line=7 SIP/2.0"
 
 
 def test_a_path_is_followed_by_the_invite_and_its_cancel():

@@ -83,3 +83,12 @@ def test_scopes_and_names_are_counted_apart_and_summed():
     occupancy.take(Scope.MAPPING, "b", None, None, 0)
     assert [occupancy.active(scope, "a") for scope in Scope] == [1, 1, 0]
     assert occupancy.total() == 3
+
+
+def test_a_place_that_is_taken_again_counts_as_a_call_and_not_as_an_arrival():
+    occupancy = Occupancy()
+    assert occupancy.take(Scope.MAPPING, "a", 1, 1, 0) is None
+    occupancy.release(Scope.MAPPING, "a")
+    assert occupancy.take_again(Scope.MAPPING, "a", 1) is None
+    assert occupancy.take_again(Scope.MAPPING, "a", 1) is Full.CONCURRENCY
+    assert (occupancy.active(Scope.MAPPING, "a"), occupancy.recent(Scope.MAPPING, "a", 0)) == (1, 1)

@@ -13,7 +13,7 @@ from vosd.sip.grammar import first_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Request, Response
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.uri import Uri
+from vosd.sip.uri import Uri, without_headers
 
 Way = Callable[[str, Peer], Peer]
 """Where a request for a URI goes, given the peer as last seen: ``Flows.next_hop``."""
@@ -225,7 +225,7 @@ def _bracketed(route: str) -> str:
 def _uri_of_route(route: str, otherwise: str) -> str:
     """Return the URI of a Route value without what a request line may not have (section 19.1.1)."""
     try:
-        return NameAddr.parse(route).uri.partition("?")[0]
+        return without_headers(NameAddr.parse(route).uri)
     except ParseError:
         return otherwise
 
