@@ -1,13 +1,19 @@
 """What ships beside the code: the manual is current, the examples load."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from vosd.base.session_timer import Probe
+from vosd.cli.main import main
 from vosd.config.load import load
 from vosd.config.reference import reference
 
 ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "config" / "examples"
+ENVIRONMENT = {f"{name}_PASSWORD": name.lower() for name in ("VOSD_DB", "DESK", "HOME", "PBX", "TRUNK")}
 
 
 def test_the_manual_is_what_the_models_say():
@@ -16,12 +22,33 @@ def test_the_manual_is_what_the_models_say():
     assert manual == reference(), "run: python -m vosd.config.reference > docs/configuration.md"
 
 
-@pytest.mark.parametrize("name", ["vosd.yaml", "examples/wholesale.yaml"])
-def test_an_example_loads_without_a_warning(name):
-    loaded = load(ROOT / "config" / name, {"VOSD_DB_PASSWORD": "secret"})
+@pytest.mark.parametrize(
+    "path", [ROOT / "config" / "vosd.yaml", *sorted(EXAMPLES.glob("*.yaml"))], ids=lambda at: at.name
+)
+def test_an_example_loads_without_a_warning(path):
+    loaded = load(path, ENVIRONMENT)
 
     assert loaded.problems == ()
     assert loaded.rate_report == ()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda at: at.name)
+def test_the_command_that_an_example_gives_finds_nothing_wrong_with_it(path, monkeypatch, capsys):
+    (command,) = re.findall(
+        r"^# +(?:Try it with: +)?((?:[A-Z_]+=\w+ )+vosd .* check)$", path.read_text("utf-8"), re.MULTILINE
+    )
+    words = command.split()
+    program = words.index("vosd")
+    for variable in words[:program]:
+        monkeypatch.setenv(*variable.split("="))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", words[program:])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code in {None, 0}
+    assert capsys.readouterr().err == ""
 
 
 def test_the_first_example_routes_a_call_of_its_customer(tmp_path):
@@ -41,8 +68,20 @@ def test_the_first_example_routes_a_call_of_its_customer(tmp_path):
 
 
 def test_the_wholesale_example_tells_customers_apart_by_tech_prefix():
-    catalogue = load(ROOT / "config" / "examples" / "wholesale.yaml", {"VOSD_DB_PASSWORD": "secret"}).catalogue
+    catalogue = load(EXAMPLES / "wholesale.yaml", ENVIRONMENT).catalogue
 
     caller = catalogue.sources.identify("198.51.100.7", 5060, lambda _: "7002442079460000")
     assert (caller.gateway.name, caller.callee) == ("globex-standard", "442079460000")
     assert catalogue.routing_gateways["initech"].max_concurrent == 200
+
+
+def test_the_example_of_phones_shows_who_registers_and_with_whom_we_do():
+    catalogue = load(EXAMPLES / "phones.yaml", ENVIRONMENT).catalogue
+
+    assert sorted(catalogue.users) == ["7001", "branch-pbx", "home-7002"]
+    assert catalogue.phones["7002"].gateway.dialect.session_timer.ttl_s == 300
+    assert catalogue.phones["7001"].gateway.dialect.session_timer.ttl_s == 900
+    pbx, carrier = catalogue.mapping_gateways["branch-pbx"], catalogue.routing_gateways["carrier"]
+    assert (pbx.hosts, pbx.dialect.session_timer.probe) == ((), Probe.OPTIONS)
+    assert carrier.login == carrier.registration.login
+    assert (carrier.registration.domain, carrier.ping.interval_ms) == ("carrier.example", 30_000)
