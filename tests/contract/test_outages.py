@@ -1,8 +1,6 @@
 """A database that is away, locked or restarted: a typed error, and nothing twice afterwards (DESIGN D9)."""
 
 import asyncio
-import os
-import signal
 from decimal import Decimal
 
 import pytest
@@ -72,12 +70,12 @@ async def test_a_server_that_hangs_is_unavailable_and_books_once_when_it_goes_on
     books = SqlBooks(database)
     call = answered_call(1, customer_account="acme")
     await books.open_accounts(["acme"])
-    os.kill(server.pid, signal.SIGSTOP)
+    server.hang()
     try:
         with pytest.raises(StoreUnavailable, match="did not answer within 1 s"):
             await books.book([call])
     finally:
-        os.kill(server.pid, signal.SIGCONT)
+        server.go_on()
     assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
 
 

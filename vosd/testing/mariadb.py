@@ -6,6 +6,7 @@ directory without grant tables, so any user and password are let in. Refuses to 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -103,6 +104,15 @@ class MariaDb:
             self._process.kill()
             self._process.wait(timeout=30)
             self._process = None
+
+    def hang(self) -> None:
+        """Stop the server in the middle of whatever it does; returns once all its threads stand."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+
+    def go_on(self) -> None:
+        """Let a server that hangs go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def create_database(self, name: str) -> str:
         """Make an empty database and return its URL."""
