@@ -70,12 +70,19 @@ def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
 
 
 def explain_route(
-    catalogue: Catalogue, live: LiveState, *, gateway: str, caller: str, callee: str, at: Instant
+    catalogue: Catalogue,
+    live: LiveState,
+    *,
+    gateway: str,
+    caller: str,
+    callee: str,
+    at: Instant,
+    knows_phones: bool = True,
 ) -> RouteExplanation:
     """Put a call from ``gateway`` through admission and routing and tell what became of it.
 
     ``callee`` may be said with the gateway's tech prefix or without. The gateways are listed if the steps get as
-    far as the search for routes.
+    far as the search for routes. With an idle ``live`` state say that it does not know which phones are registered.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -90,7 +97,9 @@ def explain_route(
     request = RouteRequest(call.callee, call.caller, at.mono)
     routes = None
     if call.rate:
-        routes = explain_routes(request, catalogue.routes, live.occupancy, live.rests, admission.vendors)
+        routes = explain_routes(
+            request, catalogue.routes, live.occupancy, live.rests, admission.vendors, knows_phones=knows_phones
+        )
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,
         detail=refusal.detail if refusal else "",

@@ -57,7 +57,8 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")
     state = idle_state(loaded.catalogue, standings)
-    return explain_route(loaded.catalogue, state, **question, at=Instant(0, wall_ms)).to_json()
+    moment = Instant(0, wall_ms)
+    return explain_route(loaded.catalogue, state, **question, at=moment, knows_phones=False).to_json()
 
 
 def _show(answer: dict[str, Any]) -> None:

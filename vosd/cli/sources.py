@@ -1,13 +1,15 @@
 """``vosd unblock``: addresses that are not heard because of too many wrong passwords."""
 
 import asyncio
-from ipaddress import ip_address
-from typing import Any
+from ipaddress import IPv6Network, ip_address
+from typing import Any, Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+
+_SITE: Final = "/64"
 
 
 @click.command(cls=Verb)
@@ -16,16 +18,16 @@ from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass
 @json_option
 @pass_invocation
 def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
-    """Hear ADDRESS again, which was locked out for wrong passwords; exit code 1 where it was not."""
+    """Hear ADDRESS again, which was locked out for wrong passwords; exit code 1 where it was not.
+
+    Of IPv6 the /64 is locked out: say it, or any address of it.
+    """
     if lists == (address is not None):
         raise click.UsageError("say either ADDRESS or --list")
     if address is None:
         _list(invocation, as_json)
         return
-    try:
-        host = str(ip_address(address.strip("[]").partition("/")[0]))
-    except ValueError:
-        raise click.BadParameter("an IP address, as --list shows it", param_hint="ADDRESS") from None
+    host = _host_in(address)
     answer = asyncio.run(invocation.running_switch().ask("unblock", address=host))
     if not answer["unblocked"]:
         message = f"{host} was not locked out; vosd unblock --list shows who is"
@@ -34,6 +36,17 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
         output.document(answer)
     else:
         output.line(f"{host} is heard again")
+
+
+def _host_in(text: str) -> str:
+    """Return an address of the source that is meant: one address, or the /64 of an IPv6 one."""
+    try:
+        if text.endswith(_SITE):
+            return str(IPv6Network(text, strict=False).network_address)
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        expected = f"expected an IP address or an IPv6 network of {_SITE}, as --list shows them"
+        raise click.BadParameter(f"{text!r}: {expected}", param_hint="ADDRESS") from None
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
 from vosd.routing.ports import VendorTerms
 from vosd.routing.rest import Rests
+from vosd.routing.tables import RoutingGateway
 
 
 class Offered(NamedTuple):
@@ -38,9 +39,19 @@ class Explanation(NamedTuple):
 
 
 def explain_routes(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: VendorTerms
+    request: RouteRequest,
+    table: RouteTable,
+    occupancy: Occupancy,
+    rests: Rests,
+    vendors: VendorTerms,
+    *,
+    knows_phones: bool = True,
 ) -> Explanation:
-    """Say of every gateway whether it would be tried for ``request``, at which place, and why."""
+    """Say of every gateway whether it would be tried for ``request``, at which place, and why.
+
+    Without ``knows_phones`` nobody could tell who is registered, and phones were taken to be.
+    """
+    phone = table.phone(request.callee)
     routes = sift(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
@@ -48,22 +59,23 @@ def explain_routes(
             position,
             choice.callee_out,
             choice.caller_out,
-            _why_tried(choice),
+            _why_tried(choice, phone, knows_phones=knows_phones),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
     left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
-    candidates_of_number = table.candidates(request.callee)
-    fitting = {candidate.gateway.name for candidate in candidates_of_number}
-    is_phone = bool(candidates_of_number) and candidates_of_number[0].gateway.is_phone
-    unfit = "the number is a phone's" if is_phone else "prefix does not fit"
+    fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
+    unfit = "prefix does not fit" if phone is None else "the number is a phone's"
     left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
     return Explanation(candidates, tuple(left))
 
 
-def _why_tried(choice: RouteChoice) -> str:
+def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phones: bool) -> str:
     if choice.gateway.is_phone:
-        return "the number is this phone's, which is registered"
+        presence = "which is registered" if knows_phones else "taken to be registered (--live knows)"
+        return f"the number is this phone's, {presence}"
+    if phone is not None:
+        return f"takes the calls of phone {phone.name} while it is not registered"
     return f"prefix {choice.prefix}, priority {choice.gateway.priority}"
 
 

@@ -143,3 +143,25 @@ def test_calls_of_a_phone_are_explained_with_the_number_that_it_may_show() -> No
             catalogue, idle_state(catalogue, RICH), gateway="1001", caller=caller, callee="442012", at=NOW
         )
         assert [each.caller_out for each in found.candidates] == ["1001"]
+
+
+def test_what_only_the_running_switch_knows_of_phones_is_not_claimed() -> None:
+    phones = [builders.phone("442012", offline_gateway="first")]
+    catalogue = builders.catalogue([ACME, FIRST], phones=phones)
+
+    def reasons(*, knows_phones: bool) -> list[tuple[str, str]]:
+        found = explain_route(
+            catalogue,
+            idle_state(catalogue, None),
+            gateway="acme",
+            caller="1",
+            callee="442012",
+            at=NOW,
+            knows_phones=knows_phones,
+        )
+        return [(each.routing_gateway, each.reason) for each in found.candidates]
+
+    instead = ("first", "takes the calls of phone 442012 while it is not registered")
+    taken = ("442012", "the number is this phone's, taken to be registered (--live knows)")
+    assert reasons(knows_phones=False) == [taken, instead]
+    assert reasons(knows_phones=True) == [("442012", "the number is this phone's, which is registered"), instead]

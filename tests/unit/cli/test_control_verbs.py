@@ -204,3 +204,11 @@ async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
 async def test_unblock_wants_one_address(switch: Switch, words: list[str]) -> None:
     assert (await switch.vosd("unblock", *words)).exit_code == 2
     assert switch.asked == []
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "10.0.0.0/64", "2001:db8::/32", "192.0.2.1/", "2001:db8::/064"])
+async def test_unblock_takes_no_network_but_that_which_is_locked_out_as_one(switch: Switch, network: str) -> None:
+    refused = await switch.vosd("unblock", network)
+    assert refused.exit_code == 2
+    assert f"'{network}': expected an IP address or an IPv6 network of /64" in refused.stderr
+    assert switch.asked == []

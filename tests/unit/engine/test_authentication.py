@@ -8,7 +8,7 @@ from vosd.engine.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.settings import SipSettings
-from vosd.testing.builders import catalogue, mapping_gateway, phone
+from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.customer import Intent
 from vosd.testing.login import Login, answer, questions
 from vosd.testing.loopback import Endpoint
@@ -208,6 +208,14 @@ class TestLockOut:
         vendor = stage.exchange.doorstep(VENDORS[0])
         for _ in range(8):
             assert vendor.prove(WRONG).status == 401
+
+    def test_whoever_is_behind_a_proxy_that_is_a_trunk_with_credentials_is_exempt_and_proves_who_it_is(self):
+        proxy = mapping_gateway("proxy", f"{DESK.host}/32", account="acme", credentials=credentials("proxy", "x"))
+        stage = scene(gateways=[proxy])
+        doorstep = stage.exchange.doorstep(DESK)
+        lock_out(stage, doorstep, failures=8)
+        assert doorstep.prove(RIGHT).status == 180
+        assert [call.application.mapping.name for call in stage.exchange.switch.calls()] == ["1001"]
 
     def test_a_wrong_request_that_is_repeated_is_one_failure(self):
         stage = scene(lock_out=LockOutSettings(2, 60_000))
