@@ -108,7 +108,7 @@ class Call:
         if status not in RINGING:
             return
         self.state = CallState.RINGING
-        self.journey.rings(now)
+        self.journey.rings(now.came)
         self.caller.ring(status, session, now)
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
@@ -144,11 +144,11 @@ class Call:
         has_answer = bool(self.caller.offer) or leg.is_settled
         answer = leg.answer if self.caller.offer else leg.said
         codec = first_audio_codec(answer) if has_answer else None
-        self.journey.answered(leg.attempt(200, "Answered", now), codec, now)
+        self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came)
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # nobody is looked for any more
-        self._lifetime = Lifetime(self._board, now, self._board.answered(self))
+        self._lifetime = Lifetime(self._board, now.came, self._board.answered(self))
         self.watch()
         self.caller.answer(leg.answer, now)
 
@@ -197,7 +197,7 @@ class Call:
 
         The end is stamped with the deadline, not with when this ran: that is what makes the bound exact (D13).
         """
-        limit = None if self._lifetime is None else self._lifetime.exceeded(self, at or now)
+        limit = None if self._lifetime is None else self._lifetime.exceeded(self, (at or now).came)
         if limit is not None:
             self._end_from_switch(limit.reason, limit.at, now)
         return limit is not None
@@ -354,7 +354,7 @@ class Call:
 
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """BYE both ways."""
-        now, dead = now or at, None
+        now, at, dead = now or at, at.came, None
         if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
             at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
         self.let_go_of_conversation(now)
@@ -385,7 +385,7 @@ class Call:
         dead: DeadCall | None = None,
         now: Instant | None = None,
     ) -> None:
-        self.ending = Ending(reason, source, at, code, reason.q850_cause if cause is None else cause, dead)
+        self.ending = Ending(reason, source, at.came, code, reason.q850_cause if cause is None else cause, dead)
         self.state = CallState.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)

@@ -365,7 +365,7 @@ class CalleeLeg(Leg):
     def _note_ringing(self, now: Instant, *, rang: bool = True) -> None:
         self.rang = self.rang or rang
         if self.rang_at is None:
-            self.rang_at = now
+            self.rang_at = now.came
 
 
 def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:

@@ -149,7 +149,7 @@ class Leg:
     def hear(self, status: int, now: Instant) -> None:
         """Note a final response within the dialog, if it shows that the peer lives."""
         if is_alive(status):
-            self.heard_at = now
+            self.heard_at = now.came
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Note what a 2xx to a proposal of ours says: where the peer is now, what it can, what it agrees to."""
@@ -251,7 +251,7 @@ class Leg:
     def request_came(self, event: RequestArrived) -> None:
         """Hear a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
-        self.heard_at = now
+        self.heard_at = now.came
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
@@ -291,7 +291,7 @@ class Leg:
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True
-            self.heard_at = event.at
+            self.heard_at = event.at.came
             session = self.session_in(event.request)
             if session:
                 self.heard = session
@@ -335,7 +335,7 @@ class Leg:
 
     def _supervise(self, now: Instant) -> None:
         """Look after the session from now on: the call is answered."""
-        self.heard_at = now
+        self.heard_at = now.came
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.refreshed(now)
 

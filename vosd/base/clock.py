@@ -12,6 +12,13 @@ class Instant(NamedTuple):
 
     mono: int
     wall: int
+    waited_ms: int = 0
+    """For how long what is done now has lain ready: a message that waited for its turn."""
+
+    @property
+    def came(self) -> "Instant":
+        """When that came: what counts for bills and records (DESIGN D2); what we do ourselves goes by the clock."""
+        return self.plus(-self.waited_ms) if self.waited_ms else self
 
     def plus(self, ms: int) -> "Instant":
         """Return the instant ``ms`` milliseconds later (earlier when negative)."""

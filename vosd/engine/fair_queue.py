@@ -27,6 +27,10 @@ class FairQueue(Generic[Item]):
         """Return how many items wait."""
         return self._size
 
+    def has(self, source: str) -> bool:
+        """Say whether anything of a source waits."""
+        return source in self._lines
+
     def put(self, source: str, item: Item) -> Item | None:
         """Add an item; return the one that had to go for it: the oldest of the longest line, which may be the same."""
         line = self._lines.get(source)

@@ -41,6 +41,7 @@ REFUSALS_AT_ONCE: Final = 800
 BEAT_S: Final = 0.02
 """How often the lag is looked at while there is something to do."""
 
+_CANCEL: Final = b"CANC"
 _log = structlog.get_logger()
 
 Process = Callable[[int, bytes, str, int, float], None]
@@ -151,14 +152,13 @@ class Inbox:
                 return  # it acknowledges a refusal, of which nothing is left
             if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
                 self._dropped["too many messages of calls wait"] += 1
-        elif rank is Rank.CALL:
+        elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # no CANCEL overtakes its INVITE
             surplus = self._calls.put(host, Message(self._clock(), flow, data, host, port))
             if surplus is not None:
                 self._turn_away(surplus)
         else:
             line = self._others if rank is Rank.OTHER else self._strangers
-            if line.put(host, Message(self._clock(), flow, data, host, port)) is not None:
-                self._dropped["too many requests wait"] += 1
+            self._put_other(line, Message(self._clock(), flow, data, host, port))
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request of a peer that asks for too much; drop it where that would be too much, too."""
@@ -223,7 +223,14 @@ class Inbox:
         return self._others.take() or self._strangers.take()
 
     def _turn_away(self, message: Message) -> None:
-        self.refuse(message.flow, message.data, message.host, message.port)
+        if message.data[:4] == _CANCEL:  # its INVITE was before it
+            self._put_other(self._others, message)
+        else:
+            self.refuse(message.flow, message.data, message.host, message.port)
+
+    def _put_other(self, line: FairQueue[Message], message: Message) -> None:
+        if line.put(message.host, message) is not None:
+            self._dropped["too many requests wait"] += 1
 
     def _look(self, due: float) -> None:
         """See how late we are, and whether that is an overload."""

@@ -97,7 +97,8 @@ class Intake:
         try:
             refusal = self.admission.admit(application)
             application.numbers = None  # whoever talks for hours need not keep the INVITE
-            arrival = Arrival(call_id, application.caller_in, application.callee_in, request.call_id, str(source), at)
+            numbers = application.caller_in, application.callee_in
+            arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
             if refusal is not None:
                 self._refusals.refuse(event, arrival, application, refusal)
                 return
@@ -130,7 +131,7 @@ class Intake:
         )
         refusal = self.admission.admit(application)
         arrival = first.arrival._replace(
-            call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now
+            call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
         )
         if refusal is not None:
             self._refusals.record(arrival, application, refusal)

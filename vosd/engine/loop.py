@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from random import randrange
 from typing import Final
 
+from vosd.b2bua.reasons import reason_headers
+from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
 from vosd.engine.journal import Journal
 from vosd.engine.switch import Switch
 from vosd.engine.trace import Keep
 from vosd.obs.traced import Way
+from vosd.routing.dialect import ReasonForm
 from vosd.sip.compose import Datagram, Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StrangerIgnored
@@ -25,6 +28,9 @@ PEERS_MAX: Final = 4_096
 """Peers that are remembered: one object for each, which messages in the trace share."""
 RETRY_AFTER_MAX_S: Final = 5
 """Who is refused for want of time comes again within so long, not all at once."""
+
+_OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
+"""The trunk is not known yet, so neither is what it wants to read."""
 
 _IN, _OUT = Way  # an enum looks its members up every time
 
@@ -70,7 +76,7 @@ class Loop:
             return
         now = self._when(came)
         source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
-        self._keep(now.wall, _IN, source, data)
+        self._keep(now.came.wall, _IN, source, data)
         event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
             self._switch.hear(event)
@@ -82,7 +88,8 @@ class Loop:
         """Refuse one request for want of time; it is not kept in the trace."""
         now = self._clock.now()
         source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
-        outcome = self._endpoint.turn_away(data, source, f"Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n", now)
+        headers = f"{_OVERLOAD}Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n"
+        outcome = self._endpoint.turn_away(data, source, headers, now)
         if isinstance(outcome, Datagram):
             peer, refusal = outcome
             self._transmit[peer.flow](refusal, (peer.host, peer.port))
@@ -110,10 +117,9 @@ class Loop:
             self._wake_is_near = True
 
     def _when(self, came: float) -> Instant:
-        """Return the instant at which a message came that is served only now."""
+        """Return the present instant, which knows when the message came that is served at it."""
         now = self._clock.now()
-        waited_ms = now.mono - int(came * 1000)
-        return now.plus(-waited_ms) if waited_ms > 0 else now
+        return now._replace(waited_ms=max(0, now.mono - int(came * 1000)))
 
     def _meet(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:

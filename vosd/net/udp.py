@@ -24,7 +24,10 @@ BATCHES_AT_ONCE: Final = 64
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
-_BUFFERS: Final = ((socket.SO_RCVBUF, _SO_RCVBUFFORCE), (socket.SO_SNDBUF, _SO_SNDBUFFORCE))
+_BUFFERS: Final = (
+    (socket.SO_RCVBUF, _SO_RCVBUFFORCE, "net.core.rmem_max"),
+    (socket.SO_SNDBUF, _SO_SNDBUFFORCE, "net.core.wmem_max"),
+)
 
 _log = structlog.get_logger()
 
@@ -89,8 +92,11 @@ class UdpFlow:
 
 def _widen(sock: socket.socket) -> None:
     """Give the socket large buffers: what we ask for where we may, what the operator allows (rmem_max) elsewhere."""
-    for option, forced in _BUFFERS:
+    for option, forced, limit in _BUFFERS:
         try:
             sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
         except PermissionError:
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            granted = sock.getsockopt(socket.SOL_SOCKET, option) // 2  # the kernel counts its own needs, too
+            if granted < BUFFER_BYTES // 2:
+                _log.warning("small socket buffer: bursts may be lost", bytes=granted, set=f"{limit}={BUFFER_BYTES}")

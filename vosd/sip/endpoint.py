@@ -102,7 +102,7 @@ class Endpoint:
 
         What repeats a request that was taken goes its way.
         """
-        refusal = self._server.turn_common_away(data, source, headers)
+        refusal = self._server.turn_common_away(data, source, headers, now)
         if refusal is not None:
             return refusal
         try:

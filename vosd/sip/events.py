@@ -1,4 +1,7 @@
-"""What the SIP engine tells its user; every event carries the receipt instant of its packet (DESIGN D2)."""
+"""What the SIP engine tells its user.
+
+Every event carries the instant at which it is told, which knows when its packet came (DESIGN D2).
+"""
 
 from typing import TYPE_CHECKING, Any
 

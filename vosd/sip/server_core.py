@@ -29,6 +29,7 @@ from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
 from vosd.sip.settings import SipSettings
 from vosd.sip.stateless import common_invite
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import State
@@ -65,6 +66,7 @@ class ServerCore:
         self._server_header = server_header
         self._say_goodbye = say_goodbye
         self._dropped = dropped
+        self._refused = RecentRefusals()
 
     def take_request(self, request: Request, source: Peer, now: Instant) -> Event | None:
         """Bring a request to its transaction, its dialog, or the endpoint's user.
@@ -85,6 +87,10 @@ class ServerCore:
         if spent is not None:
             if isinstance(spent, Datagram):
                 self._store.out.append(spent)
+            return None
+        refused = self._refused.get(key, now.mono)
+        if refused is not None:
+            self._store.out.append(refused)
             return None
         return self._take_new_request(request, source, prefix, now)
 
@@ -109,7 +115,7 @@ class ServerCore:
         refusal = objection(request)
         if refusal is not None:
             if stem.tagged and not self._dialogs.belongs(request):
-                self._forget_with(stem, refusal.status, refusal.headers)
+                self._forget_with(stem, key, now, refusal.status, refusal.headers)
             else:
                 self._answer(stem, key, method, refusal.status, refusal.headers, now)
             return None
@@ -117,26 +123,37 @@ class ServerCore:
             return self._take_request_in_dialog(request, stem, source, key, now)
         return self._take_request_outside(request, stem, source, user, key, now)
 
-    def turn_common_away(self, data: bytes, source: Peer, headers: str) -> Datagram | None:
+    def turn_common_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | None:
         """Do as ``turn_away`` does without reading the INVITE, where it is a common one that we do not know."""
         invite = common_invite(data, source)
-        if invite is None or invite.key in self._store.servers or self._store.spent.get(invite.key) is not None:
+        if invite is None or self._is_known(invite.key):
             return None
+        said = self._refused.get(invite.key, now.mono)
+        if said is not None:
+            return said
         lines = (self._server_header + headers).encode()
         tag = self._flows.refusal_tag.encode()
-        return invite.refused(source, tag, lines, reliable=self._store.reliable[source.flow])
+        refusal = invite.refused(source, tag, lines, reliable=self._store.reliable[source.flow])
+        self._refused.keep(invite.key, refusal, now.mono)
+        return refusal
 
     def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
-        """Return the 503 to a request, of which nothing is remembered (section 8.2.7); one that we know goes its way.
+        """Return the 503 to a request, without a transaction (section 8.2.7); one that we know goes its way.
 
         Raises:
             ParseError: what was needed of it cannot be read.
         """
         key = _prefix_of(request) + request.method
-        if request.method == "ACK" or key in self._store.servers or self._store.spent.get(key) is not None:
+        if request.method == "ACK" or self._is_known(key):
             return self.take_request(request, source, now)
+        said = self._refused.get(key, now.mono)
+        if said is not None:
+            return said
         stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
-        return Datagram(stem.peer, response(stem, 503, self._flows.refusal_tag, self._server_header + headers))
+        return self._refusal(stem, key, now, 503, headers)
+
+    def _is_known(self, key: str) -> bool:
+        return key in self._store.servers or self._store.spent.get(key) is not None
 
     def refuse_malformed(
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
@@ -200,7 +217,7 @@ class ServerCore:
         if method == "OPTIONS":
             self._answer(stem, key, method, 200, CAPABILITIES_OUTSIDE, now)
         else:
-            self._forget_with(stem, 481)
+            self._forget_with(stem, key, now, 481)
         return None
 
     def _take_request_in_dialog(
@@ -209,10 +226,10 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         method = request.method
         if owner is None or dialog is None:
-            if self._dialogs.crosses_the_end(request):
-                self._answer(stem, key, method, 200, "", now)
+            if self._dialogs.belongs(request):  # not yet, or no more: a repetition hears the same all the same
+                self._answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
             else:
-                self._forget_with(stem, 481)
+                self._forget_with(stem, key, now, 481)
             return None
         # Section 12.2.2, but for BYE: whoever says it regards the call as over, and we would talk and bill on.
         if request.cseq.number <= dialog.remote_sequence and method != "BYE":
@@ -256,13 +273,11 @@ class ServerCore:
     def _take_cancel(self, stem: ResponseStem, prefix: str, key: str, now: Instant) -> CancelArrived | None:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
-        if transaction is None and self._store.spent.get(prefix + "INVITE") is None:
-            self._forget_with(stem, 481)
-            return None
+        found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
         owner: Any = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog: Dialog | None = owner.dialog if owner is not None else None
         tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
-        Server(self._store, key, stem).respond(200, tag, self._server_header, now)
+        Server(self._store, key, stem).respond(200 if found else 481, tag, self._server_header, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
             return CancelArrived(owner, transaction, now)
         return None
@@ -272,9 +287,15 @@ class ServerCore:
         kind = InviteServer if method == "INVITE" else Server
         kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
 
-    def _forget_with(self, stem: ResponseStem, status: int, headers: str = "") -> None:
-        """Answer what belongs to nothing of ours, and keep nothing of it, for anybody can make that up (8.2.7)."""
-        self._store.send(stem.peer, response(stem, status, self._flows.refusal_tag, self._server_header + headers))
+    def _forget_with(self, stem: ResponseStem, key: str, now: Instant, status: int, headers: str = "") -> None:
+        """Answer what needs no more of us than that, and keep no transaction of it: anybody can make it up (8.2.7)."""
+        self._store.out.append(self._refusal(stem, key, now, status, headers))
+
+    def _refusal(self, stem: ResponseStem, key: str, now: Instant, status: int, headers: str) -> Datagram:
+        data = response(stem, status, self._flows.refusal_tag, self._server_header + headers)
+        refusal = Datagram(stem.peer, data)
+        self._refused.keep(key, refusal, now.mono)
+        return refusal
 
 
 def _prefix_of(request: Request) -> str:

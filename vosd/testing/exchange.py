@@ -86,6 +86,8 @@ class Exchange:
             for account in catalogue.accounts.values()
         }
         self._lateness_ms = lateness_ms
+        self.waiting_ms = 0
+        """For how long each message has waited for its turn when it is served."""
         self._tokens = count(1)
         self.authenticator = Authenticator(
             catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
@@ -218,8 +220,8 @@ class Exchange:
         return self.registrants.routed(gateway.name, gateway.addresses)
 
     def _receive(self, packet: Packet) -> None:
-        now, source = self.clock.now(), Peer(0, *packet.source)
-        self._keep(now.wall, Way.IN, source, packet.data)
+        now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)
+        self._keep(now.came.wall, Way.IN, source, packet.data)
         event = self.endpoint.receive_datagram(packet.data, source, now)
         if event is not None:
             self.switch.hear(event)

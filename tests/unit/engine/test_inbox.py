@@ -131,6 +131,27 @@ def test_new_work_makes_way_for_the_sockets_after_a_turn(world):
     assert len(world.inbox) == 0
 
 
+def test_a_cancel_does_not_overtake_its_invite(world):
+    world.come(Rank.CALL, GATEWAY, "INVITE 1", "INVITE 2", "INVITE 3", "INVITE 4", "INVITE 5")
+    world.come(Rank.OTHER, GATEWAY, "CANCEL 5")
+    world.come(Rank.OTHER, OTHER_GATEWAY, "CANCEL of nothing")
+    world.inbox.serve()
+    assert world.served.index("CANCEL 5") > world.served.index("INVITE 5")
+    assert "CANCEL of nothing" in world.served
+
+
+def test_a_cancel_is_answered_though_its_invite_was_refused(world):
+    world.cost_s = 0.001
+    for _ in range(300):
+        world.come(Rank.CALL, GATEWAY, *["INVITE"] * 15)
+        world.come(Rank.OTHER, GATEWAY, "CANCEL")
+        world.inbox.serve()
+        world.turn()
+    assert "INVITE" in world.refused
+    assert "CANCEL" not in world.refused
+    assert "CANCEL" in world.served
+
+
 def test_sources_take_turns(world):
     world.come(Rank.CALL, GATEWAY, "a1", "a2", "a3")
     world.come(Rank.CALL, OTHER_GATEWAY, "b1")

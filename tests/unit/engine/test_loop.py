@@ -28,6 +28,7 @@ class Core:
         self.timers: list[int] = []
         self.on_timer: Callable[[], None] = lambda: None
         self.event: object = "event"
+        self.headers = ""
 
     # the endpoint
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> object:
@@ -37,6 +38,7 @@ class Core:
 
     def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> object:
         self.said.append(f"turned away {data.decode()} of {source}")
+        self.headers = headers
         return self.event
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
@@ -134,9 +136,22 @@ async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(
     """DESIGN D2: a BYE ends the call when it came, however long the line was."""
     before = SystemClock().now()
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
-    at = core.instants[0]
-    assert -251 <= at.mono - before.mono < 0
-    assert -251 <= at.wall - before.wall < 0
+    now = core.instants[0]
+    assert now.mono >= before.mono
+    assert -251 <= now.came.mono - before.mono < 0
+    assert -251 <= now.came.wall - before.wall < 0
+
+
+async def test_what_we_do_about_it_goes_by_the_clock(core):
+    kept: list[tuple[int, Way]] = []
+    loop = Loop(SystemClock(), core, core, core, lambda at, way, _peer, _data: kept.append((at, way)))
+    loop.attach([core.transmit, core.transmit])
+    before = SystemClock().now().wall
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
+    loop.detach()
+    (came, first), (left, second) = kept
+    assert (first, second) == (Way.IN, Way.OUT)
+    assert came < before <= left
 
 
 async def test_a_timer_set_by_a_datagram_wakes_the_core_up(core, loop):
@@ -206,6 +221,9 @@ async def test_a_refusal_for_want_of_time_leaves_at_once_and_no_trace(core, loop
     core.event = Datagram(PEER, b"503")
     loop.turn_away(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said == ["turned away INVITE of 192.0.2.10:5060", "sent 503 to ('192.0.2.10', 5060)"]
+    reason, retry, _ = core.headers.split("\r\n")
+    assert reason == 'Reason: Q.850;cause=42;text="Overload"'
+    assert retry in {f"Retry-After: {seconds}" for seconds in range(1, 6)}
 
 
 async def test_what_is_no_new_request_after_all_goes_its_way(core, loop):

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from vosd.net import udp
 from vosd.net.sockets import ListenerUnusableError, reachable_address
 from vosd.testing.probe import request
 
@@ -54,3 +55,29 @@ def test_a_wildcard_is_reachable_at_an_address_of_this_machine(wildcard, family)
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((reachable_address(wildcard), 0))
         assert probe.getsockname()[0] != wildcard
+
+
+class Narrow:
+    """A socket that no one may widen beyond what the operator allows."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+
+    def setsockopt(self, _level: int, option: int, _value: int) -> None:
+        if option not in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            raise PermissionError
+
+    def getsockopt(self, _level: int, _option: int) -> int:
+        return 2 * self.allowed
+
+
+@pytest.mark.parametrize(("allowed", "told"), [(212_992, 2), (udp.BUFFER_BYTES // 2, 0), (udp.BUFFER_BYTES, 0)])
+def test_a_buffer_much_smaller_than_asked_is_told_with_what_to_set(allowed, told, monkeypatch):
+    said: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        udp, "_log", type("Log", (), {"warning": staticmethod(lambda _text, **what: said.append(what))})
+    )
+    udp._widen(Narrow(allowed))
+    assert len(said) == told
+    if told:
+        assert said[0] == {"bytes": allowed, "set": f"net.core.rmem_max={udp.BUFFER_BYTES}"}
