@@ -1,4 +1,7 @@
-"""``python -m bench.junk HOST PORT SOURCE RATE SECONDS``: datagrams that are no SIP, at an even rate."""
+"""``python -m bench.junk HOST PORT SOURCE RATE SECONDS [bye]``: datagrams that are no SIP, at an even rate.
+
+With ``bye`` each is the BYE of a call that there is not.
+"""
 
 import socket
 import sys
@@ -6,27 +9,33 @@ import time
 
 SIZE = 400
 BATCHES_A_SECOND = 500
+JUNK = b"\x01" * SIZE
+BYE = (
+    b"BYE sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK%d\r\nMax-Forwards: 70\r\n"
+    b"From: <sip:1@127.0.0.1>;tag=theirs\r\nTo: <sip:2@127.0.0.1>;tag=x%d\r\nCall-ID: none@127.0.0.1\r\n"
+    b"CSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n"
+)
 
 
 def main() -> None:
     """Send, and tell how fast that was."""
-    host, port, source, rate, seconds = sys.argv[1:]
+    host, port, source, rate, seconds, *what = sys.argv[1:]
     per_batch = int(rate) // BATCHES_A_SECOND
-    junk = b"\x01" * SIZE
     sent = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((source, 0))
         sock.connect((host, int(port)))
         began = due = time.perf_counter()
         while due - began < float(seconds):
-            for _ in range(per_batch):
-                sock.send(junk)
+            for number in range(sent, sent + per_batch):
+                sock.send(BYE % (number, number) if what else JUNK)
             sent += per_batch
             due += 1 / BATCHES_A_SECOND
             pause = due - time.perf_counter()
             if pause > 0:
                 time.sleep(pause)
-    print(f"{sent / (time.perf_counter() - began):.0f} datagrams of junk a second from {source}")
+    kind = "BYEs to no call" if what else "junk"
+    print(f"{sent / (time.perf_counter() - began):.0f} datagrams of {kind} a second from {source}")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def _recovery(target: Target, ended: float) -> float:
 
 
 def _junk(target: Target, rate: int, seconds: int) -> list[bool]:
-    """Let calls go on while a stranger sends junk: first as it is, then where the kernel is not asked to help."""
+    """Let calls go on beside junk: kept out by the kernel, then by us, then BYEs in the customer's name."""
     quiet, _ = _beside(target, seconds)
     CONSOLE.print(f"set-up p50 / p99 at {BESIDE_JUNK} calls/s: {quiet.p50:.2f} / {quiet.p99:.2f} ms")
     goals = [_under_junk(target, rate, seconds, "kept out by the kernel")]
@@ -199,11 +199,12 @@ def _junk(target: Target, rate: int, seconds: int) -> list[bool]:
     text = target.daemon.configuration_file.read_text()
     target.daemon.configure(text.replace("sip:\n", "sip:\n  shield: {block: 0}\n", 1))
     target.daemon.succeed("reload")
-    return [*goals, _under_junk(target, rate, seconds, "dropped by the switch")]
+    goals.append(_under_junk(target, rate, seconds, "dropped by the switch"))
+    return [*goals, _under_junk(target, rate, seconds, "in the customer's name", CALLER.host, "bye")]
 
 
-def _under_junk(target: Target, rate: int, seconds: int, how: str) -> bool:
-    command = ["bench.junk", *map(str, (*target.address, JUNK_SOURCE, rate, seconds + 4))]
+def _under_junk(target: Target, rate: int, seconds: int, how: str, source: str = JUNK_SOURCE, *what: str) -> bool:
+    command = ["bench.junk", *map(str, (*target.address, source, rate, seconds + 4)), *what]
     loaded, failed, sent = _beside_program(target, seconds, command)
     CONSOLE.print(f"under {sent}, {how}: {loaded.p50:.2f} / {loaded.p99:.2f} ms, calls failed: {failed}")
     return loaded.p99 < GOAL_SETUP_MS and not failed

@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 _LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
@@ -18,6 +18,8 @@ _PRIVATE: Final = tuple(
     )
 )  # fmt: skip
 """Networks whose addresses mean something else, or nothing, to whoever is outside."""
+_SITE_BITS: Final = 64
+"""Of an IPv6 address: whoever has one has all addresses of its network (RFC 6177)."""
 
 
 def is_address(host: str) -> bool:
@@ -57,3 +59,20 @@ def plain_host(host: str) -> str:
         return str(ip_address(host))
     except ValueError:
         return host
+
+
+# Asked for every message that comes by IPv6, and for every INVITE and REGISTER while anybody is locked out.
+@lru_cache(maxsize=4_096)
+def source_of(host: str) -> str:
+    """Return what stands for an address: itself, or its /64; an IPv4 address that is mapped is itself.
+
+    Raises:
+        ValueError: ``host`` is no IP address.
+    """
+    address = ip_address(host)
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    base = int(address) >> _SITE_BITS << _SITE_BITS
+    return f"{IPv6Address(base)}/{_SITE_BITS}"

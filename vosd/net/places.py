@@ -5,8 +5,8 @@ from enum import Enum
 from typing import Final
 
 from vosd.base.bucket import Bucket
+from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
-from vosd.net.shield import allowance_of
 
 CALLERS_MAX: Final = 4_096
 """Strangers whose connections are counted by the second; the one that came first makes room."""
@@ -72,7 +72,7 @@ class Places:
     def _hasty(self, host: str, now: float) -> str | None:
         """Say which rate a stranger's new connection exceeds: each costs a task, over TLS a handshake."""
         rate, overall = self.limits.unknown_rate_per_source, self.limits.unknown_rate
-        key = allowance_of(host)
+        key = source_of(host)
         bucket = self._callers.get(key)
         if bucket is None:
             if len(self._callers) >= CALLERS_MAX:

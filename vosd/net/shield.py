@@ -6,7 +6,6 @@ while. Pure: time is an argument, in seconds of the monotonic clock.
 """
 
 import re
-import socket
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from enum import Enum, auto
 from typing import Final
 
 from vosd.base.bucket import Bucket
+from vosd.base.host import source_of
 from vosd.sip.glance import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
@@ -123,10 +123,10 @@ class Shield:
         source = self._known.get(host)
         if source is not None and now - source.judged_at < ACQUAINTANCE_S:
             return self._of_peer(source, kind, data, now)
-        key = allowance_of(host)
+        key = source_of(host) if ":" in host else host
         stranger = self._strangers.get(key)
         # Of a /64 that sends, one address may be a gateway's: there each is looked up.
-        if stranger is not None and key is host and now - stranger.judged_at < ACQUAINTANCE_S:
+        if stranger is not None and key == host and now - stranger.judged_at < ACQUAINTANCE_S:
             return self._of_stranger(stranger, kind, data, host, now)
         if self._knows(host):
             source = self._meet(self._known, host, source, self._settings.gateway_rate, now)
@@ -222,14 +222,3 @@ class Shield:
             source.blocked_until = now + settings.block_s
             self._block(host, source.blocked_until)
         return Answer.SILENCE
-
-
-def allowance_of(host: str) -> str:
-    """Return whose allowance an address uses: its own, in IPv6 that of its /64, which one customer has to himself."""
-    if ":" not in host:
-        return host
-    try:
-        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except OSError:
-        return host
-    return packed[:8].hex()

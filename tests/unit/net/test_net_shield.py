@@ -17,7 +17,6 @@ from vosd.net.shield import (
     Answer,
     Shield,
     ShieldSettings,
-    allowance_of,
 )
 from vosd.sip.glance import Kind, Rank
 from vosd.testing.probe import request
@@ -196,11 +195,6 @@ def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(door):
     assert heard == 20
     assert door.heard(50, Kind.CALL, "2001:db8::1") == 50
     assert door.heard(1, Kind.OTHER, "2001:db8:0:1::1") == 1
-
-
-def test_an_address_with_a_scope_has_an_allowance():
-    assert allowance_of("fe80::1%eth0") == allowance_of("fe80::2") == "fe80000000000000"
-    assert allowance_of("192.0.2.1") == "192.0.2.1"
 
 
 def test_sources_without_end_take_no_memory_without_end(door, monkeypatch):

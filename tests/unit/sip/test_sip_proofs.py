@@ -3,11 +3,12 @@
 import pytest
 
 from vosd.base.credentials import Credentials
+from vosd.base.host import source_of
 from vosd.sip.digest import hashing, verifier
 from vosd.sip.digest.claim import claim_in
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters
-from vosd.sip.digest.lockout import LockOut, source_of
+from vosd.sip.digest.lockout import LockOut
 from vosd.sip.digest.nonce import WINDOW, Mint, Standing, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.digest.verifier import Finding, Verifier
@@ -337,6 +338,7 @@ class TestLockOut:
             ("2001:db8::1", "2001:db8::/64"),
             ("2001:db8:0:0:ffff::9", "2001:db8::/64"),
             ("2001:db8:0:1::9", "2001:db8:0:1::/64"),
+            ("fe80::1%eth0", "fe80::/64"),
             (f"::ffff:{HOST}", HOST),
         ],
     )

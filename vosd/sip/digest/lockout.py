@@ -5,16 +5,13 @@ else lock out whom their author likes. Knows neither peers nor sockets.
 """
 
 from collections import OrderedDict
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple, TypeVar
 
+from vosd.base.host import source_of
 from vosd.sip.digest.settings import LockOutSettings
 
 SOURCES_MAX: Final = 16_384
 """Sources with failures that are remembered, and as many locked out; past that the oldest are forgotten."""
-_SITE_BITS: Final = 64
-"""Of an IPv6 address: whoever has one has all addresses of its network (RFC 6177)."""
 
 
 Value = TypeVar("Value")
@@ -103,20 +100,3 @@ def _put_last(table: "OrderedDict[str, Value]", source: str, value: Value, most:
     table[source] = value
     if len(table) > most:
         table.popitem(last=False)
-
-
-# Asked for every INVITE and REGISTER while anybody is locked out.
-@lru_cache(maxsize=4_096)
-def source_of(host: str) -> str:
-    """Return what stands for an address: itself, or its /64; an IPv4 address that is mapped is itself.
-
-    Raises:
-        ValueError: ``host`` is no IP address.
-    """
-    address = ip_address(host)
-    if not isinstance(address, IPv6Address):
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    base = int(address) >> _SITE_BITS << _SITE_BITS
-    return f"{IPv6Address(base)}/{_SITE_BITS}"
