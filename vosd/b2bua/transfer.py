@@ -150,7 +150,7 @@ class Transfer:
         """End the other call too, at the same instant: nobody pays for how late that was found (DESIGN D13)."""
         self._stage = Stage.OVER
         if left is not None and left.journey.answered_at is not None:
-            left.hung_up(left.caller, None, now, max(at, left.journey.answered_at))
+            left.hung_up(left.caller, None, now, max(at.came, left.journey.answered_at))
 
     def _stop(self) -> None:
         self._stage = Stage.OVER

@@ -66,6 +66,17 @@ def test_a_party_that_hangs_up_after_both_have_run_out_is_billed_to_the_second(l
     assert {record.end_reason for record in scene.exchange.ledger.records} == {"Maximum Duration"}
 
 
+def test_a_bye_that_waited_for_its_turn_ends_no_call_before_its_answer(scene):
+    """It came when the one call was there and the other was not yet."""
+    join(scene, apart_ms=10_000)
+    scene.exchange.waiting_ms = 6_000
+    scene.vendor.calls[0].hang_up()
+    scene.wire.run_for(1_000)
+    first, second = records(scene)
+    assert first.ended_at < second.answered_at
+    assert (second.hold_time_ms, second.ended_at) == (0, second.answered_at)
+
+
 def test_an_ordered_end_ends_both(scene):
     join(scene)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
