@@ -385,7 +385,8 @@ class Call:
         dead: DeadCall | None = None,
         now: Instant | None = None,
     ) -> None:
-        self.ending = Ending(reason, source, at.came, code, reason.q850_cause if cause is None else cause, dead)
+        at_last = self.journey.ends(at, self.arrival)
+        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead)
         self.state = CallState.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)

@@ -34,6 +34,11 @@ EARLY_MAX = 16
 """Forks of one INVITE that are listened to; no honest gateway rings more phones at once."""
 
 
+def lasted_ms(began: Instant, now: Instant) -> int:
+    """Return for how long an attempt went on until what ended it came: that may have waited since before it began."""
+    return max(0, now.came.mono - began.mono)
+
+
 class GivenUp(NamedTuple):
     """What is remembered of an attempt that was left: should it answer all the same, it cost money."""
 
@@ -48,7 +53,7 @@ class GivenUp(NamedTuple):
 
     def row(self, reason: str, now: Instant) -> Attempt:
         """Return the row of an answer that was hung up at once."""
-        return Attempt(self.gateway, 200, now.mono - self.started_at.mono, self.pdd_ms, reason)
+        return Attempt(self.gateway, 200, lasted_ms(self.started_at, now), self.pdd_ms, reason)
 
 
 class Pracking(NamedTuple):
@@ -245,7 +250,7 @@ class CalleeLeg(Leg):
 
     def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
-        return Attempt(self.choice.gateway.name, code, now.mono - self.started_at.mono, self.pdd_ms, reason)
+        return Attempt(self.choice.gateway.name, code, lasted_ms(self.started_at, now), self.pdd_ms, reason)
 
     def host_behind_nat(self, message: Message) -> str:
         """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""

@@ -85,4 +85,8 @@ class Journey(msgspec.Struct):
         self.progress_at = self.progress_at or now
         self.codec = codec
 
+    def ends(self, at: Instant, arrival: Arrival) -> Instant:
+        """Return when a call ended: when that came, but never before what was heard first of two that had waited."""
+        return max(at.came, self.answered_at or self.ringing_at or arrival.at)
+
     destination_address: str | None = None

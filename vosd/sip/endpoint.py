@@ -121,7 +121,7 @@ class Endpoint:
             key = answered(data)
             return key.startswith(self.flows.mark) and (key in store.clients or store.spent.get(key) is not None)
         tag = to_tag(data).decode("utf-8", "surrogateescape")
-        if tag and (self._dialogs.has(tag) or tag == self.flows.refusal_tag):
+        if tag and (self._dialogs.has(tag) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
             return True
         return data[:4] in _BY_BRANCH and self._is_for_invite(data)
 

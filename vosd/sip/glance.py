@@ -1,7 +1,8 @@
 """What a message is, by a look at its first bytes: enough to say who is served first, long before it is read.
 
-A look may err where a message is written oddly (a folded To), which costs it its place in the queue and nothing else.
-It never takes for a part of something what the whole reading would take for something new.
+A look may err where a message is written oddly (an RFC 2543 peer's CANCEL), which costs it its place in the queue: it
+waits with what belongs to no call. It never takes for a part of something what the whole reading would take for
+something new: it ends where the headers do, and reads lines that go on in the next as one.
 """
 
 import re
@@ -62,8 +63,8 @@ KEPT_ALIVE: Final = "keep-alive"
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
 """How far a header is looked for."""
-_TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)(?!\r?\n[ \t])")
-"""Not one that goes on in the next line."""
+_FOLD: Final = re.compile(rb"\r?\n[ \t]+")
+_TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
 _PLAIN_TO: Final = re.compile(rb"[^\r\n\"<>]*+<[^\r\n\"<>]*+>(?:;tag=([\w.\-~]+))?\r\n(?![ \t])")
 """How nearly every To looks."""
 _TAG: Final = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
@@ -71,7 +72,7 @@ _PLAIN_ANSWER: Final = re.compile(rb"SIP/2[^\r\n,;]*+(?:;(?!branch=)[^\r\n,;]*+)
 """How nearly every Via of ours comes back."""
 _PLAIN_SEQUENCE: Final = re.compile(rb"\d++ ([A-Z]++)\r")
 _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s]++)")
-_VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)(?!\r?\n[ \t])")
+_VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,40}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
 
@@ -87,11 +88,12 @@ def glance(data: bytes) -> Kind:
 
 def to_tag(data: bytes) -> bytes:
     """Return the tag of To, empty where a look finds none: among the header's own parameters, and without quotes."""
-    at = data.find(b"\nTo: ", 0, data.find(b"\r\n\r\n"))
+    end = data.find(b"\r\n\r\n")
+    at = data.find(b"\nTo: ", 0, end) if end >= 0 else -1
     plain = _PLAIN_TO.match(data, at + 5) if at >= 0 else None
     if plain is not None:
         return plain[1] or b""
-    line = _TO.search(data, 0, _HEAD_BYTES)
+    line = _TO.search(_head(data))
     if line is None:
         return b""
     text = line[1]
@@ -104,20 +106,32 @@ def to_tag(data: bytes) -> bytes:
 
 def answered(data: bytes) -> str:
     """Return the key of the transaction that a response says it is for; empty where a look finds none."""
-    plain = _PLAIN_ANSWER.match(data, data.find(b"\nVia: ") + 6)
+    end = max(data.find(b"\r\n\r\n"), 0)
+    at = data.find(b"\nVia: ", 0, end)
+    plain = _PLAIN_ANSWER.match(data, at + 6) if at >= 0 else None
     if plain is not None:
-        sequence = _PLAIN_SEQUENCE.match(data, data.find(b"\nCSeq: ", plain.end()) + 7)
+        at = data.find(b"\nCSeq: ", plain.end(), end)
+        sequence = _PLAIN_SEQUENCE.match(data, at + 7) if at >= 0 else None
         if sequence is not None:
             return f"{plain[1].decode()} {sequence[1].decode()}"
     branch = branch_of(top_via(data))
-    method = _METHOD.search(data, 0, _HEAD_BYTES) if branch else None
+    method = _METHOD.search(_head(data)) if branch else None
     return "" if method is None else f"{branch} {method[1].decode('utf-8', 'surrogateescape')}"
 
 
 def top_via(data: bytes) -> str:
     """Return the value of the first Via line, empty where a look finds none."""
-    line = _VIA.search(data, 0, _HEAD_BYTES)
+    line = _VIA.search(_head(data))
     return "" if line is None else line[1].decode("utf-8", "surrogateescape")
+
+
+def _head(data: bytes) -> bytes:
+    """Return the headers as the whole reading sees them, as far as they are looked at."""
+    text = data[:_HEAD_BYTES].lstrip(b"\r\n")
+    end = text.find(b"\r\n\r\n")
+    if end < 0:
+        end = text.find(b"\n\n")
+    return _FOLD.sub(b" ", text if end < 0 else text[:end])
 
 
 def _odd(data: bytes) -> Kind:

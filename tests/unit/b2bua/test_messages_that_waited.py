@@ -4,6 +4,8 @@ from vosd.testing.customer import Intent
 from vosd.testing.scene import CALLEE, Scene, usual_catalogue
 from vosd.testing.vendor import RINGS, SILENT, answers
 
+TARGET = "442071111111"
+
 
 def test_an_invite_that_waited_leaves_the_gateway_all_its_time():
     scene = Scene(usual_catalogue(vendors=2, terms={"response_timeout_ms": 5_000}))
@@ -71,6 +73,37 @@ def test_a_cancel_that_waited_ends_the_call_when_it_came():
     scene.wire.run_until(lambda: call.is_over)
     at = scene.exchange.clock.now().wall
     assert at - scene.close().ended_at in range(250, 260)
+
+
+def test_a_call_to_a_target_ends_not_before_it_began():
+    """The BYE lay ready when the REFER was served that began the call to the target."""
+    scene = Scene()
+    scene.vendor.by_number = {TARGET: RINGS}
+    call, _ = scene.talk()
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(100)
+    scene.exchange.waiting_ms = 300
+    scene.vendor.calls[0].hang_up()
+    scene.wire.run_for(40)
+    scene.exchange.waiting_ms = 0
+    scene.wire.run_for(3_000)
+    records = scene.exchange.ledger.records
+    assert len(records) == 2
+    assert all(record.started_at <= (record.ringing_at or record.started_at) <= record.ended_at for record in records)
+    assert all(attempt.ms >= 0 for record in records for attempt in record.attempts)
+
+
+def test_an_answer_that_waited_makes_the_attempt_no_longer():
+    scene = Scene()
+    scene.vendor.script = answers(750)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    scene.exchange.waiting_ms = 200
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.exchange.waiting_ms = 0
+    record = scene.finish(call)
+    assert record.answered_at is not None
+    assert abs(record.attempts[0].ms - (record.answered_at - record.started_at)) <= 10
 
 
 def test_the_window_of_new_calls_goes_by_the_clock():

@@ -86,6 +86,20 @@ def test_a_look_sees_no_other_tag_than_a_reading(name, to, tails):
     assert to_tag(data).decode() in {"", read.to_tag}
 
 
+@pytest.mark.parametrize("header", [b"To: <sip:1@h>\r\n ;x=y", b"t: <sip:1@h>", b"To: <sip:1@h>"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_look_ends_where_the_headers_do(header, end):
+    """Whoever writes a To into the body wants a new call taken for a part of one."""
+    data = request("INVITE").replace(b"To: <sip:4420@192.0.2.1>", header)
+    data = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\nv=0\r\nTo: <sip:x@y>;tag=ours\r\ns=-\r\n"
+    data = data.replace(b"\r\n\r\n", end + end).replace(b"\r\n", end)
+    read = parse_message(data)
+    assert isinstance(read, Request)
+    assert read.to_tag == ""
+    assert to_tag(data) == b""
+    assert answered(b"SIP/2.0 200 OK\r\nX: y\r\n\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nCSeq: 1 BYE\r\n") == ""
+
+
 @pytest.mark.parametrize(
     ("via", "cseq", "key"),
     [
@@ -93,6 +107,7 @@ def test_a_look_sees_no_other_tag_than_a_reading(name, to, tails):
         ("v:SIP/2.0/UDP h ; branch = z9hG4bKa", "cseq:  12  BYE", "z9hG4bKa BYE"),
         ("Via: SIP/2.0/UDP h, SIP/2.0/UDP g;branch=z9hG4bKa", "CSeq: 1 INVITE", ""),
         ("Via: SIP/2.0/UDP h;branch=z9hG4bKa, SIP/2.0/UDP g;branch=z9hG4bKb", "CSeq: 1 INVITE", "z9hG4bKa INVITE"),
+        ("Via: SIP/2.0/UDP h\r\n ;branch=z9hG4bKa", "CSeq: 1\r\n\tINVITE", "z9hG4bKa INVITE"),
         ("X: z9hG4bKa", "CSeq: 1 INVITE", ""),
         ("Via: SIP/2.0/UDP h;branch=z9hG4bKa", "CSeq: one", ""),
     ],

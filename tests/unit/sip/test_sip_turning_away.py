@@ -52,6 +52,18 @@ def test_said_again_in_a_moment_of_less_to_do_it_is_refused_alike_and_no_call(pr
     assert probe.receive(request("INVITE")) is not None
 
 
+def test_a_refusal_as_long_as_what_it_refuses_is_not_remembered():
+    refusals = RecentRefusals()
+    refusals.keep("long", Datagram(CUSTOMER, b"503" * 1_000), now_ms=0)
+    assert len(refusals) == 0
+
+
+def test_the_tag_of_refusals_opens_nothing_but_the_way_of_their_acks(probe):
+    tag = probe.endpoint.flows.refusal_tag
+    assert probe.endpoint.belongs(Kind.WITHIN, request("ACK", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
+    assert not probe.endpoint.belongs(Kind.WITHIN, request("INVITE", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
+
+
 def test_refusals_without_end_take_no_memory_without_end():
     refusals = RecentRefusals(most=3)
     for number in range(9):

@@ -10,7 +10,8 @@ from typing import Final
 from vosd.sip.compose import Datagram
 
 REFUSED_MAX: Final = 8_192
-"""Six megabytes."""
+ANSWER_MAX: Final = 2_048
+"""Bytes of an answer that is remembered: sixteen megabytes of all at the most. Honest ones are a third of that."""
 REFUSED_MS: Final = 4_000
 """The first repetitions of a request come within it; they end with the refusal, but for one that was lost."""
 
@@ -29,7 +30,9 @@ class RecentRefusals:
         return len(self._answers)
 
     def keep(self, key: str, answer: Datagram, now_ms: int) -> None:
-        """Remember the answer to the request whose transaction would have that key."""
+        """Remember the answer to the request whose transaction would have that key, unless it is very long."""
+        if len(answer.data) > ANSWER_MAX:
+            return
         answers = self._answers
         while answers and (len(answers) >= self._most or next(iter(answers.values()))[0] <= now_ms):
             answers.popitem(last=False)
