@@ -6,11 +6,12 @@ from typing import Final, NoReturn
 import pytest
 
 MASQUERADE: Final = (
+    "mount --make-rslave / && "
     "nft add table ip probe && "
     "nft 'add chain ip probe out { type nat hook postrouting priority 100 ; }' && "
     "nft add rule ip probe out masquerade"
 )
-"""What a router of ours does; in a namespace of its own, which is gone with the command."""
+"""What `ip` does with mounts, and a router of ours with packets; in namespaces that are gone with the command."""
 
 
 def do_without(reason: str) -> NoReturn:
@@ -27,7 +28,10 @@ def machine_has_nat() -> bool:
     """Say whether this user may make a network namespace here, with an address translation in it."""
     try:
         probe = subprocess.run(
-            ("unshare", "--net", "sh", "-c", MASQUERADE), capture_output=True, check=False, timeout=10
+            ("unshare", "--net", "--mount", "--propagation=unchanged", "sh", "-c", MASQUERADE),
+            capture_output=True,
+            check=False,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -2,7 +2,9 @@ r"""The grammar of RFC 3261 section 25 as a strict peer reads it: words, address
 
 Owns fragments of patterns; which header is made of which is ``rules``'s. A value is one line of a header with its
 continuations joined, so blanks are ``[ \t]``; bytes that are no UTF-8 are surrogates by now. Every pattern is read
-once from left to right: none gives back what it has taken but where two readings are possible at all.
+once from left to right: none gives back what it has taken but where two readings are possible at all. Where a group
+of several parts is repeated that is written ``(?>(?:...)*)``: Python before 3.11.5, which Debian 12 has, leaves half a
+repetition taken with ``(?:...)*+`` (CPython issue 106052).
 """
 
 from typing import Final
@@ -47,9 +49,9 @@ PASSWORD: Final = rf"(?::(?:[\w\-.!~*'()&=+$,]|{ESCAPED})*+)?"
 USER: Final = rf"(?:[\w\-.!~*'()&=+$,;?/]|{ESCAPED})++{PASSWORD}@"
 BARE_USER: Final = rf"(?:[\w\-.!~*'()&=+$/]|{ESCAPED})++@"
 URI_PARAM: Final = rf"(?:[\w\-.!~*'()\[\]/:&+$]|{ESCAPED})++"
-URI_PARAMS: Final = rf"(?:;{URI_PARAM}(?:={URI_PARAM})?)*+"
+URI_PARAMS: Final = rf"(?>(?:;{URI_PARAM}(?:={URI_PARAM})?)*)"
 URI_HEADER: Final = rf"(?:[\w\-.!~*'()\[\]/?:+$]|{ESCAPED})"
-URI_HEADERS: Final = rf"(?:\?{URI_HEADER}++={URI_HEADER}*+(?:&{URI_HEADER}++={URI_HEADER}*+)*+)?"
+URI_HEADERS: Final = rf"(?:\?{URI_HEADER}++={URI_HEADER}*+(?>(?:&{URI_HEADER}++={URI_HEADER}*+)*))?"
 TEL: Final = rf"tel:(?:\+?[0-9A-Fa-f*#.()\-]++|{ESCAPED})++"
 OTHER_SCHEME: Final = r"(?!sips?:|tel:)[A-Za-z][A-Za-z0-9+.\-]*+:"
 ABSOLUTE: Final = rf"{OTHER_SCHEME}(?:[\w\-.!~*'();/?:@&=+$,]|{ESCAPED})++"
@@ -63,12 +65,12 @@ BARE_URI: Final = rf"(?:sips?:(?:{BARE_USER})?{HOSTPORT}|{TEL}|{BARE_ABSOLUTE})"
 # -- combinations -----------------------------------------------------------------------------------------------------
 
 NAMED_VALUE: Final = rf"{TOKEN}(?:{W}={W}(?:{QUOTED}|\[{IPV6}\]|{TOKEN}))?"
-PARAMS: Final = rf"(?:{W};{W}{NAMED_VALUE})*+"
-NAME_ADDR: Final = rf"(?:{QUOTED}{W}|(?:{TOKEN}{W})*+)<{URI}>"
+PARAMS: Final = rf"(?>(?:{W};{W}{NAMED_VALUE})*)"
+NAME_ADDR: Final = rf"(?:{QUOTED}{W}|(?>(?:{TOKEN}{W})*))<{URI}>"
 ADDRESS: Final = rf"(?:{NAME_ADDR}|{BARE_URI})"
 RECEIVED: Final = rf"received{W}={W}(?:{IPV4}|\[{IPV6}\]|{IPV6})"
 """In brackets or without: RFC 5118 section 4.5."""
-VIA: Final = rf"SIP{W}/{W}2\.0{W}/{W}{TOKEN}[ \t]++{HOST}(?:{W}:{W}{PORT})?(?:{W};{W}(?:{RECEIVED}|{NAMED_VALUE}))*+"
+VIA: Final = rf"SIP{W}/{W}2\.0{W}/{W}{TOKEN}[ \t]++{HOST}(?:{W}:{W}{PORT})?(?>(?:{W};{W}(?:{RECEIVED}|{NAMED_VALUE}))*)"
 MEDIA: Final = rf"{TOKEN}{W}/{W}{TOKEN}{PARAMS}"
 AUTH_PARAM: Final = rf"{TOKEN}{W}={W}(?:{QUOTED}|{TOKEN})"
 DATE: Final = (
@@ -79,7 +81,7 @@ DATE: Final = (
 
 def listed(element: str) -> str:
     """Return the pattern of a comma list with one element or more."""
-    return rf"{element}(?:{W},{W}{element})*+"
+    return rf"{element}(?>(?:{W},{W}{element})*)"
 
 
 def listed_or_none(element: str) -> str:

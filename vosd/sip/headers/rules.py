@@ -51,7 +51,7 @@ _ROUTES: Final = _Rule(listed(f"{NAME_ADDR}{PARAMS}"), "a list of URIs in angle 
 _TAGS: Final = _Rule(listed(TOKEN), "a list of words")
 _TAGS_OR_NONE: Final = _Rule(listed_or_none(TOKEN), "a list of words")
 _WORD_WITH_PARAMS: Final = _Rule(f"{TOKEN}{PARAMS}", "a word with parameters")
-_PRODUCTS: Final = _Rule(rf"{PRODUCT}(?:{W}{PRODUCT})*+", "a list of products and comments")
+_PRODUCTS: Final = _Rule(rf"{PRODUCT}(?>(?:{W}{PRODUCT})*)", "a list of products and comments")
 _CREDENTIALS: Final = _Rule(rf"{TOKEN}[ \t]++{listed(AUTH_PARAM)}", "a scheme with its parameters")
 _LINKS: Final = _Rule(listed(f"<{W}{URI}{W}>{PARAMS}"), "a list of URIs in angle brackets")
 _METHOD_NUMBER: Final = (1 << 31) - 1
@@ -91,7 +91,7 @@ _RULES: Final = {
     "p-preferred-identity": _Rule(listed(ADDRESS), "one or two addresses"),
     "path": _ROUTES,
     "priority": _Rule(TOKEN, "a word"),
-    "privacy": _Rule(rf"{TOKEN}(?:{W};{W}{TOKEN})*+", "words between semicolons"),
+    "privacy": _Rule(rf"{TOKEN}(?>(?:{W};{W}{TOKEN})*)", "words between semicolons"),
     "proxy-authenticate": _CREDENTIALS,
     "proxy-authorization": _CREDENTIALS,
     "proxy-require": _TAGS,
@@ -219,6 +219,8 @@ def _parameter_fault(header: str, value: str) -> str | None:
             names.clear()
         if separator != ";":
             continue
+        if written is None:  # the patterns of Python before 3.11.5 let it through (CPython issue 106052)
+            return f"{title(header)} has an empty parameter."
         name = written.lower()
         if name in names:
             return f"{title(header)} has the parameter {name} twice."

@@ -8,7 +8,7 @@ from vosd.sip.grammar import HOST, QUOTED, TOKEN, parameters
 
 _VIA: Final = re.compile(
     rf"SIP\s*+/\s*+\d+\.\d+\s*+/\s*+({TOKEN})\s++({HOST})\s*+(?::\s*+(\d{{1,5}})\s*+)?"
-    rf"((?:;(?:{QUOTED}|[^\",])*+)?)(,|\Z)",
+    rf"((?:;(?>(?:{QUOTED}|[^\",])*))?)(,|\Z)",
     re.IGNORECASE | re.ASCII,
 )
 """Any version, because a request of another one deserves its 505."""
