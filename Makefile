@@ -24,7 +24,7 @@ run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path fo
 install: $(VENV)/.installed ## everything `make run` needs, without starting it
 
 test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules
 	@$(BIN)/ruff format --check .

@@ -81,7 +81,14 @@ async def store(store_url) -> AsyncIterator[Store]:
 async def emptied(url: str) -> AsyncIterator[Database]:
     database = Database(url)
     async with database.writing() as connection:
-        for table in (schema.cdr_attempt, schema.cdr, schema.ledger_entry, schema.account, schema.registration):
+        for table in (
+            schema.cdr_attempt,
+            schema.cdr,
+            schema.ledger_entry,
+            schema.account,
+            schema.registration,
+            schema.lease,
+        ):
             await connection.execute(table.delete())
     yield database
     await database.close()

@@ -1,8 +1,10 @@
 """What ``Queries`` promises, over memory, SQLite and MariaDB (INTERFACES section 2, ``cdr list``)."""
 
+import msgspec
 import pytest
 
-from vosd.storage.ports import CallFilter
+from vosd.base.ids import uuid7
+from vosd.storage.ports import CallFilter, CallPosition
 from vosd.testing.records import STARTED, answered_call, call_id, refused_call
 
 
@@ -46,6 +48,12 @@ async def listed(store):
         ({"reason": "No Matching Rate"}, [5]),
         ({"account": "beta", "reason": "Normal"}, [2]),
         ({"account": "nobody"}, []),
+        ({"sip_call_id": f"{call_id(2)}@192.0.2.10"}, [2]),
+        ({"sip_call_id": call_id(3)[:20]}, [3]),
+        ({"sip_call_id": call_id(2)[:20], "account": "beta"}, [2]),
+        ({"before": CallPosition(STARTED + 3, call_id(3))}, [2, 1]),
+        ({"before": CallPosition(STARTED + 4, call_id(4)), "account": "acme"}, [3, 1]),
+        ({"before": CallPosition(STARTED + 4, call_id(4)), "callee": "44", "limit": 1}, [2]),
         ({"callee": "44%"}, []),
         ({"account": "ACME"}, []),
     ],
@@ -64,6 +72,38 @@ async def test_calls_of_the_same_millisecond_are_ordered_by_their_id(store):
     await store.books.book(calls)
     found = await store.queries.calls(CallFilter())
     assert [call.record.call_id for call in found] == [call_id(3), call_id(2), call_id(1)]
+
+
+async def test_a_listing_goes_on_among_calls_of_the_same_millisecond(store):
+    await store.books.book([answered_call(index, started_at=STARTED) for index in range(4)])
+    found = await store.queries.calls(CallFilter(before=CallPosition(STARTED, call_id(2))))
+    assert [call.record.call_id for call in found] == [call_id(1), call_id(0)]
+
+
+async def test_calls_are_found_by_the_beginning_of_their_ids(store):
+    await store.books.book([answered_call(index) for index in (1, 2, 300)])
+    whole, minute = call_id(2), call_id(2)[:8]
+    assert [call.record.call_id for call in await store.queries.calls_beginning(whole[:13], 5)] == [whole]
+    assert [call.record.call_id for call in await store.queries.calls_beginning(whole, 5)] == [whole]
+    found = await store.queries.calls_beginning(minute, 2)
+    assert [call.record.call_id for call in found] == [call_id(1), call_id(2)]
+    assert await store.queries.calls_beginning("0000", 5) == []
+
+
+async def test_short_ids_are_as_long_as_it_takes_to_be_the_only_one(store):
+    alone, twins = call_id(1), [uuid7(STARTED + 2, bytes(10)), uuid7(STARTED + 2, bytes(9) + b"\1")]
+    others = [
+        answered_call(2, call_id=call_id(9)),
+        answered_call(3, call_id=twins[0]),
+        answered_call(4, call_id=twins[1]),
+    ]
+    await store.books.book(
+        [answered_call(1, call_id=alone), *(msgspec.structs.replace(each, postings=()) for each in others)]
+    )
+    short = await store.queries.short_ids([alone, twins[0]])
+    assert short == {alone: alone[:13], twins[0]: twins[0]}
+    for beginning in short.values():
+        assert len(await store.queries.calls_beginning(beginning, 2)) == 1
 
 
 async def test_more_calls_than_one_query_takes_keep_their_attempts(store):

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.sip.ports import BindingKey, StoredBinding
-from vosd.storage.database import Database
+from vosd.storage.database import ContentRefused, Database
 from vosd.storage.registrations import SqlRegistrations
 from vosd.testing.records import STARTED
 
@@ -72,6 +72,14 @@ async def test_the_largest_binding_fits(store):
     )  # fmt: skip
     await store.registrations.save([largest], ())
     assert await store.registrations.load() == [largest]
+
+
+async def test_a_binding_that_is_too_long_is_refused_for_its_content(database):
+    """A fault of the tables would be retried for ever."""
+    store = SqlRegistrations(database, "sw1")
+    with pytest.raises(ContentRefused, match="contact of a binding of 1001 has more than 512 characters"):
+        await store.save([stored("1002"), stored(contact="c" * 513)], ())
+    assert await store.load() == []
 
 
 async def test_many_are_saved_and_removed_at_once(store):

@@ -46,6 +46,16 @@ async def test_sound_books_show_no_difference_and_how_much_was_looked_at(booked)
     assert result.calls_without_cdr == 2
 
 
+async def test_an_entry_in_another_currency_than_its_account_is_found(booked):
+    await damage(
+        booked,
+        update(account).where(account.c.id == "carrier").values(currency="EUR"),
+        update(entry).where(entry.c.account == "carrier", entry.c.seq != 2).values(currency="EUR"),
+    )
+    (found,) = (await verify_ledger(booked)).differences
+    assert str(found) == "account carrier entry 2: the entry is in another currency than its account"
+
+
 async def test_empty_books_show_no_difference(database):
     assert (await verify_ledger(database)).differences == ()
 

@@ -47,10 +47,17 @@ WARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_080)
 OTHER_SWITCH: Final = Endpoint(f"{NETWORK}.2", 15_081)
 """One of those vendors."""
 
+REPORTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_072)
+"""With telephones, and a program that is told of them."""
+
 TIMED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_090)
 """Its trunks have session timers of every profile."""
 FLOODED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_082)
 """With more calls, or more junk, than it can bear."""
+DUAL_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_083)
+"""It has an IPv6 socket beside this one."""
+LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
+"""It has TCP at the same port."""
 
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",
@@ -82,6 +89,7 @@ VENDORS: Final = {
     "carrier-narrow": Endpoint(f"{NETWORK}.26", 16_006),
     "carrier-hasty": Endpoint(f"{NETWORK}.27", 16_007),
     "carrier-d": Endpoint(f"{NETWORK}.28", 16_008),
+    "carrier-spending": Endpoint(f"{NETWORK}.34", 16_034),
     "carrier-tired": Endpoint(f"{NETWORK}.29", 16_009),
     "carrier-elsewhere": Endpoint(f"{NETWORK}.30", 16_010),
     "carrier-tcp": Endpoint(f"{NETWORK}.31", 16_031),

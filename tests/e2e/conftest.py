@@ -67,7 +67,9 @@ def _spending(
         stage.pay("prepaid", "6.10")
         stage.pay("shared", "18.40")
         stage.pay("topped-up", "6.00")
-        vendor = stage.vendor(Vendor("carrier-d", "answers_anyone"), "44", calls=sum(SPENDERS.values()), timeout_s=120)
+        vendor = stage.vendor(
+            Vendor("carrier-spending", "answers_anyone"), "44", calls=sum(SPENDERS.values()), timeout_s=120
+        )
         parties = [running.enter_context(vendor)]
         callees: dict[str, list[str]] = {account: [] for account in SPENDERS}
         for account, calls in SPENDERS.items():

@@ -17,6 +17,7 @@ _COLUMN_NAMES = """
     destination_address codec started_at ringing_at answered_at ended_at pdd_ms hold_time_ms hold_time_s
     billed_seconds vendor_billed_seconds fee tax cost cost_tax rate_group rate_prefix rate_area
     vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause attempts
+    vendor_answered_at vendor_currency reason_text acknowledged_at
 """
 COLUMNS = frozenset(_COLUMN_NAMES.split())
 CYCLE_S = 6

@@ -111,7 +111,10 @@ class TestLockOut:
         play(register(stage, "registers_with_a_password", source, calls=5, **wrong))  # rows 1 and 2
         assert locked_out(stage) == []
         play(register(stage, "registers_with_a_password", source, **wrong))  # row 3
-        assert locked_out(stage) == [source.host]
+        (row,) = stage.daemon.ask("unblock", "--list")
+        assert (row["source"], row["cause"], row["username"]) == (source.host, "wrong credentials", "1001")
+        assert 0 < row["remaining_s"] <= 180
+        assert stage.daemon.ask("status")["locked_out"] == 1
         assert events(stage, "auth_lockout", source) == 1
         play(register(stage, "is_not_heard", source))  # row 4
         elsewhere = Endpoint(PHONES["desk"], 14_974)

@@ -5,10 +5,11 @@ from random import Random
 
 import pytest
 
-from vosd.testing.peer import OFFER, OutgoingCall, Peer
+from vosd.testing.peer import ANSWER, OFFER, OutgoingCall, Peer
 
 from .addresses import STRANGER, SWITCH
-from .expectations import Expected, check
+from .conversation import conversing
+from .expectations import Expected, answered, check
 from .stage import Stage
 
 QUIET_S = 0.3
@@ -166,3 +167,25 @@ def test_an_unknown_source_is_not_answered(stage: Stage) -> None:
         assert stranger.messages(QUIET_S) == []
     stage.expect_nothing_left()
     assert stage.records("--callee", call.callee) == []
+
+
+FAULT = "this line is no header"
+
+
+def test_a_line_that_is_no_header_in_every_message_after_the_invite_changes_nothing(stage: Stage) -> None:
+    """The vendor's 200, the ACK, the BYE and the answer to it, each with that line (RFC 3261 section 8.2.2)."""
+    with conversing(stage, "4410") as (talk,):
+        talk.call.invite()
+        invite = talk.vendor.expect("INVITE")
+        talk.vendor.reply(invite, 200, tag="faulty", headers=[FAULT], body=ANSWER)
+        response = talk.customer.final_response("1 INVITE", talk.call.call_id)
+        assert (response.status, response.body) == (200, ANSWER)
+        talk.vendor.expect("ACK")
+        talk.call.adopt(response)
+        talk.call.send(talk.call.request("ACK", headers=[FAULT]))
+        talk.call.send(talk.call.request("BYE", 2, headers=[FAULT, "Max-Forwards: 1", "Require: foo"]))
+        assert talk.customer.final_response("2 BYE", talk.call.call_id).status == 200
+        talk.vendor.reply(talk.vendor.expect("BYE"), 200, headers=[FAULT])
+    stage.expect_nothing_left()
+    check(stage.record_of(talk.callee), answered("carrier-a", rang=False))
+    stage.expect_books_in_order()

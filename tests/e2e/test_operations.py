@@ -32,12 +32,20 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
         ended.establish()
         (call_id,) = {call["call_id"] for call in operated.daemon.ask("calls")} - running
 
-        operated.daemon.succeed("hangup", call_id)
+        nobodys = operated.daemon.verb("hangup", "--gateway", "carier-a", "--yes")
+        assert nobodys.code == 1
+        assert "'carrier-a'" in nobodys.stderr
+
+        operated.daemon.succeed("hangup", call_id[:18])
 
         ended.is_ended_by_the_switch()
         assert operated.status()["calls"] == 1
         other.hang_up()
     operated.expect_nothing_left()
+    gateways = {(row["kind"], row["gateway"]): row for row in operated.daemon.ask("status", "--gateways")}
+    for row in (gateways["routing", "carrier-a"], gateways["mapping", "acme-pbx"]):
+        assert (row["state"], row["calls"], row["attempts"], row["asr"]) == ("up", 0, 2, 100.0)
+        assert row["acd_s"] is not None
     record = operated.record_of(ended.callee)
     assert record["call_id"] == call_id
     check(record, answered_and_ended("Administrative", 31))
@@ -90,6 +98,24 @@ def test_a_good_file_takes_effect_for_new_calls_and_leaves_running_ones_alone(op
     check(operated.record_of(next_call.callee), Expected("No Available Route", "switch", 404, 3))
     assert operated.status()["catalogue"]["error"] is None
     operated.expect_books_in_order()
+
+
+def test_a_vendor_with_a_running_call_is_taken_away_only_where_somebody_says_yes(operated: Stage) -> None:
+    good = operated.daemon.configuration_file.read_text()
+    without = [line for line in good.splitlines() if "name: carrier-a," not in line]
+    with conversing(operated, "4410") as (running,):
+        running.establish()
+        operated.daemon.configure("\n".join(without))
+
+        refused = operated.daemon.verb("reload")
+        assert refused.code == 1
+        assert "the file removes routing gateways that running calls use: carrier-a\n" in refused.stderr
+        operated.daemon.succeed("reload", "--yes")
+
+        assert operated.status()["calls"] == 1
+        running.hang_up()
+    operated.expect_nothing_left()
+    operated.daemon.succeed("reload")
 
 
 def test_a_stop_ends_what_runs_after_the_grace_time_and_books_it(operated: Stage) -> None:

@@ -50,16 +50,31 @@ def test_a_call_that_failed_is_drawn_afterwards_with_both_attempts(stage: Stage,
     assert capture.read_bytes().count(b"INVITE sip:") == 3
 
 
-def test_a_call_that_went_well_is_drawn_too_while_it_is_recent(stage: Stage) -> None:
+def test_a_call_is_drawn_while_it_runs_and_afterwards_while_it_is_recent(stage: Stage) -> None:
     with conversing(stage, "4410") as (talk,):
         talk.establish()
+        (running,) = stage.daemon.ask("calls")
+        short = running["call_id"][:18]
+        so_far = stage.daemon.succeed("cdr", "show", short, "--ladder")
+        document = stage.daemon.ask("cdr", "show", short, "--ladder")
+        without = stage.daemon.verb("cdr", "show", short)
+        among_calls = stage.daemon.succeed("calls", "--ladder", short)
         talk.hang_up()
+    assert so_far.splitlines()[0].startswith(f"call {running['call_id']}: ")
+    assert "ACK 1" in so_far
+    assert among_calls == so_far
+    assert stage.daemon.verb("calls", "--ladder", short).code == 1
+    assert so_far.rstrip().endswith("the call goes on")
+    assert (document["outcome"], document["gateways"]) == (None, ["carrier-a"])
+    assert (without.code, "still runs" in without.stderr) == (1, True)
     record = stage.record_of(talk.callee)
     assert "BYE 2" in stage.daemon.succeed("cdr", "show", record["call_id"], "--ladder")
 
 
 def test_new_calls_are_followed_live_until_the_onlooker_has_seen_enough(stage: Stage, tmp_path: Path) -> None:
     capture = tmp_path / "live.pcap"
+    nobodys = stage.daemon.verb("trace", "--gateway", "carier-a")
+    assert (nobodys.code, "'carrier-a'" in nobodys.stderr) == (1, True)
     with (
         conversing(stage, "4410", "4410") as (wanted, other),
         following(stage, "--callee", wanted.callee, "--pcap", str(capture)) as onlooker,
@@ -83,7 +98,13 @@ def following(stage: Stage, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run ``vosd trace``; the body begins once the switch lets it look on."""
     executable = Path(sys.executable).with_name("vosd")
     words = [executable, "trace", "--config", stage.daemon.configuration_file, "--seconds", "30", *options]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as onlooker:
+    # A run of the tests in the background of a shell ignores SIGINT, and so would the verb.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        onlooker = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    with onlooker:
         assert onlooker.stderr is not None
         assert onlooker.stderr.readline().startswith("following new calls")
         yield onlooker

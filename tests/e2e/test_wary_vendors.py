@@ -80,7 +80,7 @@ def test_a_vendor_that_wants_proof_of_invite_and_bye_gets_both(stage: Stage, val
 
 
 @pytest.mark.parametrize("values", [UNAUTHORIZED, PROXY], ids=["401", "407"])
-def test_a_password_that_is_not_believed_six_times_leads_to_the_next_vendor(
+def test_a_password_that_is_not_believed_is_said_once_and_leads_to_the_next_vendor(
     stage: Stage, values: dict[str, str]
 ) -> None:
     vendors = [Vendor("carrier-doubtful", "believes_nothing", values), Vendor("carrier-b", "answers")]

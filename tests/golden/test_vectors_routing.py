@@ -73,6 +73,9 @@ class VendorsWithPurses:
     def down_ms(self, gateway, mono_ms):
         return None
 
+    def resting_ms(self, gateway, mono_ms, payer=""):
+        return 0
+
     def located(self, gateway):
         return True
 

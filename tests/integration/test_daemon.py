@@ -1,6 +1,8 @@
 """The real process: start, reload, stop, and every start that must not succeed."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,14 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.addresses import NETWORK
 
-from vosd.storage.migrate import migrate
+from vosd import __version__
 from vosd.testing.daemon import Daemon
 from vosd.testing.service_manager import ServiceManager
 
 CONFIGURATION = """
 node: sw1
-sip: {listen: ["udp:127.0.0.1:14061"]}
+sip: {listen: ["udp:$network.9:14061"]}
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
 state_dir: $directory/var
 control_socket: $directory/vosd.sock
@@ -33,25 +36,9 @@ mapping_gateways:
   - {name: acme-pbx, account: acme, hosts: [127.0.0.1/32], max_cps: 50}
 routing_gateways:
   - {name: carrier-a, account: carrier-a, address: "127.0.0.1:14081", prefixes: ["44"]}
-"""
+""".replace("$network", NETWORK)
 BAD = CONFIGURATION.replace("max_cps: 50", "max_cps: many") + "colour: red\n"
 FASTER = CONFIGURATION.replace("max_cps: 50", "max_cps: 60")
-
-
-@pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceManager]:
-    manager = ServiceManager(str(tmp_path / "notify"))
-    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
-    monkeypatch.setenv("WATCHDOG_USEC", "200000")
-    yield manager
-    manager.close()
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("migrated") / "vosd.db"
-    migrate(f"sqlite+aiosqlite:///{database}")
-    return database
 
 
 def started(directory: Path, migrated: Path, configuration: str = CONFIGURATION) -> Daemon:
@@ -95,15 +82,16 @@ def test_a_whole_life_is_told_to_the_service_manager(
     manager: ServiceManager, daemon: Daemon, ending: signal.Signals
 ) -> None:
     before_ready = manager.wait_for("READY=1")
-    assert before_ready[-1].startswith("READY=1\nSTATUS=takes calls at udp:127.0.0.1:14061")
+    assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
     assert started == [
-        f"STATUS=starting {step}" for step in ("state directory", "database", "switch", "listeners", "control socket")
+        f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000"
+        for step in ("state directory", "database", "lease", "switch", "listeners", "control socket")
     ]
     manager.wait_for("WATCHDOG=1")
     daemon.signal(ending)
     stopping = manager.wait_for("STOPPING=1")[-1]
-    assert "EXTEND_TIMEOUT_USEC=29000000" in stopping
+    assert "EXTEND_TIMEOUT_USEC=31000000" in stopping
     assert daemon.wait() == 0
     assert [line["event"] for line in daemon.log()][-2:] == ["stop asked for", "stopped"]
     assert not (daemon.directory / "vosd.sock").exists()
@@ -129,9 +117,7 @@ def test_a_good_file_is_taken_on_sighup_and_a_bad_one_leaves_the_old_in_force(
     third = catalogue_of(daemon)
     assert (third["version"], third["loaded_at"]) == (second["version"], second["loaded_at"])
     assert "max_cps: value 'many'" in third["error"]
-    assert [line["event"] for line in daemon.log() if line.get("level") == "error"] == [
-        "the configuration was not taken, the old one stays in force"
-    ]
+    assert [line["event"] for line in daemon.log() if line.get("level") == "error"] == ["reload_refused"]
 
 
 def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:
@@ -152,6 +138,66 @@ def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:
     assert taken == {"version": catalogue_of(daemon)["version"], "problems": []}
     assert daemon.ask("check", "--diff") == []
     assert catalogue_of(daemon)["error"] is None
+
+
+def refusal_on_signal(manager: ServiceManager, daemon: Daemon) -> dict[str, str]:
+    """Reload by SIGHUP, and return the one event that says why the file was not taken."""
+    manager.wait_for("READY=1")
+    daemon.signal(signal.SIGHUP)
+    manager.wait_for("RELOADING=1")
+    manager.wait_for("READY=1")
+    (event,) = [line for line in daemon.log() if line.get("event") == "reload_refused"]
+    return event
+
+
+def test_an_emptied_file_is_refused_and_every_customer_stays(manager: ServiceManager, daemon: Daemon) -> None:
+    first = catalogue_of(daemon)["version"]
+    file = daemon.configuration_file
+    whole = file.read_text()
+    file.write_text("")
+
+    assert "the file is empty" in refusal_on_signal(manager, daemon)["why"]
+    refused = daemon.verb("reload")
+    assert (refused.code, refused.stderr) == (3, f"{file}: expected keys and values; the file is empty\n")
+
+    file.write_text(whole)
+    assert catalogue_of(daemon)["version"] == first
+
+
+def test_a_file_that_was_cut_off_is_taken_only_where_somebody_says_yes(manager: ServiceManager, daemon: Daemon) -> None:
+    first = catalogue_of(daemon)["version"]
+    daemon.configure(CONFIGURATION.partition("mapping_gateways:")[0])
+
+    assert "acme-pbx" in refusal_on_signal(manager, daemon)["why"]
+    refused = daemon.verb("reload")
+    assert refused.code == 1
+    assert "the file removes 1 of 1 mapping gateways: acme-pbx" in refused.stderr
+    assert "the file removes 1 of 1 routing gateways: carrier-a" in refused.stderr
+    assert "vosd reload --yes" in refused.stderr
+    kept = catalogue_of(daemon)
+    assert (kept["version"], "acme-pbx" in kept["error"]) == (first, True)
+
+    daemon.succeed("reload", "--yes")
+    taken = catalogue_of(daemon)
+    assert (taken["version"] != first, taken["error"]) == (True, None)
+
+
+def test_a_reload_that_is_refused_is_one_json_document(daemon: Daemon) -> None:
+    daemon.configure(BAD)
+    bad = daemon.verb("reload", "--json")
+    document = json.loads(bad.stdout)
+    assert (bad.code, list(document)) == (3, ["error", "problems"])
+    assert any("colour" in problem for problem in document["problems"])
+
+    daemon.configure(CONFIGURATION.partition("mapping_gateways:")[0])
+    sweeping = daemon.verb("reload", "--json")
+    document = json.loads(sweeping.stdout)
+    assert (sweeping.code, document["problems"]) == (1, [])
+    assert "acme-pbx" in document["error"]
+
+    daemon.configuration_file.write_text("")
+    empty = daemon.verb("reload", "--json")
+    assert (empty.code, len(json.loads(empty.stdout)["problems"])) == (3, 1)
 
 
 def test_a_setting_that_needs_a_restart_is_named_and_kept(daemon: Daemon) -> None:
@@ -175,11 +221,28 @@ def test_a_payment_is_in_the_running_switch_when_the_command_returns(resting: Da
 def test_the_status_has_every_key_that_is_promised(resting: Daemon) -> None:
     status = resting.ask("status")
     counts = ["calls", "legs", "dialogs", "transactions", "timers", "holds", "cdr_queue", "spool_rows"]
-    counts += ["phones_online", "registrations", "registrations_unwritten"]
-    assert set(status) == {"version", "node", "pid", "started_at", *counts, "catalogue"}
+    counts += ["phones_online", "registrations", "registrations_unwritten", "locked_out", "refused_for_overload"]
+    assert set(status) == {
+        "version",
+        "node",
+        "pid",
+        "started_at",
+        *counts,
+        "session_refresh_failed",
+        "database",
+        "catalogue",
+    }
+    assert (status["database"]["state"], status["database"]["regressed_at"]) == ("well", None)
+    assert status["session_refresh_failed"] == {}
     assert {key: status[key] for key in counts} == dict.fromkeys(counts, 0)
+    assert {type(status[key]) for key in counts} == {int}
     assert status["pid"] == resting.pid
-    assert set(status["catalogue"]) == {"version", "loaded_at", "error"}
+    assert (status["version"], status["node"]) == (__version__, "sw1")
+    catalogue = status["catalogue"]
+    assert set(catalogue) == {"version", "loaded_at", "error"}
+    assert (bool(catalogue["version"]), catalogue["error"]) == (True, None)
+    for moment in (catalogue["loaded_at"], status["started_at"]):
+        assert re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", moment)
     assert resting.ask("calls") == []
 
 
@@ -197,10 +260,10 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:
     daemon = Daemon(tmp_path, CONFIGURATION)
     shutil.copy(migrated, tmp_path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 14061))
+        taken.bind((f"{NETWORK}.9", 14061))
         refused = refused_start(daemon)
     assert refused.returncode == 1
-    assert "cannot listen on udp:127.0.0.1:14061" in refused.stderr
+    assert f"cannot listen on udp:{NETWORK}.9:14061" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -211,21 +274,39 @@ def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> Non
     assert "Traceback" not in refused.stderr
 
 
-def test_a_database_that_is_away_is_an_error_that_says_what_to_do_and_keeps_the_password(tmp_path: Path) -> None:
-    away = "mysql+aiomysql://vosd:s3cret@127.0.0.1:14099/vosd"
-    configuration = CONFIGURATION.replace("sqlite+aiosqlite:///$directory/vosd.db", away)
-    refused = refused_start(Daemon(tmp_path, configuration))
-    assert refused.returncode == 1
-    assert "is the server running" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "s3cret" not in refused.stdout + refused.stderr
-
-
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
     refused = refused_start(Daemon(tmp_path, BAD))
     assert refused.returncode == 3
     assert len(refused.stderr.splitlines()) == 2
     assert not (tmp_path / "var").exists()
+
+
+EURO = CONFIGURATION.replace("name: sell\n", "name: sell\n    currency: EUR\n").replace(
+    "name: buy\n", "name: buy\n    currency: EUR\n"
+)
+
+
+def test_no_money_changes_its_currency_by_a_reload_or_a_start(daemon: Daemon) -> None:
+    """An account that was never used may; one with entries keeps what its balance is in."""
+    assert daemon.verb("payment", "add", "--account", "acme", "--amount", "10").code == 0
+    before = catalogue_of(daemon)["version"]
+    daemon.configure(EURO)
+    refused = daemon.verb("reload")
+    line = 1 + EURO.splitlines().index('  - {id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}')
+    mistake = f"{daemon.configuration_file}:{line}: accounts[acme].currency: value 'EUR': expected USD, the currency of"
+    assert refused.code == 3
+    (told,) = refused.stderr.splitlines()
+    assert told.startswith(mistake)
+    assert "add an account with another id" in told
+    assert catalogue_of(daemon)["version"] == before
+    assert daemon.interrupt() == 0
+    again = refused_start(daemon)
+    assert again.returncode == 3
+    assert mistake in again.stderr
+    assert "Traceback" not in again.stderr
+    daemon.configure(CONFIGURATION)
+    daemon.start()
+    assert daemon.ask("account", "show", "acme")["currency"] == "USD"
 
 
 def test_the_state_is_the_switch_s_alone(resting: Daemon) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from e2e.addresses import NETWORK
 
 from vosd.cdr.columns import KEYS
 from vosd.cdr.record import CallRecord
@@ -22,7 +23,7 @@ from vosd.storage.migrate import migrate
 from vosd.testing.records import STARTED, answered_call, call_id, refused_call
 
 CONFIGURATION = """
-sip: {listen: ["udp:127.0.0.1:14065"]}
+sip: {listen: ["udp:$network.9:14065"]}
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
 control_socket: $directory/vosd.sock
 rate_groups:
@@ -37,7 +38,7 @@ mapping_gateways:
   - {name: pbx, account: customer-1, hosts: [127.0.0.1/32]}
 routing_gateways:
   - {name: trunk, account: vendor-1, address: "127.0.0.1:14085", prefixes: ["44"]}
-"""
+""".replace("$network", NETWORK)
 
 
 class Installation:
@@ -49,8 +50,9 @@ class Installation:
         self.database = directory / "vosd.db"
         self.url = f"sqlite+aiosqlite:///{self.database}"
 
-    def vosd(self, *words: str) -> Result:
-        return CliRunner().invoke(main, [*words, "-c", str(self.config)])
+    def vosd(self, *words: str, columns: int | None = None) -> Result:
+        environment = {"COLUMNS": None if columns is None else str(columns)}
+        return CliRunner(env=environment).invoke(main, [*words, "-c", str(self.config)])
 
     def document(self, *words: str, exit_code: int = 0) -> Any:
         result = self.vosd(*words, "--json")
@@ -131,6 +133,83 @@ def test_the_csv_form_has_a_header_and_the_same_calls(booked: Installation) -> N
     assert booked.vosd("cdr", "list", "--csv", "--json").exit_code == 2
 
 
+def test_calls_are_listed_in_80_columns_on_one_line_each_with_ids_that_find_them(booked: Installation) -> None:
+    long = "Insufficient Balance"
+    booked.book([refused_call(4, caller_in="anonymous.of.a.long.name", end_reason=long, mapping_gateway="pbx")])
+    lines = booked.vosd("cdr", "list", columns=80).stdout.splitlines()
+    assert len(lines) == 1 + 4
+    assert max(map(len, lines)) <= 80
+    assert all(word in lines[0].split() for word in ("id", "started,", "caller", "callee", "reason", "s", "fee"))
+    for line, index in zip(lines[1:], (3, 2, 4, 1), strict=True):
+        short = line.split()[0]
+        assert len(short) == 13
+        assert booked.document("cdr", "show", short)["call_id"] == call_id(index)
+    assert "+442000000001" in lines[4]
+    assert {"vendor-1-trunk", "customer-1-pbx", "200"} <= {*booked.vosd("cdr", "list", columns=140).stdout.split()}
+
+
+def test_a_table_in_a_pipe_keeps_every_column_whole(booked: Installation) -> None:
+    assert call_id(1) in booked.vosd("cdr", "list").stdout
+
+
+def test_ids_that_begin_alike_are_shown_longer_and_none_is_guessed(booked: Installation) -> None:
+    twin = f"{call_id(1)[:-1]}f"
+    booked.book([refused_call(1, call_id=twin)])
+    listed = booked.vosd("cdr", "list", columns=200).stdout
+    assert call_id(1) in listed
+    assert twin in listed
+    result = booked.vosd("cdr", "show", call_id(1)[:13])
+    assert result.exit_code == 1
+    assert call_id(1) in result.stderr
+    assert twin in result.stderr
+
+
+def test_a_listing_goes_on_where_the_last_one_ended(booked: Installation) -> None:
+    first = booked.vosd("cdr", "list", "--limit", "2", columns=80)
+    last = first.stdout.splitlines()[-1].split()[0]
+    assert f"--before {last}" in first.stderr
+    rest = booked.document("cdr", "list", "--before", last)
+    assert [call["call_id"] for call in rest] == [call_id(1)]
+    assert booked.vosd("cdr", "list", "--before", "0000000000").exit_code == 1
+    assert booked.vosd("cdr", "list", "--before", "yesterday").exit_code == 2
+
+
+def test_calls_are_found_by_the_call_id_of_either_leg(booked: Installation) -> None:
+    for sip_call_id in (f"{call_id(2)}@192.0.2.10", call_id(2)[:20]):
+        found = booked.document("cdr", "list", "--sip-call-id", sip_call_id)
+        assert [call["call_id"] for call in found] == [call_id(2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "meant"),
+    [
+        (["--account", "custmer-1"], 1, "'customer-1'"),
+        (["--account", "Vendor-1"], 1, "'vendor-1'"),
+        (["--gateway", "pbxx"], 1, "'pbx'"),
+        (["--gateway", "ouch"], 1, "vosd status --gateways"),
+        (["--reason", "Buzy"], 2, "'Busy'"),
+        (["--reason", "balance"], 2, "'Insufficient Balance'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_name_of_nobody_is_an_error_that_says_what_was_meant(
+    booked: Installation, words: list[str], exit_code: int, meant: str, form: str
+) -> None:
+    result = booked.vosd("cdr", "list", *words, form)
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert meant in result.stderr
+
+
+def test_who_was_removed_from_the_configuration_is_no_typing_mistake(booked: Installation) -> None:
+    assert len(booked.document("cdr", "list", "--account", "customer-2")) == 1
+    nothing = ["--since", "2031-01-01T00:00:00Z"]
+    assert booked.document("cdr", "list", "--account", "customer-2", *nothing) == []
+    assert booked.document("cdr", "list", "--gateway", "customer-2-pbx", *nothing) == []
+    assert booked.document("cdr", "list", "--gateway", "trunk", *nothing) == []
+    assert booked.document("cdr", "list", "--account", "customer-1", *nothing) == []
+
+
 def test_one_call_is_shown_with_its_attempts_and_the_steps_of_its_price(booked: Installation) -> None:
     shown = booked.document("cdr", "show", call_id(1))
     assert (shown["call_id"], shown["attempts"][0]["gateway"]) == (call_id(1), "vendor-1-trunk")
@@ -178,6 +257,30 @@ def test_the_same_reference_books_once_and_says_so(installation: Installation) -
 )
 def test_a_payment_that_makes_no_sense_is_wrong_usage(installation: Installation, words: list[str]) -> None:
     assert installation.vosd("payment", "add", "--account", "customer-1", *words).exit_code == 2
+
+
+def test_an_account_that_left_the_configuration_can_be_shown_paid_and_paid_out(installation: Installation) -> None:
+    pay = ("payment", "add", "--account", "customer-1")
+    installation.document(*pay, "--amount", "10")
+    installation.config.write_text(installation.config.read_text().replace("customer-1", "customer-9"))
+    shown = installation.document("account", "show", "customer-1")
+    assert (shown["type"], shown["balance"], shown["currency"]) == (None, "10.00", "USD")
+    assert installation.document(*pay, "--amount", "-2")["after"] == "8.00"
+    assert installation.document(*pay, "--type", "zero")["after"] == "0.00"
+    assert installation.document("ledger", "verify")["differences"] == []
+    unheard_of = installation.vosd("payment", "add", "--account", "nobody", "--amount", "1")
+    assert (unheard_of.exit_code, "no account 'nobody' is configured" in unheard_of.stderr) == (1, True)
+
+
+def test_a_payment_in_another_currency_than_the_accounts_is_refused(installation: Installation) -> None:
+    pay = ("payment", "add", "--account", "customer-1", "--amount", "10")
+    installation.document(*pay)
+    euro = installation.config.read_text().replace("name: sell\n", "name: sell\n    currency: EUR\n")
+    installation.config.write_text(euro)
+    refused = installation.vosd(*pay)
+    assert refused.exit_code == 1
+    assert "account customer-1 has money in USD, the configuration says EUR: set its currency back" in refused.stderr
+    assert installation.document("account", "show", "customer-1")["balance"] == "10.00"
 
 
 def test_accounts_show_what_the_ledger_holds(booked: Installation) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.addresses import NETWORK
 
 from vosd.testing.daemon import Daemon
 from vosd.testing.nameserver import Mood, NameServer, in_background
@@ -17,7 +18,7 @@ b.example.net 60 A 127.0.0.2
 """
 CONFIGURATION = """
 node: sw1
-sip: {listen: ["udp:127.0.0.1:14063"], dns: {servers: "127.0.0.1:$port", timeout: 10, attempts: 1}}
+sip: {listen: ["udp:$network.9:14063"], dns: {servers: "127.0.0.1:$port", timeout: 10, attempts: 1}}
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
 state_dir: $directory/var
 control_socket: $directory/vosd.sock
@@ -30,7 +31,7 @@ mapping_gateways:
   - {name: acme-pbx, account: acme, hosts: [127.0.0.1/32]}
 routing_gateways:
   - {name: carrier-a, account: carriers, allow_unrated: yes, address: example.net}
-"""
+""".replace("$network", NETWORK)
 EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1000", "--callee", "4420123", "--live")
 FOUND = ["127.0.0.1:14083;transport=udp", "127.0.0.2:14084;transport=udp"]
 
@@ -65,7 +66,7 @@ def test_a_start_does_not_fail_for_a_name_that_leads_nowhere(
 ) -> None:
     server.mood = mood
     with Daemon(tmp_path, configuration(server).replace("timeout: 10", "timeout: 0.1")) as daemon:
-        (line,) = [line for line in daemon.log() if line["event"] == "gateway name"]
+        (line,) = [line for line in daemon.log() if line["event"] == "gateway_name_lost"]
         assert (line["level"], line["name"], line["still_used"]) == ("warning", "example.net", [])
         assert why in line["why"]
         assert daemon.interrupt() == 0

@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from e2e.addresses import NETWORK
 
 from vosd.testing.service_manager import ServiceManager
 
 TREE = Path(__file__).parents[2]
 CONFIGURATION = """
-sip: {listen: ["udp:127.0.0.1:14063"]}
+sip: {listen: ["udp:$network.9:14067"]}
 control_socket: var/vosd.sock
-"""
+""".replace("$network", NETWORK)
 
 
 def run(*words: str | Path, cwd: Path, environ: Mapping[str, str] | None = None) -> str:
@@ -45,6 +46,24 @@ def borrowing_environment(place: Path) -> Path:
     # A path file is not read for path files of its own, so an editable vosd of this environment stays out.
     (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "bin" / "python"
+
+
+def borrowing_python(directory: Path) -> Path:
+    """Make an interpreter whose virtual environments see this one's packages, as nothing can be fetched."""
+    program = directory / "python"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'"{sys.executable}" "$@" --without-pip || exit 1\n'
+        f'for packages in "$3"/lib/python*/site-packages; do echo "{sysconfig.get_path("purelib")}" '
+        '> "$packages/borrowed.pth"; done\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def contents_of(directory: Path) -> dict[str, int]:
+    """Return every file below a directory but compiled ones, with the time of its last change."""
+    return {str(path): path.lstat().st_mtime_ns for path in directory.rglob("*") if "__pycache__" not in path.parts}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +129,7 @@ def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(vosd: Path, tmp_
         daemon.kill()
         manager.close()
     assert daemon.returncode == 0
-    assert "takes calls at udp:127.0.0.1:14063" in greeting
+    assert f"takes calls at udp:{NETWORK}.9:14067" in greeting
 
 
 def test_without_a_configuration_the_installed_example_is_named(vosd: Path, tmp_path: Path) -> None:
@@ -125,16 +144,17 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "root"
-    borrowing_environment(root / "opt/vosd")
     offline = {"DESTDIR": str(root), "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": "/dev/null"}
-    install = ["make", "--no-print-directory", "install-system", f"PYTHON={sys.executable}"]
+    install = ["make", "--no-print-directory", "install-system", f"PYTHON={borrowing_python(tmp_path)}"]
     next_steps = run(*install, cwd=TREE, environ=offline)
     assert "systemctl enable --now vosd" in next_steps
 
     unit = (root / "etc/systemd/system/vosd.service").read_text()
     assert "ExecStart=/opt/vosd/bin/vosd run -c /etc/vosd/vosd.yaml" in unit
     program = root / "opt/vosd/bin/vosd"
-    assert program.read_text().startswith("#!/opt/vosd/bin/python")
+    (release,) = (root / "opt/vosd/releases").iterdir()
+    assert program.resolve() == (release / "bin/vosd").resolve()
+    assert program.read_text().startswith(f"#!/opt/vosd/releases/{release.name}/bin/python")
     assert (root / "var/lib/vosd").stat().st_mode & 0o777 == 0o700
 
     configuration = root / "etc/vosd/vosd.yaml"
@@ -142,8 +162,22 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     assert "sqlite+aiosqlite:////var/lib/vosd/vosd.db" in text
     assert "state_dir: /var/lib/vosd" in text
     assert "control_socket: /run/vosd/vosd.sock" in text
-    run(root / "opt/vosd/bin/python", program, "check", "-c", configuration, cwd=tmp_path)
+    run(release / "bin/python", program, "check", "-c", configuration, cwd=tmp_path)
 
     configuration.write_text("# mine\n" + text)
+    before = contents_of(release)
     run(*install, cwd=TREE, environ=offline)
     assert configuration.read_text().startswith("# mine\n")
+
+    upgraded = program.resolve().parents[1]
+    assert {each.name for each in (root / "opt/vosd/releases").iterdir()} == {release.name, upgraded.name}
+    assert upgraded.name != release.name
+    assert contents_of(release) == before
+
+    broken = {**offline, "PIP_NO_BUILD_ISOLATION": "1", "PIP_FIND_LINKS": "/nowhere"}
+    failed = subprocess.run(
+        install, cwd=TREE, env={**os.environ, **broken}, capture_output=True, check=False, timeout=120
+    )
+    assert failed.returncode != 0
+    assert program.resolve().parents[1] == upgraded
+    assert {each.name for each in (root / "opt/vosd/releases").iterdir()} == {release.name, upgraded.name}

@@ -48,6 +48,12 @@ def test_the_unit_is_exposed_at_most_2_0() -> None:
     assert float(found[1]) <= EXPOSURE_MAX
 
 
+def test_systemd_never_gives_up_starting_it() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=2"} <= set(lines)
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+
+
 def test_what_the_configuration_takes_from_the_environment_has_a_file_that_may_be_missing() -> None:
     assert "EnvironmentFile=-/etc/vosd/environment" in UNIT.read_text().splitlines()
 

@@ -109,8 +109,15 @@ class CallsOnOneAccount(RuleBasedStateMachine):
                 assert granted_before_s < call.hold.granted_s <= min(granted_before_s + want_s, call.hold.ceiling_s)
             else:
                 assert call.hold.granted_s == granted_before_s
+                self.there_is_nothing_left_for(call.hold)
                 self.end(call, granted_before_s * 1000)
         self.now_ms = until_ms
+
+    def there_is_nothing_left_for(self, hold: Hold):
+        """However small its share: a call that is cut could not have paid for one second more."""
+        if hold.granted_s < hold.ceiling_s:
+            wants = rate_call(hold.applied, (hold.granted_s + 1) * 1000).total
+            assert wants - hold.amount > max(self.purse.available, ZERO)
 
     def end(self, call: RunningCall, duration_ms: int):
         charge = rate_call(call.hold.applied, duration_ms).total

@@ -73,7 +73,8 @@ class Peer(NamedTuple):
         """Yield when this leg must end the call, from the answer: when that is found, and with what it is stamped."""
         ttl = 1_000 * terms.ttl_s
         step = ttl // 2 if self.refreshes else 1_000 * (terms.ttl_s // terms.segment)
-        margin = 1_000 * min(terms.early_hangup_s, terms.ttl_s // 3 if self.refreshes else terms.ttl_s - step // 1_000)
+        tried_first_s = step // 1_000 + (32 if self.refreshes else 0)
+        margin = 1_000 * min(terms.early_hangup_s, max(0, terms.ttl_s - tried_first_s))
         limit = LONGEST_S * 1_000 if self.has_timer else 1_000 * (terms.no_timer_limit_s or LONGEST_S)
         yield limit, limit
         if self.death is None or (not self.has_timer and terms.probe is Probe.NONE):

@@ -222,15 +222,18 @@ class Day:
         return records
 
     def judge_record(self, record):
-        answered = record.answered_at is not None
+        vendor_answered = record.vendor_answered_at is not None
         assert record.started_at <= record.ended_at
-        assert [row.reason for row in record.attempts].count("Answered") == answered
-        if not answered:
-            assert (record.fee, record.cost, record.postings) == (0, 0, ())
+        assert [row.reason for row in record.attempts].count("Answered") == vendor_answered
+        vendor_ms = record.ended_at - record.vendor_answered_at if vendor_answered else 0
+        assert record.cost == rate_call(BUY, vendor_ms).total
+        if record.answered_at is None:
+            assert (record.fee, record.hold_time_ms, record.sip_code == 200) == (0, 0, False)
+            assert [posting.amount for posting in record.postings] == [-record.cost] * bool(record.cost)
             return
+        assert record.vendor_answered_at <= record.answered_at
         assert record.hold_time_ms == record.ended_at - record.answered_at
         assert record.fee == rate_call(SELL, record.hold_time_ms).total
-        assert record.cost == rate_call(BUY, record.hold_time_ms).total
 
 
 @pytest.mark.parametrize("seed", range(DAYS))

@@ -20,6 +20,14 @@ CODE: Final = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 SOURCE: Final = re.compile(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|yaml|service))`")
 COMMAND: Final = re.compile(r"(?:^|/|\s)vosd ([a-z][^#|\n]*)", re.MULTILINE)
 TEST: Final = re.compile(r"`([a-z0-9]+/test_[a-z0-9_]+)`")
+STATUS: Final = re.compile(
+    r"(?<![\d,.§/-])\b([1-6]\d\d)\b(?! ?(?:ms|s|bytes|characters|a second|seconds|records|KiB|sources)\b)(?!,\d)"
+)
+HEADER: Final = re.compile(
+    r"\b(?:[A-Z][A-Za-z]*-)+[A-Z][A-Za-z]*\b|\b(?:Expires|Supported|Unsupported|Require|Warning|Timestamp|Reason)\b"
+)
+COMMON_WORDS: Final = {"Call-ID", "Request-URI"}
+"""Parts of every message."""
 
 
 def all_pages() -> str:
@@ -44,7 +52,7 @@ def test_every_name_on_the_way_of_one_call_is_in_the_code():
     assert {"CallerLeg", "_try_next", "Recorder._commit"} <= named
     code = "\n".join(path.read_text() for path in (ROOT / "vosd").rglob("*.py"))
     words = {word for name in named for word in name.split(".")}
-    spoken = {"Reason", "response_timeout", "ring_timeout"}  # of SIP and of the configuration
+    spoken = {"Reason", "progress_timeout", "response_timeout", "ring_timeout"}  # of SIP and of the configuration
     assert [word for word in words - spoken if not re.search(rf"(class|def) {word}\b", code)] == []
 
 
@@ -83,8 +91,9 @@ def unknown_words(words: list[str]) -> list[str]:
     return [word for word in words if word.startswith("-") and word not in options]
 
 
-def test_decisions_are_numbered_without_a_gap_and_have_the_same_parts():
-    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+def test_decisions_have_a_number_each_and_the_same_parts():
+    numbers = [int(page.name[:4]) for page in DECISIONS]
+    assert numbers == sorted(set(numbers))
     for page in DECISIONS:
         text = page.read_text()
         assert text.startswith(f"# {int(page.name[:4])}. "), page.name
@@ -94,13 +103,42 @@ def test_decisions_are_numbered_without_a_gap_and_have_the_same_parts():
 
 def test_every_decision_is_in_the_list_and_every_mention_is_of_one_that_exists():
     listed = (ROOT / "docs" / "adr" / "README.md").read_text()
-    assert [page.name for page in DECISIONS if f"({page.name})" not in listed] == []
+    in_the_list = re.findall(r"^\| \[\d+\]\((\d{4}-[^)]+)\)", listed, re.MULTILINE)
+    assert in_the_list == [page.name for page in DECISIONS], "each once, in the order of their numbers"
     mentions = {
         int(number)
         for path in [*PAGES, *(ROOT / "vosd").rglob("*.py")]
         for number in re.findall(r"\bADRs? (\d+)", path.read_text())
     }
-    assert mentions <= set(range(1, len(DECISIONS) + 1))
+    assert mentions <= {int(page.name[:4]) for page in DECISIONS}
+
+
+def behaviours() -> list[list[str]]:
+    """Return the rows of the table of SIP behaviours, a list of cells each."""
+    lines = (ROOT / "docs" / "sip-conformance.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith(("| behaviour", "| ---"))]
+    return [[cell.strip() for cell in re.split(r" \|(?= |$)", row[1:])] for row in rows]
+
+
+def text_of_tests(names: list[str]) -> str:
+    folders = (ROOT / "tests", ROOT / "tests" / "unit")
+    files = [folder / f"{name}.py" for name in names for folder in folders]
+    return "\n".join(file.read_text() for file in files if file.exists())
+
+
+def test_every_row_of_sip_behaviours_has_its_five_columns():
+    assert [cells for cells in behaviours() if len(cells) != 6 or cells[5] or not cells[0] or not cells[2]] == []
+
+
+def test_every_status_and_header_that_a_behaviour_names_stands_in_a_test_that_it_names():
+    """A row that says what no test of its own looks at is a promise that nobody holds."""
+    unheld = []
+    for behaviour, _, said, _, held_by, _ in behaviours():
+        text = text_of_tests(TEST.findall(held_by)).lower()
+        plain = re.sub(r"RFC \d+( [\d.]+)*", "", said)
+        words = {*STATUS.findall(plain), *HEADER.findall(plain)} - COMMON_WORDS
+        unheld += [f"{behaviour}: {word}" for word in sorted(words) if word.lower() not in text]
+    assert unheld == []
 
 
 def test_every_behaviour_of_sip_names_tests_that_exist():

@@ -1,17 +1,18 @@
 """Accounts as people see them: what the catalogue allows, what the ledger holds, what running calls reserve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from vosd.admin.control import RunningSwitch
+from vosd.admin.names import near
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.ports import Books, Standing
-from vosd.engine.catalogue import Catalogue
+from vosd.storage.ports import Queries
 
 UNLIMITED: Final = "unlimited"
 
@@ -43,20 +44,24 @@ class AccountSheet(msgspec.Struct, frozen=True):
     blocked: bool
 
 
-def configured(catalogue: Catalogue, account_id: str) -> Account:
-    """Return an account of the catalogue.
+def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
+    """Return a configured account.
 
     Raises:
         UnknownAccountError: it is not there.
     """
-    account = catalogue.accounts.get(account_id)
+    account = accounts.get(account_id)
     if account is None:
-        message = f"no account {account_id!r} is configured; vosd account list names them"
+        found = near(account_id, accounts)
+        hint = f"did you mean {' or '.join(map(repr, found))}?" if found else "vosd account list names them"
+        message = f"no account {account_id!r} is configured; {hint}"
         raise UnknownAccountError(message)
     return account
 
 
-async def show_account(catalogue: Catalogue, books: Books, switch: RunningSwitch, account_id: str) -> AccountSheet:
+async def show_account(
+    accounts: Mapping[str, Account], books: Books, queries: Queries, switch: RunningSwitch, account_id: str
+) -> AccountSheet:
     """Return one account; calls of a switch that runs count as reserved.
 
     Raises:
@@ -64,13 +69,15 @@ async def show_account(catalogue: Catalogue, books: Books, switch: RunningSwitch
         StoreUnavailable: the balance is not known.
         DaemonUnreachableError: a switch runs but does not tell what its calls reserve.
     """
-    standings = (await books.standings()).standings
-    if account_id not in standings:
-        configured(catalogue, account_id)
-    return _sheet(account_id, catalogue, standings, await _commitments(switch))
+    standing = await queries.standing(account_id)
+    if standing is None:
+        configured(accounts, account_id)
+    standings = {} if standing is None else {account_id: standing}
+    held = await _held(books, accounts, [account_id])
+    return _sheet(account_id, accounts, standings, await _commitments(switch), held)
 
 
-async def list_accounts(catalogue: Catalogue, books: Books, switch: RunningSwitch) -> list[AccountSheet]:
+async def list_accounts(accounts: Mapping[str, Account], books: Books, switch: RunningSwitch) -> list[AccountSheet]:
     """Return all accounts in the order of the configuration, then those that only have a balance left.
 
     Raises:
@@ -79,10 +86,15 @@ async def list_accounts(catalogue: Catalogue, books: Books, switch: RunningSwitc
     """
     standings = (await books.standings()).standings
     commitments = await _commitments(switch)
-    left_over = sorted(
-        name for name, standing in standings.items() if name not in catalogue.accounts and standing.balance
-    )
-    return [_sheet(name, catalogue, standings, commitments) for name in (*catalogue.accounts, *left_over)]
+    left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
+    held = await _held(books, accounts, left_over)
+    return [_sheet(name, accounts, standings, commitments, held) for name in (*accounts, *left_over)]
+
+
+async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
+    """Return the currencies of accounts that are not configured any more."""
+    left_over = [name for name in names if name not in accounts]
+    return await books.currencies(left_over) if left_over else {}
 
 
 async def _commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
@@ -92,13 +104,14 @@ async def _commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
 
 def _sheet(
     account_id: str,
-    catalogue: Catalogue,
+    accounts: Mapping[str, Account],
     standings: Mapping[str, Standing],
     commitments: Mapping[str, Commitments],
+    held: Mapping[str, str | None],
 ) -> AccountSheet:
     balance = standings.get(account_id, Standing(ZERO, 0)).balance
     committed = commitments.get(account_id, Commitments())
-    account = catalogue.accounts.get(account_id)
+    account = accounts.get(account_id)
     if account is None:
         return AccountSheet(
             id=account_id,
@@ -107,7 +120,7 @@ def _sheet(
             overdraft_limit=None,
             reserved=committed.reserved,
             available=None,
-            currency=None,
+            currency=held.get(account_id),
             blocked=True,
         )
     limit = account.overdraft_limit

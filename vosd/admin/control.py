@@ -13,7 +13,7 @@ import msgspec
 from vosd.base.errors import VosError
 
 ANSWER_S: Final = 30.0
-"""How long a switch may say nothing; a reload of large rate tables takes longest."""
+"""How long a switch may say nothing."""
 
 LINE_MAX: Final = 4 * 1024 * 1024
 """Bytes of one result among many."""
@@ -44,8 +44,9 @@ class _Answer(msgspec.Struct, frozen=True):
 class RunningSwitch:
     """The switch that runs on a configuration, as seen through its control socket."""
 
-    def __init__(self, control_socket: Path) -> None:
+    def __init__(self, control_socket: Path, patience_s: float = ANSWER_S) -> None:
         self.control_socket = control_socket
+        self._patience_s = patience_s
 
     async def ask(self, verb: str, **arguments: object) -> Any:
         """Have the switch carry out ``verb`` and return its result.
@@ -56,7 +57,7 @@ class RunningSwitch:
             DaemonRefusedError: the switch says no, and why.
         """
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._patience_s):
                 line = await self._exchange(msgspec.json.encode({"verb": verb, "arguments": arguments}))
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
@@ -123,4 +124,4 @@ class RunningSwitch:
 
 
 def _reason(error: OSError | TimeoutError) -> str:
-    return getattr(error, "strerror", None) or f"no answer within {ANSWER_S:g} s"
+    return getattr(error, "strerror", None) or "no answer in time"

@@ -13,7 +13,7 @@ import msgspec
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
-from vosd.routing.tables import MappingGateway
+from vosd.routing.tables import MappingGateway, RoutingGateway
 
 Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and values as JSON has them."""
@@ -38,18 +38,20 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
         "transports": _builtins(asdict(transports)),
         "parameters": _builtins(catalogue.parameters),
     }
-    for kind, objects in (("account", catalogue.accounts), ("routing gateway", catalogue.routing_gateways)):
-        for name, thing in objects.items():
-            described[f"{kind} {name}"] = _builtins(thing)
+    for name, account in catalogue.accounts.items():
+        described[f"account {name}"] = _builtins(account)
+    for name, vendor in catalogue.routing_gateways.items():
+        described[f"routing gateway {name}"] = _without_hashes(vendor)
     for name, gateway in catalogue.mapping_gateways.items():
         phone = catalogue.phones.get(name)
         if phone is None:
-            described[f"mapping gateway {name}"] = _customer(gateway)
+            described[f"mapping gateway {name}"] = _without_hashes(gateway)
         else:
             described[f"phone {name}"] = {
                 "ring_timeout_ms": phone.ring_timeout_ms,
                 "offline_gateway": phone.offline_gateway,
-                **_customer(gateway),
+                "redirect_server": phone.redirect_server,
+                **_without_hashes(gateway),
             }
     for name, group in catalogue.rate_groups.items():
         described[f"rate group {name}"] = {
@@ -60,7 +62,7 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
     return described
 
 
-def _customer(gateway: MappingGateway) -> dict[str, Any]:
+def _without_hashes(gateway: MappingGateway | RoutingGateway) -> dict[str, Any]:
     """Describe a trunk or phone; of what it must prove only the user name."""
     proven = gateway.credentials
     bare = msgspec.structs.replace(gateway, credentials=None)

@@ -1,12 +1,15 @@
 """Booking money that does not come from calls, so that a running switch knows of it when the command returns."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import msgspec
 
 from vosd.admin.accounts import configured
 from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.base.money import format_amount
-from vosd.engine.catalogue import Catalogue
-from vosd.storage.ports import Payment, Payments
+from vosd.billing.accounts import Account
+from vosd.storage.ports import NoSuchAccount, Payment, Payments
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
@@ -25,17 +28,25 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
 
 
 async def add_payment(
-    catalogue: Catalogue, payments: Payments, switch: RunningSwitch, payment: Payment
+    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
     """Book a payment once and have a running switch take the new balance.
 
+    An account that is not configured any more can be paid, and paid out, as long as it is in the ledger.
+
     Raises:
-        UnknownAccountError: the account is not configured.
+        UnknownAccountError: the account is neither configured nor in the ledger.
+        OtherCurrency: it is configured with another currency than its ledger has.
         ReferenceTaken: the reference was used for another amount.
         StoreUnavailable: as far as is known nothing was booked.
     """
-    configured(catalogue, payment.account)
-    receipt = await payments.add(payment)
+    account = accounts.get(payment.account)
+    currency = None if account is None else account.currency
+    try:
+        receipt = await payments.add(replace(payment, currency=currency, must_exist=account is None))
+    except NoSuchAccount:
+        configured(accounts, payment.account)
+        raise
     return PaymentReceipt(
         account=payment.account,
         type=payment.kind.value,

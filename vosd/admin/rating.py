@@ -1,14 +1,15 @@
 """What a call of a given length costs on an account, step by step, without making one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from vosd.admin.accounts import configured
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
+from vosd.billing.accounts import Account
 from vosd.billing.rater import Step, breakdown, rate_call
-from vosd.engine.catalogue import Catalogue
+from vosd.billing.rates import RateGroup
 
 
 class NoRateError(VosError):
@@ -27,18 +28,30 @@ class RateExplanation(msgspec.Struct, frozen=True):
     steps: Sequence[Step]
 
 
-def explain_rate(catalogue: Catalogue, account_id: str, callee: str, duration_ms: int) -> RateExplanation:
+def explain_rate(
+    accounts: Mapping[str, Account],
+    group_of: Callable[[str], RateGroup | None],
+    account_id: str,
+    callee: str,
+    duration_ms: int,
+) -> RateExplanation:
     """Rate a call to ``callee`` that lasts ``duration_ms``, as the account's rate group says now.
+
+    ``group_of`` returns the rate group of a name.
 
     Raises:
         UnknownAccountError: the account is not configured.
         NoRateError: it has no rate group, or the group has no rate for the number.
     """
-    account = configured(catalogue, account_id)
+    account = configured(accounts, account_id)
     if account.rate_group is None:
-        message = f"account {account_id} has no rate_group, so nothing has a price on it"
+        message = f"account {account.id} has no rate_group, so nothing has a price on it"
         raise NoRateError(message)
-    applied = catalogue.rate_groups[account.rate_group].find(callee)
+    group = group_of(account.rate_group)
+    if group is None:
+        message = f"rate group {account.rate_group} of account {account.id} is not configured"
+        raise NoRateError(message)
+    applied = group.find(callee)
     if applied is None:
         message = f"No Matching Rate: rate group {account.rate_group} has none for {callee}"
         raise NoRateError(message)

@@ -65,8 +65,11 @@ def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -
 
 
 def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
-    """Return where a gateway is; a phone counts as registered, for only the running switch could tell."""
-    return _SOMEWHERE if gateway.is_phone else gateway.addresses
+    """Return where a gateway is.
+
+    A phone, and a vendor that registers, count as registered: only the running switch could tell.
+    """
+    return _SOMEWHERE if gateway.registers else gateway.addresses
 
 
 def explain_route(
@@ -94,7 +97,7 @@ def explain_route(
     admission = Admission(catalogue, live)
     call = _application(catalogue, mapping, caller, callee, at)
     refusal = _try(admission, call)
-    request = RouteRequest(call.callee, call.caller, at.mono)
+    request = RouteRequest(call.callee, call.caller, at.mono, mapping.account)
     routes = None
     if call.rate:
         routes = explain_routes(

@@ -12,12 +12,16 @@ from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.engine.onlookers import CallMessages, CallNews, CallSought, TraceNews
+from vosd.engine.onlookers import CallMessages, CallNews, CallSought, RunningCall, TraceNews
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage
 
 
 class NothingKeptError(VosError):
     """The ring holds no message of a call any more."""
+
+
+class AmbiguousCallError(VosError):
+    """Several calls have an id that begins as was said."""
 
 
 class Gathering:
@@ -83,6 +87,25 @@ async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages
         )
         raise NothingKeptError(message)
     return found
+
+
+async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | None:
+    """Return a running call by the beginning of its id, with what was said so far; None where none runs.
+
+    Raises:
+        AmbiguousCallError: several running calls begin so.
+        NoDaemonError: no switch runs.
+        DaemonUnreachableError: one runs and does not answer.
+    """
+    found = msgspec.convert(await switch.ask("running_call", beginning=beginning), RunningCall)
+    if len(found.fitting) > 1:
+        message = "\n  ".join([f"several running calls begin with {beginning}, say more of the id:", *found.fitting])
+        raise AmbiguousCallError(message)
+    if found.news is None:
+        return None
+    gathering = Gathering()
+    gathering.take(TraceNews([found.news], 0, is_over=False))
+    return gathering.going_on[found.news.call_id]
 
 
 def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall:

@@ -4,95 +4,31 @@ Each public method is something that happened, with the instant of the packet or
 all that follows and leaves the call in one state of ``states``. There is one deadline at every moment (DESIGN D10).
 """
 
-from collections.abc import Iterator
-
 from vosd.b2bua import talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.conversation import Conversation
-from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.hunt import Way
 from vosd.b2bua.leg import RINGING, Leg
-from vosd.b2bua.lifetime import Lifetime
-from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
+from vosd.b2bua.parts import CallParts
 from vosd.b2bua.reasons import passed_on, reason_headers
-from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
-from vosd.b2bua.states import HEEDED, CallState, Happening
-from vosd.b2bua.transfer import Substitute, Transfer
+from vosd.b2bua.stamps import DeadCall, Ending
+from vosd.b2bua.states import CallState, Happening
+from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
-from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
-from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.message import Response
 from vosd.sip.transaction.invite_server import InviteServer
 
 
-class Call:
+class Call(CallParts):
     """One call that was admitted and has somewhere to go."""
 
-    __slots__ = (
-        "_board",
-        "_hops",
-        "_hunt",
-        "_lifetime",
-        "arrival",
-        "callee",
-        "caller",
-        "conversation",
-        "ending",
-        "endpoint",
-        "journey",
-        "settings",
-        "state",
-        "transfer",
-    )
-
-    def __init__(
-        self,
-        *,
-        arrival: Arrival,
-        caller: CallerLeg | Substitute,
-        choices: Iterator[RouteChoice],
-        hops: int,
-        endpoint: Endpoint,
-        board: Switchboard,
-        settings: CallSettings,
-    ) -> None:
-        self.arrival = arrival
-        self.caller = caller
-        self.callee: CalleeLeg | None = None
-        self.transfer: Transfer | None = None
-        self.conversation: Conversation | None = None
-        """What goes on between the legs, once anything does."""
-        self.state = CallState.HUNTING
-        self.journey = Journey()
-        self.ending: Ending | None = None
-        self.endpoint = endpoint
-        self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
-        self._board = board
-        self.settings = settings
-        self._lifetime: Lifetime | None = None
-        """Until when it may go on, once it is answered."""
-        caller.call = self
-
-    def __repr__(self) -> str:
-        return f"<Call {self.arrival.call_id} {self.state.name}>"
-
-    @property
-    def legs(self) -> int:
-        """How many legs are up."""
-        return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)
-
-    @property
-    def is_conversing(self) -> bool:
-        """Say whether both sides are there and have agreed upon a session."""
-        if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
-            return False
-        return self.conversation is not None or isinstance(self.caller, CallerLeg)
+    __slots__ = ()
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
@@ -104,9 +40,10 @@ class Call:
         """A gateway has shown itself (100), rings, or sends early media."""
         if leg is not self.callee or not self._heeds(Happening.PROGRESS):
             return
-        self._board.set_deadline(self, leg.started_at.plus(leg.choice.gateway.ring_timeout_ms))
+        self._board.set_deadline(self, leg.waits_until())
         if status not in RINGING:
             return
+        self._board.attempt_rings(leg)
         self.state = CallState.RINGING
         self.journey.rings(now.came)
         self.caller.ring(status, session, now)
@@ -125,11 +62,10 @@ class Call:
         """A gateway has refused the call with a final code."""
         if leg is not self.callee or not self._heeds(Happening.ATTEMPT_FAILED):
             return
-        self._board.refused(leg.choice, response, now)
-        code = leg.choice.gateway.dialect.counted_as(response.status)
-        outcome = AttemptOutcome.final(code, rang=leg.rang, q850=leg.q850)
-        is_redirected = code < 400 and self._hunt.redirected(leg.choice, response)
-        self._attempt_over(leg, outcome, now, code=response.status, goes_on=is_redirected)
+        self._board.refused(leg, response, now)
+        outcome = leg.refusal(response)
+        goes_on = self._hunt.leads_on(leg.choice, outcome, response)
+        self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
         """A gateway was not to be reached at all."""
@@ -137,10 +73,10 @@ class Call:
             self._attempt_over(leg, AttemptOutcome.silent(), now)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
-        """A gateway has answered: from here on the call costs money."""
+        """A gateway has answered: from here on the call costs us money."""
         if leg is not self.callee or not self._heeds(Happening.ANSWER):
             return
-        self.state = CallState.TALKING
+        self.state = CallState.ANSWERED
         has_answer = bool(self.caller.offer) or leg.is_settled
         answer = leg.answer if self.caller.offer else leg.said
         codec = first_audio_codec(answer) if has_answer else None
@@ -148,9 +84,31 @@ class Call:
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # nobody is looked for any more
-        self._lifetime = Lifetime(self._board, now.came, self._board.answered(self))
-        self.watch()
+        if not self.caller.awaits_prack:
+            if not self.caller_answered(now):
+                return
+        elif self._board.answer_waits(self):
+            self._board.set_deadline(self, now.plus(ANSWER_WAIT_MS))
+        else:
+            self._refuse_unwritten(leg, now)
+            return
         self.caller.answer(leg.answer, now)
+
+    def caller_answered(self, now: Instant) -> bool:
+        """Nothing holds the caller's 200 up: from here on the call costs him money; False where it may not leave."""
+        if self.state is not CallState.ANSWERED or self.callee is None:
+            return False
+        journey, answered_at = self.journey, Instant(now.mono, now.wall)
+        journey.answered_at = answered_at
+        journey.progress_at = journey.progress_at or answered_at
+        granted_s = self._board.answered(self)
+        if granted_s is None:
+            self._refuse_unwritten(self.callee, now)
+            return False
+        self.state = CallState.TALKING
+        self._lifetime = Lifetime(self._board, answered_at, granted_s)
+        self.watch()
+        return True
 
     def answer_strayed(self, row: Attempt, now: Instant) -> None:
         """An answer came that nobody waits for: another fork, or a gateway given up. It may cost money all the same."""
@@ -160,10 +118,12 @@ class Call:
 
     # -- talking ------------------------------------------------------------------------------------------------
 
-    def acknowledged(self, leg: Leg, session: bytes, _now: Instant) -> None:
+    def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
         """A side has acknowledged our 200; with a late offer its answer goes into the other side's ACK."""
         if not self._heeds(Happening.ACK) or self.callee is None:
             return
+        if leg is self.caller:
+            self.journey.acknowledged(now.came)
         if self.conversation is not None and self.callee.is_acknowledged:
             self.conversation.acknowledged(leg, session)
         elif leg is self.caller and not self.callee.is_acknowledged:
@@ -186,6 +146,12 @@ class Call:
         if self.conversation is not None and isinstance(left, CallerLeg):
             self.conversation.replace(left, newcomer)
         left.hang_up("", now)
+        self.moved()
+
+    def moved(self) -> None:
+        """One side is another now, or elsewhere: its BYE would have to go there."""
+        if self.state is CallState.TALKING:
+            self._board.moved(self)
 
     def watch(self) -> None:
         """Set the deadline anew: money was granted, or a session was agreed upon or refreshed."""
@@ -212,21 +178,16 @@ class Call:
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
-        """The caller does not hear what has to be heard while it rings (RFC 3262 section 3)."""
-        if not self._heeds(Happening.PRACK_MISSING):
-            return
-        if self.state is CallState.TALKING:
-            if not self.outlived(now):
-                self._end_from_switch(EndReason.NO_ACK, now)
-            return
-        self._give_up_callee("Unreachable Caller", now)
-        self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
+        """The caller does not hear what has to be heard before the answer (RFC 3262 section 3)."""
+        if self._heeds(Happening.PRACK_MISSING):
+            self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
+            self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """A side has no such call any more (481), does not answer at all (408), or cannot talk to the other (488)."""
         if not self._heeds(Happening.LEG_LOST) or self.outlived(now):
             return
-        if status == 481:
+        if status == 481 or self.state is CallState.ANSWERED:
             leg.hang_up("", now)  # it may have meant that request alone, and a leg that is up costs money
             self.hung_up(leg, None, now)
         else:
@@ -248,7 +209,7 @@ class Call:
         if not self._heeds(Happening.CANCEL):
             return
         reason = EndReason.CANCELLED
-        self._give_up_callee(reason.text, now)
+        self._give_up_callee(reason, now)
         self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
         self._over(reason, HangupSource.CALLER, now, 487)
 
@@ -259,10 +220,20 @@ class Call:
         if self.state is CallState.TALKING:
             self.outlived(now)
             return
-        if self.callee is not None:
-            outcome = self.callee.timed_out()
-            self.callee.give_up("", now)
-            self._attempt_over(self.callee, outcome, now)
+        if self.state is CallState.ANSWERED:
+            self.caller_unreachable(now)
+            return
+        leg, way = self.callee, None
+        if leg is None:
+            return
+        if leg.is_only_trying and now.mono < leg.rings_until.mono:
+            way = self._hunt.take(self, now)
+            if way is None:
+                self._board.set_deadline(self, leg.rings_until)
+                return
+        outcome = leg.timed_out()
+        leg.give_up(EndReason.NO_ANSWER, now)
+        self._attempt_over(leg, outcome, now, way=way)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call because somebody ordered it (``vosd hangup``, a stop of the switch)."""
@@ -272,7 +243,7 @@ class Call:
             if not self.outlived(now):
                 self._end_from_switch(reason, now)
             return
-        self._give_up_callee(reason.text, now)
+        self._give_up_callee(reason, now)
         self._reject(reason, 503, None, HangupSource.SWITCH, now)
 
     def drop(self, now: Instant) -> None:
@@ -283,58 +254,58 @@ class Call:
         at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
 
-    def let_go_of_conversation(self, now: Instant) -> None:
-        """Let go of whatever the legs were about, before their dialogs end."""
-        conversation, self.conversation = self.conversation, None
-        if conversation is not None:
-            conversation.over(now)
-
-    def talk(self, callee: CalleeLeg) -> Conversation:
-        """Return the conversation of the two legs."""
-        if self.conversation is None:
-            if not isinstance(self.caller, CallerLeg):
-                raise RuntimeError(f"{self!r} has nobody to talk")
-            self.conversation = Conversation(self.endpoint, self.caller, callee)
-        return self.conversation
-
-    def _heeds(self, happening: Happening) -> bool:
-        return happening in HEEDED[self.state]
-
-    def _try_next(self, now: Instant) -> None:
-        """Place a leg at the next gateway that has room, or end the call with what the attempts gave."""
-        while (way := self._hunt.next(self.settings, now.mono - self.arrival.at.mono)) is not None:
-            choice, address = way
-            if not self._board.occupy(self, choice, now):
-                continue
-            self.state = CallState.HUNTING
-            self.caller.begin_attempt(now)
-            self.callee = CalleeLeg(self.endpoint, self, choice, address, self._hops, now)
-            self.journey.tries(choice, self.callee.sip_call_id, str(self.callee.peer))
-            self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
+    def _try_next(self, now: Instant, way: Way | None = None) -> None:
+        """Place a leg at ``way``, else at the next gateway that has room; without any, end the call."""
+        way = way or self._hunt.take(self, now)
+        if way is None:
+            self._search_failed(now)
             return
-        self._reject(*self._hunt.failure(), now)
+        choice, address = way
+        self.state = CallState.HUNTING
+        self.caller.begin_attempt(now)
+        try:
+            self.callee = CalleeLeg(self.endpoint, self, choice, address, self._hops, now)
+        finally:
+            if self.callee is None:  # a mistake of ours: nothing else gives the place back
+                self._board.vacate(choice)
+        self.journey.tries(choice, self.callee.sip_call_id, str(self.callee.peer))
+        self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
 
     def _attempt_over(
-        self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False
-    ) -> None:
-        """Count an attempt; ``code`` is the gateway's own, ``goes_on`` follows a redirection whatever else holds."""
+        self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
+        way: Way | None = None,
+    ) -> None:  # fmt: skip
+        """Count an attempt, and try the next: ``way`` is taken already.
+
+        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried whatever else holds.
+        """
         self._hunt.note(leg.choice, outcome, redirected=goes_on)
         self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
-        self._board.vacate(leg.choice)
+        self._board.attempt_over(leg, outcome, now)
         self.let_go_of_conversation(now)
         leg.close(now)
         self.callee = None
         if goes_on or tries_next(leg.choice.gateway, outcome):
-            self._try_next(now)
+            self._try_next(now, way)
         else:
-            self._reject(*self._hunt.failure(), now)
+            self._search_failed(now)
+
+    def _search_failed(self, now: Instant) -> None:
+        reason, status, cause, source, self.journey.reason_text = self._hunt.failure()
+        self._reject(reason, status, cause, source, now)
+
+    def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:
+        """End a call whose answer cannot be written down: the caller is not told of it, and pays nothing."""
+        self.journey.disowns_answer()
+        leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
+        self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
 
     def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
         if self.state is CallState.TALKING:
             if self.outlived(now, at):
                 return
             self.let_go_of_conversation(now)
-            if self.transfer is not None and self.transfer.is_calling and isinstance(self.caller, CallerLeg):
+            if self.transfer is not None and self.transfer.is_under_way and isinstance(self.caller, CallerLeg):
                 self.transfer.transferor_left(now)
                 return
             self.caller.close(now)
@@ -349,6 +320,9 @@ class Call:
             return
         self.let_go_of_conversation(now)
         self.callee.close(now)
+        if self.state is CallState.ANSWERED:
+            self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
+            return
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
         self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
 
@@ -363,11 +337,17 @@ class Call:
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
 
-    def _give_up_callee(self, reason: str, now: Instant) -> None:
-        if self.callee is not None:
-            self.let_go_of_conversation(now)
-            self.callee.give_up("", now)
-            self.journey.attempts.append(self.callee.attempt(0, reason, now))
+    def _give_up_callee(self, reason: EndReason, now: Instant, row: str = "") -> None:
+        leg = self.callee
+        if leg is None:
+            return
+        outcome = leg.given_up(now)
+        self.let_go_of_conversation(now)
+        leg.give_up(reason, now)
+        if self.state is not CallState.ANSWERED:
+            self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
+            self._board.attempt_over(leg, outcome, now)
+            self.callee = None
 
     def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
         cause = reason.q850_cause if cause is None else cause
@@ -376,17 +356,12 @@ class Call:
         self._over(reason, source, now, status, cause)
 
     def _over(
-        self,
-        reason: EndReason,
-        source: HangupSource,
-        at: Instant,
-        code: int | None,
-        cause: int | None = None,
-        dead: DeadCall | None = None,
-        now: Instant | None = None,
-    ) -> None:
+        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
+        dead: DeadCall | None = None, now: Instant | None = None,
+    ) -> None:  # fmt: skip
         at_last = self.journey.ends(at, self.arrival)
-        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead)
+        text = None if source is HangupSource.SWITCH else self.journey.reason_text
+        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
         self.state = CallState.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)

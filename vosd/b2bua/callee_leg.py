@@ -3,27 +3,26 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from vosd.b2bua.identity import present
-from vosd.b2bua.invitation import Invitation, addressed, extensions
+from vosd.b2bua.invitation import Invitation, written
 from vosd.b2bua.leg import RINGING, SDP, Leg
+from vosd.b2bua.reasons import reason_headers
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.base.nat import Nat
 from vosd.cdr.record import Attempt
 from vosd.routing.dialect import Reliability
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address
-from vosd.sip.compose import InviteParts, Peer, host_text
+from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
-from vosd.sip.headers.reason import q850_cause
+from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.message import Message, Response
-from vosd.sip.nat import is_behind_nat, is_elsewhere
-from vosd.sip.screening import ACCEPT, ALLOW
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
 
@@ -84,6 +83,7 @@ class CalleeLeg(Leg):
         "rang",
         "rang_at",
         "started_at",
+        "tried_at",
     )
 
     def __init__(
@@ -96,6 +96,8 @@ class CalleeLeg(Leg):
         self.started_at = now
         self.rang = False
         self.rang_at: Instant | None = None
+        self.tried_at: Instant | None = None
+        """When the first provisional response came that was no 18x."""
         self.answer = b""
         self.q850: int | None = None
         """The cause that the gateway gave for its refusal."""
@@ -115,34 +117,16 @@ class CalleeLeg(Leg):
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = Peer(flow, address.host, address.port or 5060)
         offer = self._say(caller.offer)
-        ours = host_text(endpoint.flows.listeners[flow].host)
-        self._tag = tag = endpoint.token()
-        shown = present(caller.persona, choice.caller_out, choice.callee_out, ours, dialect)
-        uri, to = addressed(choice, address, self.peer, endpoint.flows.listeners[flow])
-        parts = InviteParts(
-            uri=uri,
-            via=endpoint.flows.new_via(flow),
-            from_=f"{shown.from_};tag={tag}",
-            to=to,
-            call_id=f"{endpoint.token()}@{ours}",
-            sequence=1,
-            peer=self.peer,
-            route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
+        self._tag = endpoint.token()
+        self._invitation: Invitation | None = written(
+            endpoint, choice, address, self.peer, hops,
+            persona=caller.persona,
+            tag=self._tag,
+            offer=offer,
+            # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
+            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably),
             answers=None if login is None else Answers(login, call.settings.challenges_max),
-            nat=_nat(dialect.nat, address, self.peer),
-            user=choice.gateway.name if choice.gateway.is_phone else "",
-        )
-        # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-        may_be_reliable = dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably)
-        self._invitation: Invitation | None = Invitation(
-            parts,
-            hops,
-            f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}"
-            f"{extensions(dialect, may_be_reliable=may_be_reliable)}{shown.headers}",
-            SDP if offer else ACCEPT,
-            offer,
-            is_fixed=address.transport is not None or dialect.interface is not None,
-        )
+        )  # fmt: skip
         self._transaction: InviteClient = self._invitation.send(endpoint, self.timer.first_offer(), self, now)
 
     owns_call_id = True
@@ -160,6 +144,11 @@ class CalleeLeg(Leg):
         return self._transaction.parts.call_id
 
     @property
+    def invite_sequence(self) -> int:
+        """The CSeq of the INVITE."""
+        return self._transaction.parts.sequence
+
+    @property
     def host(self) -> str:
         """Where this side is seen."""
         dialog = self.dialog or self.early_dialog
@@ -169,6 +158,16 @@ class CalleeLeg(Leg):
     def heard_from(self) -> bool:
         """Whether the gateway has said anything at all."""
         return self._transaction.state is State.PROCEEDING
+
+    @property
+    def rings_until(self) -> Instant:
+        """When it must have given its final response."""
+        return self.started_at.plus(self.choice.gateway.ring_timeout_ms)
+
+    @property
+    def is_only_trying(self) -> bool:
+        """Whether it has said that it is there (100) and nothing more, on a trunk where that is not enough."""
+        return self.tried_at is not None and not self.rang and self.choice.gateway.progress_timeout_ms is not None
 
     @property
     def is_acknowledged(self) -> bool:
@@ -236,17 +235,39 @@ class CalleeLeg(Leg):
             self.is_settled = bool(answer)
             self._send_prack(pracking, SDP if answer else "", answer, now)
 
-    def give_up(self, reason: str, now: Instant) -> None:
+    def give_up(self, reason: EndReason, now: Instant) -> None:
         """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same, or have answered."""
+        lines = reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
         if self.dialog is not None:
-            self.hang_up(reason, now)
+            self.hang_up(lines, now)
         else:
             self._endpoint.forget(self._tag, now)
-            self._transaction.abandon(reason, now, self.remembered())
+            self._transaction.abandon(lines, now, self.remembered())
+
+    def waits_until(self) -> Instant:
+        """Return until when the call waits for this gateway, which has just given a provisional response."""
+        gateway = self.choice.gateway
+        if self.rang or self.tried_at is None or gateway.progress_timeout_ms is None:
+            return self.started_at.plus(gateway.ring_timeout_ms)
+        return min(self.rings_until, self.tried_at.plus(gateway.progress_timeout_ms))
 
     def timed_out(self) -> AttemptOutcome:
         """Say what it means that the gateway has not answered in its time."""
         return AttemptOutcome.ring_timeout(rang=self.rang) if self.heard_from else AttemptOutcome.silent()
+
+    def given_up(self, now: Instant) -> AttemptOutcome | None:
+        """Say what it means that the call ends before the gateway's time is over; None = nothing.
+
+        Callers wait less long than ``response_timeout`` may be: half of it without any response is silence.
+        """
+        patience_ms = self.choice.gateway.response_timeout_ms // 2
+        is_silent = not self.heard_from and now.mono - self.started_at.mono >= patience_ms
+        return AttemptOutcome.silent() if is_silent else None
+
+    def refusal(self, response: Response) -> AttemptOutcome:
+        """Return what a final response means: its code counts as the trunk's ``reject_codes`` say."""
+        code = self.choice.gateway.dialect.counted_as(response.status)
+        return AttemptOutcome.final(code, rang=self.rang, q850=self.q850, text=reason_text(response))
 
     def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
@@ -284,6 +305,8 @@ class CalleeLeg(Leg):
             return
         if status in RINGING:
             self._note_ringing(now)
+        elif self.tried_at is None:
+            self.tried_at = now
         session = self.listen_to(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
@@ -371,10 +394,3 @@ class CalleeLeg(Leg):
         self.rang = self.rang or rang
         if self.rang_at is None:
             self.rang_at = now.came
-
-
-def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:
-    """Return how to take what an address answers: a phone that is not where its Contact says is behind NAT."""
-    if nat is Nat.AUTO and address.uri and not address.path and is_elsewhere(address.uri, peer):
-        return Nat.YES
-    return nat

@@ -1,5 +1,9 @@
 """The side that called: we are the server of its INVITE."""
 
+from collections import deque
+from typing import TYPE_CHECKING
+
+from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import persona_of
 from vosd.b2bua.leg import SDP, Leg
 from vosd.base.clock import Instant
@@ -7,15 +11,21 @@ from vosd.routing.dialect import CallerDialect, Reliability
 from vosd.sip.compose import Peer
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
-from vosd.sip.dialog.session_timer import Wish, objection
+from vosd.sip.dialog.session_timer import Wish
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
+from vosd.sip.headers.reason import reason_text
 from vosd.sip.message import Request
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
 
+if TYPE_CHECKING:
+    from vosd.b2bua.keypad import Keypad
+
+WAITING_MAX = 8
+"""Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
 """How many first numbers there are to draw from; any below 2^31 would do (RFC 3262 section 3)."""
 
@@ -27,20 +37,24 @@ class CallerLeg(Leg):
         "_expiry",
         "_invite",
         "_is_answered",
+        "_is_of_last_attempt",
+        "_last_tag",
         "_overtaken",
+        "_proposing",
         "_reliability",
         "_rseq",
         "_sent_early_media",
         "_transaction",
         "_unheard",
         "_waiting_answer",
-        "_waiting_ring",
+        "_waiting_rings",
         "_wish",
         "dialect",
         "final",
         "has_referred",
         "hears_reliably",
         "is_settled",
+        "keypad",
         "offer",
         "persona",
     )
@@ -70,20 +84,28 @@ class CallerLeg(Leg):
         self._overtaken = 0
         """The number of a reliable response that is repeated no more; its PRACK may be on its way."""
         self._unheard: ReliableProvisional | None = None
-        self._waiting_ring: tuple[int, bytes] | None = None
+        self._is_of_last_attempt = False
+        """Whether that one was said for a gateway that has been given up; it still needs its PRACK (RFC 3262 4)."""
+        self._last_tag: str | None = None
+        """Our tag of the attempt before, as long as its PRACK may come."""
+        self._waiting_rings: deque[tuple[int, bytes]] = deque()
         self._waiting_answer: bytes | None = None
-        """What has to wait for a PRACK: a later provisional response, or the answer."""
+        """What has to wait for a PRACK: later provisional responses, or the answer."""
+        self._proposing: Server | None = None
+        """The PRACK whose offer the other side is asked about."""
         self.final: int | None = None
         """The final status that the caller was given: not always a 200 where the gateway has answered."""
         self._invite = request.cseq.number
         self._wish = Wish.of(request)
         self.dialect = dialect
         self.persona = persona_of(request)
-        self._reliability = _reliability(request, dialect)
+        self._reliability = reliability_of(request, dialect)
         self.hears_reliably = self._reliability is not Reliability.OFF
         """Whether the caller takes reliable provisional responses, and this trunk may be sent them."""
         self.has_referred = False
         """Whether a REFER of this side was heard before."""
+        self.keypad: Keypad | None = None
+        """What it has pressed, once it has pressed anything and its keys may transfer."""
         self.is_settled = False
         """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
         self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
@@ -97,6 +119,16 @@ class CallerLeg(Leg):
         self._expiry = None if valid_s is None else endpoint.set_alarm(self, now.plus(1_000 * valid_s))
 
     @property
+    def invite(self) -> InviteServer:
+        """The transaction of its INVITE."""
+        return self._transaction
+
+    @property
+    def awaits_prack(self) -> bool:
+        """Whether an answer would have to wait: it may not overtake media that is still unheard."""
+        return self._unheard is not None and self._unheard.has_session
+
+    @property
     def is_early(self) -> bool:
         """Whether the caller has not been answered yet."""
         return not self._is_answered
@@ -107,10 +139,10 @@ class CallerLeg(Leg):
         """Pass a provisional response on, with its early media if there is any.
 
         It goes reliably where the caller insists, or where it carries media that must not get lost. One is
-        repeated at a time: what comes meanwhile waits, and only the latest of it matters.
+        repeated at a time: what comes meanwhile waits for its PRACK, in order.
         """
         if self._unheard is not None:
-            self._waiting_ring = status, session
+            self._let_wait(status, session)
             return
         if session:
             self._sent_early_media = True
@@ -133,8 +165,13 @@ class CallerLeg(Leg):
         )
 
     def begin_attempt(self, now: Instant) -> None:
-        """Another gateway, or phone, is about to speak: early media of the last one has used its To tag up."""
-        self._stop_repeating()
+        """Another gateway, or phone, is about to speak: early media of the last one has used its To tag up.
+
+        What is still unheard of the last one is repeated until its PRACK, and what follows waits: whoever missed one
+        number of RSeq discards all higher ones (RFC 3262 section 4).
+        """
+        self._waiting_rings.clear()
+        self._is_of_last_attempt = self._unheard is not None
         if not self._sent_early_media:
             return
         self._sent_early_media = False
@@ -145,15 +182,18 @@ class CallerLeg(Leg):
         self.dialog.local = self.dialog.local.removesuffix(old) + new
         self.dialog.local_tag = new
         self.dialog.remote_sequence = self._invite
-        self._endpoint.forget(old, now)
+        self._forget_last_tag(now)
+        self._last_tag = old
+        if self._unheard is None:
+            self._forget_last_tag(now)
         self._endpoint.adopt(new, self)
 
     def answer(self, session: bytes, now: Instant) -> None:
-        """Answer the call with 200, repeated until its ACK; it may not overtake media that is still unheard."""
+        """Answer the call with 200, repeated until its ACK, or keep the answer for when a PRACK has come."""
         if self._unheard is not None and self._unheard.has_session:
             self._waiting_answer = session
             return
-        self._decided(200)
+        self._decided(200, now)
         if self.is_settled:
             session = b""  # said already, and acknowledged
         session = self._say(session)
@@ -164,7 +204,7 @@ class CallerLeg(Leg):
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure, by the trunk's map; ``reason`` are whole Reason lines."""
-        self._decided(status)
+        self._decided(status, now)
         headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
         self._transaction.respond(status, self.dialog.local_tag, headers, now)
         self._endpoint.forget(self.dialog.local_tag, now)
@@ -180,7 +220,9 @@ class CallerLeg(Leg):
         unheard.stop()
         self._unheard = None
         session = self.session_in(event.request)
-        if unheard.has_session and not self.offer and not self.is_settled:
+        if self._is_of_last_attempt:
+            self._end_last_attempt(event, session)
+        elif unheard.has_session and not self.offer and not self.is_settled:
             if session:
                 self.heard = session
                 self.is_settled = True
@@ -188,19 +230,19 @@ class CallerLeg(Leg):
             self.call.early_answer_came(session, event.at)
         else:
             self.is_settled = self.is_settled or (unheard.has_session and bool(self.offer))
-            # A new offer cannot wait for the other side here: the PRACK holds, its session does not.
-            self.respond(event.transaction, 488 if session else 200, event.at)
+            self._confirm(event, session)
         self._go_on(event.at)
 
     def provisional_unheard(self, event: ProvisionalUnheard) -> None:
         """Hear that no PRACK came: whoever cannot hear us ring is not called."""
-        self._unheard = None
-        self._waiting_ring = self._waiting_answer = None
+        self._unheard = self._waiting_answer = None
+        self._waiting_rings.clear()
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
         """Hear that the caller gave up: the call, or a proposal within it."""
         if event.transaction is self._transaction:
+            self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at)
         else:
             super().cancelled(event)
@@ -213,6 +255,10 @@ class CallerLeg(Leg):
         """Answer this side's proposal with 200; that of a newcomer is its first INVITE (RFC 3891)."""
         if transaction is self._transaction:
             self.answer(session, now)
+        elif transaction is self._proposing:
+            self._proposing = None
+            session = self._say(session)
+            transaction.respond(200, "", f"{self._endpoint.server_header}{SDP if session else ''}", now, session)
         else:
             super().agree(transaction, session, now)
 
@@ -221,55 +267,100 @@ class CallerLeg(Leg):
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
         if not self._is_answered:
-            # The gateway has answered, the caller has not been told: media unheard, or a mistake of ours between.
+            # A mistake of ours came between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
         super().hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """The caller itself has ended the dialog: nothing is left to say."""
-        self._stop_repeating()
+        self._stop_repeating(now)
         if self._transaction.state is State.PROCEEDING:
-            self._decided(487)
+            self._decided(487, now)
             self._transaction.respond(487, self.dialog.local_tag, self._endpoint.server_header, now)
         super().close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _let_wait(self, status: int, session: bytes) -> None:
+        """Keep a provisional response until the one before has its PRACK; of too many the first without media go."""
+        waiting = self._waiting_rings
+        if waiting and waiting[-1] == (status, session):
+            return
+        if len(waiting) >= WAITING_MAX:
+            waiting.remove(next((each for each in waiting if not each[1]), waiting[0]))
+        waiting.append((status, session))
+
+    def _leave_alone(self, now: Instant) -> None:
+        super()._leave_alone(now)
+        if self.keypad is not None:
+            self.keypad.stop()
+
     def _go_on(self, now: Instant) -> None:
-        """Say what had to wait for a PRACK."""
-        answer, ring = self._waiting_answer, self._waiting_ring
-        self._waiting_answer = self._waiting_ring = None
+        """Say what had to wait for a PRACK, as far as nothing of it has to wait for another."""
+        answer, self._waiting_answer = self._waiting_answer, None
         if answer is not None:
-            self.answer(answer, now)
-        elif ring is not None:
-            self.ring(*ring, now)
+            self._waiting_rings.clear()
+            if self.call.caller_answered(now):
+                self.answer(answer, now)
+        while self._waiting_rings and self._unheard is None:
+            self.ring(*self._waiting_rings.popleft(), now)
+
+    def _confirm(self, event: RequestArrived, session: bytes) -> None:
+        """Answer a PRACK; an offer in it is the other side's to answer, in the 2xx (RFC 3262 section 5)."""
+        server, callee = event.transaction, self.call.callee
+        if not session:
+            self.respond(server, 200, event.at)
+        elif (
+            callee is None
+            or callee.early_dialog is None
+            or not (self.is_settled and callee.takes_update)
+            or not (self.call.conversation is None or self.call.conversation.is_quiet)
+            or self._waiting_answer is not None
+            or not isinstance(server, Server)
+        ):
+            self.respond(server, 488, event.at)  # there is no way to ask the other side now
+        else:
+            self._proposing = server
+            self.call.asked(self, event)
+
+    def _end_last_attempt(self, event: RequestArrived, session: bytes) -> None:
+        """Answer the PRACK for what was said for a gateway given up: whatever it agrees to is void."""
+        self._is_of_last_attempt = False
+        self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
+        if self._last_tag is not None:
+            self.dialog.remote_sequence = self._invite  # that PRACK counted in the dialog before
+            self._forget_last_tag(event.at)
+
+    def _forget_last_tag(self, now: Instant) -> None:
+        if self._last_tag is not None:
+            self._endpoint.forget(self._last_tag, now)
+            self._last_tag = None
 
     def _invite_over(self, now: Instant) -> None:
         """Nobody waits for the answer to the INVITE any more."""
         if self.call.caller is not self:  # a newcomer, that the other side has not agreed to yet
             if self.call.conversation is not None:
                 self.call.conversation.session_unwanted(self, now)
-        elif self._waiting_answer is not None:  # the gateway has answered, this side does not know it yet
-            self.call.hung_up(self, None, now)
         else:
             self.call.caller_cancelled(now)
 
-    def _decided(self, status: int) -> None:
+    def _decided(self, status: int, now: Instant) -> None:
         """Note the final response; what has led to it goes on no more."""
-        self._stop_repeating()
+        self._stop_repeating(now)
         self._is_answered = True
         self.final = status
         if self._expiry is not None:
             self._endpoint.call_off(self._expiry)
             self._expiry = None
 
-    def _stop_repeating(self) -> None:
+    def _stop_repeating(self, now: Instant) -> None:
         if self._unheard is not None:
             self._unheard.stop()
             self._overtaken = self._unheard.number
             self._unheard = None
-        self._waiting_ring = None
+        self._waiting_rings.clear()
+        self._forget_last_tag(now)
 
     def _establishing(self, session: bytes) -> str:
         """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
@@ -281,43 +372,3 @@ def _valid_s(request: Request) -> int | None:
     """Return for how many seconds an INVITE is meant to hold; None where it does not say."""
     value = request.header("expires") or ""
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
-
-
-def _reliability(request: Request, dialect: CallerDialect) -> Reliability:
-    """Return how provisional responses go to a caller: what it says of itself, within what its trunk allows."""
-    if dialect.reliability is Reliability.OFF:
-        return Reliability.OFF
-    if request.header("require") is None and request.header("supported") is None:
-        return Reliability.OFF
-    if "100rel" in _tags(request, "require"):
-        return Reliability.REQUIRED
-    return Reliability.SUPPORTED if "100rel" in _tags(request, "supported") else Reliability.OFF
-
-
-def _tags(request: Request, name: str) -> list[str]:
-    return [tag.lower() for tag in request.headers(name)] if request.header(name) is not None else []
-
-
-def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the status and header line that refuse an INVITE for what it must or must not ask for (SIP-06, TMR-07).
-
-    Raises:
-        ParseError: 400 for a session interval that cannot be read.
-    """
-    about_timer = interval_objection(request, dialect)
-    if about_timer is not None:
-        return about_timer
-    if dialect.reliability is Reliability.OFF and "100rel" in _tags(request, "require"):
-        return 420, "Unsupported: 100rel\r\n"
-    if dialect.reliability is Reliability.REQUIRED and _reliability(request, dialect) is Reliability.OFF:
-        return 421, "Require: 100rel\r\n"
-    return None
-
-
-def interval_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the same for what an INVITE says of session timers alone.
-
-    Raises:
-        ParseError: 400.
-    """
-    return objection(Wish.of(request), dialect.session_timer)

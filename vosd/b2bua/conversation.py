@@ -32,6 +32,10 @@ class Conversation:
         self._other = other
         self._proposal: Proposal | None = None
 
+    def holds(self, leg: Leg) -> bool:
+        """Say whether a leg is one of the two: the third of a transfer waits aside."""
+        return leg is self._one or leg is self._other
+
     def opposite(self, leg: Leg) -> Leg:
         """Return whom a leg talks to."""
         return self._other if leg is self._one else self._one
@@ -72,6 +76,8 @@ class Conversation:
 
     def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Hear what a side answers to a refresh: the other side is told, if that is news to it."""
+        if not self.holds(leg):
+            return
         other = self.opposite(leg)
         if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
             self._proposal = news = News(self._endpoint, self, other, session)
@@ -92,9 +98,13 @@ class Conversation:
         """Hear a side's INFO."""
         information.relay(leg, self.opposite(leg), event)
 
-    def introduce(self, now: Instant) -> None:
-        """Let two legs that were just put together learn each other's media."""
-        self._proposal = Introduction(self._endpoint, self, self._one, self._other)
+    def introduce(self, now: Instant, first: Leg | None = None) -> None:
+        """Let two legs that were just put together learn each other's media, ``first`` before the other one.
+
+        Where they find none, the call of the leg that was named first when they were put together ends.
+        """
+        first = first or self._one
+        self._proposal = Introduction(self._endpoint, self, first, self.opposite(first))
         self._proposal.begin(now)
 
     def found_no_session(self, now: Instant) -> None:

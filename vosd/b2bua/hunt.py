@@ -1,13 +1,14 @@
 """The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.ports import Switchboard
-from vosd.b2bua.settings import CallSettings
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.clock import Instant
+from vosd.base.host import domain
 from vosd.routing.dialect import Redirects
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, verdict
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.errors import ParseError
@@ -16,9 +17,13 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.message import Response
 from vosd.sip.uri import DEFAULT_PORTS, Uri
 
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+
 Way = tuple[RouteChoice, Address]
 """Who is called for whom, and where."""
 
+SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
 """Places of one 3xx that are tried."""
 
@@ -30,16 +35,19 @@ class Failure(NamedTuple):
     status: int
     cause: int | None
     source: HangupSource
+    text: str | None = None
+    """What the vendor said beside its code."""
 
 
 class Hunt:
     """One call's search.
 
-    A gateway with several addresses is tried at the next of them only where one was silent; a phone with several
-    contacts also where one was refused, for behind each is another device. So they ring one after the other.
+    A gateway with several addresses is tried at the next of them where one was silent or answered 503 (RFC 3263
+    section 4.3); a phone with several contacts after any refusal, for behind each is another device. So they ring one
+    after the other.
     """
 
-    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_ways", "outcomes")
+    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_stays", "_ways", "outcomes")
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
@@ -52,31 +60,55 @@ class Hunt:
         self._latest: Way | None = None
         self._named: set[tuple[str, ...]] | None = None
         """Places that have sent a 3xx, or that one has named: none is called twice (RFC 3261 section 8.1.3.4)."""
+        self._stays = False
+        """Whether the latest refusal led on to other places of its gateway, and to no other gateway."""
         self.outcomes: list[AttemptOutcome] = []
 
-    def next(self, settings: CallSettings, elapsed_ms: int) -> Way | None:
-        """Return the next gateway and address to try; None when the search is over."""
-        if elapsed_ms > settings.search_ms or len(self.outcomes) >= settings.max_attempts:
+    def take(self, call: "Call", now: Instant) -> Way | None:
+        """Take a place at the next gateway that has room, and return its address; None when the search is over."""
+        settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
+        begun = len(self.outcomes) + (call.callee is not None)
+        if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
+        full = []
+        while (way := self._next(call, now)) is not None:
+            if self._board.occupy(call, way, now):
+                self._latest = way
+                return way
+            full.append(way)
+        if call.callee is not None:  # when that one is over there may be room
+            self._ways = full
+        return None
+
+    def leads_on(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
+        """Say whether a refusal leads to another place of the same gateway: one that its 3xx names, or after a 503."""
+        if outcome.code < 400:
+            return self.redirected(choice, response)
+        has_other_address = bool(self._ways) and self._ways[0][0].gateway is choice.gateway
+        return outcome.code == SERVICE_UNAVAILABLE and has_other_address
+
+    def _next(self, call: "Call", now: Instant) -> Way | None:
         while self._ways:
             way, self._ways = self._ways[0], self._ways[1:]
             if way[0].gateway is not self._heard_from:
-                self._latest = way
                 return way
+        if self._stays:
+            return None
         for choice in self._choices:
             if choice.gateway is self._heard_from:
                 continue
-            ways = [(choice, address) for address in self._board.addresses_of(choice.gateway)]
+            ways = [(choice, address) for address in self._board.addresses_of(call, choice.gateway, now)]
             if ways:
-                self._latest, self._ways = ways[0], ways[1:]
+                self._ways = ways[1:]
                 return ways[0]
         return None
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
         self.outcomes.append(outcome)
+        self._stays = redirected and not tries_next(choice.gateway, outcome)
         has_more_devices = redirected or choice.gateway.is_phone
-        self._heard_from = None if has_more_devices or outcome.end is AttemptEnd.SILENT else choice.gateway
+        self._heard_from = None if has_more_devices or _is_of_address(outcome) else choice.gateway
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the places that a vendor's 3xx names in front, where its trunk allows that; say whether there are any.
@@ -103,19 +135,26 @@ class Hunt:
         hop = hop_of(contact.uri)
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
-        number = Uri.parse(contact.uri).user or choice.callee_out
-        port = found.port or DEFAULT_PORTS[found.transport or "udp"]
-        return choice._replace(callee_out=number), Address(found.host, port, found.transport)
+        uri = Uri.parse(contact.uri)
+        place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
+        if domain(uri.host) is not None:
+            place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
+        return choice._replace(callee_out=uri.user or choice.callee_out), place
 
     def failure(self) -> Failure:
         """Return what the attempts gave together."""
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
-        reason, status, cause = verdict(self.outcomes)
+        reason, status, cause, text = verdict(self.outcomes)
         source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
-        return Failure(reason, status, cause, source)
+        return Failure(reason, status, cause, source, text)
+
+
+def _is_of_address(outcome: AttemptOutcome) -> bool:
+    """Say whether an attempt failed for its address alone, so that another of the gateway may do (RFC 3263 4.3)."""
+    return outcome.code == SERVICE_UNAVAILABLE if outcome.end is AttemptEnd.FINAL else not outcome.rang
 
 
 def _place(way: Way) -> tuple[str, ...]:

@@ -7,16 +7,23 @@ and the next number.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from vosd.b2bua.identity import Persona, present
+from vosd.b2bua.leg import SDP
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.routing.dialect import CalleeDialect, Reliability
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address
 from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.session_timer import TIMER
+from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
+from vosd.sip.nat import is_elsewhere
+from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.uri import with_user
 
 
 class Invitation(NamedTuple):
@@ -47,11 +54,62 @@ class Invitation(NamedTuple):
         return self._replace(parts=self.parts._replace(via=via, sequence=sequence))
 
 
+def written(
+    endpoint: Endpoint,
+    choice: RouteChoice,
+    address: Address,
+    peer: Peer,
+    hops: int,
+    *,
+    persona: Persona,
+    tag: str,
+    offer: bytes,
+    may_be_reliable: bool,
+    answers: Answers | None,
+) -> Invitation:
+    """Write the INVITE of one attempt: who calls whom is said as the gateway wants to read it."""
+    dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
+    listener = endpoint.flows.listeners[flow]
+    ours = host_text(listener.host)
+    shown = present(persona, choice.caller_out, choice.callee_out, ours, dialect)
+    uri, to = addressed(choice, address, peer, listener)
+    parts = InviteParts(
+        uri=uri,
+        via=endpoint.flows.new_via(flow),
+        from_=f"{shown.from_};tag={tag}",
+        to=to,
+        call_id=f"{endpoint.token()}@{ours}",
+        sequence=1,
+        peer=peer,
+        route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
+        answers=answers,
+        nat=_nat(dialect.nat, address, peer),
+        user=gateway.name if gateway.registers else "",
+    )
+    return Invitation(
+        parts,
+        hops,
+        f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}"
+        f"{extensions(dialect, may_be_reliable=may_be_reliable)}{shown.headers}",
+        SDP if offer else ACCEPT,
+        offer,
+        is_fixed=address.transport is not None or dialect.interface is not None,
+    )
+
+
 def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Listener) -> tuple[str, str]:
-    """Return the Request-URI and To of an INVITE: a phone is asked for as it has said itself (RFC 3261 16.5)."""
+    """Return the Request-URI and To of an INVITE.
+
+    A phone is asked for as it has said itself (RFC 3261 section 16.5), a vendor that registers with us for the number,
+    at the place that it has said.
+    """
     user = escape_user(choice.callee_out)
+    if address.uri and not choice.gateway.is_phone:
+        return with_user(address.uri, user), f"<sip:{user}@{host_text(listener.host)}>"
     if address.uri:
         return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
+    if address.name:
+        return f"sip:{user}@{address.written}", f"<sip:{user}@{address.name}>"
     theirs = f"sip:{user}@{host_text(peer.host)}"
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
     return f"{theirs}:{peer.port}{transport}", f"<{theirs}>"
@@ -65,3 +123,10 @@ def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:
         known.append(TIMER)
     required = "Require: 100rel\r\n" if must else ""
     return f"{required}Supported: {', '.join(known)}\r\n" if known else required
+
+
+def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:
+    """Return how to take what an address answers: a phone that is not where its Contact says is behind NAT."""
+    if nat is Nat.AUTO and address.uri and not address.path and is_elsewhere(address.uri, peer):
+        return Nat.YES
+    return nat

@@ -11,7 +11,7 @@ from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.routing.dialect import ReasonForm
-from vosd.sdp.direction import active
+from vosd.sdp.direction import active, goes_nowhere
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
 from vosd.sip.body import session_of
@@ -21,7 +21,7 @@ from vosd.sip.dialog.session_timer import SessionTimer, Wish, objection
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
-from vosd.sip.headers.reason import q850_cause
+from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.message import Message, Request, Response
 from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
 from vosd.sip.transaction.client import Client
@@ -53,11 +53,12 @@ class Leg:
         "_acceptance",
         "_allows_update",
         "_endpoint",
+        "_heard",
+        "_heard_before_hold",
         "_is_confirmed",
         "_moving",
         "call",
         "dialog",
-        "heard",
         "heard_at",
         "informing",
         "reasons",
@@ -79,8 +80,7 @@ class Leg:
         self._is_confirmed = False
         self._moving: Move | None = None
         self.reasons = reasons
-        self.heard = b""
-        """The latest session description that this side gave."""
+        self._heard = self._heard_before_hold = b""
         self.said = b""
         """The latest that it was given."""
         self.informing = 0
@@ -127,10 +127,22 @@ class Leg:
         """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
         return False
 
+    @property
+    def heard(self) -> bytes:
+        """The latest session description that this side gave."""
+        return self._heard
+
+    @heard.setter
+    def heard(self, session: bytes) -> None:
+        if self._heard and goes_nowhere(session) and not goes_nowhere(self._heard):
+            self._heard_before_hold = self._heard
+        self._heard = session
+
     def heard_active(self) -> bytes:
         """Return what this side said last, as it would say it when nobody is on hold."""
-        heard = self.heard
-        return heard.changed(active(heard)) if isinstance(heard, Hidden) else active(heard)
+        heard = self._heard
+        session = active(heard, self._heard_before_hold)
+        return heard.changed(session) if isinstance(heard, Hidden) else session
 
     def was_told(self, session: bytes) -> bool:
         """Say whether this side was given just this description last, whatever it was named."""
@@ -153,12 +165,16 @@ class Leg:
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Note what a 2xx to a proposal of ours says: where the peer is now, what it can, what it agrees to."""
-        if self.dialog is not None:
-            self.dialog.refresh(response)
+        if self.dialog is not None and self.dialog.refresh(response):
+            self.moved()
         self.listen_to(response)
         if self.supervision is not None:
             self.timer.answered(response, asked_at)
             self.supervision.refreshed(now)
+
+    def moved(self) -> None:
+        """Tell the call that this side is reached elsewhere from now on."""
+        self.call.moved()
 
     def listen_to(self, message: Message) -> bytes:
         """Note what the peer can do and what session it describes; return the latter."""
@@ -220,7 +236,8 @@ class Leg:
         """Answer this side's own proposal with 200."""
         moving, lines = self._moving, ""
         if moving is not None and moving.transaction is transaction:
-            moving.dialog.refresh(moving.request)
+            if moving.dialog.refresh(moving.request):
+                self.moved()
             self._moving = None
             if self.supervision is not None:
                 lines = self.timer.accept(Wish.of(moving.request), now)
@@ -255,6 +272,7 @@ class Leg:
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
+                self.call.journey.reason_text = reason_text(request)
                 self.call.hung_up(self, q850_cause(request), now)
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
                 status, line = refusal

@@ -4,7 +4,7 @@ A call has one deadline (DESIGN D10): the earliest of them. What ends by it is s
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import DeadCallBilling
@@ -12,6 +12,9 @@ from vosd.b2bua.stamps import DeadCall
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+
+ANSWER_WAIT_MS: Final = 300_000
+"""A PRACK before our 200 is waited for no longer, whatever ``sip.timers``; its own time-out comes long before."""
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

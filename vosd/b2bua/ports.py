@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
+from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.message import Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.callee_leg import CalleeLeg
+    from vosd.b2bua.hunt import Way
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.transfer import Substitute
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 class Switchboard(Protocol):
     """The switch, as one of its calls sees it."""
 
-    def occupy(self, call: "Call", choice: RouteChoice, now: Instant) -> bool:
+    def occupy(self, call: "Call", way: "Way", now: Instant) -> bool:
         """Take a place on a gateway for one attempt; False when it filled up meanwhile."""
         ...
 
@@ -31,11 +34,19 @@ class Switchboard(Protocol):
         """Give the place back."""
         ...
 
-    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
-        """Return where a gateway is right now, in the order to try; empty when its name is not found."""
+    def attempt_rings(self, leg: "CalleeLeg") -> None:
+        """Hear that a gateway rings: it is well."""
         ...
 
-    def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
+    def attempt_over(self, leg: "CalleeLeg", outcome: AttemptOutcome | None, now: Instant) -> None:
+        """Give the place of an attempt back that was not answered, and hear how it ended; None = it tells nothing."""
+        ...
+
+    def addresses_of(self, call: "Call", gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return where a call finds a gateway, in the order to try; empty when its name is not found."""
+        ...
+
+    def refused(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
         """Hear a vendor's refusal: it may ask to be left alone for a while (Retry-After)."""
         ...
 
@@ -55,8 +66,19 @@ class Switchboard(Protocol):
         """Let ``call.deadline_due`` be called at ``at``; there is one deadline a call, the latest set holds."""
         ...
 
-    def answered(self, call: "Call") -> int:
-        """Write down that the call is answered, before anybody is told; return the seconds it may last for now."""
+    def answer_waits(self, call: "Call") -> bool:
+        """Write down that the gateway has answered, and the caller cannot be told yet; False where that fails."""
+        ...
+
+    def answered(self, call: "Call") -> int | None:
+        """Write down that the caller is answered, before he is told; return the seconds it may last for now.
+
+        None = it cannot be written down, so the caller must not be told.
+        """
+        ...
+
+    def moved(self, call: "Call") -> None:
+        """Write down that a side of an answered call is another, or elsewhere."""
         ...
 
     def extend(self, call: "Call") -> int | EndReason:
@@ -64,7 +86,7 @@ class Switchboard(Protocol):
         ...
 
     def refresh_failed(self, call: "Call", leg: "Leg", status: int, now: Instant) -> None:
-        """Hear that a side did not take a refresh of its session (TMR-12)."""
+        """Hear that a side did not take a refresh of its session."""
         ...
 
     def over(self, call: "Call") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.renegotiation import Proposal
 from vosd.base.clock import Instant
+from vosd.sdp.direction import inactive
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang
 from vosd.sip.transaction.invite_client import InviteClient
@@ -69,7 +70,7 @@ class News(Proposal):
 
     __slots__ = ("_said_before",)
 
-    def __init__(self, endpoint: Endpoint, conversation: "Conversation", far: "Leg", session: bytes) -> None:
+    def __init__(self, endpoint: Endpoint, conversation: "Conversation | None", far: "Leg", session: bytes) -> None:
         super().__init__(endpoint, conversation, far, "INVITE", session)
         self._said_before = far.said
 
@@ -98,3 +99,17 @@ class News(Proposal):
         """Let both go on as they were: the call lives on."""
         self.far.said = self._said_before
         self._over()
+
+
+class Hold(News):
+    """A side has to wait while the other one talks to a third party; a refusal of that changes nothing."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self, endpoint: Endpoint, far: "Leg") -> None:
+        super().__init__(endpoint, None, far, inactive(far.said))
+        self.is_over = False
+
+    def _over(self) -> None:
+        super()._over()
+        self.is_over = True

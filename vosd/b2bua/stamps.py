@@ -41,16 +41,25 @@ class Ending(NamedTuple):
     sip_code: int | None
     q850_cause: int
     dead_call: DeadCall | None = None
+    text: str | None = None
+    """What the side that ended it said in its Reason."""
 
 
 class Journey(msgspec.Struct):
     """What happened to a call so far; grows while it lives."""
 
     ringing_at: Instant | None = None
+    vendor_answered_at: Instant | None = None
+    """When the winning 200 came: from then on the vendor bills."""
     answered_at: Instant | None = None
+    """When the caller was sent ours: from then on he is billed."""
+    acknowledged_at: Instant | None = None
+    """When his ACK came: the call is up on both sides."""
     progress_at: Instant | None = None
     """First 18x or 200 passed on to the caller."""
     codec: str | None = None
+    reason_text: str | None = None
+    """The text of the Reason in the latest refusal, CANCEL or BYE of a peer."""
     attempts: list[Attempt] = []
     choice: RouteChoice | None = None
     """The gateway of the latest attempt: the winner's, once the call is answered."""
@@ -81,12 +90,23 @@ class Journey(msgspec.Struct):
     def answered(self, attempt: Attempt, codec: str | None, now: Instant) -> None:
         """Note the answer that wins."""
         self.attempts.append(attempt)
-        self.answered_at = now
-        self.progress_at = self.progress_at or now
+        self.vendor_answered_at = now
         self.codec = codec
+
+    def acknowledged(self, now: Instant) -> None:
+        """Note the caller's first ACK; one that has waited longer than our 200 is as old as that."""
+        if self.acknowledged_at is None and self.answered_at is not None:
+            self.acknowledged_at = max(now, self.answered_at)
+
+    def disowns_answer(self) -> None:
+        """Note that the answer that won could not be written down, so that the caller was never told of it."""
+        if self.progress_at is self.answered_at:
+            self.progress_at = None
+        self.answered_at = None
+        self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason="Not Written Down")
 
     def ends(self, at: Instant, arrival: Arrival) -> Instant:
         """Return when a call ended: when that came, but never before what was heard first of two that had waited."""
-        return max(at.came, self.answered_at or self.ringing_at or arrival.at)
+        return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)
 
     destination_address: str | None = None

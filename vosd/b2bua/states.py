@@ -16,8 +16,10 @@ class CallState(IntEnum):
     """Gateways are tried; the caller has heard nothing but 100."""
     RINGING = auto()
     """A gateway rings, or sends early media."""
+    ANSWERED = auto()
+    """The winning gateway has answered and bills; the caller's 200 waits for the PRACK of a response before it."""
     TALKING = auto()
-    """The winning gateway has answered: the clock of money runs."""
+    """The caller has been sent his 200: his clock of money runs."""
     OVER = auto()
 
 
@@ -56,6 +58,17 @@ _TRYING: Final = frozenset(
 HEEDED: Final[Mapping[CallState, frozenset[Happening]]] = {
     CallState.HUNTING: _TRYING,
     CallState.RINGING: _TRYING,
+    CallState.ANSWERED: frozenset(
+        {
+            Happening.CANCEL,
+            Happening.CALLER_BYE,
+            Happening.CALLEE_BYE,
+            Happening.LEG_LOST,
+            Happening.PRACK_MISSING,
+            Happening.DEADLINE,
+            Happening.ORDERED_END,
+        }
+    ),
     CallState.TALKING: frozenset(
         {
             Happening.ACK,
@@ -63,7 +76,6 @@ HEEDED: Final[Mapping[CallState, frozenset[Happening]]] = {
             Happening.CALLER_BYE,
             Happening.CALLEE_BYE,
             Happening.LEG_LOST,
-            Happening.PRACK_MISSING,
             Happening.DEADLINE,
             Happening.ORDERED_END,
         }

@@ -6,7 +6,10 @@ Each request is brought to the conversation of the two legs, or answered here wh
 from typing import TYPE_CHECKING
 
 from vosd.b2bua import transfer
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.keypad import Keypad
 from vosd.b2bua.states import CallState
+from vosd.routing.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -20,7 +23,7 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
     """Hear a request of one side."""
     match event.request.method:
         case "INFO":
-            _information_came(call, leg, event)
+            _information_came(call, leg, event, board)
         case "REFER":
             transfer.consider(call, leg, event, board)
         case _:
@@ -37,8 +40,10 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
             leg.retry_later(event.transaction, event.at)
     elif call.state is CallState.TALKING and not call.is_conversing:
         leg.respond(event.transaction, 491, event.at)
-    else:
+    elif call.talk(callee).holds(leg):
         call.talk(callee).session_wanted(leg, event)
+    else:
+        _asked_aside(leg, event)
 
 
 def _is_settled_early(call: "Call", callee: "CalleeLeg") -> bool:
@@ -46,10 +51,32 @@ def _is_settled_early(call: "Call", callee: "CalleeLeg") -> bool:
     return call.caller.is_settled and callee.early_dialog is not None
 
 
-def _information_came(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
+def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
     """Hear an INFO: a key pressed, or something of that kind."""
     callee = call.callee
     if callee is None or not call.is_conversing:
         leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
-    else:
+    elif not call.talk(callee).holds(leg):
+        leg.respond(event.transaction, 200, event.at)  # its keys have no receiver now
+    elif not _is_for_transfer(call, leg, event, board):
         call.talk(callee).information_came(leg, event)
+
+
+def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
+    """Answer a side that waits while the other two talk: it may refresh its session, and ask for another one later."""
+    offer = leg.session_in(event.request)
+    if offer and (offer != leg.heard or not leg.said or leg.awaits_ack):
+        leg.respond(event.transaction, 491, event.at)
+    else:
+        leg.agree(event.transaction, leg.said if offer else b"", event.at)
+
+
+def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
+    """Let the keys of the side that called transfer it, where the operator has chosen any for that."""
+    if not isinstance(leg, CallerLeg) or leg is not call.caller or leg.dialect.transfer_keys is None:
+        return False
+    if leg.dialect.transfers is not Transfers.ACCEPT:
+        return False
+    if leg.keypad is None:
+        leg.keypad = Keypad(call.endpoint, board, leg, leg.dialect.transfer_keys)
+    return leg.keypad.takes(event)

@@ -12,6 +12,7 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.refresh import Hold
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.dialect import CallerDialect, ReasonForm, Transfers
@@ -33,6 +34,8 @@ class Stage(Enum):
 
     CALLING = auto()
     """The target is called; the old call stands."""
+    CONSULTING = auto()
+    """The transferor talks to the target; the other side waits."""
     JOINED = auto()
     """The two that stay talk to each other."""
     OVER = auto()
@@ -41,10 +44,29 @@ class Stage(Enum):
 class Transfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
-    __slots__ = ("_alarm", "_endpoint", "_event", "_notifies", "_stage", "_told", "first", "second")
+    __slots__ = (
+        "_alarm",
+        "_endpoint",
+        "_event",
+        "_hold",
+        "_notifies",
+        "_stage",
+        "_told",
+        "consults",
+        "first",
+        "second",
+    )
 
-    def __init__(self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool) -> None:
-        """``event`` names the REFER to the transferor; ``notifies``: it wants to hear how it goes (RFC 4488)."""
+    def __init__(
+        self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
+    ) -> None:
+        """``event`` names the REFER to the transferor; ``notifies``: it wants to hear how it goes (RFC 4488).
+
+        ``consults``: it talks to the target before it leaves.
+        """
+        self.consults = consults
+        self._hold: Hold | None = None
+        """What tells the side that waits so."""
         self._endpoint = endpoint
         self._event = event
         self._notifies = notifies
@@ -64,6 +86,11 @@ class Transfer:
         """Whether the target has not answered yet."""
         return self._stage is Stage.CALLING
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the transferor is still there, or needed."""
+        return self._stage is Stage.CALLING or self._stage is Stage.CONSULTING
+
     # -- a target that is called --------------------------------------------------------------------------------
 
     def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
@@ -79,15 +106,19 @@ class Transfer:
 
     def answered(self, now: Instant) -> None:
         """The target has answered: the transferor's part is done."""
-        if self.second is not None:
-            self._tell(200, now)
-            self._join(self.second, now)
+        if self.second is None:
+            return
+        if self.consults and isinstance(self.first.caller, CallerLeg):
+            self._consult(self.second, self.first.caller, now)
+            return
+        self._tell(200, now)
+        self._join(self.second, now)
 
     def failed(self, status: int, now: Instant) -> None:
         """The target was not to be had: whoever is still there talks on, and one who was left alone is let go."""
         if self._stage is not Stage.CALLING:
             return
-        self._stop()
+        self._stop(now)
         self._tell(status, now)
         first = self.first
         first.transfer = None
@@ -100,13 +131,35 @@ class Transfer:
         if self._stage is Stage.CALLING and self.second is not None:
             self.second.caller_cancelled(event.at)
 
+    def take_back(self, now: Instant) -> None:
+        """The transferor does not want it any more: it talks on with its party."""
+        if self.second is None:
+            return
+        if self._stage is Stage.CALLING:
+            self.second.caller_cancelled(now)
+        elif self._stage is Stage.CONSULTING:
+            self.second.hung_up(self.second.caller, None, now)
+
     # -- those who leave ----------------------------------------------------------------------------------------
 
     def transferor_left(self, now: Instant) -> None:
-        """The transferor does not wait for the answer."""
+        """The transferor does not wait for the answer, or has talked to the target."""
         first = self.first
         first.caller.close(now)
         first.caller = Substitute(self, first)
+        if self._stage is Stage.CONSULTING and self.second is not None:
+            self._join(self.second, now)
+
+    def release_transferor(self, now: Instant) -> None:
+        """Hang the transferor up, which has asked for that: the target rings, or has been talked to."""
+        first, left = self.first, self.first.caller
+        if self._stage is Stage.CONSULTING and self.second is not None:
+            self._join(self.second, now)
+            return
+        if self._stage is Stage.CALLING and isinstance(left, CallerLeg):
+            first.let_go_of_conversation(now)
+            first.caller = Substitute(self, first)
+            left.hang_up("", now)
 
     def ended(self, call: "Call", at: Instant, now: Instant) -> None:
         """One of the two calls is over since ``at``, whoever ended it; a switch that lags finds that out ``now``."""
@@ -114,8 +167,13 @@ class Transfer:
             case Stage.CALLING if call is self.second:
                 self.failed(500, now)
             case Stage.CALLING if self.second is not None:
-                self._stop()
+                self._stop(now)
                 self.second.caller_cancelled(now)
+            case Stage.CONSULTING if call is self.second:
+                self._resume(now)
+            case Stage.CONSULTING:
+                self._stop(now)
+                self._part(self.second, at, now)
             case Stage.JOINED:
                 self._part(self.second if call is self.first else self.first, at, now)
 
@@ -133,8 +191,30 @@ class Transfer:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _consult(self, second: "Call", transferor: CallerLeg, now: Instant) -> None:
+        """Let the transferor talk to the target, and hold the other side: a party must not hear two at once."""
+        self._stop(now)
+        self._stage = Stage.CONSULTING
+        first = self.first
+        first.let_go_of_conversation(now)
+        second.let_go_of_conversation(now)
+        if first.callee is not None and second.callee is not None:
+            first.conversation = second.conversation = Conversation(self._endpoint, second.callee, transferor)
+            first.conversation.introduce(now, transferor)
+            self._hold = Hold(self._endpoint, first.callee)
+            self._hold.begin_when_free(now)
+
+    def _resume(self, now: Instant) -> None:
+        """Let the transferor and its party talk again: the target is gone."""
+        self._stop(now)
+        first = self.first
+        first.transfer = None
+        first.let_go_of_conversation(now)
+        if first.callee is not None and isinstance(first.caller, CallerLeg):
+            first.talk(first.callee).introduce(now)
+
     def _join(self, second: "Call", now: Instant) -> None:
-        self._stop()
+        self._stop(now)
         self._stage = Stage.JOINED
         first = self.first
         if isinstance(first.caller, CallerLeg):
@@ -152,11 +232,14 @@ class Transfer:
         if left is not None and left.journey.answered_at is not None:
             left.hung_up(left.caller, None, now, max(at.came, left.journey.answered_at))
 
-    def _stop(self) -> None:
+    def _stop(self, now: Instant) -> None:
         self._stage = Stage.OVER
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
+        hold, self._hold = self._hold, None
+        if hold is not None and not hold.is_over:
+            hold.withdraw(now)
 
     def _tell(self, status: int, now: Instant) -> None:
         """Let the transferor know (RFC 3515 section 2.4.4), if it is there and wants to."""
@@ -211,10 +294,7 @@ def _call_target(
     transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str, accepted: str
 ) -> None:
     call, now = transfer.first, event.at
-    callee = call.callee
-    if callee is None:
-        raise RuntimeError(f"{call!r} talks to nobody")
-    placed = board.place_transfer(call, Substitute(transfer, None, callee.heard_active(), leg), number, now)
+    placed = _place(transfer, leg, board, number, now)
     if isinstance(placed, int):
         leg.respond(event.transaction, placed, now)
         return
@@ -224,9 +304,28 @@ def _call_target(
     transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
 
 
+def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
+    """Call the target that a telephone has dialled; where that is refused nothing has happened but its record."""
+    transfer = Transfer(call.endpoint, call, "", notifies=False, consults=consults)
+    placed = _place(transfer, leg, board, number, now)
+    if not isinstance(placed, int):
+        call.transfer = placed.transfer = transfer
+        transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+
+
+def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
+    """Have the call to a target admitted; a status where it is refused."""
+    call = transfer.first
+    if call.callee is None:
+        raise RuntimeError(f"{call!r} talks to nobody")
+    opposite = leg if transfer.consults else call.callee  # whom the target will talk to first
+    return board.place_transfer(call, Substitute(transfer, None, opposite.heard_active(), leg), number, now)
+
+
 def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
     """Say that the transfer begins; a REFER says where its sender is now, and so does our answer."""
-    event.dialog.refresh(event.request)
+    if event.dialog.refresh(event.request):
+        leg.moved()
     leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
 
 
@@ -243,10 +342,11 @@ def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
 class Substitute:
     """Stands in a call for the side that called, once that is somebody else's business."""
 
-    __slots__ = ("_transfer", "call", "dialect", "hears_reliably", "is_settled", "offer", "persona", "reasons")
+    __slots__ = ("_transfer", "call", "dialect", "hears_reliably", "is_settled", "named", "offer", "persona", "reasons")
 
     final = 200
     """The side that left had its answer."""
+    awaits_prack = False
 
     def __init__(
         self, transfer: Transfer, call: "Call | None", offer: bytes = b"", caller: "CallerLeg | None" = None
@@ -258,6 +358,8 @@ class Substitute:
         """What the target is offered: the session of whom it will talk to."""
         self.persona = caller.persona if caller is not None else PLAIN
         self.dialect = caller.dialect if caller is not None else CallerDialect()
+        self.named = "" if caller is None else caller.dialog.remote
+        """Who transfers, as the From of its dialog says it."""
         self.reasons = ReasonForm.NONE
         self.hears_reliably = False
         self.is_settled = False

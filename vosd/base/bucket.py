@@ -1,5 +1,16 @@
 """A token bucket: so many a second on average, so many at once."""
 
+from typing import NamedTuple
+
+
+class Allowance(NamedTuple):
+    """What one gateway may ask of us, whichever of its addresses it sends from."""
+
+    gateway: str
+    """Its name; of several that share an address all of them."""
+    rate: int
+    """Requests a second."""
+
 
 class Bucket:
     """What is left of one allowance. ``rate`` is in tokens a second, 0 = no limit; time is in seconds."""

@@ -53,6 +53,7 @@ class EndReason(Enum):
     GATEWAY_RATE_LIMIT = ("Gateway Rate Limit", 503, 42)
     NUMBER_NOT_ALLOWED = ("Number Not Allowed", 403, 21)
     LOOP = ("Loop", 482, 25)
+    SESSION_INTERVAL_TOO_SMALL = ("Session Interval Too Small", 422, 127)
     NO_COMMON_CODEC = ("No Common Codec", 488, 65)
     NO_MEDIA_PORT = ("No Media Port", 503, 47)
     NO_ACK = ("No ACK", None, 102)

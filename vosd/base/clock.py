@@ -7,7 +7,7 @@ class Instant(NamedTuple):
     """One moment on two clocks, both in whole milliseconds.
 
     ``mono`` never jumps and is good for durations within a boot; ``wall`` is UTC since the Unix epoch and is
-    good for records (REQ_BILLING DUR-26).
+    good for records.
     """
 
     mono: int

@@ -17,6 +17,10 @@ class Credentials:
     username: str
     ha1: Mapping[str, str] = field(repr=False)
     """Lower-case hexadecimal by ``MD5`` and ``SHA-256``, as far as it is known."""
+    realm: str = ""
+    """What the hashes were made for: its domain where it has one, else the realm of the switch; empty = not said."""
+    domain: str = ""
+    """The domain that it belongs to, in lower case; empty = the switch's own realm, under any domain."""
 
 
 @dataclass(frozen=True, slots=True)

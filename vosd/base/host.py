@@ -1,6 +1,7 @@
 """What stands for a host in a URI or a configuration: an IP address in text, or a domain name."""
 
 import re
+from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -47,6 +48,22 @@ def is_private(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in _PRIVATE if network.version == address.version)
+
+
+class Realm(Enum):
+    """From where an address can be reached."""
+
+    MACHINE = "this machine"
+    PRIVATE = "its own network"
+    PUBLIC = "everywhere"
+
+
+@lru_cache(maxsize=1_024)
+def realm_of(host: str) -> Realm:
+    """Return from where a host can be reached; a name counts as public."""
+    if host.startswith("127.") or host == "::1":
+        return Realm.MACHINE
+    return Realm.PRIVATE if is_private(host) else Realm.PUBLIC
 
 
 @lru_cache(maxsize=1_024)

@@ -1,4 +1,21 @@
-"""The making of call ids from given time and randomness."""
+"""Call ids: made from given time and randomness, and shortened for people.
+
+An id begins with the millisecond of its call, so a beginning of it is enough to find it.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Final
+
+SHORT_DIGITS: Final = 12
+"""Digits of the shortest beginning that is shown: the time to the millisecond."""
+BEGINNING_DIGITS_MIN: Final = 8
+"""Digits of the shortest beginning that names a call: it covers a minute."""
+
+_GROUPS: Final = (8, 12, 16, 20)
+"""Numbers of digits before each hyphen of a UUID."""
+_BEGINNING: Final = re.compile(r"[0-9a-f]{1,32}\Z", re.ASCII)
 
 
 def uuid7(wall_ms: int, entropy: bytes) -> str:
@@ -8,3 +25,46 @@ def uuid7(wall_ms: int, entropy: bytes) -> str:
     low = 0x8000000000000000 | tail & 0x3FFFFFFFFFFFFFFF
     digits = f"{high:016x}{low:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def beginning_of(text: str) -> str | None:
+    """Return what a person typed as the beginning of a call id, spelt as ids are; None where it cannot be one.
+
+    Upper case and hyphens do not matter; fewer digits than ``BEGINNING_DIGITS_MIN`` are too few.
+    """
+    digits = text.replace("-", "").lower()
+    if len(digits) < BEGINNING_DIGITS_MIN or _BEGINNING.match(digits) is None:
+        return None
+    return _spelt(digits)
+
+
+def bounds(beginning: str) -> tuple[str, str]:
+    """Return the least and the greatest id that begins so."""
+    digits = beginning.replace("-", "")
+    return _spelt(digits.ljust(32, "0")), _spelt(digits.ljust(32, "f"))
+
+
+def shortened(call_id: str, others: Collection[str]) -> str:
+    """Return the shortest beginning of an id, of ``SHORT_DIGITS`` or more, that none of the others has."""
+    digits = call_id.replace("-", "")
+    length = SHORT_DIGITS
+    for other in others:
+        rival = other.replace("-", "")
+        while rival != digits and rival.startswith(digits[:length]):
+            length += 1
+    return _spelt(digits[:length])
+
+
+def all_shortened(call_ids: Sequence[str]) -> list[str]:
+    """Return for each id the shortest beginning that no other of them has: its rivals are its neighbours in order."""
+    ordered = sorted(call_ids)
+    short = {
+        call_id: shortened(call_id, ordered[max(0, place - 1) : place + 2]) for place, call_id in enumerate(ordered)
+    }
+    return [short[call_id] for call_id in call_ids]
+
+
+def _spelt(digits: str) -> str:
+    edges = (0, *_GROUPS, len(digits))
+    groups = (digits[start:end] for start, end in pairwise(edges))
+    return "-".join(group for group in groups if group)

@@ -8,6 +8,9 @@ import msgspec
 TTL_MAX_S: Final = 86_400
 """The longest session interval that is configured, or agreed to where a peer wants a longer one than ours."""
 
+PEERS_REFRESH_S: Final = 32
+"""What the refresh of a peer, due at half of the interval, gets to arrive: 64·T1."""
+
 
 class Probe(Enum):
     """How a peer without session timers is looked after."""
@@ -51,10 +54,12 @@ class SessionTimerSettings(msgspec.Struct, frozen=True):
         return max(1, interval_s // self.segment)
 
     def margin_s(self, interval_s: int, *, by_us: bool) -> int:
-        """Return how long before its end a session is given up.
+        """Return how long before its end a session is given up: the margin, cut so that a refresh is tried first.
 
-        Whoever refreshes comes first (TMR-06). A peer does it at half of the interval, and RFC 4028 section 10 gives
-        it two thirds.
+        A peer refreshes at half of the interval (RFC 4028 section 10), and its refresh may take 64·T1 to arrive.
         """
-        latest = interval_s - self.refresh_after_s(interval_s) if by_us else interval_s // 3
+        if by_us:
+            latest = interval_s - self.refresh_after_s(interval_s)
+        else:
+            latest = max(0, interval_s - interval_s // 2 - PEERS_REFRESH_S)
         return min(self.early_hangup_s, latest)

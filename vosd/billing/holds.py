@@ -5,12 +5,19 @@ carry a balance below its limit. Synchronous, without clock or database: the eng
 """
 
 from decimal import Decimal
+from typing import Final
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
+
+SHORTEST_STEP_S: Final = 5
+"""Running calls are granted at least so much more at a time, while there is money for it."""
+
+_UNREAD: Final = -1
+"""Below every sequence number of a ledger, so that the first committed balance counts."""
 
 
 class HoldEnded(VosError):  # noqa: N818 - it names the state
@@ -30,15 +37,29 @@ class Hold:
         """The call ends here whatever money there is; a hold that reached it is not exhausted."""
         self.is_open = True
 
+    def end_within(self, ceiling_s: int) -> None:
+        """Let the call be no longer than this: the vendor that has answered takes no longer ones."""
+        self.ceiling_s = min(self.ceiling_s, ceiling_s)
+
 
 class Purse:
     """One account: its last committed balance, what ended calls owe, what running calls hold.
 
-    Changed only by its methods, except ``limit``, which a reload sets: how far below zero calls may take the
-    balance, None = unlimited. A lower limit cuts no hold; it only lets no call have more.
+    Changed only by its methods. ``limit`` is how far below zero calls may take the balance, None = unlimited.
     """
 
-    __slots__ = ("_balance", "_reserved", "_seq", "_unbooked", "account", "limit")
+    __slots__ = (
+        "_balance",
+        "_holds",
+        "_low_at",
+        "_reserved",
+        "_seq",
+        "_unbooked",
+        "account",
+        "limit",
+        "low_below",
+        "lows",
+    )
 
     def __init__(self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0) -> None:
         self.account = account
@@ -47,6 +68,23 @@ class Purse:
         self._seq = seq
         self._reserved = ZERO
         self._unbooked = ZERO
+        self._holds = 0
+        """How many are open."""
+        self.low_below: Decimal | None = None
+        """The account is added to ``lows`` when less than this is left for calls; None = never."""
+        self.lows: list[Purse] | None = None
+        self._low_at: Decimal | None = None
+        """What there was, holds included, when it heard last; None = there has been enough since."""
+
+    @classmethod
+    def unread(cls, account: str) -> "Purse":
+        """Return the purse of an account whose balance has not been read yet; it lets calls have nothing."""
+        return cls(account, ZERO, ZERO, _UNREAD)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a committed balance is known."""
+        return self._seq != _UNREAD
 
     @property
     def balance(self) -> Decimal:
@@ -87,32 +125,41 @@ class Purse:
             )
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount
+        self._holds += 1
+        if self.low_below is not None:
+            self._check_low()
         return Hold(applied, amount, granted_s, ceiling_s)
 
     def extend(self, hold: Hold, want_s: int) -> bool:
         """Grant up to ``want_s`` more seconds, never past the ceiling (RES-11).
 
-        Where the money does not reach that far, grant what it pays for: whole cycles. False = not one second
-        more, the call ends at ``hold.granted_s``.
+        A call takes no more at a time than its share of what is left, one of as many as there are calls: so as the
+        account empties, money stays where any call can have it, not in holds that are longer than they need be. Where
+        the share pays for less than ``SHORTEST_STEP_S``, or than the cycle that comes, that is what it gets while
+        there is money for it. False = not one second more is paid for, the call ends at ``hold.granted_s``.
         """
         self._must_be_open(hold)
         target_s = min(hold.granted_s + want_s, hold.ceiling_s)
+        amount = total_at(hold.applied, target_s)
         available = self.available
-        if available is not None:
+        if available is not None and (amount - hold.amount) * self._holds > available:
             # What is held already is paid for, even if the account went below its limit since.
-            budget = hold.amount + max(available, ZERO)
-            target_s = _longest_within(budget, hold.applied, hold.granted_s, target_s)
+            available = max(available, ZERO)
+            paid_s = _longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
+            target_s, amount = _step(hold, available / self._holds, paid_s)
         if target_s <= hold.granted_s:
             return False
-        amount = total_at(hold.applied, target_s)
         self._reserved += amount - hold.amount
         hold.amount, hold.granted_s = amount, target_s
+        if self.low_below is not None:
+            self._check_low()
         return True
 
     def release(self, hold: Hold) -> None:
         """End a hold with its call; all of it is free at once, what the call cost is posted beside (RES-08)."""
         self._must_be_open(hold)
         hold.is_open = False
+        self._holds -= 1
         self._reserved -= hold.amount
 
     def post(self, amount: Decimal) -> None:
@@ -123,6 +170,14 @@ class Purse:
         """Take in a committed balance; one that is not newer than the present changes nothing."""
         if seq > self._seq:
             self._balance, self._seq = balance, seq
+            if self.low_below is not None:
+                self._check_low()
+
+    def restore(self, balance: Decimal, seq: int) -> None:
+        """Take in a balance whatever its number: the database has lost commits and counts on from an older state."""
+        self._balance, self._seq = balance, seq
+        if self.low_below is not None:
+            self._check_low()
 
     def booked(self, amount: Decimal) -> None:
         """Forget a posted amount that a balance contains by now; call ``committed`` with that balance first.
@@ -131,10 +186,39 @@ class Purse:
         """
         self._unbooked -= amount
 
+    def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
+        """Take in what a reload says; a lower limit cuts no hold, it only lets no call have more."""
+        self.limit, self.low_below = limit, low_below
+        self._check_low()
+
+    def _check_low(self) -> None:
+        """Tell ``lows`` when less than ``low_below`` is left, once until money has come and there was enough again.
+
+        Holds come and go with every call, so what they release is no reason to tell it again.
+        """
+        if self.low_below is None or self.lows is None:
+            return
+        owned = self._balance + (self.limit or ZERO) + self._unbooked
+        is_low = owned - self._reserved < self.low_below
+        if self._low_at is None and is_low:
+            self._low_at = owned
+            self.lows.append(self)
+        elif self._low_at is not None and not is_low and owned > self._low_at:
+            self._low_at = None
+
     @staticmethod
     def _must_be_open(hold: Hold) -> None:
         if not hold.is_open:
             raise HoldEnded("this hold has ended: release a hold once, when its call ends")
+
+
+def _step(hold: Hold, share: Decimal, paid_s: int) -> tuple[int, Decimal]:
+    """Return up to when a call is granted of its share, and what that costs; ``paid_s`` is all that can be paid."""
+    applied = hold.applied
+    shared_s = _longest_within(hold.amount + share, applied, hold.granted_s, paid_s)
+    least_s = min(hold.granted_s + SHORTEST_STEP_S, paid_s)
+    amount = total_at(applied, max(shared_s, least_s))
+    return _longest_within(amount, applied, max(shared_s, least_s), paid_s), amount
 
 
 def _longest_within(budget: Decimal, applied: AppliedRate, granted_s: int, target_s: int) -> int:

@@ -16,11 +16,11 @@ from vosd.cdr.record import Attempt, CallRecord
 KEYS: Final = (
     "call_id", "export_seq", "node",
     "mapping_gateway", "routing_gateway",
-    "customer_account", "vendor_account", "currency",
+    "customer_account", "vendor_account", "currency", "vendor_currency",
     "caller_in", "callee_in", "caller_out", "callee_out", "callee_billing",
     "sip_call_id_in", "sip_call_id_out", "source_address", "destination_address",
     "codec",
-    "started_at", "ringing_at", "answered_at", "ended_at",
+    "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at", "ended_at",
     "pdd_ms",
     "hold_time_ms", "hold_time_s",
     "billed_seconds", "vendor_billed_seconds",
@@ -28,12 +28,14 @@ KEYS: Final = (
     "rate_group", "rate_prefix", "rate_area", "vendor_rate_prefix",
     "fee_breakdown",
     "hangup_source",
-    "end_reason", "sip_code", "q850_cause",
+    "end_reason", "sip_code", "q850_cause", "reason_text",
     "attempts",
 )  # fmt: skip
 """The keys of a ``--json`` object in order; also the header of the CSV form."""
 
-_TIMES: Final = frozenset({"started_at", "ringing_at", "answered_at", "ended_at"})
+_TIMES: Final = frozenset(
+    {"started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at", "ended_at"}
+)
 _AMOUNTS: Final = frozenset({"fee", "tax", "cost", "cost_tax"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -30,6 +30,13 @@ class StoreUnavailable(VosError):  # noqa: N818 - a state of the world, not a mi
     """The database cannot be reached or did not finish; try the same again later, it books nothing twice."""
 
 
+class StoreDamaged(StoreUnavailable):
+    """The database answers, but its tables are not as they must be; the message says what to mend.
+
+    No record is at fault: the same records are taken once that is done.
+    """
+
+
 class RejectedRecords(VosError):  # noqa: N818 - it carries the records
     """Records that the database can never take; every other record of the batch is booked.
 
@@ -57,6 +64,24 @@ class Books(Protocol):
         """
         ...
 
+    async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Give every account that has a row its currency, by account, where no entry of its ledger has one yet.
+
+        Where any has money in another currency none is changed; return those, each with the currency that it has.
+
+        Raises:
+            StoreUnavailable: some may be settled; ask again.
+        """
+        ...
+
+    async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
+        """Return the currency of each account that has a row; None = its money came before currencies were kept.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
     async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
         """Book whole calls in one transaction and return the standing of every account they touched.
 
@@ -67,6 +92,18 @@ class Books(Protocol):
             StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.
             RejectedRecords: the named records cannot be stored as they are; all others are committed.
         """
+        ...
+
+    async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Return those of the records of which the database has nothing, of a call that leaves entries or a CDR.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+    def newest_commit(self) -> int:
+        """Return the number of the latest commit since the question before, 0 = none."""
         ...
 
     async def standings(self, after: int = 0) -> Changes:

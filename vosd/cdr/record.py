@@ -26,6 +26,8 @@ class Posting(msgspec.Struct, frozen=True):
     account: str
     amount: Decimal
     reference: str
+    currency: str | None = None
+    """Of the amount, ISO 4217; None = written before postings had one."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,14 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: str
     sip_code: int | None = None
     q850_cause: int | None = None
+    vendor_answered_at: int | None = None
+    """When the winning 200 was received; ``answered_at`` is when ours was sent to the caller."""
+    vendor_currency: str | None = None
+    """Of ``cost`` and ``cost_tax``, ISO 4217; ``currency`` is that of ``fee`` and ``tax``."""
+    reason_text: str | None = None
+    """Text of the Reason header with which a peer ended the call (RFC 3326)."""
+    acknowledged_at: int | None = None
+    """When the caller's ACK of our 200 came; None without one, or where the caller is a transferred party."""
     attempts: tuple[Attempt, ...] = ()
     postings: tuple[Posting, ...] = ()
     recorded: bool = True

@@ -1,8 +1,6 @@
 """``vosd account`` and ``vosd payment``: whose money there is, and new money."""
 
 import asyncio
-import os
-import pwd
 import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -12,15 +10,28 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT
+from vosd.cli.arguments import AMOUNT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.later import not_built_yet
+from vosd.cli.output import Column
 
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
     from vosd.admin.payments import PaymentReceipt
 
 ZERO_TYPE: Final = "zero"
+
+_ON_SCREEN: Final = {
+    "id": Column("id", narrowest=12),
+    "type": Column("type", rank=3),
+    "balance": Column("balance", is_figure=True),
+    "overdraft_limit": Column("overdraft", rank=1, is_figure=True),
+    "reserved": Column("reserved", rank=2, is_figure=True),
+    "available": Column("available", is_figure=True),
+    "currency": Column("currency"),
+    "blocked": Column("blocked"),
+}
+"""The listing on a terminal: an account a line, in 80 columns too; amounts are never cut."""
 
 
 @click.group(cls=Family)
@@ -50,10 +61,12 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
     from vosd.admin.accounts import show_account
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
+    from vosd.storage.queries import SqlQueries
 
-    loaded = invocation.load()
-    async with database_of(loaded.settings) as database:
-        return await show_account(loaded.catalogue, SqlBooks(database), invocation.running_switch(), account_id)
+    accounts = invocation.excerpt.accounts()
+    async with database_of(invocation.settings) as database:
+        books, queries = SqlBooks(database), SqlQueries(database)
+        return await show_account(accounts, books, queries, invocation.running_switch(), account_id)
 
 
 @account.command("list")
@@ -65,9 +78,12 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         output.document(sheets)
         return
-    columns = ("id", "type", "balance", "overdraft_limit", "reserved", "available", "currency", "blocked")
-    rows = [[getattr(sheet, column) for column in columns] for sheet in sheets]
-    output.table(columns, rows, empty="no accounts")
+    rows = [[getattr(sheet, key) for key in _ON_SCREEN] for sheet in sheets]
+    width = output.columns_of_screen()
+    if width is None:
+        output.table([*_ON_SCREEN], rows, empty="no accounts")
+    else:
+        output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
 
 
 async def _list(invocation: Invocation) -> "list[AccountSheet]":
@@ -75,9 +91,9 @@ async def _list(invocation: Invocation) -> "list[AccountSheet]":
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
 
-    loaded = invocation.load()
-    async with database_of(loaded.settings) as database:
-        return await list_accounts(loaded.catalogue, SqlBooks(database), invocation.running_switch())
+    accounts = invocation.excerpt.accounts()
+    async with database_of(invocation.settings) as database:
+        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch())
 
 
 @click.group(cls=Family)
@@ -98,6 +114,7 @@ def payment() -> None:
 )
 @click.option("--reference", metavar="TEXT", help="Unique name: the same one is booked once.")
 @click.option("--memo", metavar="TEXT")
+@operator_option
 @json_option
 @pass_invocation
 def add(
@@ -107,6 +124,7 @@ def add(
     kind: str,
     reference: str | None,
     memo: str | None,
+    operator: str,
     as_json: bool,
 ) -> None:
     """Book money on an account and print its balance before and after."""
@@ -116,7 +134,7 @@ def add(
         raise click.UsageError("--amount 0 books nothing")
     if reference == "":  # a script's variable that is not set would book again each time it runs
         raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
-    receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, reference, memo))
+    receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, reference, memo, operator))
     if receipt.untold:
         output.remark(f"booked, but the running switch has not taken the new balance yet: {receipt.untold}")
     if as_json:
@@ -128,23 +146,29 @@ def add(
 
 
 async def _add(
-    invocation: Invocation, account_id: str, amount: Decimal, kind: str, reference: str | None, memo: str | None
+    invocation: Invocation,
+    account_id: str,
+    amount: Decimal,
+    kind: str,
+    reference: str | None,
+    memo: str | None,
+    operator: str,
 ) -> "PaymentReceipt":
     from vosd.admin.payments import add_payment
     from vosd.cli.database import database_of
     from vosd.storage.payments import SqlPayments
     from vosd.storage.ports import EntryKind, Payment
 
-    loaded = invocation.load()
+    accounts = invocation.excerpt.accounts()
     wanted = Payment(
         account=account_id,
         kind=EntryKind(kind),
         reference=reference or str(uuid4()),
         made_at=time.time_ns() // 1_000_000,
         amount=amount,
-        operator=pwd.getpwuid(os.getuid()).pw_name,
+        operator=operator,
         memo=memo,
     )
-    async with database_of(loaded.settings) as database:
+    async with database_of(invocation.settings) as database:
         payments = SqlPayments(database)
-        return await add_payment(loaded.catalogue, payments, invocation.running_switch(), wanted)
+        return await add_payment(accounts, payments, invocation.running_switch(), wanted)

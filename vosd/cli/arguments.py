@@ -1,17 +1,24 @@
-"""Argument types that several verbs share: moments, durations, amounts of money.
+"""Argument types that several verbs share: moments, durations, amounts of money, call ids, end reasons.
 
 Each turns text into a value or into wrong usage (exit code 2); none looks anything up.
 """
 
+import os
+import pwd
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from vosd.base.cause import EndReason
+from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import parse_amount
 
+OPERATOR_MAX: Final = 64
+"""Characters of a name in the ledger."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
@@ -63,6 +70,78 @@ class Seconds(click.ParamType[int]):
         return int(Decimal(value) * 1_000)
 
 
+class CallId(click.ParamType[str]):
+    """A call id or its beginning, of eight digits or more; the value is spelt as ids are."""
+
+    name = "call_id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the id in either case, with or without hyphens."""
+        beginning = beginning_of(value)
+        if beginning is None:
+            message = f"{value!r} is not a call id or the first {BEGINNING_DIGITS_MIN} or more of its digits"
+            self.fail(f"{message}; for a SIP Call-ID say vosd cdr list --sip-call-id", param, ctx)
+        return beginning
+
+
+class Reason(click.ParamType[str]):
+    """An end reason, in upper or lower case; the value is spelt as in a CDR."""
+
+    name = "reason"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Find the reason; an unknown one is wrong usage, and the message names those that are near."""
+        from vosd.admin.names import near
+
+        reasons = {reason.text.lower(): reason.text for reason in EndReason}
+        found = reasons.get(value.lower())
+        if found is None:
+            meant = near(value, reasons.values())
+            hint = (
+                f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"one of {', '.join(reasons.values())}"
+            )
+            self.fail(f"{value!r} is no end reason: {hint}", param, ctx)
+        return found
+
+
+class Operator(click.ParamType[str]):
+    """Who does it: a name that fits into the ledger."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the name; one that is empty, too long or steers a terminal is wrong usage."""
+        name = value.strip()
+        if not 1 <= len(name) <= OPERATOR_MAX or not name.isprintable():
+            self.fail(f"{value!r} is not a name of 1 to {OPERATOR_MAX} printable characters", param, ctx)
+        return name
+
+
+def operator_option(command: Any) -> Any:
+    """Give a verb that books or overrides ``--operator``; it is called with the name that is recorded."""
+    return click.option(
+        "--operator",
+        type=Operator(),
+        default=operator,
+        metavar="NAME",
+        help="Who does it, for the records; default: who called sudo, else who is logged in.",
+    )(command)
+
+
+def operator(environ: Mapping[str, str] = os.environ) -> str:
+    """Return who runs this command: under sudo it is not root that decided it."""
+    return environ.get("SUDO_USER", "").strip()[:OPERATOR_MAX] or _login()
+
+
+def _login() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user that no file names
+        return str(os.getuid())
+
+
 MOMENT = Moment()
+CALL_ID = CallId()
+REASON = Reason()
 AMOUNT = Amount()
 SECONDS = Seconds()

@@ -1,29 +1,71 @@
 """``vosd calls`` and ``vosd hangup``: the calls of the running switch."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from vosd.base.ids import all_shortened
 from vosd.cli import output
+from vosd.cli.arguments import CALL_ID
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.output import Column
+from vosd.cli.trace import ladder
+
+_ON_SCREEN: Final = {
+    "call_id": Column("id"),
+    "state": Column("state", rank=1),
+    "mapping_gateway": Column("from", narrowest=8),
+    "caller": Column("caller", narrowest=13),
+    "callee": Column("callee", narrowest=13),
+    "routing_gateway": Column("to", narrowest=8),
+    "age_s": Column("age s", rank=2, is_figure=True),
+    "talk_s": Column("talk s", is_figure=True),
+}
+"""The listing on a terminal: a call a line."""
 
 
 @click.command(cls=Verb)
+@click.option(
+    "--ladder", "ladder_of", type=CALL_ID, metavar="CALL_ID", help="Draw what was said in one of them so far."
+)
 @json_option
 @pass_invocation
-def calls(invocation: Invocation, as_json: bool) -> None:
-    """List the running calls, the oldest first."""
+def calls(invocation: Invocation, ladder_of: str | None, as_json: bool) -> None:
+    """List the running calls, the oldest first; in ladders digest credentials and media keys are blanked."""
+    if ladder_of is not None:
+        _draw(invocation, ladder_of, as_json=as_json)
+        return
     running: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("calls"))
     if as_json:
         output.document(running)
         return
-    columns = list(running[0]) if running else []
-    output.table(columns, [list(call.values()) for call in running], empty="no calls")
+    width = output.columns_of_screen()
+    if width is None:
+        columns = list(running[0]) if running else []
+        output.table(columns, [list(call.values()) for call in running], empty="no calls")
+        return
+    ids = [call["call_id"] for call in running]
+    shown = [{**call, "call_id": short} for call, short in zip(running, all_shortened(ids), strict=True)]
+    rows = [[call.get(key) for key in _ON_SCREEN] for call in shown]
+    output.listing([*_ON_SCREEN.values()], rows, width, empty="no calls")
+
+
+def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
+    from vosd.admin.tracing import call_json, running_call
+
+    found = asyncio.run(running_call(invocation.running_switch(), call_id))
+    if found is None:
+        message = f"call {call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
+        raise OperationError(message)
+    if as_json:
+        output.document(call_json(found))
+    else:
+        ladder(found)
 
 
 @click.command(cls=Verb)
-@click.argument("call_id", required=False)
+@click.argument("call_id", type=CALL_ID, required=False)
 @click.option("--account", metavar="ID", help="Calls of this customer or vendor account.")
 @click.option("--gateway", metavar="NAME", help="Calls through this mapping or routing gateway.")
 @click.option("--prefix", metavar="DIGITS", help="Calls to numbers that begin so.")
@@ -32,18 +74,22 @@ def calls(invocation: Invocation, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: str | int | None) -> None:
-    """End calls: the one with CALL_ID, or all that fit every option given."""
+    """End calls: the one whose id is or begins with CALL_ID, or all that fit every option given."""
     given = {name: value for name, value in selection.items() if value is not None}
     if not given:
         raise click.UsageError("say which calls: CALL_ID, --account, --gateway, --prefix or --older-than")
     if "" in given.values():  # an empty prefix would fit every call
         raise click.UsageError("an empty value chooses no calls")
-    at_most = None if yes else 1
+    names_one = "call_id" in given
+    at_most = 1 if names_one or not yes else None
     answer = asyncio.run(invocation.running_switch().ask("hangup", selection=given, at_most=at_most))
+    if answer["fitting"] > answer["ended"] and names_one:
+        message = f"{answer['fitting']} calls begin with {given['call_id']} and none was ended; say more of the id"
+        raise OperationError(message)
     if answer["fitting"] > answer["ended"]:
         message = f"{answer['fitting']} calls fit and none was ended; say --yes to end them all"
         raise OperationError(message)
-    if not answer["ended"] and "call_id" in given:
+    if not answer["ended"] and names_one:
         message = f"call {given['call_id']} is not running; vosd calls lists those that are"
         raise OperationError(message)
     if as_json:

@@ -17,7 +17,9 @@ from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
     from vosd.admin.control import RunningSwitch
+    from vosd.config.excerpt import Excerpt
     from vosd.config.load import Loaded
+    from vosd.engine.settings import Settings
 
 CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
 EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
@@ -51,6 +53,7 @@ class Invocation:
     """What the line says before any verb is known."""
 
     config: Path | None = None
+    _excerpt: "Excerpt | None" = None
 
     def config_path(self) -> Path:
         """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual place that exists.
@@ -83,12 +86,37 @@ class Invocation:
             click.echo(problem, err=True)
         return loaded
 
-    def running_switch(self) -> "RunningSwitch":
-        """Return the switch that runs on the configuration; only the place of its socket must be readable."""
-        from vosd.admin.control import RunningSwitch
+    @property
+    def excerpt(self) -> "Excerpt":
+        """The configuration, for verbs that need a part of it: only what they ask for is read and judged."""
+        from vosd.config.excerpt import Excerpt
+
+        if self._excerpt is None:
+            self._excerpt = Excerpt(self.config_path())
+        return self._excerpt
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings of the installation, with the places of its database and state as seen from here.
+
+        Raises:
+            ConfigError: they do not hold.
+        """
+        from vosd.config.places import found_from
+
+        return found_from(self.config_path(), self.excerpt.settings)
+
+    def running_switch(self, patience_s: float | None = None) -> "RunningSwitch":
+        """Return the switch that runs on the configuration; only the place of its socket must be readable.
+
+        ``patience_s``: how long an answer may take, where that is longer than usual.
+        """
+        from vosd.admin.control import ANSWER_S, RunningSwitch
         from vosd.config.control_socket import control_socket_of
 
-        return RunningSwitch(control_socket_of(self.config_path()))
+        is_read = self._excerpt is not None  # no need to read the files again
+        place = self.settings.control_socket if is_read else control_socket_of(self.config_path())
+        return RunningSwitch(place, patience_s or ANSWER_S)
 
 
 def _remember_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

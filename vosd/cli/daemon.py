@@ -2,16 +2,24 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from vosd import __version__
 from vosd.admin.control import DaemonRefusedError, RunningSwitch
 from vosd.cli import output
-from vosd.cli.command import BadConfigurationError, Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import (
+    BadConfigurationError,
+    Invocation,
+    OperationError,
+    Verb,
+    json_option,
+    pass_invocation,
+)
+from vosd.cli.gateways import show_gateways
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Difference
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
     from vosd.config.problems import Problem
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
+RELOAD_S: Final = 600.0
+"""How long a reload may take: millions of rates are read in minutes."""
 
 
 @click.command(cls=Verb)
@@ -66,7 +76,7 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
-        _show_differences(_differences(loaded), as_json)
+        _show_differences(_differences(invocation.running_switch(), loaded), as_json)
         return
     _show_problems([*loaded.problems, *loaded.rate_report], as_json)
     if not as_json:
@@ -93,10 +103,9 @@ def _summary(loaded: "Loaded") -> str:
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
 
 
-def _differences(loaded: "Loaded") -> "list[Difference]":
+def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
     from vosd.admin.differences import compare, describe
 
-    switch = RunningSwitch(loaded.settings.control_socket)
     running = asyncio.run(switch.ask("configuration"))
     return compare(running, describe(loaded.settings, loaded.transports, loaded.catalogue))
 
@@ -118,21 +127,28 @@ def migrate(invocation: Invocation) -> None:
     """Bring the database to this version; what is there stays."""
     from vosd.storage.migrate import migrate
 
-    migrate(invocation.load().settings.database_url.reveal())
+    migrate(invocation.excerpt.settings.database_url.reveal())
     output.line("the database is at this version")
 
 
 @click.command(cls=Verb)
+@click.option("--yes", is_flag=True, help="Take it even where it removes gateways or accounts in use, or many.")
 @json_option
 @pass_invocation
-def reload(invocation: Invocation, as_json: bool) -> None:
-    """Have the running switch take the configuration as it stands now; a bad one changes nothing."""
+def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
+    """Have the running switch take the configuration as it stands now; a bad one changes nothing.
+
+    One that removes a gateway or account with running calls, or a fifth of the gateways, accounts or rates, is taken
+    with --yes only.
+    """
+    from vosd.config.problems import ConfigError
+
     try:
-        outcome = asyncio.run(invocation.running_switch().ask("reload"))
+        outcome = asyncio.run(invocation.running_switch(RELOAD_S).ask("reload", is_confirmed=yes))
+    except ConfigError as error:
+        _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
-        if not refused.problems:
-            raise
-        raise BadConfigurationError("\n".join(refused.problems)) from refused
+        _refused(str(refused), list(refused.problems), as_json)
     if as_json:
         output.document(outcome)
         return
@@ -141,23 +157,55 @@ def reload(invocation: Invocation, as_json: bool) -> None:
     output.line(f"catalogue {outcome['version']} is in force")
 
 
+def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
+    """End ``reload`` where nothing was taken: a list of problems means a bad file."""
+    if as_json:
+        output.document({"error": message, "problems": problems})
+        sys.exit(BAD_CONFIGURATION if problems else OperationError.exit_code)
+    raise BadConfigurationError("\n".join(problems)) if problems else OperationError(message)
+
+
 @click.command(cls=Verb)
+@click.option("--gateways", is_flag=True, help="Every gateway instead: state, calls of limit, ASR, ACD, PDD.")
 @json_option
 @pass_invocation
-def status(invocation: Invocation, as_json: bool) -> None:
+def status(invocation: Invocation, gateways: bool, as_json: bool) -> None:
     """Tell how the running switch does."""
+    if gateways:
+        show_gateways(invocation, as_json=as_json)
+        return
     answer: dict[str, Any] = asyncio.run(invocation.running_switch().ask("status"))
     if as_json:
         output.document(answer)
         return
     catalogue = answer.pop("catalogue")
+    refreshes: dict[str, int] = answer.pop("session_refresh_failed", {})
+    database: dict[str, Any] = answer.pop("database", {})
     reasons = (catalogue["error"] or "").splitlines()
     output.sheet(
         {
             **answer,
+            "session refreshes failed": ", ".join(f"{name} {times}" for name, times in refreshes.items()) or "none",
+            "database": _of_database(database),
             "catalogue": f"{catalogue['version']}, loaded {catalogue['loaded_at']}",
             "last reload": "refused, because of" if reasons else "fine",
         }
     )
     for reason in reasons:
         output.line(reason)
+
+
+def _of_database(found: Mapping[str, Any]) -> str:
+    """Say in a line how the switch and its database stand."""
+    match found.get("state"):
+        case "away":
+            said = "away, calls wait in the journal"
+        case "regressed":
+            said = "has lost commits and is compared with the journal, new calls are refused"
+        case "lease_lost":
+            return f"in use by {found['lease']}, new calls are refused"
+        case _:
+            said = "well"
+    if found.get("regressed_at") is None:
+        return said
+    return f"{said}; lost commits noticed {found['regressed_at']}, {found['booked_again']} calls booked again since"

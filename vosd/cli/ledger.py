@@ -9,9 +9,13 @@ import click
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.later import not_built_yet
 
 if TYPE_CHECKING:
-    from vosd.storage.verify import Verification
+    from collections.abc import Sequence
+
+    from vosd.admin.reconcile import Reconciliation
+    from vosd.storage.verify import Difference, Verification
 
 
 @click.group(cls=Family)
@@ -19,41 +23,63 @@ def ledger() -> None:
     """The ledger."""
 
 
+for _verb in ("list", "statement", "close"):
+    ledger.add_command(not_built_yet(_verb))
+
+
 @ledger.command("verify")
 @json_option
 @pass_invocation
 def verify(invocation: Invocation, as_json: bool) -> None:
-    """Recompute balances from entries and entries from call records; exit code 1 where they differ."""
-    result = asyncio.run(_verify(invocation))
+    """Recompute balances from entries and entries from call records, and compare them with the journal.
+
+    Calls on their way to the database are no difference. Exit code 1 where anything differs.
+    """
+    result, journal = asyncio.run(_verify(invocation))
+    differences = [*result.differences, *(journal.differences if journal is not None else ())]
     if as_json:
-        output.document(_document(result))
+        output.document(_document(result, journal, differences))
     else:
-        for difference in result.differences:
+        for difference in differences:
             output.line(str(difference))
+        compared = (
+            "no journal here"
+            if journal is None
+            else f"{journal.journal_records} records in the journal ({journal.waiting} calls not booked yet)"
+        )
         output.line(
             f"{result.accounts} accounts, {result.entries} entries, {result.calls} calls"
-            f" ({result.calls_without_cdr} without record): {len(result.differences) or 'no'} differences"
+            f" ({result.calls_without_cdr} without record), {compared}: {len(differences) or 'no'} differences"
         )
-    if result.differences:
+    if differences:
         sys.exit(OperationError.exit_code)
 
 
-def _document(result: "Verification") -> dict[str, object]:
-    differences = [
+def _document(
+    result: "Verification", journal: "Reconciliation | None", differences: "Sequence[Difference]"
+) -> dict[str, object]:
+    shown = [
         {
             **each._asdict(),
             "fault": each.fault.value,
             "expected": format_amount(each.expected),
             "found": format_amount(each.found),
         }
-        for each in result.differences
+        for each in differences
     ]
-    return {**result._asdict(), "differences": differences}
+    return {
+        **result._asdict(),
+        "journal_records": None if journal is None else journal.journal_records,
+        "waiting": None if journal is None else journal.waiting,
+        "differences": shown,
+    }
 
 
-async def _verify(invocation: Invocation) -> "Verification":
+async def _verify(invocation: Invocation) -> "tuple[Verification, Reconciliation | None]":
+    from vosd.admin.reconcile import reconcile
     from vosd.cli.database import database_of
     from vosd.storage.verify import verify_ledger
 
-    async with database_of(invocation.load().settings) as database:
-        return await verify_ledger(database)
+    settings = invocation.settings
+    async with database_of(settings) as database:
+        return await verify_ledger(database), await reconcile(database, settings.state_dir)

@@ -1,24 +1,110 @@
-"""How results look: one JSON document for programs, a table for people; both on standard output.
+"""How results look: one JSON document for programs, a table or a listing for people; all on standard output.
 
 Cells may hold what strangers dialled, so nothing that steers a terminal gets through.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from textwrap import indent
+from typing import Final, NamedTuple
 
 import click
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
-_UNFOLDED: Final = 4_000
+UNFOLDED: Final = 4_000
 """Columns of what is not a terminal: a line that is piped into grep should stay one line."""
+_NARROWEST: Final = 6
+"""Columns of the screen below which no cell is cut."""
 
 
 def document(value: object) -> None:
     """Print one JSON document and nothing else."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+class Documents:
+    """One JSON array on standard output as ``document`` prints it, of which no more than one item is held."""
+
+    def __init__(self) -> None:
+        self._is_empty = True
+
+    def add(self, value: object) -> None:
+        """Print the next item."""
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        click.echo(f"{'[' if self._is_empty else ','}\n{indent(text, '  ')}", nl=False)
+        self._is_empty = False
+
+    def close(self) -> None:
+        """Print the end of the array."""
+        click.echo("[]" if self._is_empty else "\n]")
+
+
+class Column(NamedTuple):
+    """A column of a listing."""
+
+    title: str
+    rank: int = 0
+    """0 is always shown; of the others the highest are left out first where there is no room."""
+    is_figure: bool = False
+    """Whether its cells stand to the right."""
+    narrowest: int | None = None
+    """To how many columns of the screen its cells may be cut where there is no room; None = they are never cut."""
+
+
+def columns_of_screen() -> int | None:
+    """Return how wide the reader's screen is: ``$COLUMNS`` or the terminal's; None for a file or a pipe."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
+def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
+    """Print one line a row that fits into ``width``: columns of little interest are left out, long cells are cut."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    if not cells:
+        line(empty)
+        return
+    widths = [max(cell_len(row[index]) for row in ([*map(_title, columns)], *cells)) for index in range(len(columns))]
+    shown = _fitting(columns, widths, width)
+    for row in ([*map(_title, columns)], *cells):
+        fitted = (_fitted(row[index], widths[index], to_the_right=columns[index].is_figure) for index in shown)
+        line(" ".join(fitted).rstrip())
+
+
+def _title(column: Column) -> str:
+    return column.title
+
+
+def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
+    """Return which columns are shown, and narrow ``widths`` until they fit."""
+    shown = list(range(len(columns)))
+
+    def excess() -> int:
+        return sum(widths[index] for index in shown) + len(shown) - 1 - width
+
+    for index in sorted(shown, key=lambda index: -columns[index].rank):
+        if columns[index].rank and excess() > 0:
+            shown.remove(index)
+    shrinking = {index: narrowest for index in shown if (narrowest := columns[index].narrowest) is not None}
+    for least in (shrinking, dict.fromkeys(shrinking, _NARROWEST)):  # at worst below what the columns like to have
+        while excess() > 0 and least:
+            widest = max(least, key=lambda index: widths[index] - least[index])
+            if widths[widest] <= least[widest]:
+                break
+            widths[widest] -= 1
+    return shown
+
+
+def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
+    if cell_len(cell) > width:
+        return set_cell_size(cell, width - 1) + "…"
+    gap = " " * (width - cell_len(cell))
+    return gap + cell if to_the_right else cell + gap
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -65,16 +151,20 @@ def remark(text: str) -> None:
 
 def _print(shown: Table) -> None:
     is_read_by_people = sys.stdout.isatty()
-    console = Console(markup=False, highlight=False, width=None if is_read_by_people else _UNFOLDED)
+    console = Console(markup=False, highlight=False, width=None if is_read_by_people else UNFOLDED)
     with console.capture() as captured:
         console.print(shown)
     for row in captured.get().splitlines():
         line(row.rstrip())
 
 
-def _text(value: object) -> str:
-    text = "" if value is None else str(value)
+def printable(text: str) -> str:
+    """Write what strangers sent so that nothing of it steers a terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def _text(value: object) -> str:
+    return "" if value is None else printable(str(value))
 
 
 def _is_figure(cell: str) -> bool:

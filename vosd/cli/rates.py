@@ -6,11 +6,15 @@ from vosd.admin.rating import RateExplanation, explain_rate
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.later import not_built_yet
 
 
 @click.group(cls=Family)
 def rate() -> None:
     """Prices."""
+
+
+rate.add_command(not_built_yet("cdr-file"))
 
 
 @rate.command("explain")
@@ -26,7 +30,8 @@ def explain(
     invocation: Invocation, /, account_id: str, callee: str, duration_ms: int, as_json: bool, **_: object
 ) -> None:
     """Rate a call that was not made: which rate, which seconds, which roundings."""
-    explanation = explain_rate(invocation.load().catalogue, account_id, callee, duration_ms)
+    excerpt = invocation.excerpt
+    explanation = explain_rate(excerpt.accounts(), excerpt.rate_group, account_id, callee, duration_ms)
     if as_json:
         output.document(explanation)
     else:

@@ -7,11 +7,24 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.output import Column
 
 _COLUMNS: Final = (
     "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
     "next_attempt_at", "last_status",
 )  # fmt: skip
+
+_ON_SCREEN: Final = {
+    "name": Column("name", narrowest=12),
+    "direction": Column("direction"),
+    "kind": Column("kind", rank=3),
+    "state": Column("state"),
+    "peer": Column("peer", narrowest=15),
+    "last_status": Column("last", rank=1, is_figure=True),
+    "agent": Column("user agent", rank=2, narrowest=10),
+    "expires_at": Column("expires, UTC"),
+}
+"""The listing on a terminal: a registration a line."""
 
 
 @click.command(cls=Verb)
@@ -23,4 +36,15 @@ def registrations(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         output.document(rows)
         return
-    output.table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in rows], empty="no registrations")
+    width = output.columns_of_screen()
+    if width is None:
+        output.table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in rows], empty="no registrations")
+        return
+    cells = [[row.get(key) for key in _ON_SCREEN] for row in map(_on_screen, rows)]
+    output.listing([*_ON_SCREEN.values()], cells, width, empty="no registrations")
+
+
+def _on_screen(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what fits into a line: the peer is where the user was seen, or the vendor's server."""
+    peer = row.get("received") or row.get("server")
+    return {**row, "peer": peer, "expires_at": (row.get("expires_at") or "")[11:19], "agent": row.get("user_agent")}

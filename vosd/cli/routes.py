@@ -52,7 +52,7 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
     loaded = invocation.load()
     standings = None
     try:
-        async with database_of(loaded.settings) as database:
+        async with database_of(invocation.settings) as database:
             standings = (await SqlBooks(database).standings()).standings
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")

@@ -1,4 +1,4 @@
-"""``vosd unblock``: addresses that are not heard because of too many wrong passwords."""
+"""``vosd unblock``: addresses that are not heard, for too many wrong passwords or for a flood."""
 
 import asyncio
 from ipaddress import IPv6Network, ip_address
@@ -18,7 +18,7 @@ _SITE: Final = "/64"
 @json_option
 @pass_invocation
 def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
-    """Hear ADDRESS again, which was locked out for wrong passwords; exit code 1 where it was not.
+    """Hear ADDRESS again, which was locked out or blocked for a flood; exit code 1 where it was not.
 
     Of IPv6 the /64 is locked out: say it, or any address of it.
     """
@@ -54,5 +54,8 @@ def _list(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         output.document(locked_out)
         return
-    rows = [(each["source"], each["until"]) for each in locked_out]
-    output.table(("source", "until"), rows, empty="nobody is locked out")
+    rows = [
+        (each["source"], each["cause"], f"{each['remaining_s']} s", each["until"], each["username"] or "-")
+        for each in locked_out
+    ]
+    output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="nobody is locked out")

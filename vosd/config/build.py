@@ -30,12 +30,13 @@ from vosd.config.rate_groups import ReadGroup
 from vosd.config.rate_groups import digest as version_of
 from vosd.config.schema import InstallationKeys
 from vosd.config.session_timers import session_timer_settings
-from vosd.config.users import by_username, check_names, check_neighbours, check_numbers
+from vosd.config.users import by_username, check_dynamic_names, check_names, check_neighbours, check_numbers
 from vosd.config.vendors import read_login, registration
 from vosd.engine.catalogue import CallParameters, Catalogue
+from vosd.routing.dialect import Redirects
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import MappingGateway, Phone, RoutingGateway
+from vosd.routing.tables import MappingGateway, Phone, RoutingGateway, registering_half
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 
 
@@ -64,19 +65,23 @@ def build_catalogue(
         for name, written in objects.mapping_gateways.written.items()
     }
     phones = {
-        name: _phone(written, objects, accounts, parameters, digest, problems)
+        name: _phone(written, objects, accounts, parameters, digest, keys.offline_gateway, problems)
         for name, written in objects.phones.written.items()
     }
     check_names(objects.phones, (objects.mapping_gateways, objects.routing_gateways), problems)
     check_numbers(objects.phones, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     by_name = {**objects.mapping_gateways.written, **objects.phones.written}
-    users = by_username(trunks_and_phones.values(), by_name, problems)
-    check_neighbours(customers.values(), users.values(), by_name, problems)
+    check_dynamic_names(objects.routing_gateways, objects.mapping_gateways, problems)
     vendors = {
-        name: _routing_gateway(written, objects, parameters, problems)
+        name: _routing_gateway(written, objects, parameters, digest, problems)
         for name, written in objects.routing_gateways.written.items()
     }
+    by_name = {**objects.routing_gateways.written, **by_name}
+    registering = [registering_half(vendor) for vendor in vendors.values() if vendor.credentials is not None]
+    domains = by_username((*trunks_and_phones.values(), *registering), by_name, problems)
+    proven = [user for users in domains.values() for user in users.values()]
+    check_neighbours(customers.values(), proven, by_name, problems)
     _follow_references_of_broken(objects, problems)
     versions = {name: group.version for name, group in groups.items()}
     return Catalogue(
@@ -89,7 +94,8 @@ def build_catalogue(
         routes=RouteTable(vendors.values(), phones.values()),
         parameters=call_parameters,
         phones=phones,
-        users=users,
+        users=domains.pop(""),
+        domains=domains,
     )
 
 
@@ -114,17 +120,30 @@ def _account(
 ) -> Account:
     keys = written.thing
     group = _group(keys.rate_group, written, objects, problems)
-    if group is not None and keys.currency not in {None, group.currency}:
+    if group is not None:
+        check_currency(written, group.currency, problems)
+    return account_of(keys, group.currency if group else None, parameters)
+
+
+def check_currency(written: Written[AccountKeys], group_currency: str, problems: ProblemList) -> None:
+    """Note an account whose currency is not that of its rate group."""
+    keys = written.thing
+    if keys.currency not in {None, group_currency}:
         place = place_of(written.section, "currency")
-        expected = f"{group.currency}, the currency of rate group {group.name!r}"
+        expected = f"{group_currency}, the currency of rate group {keys.rate_group!r}"
         problems.error(place, f"{written.label}.currency", expected, keys.currency)
+
+
+def account_of(keys: AccountKeys, group_currency: str | None, parameters: ParameterKeys) -> Account:
+    """Settle an account; ``group_currency`` is that of its rate group, None where it has none."""
     advance_minutes = keys.advance_minutes or parameters.advance_minutes
     return Account(
         id=keys.id,
         type=keys.type,
         rate_group=keys.rate_group,
         overdraft_limit=keys.overdraft_limit,
-        currency=keys.currency or (group.currency if group else DEFAULT_CURRENCY),
+        balance_low=keys.balance_low,
+        currency=group_currency or keys.currency or DEFAULT_CURRENCY,
         enabled=keys.enabled,
         expires_at=keys.expires_at,
         max_concurrent=keys.max_concurrent,
@@ -157,6 +176,7 @@ def _mapping_gateway(
         max_call_seconds=keys.max_call_seconds,
         max_concurrent=keys.max_concurrent,
         max_cps=keys.max_cps,
+        max_requests=keys.max_requests,
         enabled=keys.enabled,
         dialect=caller_dialect(keys, parameters),
         credentials=credentials,
@@ -169,16 +189,29 @@ def _phone(
     accounts: dict[str, Account],
     parameters: ParameterKeys,
     digest: DigestSettings,
+    offline_gateway: str | None,
     problems: ProblemList,
 ) -> Phone:
     keys = written.thing
     _check_payer(keys, written, objects, accounts, problems)
     if keys.offline_gateway is not None:
         objects.routing_gateways.find(keys.offline_gateway, written, "offline_gateway", problems)
+    _check_redirect_server(keys.redirect_server, written, objects, problems)
     username = keys.username or keys.number
     credentials = read_credentials(keys, username, written.section, written.label, digest, problems)
-    phone = keys.phone(session_timer_settings(keys.session_timer, parameters))
+    phone = keys.phone(session_timer_settings(keys.session_timer, parameters), offline_gateway)
     return msgspec.structs.replace(phone, gateway=msgspec.structs.replace(phone.gateway, credentials=credentials))
+
+
+def _check_redirect_server(
+    name: str | None, written: Written[PhoneKeys], objects: Objects, problems: ProblemList
+) -> None:
+    if name is None:
+        return
+    found = objects.routing_gateways.find(name, written, "redirect_server", problems)
+    if found is not None and found.thing.redirects is not Redirects.FOLLOW:
+        place, expected = place_of(written.section, "redirect_server"), "a routing gateway with redirects: follow"
+        problems.error(place, f"{written.label}.redirect_server", expected, name)
 
 
 def _check_payer(
@@ -202,7 +235,11 @@ def _check_payer(
 
 
 def _routing_gateway(
-    written: Written[RoutingGatewayKeys], objects: Objects, parameters: ParameterKeys, problems: ProblemList
+    written: Written[RoutingGatewayKeys],
+    objects: Objects,
+    parameters: ParameterKeys,
+    digest: DigestSettings,
+    problems: ProblemList,
 ) -> RoutingGateway:
     keys = written.thing
     vendor = objects.accounts.find(keys.account, written, "account", problems)
@@ -213,6 +250,10 @@ def _routing_gateway(
         )
         problems.warning(place_of(written.section, "account"), written.label, expected)
     login, registered = _logins(written, problems)
+    credentials = None
+    if keys.dynamic.is_given:
+        section, label = _inner(written, "dynamic")
+        credentials = read_credentials(keys.dynamic, keys.dynamic.username, section, label, digest, problems)
     return RoutingGateway(
         name=keys.name,
         account=keys.account,
@@ -221,7 +262,10 @@ def _routing_gateway(
         priority=keys.priority,
         max_concurrent=keys.max_concurrent,
         max_cps=keys.max_cps,
+        max_requests=keys.max_requests,
         response_timeout_ms=keys.response_timeout,
+        max_call_seconds=keys.max_call_seconds,
+        progress_timeout_ms=keys.progress_timeout,
         ring_timeout_ms=keys.ring_timeout,
         failover_codes=None if keys.failover_codes is None else frozenset(keys.failover_codes),
         failover_after_ringing=keys.failover_after_ringing,
@@ -230,6 +274,7 @@ def _routing_gateway(
         dialect=callee_dialect(keys, parameters),
         login=login,
         registration=None if registered is None else registration(keys.registration, registered.username, registered),
+        credentials=credentials,
         ping=keys.options_ping.ping(),
     )
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vosd.config.document import Scalar
+from vosd.config.excerpt import LISTS
 from vosd.config.includes import read_files
+from vosd.config.places import socket_found_from
 from vosd.config.problems import ConfigError, ProblemList
 from vosd.config.schema import InstallationKeys
 
@@ -21,11 +23,11 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
         ConfigError: the file cannot be read as YAML.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems)
+    document = read_files(path, environ, problems, LISTS)
     entry = document.entries.get("control_socket")
     if entry is not None and isinstance(entry.node, Scalar) and entry.node.text:
-        return Path(entry.node.text)
+        return socket_found_from(path, Path(entry.node.text))
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
     default: Path = InstallationKeys.model_fields["control_socket"].default
-    return default
+    return socket_found_from(path, default)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from vosd.base.nat import Nat
 from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.config.parameters import ParameterKeys
@@ -23,7 +24,9 @@ def caller_dialect(keys: MappingGatewayKeys, parameters: ParameterKeys) -> Calle
         reject_codes=keys.reject_codes or {},
         transfers=keys.transfer,
         transfer_timeout_ms=keys.transfer_timeout,
-        transfer_display=keys.transfer_display,
+        transfer_display=keys.transfer_display.display,
+        transfer_number=keys.transfer_display.number,
+        transfer_keys=keys.transfer_keys.keys,
         nat=keys.nat,
         session_timer=session_timer_settings(keys.session_timer, parameters),
     )
@@ -42,7 +45,7 @@ def callee_dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> Calle
         reject_codes=keys.reject_codes or {},
         redirects=keys.redirects,
         interface=None if keys.interface is None else str(keys.interface),
-        nat=keys.nat,
+        nat=Nat.AUTO if keys.dynamic.is_given and "nat" not in keys.model_fields_set else keys.nat,
         session_timer=session_timer_settings(keys.session_timer, parameters),
     )
 

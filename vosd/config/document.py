@@ -5,7 +5,7 @@ keys, and lets depth and alias expansion be bounded while reading. Knows nothing
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -81,14 +81,19 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
         self.expected = expected
 
 
-def parse_document(text: str, file: str, environ: Mapping[str, str], problems: ProblemList) -> Section | None:
-    """Read one YAML document whose top level is a mapping; an empty file is an empty mapping.
+def parse_document(
+    text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+) -> Section | None:
+    """Read one YAML document whose top level is a mapping; of an empty file it has no entries.
 
     ``${NAME}`` in a value is replaced from ``environ``. What is wrong is noted in ``problems``; None means
-    that nothing of the file can be used.
+    that nothing of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
+    times as fast: only their syntax has to hold.
     """
+    if "&" in text:
+        without = frozenset()  # what is left out may hold an anchor that other parts need
     try:
-        return _Reader(text, file, environ, problems).read()
+        return _Reader(text, file, environ, problems, without).read()
     except _Unreadable as unreadable:
         problems.error(Place(file, unreadable.line), "", unreadable.expected)
     except yaml.MarkedYAMLError as error:
@@ -104,7 +109,10 @@ def parse_document(text: str, file: str, environ: Mapping[str, str], problems: P
 class _Reader:
     """Turns the events of one file into nodes; recursion is bounded by ``DEPTH_MAX``."""
 
-    def __init__(self, text: str, file: str, environ: Mapping[str, str], problems: ProblemList) -> None:
+    def __init__(
+        self, text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
+    ) -> None:
+        self._without = without
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._file = file
         self._environ = environ
@@ -180,7 +188,8 @@ class _Reader:
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key = self._node(inner, depth + 1)
             self._key = key.written if isinstance(key, Scalar) else ""
-            value = self._node(next(self._events), depth + 1)
+            is_left_out = depth == 0 and self._key in self._without
+            value = self._left_out(key.place) if is_left_out else self._node(next(self._events), depth + 1)
             if not isinstance(key, Scalar):
                 self._problems.error(key.place, "", "a key that is one word")
             elif key.is_bare and key.written == _MERGE_KEY:
@@ -191,6 +200,18 @@ class _Reader:
             for name, entry in other.entries.items():
                 section.entries.setdefault(name, entry)
         return section
+
+    def _left_out(self, place: Place) -> Listing:
+        """Pass over one value, whatever it holds."""
+        open_nodes = 0
+        while True:
+            event = next(self._events)
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                open_nodes -= 1
+            if not open_nodes:
+                return Listing(place, [])
 
     def _add(self, section: Section, key: Scalar, value: Node) -> None:
         earlier = section.entries.get(key.written)
@@ -210,7 +231,7 @@ class _Reader:
         def value(match: re.Match[str]) -> str:
             name = match[1]
             if not _VARIABLE_NAME.match(name) or not match[0].endswith("}"):
-                self._problems.error(place, self._key, "${NAME} with the name of an environment variable", written)
+                self._problems.error(place, self._key, "${NAME} with the name of an environment variable")
             elif name not in self._environ:
                 self._problems.error(place, self._key, f"the environment variable {name} to be set", match[0])
             return self._environ.get(name, "")

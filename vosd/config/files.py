@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vosd.base.secret import Secret
-from vosd.config.fields import FromText
+from vosd.config.fields import ExpectedError, FromText
 
 _SOCKET_PATH_BYTES_MAX: Final = 107
 """What the kernel's ``sun_path`` holds."""
@@ -35,6 +35,7 @@ def socket_path() -> FromText:
 
 def database_url() -> FromText:
     """Read where the database is; its text is a secret, as it may hold a password."""
+    expected = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 
     def read(text: str) -> Secret:
         url = urlsplit(text)
@@ -43,9 +44,11 @@ def database_url() -> FromText:
             complete = not url.netloc and bool(file) and ":memory:" not in file
         else:
             complete = url.scheme == "mysql+aiomysql" and bool(url.hostname) and bool(file) and url.port != 0
+        if url.netloc.count("@") > 1 or "@" in url.path:
+            # else what follows the first @ would be taken for the host, and shown
+            raise ExpectedError(f"{expected}; write %40 for an @ in the password")
         if not complete:
             raise ValueError
         return Secret(text)
 
-    expected = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
     return FromText(expected, read, Secret.reveal)

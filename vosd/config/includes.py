@@ -3,7 +3,7 @@
 Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Final
@@ -19,9 +19,14 @@ FILES_MAX: Final = 10_000
 INCLUDE: Final = "include"
 
 
-def read_files(path: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
-    """Read ``path`` and all files it includes, directly or not, into one mapping."""
-    gathering = _Gathering(environ, problems)
+def read_files(
+    path: Path, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+) -> Section:
+    """Read ``path`` and all files it includes, directly or not, into one mapping.
+
+    Keys of the top level that are ``without`` are passed over.
+    """
+    gathering = _Gathering(environ, problems, without)
     gathering.read(path, Place(str(path), 0), ())
     return gathering.whole
 
@@ -49,7 +54,8 @@ def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, byte
 class _Gathering:
     """The document as far as it has been put together."""
 
-    def __init__(self, environ: Mapping[str, str], problems: ProblemList) -> None:
+    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str]) -> None:
+        self._without = without
         self.whole = Section(Place("", 0))
         self._environ = environ
         self._problems = problems
@@ -65,14 +71,25 @@ class _Gathering:
         if not self._is_new(identity, path, named_at, above):
             return
         text = read_text(path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
-        document = None if text is None else parse_document(text, str(path), self._environ, self._problems)
+        if text is None:
+            return
+        found_before = len(self._problems)
+        document = parse_document(text, str(path), self._environ, self._problems, self._without)
         if document is None:
             return
+        if not document.entries and len(self._problems) == found_before:
+            self._note_empty(path, text, is_main=not above)
         include = document.entries.pop(INCLUDE, None)
         self._merge(self.whole, document, "")
         for pattern in self._patterns(include):
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
+
+    def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
+        """Refuse a file without a key: it was emptied or cut off. An included one may hold comments only."""
+        if is_main or not text.strip():
+            what = "not only comments" if text.strip() else "the file is empty"
+            self._problems.error(Place(str(path), 0), "", f"keys and values; {what}")
 
     def _is_new(self, identity: Path, path: Path, named_at: Place, above: tuple[Path, ...]) -> bool:
         if identity in above:
@@ -108,6 +125,9 @@ class _Gathering:
         except ValueError as error:
             self._problems.error(pattern.place, INCLUDE, f"a pattern of files: {error}", pattern.written)
             return []
+        if not found:
+            expected = "a pattern that fits at least one file; nothing is included by it"
+            self._problems.warning(pattern.place, INCLUDE, expected, pattern.written)
         return [Path(name) for name in sorted(found)]
 
     def _merge(self, into: Section, other: Section, above: str) -> None:
@@ -124,9 +144,8 @@ class _Gathering:
                 self._merge(ours, theirs, key)
             case Listing() as ours, Listing() as theirs:
                 ours.items.extend(theirs.items)
-            case _, theirs:
-                expected = f"each value once; {mine.place} sets it too"
-                self._problems.error(other.place, key, expected, written_in(theirs))
+            case _:  # the value is not shown: what the key means is not known yet, it may be a password
+                self._problems.error(other.place, key, f"each value once; {mine.place} sets it too")
 
 
 def _own_copy(entry: Entry) -> Entry:

@@ -1,6 +1,6 @@
 """The lists of objects as read: each under its name, duplicates refused."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -37,11 +37,17 @@ class Inventory(Generic[Thing]):
         """Return the object that ``key`` of another one names; a name that nothing has is noted."""
         found = self.written.get(name)
         if found is None and name not in self.broken:
-            names = [*self.written, *self.broken]
-            near = suggestion(name, names) if names else "there is none yet"
-            expected = f"the name of {_article(self.kind)} {self.kind}; {near}"
-            problems.error(place_of(named_by.section, key), f"{named_by.label}.{key}", expected, name)
+            report_unknown(self.kind, name, [*self.written, *self.broken], named_by, key, problems)
         return found
+
+
+def report_unknown(
+    kind: str, name: str, names: Collection[str], named_by: Written[object], key: str, problems: ProblemList
+) -> None:
+    """Note that ``key`` of an object names something of ``kind`` that does not exist; ``names`` do."""
+    near = suggestion(name, names) if names else "there is none yet"
+    expected = f"the name of {_article(kind)} {kind}; {near}"
+    problems.error(place_of(named_by.section, key), f"{named_by.label}.{key}", expected, name)
 
 
 def read_inventory(

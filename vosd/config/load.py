@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import vosd
+from vosd.config.advertise import announced
+from vosd.config.amounts import Customer, check_currencies, check_rates
 from vosd.config.build import Objects, build_catalogue
 from vosd.config.destinations import check_destinations
 from vosd.config.dialects import check_interfaces
-from vosd.config.document import Scalar, Section, written_in
+from vosd.config.document import Scalar, Section
 from vosd.config.includes import read_files
-from vosd.config.inventory import Inventory, label_of, read_inventory
+from vosd.config.inventory import Inventory, label_of, place_of, read_inventory
+from vosd.config.keys import Keys
 from vosd.config.objects import AccountKeys, MappingGatewayKeys, RoutingGatewayKeys
 from vosd.config.parameters import (
     OWN_DEFAULTS,
@@ -29,10 +32,12 @@ from vosd.config.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.rate_groups import ReadGroup, read_rate_group
 from vosd.config.rate_report import report_rates, summarise
 from vosd.config.reading import items_of, read_section
-from vosd.config.schema import HIDDEN, InstallationKeys, Keys, Preset, UnknownSource
+from vosd.config.schema import HIDDEN, InstallationKeys, Preset, UnknownSource
 from vosd.config.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.transports import read_transports
+from vosd.config.users import check_offline_gateway
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.journal import KeepSettings
 from vosd.engine.overload import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.net.settings import TransportSettings
@@ -60,6 +65,8 @@ class Loaded:
     """What the files of ``transports.tls`` hold, ready to use: what was checked is what is used."""
     places: Mapping[str, Place]
     """Where each setting of the installation stands, by dotted key; those left out are missing."""
+    account_places: Mapping[str, Place]
+    """Where each account's currency stands, or the account itself."""
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -71,39 +78,45 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     problems = ProblemList()
     document = read_files(path, environ, problems)
     places = _places(document)
-    defaults = _defaults(document)
-    parameters = _parameters(document, defaults, problems)
+    defaults = defaults_of(document)
+    parameters = take_parameters(document, defaults, problems)
     objects = _objects(document, parameters, defaults, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     catalogue = build_catalogue(objects, parameters, keys, problems)
+    check_rates(objects.rate_groups.things().values(), keys.limits.max_call_seconds, problems)
+    customers: list[Customer] = [*objects.mapping_gateways.written.values(), *objects.phones.written.values()]
+    check_currencies(customers, objects.routing_gateways, catalogue.accounts, problems)
     rate_report = _rate_report(objects, problems)
     if installation is not None:
         check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
         check_destinations(objects.routing_gateways, keys.sip.listen, problems)
+    place = places.get("offline_gateway", Place(str(path), 0))
+    check_offline_gateway(keys.offline_gateway, objects.routing_gateways, place, problems)
     _warn_of_settings(keys, Place(str(path), 0), places, problems)
     transports, tls = read_transports(keys.sip, parameters.qos_signal, places, problems)
+    account_places = {name: place_of(each.section, "currency") for name, each in objects.accounts.written.items()}
     found = problems.in_order()
     if problems.has_errors:
         raise ConfigError(found)
-    return Loaded(_settings(keys, parameters), catalogue, found, rate_report, transports, tls, places)
+    return Loaded(settings_of(keys, parameters), catalogue, found, rate_report, transports, tls, places, account_places)
 
 
-def _defaults(section: Section) -> Defaults:
+def defaults_of(section: Section) -> Defaults:
     """Return what the preset lays under a section; a preset that does not exist is noted with the other keys."""
     entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
     return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
 
 
-def _parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
+def take_parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
     """Take the parameters out of the document; broken ones are replaced, so that the rest can be checked."""
     entry = document.entries.pop(PARAMETERS, None)
     section = Section(Place("", 0))
     if entry is not None and isinstance(entry.node, Section):
         section = drop_out_of_scope(entry.node, problems)
     elif entry is not None and not entry.is_empty:
-        problems.error(entry.place, PARAMETERS, "names and values of parameters", written_in(entry.node))
+        problems.error(entry.place, PARAMETERS, "names and values of parameters")
     parameters = read_section(ParameterKeys, section, PARAMETERS, problems, defaults.parameters)
     if parameters is None:
         return ParameterKeys()
@@ -120,7 +133,7 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
     def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":
             return {}
-        return _defaults(section).mapping_gateways or defaults.mapping_gateways
+        return defaults_of(section).mapping_gateways or defaults.mapping_gateways
 
     def read_list(kind: str, list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
         sections = [
@@ -158,20 +171,22 @@ def _rate_report(objects: Objects, problems: ProblemList) -> tuple[Problem, ...]
 def _warn_of_settings(
     keys: InstallationKeys, whole_file: Place, places: Mapping[str, Place], problems: ProblemList
 ) -> None:
-    wildcard = next((each for each in keys.sip.listen if ip_address(each.host).is_unspecified), None)
-    if wildcard is not None and keys.sip.advertise is None:
+    told = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
+    wildcard = next((each for each, said in told if said is None and ip_address(each.host).is_unspecified), None)
+    if wildcard is not None:
         place = places.get("sip.listen", whole_file)
         expected = "sip.advertise beside it: peers cannot send to an address of all zeros"
         problems.warning(place, "sip.listen", expected, str(wildcard))
 
 
-def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
+def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
+    """Return what the installation's own keys and the parameters say."""
     sip, dns = keys.sip, keys.sip.dns
     product = f"vosd/{vosd.__version__}" if sip.server is None else sip.server
     return Settings(
         node=keys.node,
         listen=sip.listen,
-        advertise=sip.advertise,
+        advertise=announced(sip.listen, sip.advertise),
         sip=SipSettings(
             timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4, parameters.resend_interval),
             limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
@@ -191,6 +206,7 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         shutdown_grace_s=keys.shutdown_grace,
         on_sigterm=keys.on_sigterm,
         cdr=CdrSettings(keys.cdr.batch_rows, keys.cdr.batch_ms),
+        journal=KeepSettings(keys.journal.keep_minutes, keys.journal.keep_files),
         dns=DnsSettings(dns.servers, dns.timeout, dns.attempts, dns.min_ttl, dns.max_ttl, dns.stale),
         trace=TraceSettings(keys.trace.recent_mb * MIB, keys.trace.failed_mb * MIB),
         keep_alive=KeepAlive(
@@ -200,6 +216,7 @@ def _settings(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             send_one_time=parameters.keep_alive_send_one_time,
             to_all=sip.nat.keepalive_all,
         ),
+        phone_service=keys.phone_service.settings(),
         log_level=keys.log.level,
         overload=OverloadSettings(sip.overload.max_lag),
     )

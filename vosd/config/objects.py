@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from vosd.base.money import ZERO, Rounding
 from vosd.base.nat import Nat
 from vosd.billing.accounts import AccountType
+from vosd.config import later
 from vosd.config.addresses import destination, listener, source
 from vosd.config.codes import counted_as, sent_instead
 from vosd.config.fields import (
@@ -26,14 +27,17 @@ from vosd.config.fields import (
     object_name,
     one_or_many,
     overdraft,
+    price,
     route_prefix,
     switch,
     whole,
 )
-from vosd.config.proofs import AuthKeys
+from vosd.config.keys import Keys
+from vosd.config.proofs import AuthKeys, DynamicKeys
 from vosd.config.rates import PricePer
-from vosd.config.schema import Keys, Preset
+from vosd.config.schema import Preset
 from vosd.config.session_timers import SessionTimerKeys
+from vosd.config.transfers import Shown, TransferKeyKeys, shown_number
 from vosd.config.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.engine.settings import Listener
 from vosd.routing.dialect import (
@@ -93,6 +97,9 @@ class AccountKeys(Keys):
     """What its calls are priced by. Without one, only gateways that name a group have prices."""
     overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
     """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
+    balance_low: Annotated[Decimal | None, price()] = None
+    """With less than this left, the log says ``balance_low``, once until money came: balance and overdraft limit
+    (nothing where that is ``unlimited``), less what running calls reserve."""
     currency: Annotated[str | None, currency_code()] = None
     """ISO 4217 code. Default: the rate group's."""
     enabled: Annotated[bool, switch()] = True
@@ -108,12 +115,7 @@ class AccountKeys(Keys):
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "agent", "alarm_balance", "loss_guard", "minimum_consumption", "packages", "private_rate_group",
-            "rate_selection", "rate_types", "routing_plan", "tax_exempt", "work_calendar",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
 
 
@@ -140,6 +142,10 @@ class MappingGatewayKeys(Keys):
     """Calls at the same time."""
     max_cps: Annotated[int | None, limit()] = None
     """INVITEs accepted in the preceding 1000 ms."""
+    max_requests: Annotated[int | None, limit()] = None
+    """Requests a second outside calls (INVITE, REGISTER, OPTIONS) from all its ``hosts`` together; more get 503 with
+    Retry-After. Gateways that share an address share the sum of theirs. Besides, ``sip.shield`` limits each address.
+    """
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls."""
     preset: Annotated[Preset | None, choice(Preset)] = None
@@ -160,9 +166,11 @@ class MappingGatewayKeys(Keys):
     transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
     """Whether it may transfer calls with REFER."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
-    """How long the target of a transfer may take to answer (XFR-02)."""
-    transfer_display: Annotated[str | None, dialled_prefix()] = None
-    """The calling number that the target of a transfer is shown (XFR-04). Default: that of the transferred call."""
+    """How long the target of a transfer may take to answer, and its number to be dialled by keys."""
+    transfer_display: Annotated[Shown, shown_number()] = Shown()
+    """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), that in
+    From of who transfers (``phone``), or a fixed one."""
+    transfer_keys: TransferKeyKeys = TransferKeyKeys()
     nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
     """Behind NAT, it is answered and asked where its packets come from, and private addresses in its SDP become that.
 
@@ -170,12 +178,7 @@ class MappingGatewayKeys(Keys):
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "black_list", "codecs", "dtmf", "encryption", "lists", "loss_guard", "media", "number_rules",
-            "prefixes", "rewrite", "routing_plan", "white_list",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
 
     @model_validator(mode="after")
@@ -195,11 +198,13 @@ class RoutingGatewayKeys(Keys):
     account: Annotated[str, object_name()]
     """The vendor's account: its buy rates book here."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
-    """Where its packets go: one or a list, of which the next is tried where one is silent. Port 5060, 5061 for tls.
+    """Where its packets go: one or a list, of which the next is tried where one is silent or says 503.
 
-    A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), one with a port by its addresses. Can be left
-    out beside ``register``: then calls go where the registration goes.
+    Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), one with a port by
+    its addresses. Can be left out beside ``register``: then calls go where the registration goes; and beside
+    ``dynamic``.
     """
+    dynamic: DynamicKeys = DynamicKeys()
     auth: LoginKeys = LoginKeys()
     registration: RegisterKeys = Field(default=RegisterKeys(), alias="register")
     options_ping: PingKeys = PingKeys()
@@ -211,8 +216,15 @@ class RoutingGatewayKeys(Keys):
     """Calls at the same time."""
     max_cps: Annotated[int | None, limit()] = None
     """Attempts in the preceding 1000 ms."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call through it, where less than what account and mapping gateway allow."""
+    max_requests: Annotated[int | None, limit()] = None
+    """Requests a second outside calls that it may send us from all its addresses together; more get 503 with
+    Retry-After. Where a mapping gateway has the address, that one's counts."""
     response_timeout: Annotated[int, milliseconds(50, 64_000)] = 5_000
     """Without any response to INVITE for so long, the next gateway is tried."""
+    progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
+    """After a 100, without ringing or a final response for so long, the next is tried, where there is one to try."""
     ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
     """From INVITE to the final response."""
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
@@ -248,23 +260,20 @@ class RoutingGatewayKeys(Keys):
     nat: Annotated[Nat, choice(Nat)] = Nat.NO
     """Behind NAT, its calls go on where their INVITE went, whatever Contact it says; private addresses in SDP too.
 
-    ``auto``: where its Contact is private and its ``address`` is not.
+    ``auto``: where its Contact is private and its ``address`` is not; the default beside ``dynamic``.
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "calendar", "codecs", "dtmf", "encryption", "health", "loss_guard", "media", "number_pool", "protect",
-            "rate_group", "rewrite", "valid_from", "valid_to", "weight",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = _TEMPLATE
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> "RoutingGatewayKeys":
         wanted = self.registration
-        if not self.address and not wanted.is_given:
-            raise KeyProblemError("address", "at least one address, or register")
+        if not self.address and not wanted.is_given and not self.dynamic.is_given:
+            raise KeyProblemError("address", "at least one address, or register, or dynamic")
+        if self.dynamic.is_given and (self.address or wanted.is_given):
+            raise KeyProblemError("dynamic", "no address and no register beside it: calls go where it is registered")
         if wanted.is_given and not self.auth.is_given and not (wanted.username and wanted.has_password):
             raise KeyProblemError("register", "username and password in it, or auth beside it")
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:

@@ -23,8 +23,9 @@ from vosd.config.fields import (
     whole,
     zero_or_one,
 )
+from vosd.config.keys import Keys
 from vosd.config.problems import ProblemList
-from vosd.config.schema import Keys, Preset
+from vosd.config.schema import Preset
 from vosd.net.marking import SIGNALLING, TrafficClass
 
 PARAMETERS: Final = "parameters"

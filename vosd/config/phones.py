@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.config import later
 from vosd.config.addresses import source
 from vosd.config.fields import (
     KeyProblemError,
@@ -27,7 +28,8 @@ from vosd.config.fields import (
 )
 from vosd.config.proofs import ProofKeys
 from vosd.config.session_timers import SessionTimerKeys
-from vosd.routing.dialect import CallerDialect, CallerSource
+from vosd.config.transfers import Shown, TransferKeyKeys, shown_number
+from vosd.routing.dialect import CallerDialect, CallerSource, Transfers
 from vosd.routing.tables import CallerNumbers, HostPattern, MappingGateway, Phone
 
 DIALECT: Final = CallerDialect(caller_from=(CallerSource.PREFERRED, CallerSource.FROM))
@@ -56,7 +58,10 @@ class PhoneKeys(ProofKeys):
     ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
     """From INVITE to the final response, when it is called."""
     offline_gateway: Annotated[str | None, object_name()] = None
-    """The routing gateway that takes its calls while it is not registered (PHN-03). Default: 480 to the caller."""
+    """The routing gateway that takes its calls while it is not registered. Default: the installation's
+    ``offline_gateway``, else 480 to the caller."""
+    redirect_server: Annotated[str | None, object_name()] = None
+    """The routing gateway, with ``redirects: follow``, that is asked first where its calls go. Default: nobody."""
     nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
     """Behind NAT, it is answered and asked where its packets come from, and private addresses in its SDP become that.
 
@@ -65,19 +70,31 @@ class PhoneKeys(ProofKeys):
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls and registrations, and those to it."""
 
+    transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
+    """Whether it may transfer the calls that it makes, with REFER or by keys."""
+    transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
+    """How long the target of a transfer may take to answer, and its number to be dialled by keys."""
+    transfer_display: Annotated[Shown, shown_number()] = Shown()
+    """The calling number that the target of a transfer is shown: what the transferred call showed (``caller``), the
+    phone's own ``number`` (``phone``), or one of its ``caller_numbers``."""
+    transfer_keys: TransferKeyKeys = TransferKeyKeys()
+
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"codecs", "dtmf", "encryption", "local_ring", "media"})
+    not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
     @model_validator(mode="after")
     def _has_a_password(self) -> "PhoneKeys":
         if not self.is_given:
             raise KeyProblemError("password", "one of password, password_file and ha1_md5 or ha1_sha256")
+        shown = self.transfer_display.number
+        if shown and shown not in map(for_matching, (self.number, *self.caller_numbers)):
+            raise KeyProblemError("transfer_display", "caller, phone, or one of its caller_numbers")
         return self
 
-    def phone(self, session_timer: SessionTimerSettings) -> Phone:
-        """Return the phone without its credentials."""
+    def phone(self, session_timer: SessionTimerSettings, offline_gateway: str | None) -> Phone:
+        """Return the phone without its credentials; ``offline_gateway`` is that of phones that name none."""
         others = frozenset(map(for_matching, self.caller_numbers))
         gateway = MappingGateway(
             name=self.number,
@@ -88,7 +105,18 @@ class PhoneKeys(ProofKeys):
             max_concurrent=self.max_concurrent,
             max_cps=self.max_cps,
             enabled=self.enabled,
-            dialect=msgspec.structs.replace(DIALECT, nat=self.nat, session_timer=session_timer),
+            dialect=msgspec.structs.replace(
+                DIALECT,
+                transfers=self.transfer,
+                transfer_timeout_ms=self.transfer_timeout,
+                transfer_display=self.transfer_display.display,
+                transfer_number=self.transfer_display.number,
+                transfer_keys=self.transfer_keys.keys,
+                nat=self.nat,
+                session_timer=session_timer,
+            ),
             caller_numbers=CallerNumbers(self.number, others),
         )
-        return Phone(self.number, gateway, self.ring_timeout, self.offline_gateway)
+        return Phone(
+            self.number, gateway, self.ring_timeout, self.offline_gateway or offline_gateway, self.redirect_server
+        )

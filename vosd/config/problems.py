@@ -1,5 +1,6 @@
 """Mistakes in configuration files as values: where, which key, what was written, what was expected."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
@@ -7,8 +8,16 @@ from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 
-_NEVER_SHOWN: Final = ("password", "secret", "token", "auth", "url", "credential", "ha1")
-_SHOWN_CHARACTERS: Final = 80
+_NEVER_SHOWN: Final = (
+    "password", "passw", "passphrase", "pwd", "secret", "token", "auth", "url", "credential", "ha1", "database",
+)  # fmt: skip
+"""Parts of keys behind which a secret may stand."""
+_IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
+_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join(_NEVER_SHOWN)})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
+"""A key of a secret with text behind it that belongs to no key: ``password:x``, where the space was forgotten."""
+_LOGIN: Final = re.compile(r":\S*@")
+"""What stands before the host of a URL: it may hold a password."""
+_SHOWN_CHARACTERS: Final = 200
 
 
 class Place(NamedTuple):
@@ -67,6 +76,10 @@ class ProblemList:
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
+    def __len__(self) -> int:
+        """Return how many problems were found."""
+        return len(self._found)
+
     def error(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
         """Note a mistake that makes the configuration unusable."""
         self._note(place, key, expected, value, Severity.ERROR)
@@ -85,13 +98,15 @@ class ProblemList:
         return any(problem.severity is Severity.ERROR for problem in self._found)
 
     def _note(self, place: Place, key: str, expected: str, value: str | None, severity: Severity) -> None:
-        shown = None if value is None or is_secret(key) else _shortened(value)
-        self._found[Problem(place.file, place.line, key, shown, expected, severity)] = None
+        # nothing that is configured has two lines but a key that was pasted where its file's name belongs
+        is_hidden = value is None or is_secret(key) or "\n" in value
+        shown = None if is_hidden or value is None else _shortened(value)
+        self._found[Problem(place.file, place.line, _key_alone(key), shown, expected, severity)] = None
 
 
 def is_secret(key: str) -> bool:
-    """Say whether the value of ``key`` is kept out of messages: its last part speaks of secrets."""
-    name = key.rpartition(".")[2].lower()
+    """Say whether the value of ``key`` is kept out of messages: a part of it, outside brackets, speaks of secrets."""
+    name = _IN_BRACKETS.sub("", key).lower()
     return any(word in name for word in _NEVER_SHOWN)
 
 
@@ -103,5 +118,13 @@ def suggestion(written: str, known: Iterable[str]) -> str:
     return f"did you mean {names[near[0]]!r}?" if near else f"one of {', '.join(names.values())}"
 
 
+def _key_alone(key: str) -> str:
+    """Cut off what stands behind the key of a secret, which YAML reads as part of the key where no space parts them."""
+    outside = _IN_BRACKETS.sub(lambda match: "x" * len(match[0]), key)
+    found = _SECRET_KEY.search(outside)
+    return f"{key[: found.end()]}…" if found else key
+
+
 def _shortened(value: str) -> str:
+    value = _LOGIN.sub(":…@", value)
     return value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"

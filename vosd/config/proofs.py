@@ -12,14 +12,16 @@ from typing import Annotated, Final
 from pydantic import model_validator
 
 from vosd.base.credentials import Credentials
+from vosd.base.host import domain as domain_name
+from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.config.document import Section
 from vosd.config.fields import FromText, KeyProblemError, line_of_text
 from vosd.config.files import file_path
 from vosd.config.includes import read_text
 from vosd.config.inventory import place_of
+from vosd.config.keys import Keys
 from vosd.config.problems import ProblemList
-from vosd.config.schema import Keys
 from vosd.sip.digest.hashing import Algorithm, ha1_of
 from vosd.sip.digest.settings import DigestSettings
 
@@ -52,6 +54,20 @@ def ha1_text(algorithm: Algorithm) -> FromText:
     return FromText(f"{digits} hexadecimal digits: the {algorithm.value} of username:realm:password", read)
 
 
+def sip_domain() -> FromText:
+    """Read the domain of an address of record: a name or an IP address, without port."""
+
+    def read(text: str) -> str:
+        if is_address(text):
+            return text
+        name = domain_name(text)
+        if name is None:
+            raise ValueError
+        return name
+
+    return FromText("a domain or an IP address, without port", read)
+
+
 class ProofKeys(Keys):
     """What somebody must prove who comes to us: a user name, and a password in one of three forms."""
 
@@ -62,9 +78,13 @@ class ProofKeys(Keys):
     password_file: Annotated[Path | None, file_path()] = None
     """Instead of ``password``: a file with nothing else, relative to the file that names it."""
     ha1_md5: Annotated[Secret | None, ha1_text(Algorithm.MD5)] = None
-    """Instead of ``password``: its hash for ``sip.realm``, if that is challenged with MD5."""
+    """Instead of ``password``: its hash for ``domain``, else ``sip.realm``, if that is challenged with MD5."""
     ha1_sha256: Annotated[Secret | None, ha1_text(Algorithm.SHA_256)] = None
-    """Instead of ``password``: its hash for ``sip.realm``, if that is challenged with SHA-256."""
+    """Instead of ``password``: its hash for ``domain``, else ``sip.realm``, if that is challenged with SHA-256."""
+    domain: Annotated[str, sip_domain()] = ""
+    """The domain that it registers and calls under, and the realm that it is challenged with; in each domain user
+    names are its own. Default: any domain, and ``sip.realm``.
+    """
 
     @property
     def is_given(self) -> bool:
@@ -85,9 +105,13 @@ class AuthKeys(ProofKeys):
 
     @model_validator(mode="after")
     def _has_a_name(self) -> "AuthKeys":
-        if self.is_given and not self.username:
-            raise KeyProblemError("username", "the user name beside the password")
+        if (self.is_given or self.domain) and not self.username:
+            raise KeyProblemError("username", "the user name beside the password or the domain")
         return self
+
+
+class DynamicKeys(AuthKeys):
+    """It registers with us, proves this, and is called where it is registered. Default: it does not register."""
 
 
 def read_credentials(
@@ -97,6 +121,9 @@ def read_credentials(
 
     ``section`` is the mapping that the keys stand in, and ``label`` what messages call it.
     """
+    # The domain that is the realm of the switch is no domain apart: those without a domain are in it, too.
+    domain = "" if keys.domain == digest.realm.lower() else keys.domain
+    realm = domain or digest.realm
     ready = {Algorithm.MD5: keys.ha1_md5, Algorithm.SHA_256: keys.ha1_sha256}
     if any(ready.values()):
         for algorithm in digest.algorithms:
@@ -105,17 +132,13 @@ def read_credentials(
                 expected = f"this key beside the other hash: sip.digest.algorithms has {algorithm.value}"
                 problems.error(section.place, f"{label}.{name}", expected)
                 return None
-        return Credentials(username, {name.value: secret.reveal() for name, secret in ready.items() if secret})
+        hashes = {name.value: secret.reveal() for name, secret in ready.items() if secret}
+        return Credentials(username, hashes, realm, domain)
     secret = keys.password or read_password(keys.password_file, section, label, problems)
     if secret is None:
         return None
-    return Credentials(
-        username,
-        {
-            algorithm.value: ha1_of(algorithm, username, digest.realm, secret.reveal())
-            for algorithm in digest.algorithms
-        },
-    )
+    hashes = {algorithm.value: ha1_of(algorithm, username, realm, secret.reveal()) for algorithm in digest.algorithms}
+    return Credentials(username, hashes, realm, domain)
 
 
 def read_password(path: Path | None, section: Section, label: str, problems: ProblemList) -> Secret | None:

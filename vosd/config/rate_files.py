@@ -70,11 +70,14 @@ def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
     columns: dict[str, _Column] = {}
     is_sound = True
+    is_table = any(cell.strip().lower() in known for cell in header)
     for cell in header:
         written = cell.strip()
         name = known.get(written.lower(), "")
         if not name:
-            problems.error(place, key, f"a known column; {suggestion(written, known)}", written)
+            # a file without a single known column is no table of rates, but perhaps one that holds a password
+            shown = written if is_table else None
+            problems.error(place, key, f"a known column; {suggestion(written, known)}", shown)
         elif name in columns:
             problems.error(place, key, f"each column once; {columns[name].header!r} is the same", written)
         else:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.billing.rates import Rate, RateGroup, RatingPolicy
-from vosd.config.document import Entry, Listing, Scalar, Section, written_in
+from vosd.config.document import Entry, Listing, Scalar, Section
 from vosd.config.objects import RATES_INLINE_MAX, RateGroupKeys
 from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import Place, ProblemList
@@ -39,7 +39,7 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     """Read one rate group with its rates; None means that ``problems`` has grown by at least one error."""
     entries = dict(section.entries)
     rates, rates_file = entries.pop("rates", None), entries.pop("rates_file", None)
-    keys = read_section(RateGroupKeys, Section(section.place, entries), key, problems)
+    keys = read_group_keys(section, key, problems)
     if rates is not None and rates_file is not None:
         problems.error(rates_file.place, f"{key}.rates_file", "either rates or rates_file")
     elif rates is None and rates_file is None and "deck" not in entries:
@@ -56,6 +56,12 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     placed = tuple(PlacedRate(compile_rate(row, keys.price_per, unit), place) for row, place in rows.sound)
     policy = rating_policy(keys, parameters)
     return ReadGroup(_rate_group(keys, policy, tuple(each.rate for each in placed)), placed)
+
+
+def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGroupKeys | None:
+    """Read a rate group without its rates; None means that ``problems`` has grown by at least one error."""
+    own = {name: entry for name, entry in section.entries.items() if name not in RateGroupKeys.apart}
+    return read_section(RateGroupKeys, Section(section.place, own), key, problems)
 
 
 def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys) -> RatingPolicy:
@@ -116,7 +122,7 @@ class _Rows:
 
 def _inline_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source]:
     if not isinstance(entry.node, Listing):
-        problems.error(entry.place, key, "a list of rates: lines that begin with '- '", written_in(entry.node))
+        problems.error(entry.place, key, "a list of rates: lines that begin with '- '")
         return
     if len(entry.node.items) > RATES_INLINE_MAX:
         problems.error(entry.place, key, f"at most {RATES_INLINE_MAX} rates here; put them into a rates_file")
@@ -126,7 +132,7 @@ def _inline_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Sour
             yield SectionSource(RateKeys, node, f"{key}[{index}]", problems)
         else:
             expected = "keys and values, such as {prefix: 44, billing_rate: 0.012}"
-            problems.error(node.place, f"{key}[{index}]", expected, written_in(node))
+            problems.error(node.place, f"{key}[{index}]", expected)
 
 
 def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source]:

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from vosd.base.money import ZERO
 from vosd.billing.rates import Rate
 from vosd.config.fields import FromText, KeyProblemError, choice, line_of_text, percent, price, rate_prefix, whole
-from vosd.config.schema import Keys
+from vosd.config.keys import Keys
 
 _INTERVAL: Final = re.compile(r"(\d{1,4})/(\d{1,4})\Z", re.ASCII)
 _CYCLE_SECONDS_MAX: Final = 3_600

@@ -8,8 +8,8 @@ from pydantic_core import ErrorDetails
 
 from vosd.config.document import Entry, Listing, Node, Scalar, Section, written_in
 from vosd.config.fields import FromText, KeyProblemError
+from vosd.config.keys import Keys
 from vosd.config.problems import Place, ProblemList, suggestion
-from vosd.config.schema import Keys
 
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]
@@ -77,14 +77,14 @@ def items_of(document: Section, name: str, problems: ProblemList) -> list[Sectio
     if entry is None or entry.is_empty:
         return []
     if not isinstance(entry.node, Listing):
-        problems.error(entry.place, name, "a list: lines that begin with '- '", written_in(entry.node))
+        problems.error(entry.place, name, "a list: lines that begin with '- '")
         return []
     found = []
     for node in entry.node.items:
         if isinstance(node, Section):
             found.append(node)
         else:
-            problems.error(node.place, name, "keys and values in each item", written_in(node))
+            problems.error(node.place, name, "keys and values in each item")
     return found
 
 
@@ -129,7 +129,15 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
     spot = source.spot(trail)
     match detail["type"]:
         case "extra_forbidden":
-            expected = _instead_of(str(trail[-1]), _model_at(model, trail[:-1]))
+            section = _model_at(model, trail[:-1])
+            expected = _instead_of(str(trail[-1]), section)
+            inner, _, name = spot.key.rpartition(".")
+            if spot.written == "" and inner and name == trail[-1] and not expected.endswith("?"):
+                # a password that lost its key reads as a key without a value
+                expected = "a value behind each key; one has none"
+                spot = spot._replace(key=inner)
+            if trail[-1] not in section.not_built:
+                spot = spot._replace(written=None)  # behind a mistyped key there may be a password
         case "missing":
             expected = f"this key: {_expected_at(model, trail)}"
             spot = spot._replace(written=None)
@@ -139,6 +147,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             expected = "one value, or a list of them"
         case _:  # every single value reads itself, so what is left is a section that is no mapping
             expected = "keys and values"
+            spot = spot._replace(written=None)
     problems.error(spot.place, spot.key, expected, spot.written)
 
 

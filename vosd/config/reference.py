@@ -10,12 +10,13 @@ from typing import Final, get_args
 from pydantic.fields import FieldInfo
 
 from vosd.config.fields import FromText
+from vosd.config.keys import Keys
 from vosd.config.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
 from vosd.config.parameters import PRESETS, Defaults, ParameterKeys
 from vosd.config.phones import PhoneKeys
 from vosd.config.rates import RateKeys
 from vosd.config.reading import section_of
-from vosd.config.schema import InstallationKeys, Keys
+from vosd.config.schema import InstallationKeys
 
 _INTRODUCTION: Final = """\
 # Configuration

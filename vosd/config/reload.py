@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.config.load import Loaded, load
+from vosd.config.losses import Loss, losses
 from vosd.config.problems import ConfigError, Place, Problem, ProblemList
 from vosd.engine.settings import Settings
 
@@ -22,6 +23,7 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "state_dir": "state_dir",
     "control_socket": "control_socket",
     "cdr": "cdr",
+    "journal": "journal",
     "trace": "trace",
     "dns": "sip.dns",
 }
@@ -37,6 +39,8 @@ class Reloaded:
     """Warnings; where the file is bad, everything that is wrong with it."""
     is_accepted: bool
     """False: the file is bad and ``in_force`` is what ran before."""
+    lost: tuple[Loss, ...] = ()
+    """What of the running catalogue is missing in the new one."""
 
 
 def reload(path: Path, running: Loaded, environ: Mapping[str, str] = os.environ) -> Reloaded:
@@ -52,7 +56,8 @@ def reload(path: Path, running: Loaded, environ: Mapping[str, str] = os.environ)
     waiting = _waiting(path, running.settings, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
-    return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True)
+    lost = losses(running.catalogue, loaded.catalogue)
+    return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
 
 
 def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[Problem, ...]:

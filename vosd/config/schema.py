@@ -1,4 +1,4 @@
-"""The keys of the installation's own sections, and the base that every section's model shares.
+"""The keys of the installation's own sections.
 
 Each field's docstring is its manual: ``docs/configuration.md`` is made of them. The objects that a call is
 decided by are in ``objects.py``, VOS3000's parameters in ``parameters.py``.
@@ -9,12 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BeforeValidator, model_validator
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
-from vosd.config.addresses import ip, listener, name_server
+from vosd.config import later
+from vosd.config.addresses import listener, name_server
+from vosd.config.advertise import Advertised, advertise_fault, advertised, one_for_all
 from vosd.config.fields import (
     KeyProblemError,
     choice,
@@ -27,6 +28,8 @@ from vosd.config.fields import (
     whole,
 )
 from vosd.config.files import database_url, file_path, socket_path
+from vosd.config.keys import Keys
+from vosd.config.phone_service import PhoneServiceKeys
 from vosd.engine.settings import Listener, LogLevel, NameServer, OnSigterm
 from vosd.net.settings import TlsVersion, VerifyClient
 from vosd.net.shield import SCANNERS
@@ -47,24 +50,6 @@ class Preset(Enum):
     """A set of defaults."""
 
     VOS3000 = "vos3000"
-
-
-class Keys(BaseModel):
-    """The keys of one mapping: unknown ones are errors, values are converted from text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    not_built: ClassVar[frozenset[str]] = frozenset()
-    """Keys of capabilities that come later: an error that says so."""
-    aliases: ClassVar[Mapping[str, str]] = {}
-    """Other spellings, and the key that each stands for."""
-    apart: ClassVar[Mapping[str, str]] = {}
-    """Keys that are read before the model sees the mapping, with their manual."""
-
-    @classmethod
-    def by_key(cls) -> dict[str, FieldInfo]:
-        """Return the fields by the key that the file has for each."""
-        return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
 class TimerKeys(Keys):
@@ -103,9 +88,12 @@ class ConnectionKeys(Keys):
     max_per_source: Annotated[int, whole(1, 1_000_000)] = 1_000
     """Accepted from one address."""
     max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
-    """Accepted from all the addresses together that no gateway has: far ends of dialogs, and scanners."""
+    """Accepted from all unknown addresses together: phones before they register, far ends of dialogs, scanners."""
+    max_unknown_per_source: Annotated[int, whole(1, 1_000_000)] = 20
+    """Accepted from one unknown address (of IPv6: from its /64)."""
     idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
-    """Closed after so long without a byte in either direction. A keep-alive (RFC 5626) counts."""
+    """Closed after so long without a byte in either direction. A keep-alive (RFC 5626) counts where the address is a
+    gateway's or a registered phone's; from others only messages do."""
     unknown_rate: Annotated[int, whole(0, 100_000)] = 50
     """Accepted a second from all the addresses together that no gateway has, twice as many at once; 0 = no limit."""
     unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10
@@ -238,7 +226,7 @@ class NatKeys(Keys):
     """Endpoints behind NAT. How often they are kept alive, and with what, the parameters say."""
 
     keepalive_all: Annotated[bool, switch()] = True
-    """``no`` keeps only those alive that are not where their Contact says, or that have a private one (NAT-09)."""
+    """``no`` keeps only those alive that are not where their Contact says, or whose Contact or Via is private."""
 
 
 class SipKeys(Keys):
@@ -248,8 +236,10 @@ class SipKeys(Keys):
         Listener("udp", "127.0.0.1", 5060),
     )
     """Sockets that take calls, one or a list."""
-    advertise: Annotated[str | None, ip()] = None
-    """Address put in Contact and Via, where it is not the one listened on."""
+    advertise: Annotated[Advertised | None, advertised(), BeforeValidator(one_for_all)] = None
+    """Address put in Contact and Via, where it is not the one listened on: one for all sockets of its family, or
+    ``{"udp:10.0.0.1:5060": 203.0.113.1}``, an address for each socket of ``listen`` that needs one. An address that is
+    a socket's own in ``listen`` is not put into what other addresses than ``0.0.0.0`` and ``::`` send."""
     unknown_source: Annotated[UnknownSource, choice(UnknownSource)] = UnknownSource.DROP
     """What a request from an unknown address gets: silence, or 403. Dropped ones are counted and logged."""
     timers: TimerKeys = TimerKeys()
@@ -276,6 +266,9 @@ class SipKeys(Keys):
         streams = [(host, port) for transport, host, port in self.listen if transport != "udp"]
         if len(set(streams)) < len(streams):
             raise KeyProblemError("listen", "another port for TLS than for TCP")
+        fault = advertise_fault(self.listen, self.advertise)
+        if fault is not None:
+            raise KeyProblemError("advertise", fault)
         if self.tls.certificate is None and any(transport == "tls" for transport, _, _ in self.listen):
             raise KeyProblemError("listen", "sip.tls with certificate and private_key, which tls: needs")
         return self
@@ -310,6 +303,18 @@ class CdrKeys(Keys):
     """A batch is committed at the latest this many milliseconds after its first call."""
 
 
+class JournalKeys(Keys):
+    """For how long journal files are kept whose calls are all booked, against a database that loses commits.
+
+    Files of 64 MiB; those that hold anything unbooked are never removed and do not count. Needs a restart.
+    """
+
+    keep_minutes: Annotated[int, whole(0, 10_080)] = 60
+    """Minutes since the last call of a file was booked; 0 keeps none."""
+    keep_files: Annotated[int, whole(0, 10_000)] = 64
+    """At most so many files, the oldest go first. An hour at 100 answered calls a second is some 25 files."""
+
+
 class TraceKeys(Keys):
     """How much memory the messages of past calls may take; what they are kept for is ``cdr show --ladder``."""
 
@@ -342,18 +347,17 @@ class InstallationKeys(Keys):
     on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
     """What becomes of established calls on SIGTERM: ``end`` ends them as SIGINT does."""
     limits: LimitKeys = LimitKeys()
+    phone_service: PhoneServiceKeys = PhoneServiceKeys()
+    offline_gateway: Annotated[str | None, object_name()] = None
+    """The routing gateway that takes the calls of phones that are not registered and name none themselves."""
     cdr: CdrKeys = CdrKeys()
+    journal: JournalKeys = JournalKeys()
     trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "alarms", "api", "calendars", "live_state", "media", "metrics", "packages",
-            "registrations", "resume_within", "routing_plans", "security", "web", "workers",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = later.INSTALLATION
     apart: ClassVar[Mapping[str, str]] = {
         "include": "Files, or patterns such as ``partners/*.yaml``, relative to the file that names them.",
         "templates": "Keys by name, for accounts and gateways that say ``template: NAME``.",

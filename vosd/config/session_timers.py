@@ -4,8 +4,8 @@ from typing import Annotated
 
 from vosd.base.session_timer import TTL_MAX_S, Probe, SessionTimerSettings
 from vosd.config.fields import choice, divisor, switch, whole
+from vosd.config.keys import Keys
 from vosd.config.parameters import ParameterKeys
-from vosd.config.schema import Keys
 
 
 class SessionTimerKeys(Keys):

@@ -3,7 +3,7 @@
 from collections.abc import Set
 from typing import Final
 
-from vosd.config.document import Scalar, Section, written_in
+from vosd.config.document import Scalar, Section
 from vosd.config.problems import ProblemList, suggestion
 
 TEMPLATES: Final = "templates"
@@ -16,12 +16,12 @@ def take_templates(document: Section, problems: ProblemList) -> dict[str, Sectio
     if entry is None or entry.is_empty:
         return {}
     if not isinstance(entry.node, Section):
-        problems.error(entry.place, TEMPLATES, "names with keys and values behind them", written_in(entry.node))
+        problems.error(entry.place, TEMPLATES, "names with keys and values behind them")
         return {}
     found = {}
     for name, template in entry.node.entries.items():
         if not isinstance(template.node, Section):
-            problems.error(template.place, f"{TEMPLATES}.{name}", "keys and values", written_in(template.node))
+            problems.error(template.place, f"{TEMPLATES}.{name}", "keys and values")
         elif TEMPLATE in template.node.entries:
             place = template.node.entries[TEMPLATE].place
             problems.error(place, f"{TEMPLATES}.{name}.{TEMPLATE}", "no template that builds on another one")

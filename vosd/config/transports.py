@@ -35,6 +35,7 @@ def _limits(keys: ConnectionKeys) -> ConnectionLimits:
         keys.idle_timeout,
         keys.unknown_rate,
         keys.unknown_rate_per_source,
+        keys.max_unknown_per_source,
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from vosd.base.number import for_matching
 from vosd.config.inventory import Inventory, Written, place_of
+from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.config.phones import PhoneKeys
-from vosd.config.problems import ProblemList
+from vosd.config.problems import Place, ProblemList, suggestion
 from vosd.routing.tables import HostPattern, MappingGateway
 
 _SITE_BITS: Final = {4: 24, 6: 64}
@@ -24,6 +25,17 @@ def check_names(phones: Inventory[PhoneKeys], gateways: Iterable[Inventory[Any]]
                 problems.error(place_of(written.section, "number"), f"{written.label}.number", expected, number)
 
 
+def check_dynamic_names(
+    vendors: Inventory[RoutingGatewayKeys], customers: Inventory[MappingGatewayKeys], problems: ProblemList
+) -> None:
+    """Note each vendor that registers under the name of a customer: registrations know both by that name."""
+    for name, written in vendors.written.items():
+        namesake = customers.written.get(name)
+        if namesake is not None and written.thing.dynamic.is_given:
+            expected = f"another name than that of the mapping gateway at {namesake.section.place}, as it registers"
+            problems.error(place_of(written.section, "name"), f"{written.label}.name", expected, name)
+
+
 def check_numbers(phones: Inventory[PhoneKeys], problems: ProblemList) -> None:
     """Note each phone that is dialled like an earlier one: a leading plus sign makes no other number."""
     by_dialled: dict[str, Written[PhoneKeys]] = {}
@@ -33,6 +45,14 @@ def check_numbers(phones: Inventory[PhoneKeys], problems: ProblemList) -> None:
             place = place_of(first.section, "number")
             expected = f"another number than that of {first.label} at {place}: a leading + is dropped"
             problems.error(place_of(written.section, "number"), f"{written.label}.number", expected, number)
+
+
+def check_offline_gateway(name: str | None, gateways: Inventory[Any], place: Place, problems: ProblemList) -> None:
+    """Note an ``offline_gateway`` of all phones that is no routing gateway."""
+    if name is not None and name not in gateways.written and name not in gateways.broken:
+        names = [*gateways.written, *gateways.broken]
+        near = suggestion(name, names) if names else "there is none yet"
+        problems.error(place, "offline_gateway", f"the name of a routing gateway; {near}", name)
 
 
 def check_neighbours(
@@ -71,17 +91,21 @@ def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -
 
 def by_username(
     gateways: Iterable[MappingGateway], written: Mapping[str, Written[object]], problems: ProblemList
-) -> Mapping[str, MappingGateway]:
-    """Index who proves who it is by user name; of two with the same the later is noted and left out."""
-    users: dict[str, MappingGateway] = {}
+) -> dict[str, dict[str, MappingGateway]]:
+    """Index who proves who it is by domain and user name; of two with the same the later is noted and left out.
+
+    Without a domain of its own it is under the empty one, which is always there.
+    """
+    domains: dict[str, dict[str, MappingGateway]] = {"": {}}
     for gateway in gateways:
         if gateway.credentials is None:
             continue
         username = gateway.credentials.username
+        users = domains.setdefault(gateway.credentials.domain, {})
         first = users.setdefault(username, gateway)
         if first is not gateway:
             second = written[gateway.name]
             place = written[first.name].section.place
-            expected = f"a username that differs from that of {first.name!r} at {place}"
+            expected = f"another domain, or a username that differs from that of {first.name!r} at {place}"
             problems.error(second.section.place, f"{second.label}.username", expected, username)
-    return users
+    return domains

@@ -6,30 +6,15 @@ from typing import Annotated
 from pydantic import model_validator
 
 from vosd.base.credentials import Login
-from vosd.base.host import domain, is_address
 from vosd.base.secret import Secret
 from vosd.config.addresses import destination
 from vosd.config.document import Section
-from vosd.config.fields import FromText, KeyProblemError, line_of_text, milliseconds, whole
+from vosd.config.fields import KeyProblemError, line_of_text, milliseconds, whole
 from vosd.config.files import file_path
+from vosd.config.keys import Keys
 from vosd.config.problems import ProblemList
-from vosd.config.proofs import password_text, read_password
-from vosd.config.schema import Keys
+from vosd.config.proofs import password_text, read_password, sip_domain
 from vosd.routing.tables import Address, Ping, Registration
-
-
-def sip_domain() -> FromText:
-    """Read the domain of an address of record: a name or an IP address, without port."""
-
-    def read(text: str) -> str:
-        if is_address(text):
-            return text
-        name = domain(text)
-        if name is None:
-            raise ValueError
-        return name
-
-    return FromText("a domain or an IP address, without port", read)
 
 
 class LoginKeys(Keys):

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,17 +18,26 @@ import uvloop
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.config.load import Loaded, load
+from vosd.config.losses import Busy
 from vosd.daemon import signals, systemd
 from vosd.daemon.claim import StateDirectory
+from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
+from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.lifecycle import Lifecycle, Step
 from vosd.daemon.reload import Configuration
-from vosd.daemon.systemd import Notifier
+from vosd.daemon.silenced import Silenced
+from vosd.daemon.systemd import Notifier, Watchdog
+from vosd.daemon.waiting import until_database_answers
+from vosd.engine.balances import CurrencyChangedError
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
+from vosd.engine.database_watch import RELEASE_S
+from vosd.engine.patience import Patience
 from vosd.engine.registration_writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
+from vosd.engine.snapshots import snapshot
 from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
 from vosd.net.sockets import reachable_address
@@ -36,6 +46,7 @@ from vosd.obs import log
 from vosd.sip.flows import Listener
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.lease import SqlLease
 from vosd.storage.registrations import SqlRegistrations
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
@@ -56,16 +67,17 @@ def run_switch(config: Path, greet: Greet) -> None:
         ConfigError: the configuration is bad.
         VosError: something that is needed to start is not there; the message says what to do.
     """
-    loaded = load(config)
+    notifier, watchdog = systemd.from_environment()
+    with notifier.extending("reading the configuration"):
+        loaded = load(config)
     log.configure(loaded.settings.log_level.value)
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, loaded, greet))
+        runner.run(_live(config, loaded, greet, notifier, watchdog))
 
 
-async def _live(config: Path, loaded: Loaded, greet: Greet) -> None:
-    notifier, watchdog = systemd.from_environment()
+async def _live(config: Path, loaded: Loaded, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
     daemon = Daemon(config, loaded, notifier)
     life = Lifecycle(daemon.steps(), daemon.drain, notifier, watchdog, daemon.stop_within_s)
     reloads: set[asyncio.Task[None]] = set()
@@ -91,7 +103,7 @@ class Daemon:
 
     def __init__(self, config: Path, loaded: Loaded, notifier: Notifier) -> None:
         settings, clock = loaded.settings, SystemClock()
-        self._settings = settings
+        self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
         books = SqlBooks(self._database)
@@ -99,7 +111,14 @@ class Daemon:
         resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
         registered = SqlRegistrations(self._database, settings.node)
         self.service = SwitchService(
-            settings, loaded.catalogue, books, registered, clock, _known_as(settings), resolver
+            settings,
+            loaded.catalogue,
+            books,
+            registered,
+            SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)),
+            clock,
+            _known_as(settings),
+            resolver,
         )
         core = Core(
             take=self.service.inbox.take,
@@ -108,14 +127,17 @@ class Daemon:
             belongs=self.service.belongs,
             dropped=self.service.dropped,
             failed=self.service.transport_failed,
+            unsent=self.service.unsent,
             closed=self.service.connection_closed,
-            knows_host=self.service.knows_host,
             heeds=self.service.heeds,
+            allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
+            connects_within=Patience(self.service.switch, self.service.directory).connects_within,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
-        self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock)
-        commands = Commands(self.service, self.configuration, clock)
+        self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock, self._busy)
+        silenced = Silenced(self.service.authenticator, self._transports, clock)
+        commands = Commands(self.service, self.configuration, silenced, clock)
         self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
@@ -123,7 +145,8 @@ class Daemon:
         return (
             Step("state directory", self._claim, self._release),
             Step("database", self._open_database, self._database.close),
-            Step("switch", self.service.start, self.service.stop),
+            Step("lease", self._take_lease, self.service.database.end),
+            Step("switch", self._start_switch, self.service.stop),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
         )
@@ -134,7 +157,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S + LAST_WRITING_S
+        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
@@ -147,28 +170,50 @@ class Daemon:
 
     async def _open_database(self) -> None:
         try:
-            await self._database.check_schema()
-        except VosError:
+            await until_database_answers(self._database.check_schema, self._notifier)
+        except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
             await self._database.close()
             raise
+
+    async def _take_lease(self) -> None:
+        claimant = claimant_of(self._settings.node, self._settings.state_dir)
+        await until_database_answers(lambda: self.service.database.begin(claimant), self._notifier)
+
+    async def _start_switch(self) -> None:
+        try:
+            await until_database_answers(self.service.learn, self._notifier)
+        except CurrencyChangedError as error:
+            raise as_mistakes(error, self.configuration.loaded) from error
+        await self.service.start()
 
     async def _listen(self) -> None:
         _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)
         await self._transports.open()
         self.service.serve(self._transports.transmit, self._transports.hang_up)
 
+    def _busy(self) -> Busy:
+        now = self._clock.now()
+        calls = [snapshot(each, now) for each in self.service.switch.calls()]
+        accounts = {name for call in calls for name in (call.customer_account, call.vendor_account) if name}
+        gateways = {name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name}
+        return Busy(accounts, gateways)
+
     async def _put_in_force(self, loaded: Loaded) -> None:
-        await self.service.swap_catalogue(loaded.catalogue)
+        try:
+            await self.service.swap_catalogue(loaded.catalogue)
+        except CurrencyChangedError as error:
+            raise as_mistakes(error, loaded) from error
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
+        self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
 
 
 def _known_as(settings: Settings) -> list[Listener]:
     """Return what peers are told of each listening socket."""
     return [
-        Listener(settings.advertise or reachable_address(each.host), each.port, each.transport, str(each))
-        for each in settings.listen
+        Listener(announced or reachable_address(each.host), each.port, each.transport, str(each))
+        for each, announced in zip(settings.listen, settings.advertise, strict=True)
     ]
 
 

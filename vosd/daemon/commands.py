@@ -7,6 +7,8 @@ brings the engine, the configuration in force and the use cases of ``admin`` tog
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -15,21 +17,25 @@ import structlog
 from vosd import __version__
 from vosd.admin.accounts import Commitments
 from vosd.admin.differences import describe
+from vosd.admin.names import check_gateway, check_selection
 from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.config.problems import ConfigError
-from vosd.daemon.reload import Configuration
+from vosd.daemon.reload import REFUSED, Configuration
+from vosd.daemon.silenced import Silenced
 from vosd.engine.control import Arguments, CommandError, Following, Verb
-from vosd.engine.onlookers import CallSought, TraceNews
+from vosd.engine.onlookers import CallSought, RunningCall, TraceNews
 from vosd.engine.registrations import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.snapshots import CallSelection, CallSnapshot, snapshot
 
 NEWS_S: Final = 0.25
 """How often an onlooker is told what is new."""
+CANDIDATES_MAX: Final = 5
+"""Calls that are named where the beginning of an id fits several."""
 ROWS_AT_ONCE: Final = 500
 """Rows of a long list that are made between two looks at the calls."""
 TRACE_S_MAX: Final = 86_400
@@ -45,6 +51,12 @@ class HangupOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_most: int | None = None
 
 
+class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """To take the file; ``is_confirmed``: also where it takes away much of what there is."""
+
+    is_confirmed: bool = False
+
+
 class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call that nobody makes; ``at_ms`` is UTC milliseconds, None = now."""
 
@@ -58,6 +70,24 @@ class LadderQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call that has ended, by the Call-IDs of any of its legs."""
 
     sip_call_ids: tuple[str, ...]
+
+
+class RunningCallQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that runs, by the beginning of its id."""
+
+    beginning: str
+
+
+class RetryOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Refused records that are to be booked; none = all."""
+
+    call_ids: tuple[str, ...] = ()
+
+
+class SalvageOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The absolute path of a journal file whose ended calls are to be booked."""
+
+    file: str
 
 
 class UnblockOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,8 +106,9 @@ class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Commands:
     """The verbs of one running switch."""
 
-    def __init__(self, service: SwitchService, configuration: Configuration, clock: Clock) -> None:
+    def __init__(self, service: SwitchService, configuration: Configuration, silenced: Silenced, clock: Clock) -> None:
         self._service = service
+        self._silenced = silenced
         self._configuration = configuration
         self._clock = clock
         self._started_at = clock.now().wall
@@ -95,8 +126,12 @@ class Commands:
             "refresh_balances": self.refresh_balances,
             "explain_route": self.explain_route,
             "messages": self.messages,
+            "running_call": self.running_call,
+            "spool_retry": self.spool_retry,
+            "spool_salvage": self.spool_salvage,
             "unblock": self.unblock,
             "locked_out": self.locked_out,
+            "gateways": self.gateways,
         }
 
     def followings(self) -> Mapping[str, Following]:
@@ -112,6 +147,9 @@ class Commands:
             "pid": os.getpid(),
             "started_at": iso_utc(self._started_at),
             **self._service.census(),
+            "locked_out": len(self._silenced.rows()),
+            "session_refresh_failed": dict(self._service.switch.notices.refreshes_failed),
+            "database": self._service.database.report(),
             "catalogue": {
                 "version": configuration.loaded.catalogue.version,
                 "loaded_at": iso_utc(configuration.loaded_at),
@@ -145,17 +183,19 @@ class Commands:
         meant = [carried for carried in running if order.selection.fits(snapshot(carried, now))]
         if order.at_most is not None and len(meant) > order.at_most:
             return {"fitting": len(meant), "ended": 0}
+        if not meant:
+            check_selection(order.selection, self._service.switch.catalogue, [snapshot(each, now) for each in running])
         ended = self._service.end_calls(meant, EndReason.ADMINISTRATIVE)
         _log.info("calls ended by order", count=ended, selection=msgspec.to_builtins(order.selection))
         return {"fitting": ended, "ended": ended}
 
-    async def reload(self, _arguments: Arguments) -> object:
+    async def reload(self, arguments: Arguments) -> object:
         """Take the configuration as it stands in the file."""
+        order = msgspec.convert(dict(arguments), ReloadOrder)
         try:
-            reloaded = await self._configuration.reload()
+            reloaded = await self._configuration.reload(is_confirmed=order.is_confirmed)
         except ConfigError as error:
-            message = "the configuration was not taken, the old one stays in force"
-            raise CommandError(message, [str(problem) for problem in error.problems]) from error
+            raise CommandError(REFUSED, [str(problem) for problem in error.problems]) from error
         return {
             "version": reloaded.in_force.catalogue.version,
             "problems": [str(problem) for problem in reloaded.problems],
@@ -176,7 +216,7 @@ class Commands:
 
     async def refresh_balances(self, _arguments: Arguments) -> object:
         """Take in what others have booked; answered when it is done."""
-        await self._service.refresh_money()
+        await self._service.balances.refresh()
         return {}
 
     async def explain_route(self, arguments: Arguments) -> object:
@@ -205,26 +245,64 @@ class Commands:
         question = msgspec.convert(dict(arguments), LadderQuestion)
         return await self._service.onlookers.call_of(question.sip_call_ids)
 
+    async def running_call(self, arguments: Arguments) -> object:
+        """Return what was said so far in a running call, or the ids of those that may be meant."""
+        question = msgspec.convert(dict(arguments), RunningCallQuestion)
+        switch = self._service.switch
+        calls = [carried.call for carried in switch.calls()]
+        fitting = [call for call in calls if call.arrival.call_id.startswith(question.beginning)]
+        news = None
+        if len(fitting) == 1:
+            news = await self._service.onlookers.running(fitting[0], switch.customer_of(fitting[0]))
+        return RunningCall([call.arrival.call_id for call in fitting[:CANDIDATES_MAX]], news)
+
+    async def spool_retry(self, arguments: Arguments) -> object:
+        """Offer records of the quarantine to the database again."""
+        order = msgspec.convert(dict(arguments), RetryOrder)
+        outcome = await self._service.spool.retry(order.call_ids)
+        for call_id in outcome.booked:
+            _log.info("quarantined_record_booked", call_id=call_id)
+        return outcome
+
+    async def spool_salvage(self, arguments: Arguments) -> object:
+        """Book what can be read in a journal file."""
+        order = msgspec.convert(dict(arguments), SalvageOrder)
+        try:
+            outcome = await self._service.spool.salvage(Path(order.file))
+        except OSError as error:
+            message = f"the switch cannot read {order.file}: {error.strerror or error}"
+            raise CommandError(message) from error
+        _log.info("journal_file_salvaged", file=order.file, booked=len(outcome.booked), refused=len(outcome.refused))
+        return outcome
+
     async def unblock(self, arguments: Arguments) -> object:
         """Hear an address again that was locked out; say whether it was."""
         order = msgspec.convert(dict(arguments), UnblockOrder)
         try:
-            unblocked = self._service.authenticator.unblock(order.address, self._clock.now())
+            unblocked = self._silenced.lift(order.address)
         except ValueError as error:
             raise CommandError(str(error)) from error
         return {"address": order.address, "unblocked": unblocked}
 
     async def locked_out(self, _arguments: Arguments) -> object:
-        """List who is not heard because of wrong passwords, and until when."""
-        now = self._clock.now()
-        return [
-            {"source": each.source, "until": iso_utc(now.wall + each.until - now.mono)}
-            for each in self._service.authenticator.locked_out(now)
-        ]
+        """List who is not heard, why, and for how long."""
+        return self._silenced.rows()
+
+    async def gateways(self, _arguments: Arguments) -> object:
+        """List every gateway with its state, its calls and its figures of the last hour."""
+        shown = []
+        blocked = [ip_network(str(row["source"])) for row in self._silenced.rows()]
+        registered = self._service.registrations.names()
+        for row in self._service.gateways.rows(self._service.switch.live, registered, blocked):
+            shown.append(row)
+            if len(shown) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # calls go on meanwhile
+        return shown
 
     async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
         """Tell what is said in new calls until the time is up or the onlooker goes away."""
         order = msgspec.convert(dict(arguments), TraceOrder)
+        check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
         with self._service.onlookers.look_on(order.sought) as onlooker:
             while (now := self._clock.now()).mono < until.mono:

@@ -99,8 +99,8 @@ class Lifecycle:
 
     async def _start_in_order(self) -> None:
         for step in self._steps:
-            self._notifier.status(f"starting {step.name}")
-            await step.start()
+            with self._notifier.extending(f"starting {step.name}"):
+                await step.start()
             self._started.append(step)
 
     async def _stop(self) -> None:

@@ -6,19 +6,33 @@ attempt to change it; what may change while calls run is decided by ``config.rel
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.config.load import Loaded
+from vosd.config.losses import Busy, objections
 from vosd.config.problems import ConfigError
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
+from vosd.obs.events import Event
+
+REFUSED: Final = "the configuration was not taken, the old one stays in force"
 
 _log = structlog.get_logger()
+
+
+class UnconfirmedError(VosError):
+    """The file holds, but takes away so much that the operator has to confirm it; ``objections`` says what."""
+
+    def __init__(self, found: tuple[str, ...]) -> None:
+        super().__init__("\n".join((*found, "if that is meant, say vosd reload --yes")))
+        self.objections = found
 
 
 class Configuration:
@@ -31,6 +45,7 @@ class Configuration:
         put_in_force: Callable[[Loaded], Awaitable[None]],
         notifier: Notifier,
         clock: Clock,
+        busy: Callable[[], Busy],
     ) -> None:
         self.loaded = loaded
         self.loaded_at = clock.now().wall
@@ -41,43 +56,50 @@ class Configuration:
         self._put_in_force = put_in_force
         self._notifier = notifier
         self._clock = clock
+        self._busy = busy
         self._one_at_a_time = asyncio.Lock()
 
-    async def reload(self) -> Reloaded:
+    async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
         """Take the file as it stands now; calls that run keep what they copied at admission.
 
         The file is read in a thread, so that calls go on meanwhile.
 
         Raises:
             ConfigError: the file is bad; everything is as before.
+            UnconfirmedError: it takes away what calls use, or a fifth of something; everything is as before.
             StoreUnavailable: its new accounts could not be opened; everything is as before.
         """
         async with self._one_at_a_time:
             self._notifier.reloading(self._clock.now().mono * 1_000)
             try:
-                return await self._take()
+                return await self._take(is_confirmed)
             except VosError as error:
                 self.last_error = str(error)
+                # who gave a command reads the reasons there; of a signal only the log tells
+                tell = _log.error if by_signal else _log.warning
+                tell(Event.RELOAD_REFUSED.value, why=self.last_error)
                 raise
             finally:
                 self._notifier.ready(self.summary())
 
     async def reload_on_signal(self) -> None:
-        """Do as ``reload`` does; whoever sent the signal reads the outcome in the log."""
-        try:
-            await self.reload()
-        except VosError as error:
-            _log.error("the configuration was not taken, the old one stays in force", why=str(error))
+        """Do as ``reload`` does; the sender of the signal reads the outcome in the log."""
+        with suppress(VosError):  # which reload has logged
+            await self.reload(by_signal=True)
 
     def summary(self) -> str:
         """Say in one line where calls are taken and by which catalogue."""
         listeners = ", ".join(map(str, self.loaded.settings.listen))
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
-    async def _take(self) -> Reloaded:
-        reloaded = await asyncio.to_thread(reload, self._path, self.loaded)
+    async def _take(self, is_confirmed: bool) -> Reloaded:
+        with self._notifier.extending("reading the configuration"):
+            reloaded = await asyncio.to_thread(reload, self._path, self.loaded)
         if not reloaded.is_accepted:
             raise ConfigError(reloaded.problems)
+        found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
+        if found:
+            raise UnconfirmedError(found)
         await self._put_in_force(reloaded.in_force)
         self.loaded = reloaded.in_force
         self.loaded_at = self._clock.now().wall

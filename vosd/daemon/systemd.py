@@ -7,9 +7,22 @@ is silent, so the daemon runs the same under a shell. Reads the three variables 
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
 
 import structlog
+
+EXTEND_EVERY_S: Final = 10.0
+"""How often more time is asked for while something takes long."""
+EXTENSIONS: Final = 3
+"""Each request is for so many of these periods: one or two may come late on a busy machine."""
+READY_S: Final = 1.0
+"""How long READY=1 may wait for a manager that is behind: without it a start counts as failed."""
+EXTEND_MAX_S: Final = 1_800.0
+"""What takes longer is taken for hung."""
 
 _log = structlog.get_logger()
 
@@ -23,7 +36,7 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Say that the switch takes calls (again, after a reload)."""
-        self._send("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}", within_s=READY_S)
 
     def reloading(self, mono_us: int) -> None:
         """Say that the configuration is being loaded; ``mono_us`` is CLOCK_MONOTONIC in microseconds."""
@@ -31,11 +44,43 @@ class Notifier:
 
     def stopping(self, status: str, within_s: float) -> None:
         """Say that no more calls are taken, and how long bringing the rest to an end may take."""
-        self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(within_s * 1_000_000)}", f"STATUS={status}")
+        self._send("STOPPING=1", _more_time(within_s), f"STATUS={status}")
 
     def status(self, text: str) -> None:
         """Set the line that ``systemctl status`` shows."""
         self._send(f"STATUS={text}")
+
+    def waiting(self, status: str, within_s: float) -> None:
+        """Say what a start or reload waits for, and that it may take so long from now on."""
+        self._send(_more_time(within_s), f"STATUS={status}")
+
+    @contextmanager
+    def extending(self, status: str, every_s: float = EXTEND_EVERY_S, within_s: float = EXTEND_MAX_S) -> Iterator[None]:
+        """Set the status line and ask for more time, at once and every ``every_s`` while the block runs.
+
+        It asks for no longer than ``within_s``.
+
+        A thread asks, because the block may keep the event loop, or come before there is one: reading a million rates.
+        After ``within_s`` the block counts as hung, and the service manager ends it.
+        """
+        if self._address is None:
+            yield
+            return
+        self._send(f"STATUS={status}", _more_time(EXTENSIONS * every_s))
+        is_done = threading.Event()
+
+        def ask() -> None:
+            until = time.monotonic() + within_s
+            while not is_done.wait(every_s) and time.monotonic() < until:
+                self._send(_more_time(EXTENSIONS * every_s))
+
+        asking = threading.Thread(target=ask, name="more time", daemon=True)
+        asking.start()
+        try:
+            yield
+        finally:
+            is_done.set()
+            asking.join()
 
     def alive(self) -> None:
         """Feed the watchdog."""
@@ -47,16 +92,20 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    def _send(self, *assignments: str) -> None:
+    def _send(self, *assignments: str, within_s: float = 0.0) -> None:
         if self._address is None:
             return
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
         try:
+            self._socket.settimeout(within_s)
             self._socket.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
             _log.warning("the service manager cannot be told", what=assignments[0], error=str(error))
+
+
+def _more_time(within_s: float) -> str:
+    return f"EXTEND_TIMEOUT_USEC={round(within_s * 1_000_000)}"
 
 
 def _kernel_address(address: str) -> str:

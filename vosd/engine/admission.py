@@ -18,6 +18,7 @@ from vosd.billing.accounts import Account, admissible
 from vosd.billing.holds import Hold, Purse
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.engine.catalogue import Catalogue
+from vosd.routing.breaker import Breakers, place_of
 from vosd.routing.capacity import Full, Occupancy, Scope
 from vosd.routing.dialect import CalleeSource, CallerSource
 from vosd.routing.health import Health
@@ -37,13 +38,14 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 class LiveState:
     """The counters and purses that running calls share; they outlive a reload (DESIGN D3, D6)."""
 
-    __slots__ = ("addresses_of", "health", "occupancy", "purses", "rests", "unregistered")
+    __slots__ = ("addresses_of", "breakers", "health", "occupancy", "purses", "rests", "unregistered")
 
     def __init__(self, purses: dict[str, Purse] | None = None, addresses_of: AddressesOf = as_configured) -> None:
         self.addresses_of = addresses_of
         """Where a gateway is right now."""
         self.occupancy = Occupancy()
         self.rests = Rests()
+        self.breakers = Breakers()
         self.health = Health()
         self.unregistered: set[str] = set()
         """Routing gateways that want a registration of ours and have none."""
@@ -53,13 +55,14 @@ class LiveState:
 class Vendors:
     """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
 
-    __slots__ = ("_addresses_of", "_catalogue", "_health", "_purses", "_unregistered")
+    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_health", "_purses", "_unregistered")
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
         self._catalogue = catalogue
         self._purses = live.purses
         self._health = live.health
+        self._breakers = live.breakers
         self._unregistered = live.unregistered
 
     def rated(self, gateway: RoutingGateway, callee: str) -> bool:
@@ -88,6 +91,14 @@ class Vendors:
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""
         return self._health.down_ms(gateway.name, mono_ms) if self._health else None
+
+    def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
+        """Return for how much longer every address of the gateway rests, for ``payer`` or all; 0 = one does not."""
+        if gateway.name not in self._breakers.resting:
+            return 0
+        addresses = self._addresses_of(gateway)
+        places = (place_of(gateway, each, payer) for each in addresses)
+        return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
@@ -201,10 +212,10 @@ class Admission:
         return None
 
     def check_enabled(self, call: Application) -> Refusal | None:
-        """Treat a gateway that the operator switched off as nobody's."""
+        """Refuse the calls of a gateway that the operator switched off: known as it is, it is told and recorded."""
         gateway = _known(call.mapping)
         if not gateway.enabled:
-            return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"mapping gateway {gateway.name} is disabled")
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"mapping gateway {gateway.name} is disabled")
         return None
 
     def check_open(self, call: Application) -> Refusal | None:
@@ -258,7 +269,7 @@ class Admission:
 
     def find_routes(self, call: Application) -> Refusal | None:
         """Find the routing gateways that may be tried."""
-        request = RouteRequest(call.callee, call.caller, call.at.mono)
+        request = RouteRequest(call.callee, call.caller, call.at.mono, _known(call.account).id)
         live = self.live
         routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):

@@ -6,7 +6,7 @@ scanners cost a hash and a datagram each. Refuses to know calls; of registration
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -19,10 +19,12 @@ from vosd.engine.catalogue import Catalogue
 from vosd.obs.events import Event
 from vosd.obs.log import Seldom
 from vosd.routing.identify import may_come_from
+from vosd.routing.tables import MappingGateway
 from vosd.sip.compose import Peer
+from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import LockedOut, LockOut
 from vosd.sip.digest.verifier import Finding, Verifier
-from vosd.sip.door import BY_ADDRESS, Challenged, LetIn, Verdict
+from vosd.sip.door import BY_ADDRESS, UNKNOWN, Challenged, LetIn, Verdict
 from vosd.sip.errors import ParseError
 from vosd.sip.message import Request
 
@@ -63,6 +65,7 @@ NOWHERE: Final[Whereabouts] = _Nowhere()
 class _Proof(NamedTuple):
     """The latest that somebody at an address has proven."""
 
+    domain: str
     username: str
     until: int
     """Monotonic milliseconds."""
@@ -96,7 +99,7 @@ class Authenticator:
     def adopt(self, catalogue: Catalogue) -> None:
         """Go by another catalogue; who is locked out stays so, and what users proved who are gone is forgotten."""
         self._catalogue = catalogue
-        gone = [host for host, proof in self._proven.items() if not self._is_user(proof.username)]
+        gone = [host for host, proof in self._proven.items() if not self._is_user(proof)]
         for host in gone:
             del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
@@ -107,7 +110,7 @@ class Authenticator:
     @property
     def hears_strangers(self) -> bool:
         """Whether anybody may prove who it is: there are phones, or trunks with credentials."""
-        return bool(self._catalogue.users)
+        return self._catalogue.has_users
 
     def is_shut_to(self, source: Peer, now: Instant) -> bool:
         """Say whether a source is locked out.
@@ -128,24 +131,30 @@ class Authenticator:
         Raises:
             ParseError: the Request-URI cannot be read.
         """
-        if not self._catalogue.users:
+        if not self._catalogue.has_users:
             return BY_ADDRESS
-        if request.method == "INVITE" and self._is_known_by_address(request, source):
+        domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
+        if request.method == "INVITE" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
-        finding, username = self._verifier.judge(request, source.host, self._credentials_at(source, now), now.mono)
+        users = self._catalogue.users_in(domain)
+        credentials_of = self._credentials_at(source, users, now)
+        finding, username = self._verifier.judge(request, source.host, credentials_of, now.mono, domain)
         match finding:
             case Finding.RIGHT:
-                return self._let_in(request, source, username, now)
+                return self._let_in(request, source, domain, username, now)
             case Finding.WRONG:
                 self._count(request, source, username, now)
-                return self._challenge(request, source, now, why=WRONG)
+                return self._challenge(request, source, domain, now, why=WRONG)
             case Finding.ELSEWHERE:
                 warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
                 return Challenged(400, warning, self._verifier.tag(request))
             case Finding.STALE:
-                return self._challenge(request, source, now, is_stale=True)
-            case Finding.NOTHING_SAID | Finding.WRONG_AGAIN:
-                return self._challenge(request, source, now)
+                return self._challenge(request, source, domain, now, is_stale=True)
+            case Finding.NOTHING_SAID:
+                why = UNKNOWN if request.method == "INVITE" and self._is_strange(request, source, now) else ""
+                return self._challenge(request, source, domain, now, why=why)
+            case Finding.WRONG_AGAIN:
+                return self._challenge(request, source, domain, now)
 
     # -- people and others of the engine --------------------------------------------------------------------------
 
@@ -171,9 +180,9 @@ class Authenticator:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _is_known_by_address(self, request: Request, source: Peer) -> bool:
+    def _is_known_by_address(self, request: Request, source: Peer, domain: str) -> bool:
         """Say whether an INVITE's address is all the proof it needs; one that cannot be read is refused later."""
-        if self._verifier.is_claimed(request) or self._registered().knows(source.host, source.port):
+        if self._verifier.is_claimed(request, domain) or self._registered().knows(source.host, source.port):
             return False
         numbers = InviteNumbers(request)
         try:
@@ -182,7 +191,15 @@ class Authenticator:
             return True
         return found is not None and found.gateway.credentials is None
 
-    def _credentials_at(self, source: Peer, now: Instant) -> Callable[[str], Credentials | None]:
+    def _is_strange(self, request: Request, source: Peer, now: Instant) -> bool:
+        """Say whether an INVITE without credentials is from an address that nobody has, and nobody has called from."""
+        if self._registered().knows(source.host, source.port) or self.has_proven(source.host, now):
+            return False
+        return self._catalogue.sources.identify(source.host, source.port, InviteNumbers(request).called) is None
+
+    def _credentials_at(
+        self, source: Peer, users: Mapping[str, MappingGateway], now: Instant
+    ) -> Callable[[str], Credentials | None]:
         """Return who may be who at an address: elsewhere a user is as good as none.
 
         Where an address is locked out, whoever is registered there is heard, and nobody but him can be proven: one
@@ -192,7 +209,7 @@ class Authenticator:
         is_suspect = self._lock_out.is_locked_out(host, now.mono) and not self._is_peer(host)
 
         def credentials_of(username: str) -> Credentials | None:
-            gateway = self._catalogue.users.get(username)
+            gateway = users.get(username)
             if gateway is None or not may_come_from(gateway, host, port):
                 return None
             if is_suspect and not self._registered().is_at(gateway.name, host, port):
@@ -201,26 +218,30 @@ class Authenticator:
 
         return credentials_of
 
-    def _let_in(self, request: Request, source: Peer, username: str, now: Instant) -> Verdict:
+    def _let_in(self, request: Request, source: Peer, domain: str, username: str, now: Instant) -> Verdict:
         self._lock_out.succeeded(source.host)
-        gateway = self._catalogue.users[username]
+        gateway = self._catalogue.users_in(domain)[username]
+        if not gateway.enabled and request.method == "INVITE" and gateway.name in self._catalogue.mapping_gateways:
+            return LetIn(gateway.name)  # admission refuses it, and leaves its record
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), "disabled user")
+        if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
+            return Challenged(403, "", self._verifier.tag(request), "vendor that calls")  # it is nobody's customer
         proven = self._proven
-        proven[source.host] = _Proof(username, now.mono + PROVEN_MS)
+        proven[source.host] = _Proof(domain, username, now.mono + PROVEN_MS)
         proven.move_to_end(source.host)
         if len(proven) > PROVEN_MAX:
             proven.popitem(last=False)
         return LetIn(gateway.name)
 
-    def _is_user(self, username: str) -> bool:
-        gateway = self._catalogue.users.get(username)
+    def _is_user(self, proof: _Proof) -> bool:
+        gateway = self._catalogue.users_in(proof.domain).get(proof.username)
         return gateway is not None and gateway.enabled
 
     def _challenge(
-        self, request: Request, source: Peer, now: Instant, *, is_stale: bool = False, why: str = ""
+        self, request: Request, source: Peer, realm: str, now: Instant, *, is_stale: bool = False, why: str = ""
     ) -> Challenged:
-        lines = self._verifier.challenge(source.host, now.mono, self._token(), is_stale=is_stale)
+        lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
 
     def _count(self, request: Request, source: Peer, username: str, now: Instant) -> None:
@@ -230,7 +251,7 @@ class Authenticator:
             _log.warning(WRONG, source=str(source), username=username[:100], method=request.method)
         if self._is_peer(host):
             return  # a trunk with a wrong password is told so, and its other calls go on (DESIGN section 7)
-        if self._lock_out.failed(host, now.mono):
+        if self._lock_out.failed(host, now.mono, username):
             self._proven.pop(host, None)
             settings = self._lock_out.settings
             until = iso_utc(now.wall + settings.suspend_ms)

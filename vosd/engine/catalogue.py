@@ -1,6 +1,6 @@
 """One immutable snapshot of everything a call is decided by (DESIGN D3); a reload swaps the whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vosd.b2bua.settings import DeadCallBilling
@@ -49,4 +49,21 @@ class Catalogue:
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)
-    """Who proves who it is with a digest: phones and trunks by user name."""
+    """Who proves who it is with a digest in the switch's own realm: phones and trunks by user name."""
+    domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
+    """Who proves who it is in a domain of its own, which is the realm: by domain and user name."""
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody proves who it is with a digest."""
+        return bool(self.users or self.domains)
+
+    def users_in(self, domain: str) -> Mapping[str, MappingGateway]:
+        """Return who proves who it is in a domain, by user name; empty = in the switch's own realm."""
+        return self.domains.get(domain, {}) if domain else self.users
+
+    def all_users(self) -> Iterator[tuple[str, MappingGateway]]:
+        """Yield everybody who proves who it is, with the user name."""
+        yield from self.users.items()
+        for users in self.domains.values():
+            yield from users.items()

@@ -7,7 +7,7 @@ that peers bring (Contact, Route) are looked up when they are met, few at a time
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from random import randrange
 from typing import Final
 
@@ -17,6 +17,7 @@ from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
 from vosd.engine.lookup import Lookups, Place, Resolver
 from vosd.engine.settings import DnsSettings, Listener
+from vosd.obs.events import Event
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, Kind, Means, in_order
@@ -98,17 +99,23 @@ class Directory:
 
     # -- the background -----------------------------------------------------------------------------------------
 
-    async def adopt(self, gateways: Iterable[RoutingGateway]) -> None:
+    async def adopt(self, gateways: Collection[RoutingGateway]) -> None:
         """Watch the names of these gateways and no others; the new ones are looked up, which may take a moment."""
+        await self.look_up(gateways)
+        self.keep_to(gateways)
+
+    async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
+        """Watch the names of these gateways, too; the new ones are looked up, which may take a moment."""
         now = self._clock.now().mono
-        sought = [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
-        places = {hop: self._watched.get(hop) or Place(hop, now) for hop in sought}
+        places = {hop: self._watched.get(hop) or Place(hop, now) for hop in _named(gateways)}
         first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
-        # What ran until now is still asked for while this waits.
         self._watched = {**self._watched, **places}
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
-        self._watched = places
+
+    def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
+        """Watch the names of these gateways and no others; ``look_up`` comes first."""
+        self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
         self._numbered.clear()
         self._gather_hosts()
 
@@ -143,7 +150,7 @@ class Directory:
                 continue
             place = self._watched.get(Hop(*address[:3]))
             for hop in in_order(place.servers, self._draw) if place is not None else ():
-                found[Address(*hop, name=address.host)] = None
+                found[Address(*hop, name=address.host, written=str(address))] = None
         return tuple(found)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -151,9 +158,11 @@ class Directory:
     def _learned(self, place: Place, trouble_before: str) -> None:
         """Take note of a gateway's new whereabouts; say so where they were lost or are back."""
         if place.trouble and not trouble_before:
-            _log.warning("gateway name", name=place.sought.host, why=place.trouble, still_used=sorted(hosts_of(place)))
+            _log.warning(
+                Event.GATEWAY_NAME_LOST, name=place.sought.host, why=place.trouble, still_used=sorted(hosts_of(place))
+            )
         elif trouble_before and not place.trouble:
-            _log.info("gateway name found again", name=place.sought.host, addresses=sorted(hosts_of(place)))
+            _log.info(Event.GATEWAY_NAME_FOUND, name=place.sought.host, addresses=sorted(hosts_of(place)))
         self._gather_hosts()
 
     def _gather_hosts(self) -> None:
@@ -191,3 +200,8 @@ class Directory:
 def hosts_of(place: Place) -> Set[str]:
     """Return the addresses that a name leads to."""
     return {hop.host for server in place.servers for family in server.families for hop in family}
+
+
+def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
+    """Return where these gateways are, as far as that is said by names."""
+    return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]

@@ -50,6 +50,9 @@ Process = Callable[[int, bytes, str, int, float], None]
 Refuse = Callable[[int, bytes, str, int], None]
 """Answers one request that is not served."""
 
+REFUSED: Final = "refused with 503"
+"""What ``dropped`` counts requests under that were refused unread."""
+
 
 class Message(NamedTuple):
     """One that waits."""
@@ -163,7 +166,7 @@ class Inbox:
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request of a peer that asks for too much; drop it where that would be too much, too."""
         if self._scheduler is not None and self._refusals.take(1, REFUSALS_PER_S, REFUSALS_AT_ONCE, self._clock()):
-            self._dropped["refused with 503"] += 1
+            self._dropped[REFUSED] += 1
             self._refuse(flow, data, host, port)
         else:
             self._dropped["more than can be refused"] += 1
@@ -249,7 +252,7 @@ class Inbox:
             self._late = 0.0
 
     def _tell(self, load: Load, lag: float) -> None:
-        refused = self._dropped["refused with 503"]
+        refused = self._dropped[REFUSED]
         if load is Load.TOO_MUCH:
             self._refused_before = refused
             _log.warning(Event.OVERLOAD_BEGINS, lag_ms=round(lag * 1000), new_calls_waiting=len(self._calls))

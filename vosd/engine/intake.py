@@ -6,7 +6,8 @@ Makes a call of what is admitted, and leaves nothing behind of what is not.
 from collections.abc import Callable, Iterable
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg, extension_objection, interval_objection
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.extensions import extension_objection, interval_objection
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
@@ -18,12 +19,14 @@ from vosd.base.ids import uuid7
 from vosd.engine.admission import Admission, Application, Vendors
 from vosd.engine.caller import NUMBER_MAX, InviteNumbers
 from vosd.engine.refusals import Refusals
-from vosd.routing.dialect import CalleeSource, CallerDialect, CallerSource
+from vosd.routing.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.errors import ParseError
 from vosd.sip.events import InviteArrived
+from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import hops_left
+from vosd.sip.uri import Uri
 
 Carry = Callable[[Call, Application, Vendors], None]
 
@@ -46,6 +49,26 @@ class TransferNumbers:
     def calling(self, _order: Iterable[CallerSource]) -> str:
         """Return whom the target is shown (XFR-04)."""
         return self._caller
+
+
+def _shown(first: Call, paid_by: Application, substitute: Substitute) -> str:
+    """Return the calling number that the target of a transfer is shown, as the trunk of who transfers says."""
+    match substitute.dialect.transfer_display:
+        case TransferDisplay.NUMBER:
+            return substitute.dialect.transfer_number
+        case TransferDisplay.PHONE:
+            numbers = None if paid_by.mapping is None else paid_by.mapping.caller_numbers
+            return numbers.own if numbers is not None else _user_of(substitute.named) or first.arrival.caller_in
+        case TransferDisplay.CALLER:
+            return first.arrival.caller_in
+
+
+def _user_of(named: str) -> str:
+    """Return the user part of an address in a header; empty where it has none."""
+    try:
+        return Uri.parse(NameAddr.parse(named).uri).user[:NUMBER_MAX]
+    except ParseError:
+        return ""
 
 
 class Intake:
@@ -106,7 +129,7 @@ class Intake:
             objection = extension_objection(request, dialect)
             if objection is not None:
                 self.admission.give_back(application)
-                self._refusals.answer(event, *objection)
+                self._refusals.refuse_extension(event, arrival, application, *objection)
                 return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at, event.user)
         except Exception:
@@ -118,7 +141,7 @@ class Intake:
         self, first: Call, paid_by: Application, substitute: Substitute, number: str, now: Instant
     ) -> Call | int:
         """Admit the call to a transfer's target as if the transferor had made it; a status where it is refused."""
-        caller = substitute.dialect.transfer_display or first.arrival.caller_in
+        caller = _shown(first, paid_by, substitute)
         application = Application(
             source_host=paid_by.source_host,
             source_port=paid_by.source_port,
@@ -190,5 +213,6 @@ class Intake:
             board=self._board,
             settings=self.settings,
         )
+        caller.call = call
         self._carry(call, application, self.admission.vendors)
         return call

@@ -32,7 +32,7 @@ class Registered(Protocol):
         ...
 
     def hidden_peers(self) -> Sequence[Peer]:
-        """Return only those that are not where their Contact says, or whose Contact is private (NAT-09)."""
+        """Return only those that are not where their Contact says, or whose Contact or Via is private."""
         ...
 
 
@@ -105,5 +105,5 @@ class KeepAlives:
                 per_second=1000 * pace.send_one_time // pace.send_interval_ms,
             )
         elif self._is_told and not sweeps.overruns:
-            _log.info("keep-alives fit their period again")
+            _log.info(Event.NAT_SWEEP_IN_TIME)
         self._is_told = sweeps.overruns

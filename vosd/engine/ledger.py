@@ -14,8 +14,12 @@ class Ledger(Protocol):
         """Whether so much waits to be written that no new call may be taken."""
         ...
 
-    def answered(self, call: OpenCall) -> None:
-        """Keep an answered call."""
+    def answered(self, call: OpenCall) -> bool:
+        """Keep an answered call; False where it cannot be written down, then it must not be answered."""
+        ...
+
+    def moved(self, call: OpenCall) -> None:
+        """Keep an answered call as it is now: its sides are elsewhere."""
         ...
 
     def ended(self, record: CallRecord) -> None:

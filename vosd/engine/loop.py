@@ -80,7 +80,7 @@ class Loop:
         event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
             self._switch.hear(event)
-            if type(event) is StrangerIgnored:
+            if type(event) is StrangerIgnored and event.status is None:
                 self._hang_up(flow, host, port, event.why)
         self.flush(now)
 
@@ -104,6 +104,14 @@ class Loop:
         for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
             self._switch.hear(event)
         self.flush(now)
+
+    def unsent(self, data: bytes) -> None:
+        """Hear that a datagram cannot be sent to its peer; never from inside a sender of ``transmit``."""
+        now = self._clock.now()
+        event = self._endpoint.unsent(data, now)
+        if event is not None:
+            self._switch.hear(event)
+            self.flush(now)
 
     def flush(self, now: Instant) -> None:
         """Hand over what was decided: the journal first, then the messages; see to the next wake-up."""

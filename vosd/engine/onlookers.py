@@ -87,6 +87,15 @@ class CallMessages(msgspec.Struct, frozen=True):
     """Later messages that would have made the answer too long."""
 
 
+class RunningCall(msgspec.Struct, frozen=True):
+    """A running call that is looked for by the beginning of its id."""
+
+    fitting: list[str]
+    """Ids of the running calls that begin so, a few at most."""
+    news: CallNews | None
+    """All that was said, where there is only one."""
+
+
 class _Followed:
     """A call that an onlooker follows."""
 
@@ -190,6 +199,11 @@ class Onlookers:
         self._listeners = listeners
         self._present: list[Onlooker] = []
 
+    @property
+    def are_present(self) -> bool:
+        """Whether anybody looks on."""
+        return bool(self._present)
+
     # -- what the switch tells ----------------------------------------------------------------------------------
 
     def attempted(self, call: Call, application: Application, gateway: str) -> None:
@@ -211,20 +225,41 @@ class Onlookers:
         """Look on for as long as the context lasts."""
         onlooker = Onlooker(sought, self._show, self.trace)
         self._present.append(onlooker)
+        self.trace.keeps_strangers = True
         try:
             yield onlooker
         finally:
             self._present.remove(onlooker)
+            self.trace.keeps_strangers = self.are_present
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
         """Return what is left of a call that has ended, by any of its Call-IDs; empty when nothing is."""
         found = self.trace.call_of(sip_call_ids)
         told = _first(found, CALL_BYTES_MAX)
+        return CallMessages(await self._shown(told), len(found) - len(told))
+
+    async def running(self, call: Call, mapping_gateway: str | None) -> CallNews:
+        """Return what was said so far in a call that runs."""
+        arrival, journey = call.arrival, call.journey
+        legs = [arrival.sip_call_id_in, *journey.sip_call_ids_out]
+        messages = await self._shown(_first(self.trace.messages(legs), CALL_BYTES_MAX))
+        return CallNews(
+            call_id=arrival.call_id,
+            caller=arrival.caller_in,
+            callee=arrival.callee_in,
+            mapping_gateway=mapping_gateway,
+            gateways=_gateways(journey),
+            messages=messages,
+            cdr=None,
+            is_last=False,
+        )
+
+    async def _shown(self, found: Sequence[Traced]) -> list[TracedMessage]:
         shown = []
-        for traced in told:
+        for traced in found:
             shown.append(self._show(traced))
             await asyncio.sleep(0)  # blanking 64 KiB takes milliseconds: the calls come between
-        return CallMessages(shown, len(found) - len(told))
+        return shown
 
     def _show(self, traced: Traced) -> TracedMessage:
         leg, (_, at, way, peer, data) = traced

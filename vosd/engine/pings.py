@@ -103,7 +103,7 @@ class _Pinger:
         ours = endpoint.flows.listeners[flow]
         port = address.port or DEFAULT_PORTS[ours.transport]
         transport = "" if ours.transport == "udp" else f";transport={ours.transport}"
-        target = f"sip:{host_text(address.host)}:{port}{transport}"
+        target = f"sip:{address.written or f'{host_text(address.host)}:{port}{transport}'}"
         question = Dialog.outside(
             call_id=endpoint.token(),
             local=f"<sip:{host_text(ours.host)}>;tag={endpoint.token()}",

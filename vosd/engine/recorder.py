@@ -8,20 +8,18 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
-
 from vosd.billing.holds import Purse
-from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
 
 PENDING_MAX: Final = 100_000
 """SERVER_MAX_CDR_PENDING_LIST_LENGTH: with so many calls unbooked no new call is taken (CDR-21)."""
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
-
-_log = structlog.get_logger()
 
 
 class Recorder:
@@ -37,6 +35,15 @@ class Recorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._full_batch = asyncio.Event()
+        self._most = settings.batch_rows
+        """Calls in the next batch: fewer after a failure."""
+        self._wait_s = _RETRY_FIRST_S
+        self.behind: Final[set[str]] = set()
+        """Accounts that were found with fewer entries than were known; read by who watches over the database."""
+        self.turn: Final = asyncio.Lock()
+        """Held while a batch is booked; another holder books alone."""
+        self._outage = Outage(Event.DATABASE_AWAY, part="booking")
+        self._damage = Outage(Event.DATABASE_DAMAGED, is_error=True, part="booking")
 
     def __len__(self) -> int:
         """Return how many calls wait in memory."""
@@ -47,12 +54,16 @@ class Recorder:
         """Whether the database is so far behind that no new call may be taken."""
         return len(self._queue) >= PENDING_MAX
 
+    def waiting(self) -> set[str]:
+        """Return the ids of the calls that wait."""
+        return {record.call_id for record in self._queue}
+
     def add(self, record: CallRecord) -> None:
         """Take a call that is in the journal already."""
         self._queue.append(record)
         self._idle.clear()
         self._arrived.set()
-        if len(self._queue) >= self._settings.batch_rows:
+        if len(self._queue) >= self._most:
             self._full_batch.set()
 
     async def run(self) -> None:
@@ -72,7 +83,7 @@ class Recorder:
     async def _gather(self) -> None:
         """Wait for a full batch, at most ``batch_ms``."""
         self._full_batch.clear()
-        if len(self._queue) >= self._settings.batch_rows:
+        if len(self._queue) >= self._most:
             return
         try:
             async with asyncio.timeout(self._settings.batch_ms / 1000):
@@ -81,32 +92,73 @@ class Recorder:
             return
 
     async def _book_one_batch(self) -> None:
-        batch = [self._queue[place] for place in range(min(len(self._queue), self._settings.batch_rows))]
-        standings, refused = await self._book(batch)
-        for _ in batch:
-            self._queue.popleft()
-        self._commit([record for record in batch if record.call_id not in refused], standings)
+        async with self.turn:
+            batch = [self._queue[place] for place in range(min(len(self._queue), self._most))]
+            try:
+                standings, refused = await self._book(batch)
+            except StoreUnavailable as error:
+                failure = error
+            else:
+                for _ in batch:
+                    self._queue.popleft()
+                booked = [record for record in batch if record.call_id not in refused]
+                self._commit(booked, standings)
+                self._succeeded()
+                await self._release_refused_before(booked)
+                return
+        await self._failed(failure, len(batch))
 
     async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str]]:
-        """Book until the database has answered; return the standings and the calls that it will never take."""
-        wait_s = _RETRY_FIRST_S
-        while True:
-            try:
-                return await self._books.book(batch), set()
-            except RejectedRecords as rejected:
-                _log.error("the database refuses calls, they stay in the journal", why=rejected.why)
-                self._journal.refused(rejected.records)
-                return rejected.standings, {record.call_id for record in rejected.records}
-            except StoreUnavailable as error:
-                _log.warning("database away, calls wait in the journal", error=str(error), waiting=len(self._queue))
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _RETRY_MOST_S)
+        """Return the standings and the calls that the database will never take."""
+        try:
+            return await self._books.book(batch), set()
+        except RejectedRecords as rejected:
+            await self._journal.refused(rejected.records, rejected.why)
+            return rejected.standings, {record.call_id for record in rejected.records}
+
+    async def _release_refused_before(self, booked: list[CallRecord]) -> None:
+        """Take out of quarantine what is booked: an earlier life put it there and was killed before it said so."""
+        quarantine = self._journal.quarantine
+        if not len(quarantine):
+            return
+        both = [record.call_id for record in booked if record.call_id in quarantine]
+        if both:
+            quarantine.owed.difference_update(both)
+            await asyncio.get_running_loop().run_in_executor(None, quarantine.remove, both)
+
+    def _succeeded(self) -> None:
+        self._most = min(2 * self._most, self._settings.batch_rows)
+        self._wait_s = _RETRY_FIRST_S
+        self._outage.over()
+        self._damage.over()
+
+    async def _failed(self, error: StoreUnavailable, tried: int) -> None:
+        """Wait, then let a smaller batch be tried: its size, or one call of it, may be what fails.
+
+        A single call that fails goes to the end of the queue, so that it does not keep the others waiting for ever.
+        """
+        self._tell(error)
+        self._most = max(1, tried // 2)
+        if tried == 1:
+            self._queue.rotate(-1)
+        elif isinstance(error, StoreDamaged):
+            return
+        await asyncio.sleep(self._wait_s)
+        self._wait_s = min(2 * self._wait_s, _RETRY_MOST_S)
+
+    def _tell(self, error: StoreUnavailable) -> None:
+        """Log each cause once, until a batch is booked."""
+        outage = self._damage if isinstance(error, StoreDamaged) else self._outage
+        outage.found(error, waiting=len(self._queue), means="calls wait in the journal")
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Take in what the database says, in one step with forgetting what it now contains (DESIGN D13)."""
         for account, standing in standings.items():
             if account in self._purses:
-                self._purses[account].committed(standing.balance, standing.seq)
+                purse = self._purses[account]
+                if standing.seq < purse.seq:
+                    self.behind.add(account)
+                purse.committed(standing.balance, standing.seq)
         for record in batch:
             for posting in record.postings:
                 if posting.account in self._purses:

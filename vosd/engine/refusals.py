@@ -1,16 +1,19 @@
 """INVITEs that do not become calls: what the caller hears, and what is remembered (INTERFACES sections 3, 4 and 6)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.base.cause import EndReason, HangupSource
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
 from vosd.engine.admission import Application
 from vosd.engine.bookkeeping import draft
+from vosd.engine.caller import called_number, calling_number
 from vosd.engine.ledger import Ledger
 from vosd.engine.notices import Notices
 from vosd.engine.onlookers import Onlookers
@@ -55,8 +58,10 @@ class Refusals:
             event.transaction.answer_at(event.source)
         match refusal.reason:
             case EndReason.UNKNOWN_SOURCE:
-                self._notices.stranger(StrangerIgnored(event.source, f"INVITE {event.request.uri}", event.at))
-                if self._endpoint.answers_strangers:
+                status = refusal.status if self._endpoint.answers_strangers else None
+                summary = f"INVITE {event.request.uri}"
+                self.stranger(StrangerIgnored(event.source, summary, event.at, request=event.request, status=status))
+                if status is not None:
                     self._answer(event, refusal, dialect.reasons)
                 else:
                     self._endpoint.ignore(event.transaction)
@@ -67,8 +72,42 @@ class Refusals:
                 self._answer(event, refusal, dialect.reasons)
                 self.record(arrival, application, refusal)
 
-    def answer(self, event: InviteArrived, status: int, headers: str) -> None:
-        """Answer an INVITE that is refused for its form: it leaves no record."""
+    def stranger(self, event: StrangerIgnored) -> None:
+        """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
+
+        It leaves no record, as strangers would fill the database.
+        """
+        self._notices.stranger(event)
+        request = event.request
+        if request is None or not self._onlookers.are_present:
+            return
+        caller, callee = calling_number(request), request.uri
+        with suppress(ParseError):
+            callee = called_number(request)
+        call_id = uuid7(event.at.wall, self._entropy())
+        arrival = Arrival(call_id, caller, callee, request.call_id, str(event.source), event.at)
+        reason = EndReason.UNKNOWN_SOURCE
+        ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
+        application = Application(event.source.host, event.source.port, 0, looped=False, at=event.at)
+        journey = Journey()
+        self._onlookers.ended(arrival, journey, draft(self._node, arrival, application, journey, ending))
+
+    def refuse_extension(
+        self, event: InviteArrived, arrival: Arrival, application: Application, status: int, headers: str
+    ) -> None:
+        """Answer a call that asks for what its trunk does not have, or the other way round (420, 421, 422).
+
+        ``headers`` say what was expected, so the trunk's map of codes does not apply.
+        """
+        dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
+        if is_behind_nat(dialect.nat, event.request, event.source):
+            event.transaction.answer_at(event.source)
+        self.answer(event, status, headers, dialect.reasons)
+        self.record(arrival, application, Refusal(_reason_of(status), status, headers.strip()))
+
+    def answer(self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _STRANGERS.reasons) -> None:
+        """Answer an INVITE that is refused for its form; no record is left of that here."""
+        headers += reason_headers(form, _reason_of(status), q850_of_status(status), status)
         event.transaction.respond(status, self._endpoint.token(), self._endpoint.server_header + headers, event.at)
 
     def unreadable(self, event: Event, error: ParseError) -> None:
@@ -78,7 +117,10 @@ class Refusals:
             return
         if event.transaction.state is not State.PROCEEDING:
             return  # the mistake came after the answer
-        event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
+        if isinstance(event, InviteArrived):
+            self.answer(event, error.status, "")
+        else:
+            event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
 
     def _answer(self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "") -> None:
         reason = refusal.reason
@@ -92,9 +134,15 @@ class Refusals:
             self._notices.refused(refusal, arrival.at)
             return
         _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
-        ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, reason.q850_cause)
+        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
+        ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey = Journey()
-        record = draft(self._node, arrival, application, journey, ending, recorded=True)
+        record = draft(self._node, arrival, application, journey, ending)
         self._ledger.ended(record)
         call_line(record)
         self._onlookers.ended(arrival, journey, record)
+
+
+def _reason_of(status: int) -> EndReason:
+    """Return why an INVITE ended that is refused for its form."""
+    return EndReason.SESSION_INTERVAL_TOO_SMALL if status == 422 else EndReason.UNAVAILABLE

@@ -36,7 +36,6 @@ class Registrar:
         self._registrations = registrations
         self._users: Mapping[str, tuple[_User, Registrant]] = {}
         """By name: the phone's number, or the gateway's own."""
-        self._realm = ""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Let these users register and no others; whoever was registered and is not among them is let go of.
@@ -45,11 +44,8 @@ class Registrar:
         else be called in its name. Hashes of another realm say nothing of that.
         """
         before, self._users = self._users, _users_of(catalogue)
-        is_same_realm, self._realm = self._realm == catalogue.parameters.digest.realm, catalogue.parameters.digest.realm
         changed = [
-            name
-            for name, (user, _) in self._users.items()
-            if name in before and not _proves_as(before[name][0], user, by_hash=is_same_realm)
+            name for name, (user, _) in self._users.items() if name in before and not _proves_as(before[name][0], user)
         ]
         self._registrations.adopt(self._names(), changed)
 
@@ -59,7 +55,7 @@ class Registrar:
         Raises:
             StoreUnavailable: the database is away.
         """
-        self._users, self._realm = _users_of(catalogue), catalogue.parameters.digest.realm
+        self._users = _users_of(catalogue)
         await self._registrations.restore(self._names())
 
     def take_register(self, event: RegisterArrived) -> None:
@@ -92,12 +88,12 @@ class Registrar:
         return {name: kind for name, (_, kind) in self._users.items()}
 
 
-def _proves_as(before: _User, now: _User, *, by_hash: bool) -> bool:
+def _proves_as(before: _User, now: _User) -> bool:
     """Say whether a user proves who it is as before; an algorithm more or less is no other password."""
     if before.username != now.username:
         return False
     was, will_be = before.gateway.credentials, now.gateway.credentials
-    if was is None or will_be is None or not by_hash:
+    if was is None or will_be is None or was.realm != will_be.realm:
         return True
     return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
 
@@ -106,8 +102,14 @@ def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:
     return {
         gateway.name: (
             _User(username, gateway),
-            Registrant.PHONE if gateway.name in catalogue.phones else Registrant.GATEWAY,
+            _kind_of(gateway.name, catalogue),
         )
-        for username, gateway in catalogue.users.items()
+        for username, gateway in catalogue.all_users()
         if gateway.enabled
     }
+
+
+def _kind_of(name: str, catalogue: Catalogue) -> Registrant:
+    if name in catalogue.phones:
+        return Registrant.PHONE
+    return Registrant.GATEWAY if name in catalogue.mapping_gateways else Registrant.VENDOR

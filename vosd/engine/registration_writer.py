@@ -18,6 +18,8 @@ import structlog
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
 from vosd.sip.compose import Peer
 from vosd.sip.flows import Flows
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
@@ -48,7 +50,7 @@ class RegistrationWriter:
         """None = it is gone."""
         self._until: dict[BindingKey, int] = {}
         """How far ahead the row of each binding is, or will be once it is written."""
-        self._is_away = False
+        self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
 
     def __len__(self) -> int:
         """Return how many bindings wait to be written or removed."""
@@ -87,6 +89,22 @@ class RegistrationWriter:
             self._until[key] = row.until
             found.append((row.name, _binding_of(row, peer, now.plus(left_ms))))
         return found, ended
+
+    async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
+        """Write all bindings, and remove the rows of others: the database has gone back to an older state.
+
+        Raises:
+            StoreUnavailable: the database is away; nothing is written.
+        """
+        stored = [BindingKey(row.name, row.slot) for row in await self._store.load()]
+        there = set()
+        for name, binding in bindings:
+            key = BindingKey(name, binding.slot)
+            there.add(key)
+            self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+        for key in stored:
+            if key not in there:
+                self.drop(key.name, key.slot)
 
     async def run(self) -> None:
         """Write what waits, again and again, until cancelled."""
@@ -149,9 +167,7 @@ class RegistrationWriter:
                 [key for key, binding in batch.items() if binding is None],
             )
         except StoreUnavailable as error:
-            if not self._is_away:
-                _log.warning("registrations cannot be written, they wait", error=str(error), waiting=len(batch))
-            self._is_away = True
+            self._outage.found(error, waiting=len(batch))
             return False
         except VosError as error:
             if len(batch) == 1:
@@ -161,9 +177,7 @@ class RegistrationWriter:
             middle = len(keys) // 2
             halves = [{key: batch[key] for key in some} for some in (keys[:middle], keys[middle:])]
             return all([await self._save(half) for half in halves])
-        if self._is_away:
-            _log.info("registrations are written again")
-        self._is_away = False
+        self._outage.over()
         return True
 
     def _peer_of(self, row: StoredBinding) -> Peer | None:

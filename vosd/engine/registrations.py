@@ -5,10 +5,10 @@ one user's bindings is ``sip.registrar``'s; what is written down of them is ``re
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -40,6 +40,7 @@ class Registrant(Enum):
 
     PHONE = "phone"
     GATEWAY = "mapping_gateway"
+    VENDOR = "routing_gateway"
 
 
 class Departure(Enum):
@@ -56,6 +57,7 @@ class Departure(Enum):
 _NEWS: Final = {
     Registrant.PHONE: (Event.PHONE_ONLINE, Event.PHONE_OFFLINE),
     Registrant.GATEWAY: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
+    Registrant.VENDOR: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
 }
 
 
@@ -83,6 +85,18 @@ def _nobody_cares(_name: str, _before: Peer, _after: Peer, _contact: str) -> Non
     """Stand in where no calls go to who is registered."""
 
 
+def _untold(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
+    """Stand in where no program is told of phones."""
+
+
+class Presence(Protocol):
+    """Whoever is told which phones come and go."""
+
+    def __call__(self, phone: str, place: Peer | None, /, *, is_online: bool) -> None:
+        """Hear of one, and where it is seen, or was last; None where that is not known any more."""
+        ...
+
+
 class Registrations:
     """The table."""
 
@@ -92,12 +106,14 @@ class Registrations:
         flows: Flows,
         writer: RegistrationWriter,
         moved: Callable[[str, Peer, Peer, str], None] = _nobody_cares,
+        presence: Presence = _untold,
     ) -> None:
         """``moved`` is told whom NAT has given another place: the name, the old place, the new one, the Contact."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
         self._tell_moved = moved
+        self._tell_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
         self._present: Counter[Registrant] = Counter()
@@ -108,7 +124,7 @@ class Registrations:
         self._hosts: dict[str, int] = {}
         """Bindings at each address, whatever the port."""
         self._hidden: dict[Peer, int] = {}
-        """Of those over UDP, which are not where their Contact says, or say a private one."""
+        """Of those over UDP, which are not where their Contact says, or say a private address there or in their Via."""
         self._connected: dict[Peer, dict[str, None]] = {}
         """Who is reached by each connection."""
 
@@ -194,6 +210,10 @@ class Registrations:
                 "registrations of an earlier life", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms
             )
 
+    async def write_again(self) -> None:
+        """Bring a database that has lost commits to what is registered now."""
+        await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
+
     async def part(self) -> None:
         """Write everything down as it is, before a stop."""
         await self._writer.part((name, each) for name, user in self._users.items() for each in user.bindings)
@@ -215,7 +235,7 @@ class Registrations:
         return tuple(self._peers)
 
     def hidden_peers(self) -> Sequence[Peer]:
-        """Return only those places that are kept alive by all means (NAT-09)."""
+        """Return only those places that are kept alive by all means."""
         return tuple(self._hidden)
 
     def knows(self, host: str, port: int) -> bool:
@@ -239,6 +259,10 @@ class Registrations:
             if user is not None:
                 for binding in user.bindings:
                     yield Registration(name, user.kind, binding)
+
+    def names(self) -> Set[str]:
+        """Return who is registered."""
+        return self._users.keys()
 
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits, for ``vosd status``."""
@@ -268,9 +292,11 @@ class Registrations:
             writer.drop(name, slot)
         self._replace(name, user, after)
         if not after:
-            self._tell_departure(name, kind, departure)
+            self._tell_departure(name, kind, departure, before[-1].peer)
         elif not before:
             newest = after[-1]
+            if kind is Registrant.PHONE:
+                self._tell_presence(name, newest.peer, is_online=True)
             _log.info(
                 _NEWS[kind][0],
                 name=name,
@@ -309,7 +335,7 @@ class Registrations:
         self._hosts[peer.host] = self._hosts.get(peer.host, 0) + 1
         if self._flows.reliable[peer.flow]:
             self._connected.setdefault(peer, {})[name] = None
-        elif needs_keep_alive(binding.contact, peer):
+        elif _needs_keep_alive(binding):
             self._hidden[peer] = self._hidden.get(peer, 0) + 1
 
     def _leave(self, binding: Binding) -> None:
@@ -317,10 +343,12 @@ class Registrations:
         _one_less(self._hosts, peer.host)
         if not _one_less(self._peers, peer):
             self._connected.pop(peer, None)
-        if not self._flows.reliable[peer.flow] and needs_keep_alive(binding.contact, peer):
+        if not self._flows.reliable[peer.flow] and _needs_keep_alive(binding):
             _one_less(self._hidden, peer)
 
-    def _tell_departure(self, name: str, kind: Registrant, departure: Departure) -> None:
+    def _tell_departure(self, name: str, kind: Registrant, departure: Departure, place: Peer | None = None) -> None:
+        if kind is Registrant.PHONE:
+            self._tell_presence(name, place, is_online=False)
         _log.info(_NEWS[kind][1], name=name, reason=departure.value)
 
     def _address(self, binding: Binding) -> Address:
@@ -330,8 +358,12 @@ class Registrations:
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)
 
 
-def _places(bindings: Bindings) -> list[tuple[str, Peer]]:
-    return [(binding.contact, binding.peer) for binding in bindings]
+def _needs_keep_alive(binding: Binding) -> bool:
+    return needs_keep_alive(binding.contact, binding.peer, has_private_via=binding.has_private_via)
+
+
+def _places(bindings: Bindings) -> list[tuple[str, Peer, bool]]:
+    return [(binding.contact, binding.peer, binding.has_private_via) for binding in bindings]
 
 
 def _one_less(counts: dict[Key, int], key: Key) -> int:

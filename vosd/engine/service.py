@@ -13,31 +13,43 @@ import structlog
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock
-from vosd.billing.holds import Purse
+from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.authentication import Authenticator
-from vosd.engine.bookkeeping import OpenCall, lost
+from vosd.engine.balances import Balances
+from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.carried import Carried
 from vosd.engine.catalogue import Catalogue
+from vosd.engine.comparison import Comparison
+from vosd.engine.database_memo import MemoFile
+from vosd.engine.database_watch import DatabaseWatch
 from vosd.engine.directory import Directory, means_of
-from vosd.engine.inbox import Inbox
+from vosd.engine.gateways import Gateways
+from vosd.engine.inbox import REFUSED, Inbox
 from vosd.engine.journal import Journal
 from vosd.engine.keepalive import KeepAlives
+from vosd.engine.leftovers import Leftovers, Placements
 from vosd.engine.lookup import Resolver
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
 from vosd.engine.onlookers import Onlookers
+from vosd.engine.phone_service import PhoneService
 from vosd.engine.pings import Pings
 from vosd.engine.recorder import Recorder
 from vosd.engine.registrants import Registrants
 from vosd.engine.registrar import Registrar
 from vosd.engine.registration_writer import RegistrationWriter
 from vosd.engine.registrations import EXPIRY_TICK_MS, Registrations
-from vosd.engine.replay import Remains
 from vosd.engine.settings import Settings
+from vosd.engine.signalling import SignallingLimits
+from vosd.engine.snapshots import accounts_of
+from vosd.engine.spool import Spool
 from vosd.engine.switch import Switch
 from vosd.engine.tokens import TokenSource
 from vosd.engine.trace import Trace
+from vosd.engine.winding_up import wind_up
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
@@ -85,18 +97,22 @@ async def report_dropped(dropped: Counter[str]) -> None:
 
 
 class _Keeper:
-    """Journal and recorder, as the switch sees them."""
+    """Journal, recorder and the watch over the database, as the switch sees them."""
 
-    def __init__(self, journal: Journal, recorder: Recorder) -> None:
+    def __init__(self, journal: Journal, recorder: Recorder, watch: DatabaseWatch) -> None:
         self._journal = journal
         self._recorder = recorder
+        self._watch = watch
 
     @property
     def refuses_calls(self) -> bool:
-        return self._journal.is_overfull or self._recorder.is_overfull
+        return self._watch.refuses_calls or self._journal.is_overfull or self._recorder.is_overfull
 
-    def answered(self, call: OpenCall) -> None:
-        self._journal.answered(call)
+    def answered(self, call: OpenCall) -> bool:
+        return self._journal.answered(call)
+
+    def moved(self, call: OpenCall) -> None:
+        self._journal.moved(call)
 
     def ended(self, record: CallRecord) -> None:
         self._journal.ended(record)
@@ -104,8 +120,9 @@ class _Keeper:
 
 
 class SwitchService:
-    """One node: ``start`` before the listeners open, ``serve`` once they are, ``drain`` and ``stop`` at the end.
+    """One node: ``learn`` and ``start`` before the listeners open, ``serve`` then, ``drain`` and ``stop`` at the end.
 
+    ``database.begin`` comes before all of it, ``database.end`` after.
     ``listeners`` say what peers are told of each socket of ``settings.listen``, in the same order.
     """
 
@@ -115,39 +132,53 @@ class SwitchService:
         catalogue: Catalogue,
         books: Books,
         registered: BindingStore,
+        lease: Lease,
         clock: Clock,
         listeners: Sequence[Listener],
         resolver: Resolver,
     ) -> None:
-        self._books = books
         self._clock = clock
         self.listeners = tuple(listeners)
-        self._journal = Journal(settings.state_dir / "journal")
-        purses: dict[str, Purse] = {}
-        self._recorder = Recorder(books, self._journal, purses, settings.cdr)
+        self._journal = Journal(settings.state_dir / "journal", settings.journal)
+        self.balances = Balances(books)
+        self._recorder = Recorder(books, self._journal, self.balances.purses, settings.cdr)
+        self.spool = Spool(books, self._journal.quarantine, self.balances.purses, self._recorder.turn)
+        self.gateways = Gateways(clock, catalogue)
         tokens = TokenSource()
         self.authenticator = Authenticator(
             catalogue, tokens.secret(), tokens.token, self.knows_host, lambda: self.registrations
         )
         self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
+        self.signalling = SignallingLimits(catalogue, self.directory.name_at)
+        placements = Placements(self._journal)
         self._endpoint = Endpoint(
-            settings.sip, listeners, tokens.token, self._knows, self.directory.locate, self.authenticator
+            settings.sip, listeners, tokens.token, self._knows, self.directory.locate, self.authenticator, placements
         )
         trace = Trace(settings.trace, self._knows)
         self.onlookers = Onlookers(trace, listeners)
         flows = self._endpoint.flows
         self._registration_writer = RegistrationWriter(registered, flows, clock)
+        self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
         self.registrations = Registrations(
-            settings.sip.registrar, flows, self._registration_writer, self._endpoint.peer_moved
+            settings.sip.registrar,
+            flows,
+            self._registration_writer,
+            self._endpoint.peer_moved,
+            self.phone_service.changed,
+        )
+        comparison = Comparison(books, self.balances, self._recorder, self._journal)
+        memo = MemoFile(settings.state_dir / "database.json")
+        self.database = DatabaseWatch(
+            lease, books, self.balances, comparison, memo, clock, self.registrations.write_again
         )
         self._registrar = Registrar(self._endpoint, self.registrations)
         self.switch = Switch(
             node=settings.node,
             endpoint=self._endpoint,
             catalogue=catalogue,
-            ledger=_Keeper(self._journal, self._recorder),
+            ledger=self.gateways.counting(_Keeper(self._journal, self._recorder, self.database)),
             entropy=tokens.entropy,
-            purses=purses,
+            purses=self.balances.purses,
             onlookers=self.onlookers,
             register=self._registrar.take_register,
             addresses_of=self.addresses_of,
@@ -155,6 +186,10 @@ class SwitchService:
         self.registrants = Registrants(self._endpoint, self.directory.resolved, self.switch.live.unregistered)
         self._pings = Pings(self._endpoint, self.directory.addresses, self.switch.live.health)
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
+        patience_s = settings.sip.timers.transaction_ms / 1000
+        self._leftovers = Leftovers(
+            self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue, patience_s
+        )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """What came to nothing, by why."""
@@ -166,30 +201,31 @@ class SwitchService:
             self.dropped,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._mark = 0
-        self._refreshing = asyncio.Lock()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Wind up the earlier life and learn what every account has.
-
-        Raises:
-            JournalUnusableError: ``state_dir`` cannot be used.
-            StoreUnavailable: the database is away.
-        """
-        remains = self._journal.open()
-        await self.adopt_accounts(self.switch.catalogue)
-        self._wind_up(remains)
+    async def learn(self) -> None:
+        """Read balances and registrations, before ``start``; call it again where it raises ``StoreUnavailable``."""
+        await self.database.look()  # while an attempt waited, another switch may have taken the lease
+        await self.balances.adopt(self.switch.catalogue.accounts)
         await self._registrar.restore(self.switch.catalogue)
+
+    async def start(self) -> None:
+        """Wind up the earlier life, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
+        remains = self._journal.open()
+        wind_up(remains, self._journal, self._recorder, self.balances, self._leftovers)
+        self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._run("booking", self._recorder.run)
         self._run("journal to disk", self._journal.keep_synced)
         self._run("time marks", self._mark_time)
+        self._run("lease", self.database.keep)
+        self._run("comparison with the journal", self.database.compare)
         self._run("watch over money", self._watch_money)
         self._run("watch over names", self.directory.run)
         self._run("registrations to database", self._registration_writer.run)
         self._run("ends of registrations", self._end_registrations)
+        self._run("reports to the phone service", self.phone_service.run)
         self._run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property
@@ -202,6 +238,11 @@ class SwitchService:
         """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
         return self._loop.transport_failed
 
+    @property
+    def unsent(self) -> Callable[[bytes], None]:
+        """What listeners call with a datagram that could not be sent."""
+        return self._loop.unsent
+
     def connection_closed(self, flow: int, host: str, port: int) -> None:
         """Hear that a connection is gone: nobody is called on it any more."""
         self.registrations.connection_lost(Peer(flow, host, port))
@@ -210,6 +251,7 @@ class SwitchService:
         """Begin to talk through the given senders, one a listener."""
         self._loop.attach(transmit, hang_up)
         self._adopt_vendors(self.switch.catalogue)
+        self._run("calls of an earlier life", self._leftovers.run)
         self.keep_alives.begin(transmit)
         self.inbox.attach(asyncio.get_running_loop())
 
@@ -256,11 +298,17 @@ class SwitchService:
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
         waiting = {"cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
-        return {**self.switch.census(), **self.registrations.census(), **waiting}
+        overload = self.switch.notices.unrecorded[EndReason.OVERLOAD] + self.dropped[REFUSED]
+        return {
+            **self.switch.census(),
+            **self.registrations.census(),
+            **waiting,
+            "refused_for_overload": overload,
+        }
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway or a phone is right now."""
-        if gateway.is_phone:
+        if gateway.registers:
             return self.registrations.addresses(gateway.name)
         return self.registrants.routed(gateway.name, self.directory.addresses(gateway))
 
@@ -275,39 +323,19 @@ class SwitchService:
         """Put another catalogue in force once its accounts have purses.
 
         Raises:
+            CurrencyChangedError: an account may not have its new currency; the old catalogue stays.
             StoreUnavailable: new accounts could not be opened; the old catalogue stays.
         """
-        await self.adopt_accounts(catalogue)
-        await self.directory.adopt(catalogue.routing_gateways.values())
+        vendors = catalogue.routing_gateways.values()
+        await self.directory.look_up(vendors)
+        await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
+        self.directory.keep_to(vendors)  # from here on nothing is awaited: no call begins in an old currency
         self.switch.swap_catalogue(catalogue)
+        self.gateways.adopt(catalogue)
         self.authenticator.adopt(catalogue)
+        self.signalling.adopt(catalogue)
         self._registrar.adopt(catalogue)
         self._adopt_vendors(catalogue)
-
-    async def refresh_money(self) -> None:
-        """Take in what others have booked since the last look.
-
-        Raises:
-            StoreUnavailable: the balances stay as they were known.
-        """
-        async with self._refreshing:
-            changes = await self._books.standings(self._mark)
-            self._mark = changes.mark
-            for account, standing in changes.standings.items():
-                purse = self.switch.live.purses.get(account)
-                if purse is not None:
-                    purse.committed(standing.balance, standing.seq)
-
-    async def adopt_accounts(self, catalogue: Catalogue) -> None:
-        """Open a row and a purse for every account that has none, and learn all balances anew."""
-        purses = self.switch.live.purses
-        missing = [account for account in catalogue.accounts if account not in purses]
-        if missing:
-            await self._books.open_accounts(missing)
-            standings = (await self._books.standings()).standings
-            for account in missing:
-                balance, seq = standings[account]
-                purses[account] = Purse(account, catalogue.accounts[account].overdraft_limit, balance, seq)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -346,22 +374,6 @@ class SwitchService:
     def _run(self, name: str, work: Work) -> None:
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))
 
-    def _wind_up(self, remains: Remains) -> None:
-        """Close the calls that the earlier life left running, and book everything it did not."""
-        if remains.open_calls or remains.unbooked:
-            _log.warning(
-                "winding up an earlier life", lost_calls=len(remains.open_calls), unbooked=len(remains.unbooked)
-            )
-        left = [*remains.unbooked.values()]
-        left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
-        for record in left:
-            self._journal.ended(record)
-            self._recorder.add(record)
-            for posting in record.postings:
-                if posting.account in self.switch.live.purses:
-                    self.switch.live.purses[posting.account].post(posting.amount)
-        self._journal.settle()
-
     async def _end_registrations(self) -> None:
         """Let go of those whose time is over; runs until cancelled."""
         while True:
@@ -369,22 +381,19 @@ class SwitchService:
             self.registrations.expire(self._clock.now())
 
     async def _mark_time(self) -> None:
-        """Prove every second, while calls run, that the switch lives; runs until cancelled."""
+        """Have the journal prove every second that the switch lives; runs until cancelled."""
         while True:
             await asyncio.sleep(MARK_S)
-            if self.switch.has_calls:
-                self._journal.mark(self._clock.now())
-                self._journal.flush()
+            self._journal.tick(self._clock.now(), has_calls=self.switch.has_calls)
 
     async def _watch_money(self) -> None:
         """Look for foreign bookings; runs until cancelled."""
-        reachable = True
+        outage = Outage(Event.DATABASE_AWAY, part="balances")
         while True:
             await asyncio.sleep(POLL_S)
+            self.balances.report_lows()
             try:
-                await self.refresh_money()
-                reachable = True
+                await self.balances.refresh()
+                outage.over()
             except StoreUnavailable as error:
-                if reachable:
-                    _log.warning("balances cannot be read, the last known ones hold", error=str(error))
-                reachable = False
+                outage.found(error, means="the last known balances hold")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vosd.base.secret import Secret
+from vosd.engine.journal.files import KeepSettings
 from vosd.engine.overload import OverloadSettings
 from vosd.sip.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
@@ -70,6 +71,20 @@ class TraceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneServiceSettings:
+    """Which program is told when phones come and go."""
+
+    host: str
+    """IP address without brackets."""
+    port: int
+    path: str = "/"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """Who is asked where names lead, and for how long the answers hold."""
 
@@ -94,8 +109,8 @@ class Settings:
     """Name of this switch in CDRs."""
     listen: tuple[Listener, ...]
     """Sockets to open; at least one."""
-    advertise: str | None
-    """IP address for Contact and Via; None = the address of the listening socket."""
+    advertise: tuple[str | None, ...]
+    """Address for Contact and Via of each of ``listen``; None = the address of the listening socket."""
     sip: SipSettings
     database_url: Secret
     state_dir: Path
@@ -105,9 +120,11 @@ class Settings:
     """How long established calls may go on after a stop was asked for."""
     on_sigterm: OnSigterm = OnSigterm.END
     cdr: CdrSettings = field(default_factory=CdrSettings)
+    journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     """What keeps registered endpoints behind NAT reachable."""
+    phone_service: PhoneServiceSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)

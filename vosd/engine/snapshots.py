@@ -3,9 +3,13 @@
 A snapshot is a copy: nobody who holds one can touch the call.
 """
 
+from collections.abc import Iterable
+from typing import Annotated
+
 import msgspec
 
 from vosd.base.clock import Instant
+from vosd.base.ids import BEGINNING_DIGITS_MIN
 from vosd.base.number import for_matching
 from vosd.engine.carried import Carried
 
@@ -33,7 +37,8 @@ class CallSnapshot(msgspec.Struct, frozen=True):
 class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which running calls a command means: those that fit everything given; an empty one fits none."""
 
-    call_id: str | None = None
+    call_id: Annotated[str, msgspec.Meta(min_length=BEGINNING_DIGITS_MIN)] | None = None
+    """The whole id or its beginning."""
     account: str | None = None
     """Of the customer or of the vendor."""
     gateway: str | None = None
@@ -48,7 +53,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         if self == _NOTHING_GIVEN:
             return False
         return (
-            (self.call_id is None or self.call_id == call.call_id)
+            (self.call_id is None or call.call_id.startswith(self.call_id))
             and (self.account is None or self.account in {call.customer_account, call.vendor_account})
             and (self.gateway is None or self.gateway in {call.mapping_gateway, call.routing_gateway})
             and (self.prefix is None or call.callee.startswith(for_matching(self.prefix)))
@@ -57,6 +62,18 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 _NOTHING_GIVEN = CallSelection()
+
+
+def accounts_of(calls: Iterable[Carried]) -> set[str]:
+    """Return the accounts that pay for calls, or are paid for them."""
+    found: set[str] = set()
+    for carried in calls:
+        application, choice = carried.application, carried.call.journey.choice
+        if application.account is not None:
+            found.add(application.account.id)
+        if choice is not None and choice.gateway.account is not None:
+            found.add(choice.gateway.account)
+    return found
 
 
 def snapshot(carried: Carried, now: Instant) -> CallSnapshot:
@@ -75,7 +92,7 @@ def snapshot(carried: Carried, now: Instant) -> CallSnapshot:
         caller=arrival.caller_in,
         callee=application.callee_billing,
         started_at=arrival.at.wall,
-        answered_at=answered_at.wall if answered_at is not None else None,
+        answered_at=arrival.at.wall + answered_at.mono - arrival.at.mono if answered_at is not None else None,
         age_s=(now.mono - arrival.at.mono) // 1_000,
         talk_s=(now.mono - answered_at.mono) // 1_000 if answered_at is not None else None,
     )

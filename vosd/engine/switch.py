@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.hunt import Way
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource
@@ -24,16 +25,18 @@ from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.billing.holds import Purse
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.admission import AddressesOf, Admission, Application, LiveState, Vendors, as_configured
-from vosd.engine.bookkeeping import OpenCall, conclude, draft, unheard
-from vosd.engine.carried import Carried
+from vosd.engine.attempts import Attempts
+from vosd.engine.bookkeeping import conclude, draft
+from vosd.engine.carried import Carried, legs_of
 from vosd.engine.catalogue import Catalogue
 from vosd.engine.intake import Intake
 from vosd.engine.ledger import Ledger
-from vosd.engine.notices import Notices
+from vosd.engine.notices import Notices, vendors_by_host
 from vosd.engine.onlookers import Onlookers
 from vosd.engine.refusals import Refusals
+from vosd.obs.events import Event as LogEvent
 from vosd.obs.log import call_line
-from vosd.routing.health import NOT_THERE
+from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.endpoint import Endpoint
@@ -53,11 +56,9 @@ from vosd.sip.events import (
     ResponseArrived,
     StrangerIgnored,
 )
-from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.message import Response
 
 _log = structlog.get_logger()
-
 
 _OWNERS_TOLD: Final[Mapping[type, str]] = {
     CancelArrived: "cancelled",
@@ -95,8 +96,9 @@ class Switch:
         self.live = LiveState(purses, addresses_of)
         self._carried: dict[str, Carried] = {}
         self._deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
-        self._notices = Notices()
-        self._refusals = Refusals(node, endpoint, ledger, self._notices, onlookers, entropy)
+        self.notices = Notices(endpoint)
+        self._attempts = Attempts(self.live, self._carried)
+        self._refusals = Refusals(node, endpoint, ledger, self.notices, onlookers, entropy)
         self._empty = asyncio.Event()
         self._empty.set()
         self.takes_calls = True
@@ -129,7 +131,7 @@ class Switch:
             elif isinstance(event, RegisterArrived):
                 self._register(event)
             elif isinstance(event, StrangerIgnored):
-                self._notices.stranger(event)
+                self._refusals.stranger(event)
             else:
                 getattr(event.owner, _OWNERS_TOLD[type(event)])(event)
         except ParseError as error:
@@ -182,9 +184,10 @@ class Switch:
         Every account of the catalogue must have a purse by now, but at the very first.
         """
         self._intake.admission = Admission(catalogue, self.live)
-        self._routing_hosts = frozenset(
-            address.host for gateway in catalogue.routing_gateways.values() for address in gateway.places
-        )
+        self.live.breakers.keep(catalogue.routing_gateways.keys())
+        self.live.rests.keep(catalogue.routing_gateways.keys())
+        self.notices.near_matches.catalogue = catalogue
+        self._routing_hosts = self.notices.vendors = vendors_by_host(catalogue.routing_gateways.values())
         parameters = catalogue.parameters
         self._intake.settings = CallSettings(
             parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing
@@ -192,7 +195,7 @@ class Switch:
         for account in catalogue.accounts.values():
             purse = self.live.purses.get(account.id)
             if purse is not None:
-                purse.limit = account.overdraft_limit
+                purse.set_terms(account.overdraft_limit, account.balance_low)
 
     @property
     def has_calls(self) -> bool:
@@ -230,51 +233,38 @@ class Switch:
 
     # -- what calls ask (b2bua.ports.Switchboard) ---------------------------------------------------------------
 
-    def occupy(self, call: Call, choice: RouteChoice, now: Instant) -> bool:
-        """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
-        gateway, carried = choice.gateway, self._carried[call.arrival.call_id]
-        application, vendors = carried.application, carried.vendors
-        is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
-        if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
-            return False  # nobody has agreed to pay another price
-        rests = self.live.rests
-        if rests and rests.remaining_ms(gateway.name, now.mono):  # it has asked for that since the route was found
+    def occupy(self, call: Call, way: Way, now: Instant) -> bool:
+        """Take a place on a routing gateway."""
+        carried, gateway = self._carried[call.arrival.call_id], way[0].gateway
+        if not self._attempts.occupy(carried, way, now):
             return False
-        occupancy = self.live.occupancy
-        if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in call.journey.attempts):
-            full = occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
-        else:
-            full = occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None:
-            return False
-        carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
-        self._onlookers.attempted(call, application, gateway.name)
+        self._onlookers.attempted(call, carried.application, gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
         """Give a place on a routing gateway back."""
         self.live.occupancy.release(choice.gateway.scope, choice.gateway.name)
 
-    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+    def attempt_rings(self, leg: CalleeLeg) -> None:
+        """Note that a gateway rings."""
+        self._attempts.rings(leg)
+
+    def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
+        """Give the place of an attempt back that was not answered, and note whose doing its end was."""
+        self._attempts.over(leg, outcome, now)
+
+    def addresses_of(self, call: Call, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
         """Return where a gateway is right now."""
-        return self.live.addresses_of(gateway)
+        return self._attempts.addresses_of(call, gateway, now)
 
-    def refused(self, choice: RouteChoice, response: Response, now: Instant) -> None:
-        """Leave a vendor alone that asks for it (SIP-07); whatever else it says, it is there.
-
-        What one device of a phone asks says nothing of the others.
-        """
-        if response.status not in NOT_THERE:
-            self.live.health.answered(choice.gateway.name, now.mono)
-        if response.status == 503 and not choice.gateway.is_phone:
-            wait_s = retry_after_s(response)
-            if wait_s:
-                self.live.rests.begin(choice.gateway.name, wait_s, now.mono)
+    def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+        """Note what a refusal tells of the vendor."""
+        self._attempts.refused(leg, response, now)
 
     def answer_strayed(self, call: Call, attempt: Attempt, now: Instant) -> None:
         """Say in the log what may cost money beyond the call: its record, if written already, cannot tell."""
         is_recorded = call.arrival.call_id in self._carried
-        self._notices.strayed(call.arrival.call_id, attempt, now, is_recorded=is_recorded)
+        self.notices.strayed(call.arrival.call_id, attempt, now, is_recorded=is_recorded)
 
     def customer_of(self, call: Call) -> str | None:
         """Return the name of the mapping gateway that a call came from."""
@@ -293,18 +283,24 @@ class Switch:
             self._deadlines.cancel(carried.timer)
         carried.timer = self._deadlines.schedule(at.mono, call)
 
-    def answered(self, call: Call) -> int:
-        """Journal the answer before anybody is told of it; return the seconds that are paid for."""
+    def answer_waits(self, call: Call) -> bool:
+        """Journal the gateway's answer: it bills from now on, whatever becomes of the caller."""
+        return self._keep(self._carried[call.arrival.call_id], call)
+
+    def answered(self, call: Call) -> int | None:
+        """Journal the answer before anybody is told of it; return the seconds that are paid for, None if it fails."""
         carried = self._carried[call.arrival.call_id]
-        hold, answered_at = carried.application.hold, call.journey.answered_at
-        if hold is None or answered_at is None:
+        hold = carried.application.hold
+        if hold is None:
             raise RuntimeError(f"{call!r} answered without a hold")
-        if call.journey.choice is not None:
-            self.live.health.answered(call.journey.choice.gateway.name, answered_at.mono)
-        carried.kept = self._keep(carried, answered_at)
-        self._notices.quarrels(carried.kept.record, answered_at)
-        self._ledger.answered(carried.kept)
-        return hold.granted_s
+        return carried.granted_s(hold) if self._keep(carried, call) else None
+
+    def moved(self, call: Call) -> None:
+        """Journal where the sides of an answered call are now."""
+        carried = self._carried[call.arrival.call_id]
+        if carried.kept is not None:
+            carried.kept = msgspec.structs.replace(carried.kept, legs=legs_of(call))
+            self._ledger.moved(carried.kept)
 
     def extend(self, call: Call) -> int | EndReason:
         """Hold money for more seconds, or say why there are none (RES-11)."""
@@ -319,7 +315,7 @@ class Switch:
     def refresh_failed(self, call: Call, leg: Leg, status: int, now: Instant) -> None:
         """Say in the log, seldom, that a gateway does not take refreshes: its calls will end by it."""
         gateway = leg.choice.gateway.name if isinstance(leg, CalleeLeg) else self.customer_of(call)
-        self._notices.refresh_failed(gateway or "", call.arrival.call_id, status, now)
+        self.notices.refresh_failed(gateway or "", call.arrival.call_id, status, now)
 
     def over(self, call: Call) -> None:
         """Price and journal the end, free what the call held, forget it."""
@@ -331,15 +327,16 @@ class Switch:
             raise RuntimeError(f"{call!r} is over without an ending")
         if carried.timer is not None:
             self._deadlines.cancel(carried.timer)
-        answered_at = call.journey.answered_at
-        if answered_at is None:
-            record = self._draft(call.arrival, application, call.journey, ending)
-            self._notices.quarrels(record, ending.at)
+        kept = carried.kept or carried.opened(self._node, recorded=self._records_own_ends)
+        if kept is None:
+            record = draft(self._node, call.arrival, application, call.journey, ending, carried.vendor_rate)
+            self.notices.quarrels(record, ending.at)
         else:
-            kept = carried.kept or self._keep(carried, answered_at)
             strays = call.journey.attempts[len(kept.record.attempts) :]
-            recorded = self._is_recorded(ending)
-            record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays)
+            recorded = ending.source is not HangupSource.SWITCH or self._records_own_ends
+            acked = call.journey.acknowledged_at
+            record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays, acknowledged=acked)
+            self.notices.unheard(record, ending.at)
         self._close(record, application)
         self._onlookers.ended(call.arrival, call.journey, record)
 
@@ -357,19 +354,26 @@ class Switch:
             return Refusal(EndReason.OVERLOAD, 503, "too many calls wait to be written to disk and database")
         return None
 
-    def _draft(self, arrival: Arrival, application: Application, journey: Journey, ending: Ending) -> CallRecord:
-        recorded = journey.answered_at is None or self._is_recorded(ending)
-        return draft(self._node, arrival, application, journey, ending, recorded=recorded)
+    def _keep(self, carried: Carried, call: Call) -> bool:
+        """Journal what is known of a call that a gateway has answered, in place of what was known before."""
+        kept = carried.opened(self._node, recorded=self._records_own_ends)
+        answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
+        if kept is None or answered_at is None or choice is None:
+            raise RuntimeError(f"{call!r} was answered by no gateway")
+        self.live.health.answered(choice.gateway.name, answered_at.mono)
+        if call.callee is not None:
+            self._attempts.rings(call.callee)
+        self.notices.quarrels(kept.record, answered_at)
+        if self._ledger.answered(kept):
+            carried.kept = kept
+            return True
+        _log.error(LogEvent.ANSWERED_CALL_REFUSED, call_id=call.arrival.call_id, why="the journal cannot be written")
+        return False
 
-    def _keep(self, carried: Carried, answered_at: Instant) -> OpenCall:
-        """Return what the journal keeps of a call that is answered now."""
-        call, application = carried.call, carried.application
-        record = self._draft(call.arrival, application, call.journey, unheard(answered_at))
-        return OpenCall(record, application.rate, carried.vendor_rate, answered_at.mono)
-
-    def _is_recorded(self, ending: Ending) -> bool:
-        """Say whether an answered call with this ending leaves a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
-        return self.catalogue.parameters.record_server_hang_up or ending.source is not HangupSource.SWITCH
+    @property
+    def _records_own_ends(self) -> bool:
+        """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+        return self._intake.admission.catalogue.parameters.record_server_hang_up
 
     def _close(self, record: CallRecord, application: Application) -> None:
         """Journal the priced record, then move its money from held to owed."""

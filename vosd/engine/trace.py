@@ -2,8 +2,8 @@
 
 On the path of every packet a message costs an entry in a list; it is filed under its Call-ID with many others, and
 everything else is done when somebody asks, or when memory is used up. What then leaves first is the oldest
-conversation; that of a call that failed moves to a room of its own. Strangers' messages are not kept, nor are
-registrations, of which thousands of phones send many. Refuses to draw, and to know who looks on.
+conversation; that of a call that failed moves to a room of its own. Strangers' messages are not kept unless new calls
+are followed, nor are registrations, of which thousands of phones send many. Refuses to draw, and to know who looks on.
 """
 
 import re
@@ -56,6 +56,8 @@ class Trace:
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:
         """``knows`` says whether a host and port are a gateway of ours."""
         self._knows = knows
+        self.keeps_strangers = False
+        """Whether unknown sources are kept as well: while new calls are followed."""
         self._recent = Room(settings.recent_bytes)
         self._failed = Room(settings.failed_bytes)
         self._conversations = self._recent.conversations
@@ -157,13 +159,16 @@ class Trace:
             position = self._recent.pass_on(len(data))
             self._add_late(kept, (position, at, way, peer, data))
             return None
-        if (way is Way.IN or data.startswith(b"SIP/")) and not self._knows(peer.host, peer.port):
+        if (way is Way.IN or data.startswith(b"SIP/")) and not self._is_kept_of(peer):
             return None
         if _is_of_registration(data):
             return None
         conversation = Conversation(call_id)
         self._recent.admit(conversation)
         return conversation
+
+    def _is_kept_of(self, peer: Peer) -> bool:
+        return self.keeps_strangers or self._knows(peer.host, peer.port)
 
     def _add_late(self, conversation: Conversation, entry: Entry) -> None:
         self._failed.shorten(conversation)

@@ -38,6 +38,10 @@ class Owner(Protocol):
         """Take one whole message."""
         ...
 
+    def knows(self, connection: "Connection") -> bool:
+        """Say whether the peer is a gateway or a registered user by now; ``connection.origin`` follows."""
+        ...
+
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
         """Hear that a connection is no more, and ``why`` where its peer misbehaved.
 
@@ -62,9 +66,13 @@ class Connection(asyncio.Protocol):
         """Whether its owner has heard of it, and will hear of its end."""
         self._timer: asyncio.TimerHandle | None = None
         self._busy_at = self._began_at = self._loop.time()
-        """When the last byte went either way; when the message began that is not whole yet, or the connection."""
+        """When the last byte went either way, of an unknown source the last message; when the message began that is
+        not whole yet, or the connection."""
         self._owes_message = origin is not Origin.SWITCH
-        """Whether the peer has connected and not yet sent anything whole: nobody may hold a place by that alone."""
+        """Whether the peer has connected and not yet sent a message: a connection alone holds no place for long.
+
+        A keep-alive does as well where the peer is known.
+        """
         self._spoke_last = False
         """Whether we have said something since the peer last did."""
         self._is_ending = False
@@ -80,14 +88,8 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write; a peer that does not read loses its connection."""
-        transport = self._transport
-        if transport is None or self._is_ending:
-            return
-        transport.write(data)
         self._busy_at = self._loop.time()
-        self._spoke_last = True
-        if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
-            self.cut("the peer does not read")
+        self._write(data)
 
     def close(self, why: str | None = None) -> None:
         """End it once everything is written, ``why`` where its peer misbehaved."""
@@ -119,16 +121,14 @@ class Connection(asyncio.Protocol):
         """Pass every message on that is now whole."""
         if self._is_ending:
             return
-        self._busy_at = self._loop.time()
+        now = self._loop.time()
         self._spoke_last = False
         framer = self._framer
         was_amid = framer.is_amid_message
         messages = framer.feed(data)
         pings = framer.take_pings()
         if pings:
-            self.send(PONG * pings)
-        if messages or pings:
-            self._owes_message = False
+            self._write(PONG * pings)
         for message in messages:
             self._owner.message_came(self, message)
             if not self.is_open:  # closed on a stranger, after its first
@@ -136,8 +136,14 @@ class Connection(asyncio.Protocol):
         if framer.lost is not None:
             self.close(framer.lost)
             return
-        if messages or not was_amid:
-            self._began_at = self._busy_at
+        # Blank lines keep only the connection of a known peer: anybody can send them for ever.
+        is_known = self.origin is not Origin.STRANGER or self._owner.knows(self)
+        if messages or is_known:
+            self._busy_at = now
+        if messages or (pings and is_known):
+            self._owes_message = False
+        if messages or not (was_amid or self._owes_message):
+            self._began_at = now
         self._wake_by(self._deadline())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,6 +153,16 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         in_doubt = exc is not None or self._is_cut or (self._spoke_last and not self._is_ending)
         self._owner.closed(self, self._why, in_doubt=in_doubt)
+
+    def _write(self, data: bytes) -> None:
+        """Write, and give a peer up that does not read."""
+        transport = self._transport
+        if transport is None or self._is_ending:
+            return
+        transport.write(data)
+        self._spoke_last = True
+        if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+            self.cut("the peer does not read")
 
     def _break_off(self) -> None:
         """End what has been closed and takes too long: the peer does not read, or leaves TLS without a farewell."""

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from vosd.base.bucket import Allowance
+from vosd.base.host import source_of
 from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
@@ -33,14 +35,18 @@ class Core(NamedTuple):
     """What came to nothing, by why."""
     failed: Callable[[int, str, int], None]
     """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
+    unsent: Callable[[bytes], None]
+    """Hear that a datagram could not be sent, and never will be. Never called while sending."""
     closed: Callable[[int, str, int], None]
     """Hear that a connection is gone, whoever closed it and why: flow, host and port. Comes before ``failed``."""
-    knows_host: Callable[[str], bool]
-    """Say whether any gateway sends from an address."""
     heeds: Callable[[str], bool]
     """Say whether an address is a gateway's, or somebody's who has proven himself."""
+    allowance_at: Callable[[str], Allowance | None]
+    """Say what the gateway at an address may ask from all its addresses together; None = no such limit."""
     name_of: Callable[[str], str | None]
     """Say which name the certificate of the vendor at an address must bear; None = the address itself."""
+    connects_within: Callable[[str], float]
+    """Say how many seconds a connection to an address may take at most."""
 
 
 class Entrance:
@@ -49,10 +55,11 @@ class Entrance:
     def __init__(self, core: Core, settings: ShieldSettings, keep_out: Callable[[], None]) -> None:
         self._core = core
         self._keep_out = keep_out
-        self._shield = Shield(settings, core.heeds, core.belongs, self._block, core.dropped)
+        self._shield = Shield(settings, core.heeds, core.belongs, self._block, core.dropped, core.allowance_at)
         self._blocked: dict[str, float] = {}
         """Until when each address is kept out, in the order of that."""
         self._seldom = Seldom()
+        self.unsent = core.unsent
         self.serve = core.serve
         """Serve those that wait: to be called once everything that lies ready was taken."""
 
@@ -71,6 +78,21 @@ class Entrance:
         else:
             self._core.take(verdict, flow, data, host, port)
         return True
+
+    def release(self, host: str) -> bool:
+        """Take messages of a source again, of IPv6 of its /64; False where it was not blocked.
+
+        Raises:
+            ValueError: ``host`` is no IP address.
+        """
+        source = source_of(host)
+        blocked = [each for each in self._blocked if source_of(each) == source]
+        for each in blocked:
+            del self._blocked[each]
+            self._shield.release(each)
+        if blocked:
+            self._keep_out()
+        return bool(blocked)
 
     def adjust(self, settings: ShieldSettings) -> None:
         """Judge by other settings, and by what is known now; nobody stays blocked."""

@@ -18,9 +18,9 @@ class Origin(Enum):
     """Who opened a connection."""
 
     GATEWAY = "gateway"
-    """A peer at the address of a gateway."""
+    """A peer at the address of a gateway, or of a registered user."""
     STRANGER = "stranger"
-    """A peer at any other address: a scanner, or the far end of a dialog that has moved."""
+    """A peer at any other address: a scanner, a phone before it registers, the far end of a dialog that has moved."""
     SWITCH = "switch"
     """We ourselves."""
 
@@ -33,6 +33,8 @@ class Places:
         self._taken: Counter[Origin] = Counter()
         self._by_source: Counter[str] = Counter()
         """Accepted connections."""
+        self._unknown_by_source: Counter[str] = Counter()
+        """Accepted connections from unknown sources: by address, of IPv6 by /64."""
         self._strangers = Bucket(limits.unknown_rate * BURST_S, 0.0)
         self._callers: OrderedDict[str, Bucket] = OrderedDict()
         """What each stranger may still open."""
@@ -45,29 +47,41 @@ class Places:
 
         ``now`` is in seconds of any clock that does not go back.
         """
-        limits = self.limits
-        if len(self) >= limits.most:
+        if len(self) >= self.limits.most:
             return "max"
         if origin is Origin.STRANGER:
-            if self._taken[origin] >= limits.most_unknown:
-                return "max_unknown"
-            hasty = self._hasty(host, now)
-            if hasty is not None:
-                return hasty
-        if origin is not Origin.SWITCH:
-            if self._by_source[host] >= limits.most_per_source:
-                return "max_per_source"
-            self._by_source[host] += 1
-        self._taken[origin] += 1
+            full = self._full_for_unknown(host, now)
+            if full is not None:
+                return full
+        if origin is not Origin.SWITCH and self._by_source[host] >= self.limits.most_per_source:
+            return "max_per_source"
+        self._count(origin, host, 1)
         return None
+
+    def recognise(self, host: str) -> None:
+        """Count a connection of an unknown source as one of a gateway or a registered user from now on."""
+        self._count(Origin.STRANGER, host, -1)
+        self._count(Origin.GATEWAY, host, 1)
 
     def give_back(self, origin: Origin, host: str) -> None:
         """Give a place back that was taken."""
-        self._taken[origin] -= 1
+        self._count(origin, host, -1)
+
+    def _count(self, origin: Origin, host: str, change: int) -> None:
+        self._taken[origin] += change
         if origin is not Origin.SWITCH:
-            self._by_source[host] -= 1
-            if not self._by_source[host]:
-                del self._by_source[host]
+            _add(self._by_source, host, change)
+        if origin is Origin.STRANGER:
+            _add(self._unknown_by_source, source_of(host), change)
+
+    def _full_for_unknown(self, host: str, now: float) -> str | None:
+        """Say which limit a connection of an unknown source would exceed."""
+        limits = self.limits
+        if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
+            return "max_unknown_per_source"
+        if self._taken[Origin.STRANGER] >= limits.most_unknown:
+            return "max_unknown"
+        return self._hasty(host, now)
 
     def _hasty(self, host: str, now: float) -> str | None:
         """Say which rate a stranger's new connection exceeds: each costs a task, over TLS a handshake."""
@@ -81,3 +95,10 @@ class Places:
         if not bucket.take(1, rate, rate * BURST_S, now):
             return "unknown_rate_per_source"
         return None if self._strangers.take(1, overall, overall * BURST_S, now) else "unknown_rate"
+
+
+def _add(counts: Counter[str], key: str, change: int) -> None:
+    """Add to a count and keep no zero."""
+    counts[key] += change
+    if not counts[key]:
+        del counts[key]

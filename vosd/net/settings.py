@@ -15,15 +15,17 @@ class ConnectionLimits:
     most: int = 10_000
     """Open at the same time, ours to vendors among them."""
     most_per_source: int = 1_000
-    """Accepted from one gateway's address."""
+    """Accepted from one address of a gateway, or from a source that has authenticated."""
     most_unknown: int = 200
-    """Accepted from all the addresses together that no gateway has."""
+    """Accepted from all unknown addresses together."""
     idle_ms: int = 3_600_000
-    """Closed after so long without a byte in either direction."""
+    """Closed after so long without a byte in either direction; from an unknown address only messages count."""
     unknown_rate: int = 50
     """Accepted a second from all the addresses together that no gateway has, 0 = no limit."""
     unknown_rate_per_source: int = 10
     """Accepted a second from one of them, of IPv6 from its /64."""
+    most_unknown_per_source: int = 20
+    """Of ``most_unknown``, those of one address, of IPv6 those of its /64."""
 
 
 class VerifyClient(Enum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from vosd.base.bucket import Bucket
+from vosd.base.bucket import Allowance, Bucket
 from vosd.base.host import source_of
 from vosd.sip.glance import KEPT_ALIVE, Kind, Rank
 
@@ -62,7 +62,7 @@ class Answer(Enum):
 class _Source:
     """One address, or the /64 that an IPv6 address is in."""
 
-    __slots__ = ("blocked_until", "excess", "judged_at", "requests", "strays", "within")
+    __slots__ = ("allowance", "blocked_until", "excess", "judged_at", "requests", "strays", "within")
 
     def __init__(self, burst: float, now: float) -> None:
         self.requests = Bucket(burst, now)
@@ -72,6 +72,8 @@ class _Source:
         """What a stranger may still send that belongs to something."""
         self.excess: Bucket | None = None
         """What it may still send beyond its rate before it is blocked."""
+        self.allowance: Allowance | None = None
+        """What its gateway has beside its own; None = no such limit."""
         self.judged_at = now
         """When we looked whether it is known."""
         self.blocked_until = 0.0
@@ -87,15 +89,20 @@ class Shield:
         belongs: Callable[[Kind, bytes], bool],
         block: Callable[[str, float], None],
         dropped: Counter[str],
+        allowance_at: Callable[[str], Allowance | None] = lambda _host: None,
     ) -> None:
         """``knows`` tells peers of ours by address, ``belongs`` what is sent within our calls, whoever sends it.
 
-        ``block`` hears of an address that is not heard until the given time; ``dropped`` counts what came to nothing.
+        ``allowance_at`` tells what the gateway at an address may ask from all its addresses. ``block`` hears of an
+        address that is not heard until the given time; ``dropped`` counts what came to nothing.
         """
         self._knows = knows
         self._belongs = belongs
         self._block = block
         self._dropped = dropped
+        self._allowance_at = allowance_at
+        self._gateways: dict[str, Bucket] = {}
+        """What each gateway with a limit of its own has left; the catalogue bounds their number."""
         self._known: OrderedDict[str, _Source] = OrderedDict()
         self._strangers: OrderedDict[str, _Source] = OrderedDict()
         self.settings = settings
@@ -111,8 +118,15 @@ class Shield:
         self._settings = settings
         scanners = [re.escape(name.encode().lower()) for name in settings.scanners]
         self._scanner = re.compile(b"|".join(scanners)) if scanners else None
+        self._gateways.clear()
         self._known.clear()
         self._strangers.clear()
+
+    def release(self, host: str) -> None:
+        """Take messages of a source again that is blocked."""
+        source = self._strangers.get(source_of(host))
+        if source is not None:
+            source.blocked_until = 0.0
 
     def __len__(self) -> int:
         """Return how many sources are remembered."""
@@ -130,6 +144,7 @@ class Shield:
             return self._of_stranger(stranger, kind, data, host, now)
         if self._knows(host):
             source = self._meet(self._known, host, source, self._settings.gateway_rate, now)
+            source.allowance = self._allowance_at(host)
             return self._of_peer(source, kind, data, now)
         self._known.pop(host, None)
         stranger = self._meet(self._strangers, key, stranger, self._settings.stranger_burst, now)
@@ -167,7 +182,18 @@ class Shield:
         if not source.requests.take(1, rate, rate, now):
             self._dropped["too many requests of a gateway"] += 1
             return Answer.REFUSE
+        if source.allowance is not None and not self._takes(source.allowance, now):
+            self._dropped["more than max_requests of a gateway"] += 1
+            return Answer.REFUSE
         return Rank.CALL if kind is Kind.CALL else Rank.OTHER
+
+    def _takes(self, allowance: Allowance, now: float) -> bool:
+        """Count a request against what its gateway may ask from all its addresses; say whether that allows it."""
+        name, rate = allowance
+        bucket = self._gateways.get(name)
+        if bucket is None:
+            bucket = self._gateways[name] = Bucket(rate, now)
+        return bucket.take(1, rate, rate, now)
 
     def _of_stranger(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
         if source.blocked_until:

@@ -23,7 +23,7 @@ from vosd.obs.log import Seldom
 from vosd.sip.settings import Limits
 
 CONNECT_S: Final = 5.0
-"""What opening a connection may take, TLS apart."""
+"""What opening a connection may take at most, TLS apart."""
 HANDSHAKE_S: Final = 5.0
 """What the TLS handshake may take."""
 ACCEPTED_AT_ONCE: Final = 64
@@ -136,7 +136,7 @@ class StreamFlow:
             self._admit(sock, Address(address[0], address[1]))
 
     def _admit(self, sock: socket.socket, peer: Address) -> None:
-        origin = Origin.GATEWAY if self._core.knows_host(peer.host) else Origin.STRANGER
+        origin = Origin.GATEWAY if self._core.heeds(peer.host) else Origin.STRANGER
         full = self._places.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()
@@ -207,7 +207,7 @@ class StreamFlow:
             self._tune(sock)
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._local.host, 0))
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(min(CONNECT_S, self._core.connects_within(peer.host))):
                 await self._loop.sock_connect(sock, peer)
             await self._loop.create_connection(
                 lambda: connection,
@@ -239,6 +239,16 @@ class StreamFlow:
             self._entrance.serve()
         elif connection.origin is Origin.STRANGER:
             connection.close("a stranger asks for too much")
+
+    def knows(self, connection: Connection) -> bool:
+        """Say whether the peer of a connection is known, and count it as such from then on."""
+        if connection.origin is not Origin.STRANGER:
+            return True
+        if not self._core.heeds(connection.peer.host):
+            return False
+        connection.origin = Origin.GATEWAY
+        self._places.recognise(connection.peer.host)
+        return True
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Let go of a connection."""

@@ -5,7 +5,7 @@ A flow is the place of a listener in ``sip.listen``.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vosd.net.connection import Address
 from vosd.net.entrance import Core, Entrance
@@ -71,6 +71,18 @@ class Transports:
     def hang_up(self, flow: int, host: str, port: int, why: str) -> None:
         """Close the connection with a peer, where there is one."""
         self._flows[flow].hang_up((host, port), why)
+
+    def blocked(self) -> Mapping[str, float]:
+        """Return until when each address is blocked for its flood, in seconds of the monotonic clock."""
+        return self._entrance.blocked
+
+    def release(self, host: str) -> bool:
+        """Take messages of a blocked source again; False where it was not blocked.
+
+        Raises:
+            ValueError: ``host`` is no IP address.
+        """
+        return self._entrance.release(host)
 
     def adjust(self, settings: TransportSettings, tls: TlsContexts | None) -> None:
         """Let new connections, and all that is sent over UDP, follow other settings; open connections stay."""

@@ -5,6 +5,7 @@ need not choose blindly what to drop, and what belongs to a running call is foun
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterable
 from typing import Final
@@ -16,6 +17,7 @@ from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import keep_out
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
+from vosd.obs.log import Seldom
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
@@ -28,6 +30,9 @@ _BUFFERS: Final = (
     (socket.SO_RCVBUF, _SO_RCVBUFFORCE, "net.core.rmem_max"),
     (socket.SO_SNDBUF, _SO_SNDBUFFORCE, "net.core.wmem_max"),
 )
+
+_FOR_WANT_OF_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
+"""Why a datagram is lost that would have been sent a moment later."""
 
 _log = structlog.get_logger()
 
@@ -46,6 +51,7 @@ class UdpFlow:
         self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
         _widen(self._socket)
         self._datagrams = Datagrams(self._socket)
+        self._seldom = Seldom()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._take)
 
@@ -56,9 +62,25 @@ class UdpFlow:
         return host, port
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send one datagram; one that the kernel does not take is lost, as any may be: timers repeat it."""
+        """Send one datagram; one that the kernel has no room for is lost, as any may be: timers repeat it."""
         if not self._datagrams.send(data, to):
-            _log.debug("datagram not sent", to=to)
+            self._send_again(data, to)
+
+    def _send_again(self, data: bytes, to: tuple[str, int]) -> None:
+        """Send once more, and learn why it cannot be: no route, another family, no permission."""
+        host, port = to
+        try:
+            socket.inet_pton(self._socket.family, host)  # or the next line would ask a name server
+            self._socket.sendto(data, to)
+        except OSError as error:
+            if error.errno in _FOR_WANT_OF_ROOM:
+                _log.debug("datagram not sent", to=to)
+                return
+            why = error.strerror or "not an address of the listener's family"
+            if self._seldom.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
+                here = "udp:{}:{}".format(*self.local_address)
+                _log.error("datagram not sent", host=host, port=port, listener=here, error=why)
+            self._loop.call_soon(self._entrance.unsent, data)
 
     def remark(self, marker: Marker) -> None:
         """Mark what is sent from now on otherwise."""

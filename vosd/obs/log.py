@@ -91,6 +91,10 @@ def _adopt_library_logs(
     root.setLevel(threshold)
 
 
+SILENCE: Final = "no response"
+"""Stands for the code of an attempt that got no final response."""
+
+
 class _CallLine(msgspec.Struct, omit_defaults=True):
     """The fields of a call's line; what did not happen is left out."""
 
@@ -111,6 +115,8 @@ class _CallLine(msgspec.Struct, omit_defaults=True):
     sip_call_id_in: str | None = None
     sip_call_id_out: str | None = None
     attempts: int = 0
+    tried: str | None = None
+    """Each attempt with its final code."""
     pdd_ms: int | None = None
     hold_ms: int | None = None
     billed_s: int = 0
@@ -161,6 +167,7 @@ def call_line(record: CallRecord) -> None:
         sip_call_id_in=record.sip_call_id_in,
         sip_call_id_out=record.sip_call_id_out,
         attempts=len(record.attempts),
+        tried=", ".join([f"{attempt.gateway} {attempt.code or SILENCE}" for attempt in record.attempts]) or None,
         pdd_ms=record.pdd_ms,
         hold_ms=record.hold_time_ms if record.answered_at is not None else None,
         billed_s=record.billed_seconds,

@@ -6,7 +6,7 @@ read and write messages.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -90,6 +90,34 @@ BOUND_TO_THEIR_REQUEST: Final = frozenset({401, 407, 487})
 """Codes that a customer is sent as they are: a challenge needs its nonce, and 487 answers a CANCEL."""
 
 
+class TransferDisplay(Enum):
+    """Whose number the target of a transfer is shown; the value is what is written in the configuration."""
+
+    CALLER = "caller"
+    """That of the transferred call."""
+    PHONE = "phone"
+    """That of the telephone that transfers."""
+    NUMBER = "number"
+    """A fixed one."""
+
+
+class TransferKeys(NamedTuple):
+    """Sequences of keys that transfer a call, empty = none; none is the end of another."""
+
+    blind: str = ""
+    """Begins a transfer; the number follows."""
+    attended: str = ""
+    """The same, but the telephone talks to the target before it leaves."""
+    cancel: str = ""
+    """Takes it back while the number is dialled or the target is called."""
+    end: str = ""
+    """Lets the telephone leave while the target is called."""
+
+
+KEYS_MAX: Final = 4
+"""Keys of one sequence."""
+
+
 class CallerDialect(msgspec.Struct, frozen=True):
     """A customer's trunk."""
 
@@ -102,9 +130,13 @@ class CallerDialect(msgspec.Struct, frozen=True):
     """By code or class (``486``, ``5xx``), what is sent instead."""
     transfers: Transfers = Transfers.ACCEPT
     transfer_timeout_ms: int = 30_000
-    """How long the target of a transfer may ring (XFR-02)."""
-    transfer_display: str | None = None
-    """The calling number that the target of a transfer is shown; None = that of the call (XFR-04)."""
+    """How long the target of a transfer may ring, and what dialling it by keys may take."""
+    transfer_display: TransferDisplay = TransferDisplay.CALLER
+    """The calling number that the target of a transfer is shown."""
+    transfer_number: str = ""
+    """What that is where ``transfer_display`` says so."""
+    transfer_keys: TransferKeys | None = None
+    """What it presses to transfer; None = keys transfer nothing."""
     nat: Nat = Nat.AUTO
     session_timer: SessionTimerSettings = SessionTimerSettings()
 

@@ -6,6 +6,7 @@ Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes t
 from typing import NamedTuple
 
 from vosd.routing.capacity import Occupancy
+from vosd.routing.dialect import Redirects
 from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
 from vosd.routing.ports import VendorTerms
@@ -71,12 +72,17 @@ def explain_routes(
 
 
 def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phones: bool) -> str:
+    presence = "which is registered" if knows_phones else "taken to be registered (--live knows)"
     if choice.gateway.is_phone:
-        presence = "which is registered" if knows_phones else "taken to be registered (--live knows)"
         return f"the number is this phone's, {presence}"
+    if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:
+        return f"is asked where the calls of phone {phone.name} go, or takes them while it is not registered"
     if phone is not None:
         return f"takes the calls of phone {phone.name} while it is not registered"
-    return f"prefix {choice.prefix}, priority {choice.gateway.priority}"
+    fits = f"prefix {choice.prefix}, priority {choice.gateway.priority}"
+    if choice.gateway.registers:
+        fits = f"{fits}, {presence}"
+    return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: VendorTerms) -> str:
@@ -86,9 +92,12 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
             why = "disabled"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.mono_ms) // 1_000)
-            why = f"answered 503 and asked to be left alone: {remaining_s} s remain"
+            why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"
+        case Cause.FAILING:
+            remaining_s = -(-vendors.resting_ms(gateway, request.mono_ms, request.payer) // 1_000)
+            why = f"resting: calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:
-            server = "" if gateway.registration is None else f" at {gateway.registration.server}"
+            server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
             why = f"not registered{server}: `vosd registrations` says more"
         case Cause.DOWN:
             down_s = (vendors.down_ms(gateway, request.mono_ms) or 0) // 1_000

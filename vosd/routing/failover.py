@@ -33,11 +33,15 @@ class AttemptOutcome(NamedTuple):
     """A 18x had come."""
     q850: int | None = None
     """The cause that the gateway gave with its code (RFC 6432)."""
+    text: str | None = None
+    """What it said beside."""
 
     @classmethod
-    def final(cls, code: int, *, rang: bool = False, q850: int | None = None) -> "AttemptOutcome":
+    def final(
+        cls, code: int, *, rang: bool = False, q850: int | None = None, text: str | None = None
+    ) -> "AttemptOutcome":
         """Describe an attempt that a final code of 300 or above ended."""
-        return cls(AttemptEnd.FINAL, code, rang, q850)
+        return cls(AttemptEnd.FINAL, code, rang, q850, text)
 
     @classmethod
     def silent(cls) -> "AttemptOutcome":
@@ -57,6 +61,8 @@ class Verdict(NamedTuple):
     status: int
     q850: int | None = None
     """The cause that the gateway gave."""
+    text: str | None = None
+    """What it said beside."""
 
 
 _FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
@@ -121,7 +127,7 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
         case AttemptEnd.FINAL:
             code = outcome.code
             reason = _REASON_OF_CODE.get(code, EndReason.UNAVAILABLE)
-            return Verdict(reason, _status_for_caller(code), outcome.q850)
+            return Verdict(reason, _status_for_caller(code), outcome.q850, outcome.text)
 
 
 def _status_for_caller(code: int) -> int:

@@ -137,6 +137,22 @@ class SourceIndex:
         """Say whether any gateway sends from ``host``, whatever the port."""
         return bool(self._claims_on(host))
 
+    def gateways_at(self, host: str) -> tuple[MappingGateway, ...]:
+        """Return whose a request from ``host`` may be; what is told apart by port, tech prefix or proof is together.
+
+        Raises:
+            ValueError: ``host`` is not an IP address.
+        """
+        found: dict[str, MappingGateway] = {}
+        taken: int | None = None
+        for claim in self._claims_on(host):
+            if taken is not None and claim.prefix_length < taken:
+                break  # a pattern before it takes all that comes
+            found[claim.gateway.name] = claim.gateway
+            if claim.port is None and not claim.tech_prefix:
+                taken = claim.prefix_length
+        return tuple(found.values())
+
     def _add(self, pattern: HostPattern, gateway: MappingGateway) -> None:
         network = _network_of(pattern)
         claims = self._claims[network]

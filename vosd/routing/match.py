@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vosd.base.number import for_matching
 from vosd.base.prefixes import PrefixIndex
 from vosd.routing.dialect import CalleeDialect
@@ -17,6 +19,10 @@ from vosd.routing.tables import Phone, RoutingGateway
 
 _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is kept: traffic goes to few of them, and all lists would be large."""
+
+
+_LEAVES_IT_TO_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
+"""What a redirect server may answer that is no word on whether the phone is to be called."""
 
 
 class Candidate(NamedTuple):
@@ -49,8 +55,8 @@ class RouteTable:
     def candidates(self, callee: str) -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, each once, in the order in which they are tried.
 
-        Longer prefix first, then smaller priority number, then order of definition. Of a phone it is the phone, then
-        its offline gateway.
+        Longer prefix first, then smaller priority number, then order of definition. Of a phone it is its redirect
+        server, then the phone, then its offline gateway.
         """
         number = for_matching(callee)
         phone = self._phones.get(number)
@@ -77,11 +83,11 @@ class RouteTable:
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""
         ways = self._phones.get(for_matching(number))
-        return None if ways is None else ways[0].gateway
+        return None if ways is None else next(each.gateway for each in ways if each.gateway.is_phone)
 
 
 def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
-    """Return the called half of a phone, and what takes its calls while it is not there."""
+    """Return who is asked where a phone's calls go, its called half, and what takes its calls while it is not there."""
     calling = phone.gateway
     called = RoutingGateway(
         name=phone.number,
@@ -95,5 +101,8 @@ def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Cand
         enabled=phone.enabled,
         dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
     )
+    asked = gateways.get(phone.redirect_server or "") if phone.enabled else None
+    if asked is not None:
+        asked = msgspec.structs.replace(asked, failover_codes=_LEAVES_IT_TO_THE_PHONE)
     instead = gateways.get(phone.offline_gateway or "")
-    return tuple(Candidate(gateway, phone.number) for gateway in (called, instead) if gateway is not None)
+    return tuple(Candidate(gateway, phone.number) for gateway in (asked, called, instead) if gateway is not None)

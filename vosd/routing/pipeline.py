@@ -24,6 +24,8 @@ class RouteRequest(NamedTuple):
     callee: str
     caller: str
     mono_ms: int
+    payer: str = ""
+    """The account that pays for it."""
 
 
 class RouteChoice(NamedTuple):
@@ -33,6 +35,8 @@ class RouteChoice(NamedTuple):
     prefix: str
     callee_out: str
     caller_out: str
+    is_last_resort: bool = False
+    """It rests, and there is no other."""
 
 
 class Cause(Enum):
@@ -48,6 +52,7 @@ class Cause(Enum):
     NO_FUNDS = "vendor without funds"
     FULL = "full"
     TOO_FAST = "rate limit"
+    FAILING = "resting after failures"
 
 
 class LeftOut(NamedTuple):
@@ -88,7 +93,7 @@ def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | No
 
 
 def is_registered(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out vendors that want a registration and have none of ours (REG-03)."""
+    """Leave out vendors that want a registration and have none of ours."""
     if gateway.registration is None or now.vendors.registered(gateway):
         return None
     return Cause.UNREGISTERED
@@ -102,10 +107,12 @@ def is_up(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
 
 
 def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out gateways whose names lead nowhere for now, and phones that are not registered."""
+    """Leave out gateways whose names lead nowhere for now, and phones and vendors that are not registered with us."""
     if now.vendors.located(gateway):
         return None
-    return Cause.OFFLINE if gateway.is_phone else Cause.NOT_LOCATED
+    if gateway.is_phone:
+        return Cause.OFFLINE
+    return Cause.UNREGISTERED if gateway.registers else Cause.NOT_LOCATED
 
 
 def has_buy_rate(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
@@ -134,6 +141,11 @@ def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
             return Cause.TOO_FAST
 
 
+def is_well(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
+    """Leave out vendors at which calls have failed in a row, while there is another."""
+    return Cause.FAILING if now.vendors.resting_ms(gateway, now.request.mono_ms, now.request.payer) else None
+
+
 STEPS: Final[tuple[Step, ...]] = (
     is_enabled,
     takes_calls_again,
@@ -143,8 +155,12 @@ STEPS: Final[tuple[Step, ...]] = (
     has_funds,
     has_room,
     has_buy_rate,
+    is_well,
 )
-"""In this order; the first that objects decides, so the cheapest questions come first."""
+"""In this order; the first that objects decides, so the cheapest questions come first.
+
+``is_well`` is the last: what it alone leaves out is tried where there is no other.
+"""
 
 
 def find_routes(
@@ -161,8 +177,9 @@ def find_routes(
         return chain((first,), search)
     if not left:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
-    if left[0].gateway.is_phone:
-        return _phone_unavailable(left)
+    phone = next((each for each in left if each.gateway.is_phone), None)
+    if phone is not None:
+        return _phone_unavailable(phone, left)
     objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
@@ -175,21 +192,28 @@ def sift(request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: 
 
 
 def _search(now: Circumstances, table: RouteTable, left: list[LeftOut]) -> Iterator[RouteChoice]:
-    """Yield what may be tried, and note what is left out on the way."""
+    """Yield what may be tried, and note what is left out on the way; what rests is tried where there is no other."""
     callee, caller = now.request.callee, now.request.caller
+    resting: list[RouteChoice] = []
+    is_found = False
     for gateway, prefix in table.candidates(callee):
         cause = _first_objection(gateway, now)
         if cause is None:
+            is_found = True
             yield RouteChoice(gateway, prefix, callee, caller)
         else:
+            if cause is Cause.FAILING:
+                resting.append(RouteChoice(gateway, prefix, callee, caller, is_last_resort=True))
             left.append(LeftOut(gateway, cause))
             if gateway.is_phone and cause is not Cause.OFFLINE:
                 return  # its offline gateway is for when it is not there
+    if resting and not is_found:
+        left[:] = [each for each in left if each.cause is not Cause.FAILING]
+        yield from resting
 
 
-def _phone_unavailable(left: Sequence[LeftOut]) -> Refusal:
+def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:
     """Refuse a call to a phone that is not there, or has as many calls as it may have."""
-    phone = left[0]
     if phone.cause in {Cause.FULL, Cause.TOO_FAST}:
         return Refusal(EndReason.BUSY, 486, f"phone {phone.gateway.name}: {phone.cause.value}")
     objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)

@@ -24,6 +24,13 @@ class VendorTerms(Protocol):
         """Return for how long the gateway has been found not to be there; None = it is there."""
         ...
 
+    def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
+        """Return for how much longer the gateway rests because calls to it failed in a row; 0 = it does not.
+
+        Those of ``payer`` may have failed there alone.
+        """
+        ...
+
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
         ...

@@ -22,6 +22,8 @@ class Address(NamedTuple):
     """In lower case; None = not fixed: UDP, and TCP for what is too large for it."""
     name: str = ""
     """The domain that a found address stands for, which a TLS certificate must name."""
+    written: str = ""
+    """The same with port and transport as far as they are configured: it stays in URIs (RFC 3263 section 4)."""
     uri: str = ""
     """What is asked for there, where a phone has said it: its contact; empty = the called number."""
     path: tuple[str, ...] = ()
@@ -68,6 +70,8 @@ class MappingGateway(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     max_concurrent: int | None = None
     max_cps: int | None = None
+    max_requests: int | None = None
+    """Requests outside calls a second, from all its addresses together."""
     enabled: bool = True
     dialect: CallerDialect = CallerDialect()
     credentials: Credentials | None = None
@@ -86,7 +90,9 @@ class Phone(msgspec.Struct, frozen=True):
     ring_timeout_ms: int = 60_000
     """From INVITE to the final response, when it is called."""
     offline_gateway: str | None = None
-    """The routing gateway that takes its calls while it is not registered (PHN-03)."""
+    """The routing gateway that takes its calls while it is not registered."""
+    redirect_server: str | None = None
+    """The routing gateway that is asked first where its calls go: its 3xx are followed."""
 
     @property
     def enabled(self) -> bool:
@@ -95,7 +101,7 @@ class Phone(msgspec.Struct, frozen=True):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """How a vendor wants us to register with it (REG-03)."""
+    """How a vendor wants us to register with it."""
 
     server: Address
     domain: str
@@ -135,8 +141,14 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     max_concurrent: int | None = None
     max_cps: int | None = None
     """Attempts in the preceding 1000 ms."""
+    max_requests: int | None = None
+    """Requests outside calls a second that it may send us, from all its addresses together."""
+    max_call_seconds: int | None = None
+    """Longest call through it, from the answer to the caller; None = it sets no limit of its own."""
     response_timeout_ms: int = 5_000
     """Without any response to INVITE."""
+    progress_timeout_ms: int | None = None
+    """From a 100 to a 18x or final response, while another gateway can be tried; None = ``ring_timeout_ms``."""
     ring_timeout_ms: int = 60_000
     """From INVITE to the final response."""
     failover_codes: frozenset[int] | None = None
@@ -149,6 +161,8 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     """What its challenges are answered with; None = they count as refusals."""
     registration: Registration | None = None
     """It takes calls only while we are registered with it; None = it wants no registration."""
+    credentials: Credentials | None = None
+    """What it must prove when it registers with us: it is called where it is registered; None = it does not."""
     ping: Ping | None = None
     """None = it is taken to be there."""
 
@@ -164,6 +178,23 @@ class RoutingGateway(msgspec.Struct, frozen=True):
         return self.account is None
 
     @property
+    def registers(self) -> bool:
+        """Whether it is where it is registered with us: a phone, or a vendor on a changing address."""
+        return self.account is None or self.credentials is not None
+
+    @property
     def scope(self) -> Scope:
         """Where its calls are counted: those to a phone together with those from it."""
         return Scope.MAPPING if self.account is None else Scope.ROUTING
+
+
+def registering_half(vendor: RoutingGateway) -> MappingGateway:
+    """Return what of a vendor registers with us: whom it is proven to be, and no customer."""
+    return MappingGateway(
+        vendor.name,
+        account=vendor.account or "",
+        hosts=(),
+        enabled=vendor.enabled,
+        dialect=CallerDialect(nat=vendor.dialect.nat),
+        credentials=vendor.credentials,
+    )

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from vosd.sip.errors import ParseError
-from vosd.sip.grammar import parameters
+from vosd.sip.grammar import TOKEN, parameters
 from vosd.sip.message import Message
 
 SESSION: Final = "application/sdp"
@@ -12,12 +12,17 @@ MULTIPART: Final = "multipart/mixed"
 PARTS_MAX: Final = 20
 
 _FOLD: Final = re.compile(r"\r\n[ \t]+")
+_TYPE: Final = re.compile(rf"{TOKEN}[ \t]*/[ \t]*{TOKEN}\Z")
+_BEGINS_AS_SESSION: Final = re.compile(rb"v=0[ \t]*\r?\n")
 _OPTIONAL: Final = re.compile(r";\s*handling\s*=\s*(?:optional|\"optional\")\s*(?:;|\Z)", re.IGNORECASE)
 
 
 def media_type(message: Message) -> str:
-    """Return the type of a body in lower case and without parameters; empty where none is said."""
-    return (message.header("content-type") or "").partition(";")[0].strip().lower()
+    """Return the type of a body in lower case and without parameters; empty where none is said.
+
+    A body that begins as a session description is one where Content-Type is missing, or names no type.
+    """
+    return _type_of(message.header("content-type") or "", message.body)
 
 
 def session_of(message: Message) -> bytes:
@@ -74,9 +79,14 @@ def _parts(message: Message) -> list[tuple[str, bool, bytes]]:
         head, _, body = piece.partition(b"\r\n\r\n")
         lines = _FOLD.sub(" ", head.decode("utf-8", "surrogateescape")).split("\r\n")[1:]
         fields = dict(map(_field, lines))
-        kind = fields.get("content-type", "text/plain").partition(";")[0].strip().lower()
+        kind = _type_of(fields.get("content-type", ""), body) or "text/plain"
         found.append((kind, _insists(fields.get("content-disposition", "")), body))
     raise ParseError(400, "Bad Multipart Body")
+
+
+def _type_of(said: str, body: bytes) -> str:
+    kind = said.partition(";")[0].strip().lower()
+    return SESSION if not _TYPE.match(kind) and _BEGINS_AS_SESSION.match(body) else kind
 
 
 def _field(line: str) -> tuple[str, str]:

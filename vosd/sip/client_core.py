@@ -17,11 +17,13 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.events import AnswerStrayed, Event
 from vosd.sip.flows import LARGEST_DATAGRAM, Flows
+from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.spent import Unacknowledged
 from vosd.sip.transaction.store import TransactionStore
 
 COUNTED_EARLY_MAX: Final = 1 << 16
@@ -30,9 +32,18 @@ COUNTED_EARLY_MAX: Final = 1 << 16
 A number may be left out (RFC 3261 section 12.2.2), one that was used already would be refused.
 """
 
+_METHODS: Final = COMMON_METHODS | {"NOTIFY"}
+"""Of requests of ours."""
 
 FORKS_MAX: Final = 16
 """Answers to one INVITE that are hung up, beside the one that counts: each costs a BYE and its repetitions."""
+
+
+Placed = Callable[[InviteClient], None]
+
+
+def not_noted(_transaction: InviteClient) -> None:
+    """Keep no note of an INVITE (``Placed``)."""
 
 
 class _Written(NamedTuple):
@@ -55,7 +66,10 @@ class ClientCore:
         agent_header: str,
         dropped: Counter[str],
         token: Callable[[], str],
+        placed: Placed,
     ) -> None:
+        """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
+        self._placed = placed
         self._store = store
         self._flows = flows
         self._dialogs = dialogs
@@ -87,7 +101,8 @@ class ClientCore:
 
     def send_request(self, dialog: Dialog, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
         """Send anything but INVITE and ACK within a dialog; ``owner`` None waits for no answer."""
-        draft = None if dialog.answers is None else RequestDraft(dialog, method, headers, body)
+        answers = dialog.answers
+        draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, method, headers, body)
         return Client(self._store, key, dialog.peer, data, owner, now, spare, draft)
 
@@ -102,21 +117,33 @@ class ClientCore:
         """End a dialog; nobody waits for the answer."""
         self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
 
+    def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> None:
+        """Hang up a dialog of an earlier life; the 2xx to our INVITE, if it was ours, may still want its ACK."""
+        if invite_sequence:
+            ack = dialog.request("ACK", self._flows.new_via(dialog.peer.flow), invite_sequence, self._agent_header)
+            self._store.send(dialog.peer, ack)
+        self.send_bye(dialog, headers, now)
+
+    def cancel_left_over(self, parts: InviteParts, headers: str, now: Instant) -> None:
+        """Give up an INVITE of an earlier life; a callee that answers it all the same is hung up."""
+        InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts, headers, now)
+
     # -- responses ----------------------------------------------------------------------------------------------
 
     def take_response(self, message: Response, now: Instant) -> Event | None:
         """Bring a response to its transaction; return what the endpoint's user must hear of it."""
-        via = message.header("via") or ""
-        if "," in via or message.comes_twice("via"):  # section 8.1.3.3: it was meant for somebody behind us
-            self._dropped["response for somebody else"] += 1
-            return None
-        key = f"{branch_of(via)} {message.cseq.method}"
+        # Section 8.1.3.3 wants a response with several Vias discarded. Our branch on top names our request all the
+        # same, and a 200 that is discarded for a second Via is a call that the vendor bills.
+        key = f"{branch_of(message.header('via') or '')} {message.cseq.method}"
         transaction = self._store.clients.get(key)
         if transaction is None:
             spent = self._store.spent.get(key)
             if isinstance(spent, Datagram):
                 if message.status >= 200:
                     return self._acknowledge_again(key, spent, message, now)
+            elif isinstance(spent, Unacknowledged):
+                if 200 <= message.status < 300 and message.to_tag not in {"", spent.to_tag}:
+                    return self._take_fork(key, spent.parts, message, now)
             elif spent is None:
                 self._dropped["response to no request"] += 1
             return None
@@ -133,6 +160,22 @@ class ClientCore:
                 witness, transaction.witness = transaction.witness, None
                 return None if witness is None else AnswerStrayed(witness, message, now)
         return None
+
+    def expects(self, response: Response) -> bool:
+        """Say whether a response with faults is to a request of ours; one that names no method is known by its branch.
+
+        A branch alone cannot tell the response to a CANCEL from that to its INVITE.
+        """
+        branch = branch_of(response.header("via") or "")
+        known = [method for method in _METHODS if self._is_known(f"{branch} {method}")]
+        if response.cseq.method in known:
+            return True
+        if len(known) == 1:
+            response.settle(response.fault or "", cseq=response.cseq._replace(method=known[0]))
+        return len(known) == 1
+
+    def _is_known(self, key: str) -> bool:
+        return key in self._store.clients or self._store.spent.get(key) is not None
 
     def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> AnswerStrayed | None:
         """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
@@ -172,9 +215,14 @@ class ClientCore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _begin_invite(self, draft: InviteDraft, owner: Any, now: Instant) -> InviteClient:
-        key, (parts, data, spare) = f"{branch_of(draft.parts.via)} INVITE", self._write_invite(draft)
+        key, (parts, data, spare) = f"{branch_of(draft.parts.via)} INVITE", self._write_invite(draft, now)
         kept = None if parts.answers is None else draft
-        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=draft.dialog, draft=kept)
+        transaction = InviteClient(
+            self._store, key, parts, data, owner, now, spare=spare, dialog=draft.dialog, draft=kept
+        )
+        if draft.dialog is None:
+            self._placed(transaction)
+        return transaction
 
     def _with_proof(self, parts: InviteParts, body: bytes) -> InviteParts:
         """Let an INVITE prove what its peer has asked for before."""
@@ -182,7 +230,7 @@ class ClientCore:
             return parts
         return parts._replace(credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
 
-    def _write_invite(self, draft: InviteDraft) -> _Written:
+    def _write_invite(self, draft: InviteDraft, now: Instant) -> _Written:
         parts, hops, headers, body = draft[:4]
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
@@ -191,7 +239,7 @@ class ClientCore:
         flow = None
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
             flow = self._flows.for_large(parts.peer.flow)
-        if flow is None:
+        if flow is None or not self._store.may_connect(parts.peer._replace(flow=flow), now):
             return _Written(parts, data, None)
         headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
         via = self._flows.same_branch(parts.via, flow)
@@ -214,22 +262,28 @@ class ClientCore:
             return self._take_challenge_to_invite(transaction, challenge, now)
         draft = transaction.draft
         event = transaction.response_came(challenge, now)
-        if draft is None or not _can_prove(draft.dialog.answers, draft.rounds, challenge):
+        if draft is None or not _can_prove(draft.dialog.answers, draft.rounds, challenge, is_proven=draft.is_proven):
             return event
         key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
-        transaction.begin(key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1))
+        transaction.begin(
+            key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1, is_proven=True)
+        )
         return None
 
     def _take_challenge_to_invite(self, transaction: InviteClient, challenge: Response, now: Instant) -> Event | None:
         draft, owner, is_wanted = transaction.draft, transaction.owner, transaction.is_wanted
         event = transaction.response_came(challenge, now)
-        if draft is None or not is_wanted or not _can_prove(draft.parts.answers, draft.rounds, challenge):
+        if draft is None or not is_wanted:
+            return event if owner is not None else None
+        if not _can_prove(draft.parts.answers, draft.rounds, challenge, is_proven=bool(draft.parts.credentials)):
             return event if owner is not None else None
         draft = draft.again(self._flows.new_via(draft.parts.peer.flow), _counted(draft, owner))
         draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
-        parts, data, spare = self._write_invite(draft)
+        parts, data, spare = self._write_invite(draft, now)
         transaction.owner = owner
         transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)
+        if draft.dialog is None:
+            self._placed(transaction)
         return None
 
 
@@ -239,6 +293,6 @@ def _counted(draft: InviteDraft, owner: DialogOwner) -> int:
     return max((draft.parts.sequence, *(fork.local_sequence for fork in forks)))
 
 
-def _can_prove(answers: Answers | None, rounds: int, challenge: Response) -> bool:
+def _can_prove(answers: Answers | None, rounds: int, challenge: Response, *, is_proven: bool) -> bool:
     """Say whether a challenge can be answered, and may be once more; then what it asks for is noted."""
-    return answers is not None and answers.learn(challenge, rounds)
+    return answers is not None and answers.learn(challenge, rounds, is_proven=is_proven)

@@ -5,6 +5,7 @@ one side can end a header of the other.
 """
 
 import re
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -149,6 +150,18 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
         timestamp=_line("Timestamp", stamp) if stamp is not None and _TIMESTAMP.match(stamp) else "",
         spare=_listening(via, source) if reliable else None,
     )
+
+
+def named_by_maddr(via: Via, source: Peer) -> Peer | None:
+    """Return where a Via wants its responses by ``maddr``: an address of the source's family, else None (18.2.2)."""
+    host = (via.params.get("maddr") or "").strip("[]")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    if (":" in host) is not (":" in source.host) or address.is_multicast or address.is_unspecified:
+        return None
+    return Peer(source.flow, host, via.port or 5060)
 
 
 def _listening(via: Via, source: Peer) -> Peer | None:

@@ -10,6 +10,8 @@ from vosd.base.clock import Instant
 from vosd.sip.compose import Peer
 from vosd.sip.message import Request
 
+UNKNOWN: Final = "unknown source"
+"""Why a challenge is reported: the source is unknown and sends no credentials."""
 EXAMINED: Final = frozenset({"INVITE", "REGISTER"})
 """What needs a verdict."""
 

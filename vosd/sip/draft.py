@@ -42,3 +42,5 @@ class RequestDraft(NamedTuple):
     headers: str
     body: bytes
     rounds: int = 0
+    is_proven: bool = False
+    """Whether it has credentials already."""

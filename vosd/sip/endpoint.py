@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.client_core import ClientCore
-from vosd.sip.compose import Datagram, Peer
+from vosd.sip.client_core import ClientCore, Placed, not_noted
+from vosd.sip.compose import Datagram, Peer, ResponseStem
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
@@ -23,11 +23,13 @@ from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.glance import Kind, answered, to_tag, top_via
 from vosd.sip.headers.via import Via
+from vosd.sip.lenient import mended
 from vosd.sip.message import Request, Response
 from vosd.sip.parse import parse_message
 from vosd.sip.screening import has_looped
 from vosd.sip.server_core import ServerCore, key_prefix
 from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
@@ -46,7 +48,9 @@ class Endpoint:
         knows: Callable[[str, int], bool],
         locate: Locator = knows_no_names,
         door: Door = OPEN_DOOR,
+        placed: Placed = not_noted,
     ) -> None:
+        """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
         self._settings = settings
         self.token = token
         self.flows = Flows(listeners, token, locate)
@@ -65,6 +69,7 @@ class Endpoint:
             agent_header=self.agent_header,
             dropped=self.dropped,
             token=token,
+            placed=placed,
         )
         """What we ask of peers."""
         self._server = ServerCore(
@@ -94,8 +99,7 @@ class Endpoint:
                 return self.client.take_response(message, now)
             return self._server.take_request(message, source, now)
         except ParseError as error:
-            self._server.refuse_malformed(error, message or error.request, source, now)
-            return None
+            return self._take_leniently(data, error, message, source, now)
 
     def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
         """Refuse a request with the 503 that is returned, and leave nothing behind; never raises for what came.
@@ -130,6 +134,17 @@ class Endpoint:
         waiting = self._store.streams.pop(peer, {})
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
+
+    def unsent(self, data: bytes, now: Instant) -> Event | None:
+        """Hear that a datagram cannot be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
+
+        Anything else is repeated by its timers: within a call the way may come back, and a BYE must not be given up.
+        So is an INVITE that was sent before: the peer may have it, and answer.
+        """
+        transaction = self._store.clients.get(answered(data))
+        if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
+            return None
+        return transaction.transport_failed(now) if transaction.is_at_first_try else None
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
         """Fire every timer that is due, one at a time: what an event leads to is done before the next one fires."""
@@ -186,6 +201,11 @@ class Endpoint:
         acceptance.goodbye = headers
         self.adopt(acceptance.dialog.local_tag, Farewell(acceptance))
 
+    def refuse_left_over(self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant) -> None:
+        """Refuse an INVITE that an earlier life has not answered; one that is repeated meanwhile is a new call."""
+        if key not in self._store.servers:
+            InviteServer(self._store, key, stem).respond(503, tag, self.server_header + headers, now)
+
     def ignore(self, transaction: InviteServer) -> None:
         """Leave an INVITE without any answer, as if it had never come."""
         transaction.forget()
@@ -206,6 +226,10 @@ class Endpoint:
         """Take an alarm back; one that has rung is left alone."""
         self._store.wheel.cancel(alarm)
 
+    def tell_of_unclaimed(self, owner: Any) -> None:
+        """Tell ``owner`` of every request without an owner, such as a BYE, that got no response."""
+        self._store.unclaimed = owner
+
     def census(self) -> dict[str, int]:
         """Count what is alive, for ``vosd status``."""
         store = self._store
@@ -214,6 +238,23 @@ class Endpoint:
             "transactions": len(store.servers) + len(store.clients) + len(store.spent),
             "timers": len(store.wheel),
         }
+
+    # -- what a strict reader refuses ---------------------------------------------------------------------------
+
+    def _take_leniently(
+        self, data: bytes, error: ParseError, read: Request | Response | None, source: Peer, now: Instant
+    ) -> Event | None:
+        """Take a message that confirms or ends something in spite of its faults; refuse any other one."""
+        message = mended(data, error, read, source, self._settings.limits)
+        try:
+            if isinstance(message, Response) and self.client.expects(message):
+                return self.client.take_response(message, now)
+            if isinstance(message, Request) and self._server.expects(message):
+                return self._server.take_request(message, source, now)
+        except ParseError as again:
+            error = again
+        self._server.refuse_malformed(error, read or error.request or error.response, source, now)
+        return None
 
     # -- residue ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sip.compose import Peer
+from vosd.sip.door import UNKNOWN
 from vosd.sip.message import Request, Response
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class CancelArrived(msgspec.Struct, frozen=True):
 
     owner: Any
     transaction: "InviteServer"
+    request: Request
+    """The CANCEL."""
     at: Instant
 
 
@@ -117,12 +120,19 @@ class NoResponse(msgspec.Struct, frozen=True):
 
 
 class StrangerIgnored(msgspec.Struct, frozen=True):
-    """A request of an unknown source, or one that is not heard any more, was dropped without an answer."""
+    """A request of an unknown source, or one that is not heard any more, was dropped without an answer.
+
+    Or it was answered with a challenge that such a source will hardly meet.
+    """
 
     source: Peer
     summary: str
     at: Instant
-    why: str = "unknown source"
+    why: str = UNKNOWN
+    request: Request | None = None
+    """The INVITE, where it was one."""
+    status: int | None = None
+    """Of the answer; None = it was dropped."""
 
 
 Event = (

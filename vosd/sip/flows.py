@@ -8,6 +8,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
+from vosd.base.host import Realm, realm_of
 from vosd.sip.compose import Peer, host_text
 from vosd.sip.errors import ParseError
 from vosd.sip.uri import DEFAULT_PORTS, Uri
@@ -87,9 +88,12 @@ class Flows:
         self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
         """What the Contacts of trunks mean: peers say the same in every call."""
-        self._first: dict[tuple[str, bool], int] = {}
-        for flow, each in enumerate(listeners):
-            self._first.setdefault((each.transport, ":" in each.host), flow)
+        self._first: dict[tuple[str | None, bool, Realm], int] = {}
+        """By transport (None = any), family, and from where the peer can be reached."""
+        for realm in Realm:
+            for flow, each in sorted(enumerate(listeners), key=lambda pair: _distance(pair[1], realm)):
+                for transport in (each.transport, None):
+                    self._first.setdefault((transport, ":" in each.host, realm), flow)
 
     def new_via(self, flow: int) -> str:
         """Return a Via value with a fresh branch."""
@@ -102,18 +106,18 @@ class Flows:
     def towards(self, host: str, transport: str | None = None, interface: str | None = None) -> int:
         """Return the flow for packets to an address: the interface that was chosen, else the first that fits.
 
-        A transport that no listener has is answered by the first listener of the address family: then the peer
-        hears us on what there is.
+        A listener that announces a private address fits a private peer, one that announces a public address a public
+        peer; where there is none, any other fits but one on loopback. A transport that no listener has is answered by
+        a listener of the address family: then the peer hears us on what there is. A family that no listener has gets
+        the first listener of all, which cannot send there and says so.
         """
         if interface is not None:
             for flow, each in enumerate(self.listeners):
                 if each.name == interface:
                     return flow
-        family = ":" in host
-        found = self._first.get((transport or "udp", family))
-        if found is None:
-            found = next((flow for flow, each in enumerate(self.listeners) if (":" in each.host) is family), 0)
-        return found
+        family, realm = ":" in host, realm_of(host)
+        found = self._first.get((transport or "udp", family, realm))
+        return self._first.get((None, family, realm), 0) if found is None else found
 
     def for_large(self, flow: int) -> int | None:
         """Return the TCP flow beside a UDP one, or None."""
@@ -178,6 +182,14 @@ class Flows:
             return fallback
         flow = fallback.flow if wanted == here else self.towards(host, wanted)
         return Peer(flow, host, port or DEFAULT_PORTS[self.listeners[flow].transport])
+
+
+def _distance(listener: Listener, realm: Realm) -> int:
+    """Return how badly a listener fits peers of a realm: 0 is best."""
+    announced = realm_of(listener.host)
+    if announced is realm:
+        return 0
+    return 2 if announced is Realm.MACHINE else 1
 
 
 # Peers say the same Contact in every call of a trunk, so what it means is worth remembering.

@@ -73,7 +73,7 @@ _PLAIN_ANSWER: Final = re.compile(rb"SIP/2[^\r\n,;]*+(?:;(?!branch=)[^\r\n,;]*+)
 _PLAIN_SEQUENCE: Final = re.compile(rb"\d++ ([A-Z]++)\r")
 _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s]++)")
 _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
-_REQUEST_LINE: Final = re.compile(rb"[!-~]{1,40}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
+_REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
 
 def glance(data: bytes) -> Kind:

@@ -28,7 +28,7 @@ class KeepAlive:
     send_one_time: int = 3_000
     """Datagrams in a batch."""
     to_all: bool = True
-    """False = only endpoints that are not where their Contact says, or that have a private one (NAT-09)."""
+    """False = only endpoints that are not where their Contact says, or whose Contact or Via is private."""
 
     @property
     def slice_max(self) -> int:

@@ -49,6 +49,7 @@ class Message:
         "_to_tag",
         "_via",
         "body",
+        "fault",
         "header",
         "raw",
     )
@@ -58,6 +59,8 @@ class Message:
         self._lines = lines
         self._first = first
         self.body = body
+        self.fault: str | None = None
+        """What a strict reader refuses it for, in a message that is taken all the same (``sip.lenient``)."""
         self.header: Callable[[str], str | None] = first.get
         """``header(name)``: the first value of a header by its canonical lower-case name, or None.
 
@@ -122,6 +125,12 @@ class Message:
         if self._cseq is None:
             self._cseq = CSeq.parse(self.header("cseq") or "")
         return self._cseq
+
+    def settle(self, fault: str, *, via: Via | None = None, cseq: CSeq | None = None) -> None:
+        """Note a fault that is read over, and what stands in for headers that cannot be read."""
+        self.fault = fault
+        self._via = via or self._via
+        self._cseq = cseq or self._cseq
 
     @property
     def from_(self) -> NameAddr:

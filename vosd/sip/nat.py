@@ -50,10 +50,13 @@ def is_elsewhere(contact: str, seen: Peer) -> bool:
     return (plain_host(hop.host), port) != (plain_host(seen.host), seen.port)
 
 
-def needs_keep_alive(contact: str, seen: Peer) -> bool:
-    """Say whether a registered Contact is kept alive by all means: it is private, or its owner elsewhere (NAT-09)."""
+def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool:
+    """Say whether a registered Contact is kept alive by all means.
+
+    So it is where the Contact or the Via of its REGISTER is private, or its owner is seen elsewhere.
+    """
     hop = hop_of(contact)
-    return hop is None or is_private(plain_host(hop.host)) or is_elsewhere(contact, seen)
+    return has_private_via or hop is None or is_private(plain_host(hop.host)) or is_elsewhere(contact, seen)
 
 
 def _first_stop(message: Message) -> str:

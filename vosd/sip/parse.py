@@ -63,7 +63,7 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
             raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
         fault = "Message Ends Inside the Headers"
-    fault = stray or fault or _missing(first) or _fit_body(message)
+    fault = stray or fault or _missing(first) or fit_body(message)
     if fault:
         _refuse(message, fault)
     return message
@@ -154,7 +154,7 @@ def _missing(first: dict[str, str]) -> str | None:
     return None
 
 
-def _fit_body(message: Request | Response) -> str | None:
+def fit_body(message: Request | Response) -> str | None:
     """Cut the body to its Content-Length; say what is wrong where that cannot be (RFC 3261 section 18.3)."""
     length = message.header("content-length")
     if length is None:
@@ -171,7 +171,7 @@ def _fit_body(message: Request | Response) -> str | None:
 
 def _refuse(message: Request | Response, fault: str) -> NoReturn:
     if isinstance(message, Response):
-        raise ParseError(0, fault)
+        raise ParseError(0, fault, response=message)
     raise ParseError(400, fault, message)
 
 

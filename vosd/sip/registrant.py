@@ -28,9 +28,7 @@ REFRESH_MIN_MS: Final = 5_000
 """No registration that holds is refreshed sooner, however little was granted."""
 BACK_OFF_MS: Final = 30_000
 BACK_OFF_MAX_MS: Final = 300_000
-"""The wait after a failure doubles from the one to the other (REG-03)."""
-REFUSED_MS: Final = 600_000
-"""The wait after a refusal: until somebody has changed something, asking again only feeds the vendor's lock-out."""
+"""The wait after a failure or a refusal doubles from the one to the other."""
 RETRY_AFTER_MAX_S: Final = 3_600
 """No vendor is left alone for longer, whatever it asks for."""
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
@@ -47,7 +45,7 @@ class State(Enum):
     REFRESHING = "refreshing"
     """Asked for again while the last one still holds."""
     REFUSED = "refused"
-    """The vendor will not have us; waits for a long time."""
+    """The vendor will not have us; waits for its next attempt."""
     PARTING = "parting"
     """Will leave as soon as the REGISTER under way has its answer."""
     LEAVING = "leaving"
@@ -301,13 +299,7 @@ class Registrant:
 
     def _failed(self, retry_after: int | None, now: Instant) -> None:
         """Wait, longer each time; what was granted holds until it runs out."""
-        self.failures += 1
-        wait_ms = min(BACK_OFF_MS << min(self.failures - 1, 8), BACK_OFF_MAX_MS)
-        if retry_after is not None:
-            wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
-            self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
-        else:
-            self.next_attempt_at = now.plus(wait_ms - wait_ms // 10 + self._draw(wait_ms // 5 + 1))
+        self._back_off(retry_after, now)
         if self.is_registered:
             self.state = State.REGISTERED
         else:
@@ -315,15 +307,23 @@ class Registrant:
             self._say(News.LOST)
 
     def _refused(self, response: Response, now: Instant) -> None:
-        self.failures += 1
-        wait_s = min(retry_after_s(response) or 0, RETRY_AFTER_MAX_S)
-        wait_ms = max(REFUSED_MS, 1_000 * wait_s)
-        self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
+        """Wait as after a failure, so that a mended account is found within minutes; the binding is gone at once."""
+        self._back_off(retry_after_s(response), now)
         if self._told is News.GAINED:
             self._say(News.LOST)
         self._forget_binding()
         self.state = State.REFUSED
         self._say(News.REFUSED)
+
+    def _back_off(self, retry_after: int | None, now: Instant) -> None:
+        """Set the next attempt: by Retry-After in seconds, else by how many failed in a row."""
+        self.failures += 1
+        if retry_after is not None:
+            wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
+            self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
+            return
+        wait_ms = min(BACK_OFF_MS << min(self.failures - 1, 8), BACK_OFF_MAX_MS)
+        self.next_attempt_at = now.plus(wait_ms - wait_ms // 10 + self._draw(wait_ms // 5 + 1))
 
     def _lapse(self) -> None:
         """Note that the registration has run out unrefreshed."""
@@ -363,4 +363,4 @@ class Registrant:
 
 def _answers(terms: Terms) -> Answers:
     """Return what answers the registrar; a password that it does not believe is not said again and again."""
-    return Answers(terms.login, terms.rounds_max, insists=False)
+    return Answers(terms.login, terms.rounds_max)

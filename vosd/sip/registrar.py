@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base.clock import Instant
+from vosd.base.host import is_private, plain_host
 from vosd.sip.compose import Peer
 from vosd.sip.errors import ParseError
 from vosd.sip.headers.contact import SURELY, Contact, seconds
@@ -55,6 +56,11 @@ class Binding(msgspec.Struct, frozen=True, gc=False):
     instance: str = ""
     reg_id: int = 0
     user_agent: str = ""
+    has_private_via: bool = True
+    """Whether its latest REGISTER had a private address in its Via.
+
+    It is not written down: after a restart it counts as private until the next REGISTER.
+    """
 
     def is_live(self, now: Instant) -> bool:
         """Say whether the binding holds at ``now``."""
@@ -122,8 +128,8 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
 class _Draft:
     """The bindings as one request would have them; it is thrown away where any of its contacts cannot be had."""
 
-    __slots__ = ("_agent", "_call_id", "_cseq", "_now", "_otherwise_s", "_settings", "_source", "_touched",
-                 "bindings", "path")  # fmt: skip
+    __slots__ = ("_agent", "_call_id", "_cseq", "_has_private_via", "_now", "_otherwise_s", "_settings", "_source",
+                 "_touched", "bindings", "path")  # fmt: skip
 
     def __init__(
         self, request: Request, source: Peer, live: Bindings, settings: RegistrarSettings, now: Instant
@@ -137,6 +143,7 @@ class _Draft:
         expires = request.header("expires")
         self._otherwise_s = settings.default_s if expires is None else seconds(expires)
         self._agent = (request.header("user-agent") or "")[:AGENT_CHARS_MAX]
+        self._has_private_via = is_private(plain_host(request.via.host))
         self._source = source
         self._settings = settings
         self._now = now
@@ -177,6 +184,7 @@ class _Draft:
             contact.instance,
             contact.reg_id,
             self._agent,
+            self._has_private_via,
         )
         self._touched.add(slot)
         if before is None:

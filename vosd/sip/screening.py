@@ -12,6 +12,7 @@ from vosd.sip.headers.via import Via
 from vosd.sip.message import Request
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
+"""The same in every message; without REGISTER, which only some may send: those know it."""
 ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
 ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
@@ -26,9 +27,7 @@ SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
 REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
 """The same of a REGISTER (RFC 3327)."""
 CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
-"""What an OPTIONS within a call is told (section 11.2)."""
-CAPABILITIES_OUTSIDE: Final = CAPABILITIES.replace("OPTIONS,", "OPTIONS, REGISTER,", 1)
-"""The same outside of calls."""
+"""What an OPTIONS is told, within a call or not (section 11.2)."""
 EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
 """Statuses of a peer that mean to the other side what they mean here, with the line that each must have."""
 
@@ -71,11 +70,21 @@ def objection(request: Request) -> Objection | None:
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
     if method == "INVITE" and request.header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
-    if request.body and method in _WITH_SESSION:
-        if request.header("content-type") != SESSION and objects_to(request):
-            return Objection(415, ACCEPT)
-        if (request.header("content-encoding") or "identity").lower() != "identity":
-            return Objection(415, "Accept-Encoding: identity\r\n")
+    return objection_to_body(request) if request.body else None
+
+
+def objection_to_body(request: Request) -> Objection | None:
+    """Return what forbids the body of a request that may change a session, or None.
+
+    Raises:
+        ParseError: it is of several parts and cannot be taken apart.
+    """
+    if not request.body or request.method not in _WITH_SESSION:
+        return None
+    if request.header("content-type") != SESSION and objects_to(request):
+        return Objection(415, ACCEPT)
+    if (request.header("content-encoding") or "identity").lower() != "identity":
+        return Objection(415, "Accept-Encoding: identity\r\n")
     return None
 
 

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.sip.compose import Datagram, Peer, ResponseStem, response, response_stem
+from vosd.sip.compose import Datagram, Peer, ResponseStem, encode, named_by_maddr, response, response_stem
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
 from vosd.sip.dialog.identity import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
-from vosd.sip.door import EXAMINED, Challenged, Door
+from vosd.sip.door import EXAMINED, UNKNOWN, Challenged, Door
 from vosd.sip.errors import ParseError
 from vosd.sip.events import (
     AckArrived,
@@ -22,16 +23,18 @@ from vosd.sip.events import (
     StrangerIgnored,
 )
 from vosd.sip.flows import MAGIC, Flows
+from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.headers.via import Via
+from vosd.sip.lenient import CONFIRMING
 from vosd.sip.message import Request, Response
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.screening import CAPABILITIES_OUTSIDE, objection
+from vosd.sip.screening import CAPABILITIES, objection, objection_to_body
 from vosd.sip.settings import SipSettings
 from vosd.sip.stateless import common_invite
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.spent import Mark
+from vosd.sip.transaction.spent import Entry, Mark
 from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TransactionStore
 
@@ -81,10 +84,13 @@ class ServerCore:
         key = prefix + method
         known = self._store.servers.get(key)
         if known is not None:
-            known.request_repeated()
+            if known.stem.cseq == (request.header("cseq") or ""):
+                known.request_repeated()
+            else:
+                self._refuse_for_now(request, source)
             return None
         spent = self._store.spent.get(key)
-        if spent is not None:
+        if spent is not None and not self._reuses_branch(request, spent):
             if isinstance(spent, Datagram):
                 self._store.out.append(spent)
             return None
@@ -94,6 +100,19 @@ class ServerCore:
             return None
         return self._take_new_request(request, source, prefix, now)
 
+    def _reuses_branch(self, request: Request, spent: Entry) -> bool:
+        """Say whether a request that bears the branch of a finished one is another one all the same, by its CSeq."""
+        if isinstance(spent, Datagram):
+            return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in spent.data
+        dialog = self._dialogs.find(request)[1] if request.to_tag else None
+        return dialog is not None and request.cseq.number > dialog.remote_sequence
+
+    def _refuse_for_now(self, request: Request, source: Peer) -> None:
+        """Answer a request that bears the branch of one that is not answered yet (section 14.2), and forget it."""
+        stem = self._stem_of(request, source)
+        headers = f"{self._server_header}Retry-After: 1\r\n"
+        self._store.send(stem.peer, response(stem, 500, self._flows.refusal_tag, headers))
+
     def _take_new_request(self, request: Request, source: Peer, prefix: str, now: Instant) -> Event | None:
         """Judge what is no repetition; ``prefix`` is what the keys of its transactions begin with."""
         method = request.method
@@ -101,19 +120,22 @@ class ServerCore:
         why = self._why_unheard(request, source, prefix + "INVITE", now)
         if why:
             self._dropped[why] += 1
-            return StrangerIgnored(source, f"{method} {request.uri}", now, why)
+            invite = request if method == "INVITE" else None
+            return StrangerIgnored(source, f"{method} {request.uri}", now, why, invite)
         user = ""
         if method in EXAMINED and not request.to_tag:
             verdict = self._door.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 self._challenge(request, source, verdict)
-                return None
+                if verdict.why != UNKNOWN:
+                    return None
+                return StrangerIgnored(source, f"{method} {request.uri}", now, UNKNOWN, request, verdict.status)
             user = verdict.user
-        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        stem = self._stem_of(request, source)
         if method == "CANCEL":
-            return self._take_cancel(stem, prefix, key, now)
-        refusal = objection(request)
-        if refusal is not None:
+            return self._take_cancel(request, stem, prefix, key, now)
+        refusal = objection(request) if request.fault is None else objection_to_body(request)
+        if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
             if stem.tagged and not self._dialogs.belongs(request):
                 self._forget_with(stem, key, now, refusal.status, refusal.headers)
             else:
@@ -122,6 +144,25 @@ class ServerCore:
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now)
         return self._take_request_outside(request, stem, source, user, key, now)
+
+    def expects(self, request: Request) -> bool:
+        """Say whether a request with faults that confirms or ends something belongs to what we have, or had just now.
+
+        Raises:
+            ParseError: what its transaction is known by cannot be read.
+        """
+        method, prefix = request.method, _prefix_of(request)
+        if self._is_known(prefix + method):
+            return True
+        if method in {"ACK", "CANCEL"} and self._is_known(prefix + "INVITE"):
+            return True
+        return self._ends_or_confirms(request)
+
+    def _ends_or_confirms(self, request: Request) -> bool:
+        """Say whether a request is heard whatever else it wants: the end of a dialog of ours, or a confirmation."""
+        if request.method not in CONFIRMING or request.method == "CANCEL":
+            return False
+        return self._dialogs.find(request)[1] is not None or self._dialogs.crosses_the_end(request)
 
     def turn_common_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | None:
         """Do as ``turn_away`` does without reading the INVITE, where it is a common one that we do not know."""
@@ -149,8 +190,25 @@ class ServerCore:
         said = self._refused.get(key, now.mono)
         if said is not None:
             return said
-        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        stem = self._stem_of(request, source)
         return self._refusal(stem, key, now, 503, headers)
+
+    def _stem_of(self, request: Request, source: Peer) -> ResponseStem:
+        """Gather what responses to a request repeat, and where they go.
+
+        A ``maddr`` is followed where both the source and that place are known (18.2.2): else anybody, a customer too,
+        would have us send to whom they name, and a 200 ten times.
+
+        Raises:
+            ParseError: the topmost Via cannot be read.
+        """
+        is_reliable = self._store.reliable[source.flow]
+        stem = response_stem(request, source, reliable=is_reliable)
+        if "maddr" in request.via.params and not is_reliable and self._knows(source.host, source.port):
+            named = named_by_maddr(request.via, source)
+            if named is not None and self._knows(named.host, named.port):
+                return stem.answered_at(named)
+        return stem
 
     def _is_known(self, key: str) -> bool:
         return key in self._store.servers or self._store.spent.get(key) is not None
@@ -166,11 +224,13 @@ class ServerCore:
         if not is_heard or self._door.is_shut_to(source, now):
             return
         try:
-            stem = response_stem(message, source, reliable=self._store.reliable[source.flow])
+            stem = self._stem_of(message, source)
         except ParseError:
             return  # without a Via there is nobody to answer
         sent_by = self._flows.listeners[source.flow].sent_by
         headers = f'{self._server_header}Warning: 399 {sent_by} "{error.reason}"\r\n'
+        if message.method == "INVITE" and not stem.tagged:
+            headers += _reason(error.status)
         self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
 
     def _why_unheard(self, request: Request, source: Peer, invite_key: str, now: Instant) -> str:
@@ -190,13 +250,13 @@ class ServerCore:
         if self._settings.answers_strangers or self._knows(source.host, source.port):
             return ""
         is_examined = method in EXAMINED and not request.to_tag and self._door.hears_strangers
-        return "" if is_examined else "unknown source"
+        return "" if is_examined else UNKNOWN
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Ask who it is, and forget it at once: neither a transaction nor anything else is left (section 8.2.7)."""
         if challenge.why:
             self._dropped[challenge.why] += 1
-        stem = response_stem(request, source, reliable=self._store.reliable[source.flow])
+        stem = self._stem_of(request, source)
         if is_behind_nat(Nat.AUTO, request, source):  # nobody knows yet who it is, and what is configured of him
             stem = stem.answered_at(source)
         headers = self._server_header + challenge.headers
@@ -215,7 +275,7 @@ class ServerCore:
         if method == "REGISTER":
             return RegisterArrived(Server(self._store, key, stem), request, source, now, user)
         if method == "OPTIONS":
-            self._answer(stem, key, method, 200, CAPABILITIES_OUTSIDE, now)
+            self._answer(stem, key, method, 200, CAPABILITIES, now)
         else:
             self._forget_with(stem, key, now, 481)
         return None
@@ -232,16 +292,18 @@ class ServerCore:
                 self._forget_with(stem, key, now, 481)
             return None
         # Section 12.2.2, but for BYE: whoever says it regards the call as over, and we would talk and bill on.
-        if request.cseq.number <= dialog.remote_sequence and method != "BYE":
+        number = request.cseq.number
+        if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD:
             self._answer(stem, key, method, 500, "", now)
             return None
-        dialog.remote_sequence = max(request.cseq.number, dialog.remote_sequence)
+        dialog.remote_sequence = max(number, dialog.remote_sequence)
         if dialog.is_behind_nat:
             stem = stem.answered_at(source)
         if source != dialog.peer and (dialog.is_behind_nat or self._both_connected(source, dialog.peer)):
             # Nobody but the peer knows both tags (80 random bits are ours), and no old request comes as far as here.
             dialog.reach_by(source)
             self._dialogs.follow(request.to_tag, dialog)
+            owner.moved()
         if isinstance(owner, Farewell):
             self._answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
             if method == "BYE":
@@ -270,7 +332,9 @@ class ServerCore:
             return None
         return AckArrived(owner, request, now)
 
-    def _take_cancel(self, stem: ResponseStem, prefix: str, key: str, now: Instant) -> CancelArrived | None:
+    def _take_cancel(
+        self, request: Request, stem: ResponseStem, prefix: str, key: str, now: Instant
+    ) -> CancelArrived | None:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
         found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
@@ -279,12 +343,14 @@ class ServerCore:
         tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         Server(self._store, key, stem).respond(200 if found else 481, tag, self._server_header, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
-            return CancelArrived(owner, transaction, now)
+            return CancelArrived(owner, transaction, request, now)
         return None
 
     def _answer(self, stem: ResponseStem, key: str, method: str, status: int, headers: str, now: Instant) -> None:
         """Give the one and final response to a request that goes no further."""
         kind = InviteServer if method == "INVITE" else Server
+        if method == "INVITE" and not stem.tagged:
+            headers += _reason(status)
         kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
 
     def _forget_with(self, stem: ResponseStem, key: str, now: Instant, status: int, headers: str = "") -> None:
@@ -296,6 +362,12 @@ class ServerCore:
         refusal = Datagram(stem.peer, data)
         self._refused.keep(key, refusal, now.mono)
         return refusal
+
+
+def _reason(status: int) -> str:
+    """Return the Reason of a call that is refused before its trunk is known (RFC 6432)."""
+    reason = EndReason.LOOP if status == 482 else EndReason.UNAVAILABLE
+    return f'Reason: Q.850;cause={q850_of_status(status)};text="{reason.text}"\r\n'
 
 
 def _prefix_of(request: Request) -> str:

@@ -100,6 +100,8 @@ def _in_response(response: "Response") -> Iterator[str | None]:
 
 def _in_any(message: "Message") -> Iterator[str | None]:
     """Judge what requests and responses have in common."""
+    if message.fault is not None:
+        yield f"A strict reader refuses the whole message: {message.fault}."
     if _has_bare_line_feed(message.raw):
         yield "Lines must end in carriage return and line feed."
     fields = message.fields

@@ -63,6 +63,12 @@ def without_headers(text: str) -> str:
     return text[: match.start(6)] if match and match[6] else text
 
 
+def with_user(text: str, user: str) -> str:
+    """Return a SIP URI with another user part, which is escaped already."""
+    scheme, _, rest = text.partition(":")
+    return f"{scheme}:{user}@{rest.rpartition('@')[2]}"
+
+
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr"})
 """Parameters that make a difference also where only one of two URIs has them (section 19.1.4)."""
 

@@ -15,6 +15,7 @@ from vosd.base.money import ZERO
 from vosd.cdr.ports import Changes, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
+from vosd.storage.currencies import currencies_of, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.rows import CALL_KIND, PreparedCall, Row, ledger_row, prepare
 from vosd.storage.types import Unstorable, call_key
@@ -31,6 +32,7 @@ class SqlBooks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writer = writer_for(database)
+        self._newest_commit = 0
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
         """Make a row with balance zero for every account that has none yet.
@@ -43,6 +45,22 @@ class SqlBooks:
             async with self._database.writing() as connection:
                 mark = await self._writer.take_numbers(connection, 1)
                 await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark)
+
+    async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Give every account its currency; where any has money in another, change none and return those.
+
+        Raises:
+            StoreUnavailable: some may be settled; ask again.
+        """
+        return await settle_all(self._database, wanted)
+
+    async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
+        """Return the currency of each account that has a row.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        return await currencies_of(self._database, accounts)
 
     async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
         """Book whole calls in one transaction and return the standing of every account they touched.
@@ -68,6 +86,23 @@ class SqlBooks:
             why = "; ".join(f"{record.call_id}: {reason}" for record, reason in refused)
             raise RejectedRecords([record for record, _ in refused], why, standings)
         return standings
+
+    async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Return those of the records of which the database has nothing, of a call that leaves entries or a CDR.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        leaving = [record for record in records if record.recorded or any(each.amount for each in record.postings)]
+        async with self._database.reading() as connection:
+            with_row = await _calls_with_row(connection, leaving)
+            taken = await _references_taken(connection, [record for record in leaving if not record.recorded])
+        return [record for record in leaving if not _is_there(record, with_row, taken)]
+
+    def newest_commit(self) -> int:
+        """Return the number of the latest commit since the question before, 0 = none."""
+        newest, self._newest_commit = self._newest_commit, 0
+        return newest
 
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
@@ -121,6 +156,7 @@ class SqlBooks:
             await self._writer.insert(connection, schema.ledger_entry, entries)
             moved = {name: standing for name, standing in standings.items() if standing != found[name]}
             await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        self._newest_commit = mark
         return standings
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
@@ -176,11 +212,9 @@ async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]
     Raises:
         ContentRefused: a posting's reference is taken by another call, so that this one can never be booked.
     """
-    cdr = schema.cdr.c
-    recorded = [call.record.call_id for call in batch if call.record.recorded]
-    found = await connection.scalars(select(cdr.call_id).where(cdr.call_id.in_(recorded)))
-    with_row = {call_key(call_id) for call_id in found}
-    taken = await _references_taken(connection, batch)
+    records = [call.record for call in batch]
+    with_row = await _calls_with_row(connection, records)
+    taken = await _references_taken(connection, records)
     new = []
     for call in batch:
         record = call.record
@@ -197,13 +231,27 @@ async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]
     return new
 
 
+def _is_there(record: CallRecord, with_row: Collection[bytes], taken: Mapping[tuple[str, str], str | None]) -> bool:
+    if record.recorded:
+        return call_key(record.call_id) in with_row
+    return any((posting.account, posting.reference) in taken for posting in record.postings)
+
+
+async def _calls_with_row(connection: AsyncConnection, records: Iterable[CallRecord]) -> set[bytes]:
+    """Return the keys of those calls that have their CDR."""
+    cdr = schema.cdr.c
+    recorded = [record.call_id for record in records if record.recorded]
+    found = await connection.scalars(select(cdr.call_id).where(cdr.call_id.in_(recorded)))
+    return {call_key(call_id) for call_id in found}
+
+
 async def _references_taken(
-    connection: AsyncConnection, batch: Iterable[PreparedCall]
+    connection: AsyncConnection, records: Iterable[CallRecord]
 ) -> dict[tuple[str, str], str | None]:
-    """Return the batch's (account, reference) pairs that are in the ledger, with the call of each."""
+    """Return the records' (account, reference) pairs that are in the ledger, with the call of each."""
     references: dict[str, list[str]] = {}
-    for call in batch:
-        for posting in call.record.postings:
+    for record in records:
+        for posting in record.postings:
             references.setdefault(posting.account, []).append(posting.reference)
     if not references:
         return {}

@@ -5,17 +5,20 @@ Refuses to know what is asked of the tables.
 """
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.ports import StoreDamaged, StoreUnavailable
 from vosd.storage import schema
 from vosd.storage.types import Unstorable
 
@@ -34,12 +37,42 @@ _SESSION_OF_MYSQL: Final = (
     "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 )
 _NO_SUCH_TABLE_OR_COLUMN: Final = frozenset({1054, 1146})
-_TOO_LARGE_OR_UNFIT: Final = frozenset({1153, 1264, 1265, 1292, 1366, 1406})
+_NO_SUCH_IN_SQLITE: Final = re.compile("no such (table|column)|has no column named|^NOT NULL constraint failed")
+_TOO_LARGE_OR_UNFIT: Final = frozenset({1153, 1264, 1292})
+_UNLIKE_OURS: Final = frozenset({1048, 1136, 1265, 1364, 1366, 1406})
+"""A column that is missing, too narrow, of another kind or character set: what we write fits this version's own."""
+_KEY: Final = re.compile(r"for key '(?:[^']*\.)?(\w+)'\Z")
+"""The key that a MySQL server names at the end of its message about a duplicate."""
+_DAMAGED_KEYS: Final = {
+    "cdr_export": (
+        "the counter of commits is behind cdr.export_seq: UPDATE counter SET value ="
+        " (SELECT MAX(export_seq) FROM cdr) WHERE name = 'commits'"
+    ),
+    "ledger_entry_chain": (
+        "an account's seq is behind its ledger entries: vosd ledger verify names it; set account.seq and"
+        " account.balance to those of its latest entry"
+    ),
+}
+"""Unique numbers that the database itself gives out, and what mends them where they are taken."""
+_DAMAGED_COLUMNS: Final = {
+    "cdr.export_seq": "cdr_export",
+    "ledger_entry.account, ledger_entry.seq": "ledger_entry_chain",
+}
+"""The same keys in SQLite's words."""
+_REFUSED: Final = frozenset({1044, 1045, 1698})
+"""User or password."""
+_UNKNOWN_DATABASE: Final = 1049
+_IN_MEMORY: Final = ":memory:"
+_FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
 _ONE_STATE: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
 
 
-class SchemaOutdated(StoreUnavailable):
+class DatabaseRefusesUs(StoreUnavailable):
+    """The database lets us in only once the operator changes the user, the password or the file's directory."""
+
+
+class SchemaOutdated(StoreDamaged):
     """The tables are not those of this version; the message says which command mends it."""
 
 
@@ -65,11 +98,11 @@ class Database:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
         """
         parsed = _parse(url)
-        self.place: Final = parsed.render_as_string(hide_password=True)
-        """The URL as it may be shown."""
+        self.place: Final = parsed.set(query={}).render_as_string(hide_password=True)
+        """The URL as it may be shown: without password, and without options, which may hold another."""
         self._patience_s = patience_s
         self.engine: Final = (
-            _sqlite_engine(parsed, busy_s=min(_BUSY_S, patience_s))
+            _sqlite_engine(parsed, self.place, busy_s=min(_BUSY_S, patience_s))
             if parsed.drivername == _SQLITE
             else _mysql_engine(parsed)
         )
@@ -78,6 +111,10 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database, where whoever writes locks all others out."""
         return self.engine.dialect.name == "sqlite"
+
+    def file_number(self) -> int:
+        """Return what tells the file of an SQLite database from another one of the same name; 0 = not there."""
+        return _file_number(self.engine.url.database)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -156,13 +193,31 @@ class Database:
     def _meaning(self, error: exc.DBAPIError) -> VosError:
         cause = error.orig
         code = cause.args[0] if cause is not None and cause.args else None
-        if code in _NO_SUCH_TABLE_OR_COLUMN or "no such table" in str(cause) or "no such column" in str(cause):
+        if code in _NO_SUCH_TABLE_OR_COLUMN or _NO_SUCH_IN_SQLITE.search(str(cause)):
             return SchemaOutdated(self._outdated(f"lacks a table or column ({cause})"))
+        if code in _UNLIKE_OURS:
+            return SchemaOutdated(self._outdated(f"has a column that is not this version's ({cause})"))
         if isinstance(error, exc.IntegrityError):
-            return AlreadyThere(str(cause))
+            return self._meaning_of_duplicate(str(cause.args[-1]) if cause is not None else "")
         if isinstance(error, exc.DataError) or code in _TOO_LARGE_OR_UNFIT:
             return ContentRefused(str(cause))
-        return StoreUnavailable(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
+        if code == _UNKNOWN_DATABASE:
+            return StoreDamaged(f"{self.place} does not exist ({cause}): make the database, then run vosd migrate")
+        kind = DatabaseRefusesUs if code in _REFUSED or "unable to open" in str(cause) else StoreUnavailable
+        return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
+
+    def _meaning_of_duplicate(self, message: str) -> VosError:
+        mending = _own_number(message)
+        if mending is None:
+            return AlreadyThere(message)
+        return StoreDamaged(f"{self.place} has given a number away twice ({message}): {mending}")
+
+
+def _own_number(message: str) -> str | None:
+    """Return what mends a number of our own that is taken; None where the duplicate is of the content."""
+    named = _KEY.search(message)
+    in_sqlite = message.removeprefix("UNIQUE constraint failed: ")
+    return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
 def _advice(code: object, text: str) -> str:
@@ -172,8 +227,6 @@ def _advice(code: object, text: str) -> str:
             return "is the server running and the address right?"
         case 1044 | 1045 | 1698:
             return "check the user and password of database.url"
-        case 1049:
-            return "make the database, then run vosd migrate"
         case 1040:
             return "raise the server's max_connections"
         case 1205 | 1213:
@@ -197,11 +250,16 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite_engine(url: URL, *, busy_s: float) -> AsyncEngine:
+def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
     engine = create_async_engine(url, hide_parameters=True)
+    file = Path(url.database or _IN_MEMORY)
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def try_the_file(_: object, __: object, arguments: list[Any], ___: object) -> None:
+        # SQLite would make an empty file for a reader of a database that is not there, or whose name is misspelt
+        if url.database not in {None, "", _IN_MEMORY} and file.parent.is_dir() and not file.exists():
+            message = f"{place}: there is no file {file.absolute()}: run vosd migrate, or correct database.url"
+            raise SchemaOutdated(message)
         # the driver's thread outlives a failure to open and complains where nobody listens; fail before it
         sqlite3.connect(arguments[0]).close()
 
@@ -213,6 +271,16 @@ def _sqlite_engine(url: URL, *, busy_s: float) -> AsyncEngine:
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "connect")
+    def remember_the_file(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = _file_number(url.database)
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def expect_the_same_file(_: Any, record: ConnectionPoolEntry, __: object) -> None:
+        # a file that was put in place of ours is not seen by a connection that has the old one open
+        if record.info[_FILE] != _file_number(url.database):
+            raise exc.DisconnectionError("the database file was replaced")
+
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: a transaction that read first and then wants to write cannot wait
@@ -220,6 +288,13 @@ def _sqlite_engine(url: URL, *, busy_s: float) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def _file_number(path: str | None) -> int:
+    try:
+        return Path(path or "").stat().st_ino
+    except OSError:
+        return 0
 
 
 def _mysql_engine(url: URL) -> AsyncEngine:

@@ -4,8 +4,9 @@ from sqlalchemy import insert, select, update
 
 from vosd.storage import schema
 from vosd.storage.books import lock_accounts
+from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database
-from vosd.storage.ports import EntryKind, Payment, Receipt, receipt_of_earlier
+from vosd.storage.ports import EntryKind, NoSuchAccount, Payment, Receipt, check_currency, receipt_of_earlier
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
 
@@ -22,6 +23,8 @@ class SqlPayments:
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
+            NoSuchAccount: it must exist and does not.
+            OtherCurrency: the account has entries in another currency.
             ContentRefused: the amount has too many digits, or account or reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
@@ -30,7 +33,12 @@ class SqlPayments:
             name = identifying(payment.account, schema.ACCOUNT_LENGTH)
             reference = identifying(payment.reference, schema.REFERENCE_LENGTH)
             mark = await self._writer.take_numbers(connection, 1)
+            if payment.must_exist and await connection.scalar(select(account.c.id).where(account.c.id == name)) is None:
+                message = f"account {payment.account} is in no ledger"
+                raise NoSuchAccount(message)
             standing = (await lock_accounts(connection, [name], mark))[name]
+            currency = await settle_one(connection, name, payment.currency)
+            check_currency(payment, currency)
             same = select(entry.c.amount, entry.c.balance_after).where(
                 entry.c.account == name, entry.c.kind == payment.kind.value, entry.c.reference == reference
             )
@@ -50,6 +58,7 @@ class SqlPayments:
                     operator=_cut(payment.operator, schema.NAME_LENGTH),
                     memo=_cut(payment.memo, schema.MEMO_LENGTH),
                     created_at=payment.made_at,
+                    currency=currency,
                 )
             )
             await connection.execute(

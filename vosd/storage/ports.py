@@ -3,7 +3,7 @@
 The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory implement both.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -30,6 +30,14 @@ class ReferenceTaken(VosError):  # noqa: N818 - states what was found
     """The reference belongs to an entry of another amount."""
 
 
+class NoSuchAccount(VosError):  # noqa: N818 - states what was found
+    """The account has never been opened."""
+
+
+class OtherCurrency(VosError):  # noqa: N818 - states what was found
+    """The account's ledger is in another currency than the payment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """Money that a person books (REQ_BILLING PAY-01, PAY-02); ``made_at`` is UTC milliseconds.
@@ -45,6 +53,10 @@ class Payment:
     amount: Decimal = ZERO
     operator: str | None = None
     memo: str | None = None
+    currency: str | None = None
+    """ISO 4217; None = that of the account, whatever it is."""
+    must_exist: bool = False
+    """Whether the account is to have a row already: nothing else says that there is such an account."""
 
     def __post_init__(self) -> None:
         assert self.kind is not EntryKind.CALL, "calls are booked with their records"
@@ -59,11 +71,23 @@ class Receipt(NamedTuple):
     repeated: bool
 
 
+class CallPosition(NamedTuple):
+    """Where a call stands in a listing, which goes by time and then by call id; times are UTC milliseconds."""
+
+    started_at: int
+    call_id: str
+
+
 class StoredCall(NamedTuple):
     """A call's record as it is in the database (its postings stay in the ledger), and its place there."""
 
     record: CallRecord
     export_seq: int
+
+    @property
+    def position(self) -> CallPosition:
+        """Where it stands in a listing."""
+        return CallPosition(self.record.started_at, self.record.call_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +96,8 @@ class CallFilter:
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
-    numbers as they came in, with or without the leading ``+``.
+    numbers as they came in, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
+    of the latest attempt, whole. ``before`` lists only what comes after that position.
     """
 
     limit: int = LISTED_AT_MOST
@@ -83,6 +108,8 @@ class CallFilter:
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
+    sip_call_id: str | None = None
+    before: CallPosition | None = None
 
 
 class Payments(Protocol):
@@ -93,6 +120,8 @@ class Payments(Protocol):
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
+            NoSuchAccount: it must exist and does not.
+            OtherCurrency: the account has entries in another currency.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
         ...
@@ -109,8 +138,34 @@ class Queries(Protocol):
         """
         ...
 
+    def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
+        """Yield the calls that fit, newest first, and hold no more than a few hundred of them at a time.
+
+        There is no time limit as a whole: each step has the one of a transaction.
+
+        Raises:
+            StoreUnavailable: what was yielded so far is true, more is not known.
+        """
+        ...
+
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
+        """Return calls whose id begins so, in the order of their ids; ``beginning`` as ``ids.beginning_of`` makes it.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        ...
+
+    async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
+        """Return for each call the shortest beginning of its id, of ``ids.SHORT_DIGITS`` or more, that no other has.
 
         Raises:
             StoreUnavailable: ask again.
@@ -124,6 +179,20 @@ class Queries(Protocol):
             StoreUnavailable: ask again.
         """
         ...
+
+
+def check_currency(payment: Payment, held: str | None) -> None:
+    """Check a payment against the currency that its account has.
+
+    Raises:
+        OtherCurrency: they differ.
+    """
+    if payment.currency is not None and held is not None and held != payment.currency:
+        message = (
+            f"account {payment.account} has money in {held}, the configuration says {payment.currency}: set its "
+            f"currency back to {held}; money in {payment.currency} needs an account of its own"
+        )
+        raise OtherCurrency(message)
 
 
 def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal) -> Receipt:

@@ -1,27 +1,31 @@
 """What people look up in MySQL and SQLite: calls by what they remember of them, and balances.
 
-By account, gateway, called number or time a listing walks an index and stops at its limit, however many calls
-there are. By caller or reason alone it walks back from the newest call until it has enough.
+Which index a listing walks is said in ``storage.listing``. Here its keys are read by the ten thousand and the rows
+behind them by the hundred: a listing of millions needs no more memory than one of thousands.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, and_, desc, select, union
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vosd.base.number import for_matching
+from vosd.base.ids import bounds, shortened
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.storage import schema
 from vosd.storage.database import Database
-from vosd.storage.ports import CallFilter, StoredCall
-from vosd.storage.types import descriptive, is_call_id
+from vosd.storage.listing import as_stored, newest, newest_of_recent
+from vosd.storage.ports import CallFilter, CallPosition, StoredCall
+from vosd.storage.types import is_call_id
 
-_LAST_CHARACTER: Final = "\U0010ffff"
-_CALLS_AT_ONCE: Final = 500
-_SEARCHED_AT_MOST: Final = 1_000
+KEYS_AT_ONCE: Final = 50_000
+"""Keys of a listing that are read together: some ten megabytes."""
+CALLS_AT_ONCE: Final = 500
+"""Whole calls that are."""
+_RANGES_AT_ONCE: Final = 100
 
 _cdr: Final = schema.cdr.c
 
@@ -38,8 +42,32 @@ class SqlQueries:
         Raises:
             StoreUnavailable: ask again.
         """
-        async with self._database.reading() as connection:
-            return await _stored_calls(connection, _newest(wanted))
+        async with aclosing(self.stream(wanted)) as calls:
+            return [call async for call in calls]
+
+    async def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
+        """Yield the calls that fit, newest first, and hold no more than a few hundred of them at a time.
+
+        No transaction is open between two pages, so a reader may take his time. A call that is booked meanwhile is
+        listed where its place is still to come.
+
+        Raises:
+            StoreUnavailable: what was yielded so far is true, more is not known.
+        """
+        left = wanted.limit
+        while left > 0:
+            part = replace(wanted, limit=min(left, KEYS_AT_ONCE))
+            async with self._database.reading() as connection:
+                keys = await _keys(connection, part)
+            for start in range(0, len(keys), CALLS_AT_ONCE):
+                async with self._database.reading() as connection:
+                    calls = await _calls_of(connection, keys[start : start + CALLS_AT_ONCE])
+                for call in calls:
+                    yield call
+            if len(keys) < part.limit:
+                return
+            left -= len(keys)
+            wanted = replace(wanted, before=CallPosition(keys[-1].started_at, keys[-1].call_id))
 
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR.
@@ -53,6 +81,32 @@ class SqlQueries:
             found = await _stored_calls(connection, select(schema.cdr).where(_cdr.call_id == call_id))
         return found[0] if found else None
 
+    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
+        """Return calls whose id begins so, in the order of their ids; ``beginning`` as ``ids.beginning_of`` makes it.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        query = select(schema.cdr).where(_begins(beginning)).order_by(_cdr.call_id).limit(limit)
+        async with self._database.reading() as connection:
+            return await _stored_calls(connection, query)
+
+    async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
+        """Return for each call the shortest beginning of its id, of ``ids.SHORT_DIGITS`` or more, that no other has.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        beginnings = {call_id: shortened(call_id, ()) for call_id in call_ids}
+        rivals: dict[str, list[str]] = {beginning: [] for beginning in beginnings.values()}
+        wanted = list(rivals)
+        async with self._database.reading() as connection:
+            for start in range(0, len(wanted), _RANGES_AT_ONCE):
+                ranges = [_begins(beginning) for beginning in wanted[start : start + _RANGES_AT_ONCE]]
+                for (call_id,) in await connection.execute(select(_cdr.call_id).where(or_(*ranges))):
+                    rivals[shortened(call_id, ())].append(call_id)
+        return {call_id: shortened(call_id, rivals[beginning]) for call_id, beginning in beginnings.items()}
+
     async def standing(self, account: str) -> Standing | None:
         """Return the account's standing, or None when it has no row.
 
@@ -60,7 +114,7 @@ class SqlQueries:
             StoreUnavailable: ask again.
         """
         table = schema.account.c
-        query = select(table.balance, table.seq).where(table.id == _as_stored(account))
+        query = select(table.balance, table.seq).where(table.id == as_stored(account))
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Standing(row.balance, row.seq)
@@ -73,62 +127,37 @@ def stored_call(row: Mapping[str, Any], attempts: Iterable[Attempt]) -> StoredCa
     return StoredCall(CallRecord(**values, attempts=tuple(attempts)), export_seq)
 
 
-def _newest(wanted: CallFilter) -> Select[Any]:
-    """Build the listing as a union of arms, one for each way in which "either column" can be true.
-
-    An OR over two columns would make the database choose between no index and no order; each arm alone walks
-    one index backwards and stops at the limit.
-    """
-    always = [
-        *([_cdr.started_at >= wanted.since] if wanted.since is not None else []),
-        *([_cdr.started_at < wanted.until] if wanted.until is not None else []),
-        *([_cdr.end_reason == _as_stored(wanted.reason)] if wanted.reason is not None else []),
-    ]
-    alternatives = product(
-        _either(wanted.account, _cdr.customer_account, _cdr.vendor_account),
-        _either(wanted.gateway, _cdr.mapping_gateway, _cdr.routing_gateway),
-        _beginning(wanted.caller, _cdr.caller_in),
-        _beginning(wanted.callee, _cdr.callee_in),
-    )
-    order: tuple[ColumnElement[Any], ...] = (desc("started_at"), desc("call_id"))
-    arms = [
-        select(_cdr.started_at, _cdr.call_id)
-        .where(*always, *(condition for condition in chosen if condition is not None))
-        .order_by(*order)
-        .limit(wanted.limit)
-        .subquery()
-        for chosen in alternatives
-    ]
-    found = union(*(select(arm) for arm in arms)).order_by(*order).limit(wanted.limit).subquery()
-    fitting = select(schema.cdr).join(found, _cdr.call_id == found.c.call_id)
-    return fitting.order_by(_cdr.started_at.desc(), _cdr.call_id.desc())
+def _begins(beginning: str) -> ColumnElement[bool]:
+    least, greatest = bounds(beginning)
+    return and_(_cdr.call_id >= least, _cdr.call_id <= greatest)
 
 
-def _either(value: str | None, *columns: Column[Any]) -> list[ColumnElement[bool] | None]:
-    return [None] if value is None else [column == _as_stored(value) for column in columns]
+async def _keys(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
+    """Return the keys of a listing."""
+    recent = newest_of_recent(wanted)
+    if recent is not None:
+        found: Sequence[Row[Any]] = (await connection.execute(recent)).all()
+        if len(found) == wanted.limit:
+            return found
+    keys: Sequence[Row[Any]] = (await connection.execute(newest(wanted))).all()
+    return keys
 
 
-def _beginning(number: str | None, column: Column[Any]) -> list[ColumnElement[bool] | None]:
-    """Say that the column begins with the number, as ranges, which use an index where LIKE may not."""
-    if number is None:
-        return [None]
-    digits = for_matching(_as_stored(number))
-    return [and_(column >= start, column < start + _LAST_CHARACTER) for start in (digits, f"+{digits}")]
-
-
-def _as_stored(text: str) -> str:
-    """Spell what was typed as it would have been stored, so that bytes that are no text can be searched."""
-    return descriptive(text, _SEARCHED_AT_MOST)
+async def _calls_of(connection: AsyncConnection, keys: Sequence[Row[Any]]) -> list[StoredCall]:
+    """Return the calls with the given keys, in their order; one that was removed meanwhile is left out."""
+    call_ids = [key.call_id for key in keys]
+    found = await _stored_calls(connection, select(schema.cdr).where(_cdr.call_id.in_(call_ids)))
+    calls = {call.record.call_id: call for call in found}
+    return [calls[call_id] for call_id in call_ids if call_id in calls]
 
 
 async def _stored_calls(connection: AsyncConnection, query: Select[Any]) -> list[StoredCall]:
+    """Return the calls that a query of at most ``CALLS_AT_ONCE`` rows finds, with their attempts."""
     rows = (await connection.execute(query)).mappings().all()
     attempts: dict[str, list[Attempt]] = {row["call_id"]: [] for row in rows}
-    call_ids = list(attempts)
     table = schema.cdr_attempt.c
-    for start in range(0, len(call_ids), _CALLS_AT_ONCE):
-        some = select(schema.cdr_attempt).where(table.call_id.in_(call_ids[start : start + _CALLS_AT_ONCE]))
-        for row in await connection.execute(some.order_by(table.call_id, table.position)):
-            attempt = Attempt(row.gateway, row.code, row.ms, row.pdd_ms, row.reason)
-            attempts[row.call_id].append(attempt)
-    return [stored_call({**row}, attempts[row["call_id"]]) for row in rows]
+    some = select(schema.cdr_attempt).where(table.call_id.in_(list(attempts)))
+    for row in await connection.execute(some.order_by(table.call_id, table.position)):
+        attempt = Attempt(row.gateway, row.code, row.ms, row.pdd_ms, row.reason)
+        attempts[row.call_id].append(attempt)
+    return [stored_call(row, attempts[row["call_id"]]) for row in rows]

@@ -3,17 +3,22 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Insert, delete, select, tuple_
+from sqlalchemy import Insert, String, delete, select, tuple_
 from sqlalchemy.dialects import mysql, sqlite
 
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage import schema
-from vosd.storage.database import Database
+from vosd.storage.database import ContentRefused, Database
 from vosd.storage.types import descriptive
 
 _table: Final = schema.registration
 _GONE_AT_ONCE: Final = 500
 _BETWEEN_HOPS: Final = "\n"
+_LENGTHS: Final = {
+    column.name: column.type.length
+    for column in _table.columns
+    if isinstance(column.type, String) and column.type.length is not None
+}
 _KEY: Final = ("node", "name", "slot")
 _CHANGING: Final = tuple(column.name for column in _table.columns if column.name not in _KEY)
 
@@ -58,6 +63,10 @@ class SqlRegistrations:
     def _row(self, binding: StoredBinding) -> dict[str, Any]:
         row = {**binding._asdict(), "node": self._node, "path": _BETWEEN_HOPS.join(binding.path)}
         row["user_agent"] = descriptive(binding.user_agent, schema.AGENT_LENGTH)
+        for name, most in _LENGTHS.items():
+            if len(row[name]) > most:
+                message = f"{name} of a binding of {binding.name} has more than {most} characters"
+                raise ContentRefused(message)
         return row
 
 

@@ -79,6 +79,7 @@ def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode:
         encode.label(None, schema.NAME_LENGTH),
         encode.label(None, schema.MEMO_LENGTH),
         call.ended_at,
+        encode.label(posting.currency, schema.CURRENCY_LENGTH),
     )
 
 
@@ -124,6 +125,10 @@ def _cdr(record: CallRecord, key: Any, encode: Encoding) -> Row:
         label(record.end_reason, schema.REASON_LENGTH),
         number(record.sip_code),
         number(record.q850_cause),
+        moment(record.vendor_answered_at),
+        label(record.vendor_currency, schema.CURRENCY_LENGTH),
+        text(record.reason_text, schema.REASON_TEXT_LENGTH),
+        moment(record.acknowledged_at),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables, defined once: accounts, their ledger, calls and their attempts (INTERFACES section 5), registrations.
+"""The tables, defined once: accounts, their ledger, calls and their attempts, registrations, who runs here.
 
 Migrations bring a database here and a test holds both together. Refuses to hold statements.
 
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 from vosd.storage.types import CallKey, Moment, Money
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The migration that this schema corresponds to."""
 
 ACCOUNT_LENGTH: Final = 64
@@ -29,12 +29,16 @@ AREA_LENGTH: Final = 128
 REASON_LENGTH: Final = 32
 SOURCE_LENGTH: Final = 8
 CURRENCY_LENGTH: Final = 3
+REASON_TEXT_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
 MEMO_LENGTH: Final = 255
 BREAKDOWN_LENGTH: Final = 1_000_000
 CONTACT_LENGTH: Final = 512
 PATH_LENGTH: Final = 1_100
 AGENT_LENGTH: Final = 128
+ID_LENGTH: Final = 36
+HOST_LENGTH: Final = 64
+PROCESS_LENGTH: Final = 128
 
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
@@ -62,6 +66,7 @@ account: Final = Table(
     Column("balance", Money, nullable=False),
     Column("seq", BigInteger, nullable=False, comment="of the account's latest ledger entry; 0 = none"),
     Column("changed", BigInteger, nullable=False, comment="the commit that last changed the balance"),
+    Column("currency", String(CURRENCY_LENGTH)),
     Index("account_changed", "changed"),  # what the daemon polls every second
     **_IN_MYSQL,
 )
@@ -80,6 +85,7 @@ ledger_entry: Final = Table(
     Column("operator", String(NAME_LENGTH)),
     Column("memo", String(MEMO_LENGTH)),
     Column("created_at", Moment, nullable=False),
+    Column("currency", String(CURRENCY_LENGTH)),
     Unique("account", "kind", "reference", name="ledger_entry_once"),  # makes a retry harmless (DESIGN D4)
     Unique("account", "seq", name="ledger_entry_chain"),  # two writers cannot both take the next number
     Index("ledger_entry_call", "call_id"),
@@ -129,13 +135,21 @@ cdr: Final = Table(
     Column("end_reason", String(REASON_LENGTH), nullable=False),
     Column("sip_code", SmallInteger),
     Column("q850_cause", SmallInteger),
+    Column("vendor_answered_at", Moment),
+    Column("vendor_currency", String(CURRENCY_LENGTH)),
+    Column("reason_text", String(REASON_TEXT_LENGTH)),
+    Column("acknowledged_at", Moment),
     Unique("export_seq", name="cdr_export"),
-    Index("cdr_started", "started_at"),
+    Index("cdr_started", "started_at", "call_id"),
     Index("cdr_customer", "customer_account", "started_at"),
     Index("cdr_vendor", "vendor_account", "started_at"),
     Index("cdr_mapping", "mapping_gateway", "started_at"),
     Index("cdr_routing", "routing_gateway", "started_at"),
-    Index("cdr_callee", "callee_in", "started_at"),
+    Index("cdr_callee", "callee_in", "started_at", "call_id"),
+    Index("cdr_caller", "caller_in", "started_at", "call_id"),
+    Index("cdr_reason", "end_reason", "started_at", "call_id"),
+    Index("cdr_sip_in", "sip_call_id_in"),
+    Index("cdr_sip_out", "sip_call_id_out"),
     **_IN_MYSQL,
 )
 
@@ -174,5 +188,28 @@ registration: Final = Table(
     Column("reg_id", Integer, nullable=False),
     Column("user_agent", String(AGENT_LENGTH), nullable=False),
     sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+identity: Final = Table(
+    "identity",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True, comment="random; another database has another"),
+    **_IN_MYSQL,
+)
+
+lease: Final = Table(
+    "lease",
+    metadata,
+    Column("node", String(NAME_LENGTH), primary_key=True),
+    Column("holder", String(ID_LENGTH), nullable=False, comment="random id of the process that took it"),
+    Column("host", String(HOST_LENGTH), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process", String(PROCESS_LENGTH), nullable=False, comment="tells the process from others on its host"),
+    Column("epoch", BigInteger, nullable=False, comment="how often the lease was taken"),
+    Column("renewals", BigInteger, nullable=False, comment="how often its holder has renewed it"),
+    Column("taken_at", Moment, nullable=False, comment="by the database's clock"),
+    Column("renewed_at", Moment, nullable=False, comment="by the database's clock"),
+    Column("released", SmallInteger, nullable=False, comment="1 = the holder has stopped"),
     **_IN_MYSQL,
 )

@@ -34,7 +34,17 @@ class Fault(Enum):
     COUNT = "the account's seq is not the number of its entries"
     CHAIN = "the entry does not continue the one before, in number or balance"
     NO_ACCOUNT = "entries of an account that has no row"
+    CURRENCY = "the entry is in another currency than its account"
     CALL = "the entries of a call are not what its CDR says"
+    COUNTER = "the counter of commits is behind what was numbered by it"
+    NO_CDR = "the journal has the call, the database has no CDR of it"
+    POSTING = "the entry is not what the journal says"
+    QUARANTINED = "the database has refused the call, vosd spool show says why"
+    UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
+
+
+_NUMBERS: Final = frozenset({Fault.COUNT, Fault.COUNTER})
+"""Faults whose two sides are no money."""
 
 
 class Difference(NamedTuple):
@@ -42,19 +52,20 @@ class Difference(NamedTuple):
 
     fault: Fault
     account: str
+    """Empty where it is of none."""
     expected: Decimal
     found: Decimal
     seq: int | None = None
     call_id: str | None = None
 
     def __str__(self) -> str:
-        where = f"account {self.account}"
-        if self.seq is not None:
-            where += f" entry {self.seq}"
-        if self.call_id is not None:
-            where += f" call {self.call_id}"
-        write = str if self.fault is Fault.COUNT else format_amount
-        return f"{where}: {self.fault.value}: expected {write(self.expected)}, found {write(self.found)}"
+        parts = (("account", self.account or None), ("entry", self.seq), ("call", self.call_id))
+        where = " ".join(f"{name} {value}" for name, value in parts if value is not None)
+        said = f"{where}: {self.fault.value}" if where else self.fault.value
+        if self.expected == self.found:
+            return said
+        write = str if self.fault in _NUMBERS else format_amount
+        return f"{said}: expected {write(self.expected)}, found {write(self.found)}"
 
 
 class Verification(NamedTuple):
@@ -79,6 +90,7 @@ async def verify_ledger(database: Database) -> Verification:
         accounts, entries, calls = [await _count(connection, table) for table in _COUNTED]
         unrecorded = select(func.count()).where(_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None))
         without_cdr = int((await connection.execute(unrecorded)).scalar_one())
+        differences += await _counter_behind(connection)
         differences += await _without_account(connection)
         last_account: str | None = ""
         while last_account is not None and len(differences) < REPORTED_AT_MOST:
@@ -90,11 +102,21 @@ async def verify_ledger(database: Database) -> Verification:
 
 
 _COUNTED: Final = (schema.account, schema.ledger_entry, schema.cdr)
+_NUMBERED: Final = (_cdr.export_seq, _account.changed)
 _FIRST_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
 
 async def _count(connection: AsyncConnection, table: Any) -> int:
     return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
+
+
+async def _counter_behind(connection: AsyncConnection) -> list[Difference]:
+    """Compare the counter with the newest numbers that it has given away."""
+    of_commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS)
+    value = (await connection.execute(of_commits)).scalar() or 0
+    newest = [(await connection.execute(select(func.max(each)))).scalar() or 0 for each in _NUMBERED]
+    behind = max(newest) > value
+    return [Difference(Fault.COUNTER, "", Decimal(max(newest)), Decimal(value))] if behind else []
 
 
 async def _without_account(connection: AsyncConnection) -> Iterator[Difference]:
@@ -118,6 +140,8 @@ async def _verify_accounts(connection: AsyncConnection, after: str, differences:
         if row.seq != (row.entries or 0):
             expected, found = Decimal(row.entries or 0), Decimal(row.seq)
             differences.append(Difference(Fault.COUNT, row.id, expected, found))
+    others = await connection.execute(_other_currency(within))
+    differences += [Difference(Fault.CURRENCY, row.account, row.amount, row.amount, row.seq) for row in others]
     for row in await connection.execute(_broken_links(within)):
         expected = row.previous + row.amount
         differences.append(Difference(Fault.CHAIN, row.account, expected, row.balance_after, seq=row.seq))
@@ -134,6 +158,13 @@ def _balances(first: str, last: str, within: ColumnElement[bool]) -> Select[Any]
     columns = select(_account.id, _account.balance, _account.seq, sums.c.total, sums.c.entries)
     joined = columns.select_from(schema.account.outerjoin(sums, sums.c.account == _account.id))
     return joined.where(_account.id.between(first, last))
+
+
+def _other_currency(within: ColumnElement[bool]) -> Select[Any]:
+    """Select entries that say another currency than their account does; older ones say none."""
+    same = and_(_account.id == _entry.account, _account.currency != _entry.currency)
+    query = select(_entry.account, _entry.seq, _entry.amount).join(schema.account, same)
+    return query.where(within).order_by(_entry.account, _entry.seq).limit(REPORTED_AT_MOST)
 
 
 def _broken_links(within: ColumnElement[bool]) -> Select[Any]:

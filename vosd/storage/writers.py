@@ -20,6 +20,7 @@ from vosd.storage.types import call_key, descriptive, exact_money, identifying, 
 
 _BYTES_PER_CHARACTER: Final = 4
 _PACKET_RESERVE: Final = 1024
+_PACKET_BYTES: Final = "vosd_packet_bytes"
 _WORDS_REMEMBERED: Final = 8192
 _PLAIN: Final = re.compile(r"[ -&(-\[\]-~]*\Z")
 """Printable ASCII without the quote and the backslash."""
@@ -54,7 +55,8 @@ def _columns(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column.autoincrement is not True]
 
 
-def _no_counter() -> SchemaOutdated:
+def no_counter() -> SchemaOutdated:
+    """Return the error of a database whose counter of commits is missing."""
     return SchemaOutdated("the counter of commits is missing from the database: run vosd migrate")
 
 
@@ -79,7 +81,7 @@ class SqliteWriter:
         statement = "UPDATE counter SET value = value + ? WHERE name = ? RETURNING value"
         last = (await connection.exec_driver_sql(statement, (count, schema.COMMITS))).scalar()
         if last is None:
-            raise _no_counter()
+            raise no_counter()
         return int(last)
 
     async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
@@ -109,14 +111,13 @@ class MySqlWriter:
             moment=lambda value: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
         )
         self._inserts: Mapping[str, str] = {table.name: _insert_head(table) for table in _INSERTED}
-        self._packet_bytes: int | None = None
 
     async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
         """Advance the counter; its row stays locked until the transaction ends."""
         statement = "UPDATE counter SET value = LAST_INSERT_ID(value + %s) WHERE name = %s"
         result = await connection.exec_driver_sql(statement, (count, schema.COMMITS))
         if result.rowcount == 0:
-            raise _no_counter()
+            raise no_counter()
         return int(result.lastrowid)
 
     async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
@@ -130,15 +131,21 @@ class MySqlWriter:
         await self._execute(connection, head, rows, tail)
 
     async def _execute(self, connection: AsyncConnection, head: str, rows: Sequence[Row], tail: str) -> None:
-        if self._packet_bytes is None:
-            found = (await connection.exec_driver_sql("SELECT @@max_allowed_packet")).scalar_one()
-            self._packet_bytes = int(found)
-        room = self._packet_bytes - _BYTES_PER_CHARACTER * (len(head) + len(tail)) - _PACKET_RESERVE
+        room = await _packet_bytes(connection) - _BYTES_PER_CHARACTER * (len(head) + len(tail)) - _PACKET_RESERVE
         for values in _packets([f"({','.join(row)})" for row in rows], room):
             await connection.exec_driver_sql(
                 f"{head}{values}{tail}",
                 execution_options={"no_parameters": True},  # a percent sign in a value is only a percent sign
             )
+
+
+async def _packet_bytes(connection: AsyncConnection) -> int:
+    """Return how much the server takes in one statement: asked once a session, it holds until that ends."""
+    known = connection.info.get(_PACKET_BYTES)
+    if known is None:
+        known = int((await connection.exec_driver_sql("SELECT @@max_allowed_packet")).scalar_one())
+        connection.info[_PACKET_BYTES] = known
+    return int(known)
 
 
 def _packets(rows: list[str], room: int) -> Iterator[str]:

@@ -12,7 +12,15 @@ from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
 from vosd.engine.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
 from vosd.routing.match import RouteTable
-from vosd.routing.tables import Address, CallerNumbers, HostPattern, MappingGateway, Phone, RoutingGateway
+from vosd.routing.tables import (
+    Address,
+    CallerNumbers,
+    HostPattern,
+    MappingGateway,
+    Phone,
+    RoutingGateway,
+    registering_half,
+)
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
 
@@ -69,18 +77,21 @@ def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
     return MappingGateway(name, **{"account": name, "hosts": tuple(map(host_pattern, hosts)), **terms})
 
 
-def credentials(username: str, password: str, digest: DigestSettings | None = None) -> Credentials:
-    """Make what a user must prove, by the given settings or the usual ones."""
+def credentials(username: str, password: str, digest: DigestSettings | None = None, domain: str = "") -> Credentials:
+    """Make what a user must prove, by the given settings or the usual ones, in a domain of its own or in none."""
     settings = digest or DigestSettings()
-    ha1 = {each.value: ha1_of(each, username, settings.realm, password) for each in settings.algorithms}
-    return Credentials(username, ha1)
+    realm = domain or settings.realm
+    ha1 = {each.value: ha1_of(each, username, realm, password) for each in settings.algorithms}
+    return Credentials(username, ha1, realm, domain)
 
 
 def phone(
     number: str, *hosts: str, password: str = "secret", digest: DigestSettings | None = None, **terms: Any
 ) -> Phone:
     """Make a telephone whose account is ``acme``; ``terms`` are any other fields, mostly of its calling half."""
-    called = {name: terms.pop(name) for name in ("ring_timeout_ms", "offline_gateway") if name in terms}
+    called = {
+        name: terms.pop(name) for name in ("ring_timeout_ms", "offline_gateway", "redirect_server") if name in terms
+    }
     known = {
         "account": "acme",
         "caller_numbers": CallerNumbers(number),
@@ -132,6 +143,11 @@ def catalogue(
         for each in routing.values()
         if each.account is not None
     }
+    users: dict[str, dict[str, MappingGateway]] = {"": {}}
+    registering = [registering_half(each) for each in routing.values() if each.credentials is not None]
+    for each in [*mapping.values(), *registering]:
+        if each.credentials is not None:
+            users.setdefault(each.credentials.domain, {})[each.credentials.username] = each
     return Catalogue(
         version="1",
         accounts={**vendors, **payers, **{each.id: each for each in accounts}},
@@ -142,5 +158,6 @@ def catalogue(
         routes=RouteTable(routing.values(), phones),
         parameters=CallParameters(**parameters),
         phones={each.number: each for each in phones},
-        users={each.credentials.username: each for each in mapping.values() if each.credentials is not None},
+        users=users.pop(""),
+        domains=users,
     )

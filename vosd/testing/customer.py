@@ -21,6 +21,7 @@ class Intent(NamedTuple):
     """Empty = a late offer: the answer goes into the ACK, or into the PRACK of a reliable response."""
     cancel_after_ms: int | None = None
     """From the INVITE."""
+    cancel_headers: tuple[str, ...] = ()
     hang_up_after_ms: int | None = None
     """From the answer."""
     acknowledges: bool = True
@@ -89,7 +90,8 @@ class OutgoingCall(Side):
         self._cancel: Repeat | None = None
         self._cancel_wanted = False
         self._ack: str | None = None
-        self._pracked: set[tuple[str, str]] = set()
+        self._last_rseq: int | None = None
+        """Of the last reliable response that was in order, whoever said it: the numbers are the INVITE's."""
         self._left: dict[str, tuple[int, str, str]] = {}
         """Early dialogs that somebody else has spoken after: how far each has counted, and the sessions there."""
 
@@ -113,7 +115,7 @@ class OutgoingCall(Side):
         self._invite_text = self.request(
             "INVITE", number, self._branch, headers=headers, body=self.intent.offer, hops=self.intent.hops
         )
-        self._cancel_text = self.request("CANCEL", number, self._branch)
+        self._cancel_text = self.request("CANCEL", number, self._branch, headers=self.intent.cancel_headers)
         self._ack_of_failure = self.request("ACK", number, self._branch)
         self._called, self._invited = self.remote, number
         self.agent.waiting[self._branch, "INVITE"] = self._heard
@@ -188,10 +190,10 @@ class OutgoingCall(Side):
 
     def _heard_reliably(self, response: Message) -> None:
         """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
-        number = response.to_tag, response["RSeq"]
-        if not self.intent.pracks or number in self._pracked:
-            return
-        self._pracked.add(number)
+        number = int(response["RSeq"])
+        if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
+            return  # heard before, or one before it is still missing (RFC 3262 section 4)
+        self._last_rseq = number
         self._turn_to(response)
         body = ""
         if response.body:

@@ -85,8 +85,11 @@ class Daemon:
         if done.returncode != 0:
             raise DaemonError(f"vosd migrate: exit {done.returncode}\n{done.stdout}{done.stderr}")
 
-    def start(self) -> None:
-        """Start the daemon and wait until it answers on its control socket: all listeners are open then."""
+    def start(self, *, wait: bool = True) -> None:
+        """Start the daemon and wait until it answers on its control socket: all listeners are open then.
+
+        Without ``wait`` it returns at once, for a start that takes long or fails.
+        """
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._launcher, *self._command("run")],
@@ -96,7 +99,7 @@ class Daemon:
                 cwd=self.directory,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while self.verb("status", "--json").code != 0:
+        while wait and self.verb("status", "--json").code != 0:
             if not self.running or time.monotonic() > deadline:
                 raise DaemonError(f"vosd run did not come up:\n{self.log_file.read_text()}")
             time.sleep(0.02)

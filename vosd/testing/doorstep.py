@@ -27,6 +27,8 @@ class Doorstep:
         self.number = number
         self.wait_ms = wait_ms
         """How long a response may take."""
+        self.domain = str(switch)
+        """Of the address that calls or registers."""
         self.heard: list[Message] = []
         wire.attach(address, self._receive)
 
@@ -47,11 +49,11 @@ class Doorstep:
         """Send a request once; return the last response that came soon, None for silence."""
         number = next(_numbers)
         uri = uri or self.uri(method, callee)
-        whom = f"<sip:{self.number}@{self.switch}>" if method == "REGISTER" else f"<{uri}>"
+        whom = f"<sip:{self.number}@{self.domain}>" if method == "REGISTER" else f"<{uri}>"
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.address};rport;branch={branch or new_branch()}",
-            f"From: <sip:{self.number}@{self.switch}>;tag=doorstep",
+            f"From: <sip:{self.number}@{self.domain}>;tag=doorstep",
             f"To: {whom}",
             f"Call-ID: {call_id or f'doorstep-{number}'}",
             f"CSeq: {number} {method}",

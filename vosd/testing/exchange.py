@@ -26,7 +26,7 @@ from vosd.routing.tables import RoutingGateway
 from vosd.sip.compose import Peer
 from vosd.sip.door import Door
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.flows import Listener
+from vosd.sip.flows import Listener, Locator, knows_no_names
 from vosd.sip.settings import SipSettings
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
@@ -48,18 +48,29 @@ class KeptLedger:
 
     def __init__(self) -> None:
         self.refuses_calls = False
+        self.takes_answers = True
+        """False while the disk takes no more."""
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
 
-    def answered(self, call: OpenCall) -> None:
-        """Keep an answered call."""
-        assert call.record.call_id not in self.open, "answered twice"
+    def answered(self, call: OpenCall) -> bool:
+        """Keep an answered call; one whose caller waited for his 200 comes a second time."""
+        earlier = self.open.get(call.record.call_id)
+        assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
+        if self.takes_answers:
+            self.open[call.record.call_id] = call
+        return self.takes_answers
+
+    def moved(self, call: OpenCall) -> None:
+        """Keep an answered call as it is now."""
+        assert call.record.call_id in self.open, "moved before it was answered"
         self.open[call.record.call_id] = call
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call."""
         assert record.call_id not in {kept.call_id for kept in self.records[-100:]}, "ended twice"
-        assert (record.answered_at is not None) == (self.open.pop(record.call_id, None) is not None)
+        is_open = self.open.pop(record.call_id, None) is not None
+        assert is_open == (record.vendor_answered_at is not None) or not self.takes_answers
         self.records.append(record)
 
 
@@ -76,6 +87,7 @@ class Exchange:
         listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
         door: Door | None = None,
+        locate: Locator = knows_no_names,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
@@ -93,7 +105,7 @@ class Exchange:
             catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
         )
         settings = sip or SipSettings(product="vosd/test")
-        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, door=door or self.authenticator)
+        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, locate, door or self.authenticator)
         ring = Trace(trace or TraceSettings(), self._knows)
         self.trace = ring
         self._keep = ring.message
@@ -215,7 +227,7 @@ class Exchange:
         self.flush()
 
     def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
-        if gateway.is_phone:
+        if gateway.registers:
             return self.registrations.addresses(gateway.name)
         return self.registrants.routed(gateway.name, gateway.addresses)
 

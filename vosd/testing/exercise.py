@@ -24,6 +24,7 @@ from vosd.sip.headers.reason import q850_cause
 from vosd.sip.headers.replaces import ReferTo, Replaces
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.headers.via import Via, branch_of
+from vosd.sip.lenient import mended
 from vosd.sip.message import Message
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.registrar import Binding, register, user_of
@@ -100,9 +101,10 @@ def exercise(data: bytes, limits: Limits = _LIMITS) -> Request | Response | None
     try:
         message = parse_message(data, limits)
     except ParseError as error:
-        if error.request is None:
+        read = error.request or error.response
+        if read is None:
             return None
-        message = error.request
+        message = mended(data, error, None, CUSTOMER, limits) or read
     _ask(message, _OF_ANY)
     if isinstance(message, Request):
         _ask(message, _OF_REQUEST)

@@ -40,6 +40,8 @@ class Guard:
     """How often a nonce may be used before it is stale."""
     is_deaf: bool = False
     """Believes nothing."""
+    then: "Guard | None" = None
+    """Who stands in for it once it has not believed a proof."""
     challenged: int = 0
     passed: int = 0
     quarrels: list[str] = field(default_factory=list)
@@ -52,6 +54,11 @@ class Guard:
     def header(self) -> str:
         """Where credentials have to stand."""
         return "Authorization" if self.status == 401 else "Proxy-Authorization"
+
+    @property
+    def on_duty(self) -> "Guard":
+        """Who judges the next request."""
+        return self if self.then is None or not self.quarrels else self.then
 
     def passes(self, request: Message) -> bool:
         """Say whether a request may pass."""
@@ -71,7 +78,7 @@ class Guard:
         name = "WWW-Authenticate" if self.status == 401 else "Proxy-Authenticate"
         lines = []
         for algorithm in self.algorithms:
-            nonce = f"nonce-{next(self._numbers)}"
+            nonce = f"nonce-{algorithm}-{next(self._numbers)}"
             self._nonces[nonce] = 0
             qop = "" if self.qop is None else f', qop="{self.qop}"'
             stale = ", stale=true" if is_stale else ""
@@ -136,9 +143,10 @@ class GuardedVendor(Vendor):
         """Challenge what has to be proven, and take the rest."""
         key = transaction_of(request)
         for guard in self.guards if key not in self._let_in else ():
-            if not guard.passes(request):
-                headers = guard.challenge(is_stale=guard.was_stale)
-                self.reply(request, guard.status, tag="guard", headers=headers)
+            if not guard.on_duty.passes(request):
+                on_duty = guard.on_duty
+                headers = on_duty.challenge(is_stale=on_duty.was_stale)
+                self.reply(request, on_duty.status, tag="guard", headers=headers)
                 return
         self._let_in.add(key)
         super().take_request(request)

@@ -22,7 +22,8 @@ class GuardedScene(Scene):
         self, *guards: Guard, script: Script | None = None, login: Login | None = LOGIN, **switch: Any
     ) -> None:
         terms = switch.pop("parameters", {})
-        gateways = [vendor_gateway(0, login=login), vendor_gateway(1)][: switch.pop("vendors", 2)]
+        first = {"login": login, **switch.pop("first", {})}
+        gateways = [vendor_gateway(0, **first), vendor_gateway(1)][: switch.pop("vendors", 2)]
         content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **terms)
         super().__init__(content, **switch)
         self.guarded = GuardedVendor(self.wire, VENDORS[0], SWITCH, *guards, script=script)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import weakref
 from pathlib import Path
 from typing import Final
 
@@ -31,16 +32,22 @@ class MariaDbMissing(Exception):  # noqa: N818 - the installation lacks it, the 
     """The server binary is not installed."""
 
 
-def free_port() -> int:
-    """Return the first port of our range on which nobody listens."""
+def claim_port() -> tuple[int, socket.socket]:
+    """Return a port of our range that no other run has, and the UDP socket on it that keeps the others away.
+
+    A probe alone is not enough: two runs that probe at the same time would find the same port.
+    """
     for port in range(FIRST_PORT, LAST_PORT + 1):
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                claim.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                claim.close()
                 continue
-            return port
+            return port, claim
     message = f"no free port between {FIRST_PORT} and {LAST_PORT}"
     raise RuntimeError(message)
 
@@ -53,7 +60,8 @@ class MariaDb:
         if binary is None:
             message = "mariadbd is not installed; on Debian: apt-get install mariadb-server-core"
             raise MariaDbMissing(message)
-        self.port = free_port()
+        self.port, claim = claim_port()
+        weakref.finalize(self, claim.close)
         self._log = directory / "error.log"
         self._command = [
             binary,
@@ -80,8 +88,14 @@ class MariaDb:
 
     def start(self) -> None:
         """Start the server and return when it answers."""
+        # the server would tell a service manager of the test's own that it is ready
+        environ = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environ,
         )
         give_up = time.monotonic() + _START_SECONDS
         while not self._answers():

@@ -64,6 +64,9 @@ class Keeper:
     dialog: Dialog | None = None
     forks: Mapping[str, Dialog] = NO_FORKS
 
+    def moved(self) -> None:
+        """Note nothing."""
+
 
 class Probe:
     """The endpoint, its clock, and everything it has said so far."""

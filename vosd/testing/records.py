@@ -77,10 +77,14 @@ def answered_call(index: int, **changes: Any) -> CallRecord:
         end_reason="Normal",
         sip_code=200,
         q850_cause=16,
+        acknowledged_at=started + 4_020,
+        vendor_answered_at=started + 3_950,
+        vendor_currency="USD",
+        reason_text="Normal call clearing",
         attempts=(Attempt(f"{vendor}-trunk", 200, 4_000, 880, "Normal"),),
         postings=(
-            Posting(customer, -(fee + tax), f"{identity}/customer"),
-            Posting(vendor, -(cost + cost_tax), f"{identity}/vendor"),
+            Posting(customer, -(fee + tax), f"{identity}/customer", "USD"),
+            Posting(vendor, -(cost + cost_tax), f"{identity}/vendor", "USD"),
         ),
     )
     return msgspec.structs.replace(record, **changes)

@@ -21,9 +21,8 @@ CALLEE: Final = "442079460000"
 def vendor_gateway(index: int, **terms: Any) -> RoutingGateway:
     """Make the trunk of one vendor; a lower index is tried first."""
     host, port = VENDORS[index]
-    return routing_gateway(
-        f"vendor-{index}", "44", addresses=(GatewayAddress(host, port),), priority=index, account="carriers", **terms
-    )
+    terms = {"addresses": (GatewayAddress(host, port),), "priority": index, "account": "carriers", **terms}
+    return routing_gateway(f"vendor-{index}", "44", **terms)
 
 
 def usual_catalogue(

@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import time
 from typing import Final
 
 _PATIENCE_S: Final = 15.0
@@ -38,8 +39,10 @@ class ServiceManager:
             TimeoutError: it did not come.
         """
         messages: list[str] = []
+        until = time.monotonic() + _PATIENCE_S
         while not messages or assignment not in messages[-1]:
-            if not select.select([self._socket], [], [], _PATIENCE_S)[0]:
+            left = until - time.monotonic()
+            if left < 0 or not select.select([self._socket], [], [], left)[0]:
                 message = f"{assignment!r} did not come; heard {messages}"
                 raise TimeoutError(message)
             messages.append(self._socket.recv(_MESSAGE_MAX).decode())

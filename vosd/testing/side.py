@@ -122,6 +122,11 @@ class Side:
         if method == "BYE":
             self.over()
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether an offer of ours in a 2xx has no answer yet; no other may be made then (RFC 3261 section 14.1)."""
+        return self._offered is not None
+
     # -- requests of the other side -----------------------------------------------------------------------------
 
     def will(self, method: str, *replies: Reply) -> None:

@@ -61,7 +61,7 @@ async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
 async def test_without_a_running_switch_nothing_is_reserved(nobody: RunningSwitch) -> None:
     store = MemoryStore()
     await store.add(payment())
-    assert await show_account(CATALOGUE, store, nobody, "acme") == AccountSheet(
+    assert await show_account(CATALOGUE.accounts, store, store, nobody, "acme") == AccountSheet(
         id="acme",
         type="direct",
         balance="10.00",
@@ -78,18 +78,32 @@ async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
 ) -> None:
     store = MemoryStore()
     await store.add(payment())
-    shown = await show_account(CATALOGUE, store, nobody, "acme")
+    shown = await show_account(CATALOGUE.accounts, store, store, nobody, "acme")
     assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
 
 
 async def test_an_unlimited_account_says_so(nobody: RunningSwitch) -> None:
-    shown = await show_account(CATALOGUE, MemoryStore(), nobody, "carrier-a")
+    shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "carrier-a")
     assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
 
 
 async def test_an_account_that_nobody_configured_is_an_error_that_says_where_to_look(nobody: RunningSwitch) -> None:
     with pytest.raises(UnknownAccountError, match="no account 'nobody' is configured; vosd account list"):
-        await show_account(CATALOGUE, MemoryStore(), nobody, "nobody")
+        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "nobody")
+
+
+async def test_one_account_is_shown_without_reading_those_of_all(
+    nobody: RunningSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise AssertionError("the standings of all accounts were read")
+
+    store = MemoryStore()
+    await store.add(payment())
+    monkeypatch.setattr(store, "standings", refuse)
+    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "acme")).balance == "10.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "idle")).balance == "0.00"
+    assert (await add_payment(CATALOGUE.accounts, store, nobody, payment("idle"))).after == "10.00"
 
 
 async def test_the_list_has_every_configured_account_and_forgotten_money(nobody: RunningSwitch) -> None:
@@ -97,35 +111,35 @@ async def test_the_list_has_every_configured_account_and_forgotten_money(nobody:
     await store.add(payment("gone", "3"))
     await store.add(payment("settled", "3"))
     await store.add(payment("settled", "-3", "r2"))
-    sheets = await list_accounts(CATALOGUE, store, nobody)
+    sheets = await list_accounts(CATALOGUE.accounts, store, nobody)
     assert [sheet.id for sheet in sheets] == [*CATALOGUE.accounts, "gone"]
     by_id = {sheet.id: sheet for sheet in sheets}
     assert (by_id["gone"].type, by_id["gone"].balance, by_id["gone"].available) == (None, "3.00", None)
     assert by_id["idle"].blocked
-    assert (await show_account(CATALOGUE, store, nobody, "gone")).balance == "3.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "gone")).balance == "3.00"
 
 
 async def test_a_payment_books_tells_the_switch_and_returns_before_and_after(
     nobody: RunningSwitch, live: LiveSwitch
 ) -> None:
-    receipt = await add_payment(CATALOGUE, MemoryStore(), nobody, payment())
+    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), nobody, payment())
     assert (receipt.before, receipt.amount, receipt.after, receipt.repeated) == ("0.00", "10.00", "10.00", False)
     assert (live.refreshed, receipt.untold) == (1, "")
 
 
 async def test_the_same_reference_books_once(nobody: RunningSwitch) -> None:
     store = MemoryStore()
-    await add_payment(CATALOGUE, store, nobody, payment())
-    again = await add_payment(CATALOGUE, store, nobody, payment())
+    await add_payment(CATALOGUE.accounts, store, nobody, payment())
+    again = await add_payment(CATALOGUE.accounts, store, nobody, payment())
     assert (again.before, again.after, again.repeated) == ("0.00", "10.00", True)
-    assert (await show_account(CATALOGUE, store, nobody, "acme")).balance == "10.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "acme")).balance == "10.00"
 
 
 async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
     nobody: RunningSwitch, live: LiveSwitch
 ) -> None:
     live.is_cut_off = True
-    receipt = await add_payment(CATALOGUE, MemoryStore(), nobody, payment())
+    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), nobody, payment())
     assert (receipt.after, receipt.untold) == ("10.00", "the database is away")
 
 
@@ -141,18 +155,18 @@ async def mute(nobody: RunningSwitch) -> AsyncIterator[RunningSwitch]:
 
 
 async def test_a_payment_says_when_a_switch_that_runs_was_not_told(mute: RunningSwitch) -> None:
-    receipt = await add_payment(CATALOGUE, MemoryStore(), mute, payment())
+    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), mute, payment())
     assert receipt.after == "10.00"
     assert str(mute.control_socket) in receipt.untold
 
 
 async def test_what_is_available_is_not_guessed_while_a_switch_does_not_tell_what_it_holds(mute: RunningSwitch) -> None:
     with pytest.raises(DaemonUnreachableError):
-        await show_account(CATALOGUE, MemoryStore(), mute, "acme")
+        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), mute, "acme")
 
 
 async def test_a_payment_to_nobody_books_nothing(nobody: RunningSwitch) -> None:
     store = MemoryStore()
     with pytest.raises(UnknownAccountError):
-        await add_payment(CATALOGUE, store, nobody, payment("nobody"))
+        await add_payment(CATALOGUE.accounts, store, nobody, payment("nobody"))
     assert (await store.standings()).standings == {}

@@ -16,7 +16,7 @@ from vosd.testing import builders
 SETTINGS = Settings(
     node="sw1",
     listen=(Listener("udp", "127.0.0.1", 5060),),
-    advertise=None,
+    advertise=(None,),
     sip=SipSettings(),
     database_url=Secret("mysql+aiomysql://vosd:s3cret@127.0.0.1/vosd"),
     state_dir=Path("var"),

@@ -90,7 +90,7 @@ def test_an_account_is_judged_at_the_time_asked_for() -> None:
 def test_a_disabled_gateway_sends_no_calls() -> None:
     disabled = builders.mapping_gateway("acme", "127.0.0.1/32", enabled=False)
     found = explain(catalogue=builders.catalogue([disabled, FIRST]))
-    assert (found.result, found.detail) == ("Unknown Source", "mapping gateway acme is disabled")
+    assert (found.result, found.detail) == ("Account Disabled", "mapping gateway acme is disabled")
 
 
 def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
@@ -116,24 +116,24 @@ def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() ->
 
 
 def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
-    found = explain_rate(CATALOGUE, "acme", "442012", 61_000)
+    found = explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "442012", 61_000)
     assert (found.rate_group, found.rate_prefix, found.billed_seconds) == ("sell", "44", 61)
     assert (found.fee, found.tax) == ("0.61", "0.00")
     assert recompute(found.steps).fee == Decimal("0.61")
 
 
 def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
-    assert explain_rate(CATALOGUE, "first", "442012", 60_000).fee == "0.30"
+    assert explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "first", "442012", 60_000).fee == "0.30"
 
 
 def test_what_has_no_rate_is_an_error_that_says_which_group_lacks_it() -> None:
     with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
-        explain_rate(CATALOGUE, "acme", "3312", 1_000)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "3312", 1_000)
     with pytest.raises(UnknownAccountError):
-        explain_rate(CATALOGUE, "nobody", "44", 1_000)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "nobody", "44", 1_000)
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
-        explain_rate(builders.catalogue([ACME], accounts=[unrated]), "free", "44", 1_000)
+        explain_rate({"free": unrated}, CATALOGUE.rate_groups.get, "free", "44", 1_000)
 
 
 def test_calls_of_a_phone_are_explained_with_the_number_that_it_may_show() -> None:
@@ -165,3 +165,23 @@ def test_what_only_the_running_switch_knows_of_phones_is_not_claimed() -> None:
     taken = ("442012", "the number is this phone's, taken to be registered (--live knows)")
     assert reasons(knows_phones=False) == [taken, instead]
     assert reasons(knows_phones=True) == [("442012", "the number is this phone's, which is registered"), instead]
+
+
+@pytest.mark.parametrize(
+    ("knows_phones", "presence"), [(True, "which is registered"), (False, "taken to be registered (--live knows)")]
+)
+def test_what_only_the_running_switch_knows_of_vendors_that_register_is_not_claimed(
+    knows_phones: bool, presence: str
+) -> None:
+    proof = builders.credentials("box", "secret")
+    catalogue = builders.catalogue([ACME, builders.routing_gateway("box", "44", addresses=(), credentials=proof)])
+    found = explain_route(
+        catalogue,
+        idle_state(catalogue, None),
+        gateway="acme",
+        caller="1",
+        callee="442012",
+        at=NOW,
+        knows_phones=knows_phones,
+    )
+    assert [each.reason for each in found.candidates] == [f"prefix 44, priority 1, {presence}"]

@@ -2,10 +2,15 @@
 
 from decimal import Decimal
 
+import pytest
+
+from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.vendor import answers
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.vendor import answers, refuses
+
+TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 
 
 def test_the_caller_hangs_up(scene):
@@ -231,6 +236,28 @@ def test_late_offer_a_callee_that_hangs_up_before_the_ack_is_acknowledged_too(sc
     scene.wire.run_for(100)
     assert call.is_over
     scene.close()
+
+
+@pytest.mark.parametrize("longest", [20, 90, 200])
+def test_a_gateway_limits_the_calls_through_it(longest):
+    """Less than one advance of money, more than one, and more than the account's own limit allows."""
+    scene = Scene(usual_catalogue(vendors=1, terms={"max_call_seconds": longest}, max_call_seconds=150))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    record = scene.close()
+    seconds = min(longest, 150)
+    assert (record.end_reason, record.hangup_source) == ("Maximum Duration", "switch")
+    assert record.hold_time_ms == 1_000 * seconds
+    assert scene.vendor.only_call.is_over
+
+
+def test_the_limit_of_a_gateway_that_was_only_tried_limits_nothing():
+    scene = Scene(catalogue([TRUNK, vendor_gateway(0, max_call_seconds=20), vendor_gateway(1)]))
+    scene.vendor.script = refuses(503)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100_000))
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "Normal"
 
 
 def test_the_longest_call_ends_with_maximum_duration():

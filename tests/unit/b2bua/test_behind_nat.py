@@ -39,6 +39,12 @@ def at_home(nat: Nat = Nat.AUTO) -> Scene:
     return scene
 
 
+def written_down(scene: Scene) -> list[tuple[str, int]]:
+    """Return where the journal says that the sides of the only call are."""
+    [kept] = scene.exchange.ledger.open.values()
+    return [(leg.seen_at.host, leg.seen_at.port) for leg in kept.legs]
+
+
 @pytest.fixture
 def home():
     """Give the stage; a strict peer must have found no fault with what the switch said."""
@@ -100,6 +106,7 @@ def test_a_mapping_that_changes_takes_the_call_with_it(home):
     call.ask("INVITE", body=call.mine)
     home.wire.run_for(1_000)
     assert there.asked["INVITE"] == [], "nothing has changed for the other side"
+    assert (REMAPPED.host, REMAPPED.port) in written_down(home), "a BYE after a crash finds it there"
     there.hang_up()
     home.wire.run_until(lambda: call.is_over)
     assert [packet.target for packet in home.wire.packets if packet.data.startswith(b"BYE")][-1] == REMAPPED
@@ -229,6 +236,7 @@ def test_a_phone_that_registers_from_another_port_takes_its_call_along():
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.hide(HOME, REMAPPED)
     register(scene, HOME, REMAPPED, cseq=2)
+    assert (REMAPPED.host, REMAPPED.port) in written_down(scene)
     assert scene.finish(call).end_reason == "Normal"
     assert at_home.only_call.is_over
 

@@ -4,16 +4,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from vosd.base.cause import EndReason
+from vosd.base.credentials import Login
+from vosd.routing.tables import Address as GatewayAddress
 from vosd.sip.flows import Listener
 from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.guard import EVERYTHING, Guard
-from vosd.testing.guarded_scene import GuardedScene
+from vosd.testing.guarded_scene import LOGIN, GuardedScene
 from vosd.testing.peer import ANSWER
 from vosd.testing.races import UPDATING
-from vosd.testing.scene import CALLEE, Scene
+from vosd.testing.scene import CALLEE, VENDORS, Scene
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.side import Reply
 from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
@@ -114,7 +117,8 @@ def test_without_a_login_a_challenge_is_a_refusal_and_the_next_gateway_is_tried(
 
 @pytest.mark.parametrize("status", [401, 407])
 def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
-    guard = Guard(status=status, is_deaf=True)
+    """Each of them says that only the nonce is too old."""
+    guard = Guard(status=status, uses=0)
     scene = behind(guard)
     call = scene.call_through()
     assert call.final == 200
@@ -126,10 +130,61 @@ def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
 
 @pytest.mark.parametrize(("most", "invites"), [(0, 1), (1, 2), (3, 4)])
 def test_ss_sip_authentication_retry_says_how_many_are_answered(behind: Stage, most: int, invites: int):
-    scene = behind(Guard(is_deaf=True), parameters={"challenges_max": most})
+    scene = behind(Guard(uses=0), parameters={"challenges_max": most})
     scene.call_through()
     assert len(scene.guarded.heard_of("INVITE")) == invites
     scene.close()
+
+
+@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256", "MD5")])
+def test_a_wrong_password_is_said_once_a_call_and_names_the_gateway_in_the_log(
+    behind: Stage, status: int, algorithms: tuple[str, ...]
+):
+    """RFC 3261 section 22.2: the same credentials are not sent again, though the nonce is another each time."""
+    guard = Guard(status=status, password="another", algorithms=algorithms)
+    scene = behind(guard)
+    with structlog.testing.capture_logs() as lines:
+        call = scene.call_through()
+    assert call.final == 200
+    assert (guard.quarrels, len(scene.guarded.heard_of("INVITE"))) == (["response"], 2)
+    [event] = [line for line in lines if line["event"] == "account_refused"]
+    assert (event["log_level"], event["gateway"], event["code"]) == ("warning", "vendor-0", status)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", status), ("vendor-1", 200)]
+
+
+def test_a_wrong_password_is_not_said_at_the_other_addresses_of_the_gateway(behind: Stage):
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    scene = behind(Guard(password="another"), first={"addresses": addresses})
+    scene.call_through()
+    assert len(scene.guarded.heard_of("INVITE")) == 2
+    assert [each.gateway for each in scene.close().attempts] == ["vendor-0", "vendor-1"]
+
+
+def test_a_guard_that_takes_another_algorithm_after_all_gets_it(behind: Stage):
+    """The strongest was tried first; the next challenge offers another only."""
+    strong, weak = Guard(algorithms=("SHA-256",), is_deaf=True), Guard(algorithms=("MD5",))
+    scene = behind(strong)
+    strong.then = weak
+    call = scene.call_through()
+    assert call.final == 200
+    assert len(scene.guarded.heard_of("INVITE")) == 3
+    assert [each.code for each in scene.close().attempts] == [200]
+
+
+@pytest.mark.parametrize("login", [LOGIN, None])
+def test_a_wrong_proof_of_a_bye_is_said_once_and_the_refusal_is_told(behind: Stage, login: Login | None):
+    """The call is over for us; the vendor may bill on."""
+    guard = Guard(methods=frozenset({"BYE"}), is_deaf=True)
+    scene = behind(guard, login=login)
+    with structlog.testing.capture_logs() as lines:
+        scene.call_through()
+        scene.wire.run_for(1_000)
+    assert len(scene.guarded.heard_of("BYE")) == (1 if login is None else 2)
+    [event] = [line for line in lines if line["event"] == "bye_refused"]
+    assert (event["gateways"], event["code"]) == (["vendor-0"], 401)
+    assert event["sip_call_id"] == scene.record.sip_call_id_out
 
 
 def test_a_caller_is_not_told_that_a_vendor_does_not_believe_us(behind: Stage):
@@ -138,7 +193,6 @@ def test_a_caller_is_not_told_that_a_vendor_does_not_believe_us(behind: Stage):
     assert call.final == 503
     record = scene.close()
     assert (record.end_reason, [each.code for each in record.attempts]) == (EndReason.UNAVAILABLE.text, [401])
-    assert scene.guarded.guards[0].quarrels == ["response"] * 6
 
 
 def test_a_bye_that_is_challenged_is_said_again_with_proof(behind: Stage):
@@ -226,7 +280,7 @@ def test_an_info_that_is_challenged_goes_through(behind: Stage):
 
 def test_a_challenge_after_early_media_counts_on_from_the_prack(behind: Stage):
     """A proxy may ring a phone before it asks who calls."""
-    asks = Line(500, 407, "", ('Proxy-Authenticate: Digest realm="r", nonce="n"',))
+    asks = Line(500, 407, "", ('Proxy-Authenticate: Digest realm="r", nonce="n", stale=true',))
     scene = behind(Guard(methods=frozenset()), script=Script((Line(0, 183, ANSWER, (), True), asks)))
     scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, hang_up_after_ms=BRIEF))
     scene.wire.run_for(20_000)
@@ -322,7 +376,7 @@ def test_a_challenge_within_the_call_that_cannot_be_met_is_no_end(behind: Stage)
     call, _ = scene.talk()
     call.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
     scene.wire.run_for(2_000)
-    assert guard.challenged == 7
+    assert guard.challenged == 2
     assert call.got["INFO"] == [503]
     call.will("BYE", Reply(200))
     scene.finish(call)

@@ -33,6 +33,21 @@ def test_the_first_phone_that_answers_wins_and_the_other_is_hung_up_and_written_
     assert record.cost == record.fee / 2
 
 
+def test_a_second_phone_that_answers_a_late_offer_is_hung_up_before_the_caller_has_answered(scene):
+    """RFC 3261 section 13.2.2.4: the caller may take 64*T1 for its ACK, and the second phone would cost as long."""
+    slow = Script((Line(0, 180), Line(600, 200, OTHERS)))
+    scene.vendor.script = Script((Line(0, 180), Line(500, 200, ANSWER)), forks=(slow,))
+    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
+    scene.wire.run_for(1_000)
+    winner, loser = scene.vendor.calls
+    assert (len(winner.acks), len(loser.acks), loser.is_over) == (0, 1, True)
+    call.acknowledge(ANSWER)
+    scene.wire.run_for(1_000)
+    assert {ack.body for ack in winner.acks} == {ANSWER}
+    record = scene.finish(call)
+    assert rows(record) == [("vendor-0", 200, "Answered"), ("vendor-0", 200, "Forked")]
+
+
 def test_a_phone_that_answers_after_the_end_is_hung_up_all_the_same(scene):
     slow = Script((Line(0, 180), Line(9_000, 200, OTHERS)))
     scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=(slow,))

@@ -74,8 +74,13 @@ def test_cancel_crosses_an_answer_that_waits_for_a_prack():
             record = scene.close()
             assert call.is_over
             assert there.is_over
-            assert (record.end_reason, record.hangup_source) == ("Normal", "caller")
+            assert (record.end_reason, record.hangup_source) == (
+                "Normal" if call.final == 200 else "Cancelled",
+                "caller",
+            )
+            assert (record.answered_at is not None) == (call.final == 200)
             assert record.sip_code == call.final
+            assert record.vendor_answered_at is not None
             return call.final
 
         return Race(scene, let_go, judge)
@@ -85,7 +90,7 @@ def test_cancel_crosses_an_answer_that_waits_for_a_prack():
 
 @pytest.mark.parametrize("end", [503, 200])
 def test_the_gateway_changes_while_its_reliable_media_is_unheard(end):
-    """The next gateway's media has a To tag of its own; what was unheard of the last one is repeated no more."""
+    """The next gateway's media has a To tag of its own, and waits until what the last one said was heard."""
 
     def race():
         scene = Scene()

@@ -1,7 +1,11 @@
 """Provisional responses that must arrive (RFC 3262): each leg for itself, and what is agreed upon before the answer."""
 
-import pytest
+from decimal import Decimal
 
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.base.cause import EndReason
 from vosd.routing.dialect import CalleeDialect, CallerDialect, Reliability
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
@@ -142,7 +146,9 @@ def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
     assert call.statuses == [183, 200]
     record = scene.finish(call)
     assert record.pdd_ms == 2
-    assert record.hold_time_ms > 2_900, "the vendor's clock runs from its 200 on"
+    assert record.answered_at - record.vendor_answered_at in range(2_980, 3_010)
+    assert record.hold_time_ms < 100, "the caller's clock runs from ours"
+    assert (record.billed_seconds, record.vendor_billed_seconds) == (0, 3)
 
 
 def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
@@ -157,16 +163,89 @@ def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
     assert (record.end_reason, record.hangup_source, record.sip_code) == ("Unavailable", "caller", 504)
 
 
-def test_a_caller_that_never_acknowledges_media_of_an_answered_call_is_hung_up(scene):
+@pytest.fixture
+def waiting(scene):
+    """A call that the vendor has answered, while the caller acknowledges nothing."""
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))
     call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_until(lambda: scene.vendor.calls and scene.vendor.only_call.final == 200)
+    scene.wire.run_for(2_000)
+    return call
+
+
+def cancelled(scene, call, _there):
+    call.cancel()
+
+
+def hung_up_early(_scene, call, _there):
+    call.remote, call.target = call.response(183)["To"], call.response(183).target
+    call.ask("BYE")
+
+
+def left_alone(scene, call, _there):
     scene.wire.run_until(lambda: call.is_over)
-    scene.wire.run_for(100)
-    assert scene.vendor.only_call.is_over
+
+
+def hung_up_by_vendor(_scene, _call, there):
+    there.hang_up()
+
+
+def ordered(scene, _call, _there):
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "reason", "source"),
+    [
+        (cancelled, 487, "Cancelled", "caller"),
+        (hung_up_early, 487, "Cancelled", "caller"),
+        (left_alone, 504, "Unavailable", "caller"),
+        (hung_up_by_vendor, 480, "Unavailable", "callee"),
+        (ordered, 503, "Administrative", "switch"),
+    ],
+)
+def test_a_caller_whose_200_never_left_pays_nothing_and_the_vendor_is_paid(scene, waiting, end, status, reason, source):
+    there = scene.vendor.only_call
+    with capture_logs() as lines:
+        end(scene, waiting, there)
+        scene.wire.run_until(lambda: waiting.final is not None and there.is_over)
+    told = [(line["customer"], line["gateway"]) for line in lines if line["event"] == "answer_unheard"]
+    assert told == ([] if source == "switch" else [("acme", "vendor-0")])
+    assert waiting.final == status
     record = scene.close()
-    assert (record.end_reason, record.hangup_source, record.sip_code) == ("No ACK", "switch", 500)
-    assert call.final == 500, "it was never told of the answer"
-    assert record.fee > 0, "the vendor has answered"
+    assert (record.end_reason, record.hangup_source, record.sip_code) == (reason, source, status)
+    assert record.answered_at is None
+    assert (record.fee, record.billed_seconds, record.hold_time_ms) == (0, 0, 0)
+    assert record.vendor_answered_at is not None
+    talked_ms = record.ended_at - record.vendor_answered_at
+    assert record.vendor_billed_seconds in range(talked_ms // 1_000, talked_ms // 1_000 + 2)
+    assert record.cost == record.vendor_billed_seconds * Decimal("0.005")
+    assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(200, "Answered")]
+    assert scene.exchange.statement("acme") == 0
+    assert scene.exchange.purses["acme"].available == 100
+
+
+def test_what_is_paid_for_runs_from_the_callers_200():
+    """A minute is held at a time; the vendor's answer is three seconds old when the caller's goes out."""
+    scene = Scene(balance="0.60")
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(3_000)
+    call.remote, call.target = call.response(183)["To"], call.response(183).target
+    call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.hold_time_ms, record.fee) == ("Balance Exhausted", 60_000, Decimal("0.60"))
+    assert record.vendor_billed_seconds == 63
+
+
+def test_the_journal_knows_a_call_that_the_vendor_bills_while_the_caller_waits(scene, waiting):
+    (kept,) = scene.exchange.ledger.open.values()
+    assert (kept.record.answered_at, kept.record.sip_code) == (None, None)
+    assert kept.record.vendor_answered_at is not None
+    waiting.cancel()
+    scene.wire.run_until(lambda: waiting.is_over)
+    scene.close()
 
 
 @pytest.mark.parametrize(
@@ -216,19 +295,6 @@ def test_a_session_that_may_get_lost_is_no_offer_and_is_not_made_one(scene):
     assert (call.response(183).body, call.response(200).body) == ("", OFFER)
     assert [ack.body for ack in there.acks] == [ANSWER]
     assert call.agrees_with(there)
-
-
-def test_a_prack_that_proposes_another_session_counts_but_its_proposal_does_not(scene):
-    """RFC 3262 section 5 allows an offer there; ours is 488, the response is heard all the same."""
-    scene.vendor.script = answers_reliably()
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
-    scene.wire.run_for(100)
-    ringing = call.response(183)
-    call.remote, call.target = ringing["To"], ringing.target
-    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=OFFER.replace("1 1", "1 2"))
-    scene.wire.run_until(lambda: call.final == 200)
-    assert call.got["PRACK"] == [488]
-    assert scene.finish(call).end_reason == "Normal"
 
 
 # -- by trunk -----------------------------------------------------------------------------------------------------

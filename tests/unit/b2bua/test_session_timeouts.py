@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.session_timer import Probe
-from vosd.testing.customer import Intent
+from vosd.testing.customer import KNOWS_TIMER, Intent
 from vosd.testing.scene import CALLEE, VENDORS
 from vosd.testing.side import SILENCE, Reply
 from vosd.testing.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
@@ -71,6 +71,13 @@ def test_the_margin_ends_the_call_early():
     assert scene.end() == (555, "Session Timeout")
 
 
+@pytest.mark.parametrize(("margin_s", "length_s"), [(45, 555), (250, 350), (3_600, 332)])
+def test_a_peer_that_should_refresh_and_does_not_has_its_interval_less_the_margin(margin_s, length_s):
+    scene = TimedScene({"early_hangup_s": margin_s})
+    scene.answered(KNOWS_TIMER_ONLY._replace(headers=(*KNOWS_TIMER, "Session-Expires: 600;refresher=uac")))
+    assert scene.end() == (length_s, "Session Timeout")
+
+
 @pytest.mark.parametrize(("margin_s", "length_s"), [(290, 310), (300, 300), (3_600, 300)])
 def test_however_large_the_margin_a_refresh_is_tried_first(margin_s, length_s):
     scene = TimedScene({"early_hangup_s": margin_s}, {"early_hangup_s": margin_s})
@@ -96,6 +103,22 @@ def test_refusals_are_told_seldom_and_counted():
     assert {(line["gateway"], line["code"]) for line in told} == {("vendor-0", 503)}
     assert 2 <= len(told) <= 6
     assert told[-1]["failed"] > len(told)
+
+
+def test_refreshes_that_fail_are_counted_by_gateway_and_those_that_succeed_are_not():
+    scene = TimedScene()
+    call, there = scene.answered()
+    scene.run(1_000)
+    there.gone = 503
+    scene.end()
+    counted = scene.exchange.switch.notices.refreshes_failed
+    assert set(counted) == {"vendor-0"}
+    assert counted["vendor-0"] > 10
+    call.gone = None
+    call, there = scene.answered()
+    call.gone = 0
+    scene.run(640)
+    assert counted["acme"] >= 1
 
 
 # -- peers without timer ------------------------------------------------------------------------------------------

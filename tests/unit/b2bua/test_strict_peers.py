@@ -4,6 +4,8 @@ Each packet is read by ``scrutiny``, which knows what belongs into which message
 the same by the way. Here is what those standards ask of a message beside what it is about.
 """
 
+import re
+
 import pytest
 
 from vosd.routing.dialect import CalleeDialect, CallerDialect, Redirects, Transfers
@@ -11,6 +13,7 @@ from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.probe import request
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
 from vosd.testing.scrutiny import faults_of
 from vosd.testing.sessions import revised
@@ -194,11 +197,11 @@ def test_a_caller_may_say_where_it_is_before_anything_is_agreed_upon(scene):
 
 def test_responses_that_a_phone_may_give_while_it_rings_pass_on_and_no_others(scene):
     """RFC 3261 sections 8.1.3.2 and 13.3.1.1, RFC 6228: who has not asked for 199 is not told."""
-    rings = (100, 180, 181, 150, 182, 199, 183, 180, 200)
+    rings = (100, 180, 181, 150, 182, 199, 183, 180, 189, 190, 200)
     scene.vendor.script = Script(tuple(Line(number, status, ANSWER if status in (183, 200) else "")
                                        for number, status in enumerate(rings)))  # fmt: skip
     call, _ = scene.talk()
-    assert call.statuses == [180, 181, 182, 183, 180, 200]
+    assert call.statuses == [180, 181, 182, 183, 180, 189, 200]
     scene.finish(call)
 
 
@@ -267,3 +270,18 @@ def _referring_scene():
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(transfers=Transfers.ACCEPT))
     vendor = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
     return Scene(catalogue([customer, vendor]))
+
+
+def test_allow_is_the_same_in_every_message(scene):
+    """RFC 3261 section 20.5: whoever compares what an OPTIONS says with what the INVITE said finds no difference."""
+    scene.wire.send(CUSTOMER, SWITCH, request("OPTIONS", uri="sip:192.0.2.1"))
+    scene.wire.send(CUSTOMER, SWITCH, request("MESSAGE", uri="sip:192.0.2.1", branch="z9hG4bK-2", call_id="other"))
+    call, there = scene.talk()
+    call.ask("OPTIONS")
+    there.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    scene.finish(call)
+    said = [re.findall(rb"(?m)^Allow: (.*)\r", packet.data) for packet in scene.wire.packets if packet.source == SWITCH]
+    allowed = [each for message in said for each in message]
+    assert len(allowed) >= 6
+    assert len(set(allowed)) == 1

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.routing.dialect import CallerDialect, Transfers
+from vosd.routing.dialect import CallerDialect, TransferDisplay, Transfers
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent, OutgoingCall
 from vosd.testing.peer import Message
@@ -265,7 +265,7 @@ def test_a_trunk_that_may_not_transfer_gets_403():
 
 def test_the_target_is_shown_what_the_trunk_says():
     """XFR-04."""
-    scene = transferring(CallerDialect(transfer_display="12025550199"))
+    scene = transferring(CallerDialect(transfer_display=TransferDisplay.NUMBER, transfer_number="12025550199"))
     call = talking(scene)
     blind(call)
     scene.wire.run_for(3_000)

@@ -50,6 +50,26 @@ def test_the_cancel_and_its_invite_are_answered_under_one_to_tag(scene):
     scene.close()
 
 
+def test_a_phone_whose_first_responses_were_lost_stops_ringing_soon_after_the_caller_gave_up(scene):
+    """RFC 3261 sections 9.1 and 17.1.1.2: the INVITE is repeated until a response brings the CANCEL out."""
+    scene.vendor.script = Script((Line(0, 100), Line(10, 180), Line(17_000, 200, ANSWER)))
+    lost_until = scene.wire.clock.now().mono + 1_200
+
+    def fate(packet):
+        is_lost = packet.source == VENDORS[0] and scene.wire.clock.now().mono < lost_until
+        return () if is_lost else (1,)
+
+    scene.wire.fate = fate
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=700))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 487
+    there = scene.vendor.only_call
+    scene.wire.run_until(lambda: there.is_cancelled, within_ms=1_000)
+    assert there.final == 487
+    record = scene.close()
+    assert (record.end_reason, len(there.acks)) == ("Cancelled", 1)
+
+
 def test_cancel_before_any_provisional_waits_for_one(scene):
     """RFC 3261 section 9.1: no CANCEL to a vendor that has not shown itself; the caller does not wait for that."""
     scene.vendor.script = Script((Line(2_000, 100), Line(60_000, 200, ANSWER)))
@@ -234,11 +254,11 @@ def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
 
 def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
     scene = two_addresses()
-    scene.vendors[0].script = refuses(503)
+    scene.vendors[0].script = refuses(500)
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
-    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 503)]
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 500)]
     assert scene.vendors[1].calls == []
 
 
@@ -392,7 +412,7 @@ def test_the_offer_is_the_same_for_every_gateway(scene):
 
 
 def quarrels(lines):
-    found = [line for line in lines if line["event"] == "vendor refuses us"]
+    found = [line for line in lines if line["event"] == "account_refused"]
     return [(line["log_level"], line["gateway"], line["code"]) for line in found]
 
 

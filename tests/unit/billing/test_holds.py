@@ -109,9 +109,126 @@ def test_running_calls_share_what_is_left():
     acme = purse("2.00")
     first, second = held(acme), held(acme)
     assert acme.extend(first, 60)
+    assert (first.granted_s, acme.available) == (100, Decimal("0.40")), "half of what is left"
     assert acme.extend(second, 60)
-    assert (first.granted_s, second.granted_s) == (120, 80)
+    assert (second.granted_s, acme.available) == (80, Decimal("0.20"))
+
+
+def test_while_there_is_money_a_call_is_granted_five_seconds_however_small_its_share():
+    acme = purse("600.50")
+    holds = [held(acme) for _ in range(1_000)]
+    steps = [holds[0].granted_s]
+    while acme.extend(holds[0], 60):
+        steps.append(holds[0].granted_s)
+    assert steps == [60, 65, 70, 75, 80, 85, 90, 95, 100, 105, 110]
     assert acme.available == 0
+    assert not acme.extend(holds[1], 60)
+
+
+def test_a_share_that_pays_for_no_cycle_grants_one_to_its_end():
+    by_the_minute = applied_rate("0.60", 60)
+    acme = purse("3.00")
+    holds = [held(acme, applied=by_the_minute) for _ in range(3)]
+    assert acme.extend(holds[0], 60)
+    assert (holds[0].granted_s, holds[0].amount) == (120, Decimal("1.20"))
+    assert acme.extend(holds[1], 60)
+    assert not acme.extend(holds[2], 60)
+    assert acme.available == 0
+
+
+def test_calls_are_granted_the_whole_advance_while_it_is_within_their_share():
+    acme = purse("6.00")
+    holds = [held(acme) for _ in range(5)]
+    assert acme.extend(holds[0], 60)
+    assert holds[0].granted_s == 120
+
+
+def test_calls_of_an_unlimited_account_are_granted_the_whole_advance():
+    acme = purse("-100", limit=None)
+    holds = [held(acme) for _ in range(5)]
+    assert all(acme.extend(hold, 60) for hold in holds)
+    assert {hold.granted_s for hold in holds} == {120}
+
+
+def run_to_the_end(calls: int, balance: str) -> tuple[Decimal, int]:
+    """Let calls that nobody ends use an account up; return what is unspent at the first cut, and the cuts' spread."""
+    acme = purse(balance)
+    answered_at = {held(acme): index * 60 // calls for index in range(calls)}
+    cuts: list[int] = []
+    unspent = Decimal(-1)
+    now = 0
+    while answered_at:
+        for hold in [hold for hold, began in answered_at.items() if began + hold.granted_s == now]:
+            if not acme.extend(hold, 60):
+                cuts.append(now)
+                spent = sum((total_at(CENT_A_SECOND, max(now - each, 0)) for each in answered_at.values()), Decimal(0))
+                unspent = acme.balance + acme.unbooked - spent if unspent < 0 else unspent
+                del answered_at[hold]
+                acme.release(hold)
+                acme.post(-total_at(CENT_A_SECOND, hold.granted_s))
+        now += 1
+    assert acme.balance + acme.unbooked == 0, "all of the money is used"
+    return unspent / Decimal(balance), max(cuts) - min(cuts)
+
+
+def test_hardly_any_money_waits_in_other_calls_when_the_first_of_a_thousand_is_cut():
+    unspent, spread_s = run_to_the_end(1_000, "1500")
+    assert unspent < Decimal("0.03")
+    assert spread_s <= 5, "whoever talks has the same chance to the end"
+
+
+def low(balance: str, low_below: str, limit: str | None = "0") -> tuple[Purse, list[Purse]]:
+    acme, told = purse(balance, limit), []
+    acme.lows = told
+    acme.set_terms(acme.limit, Decimal(low_below))
+    return acme, told
+
+
+def test_little_money_left_is_told_once_however_many_calls_come_and_go():
+    acme, told = low("10", "5")
+    holds = [held(acme) for _ in range(8)]
+    assert told == []
+    holds += [held(acme) for _ in range(4)]
+    assert told == [acme]
+    for hold in holds:
+        acme.release(hold)
+        acme.post(Decimal("-0.10"))
+    for _ in range(12):
+        held(acme)
+    assert told == [acme]
+
+
+def test_little_money_left_is_told_again_after_a_payment_that_was_enough():
+    """5.10, 4.90, 4.80, 10, 4.99: at 4.90 and at 4.99."""
+    acme, told = low("5.10", "5")
+    told_at = []
+    for seq, balance in enumerate(("4.90", "4.80", "10", "4.99"), start=1):
+        acme.committed(Decimal(balance), seq)
+        if told:
+            told_at.append(balance)
+            told.clear()
+    assert told_at == ["4.90", "4.99"]
+
+
+def test_a_payment_that_is_not_enough_tells_nothing_again():
+    acme, told = low("5.10", "5")
+    for seq, balance in enumerate(("1", "2", "1.5"), start=1):
+        acme.committed(Decimal(balance), seq)
+    assert told == [acme]
+
+
+def test_what_running_calls_reserve_is_not_left_and_the_overdraft_limit_is():
+    acme, told = low("0", "1", limit="2")
+    hold = held(acme, 90)
+    assert told == []
+    assert acme.extend(hold, 20)
+    assert told == [acme]
+
+
+def test_a_reload_that_raises_the_threshold_tells_of_who_is_below_it():
+    acme, told = low("5", "1")
+    acme.set_terms(Decimal(0), Decimal(6))
+    assert told == [acme]
 
 
 def test_hold_of_an_ended_call_frees_its_rest_and_leaves_the_charge_to_be_booked_res_08():

@@ -13,7 +13,8 @@ from vosd.cli.main import main
 from vosd.engine.control import Arguments, CommandError, ControlServer
 
 CATALOGUE = {"version": "abc", "loaded_at": "2026-03-01T12:00:00.000Z", "error": None}
-STATUS = {"version": "0.1.0", "node": "sw1", "calls": 2, "catalogue": CATALOGUE}
+REFRESHES = {"carrier-a": 3, "1001": 1}
+STATUS = {"version": "0.1.0", "node": "sw1", "calls": 2, "session_refresh_failed": REFRESHES, "catalogue": CATALOGUE}
 CALLS = [{"call_id": "c1", "callee": "4420"}, {"call_id": "c2", "callee": "4421"}]
 
 
@@ -26,13 +27,22 @@ class Switch:
         self.fitting = 1
         self.bad_file: list[str] = []
         self.status_now: dict[str, Any] = STATUS
-        self.locked_out_now: list[dict[str, str]] = []
+        self.registrations_now: list[dict[str, Any]] = []
+        self.gateways_now: list[dict[str, Any]] = []
+        self.calls_now: list[dict[str, Any]] = CALLS
+        self.locked_out_now: list[dict[str, Any]] = []
 
     async def status(self, _arguments: Arguments) -> object:
         return self.status_now
 
     async def calls(self, _arguments: Arguments) -> object:
-        return CALLS
+        return self.calls_now
+
+    async def registrations(self, _arguments: Arguments) -> object:
+        return self.registrations_now
+
+    async def gateways(self, _arguments: Arguments) -> object:
+        return self.gateways_now
 
     async def hangup(self, arguments: Arguments) -> object:
         self.asked.append(("hangup", arguments))
@@ -66,6 +76,8 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
     verbs = {
         "status": switch.status,
         "calls": switch.calls,
+        "gateways": switch.gateways,
+        "registrations": switch.registrations,
         "hangup": switch.hangup,
         "reload": switch.reload,
         "unblock": switch.unblock,
@@ -90,11 +102,49 @@ async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch:
     shown = (await switch.vosd("status")).stdout
     assert "abc, loaded 2026-03-01T12:00:00.000Z" in shown
     assert "fine" in shown
+    assert "carrier-a 3, 1001 1" in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("well", "well; lost commits noticed 2026-01-01T00:00:00.000Z, 3 calls booked again since"),
+        ("away", "away, calls wait in the journal"),
+        ("regressed", "new calls are refused"),
+        ("lease_lost", "in use by node sw1 on host b, pid 7, new calls are refused"),
+    ],
+)
+async def test_status_for_people_says_how_the_database_stands(switch: Switch, state: str, said: str) -> None:
+    noticed = {"regressed_at": "2026-01-01T00:00:00.000Z", "booked_again": 3}
+    switch.status_now = {
+        **STATUS,
+        "database": {"state": state, "lease": "node sw1 on host b, pid 7", **noticed},
+    }
+    shown = " ".join((await switch.vosd("status")).stdout.split())
+    assert said in shown
 
 
 async def test_status_for_people_gives_every_reason_of_a_refused_reload_a_line_of_its_own(switch: Switch) -> None:
     switch.status_now = {**STATUS, "catalogue": {**CATALOGUE, "error": "vosd.yaml:3: bad\nvosd.yaml:7: worse"}}
     assert (await switch.vosd("status")).stdout.splitlines()[-2:] == ["vosd.yaml:3: bad", "vosd.yaml:7: worse"]
+
+
+async def test_every_gateway_is_shown_with_its_state_its_calls_and_its_figures(switch: Switch, monkeypatch) -> None:
+    up = {"kind": "routing", "since_s": None, "rest_s": None, "attempts": 120, "asr": 42.5, "acd_s": 181.3}
+    switch.gateways_now = [
+        {**up, "gateway": "carrier-a", "state": "up", "calls": 17, "max_concurrent": 200, "pdd_ms": 1450},
+        {**up, "gateway": "b", "state": "down", "since_s": 61, "calls": 0, "max_concurrent": None, "pdd_ms": None},
+        {**up, "gateway": "c", "state": "resting", "rest_s": 9, "calls": 0, "max_concurrent": None, "pdd_ms": None},
+    ]
+    assert document(await switch.vosd("status", "--gateways", "--json")) == switch.gateways_now
+    monkeypatch.setenv("COLUMNS", "80")
+    result = await switch.vosd("status", "--gateways")
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["carrier-a", "routing", "up", "17/200", "120", "42.5", "181.3", "1450"]
+    assert "down for 61 s" in lines[2]
+    assert "resting, 9 s left" in lines[3]
+    assert "since the switch was started" in result.stderr
 
 
 async def test_the_configuration_may_be_named_after_the_verb_and_by_the_environment(switch: Switch) -> None:
@@ -104,7 +154,8 @@ async def test_the_configuration_may_be_named_after_the_verb_and_by_the_environm
     assert document(after) == document(named) == CALLS
 
 
-async def test_calls_for_people_are_a_table(switch: Switch) -> None:
+async def test_calls_for_people_are_a_table(switch: Switch, monkeypatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     lines = (await switch.vosd("calls")).stdout.splitlines()
     assert [line.split() for line in lines] == [["call_id", "callee"], ["c1", "4420"], ["c2", "4421"]]
 
@@ -129,10 +180,75 @@ async def test_hangup_of_a_call_that_is_not_running_fails_and_of_a_selection_wit
     switch: Switch,
 ) -> None:
     switch.fitting = 0
-    gone = await switch.vosd("hangup", "c9")
-    assert (gone.exit_code, "c9 is not running" in gone.stderr) == (1, True)
+    gone = await switch.vosd("hangup", "01A0C4506C01")
+    assert (gone.exit_code, "01a0c450-6c01 is not running" in gone.stderr) == (1, True)
     none = await switch.vosd("hangup", "--prefix", "44")
     assert (none.exit_code, none.stdout) == (0, "ended 0 calls\n")
+
+
+async def test_hangup_ends_no_call_where_the_beginning_of_an_id_fits_several(switch: Switch) -> None:
+    switch.fitting = 2
+    refused = await switch.vosd("hangup", "01a0c450-6c01", "--yes")
+    assert refused.exit_code == 1
+    assert "2 calls begin with 01a0c450-6c01 and none was ended" in refused.stderr
+    assert switch.asked[0][1]["at_most"] == 1
+
+
+@pytest.mark.parametrize("word", ["01a0c45", "c9", "me@host", ""])
+async def test_hangup_of_what_is_no_call_id_is_wrong_usage(switch: Switch, word: str) -> None:
+    assert (await switch.vosd("hangup", word, "--yes")).exit_code == 2
+    assert switch.asked == []
+
+
+async def test_calls_on_a_terminal_are_a_line_each_with_ids_that_differ(switch: Switch, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    call = {
+        "state": "talking",
+        "mapping_gateway": "a-customer-with-a-long-name",
+        "routing_gateway": "a-vendor-with-a-long-name",
+        "customer_account": "acme",
+        "caller": "+493012345678",
+        "callee": "442079460123",
+        "age_s": 3605,
+        "talk_s": 3600,
+    }
+    ids = ["01a0c450-6c01-7000-8000-000000000001", "01a0c450-6c01-7000-8000-000000000002", "01a0c450-6c02-7000"]
+    switch.calls_now = [{"call_id": call_id, **call} for call_id in ids]
+    lines = (await switch.vosd("calls")).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["id", *ids[:2], "01a0c450-6c02"]
+    assert max(map(len, lines)) <= 80
+
+
+async def test_registrations_on_a_terminal_are_a_line_each(switch: Switch, monkeypatch) -> None:
+    switch.registrations_now = [
+        {
+            "direction": "inbound",
+            "name": "1001",
+            "kind": "phone",
+            "state": "registered",
+            "contact": "<sip:1001@192.168.178.20:5060;transport=udp;line=a-long-parameter>",
+            "received": "203.0.113.200:60123",
+            "transport": "udp",
+            "user_agent": "A telephone with a long name 1.2.3",
+            "expires_at": "2026-03-01T12:34:56.789Z",
+        },
+        {
+            "direction": "outbound",
+            "name": "carrier-with-a-long-name",
+            "kind": "routing_gateway",
+            "state": "registered",
+            "server": "registrar.example.net:5060",
+            "contact": "<sip:vosd@192.0.2.1>",
+            "expires_at": None,
+            "last_status": 200,
+        },
+    ]
+    assert document(await switch.vosd("registrations", "--json")) == switch.registrations_now
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = (await switch.vosd("registrations")).stdout.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["1001", "inbound", "registered", "203.0.113.200:60123", "12:34:56"]
 
 
 async def test_hangup_without_a_selection_is_wrong_usage(switch: Switch) -> None:
@@ -154,7 +270,9 @@ async def test_a_bad_reload_is_exit_3_with_the_list(switch: Switch) -> None:
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("verb", [["status"], ["calls"], ["reload"], ["hangup", "c1"]])
+@pytest.mark.parametrize(
+    "verb", [["status"], ["calls"], ["calls", "--ladder", "01a0c450"], ["reload"], ["hangup", "01a0c450"]]
+)
 def test_without_a_running_switch_these_verbs_are_exit_4(verb: list[str], tmp_path: Path) -> None:
     config = tmp_path / "vosd.yaml"
     config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\n")
@@ -195,9 +313,17 @@ async def test_unblock_fails_where_nothing_was_blocked(switch: Switch) -> None:
 
 async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
     assert (await switch.vosd("unblock", "--list")).stdout == "nobody is locked out\n"
-    switch.locked_out_now = [{"source": "203.0.113.66", "until": "2026-03-01T12:00:00.000Z"}]
+    until = "2026-03-01T12:00:00.000Z"
+    guess = {"cause": "wrong credentials", "remaining_s": 120, "failures": 6, "username": "1001\x1b[2J"}
+    flood = {"cause": "flood", "remaining_s": 7, "failures": None, "username": None}
+    switch.locked_out_now = [
+        {"source": "203.0.113.66", "until": until, **guess}, {"source": "203.0.113.99", "until": until, **flood}
+    ]  # fmt: skip
     assert document(await switch.vosd("unblock", "--list", "--json")) == switch.locked_out_now
-    assert "203.0.113.66" in (await switch.vosd("unblock", "--list")).stdout
+    lines = (await switch.vosd("unblock", "--list")).stdout.splitlines()
+    assert lines[1].split()[:5] == ["203.0.113.66", "wrong", "credentials", "120", "s"]
+    assert lines[1].endswith("1001\\x1b[2J")
+    assert lines[2].split()[:4] == ["203.0.113.99", "flood", "7", "s"]
 
 
 @pytest.mark.parametrize("words", [[], ["192.0.2.1", "--list"], ["example.org"]])

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from rich.cells import cell_len
 
 from vosd.cli import output
+from vosd.cli.output import Column
 
 
 def test_a_document_is_all_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +43,56 @@ def test_remarks_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
     output.remark("balances are not judged")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "balances are not judged\n")
+
+
+@pytest.mark.parametrize("items", [[], [{"fee": "0.01"}], [{"fee": "0.01", "attempts": [{"code": 200}]}, {}, "text\n"]])
+def test_documents_one_by_one_are_the_document_of_all(items: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+    output.document(items)
+    whole = capsys.readouterr().out
+    array = output.Documents()
+    for item in items:
+        array.add(item)
+    array.close()
+    assert capsys.readouterr().out == whole
+
+
+CALL = (
+    Column("id"),
+    Column("caller", narrowest=8),
+    Column("to", rank=1, narrowest=4),
+    Column("code", rank=2, is_figure=True),
+    Column("s", is_figure=True),
+)
+
+
+def lines_of(capsys: pytest.CaptureFixture[str], row: tuple[object, ...], width: int) -> list[str]:
+    output.listing(CALL, [row], width, empty="")
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_listing_leaves_out_what_matters_least_where_the_screen_is_narrow(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("01a0c450", "+493012345", "carrier-a", 200, 60)
+    assert lines_of(capsys, row, 80) == [
+        "id       caller     to        code  s",
+        "01a0c450 +493012345 carrier-a  200 60",
+    ]
+    assert lines_of(capsys, row, 35)[0].split() == ["id", "caller", "to", "s"]
+    assert lines_of(capsys, row, 25)[0].split() == ["id", "caller", "s"]
+
+
+def test_a_listing_cuts_long_cells_where_that_is_not_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("01a0c450", "+4930123456789", "carrier-a", 200, 60)
+    assert lines_of(capsys, row, 22)[1] == "01a0c450 +49301234… 60"
+    assert max(map(len, lines_of(capsys, row, 20))) <= 20
+    assert max(map(len, lines_of(capsys, row, 18))) <= 18
+
+
+def test_a_listing_counts_wide_characters_as_the_screen_does(capsys: pytest.CaptureFixture[str]) -> None:
+    (_, line) = lines_of(capsys, ("01a0c450", "東京都港区六本木", "to", 200, 60), 22)
+    assert cell_len(line) <= 22
+
+
+def test_a_dialled_escape_sequence_does_not_reach_the_terminal_from_a_listing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "\x1b" not in "".join(lines_of(capsys, ("01a0c450", "\x1b[2J", "to", 200, 60), 80))

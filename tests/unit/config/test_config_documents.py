@@ -37,11 +37,25 @@ def test_a_file_that_is_no_configuration_is_named_with_its_line(site, text, line
     assert expected in first
 
 
-def test_an_empty_file_means_the_defaults(site):
-    loaded = site.load("# nothing yet\n")
+def test_what_the_file_leaves_out_has_its_default(site):
+    loaded = site.load("accounts: []\n")
 
     assert loaded.settings.node == "vosd"
     assert str(loaded.settings.listen[0]) == "udp:127.0.0.1:5060"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ("# nothing yet\n", "not only comments"),
+        ("---\n...\n", "not only comments"),
+        ("{}\n", "not only comments"),
+    ],
+)
+def test_a_file_without_a_key_is_an_error(site, text, what):
+    assert site.errors(text) == [f"vosd.yaml: expected keys and values; {what}"]
 
 
 def test_a_section_with_everything_commented_out_means_its_defaults(site):

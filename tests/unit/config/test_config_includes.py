@@ -28,7 +28,7 @@ def test_the_same_value_in_two_files_is_named_with_both(site):
     site.write("more.yaml", "\nlimits: {max_call_seconds: 60}\n")
 
     assert site.errors("include: more.yaml\nlimits:\n  max_call_seconds: 90\n") == [
-        "more.yaml:1: limits.max_call_seconds: value '60': expected each value once; vosd.yaml:3 sets it too"
+        "more.yaml:1: limits.max_call_seconds: expected each value once; vosd.yaml:3 sets it too"
     ]
 
 
@@ -42,11 +42,24 @@ def test_names_of_files_are_relative_to_the_file_that_names_them(site):
     assert loaded.catalogue.rate_groups["a"].rates[0].prefix == "44"
 
 
-def test_a_pattern_may_fit_nothing_but_a_name_must_exist(site):
-    assert site.load("include: partners/*.yaml\n").problems == ()
+def test_a_pattern_that_fits_nothing_is_a_warning_but_a_name_must_exist(site):
+    (warning,) = site.warnings("include: partners/*.yaml\n")
+    assert warning == (
+        "vosd.yaml:1: warning: include: value 'partners/*.yaml': expected a pattern that fits at least one file;"
+        " nothing is included by it"
+    )
     assert site.errors("include: partners/a.yaml\n") == [
         "vosd.yaml:1: include: value 'partners/a.yaml': expected a readable file: no such file or directory"
     ]
+
+
+def test_an_included_file_may_hold_comments_only_but_not_be_empty(site):
+    site.write("partners/b.yaml", "# accounts: [{id: b}]\n")
+
+    assert site.load("include: partners/*.yaml\n").problems == ()
+
+    site.write("partners/a.yaml", "")
+    assert site.errors() == ["partners/a.yaml: expected keys and values; the file is empty"]
 
 
 def test_files_that_include_each_other_are_an_error(site):

@@ -73,14 +73,14 @@ def test_mistakes_of_every_section_are_reported_at_once(site):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("sip: {lisen: x}", "sip.lisen: value 'x': expected a known key; did you mean 'listen'?"),
-        ("sip: {timers: {T1: 1}}", "sip.timers.T1: value '1': expected a known key; did you mean 't1'?"),
-        ("nodes: x", "nodes: value 'x': expected a known key; did you mean 'node'?"),
-        ("accounts: [{id: a, overdraft: 1}]", ("accounts[a].overdraft: value '1': "
+        ("sip: {lisen: x}", "sip.lisen: expected a known key; did you mean 'listen'?"),
+        ("sip: {timers: {T1: 1}}", "sip.timers.T1: expected a known key; did you mean 't1'?"),
+        ("nodes: x", "nodes: expected a known key; did you mean 'node'?"),
+        ("accounts: [{id: a, overdraft: 1}]", ("accounts[a].overdraft: "
          "expected a known key; did you mean 'overdraft_limit'?")),
-        ("parameters: {SS_BILINGUNIT: 6}", ("parameters.SS_BILINGUNIT: value '6': "
+        ("parameters: {SS_BILINGUNIT: 6}", ("parameters.SS_BILINGUNIT: "
          "expected a known key; did you mean 'SS_BILLINGUNIT'?")),
-        ("parameters: {fee_unit: 6}", ("parameters.fee_unit: value '6': "
+        ("parameters: {fee_unit: 6}", ("parameters.fee_unit: "
          "expected a known key; did you mean 'SERVER_BILLING_FEE_UNIT'?")),
     ],
 )  # fmt: skip
@@ -107,6 +107,27 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
     assert any(f"expected no {key!r}: it is not built yet" in error for error in site.errors(text))
 
 
+CALLERS = (
+    "routing_plan", "callee_rewrite", "caller_rewrite", "caller_pool", "callee_allow", "callee_deny", "caller_allow",
+    "caller_deny", "callee_length", "dynamic_blacklist",
+)  # fmt: skip
+VENDORS = (
+    "weight", "calendar", "protect", "denied_prefixes", "callee_rewrite", "caller_rewrite", "caller_pool", "partner",
+)  # fmt: skip
+ROUTING = [
+    *((key, "{}: []") for key in ("calendars", "number_lists", "number_pools", "routing_plans", "dynamic_blacklist")),
+    *((key, "accounts: [{{id: a, {}: x}}]") for key in ("routing_plan", "partner")),
+    *((key, "mapping_gateways: [{{name: a, account: b, hosts: 192.0.2.1, {}: x}}]") for key in CALLERS),
+    *((key, "phones: [{{number: '1', account: b, password: x, {}: x}}]") for key in CALLERS),
+    *((key, "routing_gateways: [{{name: a, account: b, address: 192.0.2.1, {}: x}}]") for key in VENDORS),
+]
+
+
+@pytest.mark.parametrize(("key", "text"), ROUTING)
+def test_a_key_of_routing_that_comes_later_is_an_error_that_says_so(site, key, text):
+    assert any(f"expected no {key!r}: it is not built yet" in error for error in site.errors(text.format(key)))
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -125,7 +146,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("sip: hello", "sip: value 'hello': expected keys and values"),
+        ("sip: hello", "sip: expected keys and values"),
         ("sip: [a]", "sip: expected keys and values"),
         ("limits: {max_call_seconds: [1]}",
          "limits.max_call_seconds: expected a whole number from 1 to 604800, not a list and no keys"),
@@ -145,14 +166,14 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
          ("routing_gateways[r].address: value 'sip.example.net;transport=tls': "
           "expected a tls socket in sip.listen beside it: what goes to a vendor leaves from there")),
         ("sip: {timers: {t1: 5}}", "sip.timers.t2: expected no less than t1"),
-        ("accounts: acme", "accounts: value 'acme': expected a list: lines that begin with '- '"),
-        ("accounts: [acme]", "accounts: value 'acme': expected keys and values in each item"),
-        ("parameters: 5", "parameters: value '5': expected names and values of parameters"),
+        ("accounts: acme", "accounts: expected a list: lines that begin with '- '"),
+        ("accounts: [acme]", "accounts: expected keys and values in each item"),
+        ("parameters: 5", "parameters: expected names and values of parameters"),
         ("rate_groups: [{name: a}]", "rate_groups[a]: expected rates, or a rates_file"),
         ("rate_groups: [{name: a, rates: 5}]",
-         "rate_groups[a].rates: value '5': expected a list of rates: lines that begin with '- '"),
+         "rate_groups[a].rates: expected a list of rates: lines that begin with '- '"),
         ("rate_groups: [{name: a, rates: [5]}]",
-         "rate_groups[a].rates[0]: value '5': expected keys and values, such as {prefix: 44, billing_rate: 0.012}"),
+         "rate_groups[a].rates[0]: expected keys and values, such as {prefix: 44, billing_rate: 0.012}"),
         ("rate_groups: [{name: a, rates_file: [5]}]", "rate_groups[a].rates_file: expected the name of a CSV file"),
         ("rate_groups: [{name: a, rates: [], rates_file: a.csv}]",
          "rate_groups[a].rates_file: expected either rates or rates_file"),
@@ -172,12 +193,12 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("accounts: [{id: a, max_cps: '1_0'}]", ("accounts[a].max_cps: value '1_0': "
          "expected a whole number from 1 to 1000000; leave the key out for no limit")),
         ("routing_gateways: [{name: r, account: a, address: []}]",
-         "routing_gateways[r].address: expected at least one address, or register"),
+         "routing_gateways[r].address: expected at least one address, or register, or dynamic"),
         ("mapping_gateways: [{name: m, account: a, hosts: []}]",
          "mapping_gateways[m].hosts: expected at least one address or network, or auth"),
         ("routing_gateways: [{name: r, account: a, address: 192.0.2.1, prefixes: ['44', from_rates]}]",
          "routing_gateways[r].prefixes: expected either from_rates or a list of prefixes"),
-        ("control_socket: " + "x" * 108, f"control_socket: value '{'x' * 80}…': expected a path of at most 107 bytes"),
+        ("control_socket: " + "x" * 201, f"control_socket: value '{'x' * 200}…': expected a path of at most 107 bytes"),
     ],
 )  # fmt: skip
 def test_each_kind_of_mistake_says_what_was_expected(site, text, error):

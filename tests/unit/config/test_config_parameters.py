@@ -186,7 +186,7 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
 
 def test_the_resend_list_is_read_in_seconds(site):
     """SIP-04; absent, the timers of RFC 3261 hold (INTERFACES section 3)."""
-    assert site.load("").settings.sip.timers.resend_ms == ()
+    assert site.load("node: sw1").settings.sip.timers.resend_ms == ()
     loaded = site.load("parameters: {SS_SIP_RESEND_INTERVAL: '0.5, 1,2'}")
     assert loaded.settings.sip.timers.resend_ms == (500, 1_000, 2_000)
     assert loaded.settings.sip.timers.give_up_ms == 3_500

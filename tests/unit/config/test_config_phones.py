@@ -2,6 +2,8 @@
 
 import pytest
 
+from vosd.engine.settings import PhoneServiceSettings
+from vosd.routing.dialect import TransferDisplay, TransferKeys
 from vosd.routing.tables import Phone
 from vosd.sip.digest.hashing import Algorithm, ha1_of
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
@@ -37,6 +39,27 @@ def test_a_phone_is_a_mapping_gateway_that_proves_who_it_is(site):
     ]  # fmt: skip
 
 
+def test_a_phone_that_names_no_offline_gateway_has_that_of_the_installation(site):
+    text = with_phones(site, "number: 1001, account: acme, password: a")
+    assert site.load(text).catalogue.phones["1001"].offline_gateway is None
+    catalogue = site.load(f"{text}offline_gateway: carrier\n").catalogue
+    assert catalogue.phones["1001"].offline_gateway == "carrier"
+    assert [candidate.gateway.name for candidate in catalogue.routes.candidates("1001")] == ["1001", "carrier"]
+
+
+def test_an_offline_gateway_of_the_installation_has_to_be_there(site):
+    (error,) = site.errors(f"{site.minimal}offline_gateway: carier\n")
+    assert "offline_gateway: value 'carier': expected the name of a routing gateway; did you mean" in error
+
+
+def test_a_redirect_server_is_a_gateway_whose_redirections_are_followed(site):
+    text = with_phones(site, "number: 1001, account: acme, password: a, redirect_server: carrier")
+    (error,) = site.errors(text)
+    assert "phones[1001].redirect_server: value 'carrier': expected a routing gateway with redirects: follow" in error
+    catalogue = site.load(text.replace("address: 192.0.2.9", "address: 192.0.2.9, redirects: follow")).catalogue
+    assert [candidate.gateway.name for candidate in catalogue.routes.candidates("1001")] == ["carrier", "1001"]
+
+
 def test_a_trunk_with_credentials_needs_no_address(site):
     text = site.minimal.replace("hosts: 192.0.2.1", "auth: {username: pbx, password: secret}")
     catalogue = site.load(text).catalogue
@@ -64,6 +87,36 @@ def test_a_hash_for_each_algorithm_that_is_challenged_is_kept(site):
         "SHA-256": ha1_of(Algorithm.SHA_256, "desk", "example.org", "secret"),
         "MD5": md5("desk", "secret", "example.org"),
     }
+
+
+def test_user_names_are_each_domains_own_and_the_domain_is_the_realm(site):
+    text = with_phones(
+        site,
+        "number: 1001, account: acme, username: desk, password: a, domain: Acme.example",
+        "number: 2001, account: acme, username: desk, password: b, domain: other.example",
+        "number: 3001, account: acme, username: desk, password: c",
+    ).replace("hosts: 192.0.2.1", "auth: {username: pbx, password: d, domain: other.example}")
+    catalogue = site.load(text).catalogue
+    assert {domain: sorted(users) for domain, users in catalogue.domains.items()} == {
+        "acme.example": ["desk"], "other.example": ["desk", "pbx"]
+    }  # fmt: skip
+    assert catalogue.users == {"desk": catalogue.mapping_gateways["3001"]}
+    gateways = [catalogue.mapping_gateways[name] for name in ("1001", "2001", "3001", "acme-pbx")]
+    assert [gateway.credentials.ha1["MD5"] for gateway in gateways] == [
+        md5("desk", "a", "acme.example"), md5("desk", "b", "other.example"), md5("desk", "c"),
+        md5("pbx", "d", "other.example"),
+    ]  # fmt: skip
+
+
+def test_the_domain_that_is_the_realm_of_the_switch_is_no_domain_apart(site):
+    text = with_phones(site, "number: 1001, account: acme, password: a, domain: Home.example")
+    catalogue = site.load(f"{text}sip: {{realm: home.example}}\n").catalogue
+    assert (set(catalogue.users), catalogue.domains) == ({"1001"}, {})
+
+
+def test_a_domain_without_a_user_in_it_is_a_mistake(site):
+    (error,) = site.errors(site.minimal.replace("hosts: 192.0.2.1", "hosts: 192.0.2.1, auth: {domain: a.example}"))
+    assert "auth.username: expected the user name beside the password or the domain" in error
 
 
 def test_a_password_can_stand_in_a_file_beside_the_one_that_names_it(site):
@@ -123,7 +176,9 @@ def test_no_two_prove_who_they_are_with_the_same_user_name(site):
         "number: 1002, account: acme, password: a, username: 1001",
     )
     (error,) = site.errors(text)
-    assert error.startswith("vosd.yaml:13: phones[1002].username: value '1001': expected a username that differs from")
+    assert error.startswith(
+        "vosd.yaml:13: phones[1002].username: value '1001': expected another domain, or a username that differs from"
+    )
     assert error.endswith(" that of '1001' at vosd.yaml:12")
 
 
@@ -202,3 +257,62 @@ def test_another_password_makes_another_catalogue(site):
         return site.load(with_phones(site, f"number: 1001, account: acme, password: {password}")).catalogue.version
 
     assert version("a") == version("a") != version("b")
+
+
+def test_the_program_that_is_told_of_phones_is_named_by_address(site):
+    assert site.load(site.minimal).settings.phone_service is None
+    text = f"{site.minimal}phone_service: {{ip: '2001:db8::7', port: 8080, path: /phones?of=sw1}}\n"
+    assert site.load(text).settings.phone_service == PhoneServiceSettings("2001:db8::7", 8080, "/phones?of=sw1")
+    assert site.load(
+        f"{site.minimal}phone_service: {{ip: 192.0.2.7}}\n"
+    ).settings.phone_service == PhoneServiceSettings("192.0.2.7", 80, "/")
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ("port: 80", "phone_service.ip: expected the address that the program listens on"),
+        ("ip: phones.example", "phone_service.ip: value 'phones.example': expected an IP address"),
+        ("ip: 192.0.2.7, path: phones", "phone_service.path: value 'phones': expected a path such as /phones"),
+        ("ip: 192.0.2.7, path: '/a b'", "phone_service.path: value '/a b': expected a path such as /phones"),
+        ("ip: 192.0.2.7, port: 0", "phone_service.port: value '0': expected a whole number from 1 to 65535"),
+    ],
+)
+def test_a_program_that_cannot_be_told_of_phones_is_a_mistake(site, keys, error):
+    assert any(error in each for each in site.errors(f"{site.minimal}phone_service: {{{keys}}}\n"))
+
+
+def test_what_a_phone_presses_to_transfer_arrives(site):
+    keys = "transfer_keys: {blind: '*1', attended: '*2', cancel: '*0', end: 9}, transfer_display: phone"
+    keys += ", transfer_timeout: 45"
+    text = with_phones(
+        site, f"number: 1001, account: acme, password: a, {keys}", "number: 1002, account: acme, password: a"
+    )
+    phones = site.load(text).catalogue.phones
+    dialect = phones["1001"].gateway.dialect
+    assert dialect.transfer_keys == TransferKeys("*1", "*2", "*0", "9")
+    assert (dialect.transfer_timeout_ms, dialect.transfer_display) == (45_000, TransferDisplay.PHONE)
+    assert phones["1002"].gateway.dialect.transfer_keys is None
+
+
+def test_a_number_that_a_phone_shows_when_it_transfers_is_one_of_its_own(site):
+    shown = "number: 1001, account: acme, password: a, transfer_display: 4930"
+    dialect = site.load(with_phones(site, f"{shown}, caller_numbers: '+4930'")).catalogue.phones["1001"].gateway.dialect
+    assert (dialect.transfer_display, dialect.transfer_number) == (TransferDisplay.NUMBER, "4930")
+    (error,) = site.errors(with_phones(site, shown))
+    assert "phones[1001].transfer_display: value '4930': expected caller, phone, or one of its caller_numbers" in error
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ("cancel: '*0'", "transfer_keys.blind: expected what begins a transfer"),
+        ("blind: '12345'", "transfer_keys.blind: value '12345': expected 1 to 4 keys of 0-9, *, # and A-D"),
+        ("blind: '1', end: '*1'", "expected keys that end (*1) does not end with"),
+        ("blind: '*1', cancel: '*1'", "expected keys that cancel (*1) does not end with"),
+        ("blind: '*1', attended: '1'", "expected keys that blind (*1) does not end with"),
+    ],
+)
+def test_sequences_that_cannot_be_told_apart_are_mistakes(site, keys, error):
+    text = with_phones(site, f"number: 1001, account: acme, password: a, transfer_keys: {{{keys}}}")
+    assert any(error in each for each in site.errors(text))

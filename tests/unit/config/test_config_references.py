@@ -26,11 +26,11 @@ def test_a_reference_to_nothing_is_named_where_it_stands(site, old, new, error):
 
 
 def test_a_gateways_rate_group_has_its_accounts_currency(site):
-    text = site.minimal.replace("name: buy,", "name: buy, currency: EUR,")
+    text = site.minimal.replace("accounts:", "  - {name: euro, currency: EUR, rates: []}\naccounts:")
 
-    assert site.errors(text.replace("hosts: 192.0.2.1", "hosts: 192.0.2.1, rate_group: buy")) == [
+    assert site.errors(text.replace("hosts: 192.0.2.1", "hosts: 192.0.2.1, rate_group: euro")) == [
         (
-            "vosd.yaml:8: mapping_gateways[acme-pbx].rate_group: value 'buy': "
+            "vosd.yaml:9: mapping_gateways[acme-pbx].rate_group: value 'euro': "
             "expected a rate group in USD, the currency of account 'acme'"
         )
     ]

@@ -2,8 +2,12 @@
 
 from dataclasses import fields
 
+from vosd.config.load import load
+from vosd.config.losses import Busy, objections
 from vosd.config.reload import RESTART_KEYS, reload
 from vosd.engine.settings import LogLevel, Settings
+
+IDLE = Busy(frozenset(), frozenset())
 
 
 def test_a_changed_catalogue_is_taken(site):
@@ -71,7 +75,7 @@ def test_a_change_that_waits_is_named_again_at_the_next_reload(site):
 
 def test_a_setting_that_is_removed_is_named_too(site):
     running = site.load("node: a\n")
-    path = site.write("vosd.yaml", "# nothing\n")
+    path = site.write("vosd.yaml", "limits:\n")
 
     assert [site.shown(str(problem)) for problem in reload(path, running).problems] == [
         "vosd.yaml: warning: node: expected a restart: the change takes effect after it"
@@ -79,6 +83,75 @@ def test_a_setting_that_is_removed_is_named_too(site):
 
 
 def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
-    taken_at_once = {"shutdown_grace_s", "on_sigterm", "log_level", "keep_alive", "overload"}
+    taken_at_once = {"shutdown_grace_s", "on_sigterm", "log_level", "keep_alive", "overload", "phone_service"}
 
     assert {field.name for field in fields(Settings)} == RESTART_KEYS.keys() | taken_at_once
+
+
+MANY = """\
+rate_groups:
+  - {name: sell, rates: [RATES]}
+accounts:
+ACCOUNTS
+mapping_gateways:
+GATEWAYS
+"""
+
+
+def installation(site, *, accounts=10, gateways=10, rates=10):
+    """Write a file with so many objects of each kind."""
+    written = {
+        "RATES": ", ".join(f'{{prefix: "{44 + each}", billing_rate: "1"}}' for each in range(rates)),
+        "ACCOUNTS": "\n".join(f"  - {{id: a{each}, rate_group: sell}}" for each in range(accounts)),
+        "GATEWAYS": "\n".join(f"  - {{name: g{each}, account: a0, hosts: 192.0.2.{each}}}" for each in range(gateways)),
+    }
+    text = MANY
+    for word, lines in written.items():
+        text = text.replace(word, lines)
+    return site.write("vosd.yaml", text)
+
+
+def objections_to(site, busy=IDLE, **fewer):
+    """Return what there is to say against a reload that leaves less than ten of something."""
+    running = load(installation(site))
+    outcome = reload(installation(site, **fewer), running)
+    assert outcome.is_accepted
+    return list(objections(outcome.lost, busy))
+
+
+def test_a_reload_that_takes_away_less_than_a_fifth_needs_no_confirmation(site):
+    assert objections_to(site, accounts=9, gateways=9, rates=9) == []
+
+
+def test_a_reload_that_takes_away_a_fifth_of_one_kind_needs_confirmation(site):
+    assert objections_to(site, gateways=8) == ["the file removes 2 of 10 mapping gateways: g8, g9"]
+    assert objections_to(site, accounts=8) == ["the file removes 2 of 10 accounts: a8, a9"]
+    assert objections_to(site, rates=8) == ["the file removes 2 of 10 rates of rate group 'sell': 52, 53"]
+
+
+def test_a_long_list_of_what_is_taken_away_is_cut(site):
+    assert objections_to(site, gateways=1) == [
+        "the file removes 9 of 10 mapping gateways: g1, g2, g3, g4, g5 and 4 more"
+    ]
+
+
+def test_a_reload_that_takes_away_what_calls_use_needs_confirmation(site):
+    assert objections_to(site, Busy({"a9", "a1"}, {"g9", "g1"}), accounts=9, gateways=9) == [
+        "the file removes accounts that running calls use: a9",
+        "the file removes mapping gateways that running calls use: g9",
+    ]
+
+
+def test_phones_and_vendors_that_are_taken_away_count_each_among_their_own(site):
+    more = "phones: [{number: '1', account: acme, password: x}, {number: '2', account: acme, password: x}]\n"
+    vendors = "".join(f"  - {{name: v{each}, account: carrier, address: 192.0.2.9}}\n" for each in range(9))
+    running = site.load(site.minimal + vendors + more)
+    outcome = reload(site.write("vosd.yaml", site.minimal + vendors), running)
+
+    assert list(map(str, outcome.lost)) == ["2 of 2 phones: 1, 2"]
+    assert list(objections(outcome.lost, Busy(set(), {"2"}))) == [
+        "the file removes phones that running calls use: 2",
+        "the file removes 2 of 2 phones: 1, 2",
+    ]
+    outcome = reload(site.write("vosd.yaml", site.minimal + more), running)
+    assert list(map(str, outcome.lost)) == ["9 of 10 routing gateways: v0, v1, v2, v3, v4 and 4 more"]

@@ -50,8 +50,10 @@ def test_without_a_word_about_it_connections_are_bounded_and_tls_is_not_spoken(s
 
 
 def test_every_limit_of_connections_arrives(site):
-    loaded = site.load("sip: {connections: {max: 50, max_per_source: 5, max_unknown: 0, idle_timeout: 1.5}}")
-    assert loaded.transports.connections == ConnectionLimits(50, 5, 0, 1_500)
+    loaded = site.load(
+        "sip: {connections: {max: 50, max_per_source: 5, max_unknown: 0, max_unknown_per_source: 3, idle_timeout: 1.5}}"
+    )
+    assert loaded.transports.connections == ConnectionLimits(50, 5, 0, 1_500, most_unknown_per_source=3)
 
 
 def test_every_setting_of_tls_arrives(site, authority, switch):

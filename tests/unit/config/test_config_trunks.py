@@ -218,14 +218,15 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 4
-    site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret"}
-    customers, vendors, wary, registrars = (site.load(accounts + example).catalogue for example in EXAMPLES)
+    assert len(EXAMPLES) == 5
+    site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret"}
+    customers, vendors, wary, registrars, dynamic = (site.load(accounts + example).catalogue for example in EXAMPLES)
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
     assert len(customers.mapping_gateways) == 2
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
     assert wary.routing_gateways["carrier"].login.username == "acme"
+    assert dynamic.users["gsm-box"].name == "gsm-box"
     users = {name: gateway.registration.user for name, gateway in registrars.routing_gateways.items()}
     assert users == {"carrier-berlin": "4930123456", "carrier-rest": "4989123456"}
 

@@ -42,7 +42,7 @@ def test_every_setting_of_the_installation_arrives(site):
         Listener("udp", "127.0.0.1", 5060),
     )
     assert str(settings.listen[1]) == "udp:[2001:db8::1]:5061"
-    assert settings.advertise == "198.51.100.1"
+    assert settings.advertise == ("198.51.100.1", None, "198.51.100.1")
     assert settings.sip.answers_strangers
     assert settings.sip.timers == Timers(50, 400, 500)
     assert settings.sip.limits == Limits(4000, 64, 1000)
@@ -212,7 +212,8 @@ def test_a_routing_gateway_arrives_with_every_key(site):
         site.minimal.replace(
             "address: 192.0.2.9",
             "address: [192.0.2.9, 192.0.2.10], prefixes: ['44', '0044', '44'], priority: 3, max_concurrent: 3, "
-            "max_cps: 2, response_timeout: 0.25, ring_timeout: 30, failover_codes: [486, '503'], "
+            "max_cps: 2, response_timeout: 0.25, progress_timeout: 4, ring_timeout: 30, max_call_seconds: 90, "
+            "failover_codes: [486, '503'], "
             "failover_after_ringing: true, allow_unrated: on, enabled: no",
         )
     ).catalogue.routing_gateways["carrier"]
@@ -220,7 +221,8 @@ def test_a_routing_gateway_arrives_with_every_key(site):
     assert gateway.addresses == (Address("192.0.2.9", 5060), Address("192.0.2.10", 5060))
     assert gateway.prefixes == ("44", "0044")
     assert (gateway.priority, gateway.max_concurrent, gateway.max_cps) == (3, 3, 2)
-    assert (gateway.response_timeout_ms, gateway.ring_timeout_ms) == (250, 30_000)
+    assert (gateway.response_timeout_ms, gateway.progress_timeout_ms, gateway.ring_timeout_ms) == (250, 4_000, 30_000)
+    assert gateway.max_call_seconds == 90
     assert gateway.failover_codes == {486, 503}
     assert gateway.failover_after_ringing
     assert gateway.allow_unrated
@@ -232,7 +234,7 @@ def test_what_a_gateway_leaves_out_has_the_documented_default(site):
 
     vendor, customer = catalogue.routing_gateways["carrier"], catalogue.mapping_gateways["acme-pbx"]
     assert (vendor.priority, vendor.prefixes, vendor.failover_codes) == (1, ("*",), None)
-    assert (vendor.response_timeout_ms, vendor.ring_timeout_ms) == (5_000, 60_000)
+    assert (vendor.response_timeout_ms, vendor.progress_timeout_ms, vendor.ring_timeout_ms) == (5_000, 6_000, 60_000)
     assert (vendor.max_concurrent, vendor.max_cps, vendor.allow_unrated, vendor.enabled) == (None, None, False, True)
     assert (customer.max_concurrent, customer.max_cps, customer.rate_group, customer.enabled) == (
         None,

@@ -2,9 +2,12 @@
 
 import pytest
 
+from vosd.admin.differences import describe
 from vosd.base.credentials import Login
+from vosd.base.nat import Nat
 from vosd.base.secret import Secret
 from vosd.routing.tables import Address, Ping, Registration, RoutingGateway
+from vosd.sip.digest.hashing import Algorithm, ha1_of
 
 SECRET = "correct horse"
 LOGIN = Login("alice", Secret(SECRET))
@@ -143,7 +146,7 @@ class TestRegister:
         assert mistakes(site, keys) == [mistake]
 
     def test_without_it_an_address_is_needed(self, site):
-        assert mistakes(site, AUTH, address="") == ["address: expected at least one address, or register"]
+        assert mistakes(site, AUTH, address="") == ["address: expected at least one address, or register, or dynamic"]
 
     def test_a_socket_has_to_lead_there(self, site):
         (mistake,) = mistakes(site, f"{AUTH}, register: {{server: '192.0.2.9;transport=tcp'}}")
@@ -173,3 +176,42 @@ class TestPing:
     )
     def test_mistakes(self, site, keys, mistake):
         assert mistakes(site, keys) == [mistake]
+
+
+class TestDynamic:
+    """``dynamic``: a vendor that registers with us."""
+
+    KEYS = "dynamic: {username: box, password: secret}"
+
+    def test_it_needs_no_address_and_is_known_by_its_user_name(self, site):
+        catalogue = site.load(text_of(site, self.KEYS, address="")).catalogue
+        gateway = catalogue.routing_gateways["carrier"]
+        assert (gateway.addresses, gateway.registers, gateway.login, gateway.registration) == ((), True, None, None)
+        assert gateway.credentials.ha1 == {"MD5": ha1_of(Algorithm.MD5, "box", "vosd", "secret")}
+        assert (catalogue.users["box"].name, catalogue.users["box"].credentials) == ("carrier", gateway.credentials)
+        assert "carrier" not in catalogue.mapping_gateways, "it is nobody's customer"
+
+    def test_behind_nat_it_is_found_by_itself_unless_that_is_said(self, site):
+        assert vendor(site, self.KEYS, address="").dialect.nat is Nat.AUTO
+        assert vendor(site, f"{self.KEYS}, nat: no", address="").dialect.nat is Nat.NO
+        assert vendor(site, "").dialect.nat is Nat.NO
+
+    @pytest.mark.parametrize("more", ["address: 192.0.2.9", "register: {server: 192.0.2.9, username: a, password: b}"])
+    def test_it_has_no_place_of_its_own(self, site, more):
+        (mistake,) = mistakes(site, f"{self.KEYS}, {more}", address="")
+        assert mistake.startswith("dynamic: expected no address and no register beside it")
+
+    def test_it_may_not_have_the_name_of_a_customer(self, site):
+        text = text_of(site, self.KEYS, address="").replace("name: carrier", "name: acme-pbx")
+        (error,) = [each for each in site.errors(text) if ".name:" in each]
+        assert "value 'acme-pbx': expected another name than that of the mapping gateway at" in error
+
+    def test_its_user_name_is_its_own(self, site):
+        text = text_of(site, self.KEYS, address="").replace("hosts: 192.0.2.1", "auth: {username: box, password: x}")
+        (error,) = site.errors(text)
+        assert "routing_gateways[carrier].username: value 'box': expected another domain, or a username" in error
+
+    def test_no_hash_is_shown(self, site):
+        loaded = site.load(text_of(site, self.KEYS, address=""))
+        shown = str(describe(loaded.settings, loaded.transports, loaded.catalogue))
+        assert loaded.catalogue.routing_gateways["carrier"].credentials.ha1["MD5"] not in shown

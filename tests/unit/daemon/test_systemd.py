@@ -35,6 +35,25 @@ def test_each_state_is_told_as_sd_notify_spells_it(manager: ServiceManager) -> N
     ]
 
 
+def test_more_time_is_asked_for_again_and_again_while_something_takes_long(manager: ServiceManager) -> None:
+    notifier = Notifier(manager.address)
+    with notifier.extending("reading rates", every_s=0.001):
+        assert manager.wait_for("EXTEND_TIMEOUT_USEC=3000") == ["STATUS=reading rates\nEXTEND_TIMEOUT_USEC=3000"]
+        for _ in range(3):
+            manager.wait_for("EXTEND_TIMEOUT_USEC=3000")
+    manager.heard()
+    assert manager.heard() == []
+    notifier.close()
+
+
+def test_what_takes_far_too_long_is_given_no_more_time(manager: ServiceManager) -> None:
+    notifier = Notifier(manager.address)
+    with notifier.extending("reading rates", every_s=0.001, within_s=0.0):
+        pass
+    assert len(manager.heard()) == 1
+    notifier.close()
+
+
 def test_without_a_notify_socket_nothing_is_opened() -> None:
     notifier, watchdog = from_environment({})
     notifier.ready("takes calls")

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pytest
 
+from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
 from vosd.engine.admission import Admission, Application, LiveState
 from vosd.engine.intake import TransferNumbers
@@ -126,14 +127,17 @@ def test_a_vendor_that_calls_is_a_stranger():
     assert scene.exchange.residue() == {}
 
 
-def test_a_disabled_gateway_is_a_stranger():
+def test_a_disabled_gateway_is_told_so_and_leaves_a_record():
     scene = Scene(catalogue([acme(enabled=False), vendor_gateway(0)]))
     call = refused(scene)
-    assert call.responses == []
-    assert scene.exchange.ledger.records == []
+    assert call.final == 403
+    record = scene.record
+    assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("acme", "Account Disabled", 403)
+    assert (record.fee, record.attempts) == (0, ())
+    assert scene.exchange.residue() == {}
 
 
-def test_overload_is_told_with_retry_after_and_leaves_no_record():
+def test_overload_is_told_with_retry_after_counted_and_leaves_no_record():
     """The record would only add to what cannot be written."""
     scene = Scene()
     scene.exchange.ledger.refuses_calls = True
@@ -143,6 +147,7 @@ def test_overload_is_told_with_retry_after_and_leaves_no_record():
         assert 1 <= int(call.refusal["Retry-After"]) <= 5
         assert 'text="Overload"' in call.refusal["Reason"]
     assert scene.exchange.ledger.records == []
+    assert scene.exchange.switch.notices.unrecorded == {EndReason.OVERLOAD: 3}
     assert scene.exchange.residue() == {}
 
 

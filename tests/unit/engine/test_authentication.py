@@ -52,14 +52,14 @@ class TestChallenges:
             assert doorstep.ask().status == 401
         assert {name: number for name, number in stage.exchange.endpoint.census().items() if number} == {}
         assert stage.exchange.ledger.records == []
-        assert stage.exchange.endpoint.dropped == {}
+        assert stage.exchange.endpoint.dropped == {"unknown source": 50}
 
     def test_the_ack_of_a_challenge_is_taken_silently(self):
         stage = scene()
         doorstep = stage.exchange.doorstep(DESK)
         doorstep.ask(branch="z9hG4bK-same", call_id="same")
         assert doorstep.ask("ACK", branch="z9hG4bK-same", call_id="same") is None
-        assert stage.exchange.endpoint.dropped == {}
+        assert stage.exchange.endpoint.dropped == {"unknown source": 1}  # the INVITE
 
     def test_a_repeated_request_is_challenged_with_the_same_tag(self):
         stage = scene()
@@ -148,7 +148,11 @@ class TestLockOut:
         assert (line["source"], line["failures"], line["log_level"]) == (DESK.host, 6, "warning")
         assert doorstep.ask() is None
         assert doorstep.ask("REGISTER") is None
-        assert stage.exchange.endpoint.dropped == {"wrong credentials": 6, "locked out source": 2}
+        assert stage.exchange.endpoint.dropped == {
+            "unknown source": 6,
+            "wrong credentials": 6,
+            "locked out source": 2,
+        }
         now = stage.exchange.clock.now()
         (locked_out,) = stage.exchange.authenticator.locked_out(now)
         assert locked_out.source == DESK.host

@@ -12,7 +12,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.engine.admission import Application
-from vosd.engine.bookkeeping import OpenCall, conclude, draft, lost, unheard
+from vosd.engine.bookkeeping import OpenCall, conclude, draft, lost, opened
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.builders import applied_rate, mapping_gateway, routing_gateway
 from vosd.testing.records import call_id
@@ -24,26 +24,37 @@ SELL = applied_rate("0.60", tax_rate="10")
 BUY = applied_rate("0.30", 60)
 
 
-def a_draft(answered: Instant | None, ending: Ending) -> CallRecord:
-    """Write down a call that rang, and was answered or not."""
-    application = Application(
-        caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, looped=False, at=ARRIVED,
-        callee_billing="4420", mapping=mapping_gateway("acme-pbx", "192.0.2.10"), rate=SELL, hold=None,
-        account=Account("acme", AccountType.DIRECT, "sell", Decimal(0), "USD"),
-    )  # fmt: skip
-    journey = Journey(
-        ringing_at=RANG, answered_at=answered, progress_at=RANG, codec="PCMU",
-        attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
+APPLICATION = Application(
+    caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, looped=False, at=ARRIVED,
+    callee_billing="4420", mapping=mapping_gateway("acme-pbx", "192.0.2.10"), rate=SELL, hold=None,
+    account=Account("acme", AccountType.DIRECT, "sell", Decimal(0), "USD"),
+)  # fmt: skip
+ARRIVAL = Arrival(call_id(1), "+4930", "+4420", "in@them", "192.0.2.10:5060", ARRIVED)
+
+
+def journey(answered: Instant | None, vendor_answered: Instant | None = None) -> Journey:
+    """Return what happened to a call that rang."""
+    return Journey(
+        ringing_at=RANG, answered_at=answered, vendor_answered_at=vendor_answered or answered, progress_at=RANG,
+        codec="PCMU", attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
         choice=RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930"),
         sip_call_ids_out=["out@us"], destination_address="198.51.100.7:5060",
     )  # fmt: skip
-    arrival = Arrival(call_id(1), "+4930", "+4420", "in@them", "192.0.2.10:5060", ARRIVED)
-    return draft("sw1", arrival, application, journey, ending, recorded=True)
 
 
-def kept(sell: AppliedRate | None = SELL, buy: AppliedRate | None = BUY) -> OpenCall:
-    """Return the journal's copy of the call at the moment it was answered."""
-    return OpenCall(a_draft(ANSWERED, unheard(ANSWERED)), sell, buy, ANSWERED.mono)
+def kept(
+    sell: AppliedRate | None = SELL,
+    buy: AppliedRate | None = BUY,
+    answered: Instant | None = ANSWERED,
+    vendor_answered: Instant = ANSWERED,
+    *,
+    recorded: bool = True,
+) -> OpenCall:
+    """Return the journal's copy of the call since it was answered."""
+    what = journey(answered, vendor_answered)
+    call = opened("sw1", ARRIVAL, APPLICATION, what, buy, recorded=recorded)
+    assert call is not None
+    return msgspec.structs.replace(call, customer_rate=sell)
 
 
 def ended(held_ms: int = 61_500, call: OpenCall | None = None, *, wall_jump: int = 0) -> CallRecord:
@@ -75,7 +86,8 @@ def test_durations_are_those_of_the_monotonic_clock():
 
 
 def test_an_unanswered_call_costs_nothing_and_posts_nothing():
-    record = a_draft(None, Ending(EndReason.CANCELLED, HangupSource.CALLER, ARRIVED.plus(2_000), 487, 16))
+    cancelled = Ending(EndReason.CANCELLED, HangupSource.CALLER, ARRIVED.plus(2_000), 487, 16)
+    record = draft("sw1", ARRIVAL, APPLICATION, journey(None), cancelled)
     assert (record.fee, record.tax, record.cost, record.cost_tax, record.postings) == (0, 0, 0, 0, ())
     assert record.answered_at is None
     assert (record.hold_time_ms, record.ended_at) == (0, ARRIVED.wall + 2_000)
@@ -87,8 +99,8 @@ def test_both_sides_of_an_answered_call_are_charged_and_posted():
     assert (record.vendor_billed_seconds, record.cost, record.cost_tax) == (120, Decimal("0.60"), 0)
     assert record.vendor_rate_prefix == "44"
     assert record.postings == (
-        Posting("acme", Decimal("-0.682"), record.postings[0].reference),
-        Posting("carrier-trunk", Decimal("-0.60"), record.postings[1].reference),
+        Posting("acme", Decimal("-0.682"), record.postings[0].reference, "USD"),
+        Posting("carrier-trunk", Decimal("-0.60"), record.postings[1].reference, "USD"),
     )
     assert len({posting.reference for posting in record.postings}) == 2
     assert all(record.call_id in posting.reference for posting in record.postings)
@@ -136,3 +148,73 @@ def test_what_the_journal_keeps_is_what_it_gives_back():
     wire = msgspec.msgpack.encode(call)
     assert msgspec.msgpack.decode(wire, type=OpenCall) == call
     assert lost(msgspec.msgpack.decode(wire, type=OpenCall), 70_000) == lost(call, 70_000)
+
+
+def test_the_customer_pays_from_our_answer_and_the_vendor_is_paid_from_his_own():
+    record = ended(10_000, kept(vendor_answered=ANSWERED.plus(-2_000), buy=applied_rate("0.30", 1)))
+    assert (record.vendor_answered_at, record.answered_at) == (ANSWERED.wall - 2_000, ANSWERED.wall)
+    assert (record.hold_time_ms, record.billed_seconds, record.fee) == (10_000, 10, Decimal("0.10"))
+    assert (record.vendor_billed_seconds, record.cost) == (12, Decimal("0.06"))
+
+
+NEVER_TOLD = {"answered": None, "vendor_answered": ANSWERED}
+
+
+def test_a_call_that_never_was_answered_for_the_caller_costs_him_nothing_and_us_what_the_vendor_asks():
+    ending = Ending(EndReason.CANCELLED, HangupSource.CALLER, ANSWERED.plus(5_000), 487, 16)
+    record = conclude(kept(**NEVER_TOLD), ending, "PCMU", recorded=True)
+    assert (record.answered_at, record.vendor_answered_at) == (None, ANSWERED.wall)
+    assert (record.fee, record.tax, record.billed_seconds, record.hold_time_ms) == (0, 0, 0, 0)
+    assert (record.cost, record.vendor_billed_seconds) == (Decimal("0.30"), 60)
+    assert [posting.account for posting in record.postings] == ["carrier-trunk"]
+    assert record.ended_at == ANSWERED.wall + 5_000
+
+
+def test_a_lost_call_that_never_was_answered_for_the_caller_says_so():
+    record = lost(kept(**NEVER_TOLD), ANSWERED.mono + 1_000)
+    assert (record.end_reason, record.answered_at, record.sip_code, record.fee) == ("Lost", None, None, 0)
+    assert (record.cost, record.ended_at) == (Decimal("0.30"), ANSWERED.wall + 1_000)
+
+
+def test_a_call_that_never_was_answered_for_the_caller_leaves_its_row_whoever_ended_it():
+    """Answered calls that the switch ended may leave none; this one was not answered."""
+    ending = Ending(EndReason.SHUTDOWN, HangupSource.SWITCH, ANSWERED.plus(5_000), 503, 41)
+    assert conclude(kept(**NEVER_TOLD, recorded=False), ending, None, recorded=False).recorded
+
+
+def test_a_record_of_a_version_that_knew_one_answer_counts_it_for_both():
+    old = msgspec.structs.replace(kept(buy=applied_rate("0.30", 1)), vendor_answered_mono=None)
+    record = ended(10_000, old)
+    assert (record.billed_seconds, record.vendor_billed_seconds) == (10, 10)
+
+
+@pytest.mark.parametrize("jump", [-86_400_000, -5, 5, 86_400_000])
+def test_no_time_of_a_record_comes_before_another_when_the_wall_clock_is_set(jump):
+    """One reading of the wall clock, at the INVITE; everything after it goes by the monotonic clock."""
+
+    def after(ms: int) -> Instant:
+        return Instant(ARRIVED.mono + ms, ARRIVED.wall + ms + jump)
+
+    what = journey(after(4_000), after(3_900))
+    what.ringing_at = after(900)
+    call = opened("sw1", ARRIVAL, APPLICATION, what, BUY, recorded=True)
+    assert call is not None
+    record = ended(61_500, call, wall_jump=jump)
+    times = record.started_at, record.ringing_at, record.vendor_answered_at, record.answered_at, record.ended_at
+    assert times == tuple(ARRIVED.wall + ms for ms in (0, 900, 3_900, 4_000, 65_500))
+
+
+def test_an_unanswered_call_ends_when_the_monotonic_clock_says():
+    at = Instant(ARRIVED.mono + 2_000, ARRIVED.wall - 86_400_000)
+    record = draft("sw1", ARRIVAL, APPLICATION, journey(None), Ending(EndReason.BUSY, HangupSource.CALLEE, at, 486, 17))
+    assert record.ended_at == ARRIVED.wall + 2_000
+
+
+def test_a_record_names_the_currencies_of_both_sides_and_so_do_its_entries():
+    euro = msgspec.structs.replace(BUY, currency="EUR")
+    record = ended(call=kept(buy=euro))
+    assert (record.currency, record.vendor_currency) == ("USD", "EUR")
+    assert [posting.currency for posting in record.postings] == ["USD", "EUR"]
+    failed = Ending(EndReason.BUSY, HangupSource.CALLEE, ARRIVED.plus(2_000), 486, 17)
+    record = draft("sw1", ARRIVAL, APPLICATION, journey(None), failed, euro)
+    assert (record.currency, record.vendor_currency) == ("USD", "EUR")

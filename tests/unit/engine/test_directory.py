@@ -34,7 +34,7 @@ single.example.net 60 A 192.0.2.9
 """
 CARRIER = routing_gateway("carrier", addresses=(Address("example.net", None),))
 SINGLE = routing_gateway("single", addresses=(Address("single.example.net", 5070, "tcp"),))
-FOUND = (Address("192.0.2.9", 5070, "tcp", "single.example.net"),)
+FOUND = (Address("192.0.2.9", 5070, "tcp", "single.example.net", "single.example.net:5070;transport=tcp"),)
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ async def test_a_gateway_with_addresses_costs_nothing(desk):
 async def test_a_name_becomes_addresses_that_remember_it(desk):
     await desk.adopt(CARRIER)
     assert desk.directory.addresses(CARRIER) == (
-        Address("192.0.2.1", 5062, "udp", "example.net"),
-        Address("192.0.2.2", 5062, "udp", "example.net"),
-        Address("2001:db8::3", 5064, "udp", "example.net"),
+        Address("192.0.2.1", 5062, "udp", "example.net", "example.net"),
+        Address("192.0.2.2", 5062, "udp", "example.net", "example.net"),
+        Address("2001:db8::3", 5064, "udp", "example.net", "example.net"),
     )
     assert [question.kind.value for question in desk.server.asked][:2] == ["NAPTR", "SRV"]
 
@@ -128,7 +128,7 @@ async def test_a_name_without_a_server_is_told_once_and_has_no_address(desk):
             assert await desk.pass_time(300)
     assert desk.directory.addresses(gateway) == ()
     assert [(line["event"], line["name"], line["why"]) for line in lines] == [
-        ("gateway name", "lost.example.net", "no SIP server is published under this name")
+        ("gateway_name_lost", "lost.example.net", "no SIP server is published under this name")
     ]
 
 
@@ -195,8 +195,8 @@ async def test_while_the_servers_are_away_the_last_answer_holds_and_that_is_told
         desk.server.mood = Mood.HELPFUL
         assert await desk.pass_time(60)
     assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "gateway name"),
-        ("info", "gateway name found again"),
+        ("warning", "gateway_name_lost"),
+        ("info", "gateway_name_found"),
     ]
     assert "SERVFAIL" in lines[0]["why"]
     assert lines[0]["still_used"] == ["192.0.2.9"]

@@ -32,9 +32,11 @@ class Desk:
         self.clock = ManualClock()
         self.cseq = 0
 
-    def register(self, contact: str, source: Peer = OUTSIDE, name: str = "1001", expires: int = 600) -> None:
+    def register(
+        self, contact: str, source: Peer = OUTSIDE, name: str = "1001", expires: int = 600, via: str = str(OUTSIDE)
+    ) -> None:
         self.cseq += 1
-        request = register_request(contact, cseq=self.cseq, expires=expires)
+        request = register_request(contact, cseq=self.cseq, expires=expires, via=via)
         outcome = self.table.register(name, Registrant.PHONE, request, source, self.clock.now())
         assert outcome.status == 200
 
@@ -85,3 +87,20 @@ def test_who_is_on_a_connection_is_not_among_them(desk):
     assert desk.places == ((on_tcp,), ())
     desk.register(HOME, expires=0, source=on_tcp)
     assert desk.places == ((), ())
+
+
+@pytest.mark.parametrize("via", ["192.168.1.100:5060", "10.1.2.3", "[fd00::7]:5060"])
+def test_who_has_a_private_address_in_its_via_is_hidden_whatever_its_contact_says(desk, via):
+    """A router that rewrites Contact and leaves Via makes it look as if there were no NAT."""
+    desk.register(OPEN, via=via)
+    assert desk.places == ((OUTSIDE,), (OUTSIDE,))
+    desk.register(OPEN)
+    assert desk.places == ((OUTSIDE,), ()), "its next REGISTER comes straight"
+    desk.register(OPEN, via=via)
+    desk.register(OPEN, expires=0)
+    assert desk.places == ((), ())
+
+
+def test_a_name_in_via_is_no_private_address(desk):
+    desk.register(OPEN, via="phone.example.org")
+    assert desk.places == ((OUTSIDE,), ())

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from vosd.engine import journal as journal_module
-from vosd.engine.bookkeeping import OpenCall
-from vosd.engine.journal import Journal
-from vosd.testing.builders import applied_rate
+import structlog
+
+from vosd.engine.journal import Journal, KeepSettings
+from vosd.engine.journal import journal as journal_module
+from vosd.engine.journal.quarantine import Quarantine
+from vosd.testing import journals
 from vosd.testing.records import answered_call, call_id
 
 SMALL = 3_000
@@ -13,14 +15,11 @@ SMALL = 3_000
 
 
 def opened(tmp_path: Path) -> Journal:
-    journal = Journal(tmp_path / "journal", SMALL)
-    journal.open()
-    journal.settle()
-    return journal
+    return journals.opened(tmp_path / "journal", segment_bytes=SMALL, keep=KeepSettings(keep_minutes=0))
 
 
 def after_a_crash(tmp_path: Path):
-    return Journal(tmp_path / "journal").open()
+    return journals.crash_and_read(tmp_path / "journal")
 
 
 def fill(journal: Journal, numbers: range) -> None:
@@ -32,8 +31,7 @@ def fill(journal: Journal, numbers: range) -> None:
 
 def test_a_younger_segment_stays_while_an_older_one_is_needed(tmp_path):
     journal = opened(tmp_path)
-    record = answered_call(1, postings=(), end_reason="Lost", hold_time_ms=0, fee_breakdown="{}")
-    journal.answered(OpenCall(record, applied_rate(), applied_rate(), 5_000))
+    journal.answered(journals.open_call(1))
     journal.ended(answered_call(2))  # waits for the database and so keeps the first segment
     journal.flush()
     fill(journal, range(10, 20))
@@ -46,23 +44,40 @@ def test_a_younger_segment_stays_while_an_older_one_is_needed(tmp_path):
     assert remains.unbooked.keys() == {call_id(2)}
 
 
-def test_a_refused_call_moves_on_and_keeps_no_old_segment(tmp_path):
+async def test_a_refused_call_leaves_the_journal_for_the_quarantine_and_keeps_no_file_in_use(tmp_path):
     journal = opened(tmp_path)
     refused = answered_call(1)
     journal.ended(refused)
     journal.flush()
-    journal.refused([refused])
+    await journal.refused([refused], "a name too long")
     fill(journal, range(10, 30))
     assert journal.unbooked == 1
-    assert len(list((tmp_path / "journal").iterdir())) <= 2
+    assert len(journals.files_of(tmp_path / "journal")) <= 2
+    assert after_a_crash(tmp_path).unbooked == {}
+    assert [each.record for each in Quarantine(tmp_path / "quarantine").read().records] == [refused]
+
+
+async def test_a_refused_call_that_cannot_be_quarantined_stays_in_the_journal(tmp_path):
+    journal = opened(tmp_path)
+    refused = answered_call(1)
+    journal.ended(refused)
+    journal.flush()
+    (tmp_path / "quarantine").write_text("a file is in the way")
+    with structlog.testing.capture_logs() as logged:
+        await journal.refused([refused], "a name too long")
+    assert [line["event"] for line in logged][1:] == [
+        "the quarantine cannot be written, refused calls stay in the journal"
+    ]
+    fill(journal, range(10, 30))
+    assert journal.unbooked == 1
     assert after_a_crash(tmp_path).unbooked == {call_id(1): refused}
 
 
-def test_with_too_many_refused_calls_no_new_one_may_be_taken(tmp_path, monkeypatch):
+async def test_with_too_many_refused_calls_no_new_one_may_be_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "REFUSED_MAX", 2)
     journal = opened(tmp_path)
     for index in range(3):
         assert not journal.is_overfull
         journal.ended(answered_call(index))
-        journal.refused([answered_call(index)])
+        await journal.refused([answered_call(index)], "why not")
     assert journal.is_overfull

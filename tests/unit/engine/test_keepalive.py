@@ -139,4 +139,4 @@ def test_a_sweep_that_does_not_fit_is_told_once_and_so_is_its_end(timers):
         assert (lines[0]["remaining"], lines[0]["period_s"], lines[0]["per_second"]) == (29, 10, 1)
         house.registered = house.registered[:1]
         timers.run_for(90_000)
-    assert [line["event"] for line in lines] == [Event.NAT_SWEEP_OVERRUN, "keep-alives fit their period again"]
+    assert [line["event"] for line in lines] == [Event.NAT_SWEEP_OVERRUN, Event.NAT_SWEEP_IN_TIME]

@@ -198,10 +198,25 @@ def test_who_has_left_is_told_nothing(scene):
     assert news(scene, onlooker) == []
 
 
-def test_strangers_are_not_told_of(scene):
+def test_strangers_are_told_of_while_somebody_looks_on_and_not_kept_otherwise(scene):
     stranger = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+    stranger.call(CALLEE)
+    scene.wire.run_for(100)
+    assert scene.exchange.onlookers.trace.held_bytes == 0
+
+    with (
+        scene.exchange.onlookers.look_on(CallSought(callee=CALLEE)) as onlooker,
+        scene.exchange.onlookers.look_on(CallSought(callee="999")) as other,
+    ):
         stranger.call(CALLEE)
         scene.wire.run_for(100)
-        assert news(scene, onlooker) == []
-    assert scene.exchange.onlookers.trace.held_bytes == 0
+        (told,) = news(scene, onlooker)
+        assert news(scene, other) == []
+    assert (told.cdr["end_reason"], told.cdr["mapping_gateway"], told.cdr["sip_code"]) == ("Unknown Source", None, None)
+    assert starts(told.messages)[0] == ("in", 0, "INVITE")
+    assert scene.exchange.ledger.records == []
+
+    held = scene.exchange.onlookers.trace.held_bytes
+    scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.98")).call(CALLEE)
+    scene.wire.run_for(100)
+    assert scene.exchange.onlookers.trace.held_bytes == held

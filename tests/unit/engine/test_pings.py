@@ -37,8 +37,8 @@ def content(ping: Ping | None = PING):
 class Stage(Scene):
     """Two vendors, the first of which is asked."""
 
-    def __init__(self) -> None:
-        super().__init__(content())
+    def __init__(self, gateways=None) -> None:
+        super().__init__(gateways or content())
         self.vendors[0] = self.vendor = self.pinged = PingedVendor(self.wire, VENDORS[0], SWITCH)
 
     @property
@@ -81,6 +81,17 @@ def test_it_is_asked_once_an_interval(stage):
     assert asked[0].start_line == f"OPTIONS sip:{VENDORS[0]} SIP/2.0"
     assert len({each["Call-ID"] for each in asked}) == len(asked)
     assert not stage.is_down
+
+
+def test_a_vendor_given_by_name_is_asked_by_its_name():
+    """RFC 3263 section 4: what is found in DNS is where the packet goes."""
+    found = Address(*VENDORS[0], name="sip.carrier.example", written="sip.carrier.example")
+    gateway = vendor_gateway(0, ping=PING, addresses=(found,))
+    stage = Stage(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    stage.rounds(1)
+    asked = stage.pinged.heard_of("OPTIONS")[0]
+    assert asked.start_line == "OPTIONS sip:sip.carrier.example SIP/2.0"
+    assert asked["To"] == "<sip:sip.carrier.example>"
 
 
 def test_who_is_not_to_be_asked_is_not_asked():

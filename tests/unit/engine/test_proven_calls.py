@@ -93,11 +93,16 @@ class TestCallsOfPhones:
         assert made.final == 487
         assert stage.close().end_reason == "Cancelled"
 
-    def test_a_phone_that_is_switched_off_is_told_so_once_it_has_proven_who_it_is(self):
+    def test_a_phone_that_is_switched_off_is_told_so_and_recorded_once_it_has_proven_who_it_is(self):
         stage = scene(phone("1001", enabled=False))
         doorstep = stage.exchange.doorstep(DESK)
-        assert [doorstep.prove(login).status for login in (WRONG, RIGHT)] == [401, 403]
+        assert doorstep.prove(WRONG).status == 401
+        assert doorstep.prove(RIGHT, "REGISTER", call_id="registers").status == 403
         assert stage.exchange.ledger.records == []
+        assert doorstep.prove(RIGHT, call_id="calls").status == 403
+        (record,) = stage.exchange.ledger.records
+        assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("1001", "Account Disabled", 403)
+        assert (record.fee, record.attempts) == (0, ())
 
     def test_a_phone_may_be_bound_to_a_place(self):
         stage = scene(phone("1001", f"{DESK.host}/32"))

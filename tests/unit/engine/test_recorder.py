@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from vosd.billing.holds import Purse
-from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine import recorder as recorder_module
 from vosd.engine.journal import Journal
@@ -170,7 +170,7 @@ async def test_accounts_without_a_purse_are_booked_all_the_same(recorder, journa
     assert {entry.account for entry in database.store.entries} == {"gone", "carrier"}
 
 
-async def test_a_database_that_is_away_gets_the_same_batch_until_it_answers(
+async def test_a_database_that_is_away_is_offered_smaller_batches_until_it_answers(
     recorder, journal, purses, database, booking
 ):
     database.away = 4
@@ -179,10 +179,58 @@ async def test_a_database_that_is_away_gets_the_same_batch_until_it_answers(
             end(recorder, journal, purses, call(index))
         assert journal.unbooked == 2
         await booking()
-    assert database.offered == [[call_id(0), call_id(1)]] * 5
-    assert [line["log_level"] for line in logged] == ["warning"] * 4
+    first, second = call_id(0), call_id(1)
+    assert database.offered == [[first, second], [first], [second], [first], [second], [first]]
+    assert [(line["event"], line["part"]) for line in logged] == [
+        ("database_away", "booking"),
+        ("database_back", "booking"),
+    ]
     assert journal.unbooked == 0
     assert purses["acme"].balance == Decimal("-0.20")
+
+
+class OneCallBreaksIt(Database):
+    """Fails over one call: the server closes the connection over its size, or finds its tables damaged."""
+
+    def __init__(self, fault: StoreUnavailable) -> None:
+        super().__init__()
+        self.fault = fault
+        self.broken_by = call_id(0)
+        self.booked = 0
+        self.others_booked = asyncio.Event()
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        self.offered.append([record.call_id for record in records])
+        if self.broken_by in self.offered[-1]:
+            raise self.fault
+        standings = await self.store.book(records)
+        self.booked += len(records)
+        if self.booked == 9:
+            self.others_booked.set()
+        return standings
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("gone away"), StoreDamaged("mend it")])
+async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal, purses, monkeypatch, fault):
+    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.004)
+    database = OneCallBreaksIt(fault)
+    recorder = Recorder(database, journal, purses, BATCH)
+    task = asyncio.create_task(recorder.run())
+    with structlog.testing.capture_logs() as logged:
+        for index in range(10):
+            end(recorder, journal, purses, call(index))
+        await asyncio.wait_for(database.others_booked.wait(), 5)
+        await asyncio.sleep(0)  # the recorder takes the answer in
+        assert recorder.waiting() == {call_id(0)}
+        assert len(journal.quarantine) == 0
+
+        database.broken_by = ""
+        await asyncio.wait_for(recorder.drained(), 5)
+    task.cancel()
+    assert journal.unbooked == 0
+    about = [line for line in logged if line["event"] == "database_damaged"]
+    assert [line["error"] for line in about[:1]] == (["mend it"] if isinstance(fault, StoreDamaged) else [])
 
 
 async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, purses, monkeypatch):
@@ -219,7 +267,7 @@ async def test_what_was_booked_though_the_answer_was_lost_is_not_booked_twice(
     assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal("-0.10"), 0)
 
 
-async def test_a_call_that_the_database_refuses_stays_in_the_journal_and_is_still_owed(
+async def test_a_call_that_the_database_refuses_is_quarantined_and_still_owed(
     recorder, journal, purses, database, booking
 ):
     with structlog.testing.capture_logs() as logged:
@@ -227,8 +275,9 @@ async def test_a_call_that_the_database_refuses_stays_in_the_journal_and_is_stil
             end(recorder, journal, purses, record)
         await booking()
     assert len(database.offered) == 1, "it is not offered again in this life"
-    assert [line["log_level"] for line in logged] == ["error"]
-    assert call_id(1) in logged[0]["why"]
+    assert [(line["event"], line["call_id"]) for line in logged] == [("record_quarantined", call_id(1))]
+    assert "cannot name anything" in logged[0]["why"]
+    assert [each.record for each in journal.quarantine.read().records] == [rejected_call(1)]
     assert await database.store.call(call_id(0)) is not None
     assert await database.store.call(call_id(2)) is not None
     assert journal.unbooked == 1

@@ -11,6 +11,7 @@ from vosd.engine.registration_writer import BATCH, RegistrationWriter
 from vosd.engine.registrations import Registrant, Registrations
 from vosd.sip.compose import Peer
 from vosd.sip.flows import Flows, Listener
+from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
@@ -138,9 +139,9 @@ async def test_while_the_database_is_away_each_binding_waits_once_and_it_is_said
         assert len(life.writer) == 3
         store.is_away = False
         assert len(await life.rows()) == 3
-    assert [line["event"] for line in logs if "registrations" in line["event"]] == [
-        "registrations cannot be written, they wait",
-        "registrations are written again",
+    assert [line["event"] for line in logs if line.get("part") == "registrations"] == [
+        "database_away",
+        "database_back",
     ]
 
 
@@ -220,6 +221,21 @@ async def test_a_stop_writes_the_true_ends(life, store, clock):
     (found,) = second.table.listed()
     assert found.binding.expires_at == clock.now().plus(400_000)
     assert len(await second.rows()) == 1
+
+
+async def test_a_store_that_went_back_to_an_older_state_is_brought_to_what_is_registered(life, store):
+    life.register("1001")
+    await life.rows()
+    older = dict(store._kept)
+    life.register("1001", contact="sip:1001@10.0.0.9")
+    life.register("1002")
+    now = await life.rows()
+    gone = next(iter(older.values()))._replace(name="1003")
+
+    store._kept = {**older, BindingKey("1003", gone.slot): gone}
+    await life.table.write_again()
+
+    assert await life.rows() == now
 
 
 async def test_who_ended_while_the_switch_was_down_is_gone_and_told_of_once(life, store, clock):

@@ -6,7 +6,7 @@ import pytest
 from vosd.engine.snapshots import CallSelection, CallSnapshot
 
 CALL = CallSnapshot(
-    call_id="c1",
+    call_id="01a0c450-6c01-7000-8000-000000000001",
     state="talking",
     mapping_gateway="acme-pbx",
     routing_gateway="carrier-a",
@@ -24,7 +24,8 @@ CALL = CallSnapshot(
 @pytest.mark.parametrize(
     "given",
     [
-        {"call_id": "c1"},
+        {"call_id": "01a0c450-6c01-7000-8000-000000000001"},
+        {"call_id": "01a0c450-6c01"},
         {"account": "acme"},
         {"account": "carrier"},
         {"gateway": "acme-pbx"},
@@ -44,7 +45,7 @@ def test_a_call_is_meant_when_everything_given_fits(given: dict[str, str | int])
     "given",
     [
         {},
-        {"call_id": "c2"},
+        {"call_id": "01a0c450-6c02"},
         {"account": "acme-pbx"},
         {"gateway": "acme"},
         {"prefix": "20"},

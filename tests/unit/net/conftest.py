@@ -37,7 +37,12 @@ class Ear:
         self._closed: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
         self.dropped: Counter[str] = Counter()
         self.refused: list[tuple[int, Address]] = []
+        self.unsent: list[bytes] = []
         self.names: dict[str, str] = {}
+        self.patience_s = 60.0
+        """What a connection may take."""
+        self.strangers = {STRANGER}
+        """Addresses at which nobody has proven who he is."""
         self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
         self.core = Core(
             take=self._take,
@@ -46,10 +51,12 @@ class Ear:
             belongs=lambda _kind, _data: False,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
+            unsent=self.unsent.append,
             closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
-            knows_host=lambda host: host != STRANGER,
-            heeds=lambda host: host != STRANGER,
+            heeds=lambda host: host not in self.strangers,
+            allowance_at=lambda _host: None,
             name_of=self.names.get,
+            connects_within=lambda _host: self.patience_s,
         )
 
     def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
@@ -138,6 +145,19 @@ class Peer:
             return True
         return self.reader.at_eof()
 
+    async def keep_alive(self, blank: bytes, for_s: float) -> bool:
+        """Send blank lines for so long; say whether the connection outlived that."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + for_s
+        try:
+            while (left := until - loop.time()) > 0 and not self.reader.at_eof():
+                self.writer.write(blank)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.reader.read(1_000), min(left, for_s / 50))
+        except ConnectionError:
+            return False
+        return not self.reader.at_eof()
+
     async def is_broken(self) -> bool:
         """Wait for the end of a connection that the other side refuses, with or without an alert."""
         try:
@@ -214,8 +234,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-def connections(most: int = 100, per_source: int = 100, unknown: int = 100, idle_ms: int = 60_000) -> TransportSettings:
-    return TransportSettings(connections=ConnectionLimits(most, per_source, unknown, idle_ms))
+def connections(
+    most: int = 100, per_source: int = 100, unknown: int = 100, idle_ms: int = 60_000, unknown_per_source: int = 100
+) -> TransportSettings:
+    limits = ConnectionLimits(
+        most, per_source, unknown, idle_ms, unknown_rate_per_source=0, most_unknown_per_source=unknown_per_source
+    )
+    return TransportSettings(connections=limits)
 
 
 async def until(condition: Callable[[], bool]) -> None:

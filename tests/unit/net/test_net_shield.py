@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.base.bucket import Allowance
 from vosd.net import shield as net_shield
 from vosd.net.shield import (
     ACQUAINTANCE_S,
@@ -35,12 +36,14 @@ class Door:
         self.blocked: list[tuple[str, float]] = []
         self.dropped: Counter[str] = Counter()
         self.now = 1_000.0
+        self.allowances: dict[str, Allowance] = {}
         self.shield = Shield(
             settings,
             lambda host: host in self.known,
             lambda _kind, data: data in self.ours,
             lambda host, until: self.blocked.append((host, until)),
             self.dropped,
+            self.allowances.get,
         )
 
     def judge(self, kind: Kind, host: str, data: bytes = REGISTER) -> Rank | Answer:
@@ -72,6 +75,19 @@ def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(door):
     assert door.heard(250, Kind.CALL, GATEWAY) == 50
     assert door.heard(100_000, Kind.JUNK, GATEWAY) == 0
     assert door.blocked == []
+
+
+def test_the_addresses_of_a_gateway_share_what_it_may_ask(door):
+    door.known |= {"192.0.2.2", "192.0.2.3"}
+    door.allowances.update(dict.fromkeys((GATEWAY, "192.0.2.2"), Allowance("acme", 10)))
+    assert [door.heard(8, kind, host) for kind, host in ((Kind.CALL, GATEWAY), (Kind.OTHER, "192.0.2.2"))] == [8, 2]
+    assert door.judge(Kind.OTHER, GATEWAY) is Answer.REFUSE
+    assert door.heard(50, Kind.CALL, "192.0.2.3") == 50, "another gateway"
+    door.ours.add(b"ours")
+    assert door.heard(500, Kind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
+    assert door.dropped == {"more than max_requests of a gateway": 7}
+    door.now += 0.5
+    assert door.heard(8, Kind.CALL, "192.0.2.2") == 5
 
 
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
@@ -187,6 +203,15 @@ def test_other_settings_hold_at_once_and_unblock(door):
     door.heard(10_000, Kind.JUNK, STRANGER)
     door.shield.settings = ShieldSettings(stranger_rate=0, scanners=(), block_s=0)
     assert door.heard(5_000, Kind.OTHER, STRANGER, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")) == 5_000
+
+
+@pytest.mark.parametrize("host", [STRANGER, "2001:db8::7"])
+def test_a_source_that_is_released_is_heard_at_once(door, host):
+    door.heard(10_000, Kind.JUNK, host)
+    assert door.judge(Kind.OTHER, host) is Answer.SILENCE
+    door.now += 1.0
+    door.shield.release(host)
+    assert door.judge(Kind.OTHER, host) is Rank.STRANGER
 
 
 def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(door):

@@ -1,15 +1,17 @@
 """UDP listeners with real sockets, and what all listeners have in common."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from vosd.net import udp
 from vosd.net.sockets import ListenerUnusableError, reachable_address
 from vosd.testing.probe import request
 
-from .conftest import PATIENCE_S
+from .conftest import PATIENCE_S, until
 
 OPTIONS = request("OPTIONS")
 
@@ -81,3 +83,49 @@ def test_a_buffer_much_smaller_than_asked_is_told_with_what_to_set(allowed, told
     assert len(said) == told
     if told:
         assert said[0] == {"bytes": allowed, "set": f"net.core.rmem_max={udp.BUFFER_BYTES}"}
+
+
+async def test_a_datagram_that_cannot_be_sent_is_an_error_once_a_minute_and_told_to_the_core(opened):
+    node = await opened(("udp", "127.0.0.1"))
+    with capture_logs() as lines:
+        for number in range(5):
+            node.send(b"to the other family %d" % number, ("::1", 5060))
+        node.send(b"to nowhere", ("not an address", 5060))
+        node.send(b"too large" * 10_000, ("127.0.0.1", 5060))
+        await until(lambda: len(node.ear.unsent) == 7)
+    assert node.ear.unsent[0] == b"to the other family 0"
+    said = [(line["log_level"], line["event"], line["host"]) for line in lines]
+    assert said == [("error", "datagram not sent", host) for host in ("::1", "not an address", "127.0.0.1")]
+    assert lines[0]["listener"] == "udp:{}:{}".format(*node.address())
+
+
+async def test_nothing_is_told_while_a_datagram_is_being_sent(opened):
+    node = await opened(("udp", "127.0.0.1"))
+    node.send(b"to the other family", ("::1", 5060))
+    assert node.ear.unsent == []
+    await until(lambda: node.ear.unsent)
+
+
+async def test_a_datagram_that_the_kernel_has_no_room_for_is_lost_like_any_other(opened, monkeypatch):
+    node = await opened(("udp", "127.0.0.1"))
+    flow = node.transports._flows[0]
+    monkeypatch.setattr(flow._datagrams, "send", lambda _data, _to: False)
+    monkeypatch.setattr(flow, "_socket", Full(flow._socket))
+    with capture_logs() as lines:
+        node.send(b"lost", ("127.0.0.1", 5060))
+        await asyncio.sleep(0)
+    assert [line["log_level"] for line in lines] == ["debug"]
+    assert node.ear.unsent == []
+
+
+class Full:
+    """A socket whose buffer is full."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.family = real.family
+        self.fileno = real.fileno
+        self.getsockname = real.getsockname
+        self.close = real.close
+
+    def sendto(self, _data: bytes, _to: tuple[str, int]) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from decimal import Decimal
 
+import msgspec
 import pytest
 import structlog
 
@@ -70,7 +71,21 @@ def test_a_call_is_one_line_with_what_an_operator_greps_for() -> None:
     assert (line["reason"], line["hangup_source"]) == ("Normal", "caller")
     assert (line["customer"], line["vendor"]) == ("acme", "carrier-a")
     assert (line["fee"], line["hold_ms"], line["attempts"]) == ("0.01", 60_000, 1)
+    assert line["tried"] == "carrier-a 200"
     assert str(line["timestamp"]).endswith("Z")
+
+
+def test_the_line_of_a_call_names_every_attempt_with_its_code_or_its_silence() -> None:
+    stream = io.StringIO()
+    configure("info", stream)
+    tried = (
+        Attempt("carrier-b", 0, 5_000, None, "Unavailable"),
+        Attempt("carrier-c", 503, 20, None, "Unavailable"),
+        Attempt("carrier-a", 200, 2_000, 250, "Normal"),
+    )
+    call_line(msgspec.structs.replace(RECORD, attempts=tried))
+    (line,) = lines(stream)
+    assert (line["attempts"], line["tried"]) == (3, "carrier-b no response, carrier-c 503, carrier-a 200")
 
 
 def test_what_did_not_happen_is_left_out_of_the_call_line() -> None:

@@ -63,6 +63,7 @@ def test_gateways_own_codes_replace_the_default_but_not_the_rule_for_silence():
         (final(401), EndReason.UNAVAILABLE, 503),
         (final(402), EndReason.UNAVAILABLE, 503),
         (final(407), EndReason.UNAVAILABLE, 503),
+        *((final(code), EndReason.UNAVAILABLE, 503) for code in (420, 421, 422, 423, 489, 494)),
         (final(799), EndReason.UNAVAILABLE, 503),
     ],
 )

@@ -16,9 +16,10 @@ REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
 
 
 class Vendors:
-    """Vendor accounts by name: which lack a buy rate, which lack money, which nobody finds, or knows, or hears."""
+    """Vendor accounts by name: which lack a buy rate, lack money, are not found, known, or heard, or fail."""
 
-    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=()):
+    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
+        self.failing = frozenset(failing)
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
 
@@ -27,6 +28,9 @@ class Vendors:
 
     def down_ms(self, gateway, mono_ms):
         return 7_900 if gateway.account in self.down else None
+
+    def resting_ms(self, gateway, mono_ms, payer=""):
+        return 4_100 if gateway.account in self.failing else 0
 
     def located(self, gateway):
         return gateway.account not in self.lost
@@ -126,6 +130,27 @@ def test_explanation_says_who_is_not_registered_and_who_is_down():
     )
 
 
+def test_a_gateway_that_rests_after_failures_takes_calls_only_where_there_is_no_other():
+    gateways = [routing_gateway("a"), routing_gateway("b", max_concurrent=1), routing_gateway("c")]
+    routes = search(*gateways, vendors=Vendors(failing={"a", "c"}))
+    assert [choice.gateway.name for choice in routes.choices] == ["b"]
+    assert routes.left == (LeftOut(gateways[0], Cause.FAILING), LeftOut(gateways[2], Cause.FAILING))
+    routes = search(*gateways, vendors=Vendors(failing={"a", "c"}), occupancy=busy("b", 1))
+    assert [(choice.gateway.name, choice.is_last_resort) for choice in routes.choices] == [("a", True), ("c", True)]
+    assert routes.left == (LeftOut(gateways[1], Cause.FULL),)
+
+
+def test_explanation_says_who_rests_after_failures_and_when_it_is_tried_all_the_same():
+    gateways = [routing_gateway("a"), routing_gateway("b")]
+    explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), Vendors(failing={"a"}))
+    why = "resting: calls to it failed in a row, one is let through in 5 s"
+    assert explanation.left == (PassedOver("a", why),)
+    explanation = explain_routes(REQUEST, RouteTable(gateways[:1]), Occupancy(), Rests(), Vendors(failing={"a"}))
+    assert [offered.reason for offered in explanation.candidates] == [
+        "prefix *, priority 1; resting after failures, but there is no other"
+    ]
+
+
 def test_unrated_gateway_is_kept_where_that_was_allowed():
     routes = search(routing_gateway("a", allow_unrated=True), vendors=Vendors(unrated={"a"}))
     assert [choice.gateway.name for choice in routes.choices] == ["a"]
@@ -184,7 +209,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     )
     assert explanation.left == (
         PassedOver("off", "disabled"),
-        PassedOver("tired", "answered 503 and asked to be left alone: 7 s remain"),
+        PassedOver("tired", "resting: answered 503 and asked to be left alone: 7 s remain"),
         PassedOver("lost", "no address is known for sip.example.net"),
         PassedOver("poor", "vendor account poor has nothing left"),
         PassedOver("dear", "vendor account dear has no buy rate for +442071"),

@@ -47,12 +47,35 @@ def test_without_a_body_there_is_no_session_and_nothing_to_object_to():
     assert not objects_to(message)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/isup", "multipart/alternative;boundary=x", None])
+@pytest.mark.parametrize("kind", ["text/plain", "application/isup", "multipart/alternative;boundary=x"])
 def test_a_body_of_another_type_is_no_session_and_is_refused(kind):
-    """RFC 3261 section 8.2.3; without Content-Type nobody knows what it is (section 7.4.1)."""
+    """RFC 3261 section 8.2.3."""
     message = carrying(SDP, kind)
     assert session_of(message) == b""
     assert objects_to(message)
+
+
+@pytest.mark.parametrize("kind", [None, "", "sdp", "application/", ";charset=utf-8", "@/x"])
+@pytest.mark.parametrize("body", [SDP, SDP.replace(b"\r\n", b"\n")])
+def test_a_body_that_begins_as_a_session_description_is_one_where_no_type_is_said(kind, body):
+    """RFC 3261 section 7.4.1 wants the type; some vendors leave it out of their 200."""
+    message = carrying(body, kind)
+    assert media_type(message) == "application/sdp"
+    assert session_of(message) == body
+    assert not objects_to(message)
+
+
+@pytest.mark.parametrize("body", [b"hello", b"v=1\r\n", b"v=0", b"x\r\nv=0\r\n"])
+def test_any_other_body_without_type_is_refused(body):
+    message = carrying(body, None)
+    assert session_of(message) == b""
+    assert objects_to(message)
+
+
+def test_a_part_without_type_that_begins_as_a_session_description_is_one():
+    message = carrying(of_parts(b"\r\n" + SDP, ISUP))
+    assert session_of(message) == SDP
+    assert not objects_to(message)
 
 
 @pytest.mark.parametrize(

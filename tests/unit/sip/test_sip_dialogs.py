@@ -312,3 +312,50 @@ def test_while_a_hang_up_waits_nothing_else_is_taken(probe):
     probe.endpoint.bye_after_ack(acceptance, "")
     assert probe.receive(in_dialog("INVITE")) is None
     assert probe.titles() == ["481"]
+
+
+# -- a branch that is used again (section 17.2.3 wants a new one for each request) ------------------------------------
+
+
+def test_a_re_invite_with_the_branch_of_the_invite_is_a_proposal_all_the_same(probe):
+    owner = talk(probe)
+    event = probe.receive(in_dialog("INVITE", branch="z9hG4bK-1"))
+    assert isinstance(event, RequestArrived)
+    assert event.owner is owner
+    event.transaction.respond(488, "ours", "", probe.now)
+    assert probe.titles() == ["488"]
+    assert probe.receive(in_dialog("INVITE", branch="z9hG4bK-1")) is None
+    assert probe.titles() == ["488"]
+
+
+def test_a_repetition_of_the_invite_is_swallowed_after_its_2xx(probe):
+    talk(probe)
+    assert probe.receive(request()) is None
+    assert probe.titles() == []
+
+
+def test_a_second_request_with_the_branch_of_one_that_was_answered_is_another_one(probe):
+    owner = talk(probe)
+    for number in (2, 3):
+        event = probe.receive(in_dialog("INFO", number, branch="z9hG4bK-same"))
+        assert isinstance(event, RequestArrived)
+        assert (event.owner, event.request.cseq.number) == (owner, number)
+        event.transaction.respond(200, "ours", "", probe.now)
+    assert probe.receive(in_dialog("INFO", 3, branch="z9hG4bK-same")) is None
+    assert [sent.response.cseq.number for sent in probe.sent()] == [2, 3, 3]
+
+
+def test_a_request_with_the_branch_of_one_that_waits_for_its_answer_is_told_to_wait(probe):
+    talk(probe)
+    first = probe.receive(in_dialog("INVITE", branch="z9hG4bK-same"))
+    assert probe.receive(in_dialog("INVITE", 3, branch="z9hG4bK-same")) is None
+    [refusal] = probe.sent()
+    assert (refusal.response.status, refusal.response.header("retry-after")) == (500, "1")
+    first.transaction.respond(488, "ours", "", probe.now)
+    assert probe.sent()[0].response.cseq == (2, "INVITE")
+
+
+def test_pings_that_all_have_one_branch_are_all_answered(probe):
+    for number in (1, 2, 3):
+        probe.receive(request("OPTIONS", branch="z9hG4bK-ping", cseq=f"{number} OPTIONS"))
+    assert [sent.response.cseq.number for sent in probe.sent()] == [1, 2, 3]

@@ -177,10 +177,35 @@ class TestAnswers:
         assert answers.learn(first)
         assert self.counts(answers) == [("n1", "00000001")]
         assert self.counts(answers) == [("n1", "00000002")]
-        assert answers.learn(first)
+        assert answers.learn(first, is_proven=False)
         assert self.counts(answers) == [("n1", "00000003")]
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n2", qop="auth", stale=true'))
         assert self.counts(answers) == [("n2", "00000001")]
+
+    @pytest.mark.parametrize(
+        ("asked", "rounds", "is_answered"),
+        [
+            ('nonce="n1"', 0, False),
+            ('nonce="n1", algorithm=SHA-256', 1, False),
+            ('nonce="n2"', 1, False),
+            ('nonce="n2", algorithm=SHA-256', 1, True),
+            ('nonce="n2", stale=true', 1, True),
+            ('nonce="n1", stale=true', 1, True),
+            ('nonce="n2"', 0, True),  # it was good when it was said first: the nonce may have grown old unsaid
+        ],
+    )
+    def test_credentials_that_were_refused_are_not_said_again(self, asked: str, rounds: int, is_answered: bool) -> None:
+        """RFC 3261 section 22.2."""
+        answers = Answers(ALICE)
+        assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n1"'))
+        answers.lines("INVITE", "sip:1@x", b"", "c")
+        assert answers.learn(challenged(f'WWW-Authenticate: Digest realm="r", {asked}'), rounds) is is_answered
+
+    def test_another_realm_is_answered_whoever_else_has_asked(self) -> None:
+        answers = Answers(ALICE)
+        assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n"'))
+        answers.lines("INVITE", "sip:1@x", b"", "c")
+        assert answers.learn(challenged('WWW-Authenticate: Digest realm="s", nonce="n"'), 1)
 
     def test_a_proxy_and_the_peer_behind_it_both_get_their_proof(self) -> None:
         answers = Answers(ALICE)

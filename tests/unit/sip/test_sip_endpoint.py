@@ -29,10 +29,11 @@ def test_options_gets_200_with_what_we_can_do(probe):
     answer = answer_to(probe, request("OPTIONS"))
     assert answer.status == 200
     assert answer.headers("allow") == [
-        "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
+        "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REFER",
     ]  # fmt: skip
     assert answer.headers("accept") == ["application/sdp", "multipart/mixed"]
     assert answer.headers("supported") == ["100rel", "replaces", "timer"]
+    assert (answer.header("accept-encoding"), answer.header("accept-language")) == ("identity", "en")
     assert answer.header("server") == "vosd/test"
     assert answer.to_tag
 
@@ -331,3 +332,32 @@ def test_a_max_forwards_that_is_no_number_deserves_400(probe, value):
     event = probe.receive(request().replace(b"Max-Forwards: 70", f"Max-Forwards: {value}".encode()))
     with pytest.raises(ParseError, match="400 Bad Max-Forwards"):
         hops_left(event.request)
+
+
+# -- maddr in a Via (RFC 3261 section 18.2.2) -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("via", "peer"),
+    [
+        ("SIP/2.0/UDP h:5070;maddr=192.0.2.77;branch=z9hG4bK-m", Peer(0, "192.0.2.77", 5070)),
+        ("SIP/2.0/UDP h;maddr=192.0.2.77;rport;branch=z9hG4bK-m", Peer(0, "192.0.2.77", 5060)),
+        (f"SIP/2.0/UDP h:5070;maddr={STRANGER.host};branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        ("SIP/2.0/UDP h:5070;maddr=224.0.1.75;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        ("SIP/2.0/UDP h:5070;maddr=0.0.0.0;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        ("SIP/2.0/UDP h:5070;maddr=[2001:db8::7];branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        ("SIP/2.0/UDP h:5070;maddr=example.net;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        ("SIP/2.0/UDP h:5070;maddr;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+    ],
+)
+def test_a_response_goes_where_maddr_says_at_the_port_of_sent_by_if_that_is_a_peer_of_ours(via, peer):
+    probe = Probe()
+    probe.receive(request("OPTIONS", via=via))
+    assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", peer)]
+
+
+def test_a_stranger_does_not_make_us_send_to_whom_he_names():
+    probe = Probe(SipSettings(answers_strangers=True))
+    via = "SIP/2.0/UDP 203.0.113.66:5060;maddr=192.0.2.77;branch=z9hG4bK-m"
+    probe.receive(request("OPTIONS", via=via), STRANGER)
+    assert [sent.peer for sent in probe.sent()] == [STRANGER]

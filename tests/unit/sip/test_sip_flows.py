@@ -243,3 +243,28 @@ def test_a_response_leaves_from_the_socket_of_its_request():
     for flow in (UDP, TCP, TLS):
         probe.receive(request("OPTIONS", branch=f"z9hG4bK-{flow}"), CUSTOMER._replace(flow=flow))
         assert probe.log[-1].peer.flow == flow
+
+
+# -- a host in several networks --------------------------------------------------------------------------------------
+
+LOOPBACK, LAN, WAN = (Listener(host, 5060) for host in ("127.0.0.1", "10.0.0.1", "203.0.113.1"))
+
+
+@pytest.mark.parametrize(
+    ("listeners", "host", "flow"),
+    [
+        ((LAN, WAN), "198.51.100.7", 1), ((WAN, LAN), "198.51.100.7", 0), ((LAN, WAN), "10.0.0.9", 0),
+        ((WAN, LAN), "10.0.0.9", 1), ((WAN, LAN), "192.168.7.7", 1), ((LOOPBACK, WAN), "10.0.0.9", 1),
+        ((LOOPBACK, LAN), "198.51.100.7", 1), ((WAN, LAN, LOOPBACK), "127.0.0.9", 2), ((WAN,), "127.0.0.9", 0),
+        ((LAN, LAN._replace(port=5070)), "10.0.0.9", 0),
+    ],
+)  # fmt: skip
+def test_a_peer_is_reached_by_a_socket_that_announces_an_address_of_its_world(listeners, host, flow):
+    assert flows(listeners).towards(host) == flow
+
+
+def test_the_transport_counts_more_than_the_world_and_the_family_more_than_both():
+    listeners = (LAN._replace(transport="tcp"), WAN, Listener("2001:db8::1", 5060))
+    assert flows(listeners).towards("198.51.100.7", "tcp") == 0
+    assert flows(listeners).towards("2001:db8::7", "tcp") == 2
+    assert flows(listeners).towards("fe80::7") == 2

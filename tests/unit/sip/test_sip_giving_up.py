@@ -39,17 +39,31 @@ def test_an_invite_given_up_after_a_provisional_response_is_cancelled_at_once(pr
     assert nothing_left(probe)
 
 
-def test_an_invite_given_up_before_any_response_falls_silent_and_is_cancelled_by_the_first(probe, owner):
+def test_an_invite_given_up_before_any_response_is_repeated_and_cancelled_by_the_first(probe, owner):
+    """Sections 9.1 and 17.1.1.2: the peer may ring already, and its responses be lost."""
     transaction, sent = invited(probe, owner)
     probe.advance(600)
     transaction.abandon("", probe.now)
     probe.advance(10_000)
-    assert probe.times_of("INVITE") == [0, 500]
+    assert probe.times_of("INVITE") == [0, 500, 1_500, 3_500, 7_500]
     assert probe.times_of("CANCEL") == []
     assert probe.receive(reply(sent, 180), VENDOR) is None
     assert probe.times_of("CANCEL") == [10_600]
     assert probe.receive(reply(sent, 180), VENDOR) is None
+    probe.receive(reply(probe.sent()[-1], 200), VENDOR)
+    probe.advance(GIVE_UP)
     assert probe.times_of("CANCEL") == [10_600]
+    assert len(probe.times_of("INVITE")) == 5
+
+
+def test_an_invite_given_up_is_repeated_no_longer_than_64_t1_and_hears_a_late_answer_for_64_t1(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.advance(5_000)
+    transaction.abandon("", probe.now)
+    assert probe.advance(GIVE_UP - 100) == []
+    assert probe.times_of("INVITE") == [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
+    probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    assert probe.titles()[-2:] == ["ACK", "BYE"]
 
 
 def test_a_cancel_is_repeated_by_timer_e_until_it_is_answered(probe, owner):

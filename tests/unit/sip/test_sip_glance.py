@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vosd.sip.glance import Kind, answered, glance, to_tag
 from vosd.sip.message import Request
 from vosd.sip.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.probe import Probe, request
 
 IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n"
 
@@ -141,3 +141,12 @@ def test_no_message_makes_us_stare(hostile):
         glance(hostile)
         times.append(time.perf_counter() - began)
     assert min(times) < 0.002
+
+
+@pytest.mark.parametrize("length", [1, 40, 41, 400, 4_096])
+def test_a_method_of_any_length_is_one(length):
+    data = request("X" * length)
+    assert glance(data) is Kind.OTHER
+    probe = Probe()
+    assert probe.receive(data) is None
+    assert probe.titles() == ["405"]

@@ -7,7 +7,7 @@ from vosd.sip.headers.display_name import CHARACTERS_MAX, quoted, text_of
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.privacy import wishes
-from vosd.sip.headers.reason import Reason, q850_cause
+from vosd.sip.headers.reason import Reason, q850_cause, reason_text
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.message import Message
 from vosd.sip.parse import parse_message
@@ -74,6 +74,31 @@ def test_privacy_is_read_as_the_values_that_are_known_rfc_3323_4_2(text, found):
 )
 def test_a_reason_is_a_protocol_and_its_cause_rfc_3326(text, reason):
     assert Reason.parse(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (['Q.850;cause=16;text="Normal; call, clearing"'], "Normal; call, clearing"),
+        (['SIP;cause=486;text="Busy"', 'Q.850;cause=17;text="user busy"'], "user busy"),
+        (['SIP;cause=486;text="Busy", Q.850;cause=17'], "Busy"),
+        (["Q.850;cause=16;text=Terminated"], "Terminated"),
+        ([r'Q.850;text="say \"a\\b\""'], r'say "a\b"'),
+        (['Q.850;text="' + "x" * 500 + '"'], "x" * 128),
+        (["Q.850;cause=16"], None),
+        (['Q.850;text=""'], None),
+        (['"Q.850";text="x"'], None),
+        ([], None),
+    ],
+)
+def test_the_text_of_a_reason_is_kept_without_quotes_and_in_bounds(lines, text):
+    message = parse_message(request("BYE", headers="".join(f"Reason: {line}\r\n" for line in lines)))
+    assert reason_text(message) == text
+
+
+def test_no_control_character_reaches_the_record():
+    message = parse_message(request("BYE", headers='Reason: Q.850;text="a\tb\x7fc\udce9"\r\n'))
+    assert reason_text(message) == "abc"
 
 
 @pytest.mark.parametrize("text", ["", ";cause=16", "Q.850 cause=16", '"Q.850";cause=16'])

@@ -17,7 +17,7 @@ from vosd.sip.settings import Limits
 from vosd.testing.probe import CUSTOMER, SDP, Probe, request
 
 RATIO: Final = 3
-ROUNDS: Final = 12
+ROUNDS: Final = 60
 LINE: Final = Limits().max_line_chars - 100
 DATAGRAM: Final = Limits().max_message_bytes - 2_000
 

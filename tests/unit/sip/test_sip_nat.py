@@ -137,7 +137,8 @@ def test_a_message_without_contact_finds_nobody_out():
     ],
 )
 def test_contacts_that_are_kept_alive_whatever_is_set(contact, seen, needed):
-    assert needs_keep_alive(contact, seen) is needed
+    assert needs_keep_alive(contact, seen, has_private_via=False) is needed
+    assert needs_keep_alive(contact, seen, has_private_via=True)
 
 
 # -- where their dialogs go ---------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.granted import EXPIRES_MAX_S
 from vosd.sip.registrant import (
+    BACK_OFF_MS,
     REFRESH_MIN_MS,
-    REFUSED_MS,
     News,
     State,
 )
@@ -198,7 +198,7 @@ class TestProof:
     def test_a_wrong_password_is_tried_rarely_and_told_once(self):
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
-        stage.run(REFUSED_MS - SLACK)
+        stage.run(BACK_OFF_MS * 9 // 10 - SLACK)
         assert guard.quarrels == ["response"]
         stage.run(2 * SLACK)
         assert len(guard.quarrels) > 1

@@ -8,7 +8,6 @@ from vosd.sip.flows import Hop
 from vosd.sip.registrant import (
     BACK_OFF_MAX_MS,
     BACK_OFF_MS,
-    REFUSED_MS,
     News,
     State,
 )
@@ -85,14 +84,27 @@ class TestFailures:
         assert stage.registrant.expires_at is None
         assert stage.news == [News.GAINED, News.LOST, News.REFUSED]
 
-    @pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 410, 501, 604])
-    def test_a_refusal_waits_ten_minutes(self, stage, status):
+    @pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 501, 604])
+    def test_a_refusal_waits_30_seconds_and_doubles_to_300(self, stage, status):
         stage.vendor.always = Told(status)
-        stage.run(REFUSED_MS - SLACK)
-        assert len(stage.vendor.asked_at) == 1
-        stage.run(2 * SLACK)
-        assert len(stage.vendor.asked_at) == 2
+        stage.run(1_700_000)
+        gaps = [(later - earlier) / 1_000 for earlier, later in pairwise(stage.asked_after())]
+        assert gaps[:6] == pytest.approx([27, 54, 108, 216, 270, 270], abs=0.05)  # a tenth is drawn, here nothing
+        assert stage.registrant.state is State.REFUSED
         assert stage.news == [News.REFUSED]
+
+    def test_an_account_that_is_mended_after_a_refusal_is_registered_within_five_minutes(self, stage):
+        stage.vendor.always = Told(403)
+        stage.run(1_700_000)
+        stage.vendor.always = None
+        stage.run(330_000)
+        assert stage.registrant.state is State.REGISTERED
+        assert (stage.registrant.failures, stage.news) == (0, [News.REFUSED, News.GAINED])
+
+    def test_retry_after_of_a_refusal_is_obeyed(self, stage):
+        stage.vendor.script.append(Told(403, ("Retry-After: 900",)))
+        stage.run(1_000_000)
+        assert stage.asked_after()[1] == pytest.approx(900_000, abs=50)
 
     @pytest.mark.parametrize("status", [301, 302, 305, 400, 408, 420, 480, 486, 500, 503, 600])
     def test_anything_else_is_a_matter_of_time_and_no_redirection_is_followed(self, stage, status):

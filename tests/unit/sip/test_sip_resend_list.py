@@ -131,3 +131,14 @@ def test_a_list_longer_than_64_t1_is_followed_to_its_end(owner):
     assert [type(event) for event in probe.advance(1)] == [NoResponse]
     assert probe.times_of("INVITE") == [0, 30_000, 60_000]
     assert nothing_left(probe)
+
+
+def test_an_invite_given_up_follows_the_list_to_its_end_and_hears_a_late_answer(probe, owner):
+    transaction = probe.call_vendor(owner)
+    sent = probe.log[0]
+    probe.advance(500)
+    transaction.abandon("", probe.now)
+    assert probe.advance(RFC_GIVE_UP - 100) == []
+    assert probe.times_of("INVITE") == AT
+    probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    assert probe.titles()[-2:] == ["ACK", "BYE"]

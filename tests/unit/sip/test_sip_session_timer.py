@@ -214,7 +214,10 @@ def test_a_422_that_says_nothing_of_use_is_a_refusal(headers):
         (SessionTimerSettings(early_hangup_s=3_600, segment=10), (600, Side.US), 60, 60),
         (SessionTimerSettings(), (600, Side.PEER), None, 600),
         (SessionTimerSettings(early_hangup_s=30), (600, Side.PEER), None, 570),
-        (SessionTimerSettings(early_hangup_s=3_600), (600, Side.PEER), None, 400),
+        (SessionTimerSettings(early_hangup_s=250), (600, Side.PEER), None, 350),
+        (SessionTimerSettings(early_hangup_s=3_600), (600, Side.PEER), None, 332),
+        (SessionTimerSettings(early_hangup_s=3_600, segment=10), (600, Side.PEER), None, 332),
+        (SessionTimerSettings(early_hangup_s=3_600), (60, Side.PEER), None, 60),
     ],
 )
 def test_refresh_and_expiry_follow_from_the_last_good_refresh(settings, agreed, refresh_s, expires_s):

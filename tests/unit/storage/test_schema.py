@@ -61,4 +61,5 @@ def test_ledger_rows_have_their_columns_places():
         "operator": None,
         "memo": None,
         "created_at": record.ended_at,
+        "currency": posting.currency,
     }

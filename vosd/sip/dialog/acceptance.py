@@ -72,3 +72,6 @@ class Farewell:
     def forks(self) -> Mapping[str, "Dialog"]:
         """There are none."""
         return {}
+
+    def moved(self) -> None:
+        """Have nothing to note: the call is over."""

@@ -148,13 +148,18 @@ class Dialog:
         self.is_behind_nat = self.is_behind_nat or is_behind_nat(self._nat, response, self._source)
         self._aim(_target_or_none(response) or self.target)
 
-    def refresh(self, message: Request | Response) -> None:
-        """Follow a peer that says a new Contact within the dialog (section 12.2): the route set stays."""
+    def refresh(self, message: Request | Response) -> bool:
+        """Follow a peer that says a new Contact within the dialog (section 12.2), and say whether it does.
+
+        The route set stays.
+        """
         target = _target_or_none(message)
-        if target is not None and target != self.target:
-            if not self.routes and not self.is_behind_nat:
-                self.is_behind_nat = is_behind_nat(self._nat, message, self._source)
-            self._aim(target)
+        if target is None or target == self.target:
+            return False
+        if not self.routes and not self.is_behind_nat:
+            self.is_behind_nat = is_behind_nat(self._nat, message, self._source)
+        self._aim(target)
+        return True
 
     @property
     def seen_at(self) -> Peer:

@@ -29,6 +29,10 @@ class DialogOwner(Protocol):
         """Early dialogs that share our tag, by the tags of those who answered (RFC 3261 section 12.1)."""
         ...
 
+    def moved(self) -> None:
+        """Hear that the peer of the dialog is reached elsewhere from now on."""
+        ...
+
 
 class DialogTable:
     """The owners by tag."""
@@ -70,10 +74,12 @@ class DialogTable:
         of all homes), nor those of another device of the user.
         """
         for tag in tuple(self._behind_nat.get((user, before), ())):
-            dialog = self.owners[tag].dialog
+            owner = self.owners[tag]
+            dialog = owner.dialog
             if dialog is not None and hop_of(dialog.target) == hop_of(contact):
                 dialog.reach_by(after)
                 self.follow(tag, dialog)
+                owner.moved()
 
     def forget(self, tag: str, now: Instant) -> None:
         """End a dialog: its owner hears no more, a BYE that crosses ours is still answered."""

@@ -109,23 +109,28 @@ class _Asked:
 class Answers:
     """What one peer has asked for so far, and our login there: later requests prove themselves unasked."""
 
-    __slots__ = ("_asked", "_insists", "login", "rounds_max")
+    __slots__ = ("_asked", "login", "rounds_max")
 
-    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX, *, insists: bool = True) -> None:
-        """``insists``: go on where a fresh proof was not believed (REG-06), which vendors count towards a lock-out."""
+    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX) -> None:
         self.login = login
-        self._insists = insists
         self.rounds_max = rounds_max
         """How many challenges to one request are answered."""
         self._asked: dict[tuple[bool, str], _Asked] = {}
 
-    def learn(self, response: Response, rounds: int = 0) -> bool:
-        """Take the challenges of a 401 or 407; False when there is none that can be answered, or it is no use.
+    @property
+    def are_wanted(self) -> bool:
+        """Whether anybody has asked yet."""
+        return bool(self._asked)
 
-        ``rounds`` is how many challenges to the same request were answered before.
+    def learn(self, response: Response, rounds: int = 0, *, is_proven: bool = True) -> bool:
+        """Take the challenges of a 401 or 407; False when there is none that can be answered, or our proof was refused.
+
+        ``rounds`` is how many challenges to the same request were answered before; ``is_proven``: it had credentials.
         """
         found = challenges_of(response)
-        if rounds >= self.rounds_max or (rounds and not self._insists and self._is_rejection(found)):
+        if rounds >= self.rounds_max:
+            return False
+        if is_proven and any(self._is_rejection(challenge, rounds) for challenge in found):
             return False
         for challenge in found:
             key = challenge.is_proxy, challenge.realm
@@ -138,9 +143,19 @@ class Answers:
             del self._asked[next(iter(self._asked))]
         return bool(found)
 
-    def _is_rejection(self, challenges: tuple[Challenge, ...]) -> bool:
-        """Say whether somebody asks again whom we have just answered (RFC 3261 section 22.2)."""
-        return any((each.is_proxy, each.realm) in self._asked and not each.is_stale for each in challenges)
+    def _is_rejection(self, challenge: Challenge, rounds: int) -> bool:
+        """Say whether the credentials were refused that the request had (RFC 3261 section 22.2).
+
+        Vendors count wrong credentials towards a lock-out, so the same are not sent twice: not to the same nonce,
+        and with another nonce only by another algorithm. Credentials that a request had unasked were good once; a new
+        nonce may be all that is wanted, though not every peer says ``stale``.
+        """
+        known = self._asked.get((challenge.is_proxy, challenge.realm))
+        if known is None or not known.answered or challenge.is_stale:
+            return False
+        if challenge.nonce == known.challenge.nonce:
+            return True
+        return rounds > 0 and challenge.algorithm is known.challenge.algorithm
 
     def lines(self, method: str, uri: str, body: bytes, cnonce: str) -> str:
         """Return the lines that prove one request to all who have asked; nothing where nobody has."""

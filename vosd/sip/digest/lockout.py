@@ -12,6 +12,8 @@ from vosd.sip.digest.settings import LockOutSettings
 
 SOURCES_MAX: Final = 16_384
 """Sources with failures that are remembered, and as many locked out; past that the oldest are forgotten."""
+USERNAME_CHARS_MAX: Final = 100
+"""What is kept of a user name that does not exist."""
 
 
 Value = TypeVar("Value")
@@ -24,6 +26,10 @@ class LockedOut(NamedTuple):
     """An IPv4 address, or the /64 of an IPv6 one."""
     until: int
     """Monotonic milliseconds."""
+    failures: int
+    """Wrong answers that led to it."""
+    username: str
+    """The user name of the last one, as it came."""
 
 
 class _Failures(NamedTuple):
@@ -42,22 +48,22 @@ class LockOut:
         """May be replaced; who is locked out stays so for as long as was said then."""
         self._sources_max = sources_max
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self._until: OrderedDict[str, int] = OrderedDict()
+        self._locked: OrderedDict[str, LockedOut] = OrderedDict()
 
     def is_locked_out(self, host: str, mono_ms: int) -> bool:
         """Say whether nothing from an address is heard."""
-        if not self._until:
+        if not self._locked:
             return False
         source = source_of(host)
-        until = self._until.get(source)
-        if until is None:
+        locked = self._locked.get(source)
+        if locked is None:
             return False
-        if until > mono_ms:
+        if locked.until > mono_ms:
             return True
-        del self._until[source]
+        del self._locked[source]
         return False
 
-    def failed(self, host: str, mono_ms: int) -> bool:
+    def failed(self, host: str, mono_ms: int, username: str = "") -> bool:
         """Count a failure; True where it is the one that locks the source out."""
         most, suspend_ms = self.settings.max_retry, self.settings.suspend_ms
         if most == 0:
@@ -69,8 +75,9 @@ class LockOut:
         if number < most:
             _put_last(self._failures, source, _Failures(number, mono_ms), self._sources_max)
             return False
-        self._until.pop(source, None)
-        _put_last(self._until, source, mono_ms + suspend_ms, self._sources_max)
+        self._locked.pop(source, None)
+        locked = LockedOut(source, mono_ms + suspend_ms, number, username[:USERNAME_CHARS_MAX])
+        _put_last(self._locked, source, locked, self._sources_max)
         return True
 
     def succeeded(self, host: str) -> None:
@@ -81,12 +88,12 @@ class LockOut:
     def lift(self, host: str, mono_ms: int) -> bool:
         """Hear a source again; False where it was not locked out."""
         was_locked_out = self.is_locked_out(host, mono_ms)
-        self._until.pop(source_of(host), None)
+        self._locked.pop(source_of(host), None)
         return was_locked_out
 
     def locked_out(self, mono_ms: int) -> list[LockedOut]:
         """Return who is not heard, the longest first."""
-        return [LockedOut(source, until) for source, until in self._until.items() if until > mono_ms]
+        return [locked for locked in self._locked.values() if locked.until > mono_ms]
 
     def _forget_until(self, mono_ms: int) -> None:
         """Forget failures as old as a lock-out is long: who goes as slowly as that gets no further than by it."""

@@ -62,28 +62,34 @@ class Verifier:
         self.settings = settings
         self._mint = Mint(self._secret + settings.nonce_life_ms.to_bytes(8, "big"))
 
-    def challenge(self, host: str, mono_ms: int, salt: str, *, is_stale: bool = False) -> str:
-        """Return the lines that ask a peer at ``host`` who it is; ``salt`` is a token of its own for each."""
+    def challenge(self, host: str, mono_ms: int, salt: str, realm: str = "", *, is_stale: bool = False) -> str:
+        """Return the lines that ask a peer at ``host`` who it is; ``salt`` is a token of its own for each.
+
+        ``realm`` is another than the usual one.
+        """
         settings = self.settings
         nonce = self._mint.issue(host, mono_ms, salt)
-        return challenge_lines(settings.status, settings.realm, nonce, settings.algorithms, is_stale=is_stale)
+        realm = realm or settings.realm
+        return challenge_lines(settings.status, realm, nonce, settings.algorithms, is_stale=is_stale)
 
     def tag(self, request: Request) -> str:
         """Return the tag of what answers a request that nothing is kept of (RFC 3261 section 8.2.7)."""
         return self._mint.tag(request.call_id, request.from_tag, request.header("cseq") or "", request.via.branch)
 
-    def is_claimed(self, request: Request) -> bool:
-        """Say whether a request has credentials for our realm, good or bad."""
-        return is_claimed(request, self.settings.realm)
+    def is_claimed(self, request: Request, realm: str = "") -> bool:
+        """Say whether a request has credentials for a realm of ours, good or bad."""
+        return is_claimed(request, realm or self.settings.realm)
 
-    def judge(self, request: Request, host: str, credentials_of: CredentialsOf, mono_ms: int) -> Judgement:
-        """Say what a request from ``host`` proves.
+    def judge(
+        self, request: Request, host: str, credentials_of: CredentialsOf, mono_ms: int, realm: str = ""
+    ) -> Judgement:
+        """Say what a request from ``host`` proves in a realm, the usual one where none is named.
 
         Raises:
             ParseError: the Request-URI cannot be read.
         """
         settings = self.settings
-        claim = claim_in(request, settings.realm, settings.algorithms)
+        claim = claim_in(request, realm or settings.realm, settings.algorithms)
         if claim is None:
             return _NOTHING_SAID
         born = self._mint.born(claim.nonce, host)

@@ -9,6 +9,8 @@ from vosd.sip.grammar import TOKEN
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
 COMMON_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
 """Methods that need no look at their characters."""
+UNREAD: Final = -1
+"""Stands for the number of a CSeq that cannot be read, in a message that is taken all the same (``sip.lenient``)."""
 
 
 class CSeq(NamedTuple):

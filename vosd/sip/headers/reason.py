@@ -1,6 +1,6 @@
 """Reason (RFC 3326): why a request was sent or a call failed, as another protocol would say it.
 
-Read are protocol and cause. The text is a peer's prose and stays with whoever received it.
+Read are protocol, cause and text. The text is a peer's prose: it is kept for the record, and never passed on.
 """
 
 import re
@@ -12,6 +12,9 @@ from vosd.sip.message import Message
 
 Q850: Final = "Q.850"
 _Q850_MAX: Final = 127
+TEXT_MAX: Final = 128
+"""Characters of a text that are kept."""
+_ESCAPED: Final = re.compile(r"\\(.)")
 _PROTOCOL: Final = re.compile(rf"\s*({TOKEN})\s*(?=;|\Z)", re.ASCII)
 
 
@@ -48,3 +51,24 @@ def q850_cause(message: Message) -> int | None:
         if protocol == Q850 and cause is not None and cause <= _Q850_MAX:
             return cause
     return None
+
+
+def reason_text(message: Message) -> str | None:
+    """Return the text of the first Reason that has one, Q.850 before others; None where there is none."""
+    if message.header("reason") is None:
+        return None
+    found = ""
+    for value in message.headers("reason"):
+        match = _PROTOCOL.match(value)
+        text = _unquoted(parameters(value[match.end() :]).get("text") or "") if match else ""
+        if text and match and match[1].upper() == Q850:
+            return text
+        found = found or text
+    return found or None
+
+
+def _unquoted(text: str) -> str:
+    """Return what stands between quotes, as far as it can be printed."""
+    if text.startswith('"'):
+        text = _ESCAPED.sub(r"\1", text[1:-1])
+    return "".join(character for character in text if character.isprintable())[:TEXT_MAX].strip()

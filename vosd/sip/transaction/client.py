@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
+from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.message import Response
 from vosd.sip.transaction.retry import Pace, Retry
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Client:
     """One request of ours that wants a final response; ``owner`` None means nobody waits for it.
+
+    One that finds no answer is told to its owner, else to whom the store names for that.
 
     ``spare`` is another way to the same peer, for a request whose connection turns out to be gone.
     """
@@ -50,6 +52,11 @@ class Client:
         self._store.clients[key] = self
         self._retry = Retry(self._store, self, peer, data, Pace.REQUEST, now)
 
+    @property
+    def sent(self) -> Datagram:
+        """The request as it was sent last."""
+        return self._retry.sent
+
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a final one ends the transaction (timer K swallows its repetitions)."""
         previous, self._state = self._state, step(CLIENT, self._state, input_of(response.status))
@@ -60,7 +67,10 @@ class Client:
             self._retry.stop(self)
             del self._store.clients[self._key]
             self._store.retire(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
-        return ResponseArrived(self.owner, self, response, now) if self.owner is not None else None
+        owner = self.owner
+        if owner is None and response.status >= 400 and response.status != 481:  # that there is no such call is no news
+            owner = self._store.unclaimed
+        return ResponseArrived(owner, self, response, now) if owner is not None else None
 
     def forget(self) -> None:
         """Ask no more: what is answered all the same is nobody's business."""
@@ -86,4 +96,5 @@ class Client:
     def _given_up(self, now: Instant) -> NoResponse | None:
         self._state = step(CLIENT, self._state, Input.GIVE_UP)
         del self._store.clients[self._key]
-        return NoResponse(self.owner, self, now) if self.owner is not None else None
+        owner = self._store.unclaimed if self.owner is None else self.owner
+        return NoResponse(owner, self, now) if owner is not None else None

@@ -9,7 +9,7 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.spent import Mark
+from vosd.sip.transaction.spent import Unacknowledged
 from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 class InviteClient:
     """One INVITE of ours.
 
-    Given up (``abandon``) it has no owner any more, but lives until the peer's final response: a CANCEL goes out
-    as soon as the peer has shown itself, and a 2xx that comes all the same is for the endpoint to end; whoever
-    gave it up may leave a ``witness`` that hears of it. So it is where nobody spoke within the operator's list.
+    Given up (``abandon``) it has no owner any more, but lives until the peer's final response: it is repeated while
+    the peer has said nothing, for the peer may ring and its 100 be lost; a CANCEL goes out with the first provisional
+    response, and a 2xx that comes all the same is for the endpoint to end; whoever gave it up may leave a ``witness``
+    that hears of it. So it is where nobody spoke within the operator's list.
     """
 
     __slots__ = (
         "_cancel_headers",
         "_key",
         "_last_wait",
+        "_listens_until",
         "_retry",
         "_spare",
         "_store",
@@ -61,15 +63,43 @@ class InviteClient:
         self._store = store
         self._cancel_headers: str | None = None
         self._last_wait: Timer[TimerOwner] | None = None
+        self._listens_until = 0
+        """Given up before any response: until when a late answer is waited for, in monotonic milliseconds."""
         self.dialog = dialog
         self.owner = owner
         self.witness: Any = None
         self.begin(key, parts, data, now, spare, draft)
 
+    @classmethod
+    def left_over(
+        cls, store: TransactionStore, key: str, parts: InviteParts, headers: str, now: Instant
+    ) -> "InviteClient":
+        """Give up an INVITE that an earlier life of the switch has sent: CANCEL at once, and wait for what it brings.
+
+        Whether the peer has said anything is not known; it has had the time (section 9.1).
+        """
+        transaction = cls.__new__(cls)
+        transaction._store = store
+        transaction._key = key
+        transaction._cancel_headers = headers
+        transaction._last_wait = transaction._retry = transaction._spare = None
+        transaction._listens_until = 0
+        transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
+        transaction.parts = parts
+        transaction.state = State.PROCEEDING
+        store.clients[key] = transaction
+        transaction._send_cancel(headers, now)
+        return transaction
+
     @property
     def is_wanted(self) -> bool:
         """Whether somebody still waits for its answer."""
         return self.owner is not None and self._cancel_headers is None
+
+    @property
+    def is_at_first_try(self) -> bool:
+        """Whether it was sent once and nothing came back yet."""
+        return self._retry is not None and self._retry.is_first
 
     def begin(
         self,
@@ -106,7 +136,7 @@ class InviteClient:
             self._store.send(self.parts.peer, ack)
             self._finish(ProvenAck.of(self.parts.peer, ack, self.parts.answers), now)
         else:
-            self._finish(Mark.ABSORB, now)
+            self._finish(Unacknowledged(self.parts, response.to_tag), now)
         return ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
@@ -127,16 +157,15 @@ class InviteClient:
     def abandon(self, headers: str, now: Instant, witness: Any = None) -> None:
         """Give the INVITE up: CANCEL now, or on the first provisional response (RFC 3261 section 9.1).
 
-        A peer that has said nothing is not sent the INVITE again.
+        Until then it is repeated as before (section 17.1.1.2): a CANCEL that arrives first would find nothing to end.
         """
         self.owner = None
         self.witness = witness
         self.cancel(headers, now)
         if self.state is State.CALLING:
-            if self._retry is not None:
-                self._retry.stop(self)
-                self._retry = None
-            self._wait_for_final(now)
+            self._listens_until = now.mono + self._store.timers.transaction_ms
+            if self._retry is None:  # its time is over already
+                self._wait_for_final(now)
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers A and B, or the end of the wait for the final response that a CANCEL or a dialog should bring."""
@@ -154,6 +183,9 @@ class InviteClient:
                 self._cancel_headers = self._cancel_headers or ""
                 self._wait_for_final(now, timers.transaction_ms - timers.give_up_ms)
                 return event
+            if self.owner is None and self._listens_until > now.mono:
+                self._wait_for_final(now, self._listens_until - now.mono)
+                return None
         elif self.dialog is not None and self._cancel_headers is None:
             self.cancel("", now)  # whoever is there but does not make up its mind has still to say something
             return None
@@ -164,8 +196,10 @@ class InviteClient:
         if self._retry is not None:
             self._retry.stop(self)
             self._retry = None
-        if self._spare is None:
+        if self._spare is None or self.owner is None:  # a call that was given up is not begun anew
             return self._given_up(now)
+        if self.dialog is None:
+            self._store.takes_no_connection(self.parts.peer, now)
         (self.parts, data), self._spare = self._spare, None
         if self.dialog is not None:
             self.dialog.reach_by(self.parts.peer)
@@ -191,7 +225,7 @@ class InviteClient:
             longest_ms = self._store.timers.transaction_ms
         self._last_wait = self._store.set_timer(now.mono + longest_ms, self)
 
-    def _finish(self, what: Datagram | Mark, now: Instant) -> None:
+    def _finish(self, what: Datagram | Unacknowledged, now: Instant) -> None:
         """Timers D and M: swallow or answer repetitions of the final response for 64·T1; nobody is told of those."""
         self.owner = None
         self.draft = None

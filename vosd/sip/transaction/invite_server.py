@@ -30,6 +30,11 @@ class InviteServer:
         if merging:
             store.merging.add(merging)
 
+    @property
+    def key(self) -> str:
+        """What requests for it, its ACK and CANCEL, are told by."""
+        return self._key
+
     def answer_at(self, source: Peer) -> None:
         """Send responses to the port that the INVITE came from, asked for (``rport``) or not."""
         self.stem = self.stem.answered_at(source)

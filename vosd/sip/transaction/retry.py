@@ -5,7 +5,7 @@ from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Peer
+from vosd.sip.compose import Datagram, Peer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 
 
@@ -62,6 +62,16 @@ class Retry:
                 self._interval_ms = lasts_ms
                 self._schedule = ()
         self._timer: Timer[TimerOwner] | None = store.set_timer(now.mono + self._interval_ms, owner)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the message was not repeated yet."""
+        return self._repeats == 0
+
+    @property
+    def sent(self) -> Datagram:
+        """What is sent, and where."""
+        return Datagram(self._peer, self.data)
 
     def again(self) -> None:
         """Send the message once more, out of turn."""

@@ -6,8 +6,9 @@ a dictionary, and entries expire by whole ticks of time.
 
 from collections import deque
 from enum import Enum, auto
+from typing import NamedTuple
 
-from vosd.sip.compose import Datagram
+from vosd.sip.compose import Datagram, InviteParts
 
 
 class Mark(Enum):
@@ -19,6 +20,17 @@ class Mark(Enum):
     """An INVITE answered with 2xx: retransmissions are swallowed, its ACK goes to the dialog (RFC 6026)."""
     CLOSED_DIALOG = auto()
     """A dialog that we have ended: a BYE that crossed ours is answered 200."""
+
+
+class Unacknowledged(NamedTuple):
+    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may answer meanwhile."""
+
+    parts: InviteParts
+    to_tag: str
+    """Of the 2xx that counts."""
+
+
+Entry = Datagram | Mark | Unacknowledged
 
 
 class _Lane:
@@ -38,17 +50,17 @@ class SpentTransactions:
 
     def __init__(self, tick_ms: int) -> None:
         self._tick_ms = tick_ms
-        self._entries: dict[str, Datagram | Mark] = {}
+        self._entries: dict[str, Entry] = {}
         self._lanes: dict[int, _Lane] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str) -> Datagram | Mark | None:
+    def get(self, key: str) -> Entry | None:
         """Return what is kept for ``key``, or None."""
         return self._entries.get(key)
 
-    def keep(self, key: str, what: Datagram | Mark, stay_ms: int, now_ms: int) -> None:
+    def keep(self, key: str, what: Entry, stay_ms: int, now_ms: int) -> None:
         """Keep ``what`` for ``stay_ms`` milliseconds, at most one tick longer."""
         self._entries[key] = what
         lane = self._lanes.get(stay_ms)
@@ -60,7 +72,7 @@ class SpentTransactions:
         else:
             lane.batches.append((tick, [key]))
 
-    def replace(self, key: str, what: Datagram | Mark) -> None:
+    def replace(self, key: str, what: Entry) -> None:
         """Change what is kept for a key that is still here; how long it stays does not change."""
         if key in self._entries:
             self._entries[key] = what

@@ -1,14 +1,14 @@
 """What the transactions of one endpoint share: the way out, the timers, and the memory of finished ones."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import Event
 from vosd.sip.settings import Timers
-from vosd.sip.transaction.spent import Mark, SpentTransactions
+from vosd.sip.transaction.spent import Entry, SpentTransactions
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.client import Client
@@ -29,10 +29,28 @@ class TimerOwner(Protocol):
         ...
 
 
+UNREACHABLE_MS: Final = 300_000
+"""For how long a peer that takes no connection gets large requests over UDP."""
+UNREACHABLE_MAX: Final = 1_024
+"""So many such peers are remembered."""
+
+
 class TransactionStore:
     """Live transactions by key, finished ones, timers, and the datagrams to send."""
 
-    __slots__ = ("clients", "merging", "out", "reliable", "servers", "spent", "streams", "timers", "wheel")
+    __slots__ = (
+        "clients",
+        "merging",
+        "out",
+        "reliable",
+        "servers",
+        "spent",
+        "streams",
+        "timers",
+        "unclaimed",
+        "unreachable",
+        "wheel",
+    )
 
     def __init__(self, timers: Timers, reliable: Sequence[bool] = (False,)) -> None:
         self.timers = timers
@@ -40,6 +58,8 @@ class TransactionStore:
         """Whether each flow is a connection that delivers by itself."""
         self.streams: dict[Peer, dict[TimerOwner, None]] = {}
         """Who waits for something to be heard over a connection."""
+        self.unreachable: dict[Peer, int] = {}
+        """Peers that took no connection, and until when that is believed, in monotonic milliseconds."""
         self.merging: set[str] = set()
         """INVITEs in progress, by what copies of one on other paths have in common (section 8.2.2.2)."""
         self.out: list[Datagram] = []
@@ -47,15 +67,33 @@ class TransactionStore:
         self.spent = SpentTransactions(max(timers.t1_ms, TICK_MS))
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
+        self.unclaimed: Any = None
+        """Told of requests without an owner that got no response; None = not reported."""
 
     def send(self, peer: Peer, data: bytes) -> None:
         """Queue a datagram."""
         self.out.append(Datagram(peer, data))
 
+    def takes_no_connection(self, peer: Peer, now: Instant) -> None:
+        """Remember that a connection to a peer could not be made, or broke before any response."""
+        if len(self.unreachable) >= UNREACHABLE_MAX:
+            self.unreachable.clear()
+        self.unreachable[peer] = now.mono + UNREACHABLE_MS
+
+    def may_connect(self, peer: Peer, now: Instant) -> bool:
+        """Say whether a connection to a peer is worth trying."""
+        until = self.unreachable.get(peer)
+        if until is None:
+            return True
+        if now.mono < until:
+            return False
+        del self.unreachable[peer]
+        return True
+
     def set_timer(self, at_ms: int, owner: TimerOwner) -> Timer[TimerOwner]:
         """Let ``owner.timer_due`` be called at ``at_ms`` of the monotonic clock."""
         return self.wheel.schedule(at_ms, owner)
 
-    def retire(self, key: str, what: Datagram | Mark, stay_ms: int, now: Instant) -> None:
+    def retire(self, key: str, what: Entry, stay_ms: int, now: Instant) -> None:
         """Keep what a finished transaction still answers or swallows, for as long as its last timer runs."""
         self.spent.keep(key, what, stay_ms, now.mono)

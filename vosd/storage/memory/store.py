@@ -1,16 +1,26 @@
 """Calls, ledger and balances in dictionaries; nothing is awaited, so every method is one transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
 from vosd.cdr.ports import Changes, RejectedRecords, Standing
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.storage import schema
-from vosd.storage.ports import CallFilter, EntryKind, Payment, Receipt, StoredCall, receipt_of_earlier
+from vosd.storage.ports import (
+    CallFilter,
+    EntryKind,
+    NoSuchAccount,
+    Payment,
+    Receipt,
+    StoredCall,
+    check_currency,
+    receipt_of_earlier,
+)
 from vosd.storage.queries import stored_call
 from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
 from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
@@ -34,6 +44,7 @@ class Entry(NamedTuple):
 class _Account:
     standing: Standing
     changed: int
+    currency: str | None = None
 
 
 class MemoryStore:
@@ -44,13 +55,32 @@ class MemoryStore:
         self._accounts: dict[str, _Account] = {}
         self._calls: dict[str, StoredCall] = {}
         self._by_reference: dict[tuple[str, str, str], Entry] = {}
-        self._commits = 0
+        self.commits = 0
+        """The counter that orders commits."""
+        self._told = 0
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
         """Make a row with balance zero for every account that has none yet."""
-        self._commits += 1
+        self.commits += 1
         for account in accounts:
             self._open(account)
+
+    async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Give every account its currency; where any has money in another, change none and return those."""
+        rows = {name: self._accounts[name] for name in wanted if name in self._accounts}
+        others = {
+            name: row.currency
+            for name, row in rows.items()
+            if row.currency is not None and row.standing.seq and row.currency != wanted[name]
+        }
+        if not others:
+            for name, row in rows.items():
+                row.currency = wanted[name]
+        return others
+
+    async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
+        """Return the currency of each account that has a row."""
+        return {name: self._accounts[name].currency for name in accounts if name in self._accounts}
 
     async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
         """Book whole calls and return the standing of every account they touched.
@@ -73,6 +103,15 @@ class MemoryStore:
             raise RejectedRecords([record for record, _ in refused], why, standings)
         return standings
 
+    async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Return those of the records of which nothing is here, of a call that leaves entries or a CDR."""
+        return [record for record in records if self._lacks(record)]
+
+    def newest_commit(self) -> int:
+        """Return the number of the latest commit since the question before, 0 = none."""
+        newest, self._told = (0 if self.commits == self._told else self.commits), self.commits
+        return newest
+
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
         changed = {name: row for name, row in self._accounts.items() if row.changed > after}
@@ -84,21 +123,49 @@ class MemoryStore:
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
+            NoSuchAccount: it must exist and does not.
+            OtherCurrency: the account has entries in another currency.
         """
         earlier = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
         if earlier is not None:
             return receipt_of_earlier(payment, earlier.amount, earlier.balance_after)
-        self._commits += 1
-        before = self._open(payment.account).standing.balance
+        if payment.must_exist and payment.account not in self._accounts:
+            message = f"account {payment.account} is in no ledger"
+            raise NoSuchAccount(message)
+        row = self._open(payment.account)
+        if row.currency is None or not row.standing.seq:
+            row.currency = payment.currency or row.currency
+        check_currency(payment, row.currency)
+        self.commits += 1
+        before = row.standing.balance
         amount = -before if payment.kind is EntryKind.ZERO else payment.amount
         self._append(payment.account, amount, payment.kind.value, payment.reference, None)
         return Receipt(before, before + amount, repeated=False)
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, newest first."""
-        fitting = [call for call in self._calls.values() if _fits(call.record, wanted)]
-        fitting.sort(key=lambda call: (call.record.started_at, call.record.call_id), reverse=True)
+        before = wanted.before
+        fitting = [
+            call
+            for call in self._calls.values()
+            if _fits(call.record, wanted) and (before is None or call.position < before)
+        ]
+        fitting.sort(key=lambda call: call.position, reverse=True)
         return fitting[: wanted.limit]
+
+    async def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
+        """Yield the calls that fit, newest first."""
+        for call in await self.calls(wanted):
+            yield call
+
+    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
+        """Return calls whose id begins so, in the order of their ids."""
+        fitting = sorted(call_id for call_id in self._calls if call_id.startswith(beginning))
+        return [self._calls[call_id] for call_id in fitting[:limit]]
+
+    async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
+        """Return for each call the shortest beginning of its id that no other has."""
+        return {call_id: shortened(call_id, self._calls) for call_id in call_ids}
 
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR."""
@@ -131,21 +198,28 @@ class MemoryStore:
                     return
                 message = f"reference {reference} of account {account} is booked for another call"
                 raise Unstorable(message)
-        self._commits += 1
+        self.commits += 1
         if call.cdr is not None:
-            self._calls[record.call_id] = _stored(call, self._commits)
+            self._calls[record.call_id] = _stored(call, self.commits)
         for account, amount, reference in postings:
             self._open(account)
             if amount:
                 self._append(account, amount, CALL_KIND, reference, call.ledger_key)
 
+    def _lacks(self, record: CallRecord) -> bool:
+        if record.recorded:
+            return record.call_id not in self._calls
+        postings = [posting for posting in record.postings if posting.amount]
+        here = (self._by_reference.get((each.account, CALL_KIND, each.reference)) for each in record.postings)
+        return bool(postings) and not any(here)
+
     def _open(self, account: str) -> _Account:
-        return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self._commits))
+        return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self.commits))
 
     def _append(self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None) -> None:
         row = self._accounts[account]
         row.standing = Standing(row.standing.balance + amount, row.standing.seq + 1)
-        row.changed = self._commits
+        row.changed = self.commits
         entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id)
         self.entries.append(entry)
         self._by_reference[account, kind, reference] = entry
@@ -159,6 +233,7 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
         and (wanted.gateway is None or wanted.gateway in {record.mapping_gateway, record.routing_gateway})
         and (wanted.caller is None or _begins(record.caller_in, wanted.caller))
         and (wanted.callee is None or _begins(record.callee_in, wanted.callee))
+        and (wanted.sip_call_id is None or wanted.sip_call_id in {record.sip_call_id_in, record.sip_call_id_out})
         and (wanted.reason is None or record.end_reason == wanted.reason)
     )
 

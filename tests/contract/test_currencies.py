@@ -1,0 +1,93 @@
+"""In which currency the money of accounts is, over memory, SQLite and MariaDB."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select
+
+from vosd.cdr.record import Posting
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment
+from vosd.testing.records import STARTED, answered_call
+
+
+def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:
+    terms = {"kind": EntryKind.PAYMENT, "made_at": STARTED, "amount": Decimal(5), **changes}
+    return Payment(account=account, reference=reference, **terms)
+
+
+async def test_an_account_takes_the_currency_that_it_is_first_used_with(store):
+    await store.books.open_accounts(["acme"])
+    assert await store.books.currencies(["acme", "nobody"]) == {"acme": None}
+    assert await store.books.settle_currencies({"acme": "USD"}) == {}
+    assert await store.books.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_an_account_without_entries_may_change_its_currency(store):
+    await store.books.open_accounts(["acme"])
+    await store.books.settle_currencies({"acme": "USD"})
+    assert await store.books.settle_currencies({"acme": "EUR"}) == {}
+    assert await store.books.currencies(["acme"]) == {"acme": "EUR"}
+
+
+async def test_an_account_with_entries_keeps_its_currency_and_nothing_else_changes_beside_it(store):
+    await store.books.open_accounts(["acme", "new"])
+    await store.books.settle_currencies({"acme": "USD", "new": "USD"})
+    await store.payments.add(payment())
+    assert await store.books.settle_currencies({"acme": "EUR", "new": "EUR"}) == {"acme": "USD"}
+    assert await store.books.currencies(["acme", "new"]) == {"acme": "USD", "new": "USD"}
+    assert await store.books.settle_currencies({"acme": "USD"}) == {}
+
+
+async def test_money_from_before_there_were_currencies_takes_the_configured_one(store):
+    await store.payments.add(payment())
+    assert await store.books.currencies(["acme"]) == {"acme": None}
+    assert await store.books.settle_currencies({"acme": "EUR"}) == {}
+    assert await store.books.currencies(["acme"]) == {"acme": "EUR"}
+
+
+async def test_an_account_that_has_no_row_is_settled_when_it_has_one(store):
+    assert await store.books.settle_currencies({"acme": "USD"}) == {}
+    assert await store.books.currencies(["acme"]) == {}
+
+
+async def test_a_payment_settles_the_currency_of_a_new_account(store):
+    await store.payments.add(payment(currency="EUR"))
+    assert await store.books.currencies(["acme"]) == {"acme": "EUR"}
+
+
+async def test_a_payment_in_another_currency_books_nothing(store):
+    await store.payments.add(payment(currency="EUR"))
+    with pytest.raises(OtherCurrency, match="has money in EUR, the configuration says USD"):
+        await store.payments.add(payment(reference="2", currency="USD"))
+    assert (await store.queries.standing("acme")).balance == 5
+
+
+async def test_a_payment_to_an_account_that_must_exist_makes_none(store):
+    with pytest.raises(NoSuchAccount):
+        await store.payments.add(payment(must_exist=True))
+    assert await store.queries.standing("acme") is None
+    await store.books.open_accounts(["acme"])
+    await store.payments.add(payment(must_exist=True))
+    assert (await store.queries.standing("acme")).balance == 5
+
+
+async def test_more_accounts_than_one_statement_takes_are_settled(store):
+    names = [f"account-{number:04}" for number in range(1_100)]
+    await store.books.open_accounts(names)
+    assert await store.books.settle_currencies(dict.fromkeys(names, "USD")) == {}
+    assert set((await store.books.currencies(names)).values()) == {"USD"}
+
+
+async def test_every_entry_of_the_ledger_says_its_currency(database):
+    books, payments = SqlBooks(database), SqlPayments(database)
+    await payments.add(payment(currency="EUR"))
+    await payments.add(payment(reference="2"))
+    postings = (Posting("acme", Decimal(-1), "call/customer", "EUR"),)
+    await books.book([answered_call(1, postings=postings)])
+    entry = schema.ledger_entry.c
+    async with database.reading() as connection:
+        found = (await connection.scalars(select(entry.currency).order_by(entry.seq))).all()
+    assert found == ["EUR", "EUR", "EUR"]

@@ -1,0 +1,102 @@
+"""One switch at a time runs on a database, and what the database says of itself tells when it has lost commits."""
+
+import msgspec
+import pytest
+
+from vosd.cdr.lease import Claimant, LeaseHeld
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.lease import SqlLease
+from vosd.storage.memory import MemoryLease
+from vosd.testing.records import answered_call, refused_call
+
+ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
+AGAIN = Claimant("sw1", "holder-2", "host-a", 200, "boot/2")
+OTHER_NODE = Claimant("sw2", "holder-3", "host-b", 300, "boot/3")
+
+
+@pytest.fixture
+def ended() -> set[Claimant]:
+    """The processes that are known to have ended."""
+    return set()
+
+
+@pytest.fixture
+async def lease(store_url, store, ended):
+    """The lease of each kind of database."""
+    if store_url is None:
+        yield MemoryLease(store.books, ended.__contains__)
+        return
+    database = Database(store_url)
+    yield SqlLease(database, ended.__contains__)
+    await database.close()
+
+
+async def test_the_holder_renews_and_every_renewal_counts_on(lease):
+    first, second = await lease.hold(ONE), await lease.hold(ONE)
+    assert second == first._replace(renewals=first.renewals + 1)
+
+
+@pytest.mark.parametrize("other", [AGAIN, OTHER_NODE])
+async def test_another_switch_is_refused_and_told_who_holds_the_database(lease, other):
+    await lease.hold(ONE)
+    with pytest.raises(LeaseHeld, match=r"node sw1 on host host-a, pid 100 runs on this database.* stop ") as refused:
+        await lease.hold(other)
+    assert refused.value.holder == ONE
+    await lease.hold(ONE)
+
+
+async def test_a_released_lease_is_free_at_once(lease):
+    await lease.hold(ONE)
+    await lease.release(ONE)
+    await lease.hold(OTHER_NODE)
+    with pytest.raises(LeaseHeld):
+        await lease.hold(ONE)
+
+
+async def test_who_does_not_hold_the_lease_releases_nothing(lease):
+    await lease.hold(ONE)
+    await lease.release(AGAIN)
+    with pytest.raises(LeaseHeld):
+        await lease.hold(AGAIN)
+
+
+async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(lease, ended):
+    first = await lease.hold(ONE)
+    ended.add(ONE)
+    second = await lease.hold(AGAIN)
+    assert (second.epoch, second.renewals) == (first.epoch + 1, first.renewals + 1)
+
+
+@pytest.mark.parametrize("moved_ms", [-10_500, 86_400_000], ids=["renewed long ago", "renewed in the future"])
+async def test_a_lease_runs_out_by_the_clock_of_the_database(database, moved_ms, ended):
+    lease = SqlLease(database, ended.__contains__)
+    first = await lease.hold(ONE)
+    async with database.writing() as connection:
+        row = (await connection.execute(schema.lease.select())).one()
+        await connection.execute(schema.lease.update().values(renewed_at=row.renewed_at + moved_ms))
+    taken = await lease.hold(OTHER_NODE)
+    assert (taken.identity, taken.epoch) == (first.identity, 1)
+    with pytest.raises(LeaseHeld):
+        await lease.hold(ONE)
+
+
+async def test_every_commit_moves_the_counter_that_a_renewal_reports(lease, store):
+    before = await lease.hold(ONE)
+    assert store.books.newest_commit() in {0, before.commits}
+    await store.books.book([answered_call(1), refused_call(2)])
+    after = await lease.hold(ONE)
+    assert after.commits > before.commits
+    assert store.books.newest_commit() == after.commits
+    assert store.books.newest_commit() == 0
+
+
+async def test_of_calls_that_are_booked_none_is_lacking(store):
+    booked, lost = answered_call(1), answered_call(2)
+    unrecorded = msgspec.structs.replace(answered_call(3), recorded=False)
+    unrecorded_lost = msgspec.structs.replace(answered_call(4), recorded=False)
+    leaves_nothing = msgspec.structs.replace(refused_call(5), recorded=False)
+    await store.books.book([booked, unrecorded, leaves_nothing])
+    asked = [booked, lost, unrecorded, unrecorded_lost, leaves_nothing, refused_call(6)]
+    assert await store.books.lacking(asked) == [lost, unrecorded_lost, refused_call(6)]
+    assert await store.books.lacking([]) == []

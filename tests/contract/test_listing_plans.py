@@ -1,0 +1,175 @@
+"""How both databases find the calls of a listing: by an index, reading few rows, whatever was asked."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+import pytest
+from sqlalchemy import event
+
+from vosd.cdr.record import CallRecord
+from vosd.storage import listing
+from vosd.storage import queries as queries_module
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.listing import newest, newest_of_recent
+from vosd.storage.migrate import migrate
+from vosd.storage.ports import CallFilter, CallPosition
+from vosd.storage.queries import SqlQueries
+from vosd.testing.records import STARTED, answered_call, call_id
+
+CALLS: Final = 20_000
+LIMIT: Final = 20
+OLD: Final = 200
+"""Calls of the oldest time with a number and a reason that no later call has: what is met last on a walk by time."""
+LONG: Final = 4_000
+NEWEST: Final = 500
+_AT_ONCE: Final = 2_000
+
+
+def _call(index: int):
+    is_old = index < OLD
+    record = answered_call(
+        index,
+        callee_in=f"33{index:08d}" if is_old else f"+44{index:08d}",
+        caller_in=f"4940{index:08d}" if is_old else f"4930{index:08d}",
+        end_reason="Loop" if is_old else "Normal",
+        postings=(),
+    )
+    return msgspec.structs.replace(record, sip_call_id_out=f"out-{index}")
+
+
+async def _fill(url: str) -> None:
+    database = Database(url)
+    books = SqlBooks(database)
+    for start in range(0, CALLS, _AT_ONCE):
+        await books.book([_call(index) for index in range(start, start + _AT_ONCE)])
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "ANALYZE TABLE cdr")
+    await database.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def filled(request, tmp_path_factory) -> str:
+    """A database with many calls, of each kind."""
+    if request.param == "mariadb":
+        url = request.getfixturevalue("mariadb_server").create_database("vosd_plans")
+    else:
+        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('plans')}/vosd.db"
+    migrate(url)
+    asyncio.run(_fill(url))
+    return url
+
+
+@pytest.fixture
+async def database(filled) -> AsyncIterator[Database]:
+    """That database, opened."""
+    database = Database(filled)
+    yield database
+    await database.close()
+
+
+MIDDLE: Final = CallPosition(STARTED + CALLS // 2, call_id(CALLS // 2))
+
+FILTERS: Final = [
+    pytest.param({}, {"cdr_started"}, id="nothing"),
+    pytest.param({"since": MIDDLE.started_at}, {"cdr_started"}, id="since"),
+    pytest.param({"until": MIDDLE.started_at}, {"cdr_started"}, id="until"),
+    pytest.param({"before": MIDDLE}, {"cdr_started"}, id="before"),
+    pytest.param({"account": "customer-7"}, {"cdr_customer", "cdr_vendor"}, id="account"),
+    pytest.param({"account": "customer-7", "before": MIDDLE}, {"cdr_customer", "cdr_vendor"}, id="account before"),
+    pytest.param({"gateway": "vendor-3-trunk"}, {"cdr_mapping", "cdr_routing"}, id="gateway"),
+    pytest.param({"caller": "494000000001"}, {"cdr_caller"}, id="caller"),
+    pytest.param({"caller": "4940"}, {"cdr_caller"}, id="first callers"),
+    pytest.param({"callee": "4400015000"}, {"cdr_callee"}, id="callee"),
+    pytest.param({"callee": "33"}, {"cdr_callee"}, id="first callees"),
+    pytest.param({"callee": "33", "before": MIDDLE}, {"cdr_callee"}, id="callee before"),
+    pytest.param({"reason": "Normal"}, {"cdr_reason"}, id="reason"),
+    pytest.param({"reason": "Loop"}, {"cdr_reason"}, id="rare reason"),
+    pytest.param({"sip_call_id": "out-7000"}, {"cdr_sip_in", "cdr_sip_out"}, id="SIP Call-ID"),
+    pytest.param({"account": "nobody"}, {"cdr_customer", "cdr_vendor"}, id="no account"),
+    pytest.param({"caller": "999"}, {"cdr_caller"}, id="no caller"),
+    pytest.param({"reason": "No ACK"}, {"cdr_reason"}, id="no reason"),
+]
+"""Each criterion with the indexes that it may use."""
+
+
+async def _explained(connection, statement) -> list[str]:
+    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+
+    def ask_for_the_plan(_connection, _cursor, text, parameters, *_):
+        return f"{words} {text}", parameters
+
+    event.listen(connection.sync_connection, "before_cursor_execute", ask_for_the_plan, retval=True)
+    rows = (await connection.execute(statement)).mappings().all()
+    return [" ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
+
+
+def _indexes(plan: list[str], *, is_mariadb: bool) -> set[str]:
+    """Return which indexes of the calls a plan walks; ``table`` stands for reading all rows."""
+    used = set()
+    for line in plan:
+        words = line.split()
+        if is_mariadb and "table=cdr" in words:
+            used |= {word.partition("=")[2] for word in words if word.startswith("key=")} - {"None"} or {"table"}
+        elif not is_mariadb and " cdr" in line and ("SCAN" in line or "SEARCH" in line):
+            named = {word for word in words if word.startswith("cdr_") and not word.startswith("cdr_call_id")}
+            used |= named or {"table"}
+    return used
+
+
+@pytest.mark.parametrize(("criteria", "expected"), FILTERS)
+async def test_every_filter_has_an_index(database, criteria, expected):
+    async with database.reading() as connection:
+        statement = newest(CallFilter(limit=LIMIT, **criteria))
+        plan = await _explained(connection, statement)
+    used = _indexes(plan, is_mariadb=not database.is_sqlite)
+    assert used, plan
+    assert used <= expected, plan
+
+
+@pytest.mark.parametrize("filled", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+@pytest.mark.parametrize(("criteria", "expected"), FILTERS)
+async def test_a_listing_reads_little_more_rows_than_it_prints(database, monkeypatch, criteria, expected):
+    monkeypatch.setattr(listing, "NEWEST_SEARCHED", NEWEST)
+    wanted = CallFilter(limit=LIMIT, **criteria)
+    async with database.reading() as connection:
+        assert await _rows_read(connection, newest(wanted)) <= 10 * (LIMIT + OLD)
+        recent = newest_of_recent(wanted)
+        if recent is not None:
+            assert await _rows_read(connection, recent) <= 3 * NEWEST  # the rows, and the copy that is sorted
+
+
+async def _rows_read(connection, statement) -> int:
+    await connection.exec_driver_sql("FLUSH STATUS")
+    (await connection.execute(statement)).all()
+    counts = await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+    return sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
+
+
+@pytest.mark.parametrize("criteria", [{}, {"account": "vendor-3"}, {"callee": "33"}, {"callee": "44"}], ids=str)
+async def test_pages_one_after_the_other_are_the_whole_listing(database, criteria):
+    queries = SqlQueries(database)
+    whole = [call.record.call_id for call in await queries.calls(CallFilter(limit=170, **criteria))]
+    paged: list[str] = []
+    before = None
+    while len(paged) < len(whole):
+        page = await queries.calls(CallFilter(limit=50, before=before, **criteria))
+        paged += [call.record.call_id for call in page]
+        before = page[-1].position
+    assert paged[: len(whole)] == whole
+    assert len(whole) == 170
+
+
+async def test_a_long_listing_holds_few_calls_at_a_time(database, monkeypatch):
+    monkeypatch.setattr(queries_module, "KEYS_AT_ONCE", 1_500)
+    seen: list[str] = []
+    most = 0
+    async for call in SqlQueries(database).stream(CallFilter(limit=LONG)):
+        seen.append(call.record.call_id)
+        if len(seen) % 1_000 == 0:
+            most = max(most, sum(isinstance(each, CallRecord) for each in gc.get_objects()))
+    assert seen == [call_id(CALLS - 1 - index) for index in range(LONG)]
+    assert most <= LONG / 3

@@ -1,0 +1,85 @@
+"""Fixtures of the faults: a switch of the test's own, a customer and a vendor around it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.addresses import NETWORK
+from e2e.conditions import eventually
+
+from vosd.testing.daemon import Daemon
+from vosd.testing.loopback import Endpoint
+
+from .parties import Customer, Vendor
+
+CONFIGURATION = """
+node: faults
+sip:
+  listen: ["udp:$switch"]
+  timers: {t1: 0.05, t2: 0.4, t4: 0.5}
+  overload: {max_lag: 0}
+database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+shutdown_grace: 1
+rate_groups:
+  - name: sell
+    rates: [{prefix: "44", billing_rate: "0.60"}]
+  - name: buy
+    rates: [{prefix: "44", billing_rate: "0.30"}]
+accounts:
+  - {id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}
+  - {id: carrier, type: clearing, rate_group: buy, overdraft_limit: "unlimited"}
+mapping_gateways:
+  - {name: acme-pbx, account: acme, hosts: ["$customer"]}
+routing_gateways:
+  - {name: carrier, account: carrier, address: "$vendor", prefixes: ["44"]}
+"""
+
+_ports = count(17_000)
+
+
+class Scene:
+    """A switch, its customer and its vendor."""
+
+    def __init__(self, daemon: Daemon, customer: Customer, vendor: Vendor) -> None:
+        self.daemon = daemon
+        self.customer = customer
+        self.vendor = vendor
+
+    def answered(self, calls: int, first: int = 0) -> None:
+        """Make calls and wait until they are answered."""
+        wanted = len(self.customer.answered) + calls
+        for number in range(calls):
+            self.customer.call(f"44{first + number:07d}")
+        eventually(lambda: len(self.customer.answered) >= wanted, "every call answered")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every CDR."""
+        found: list[dict[str, Any]] = self.daemon.ask("cdr", "list", "--limit", "100000")
+        return found
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the lines of the log with that name."""
+        return [line for line in self.daemon.log() if line.get("event") == name]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Return what starts a switch on a directory, ``tmp_path`` where none is given, with parties around it."""
+    with ExitStack() as running:
+
+        def begin(directory: Path = tmp_path, configuration: str = CONFIGURATION, **changes: str) -> Scene:
+            switch, customer, vendor = (Endpoint(f"{NETWORK}.{host}", next(_ports)) for host in (1, 11, 21))
+            text = configuration
+            for name, value in {"switch": switch, "customer": customer, "vendor": vendor, **changes}.items():
+                text = text.replace(f"${name}", str(value))
+            daemon = running.enter_context(Daemon(directory, text))
+            return Scene(
+                daemon, running.enter_context(Customer(customer, switch)), running.enter_context(Vendor(vendor))
+            )
+
+        yield begin

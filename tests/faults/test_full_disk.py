@@ -1,0 +1,88 @@
+"""The disk of the journal is full: no call is answered that is not written down, and none that ended is lost."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.conditions import eventually
+
+from .conftest import CONFIGURATION
+
+DISK_BYTES = 24 * 1024 * 1024
+"""The reserve of 16 MiB and some more."""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system that is soon full."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    options = ("-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none")
+    done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave no free block."""
+    with (disk / "ballast").open("ab", buffering=0) as ballast:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while True:
+                    ballast.write(bytes(size))
+            except OSError:
+                continue
+    free = os.statvfs(disk)
+    assert free.f_bavail == 0
+
+
+def test_every_answered_call_has_its_record_after_a_full_disk_and_a_kill(stage, small_disk):
+    scene = stage(configuration=CONFIGURATION.replace("state_dir: $directory/var", f"state_dir: {small_disk}/var"))
+    scene.answered(60)
+    fill(small_disk)
+    for call in scene.customer.answered[:20]:
+        scene.customer.hang_up(call)
+    eventually(lambda: sum(call.bye_status == 200 for call in scene.customer.calls.values()) == 20, "20 calls ended")
+    eventually(lambda: scene.events("journal_write_failed"), "the disk is found to be full")
+    for number in range(300):
+        scene.customer.call(f"4480{number:05d}")
+    eventually(lambda: len(scene.customer.decided) == 360, "every call is decided", within_s=30)
+    refused = [call for call in scene.customer.calls.values() if 503 in call.statuses]
+    assert len(refused) == 300, "no new call is taken"
+    assert len(scene.daemon.ask("calls")) == 40, "running calls go on"
+    for call in scene.customer.answered[20:30]:
+        scene.customer.hang_up(call)
+    eventually(lambda: sum(call.bye_status == 200 for call in scene.customer.calls.values()) == 30, "10 more ended")
+    assert len(scene.events("journal_write_failed")) == 1
+
+    scene.daemon.kill()
+    (small_disk / "ballast").unlink()
+    scene.daemon.start()
+
+    answered = {call.call_id for call in scene.customer.answered}
+    records = eventually(
+        lambda: len(found := scene.records()) >= len(answered) and found, "a record of every answered call"
+    )
+    reasons = {record["sip_call_id_in"]: record["end_reason"] for record in records if record["answered_at"]}
+    assert reasons.keys() == answered
+    assert sum(reason == "Normal" for reason in reasons.values()) == 30
+    assert sum(reason == "Lost" for reason in reasons.values()) == 30
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_calls_are_taken_again_once_there_is_room(stage, small_disk):
+    scene = stage(configuration=CONFIGURATION.replace("state_dir: $directory/var", f"state_dir: {small_disk}/var"))
+    scene.answered(2)
+    fill(small_disk)
+    scene.customer.hang_up(scene.customer.answered[0])
+    eventually(lambda: scene.events("journal_write_failed"), "the disk is found to be full")
+    (small_disk / "ballast").unlink()
+    eventually(lambda: scene.events("journal_recovered"), "the disk is found to be well")
+    scene.answered(1, first=100)
+    scene.daemon.kill()
+    scene.daemon.start()
+    assert eventually(lambda: len(scene.records()) == 3, "a record of every answered call")

@@ -1,0 +1,92 @@
+"""Two switches on one database: the second does not start, one that lost the lease takes no call, none has to wait."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from e2e.conditions import eventually
+
+from vosd.testing.daemon import Daemon
+
+from .conftest import CONFIGURATION
+from .copies import MariaDbCopies, SqliteCopies
+
+SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
+
+
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
+on_mariadb = pytest.mark.parametrize("database", [MARIADB], indirect=True)
+
+
+@pytest.fixture
+def database(request, tmp_path):
+    """The database that the switches of a test share; the contract of the lease is tested on both kinds."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return SqliteCopies(tmp_path)
+    return MariaDbCopies(request.getfixturevalue("mariadb_url"))
+
+
+def started_beside(scene, directory: Path, database, node: str = "faults") -> subprocess.CompletedProcess[str]:
+    """Start another switch on the same database, with a state directory and a socket of its own."""
+    directory.mkdir()
+    text = CONFIGURATION.replace(SQLITE_URL, database.url).replace("node: faults", f"node: {node}")
+    for name, value in {"switch": "127.0.0.1:15999", "customer": "127.0.0.11", "vendor": "127.0.0.21:5060"}.items():
+        text = text.replace(f"${name}", value)
+    second = Daemon(directory, text)
+    vosd = Path(sys.executable).with_name("vosd")
+    command = [str(vosd), "run", "--config", str(second.configuration_file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+@on_mariadb
+def test_a_second_switch_is_refused_and_told_who_runs(stage, tmp_path, database):
+    scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, database.url))
+
+    for node, advice in (("faults", "stop it first"), ("other", "cannot share a database yet")):
+        second = started_beside(scene, tmp_path / node, database, node)
+        assert second.returncode == 1
+        (message,) = [line for line in second.stderr.splitlines() if line.startswith("Error: ")]
+        assert f"pid {scene.daemon.pid} runs on this database" in message
+        assert "node faults on host" in message
+        assert advice in message
+    scene.answered(1)
+    assert scene.daemon.ask("status")["database"]["state"] == "well"
+
+
+def test_after_a_kill_the_switch_starts_at_once(stage, database):
+    scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, database.url))
+    for _ in range(2):
+        scene.daemon.kill()
+        scene.daemon.start()
+    scene.answered(1)
+    assert database.ask("SELECT epoch FROM lease") == [(3,)]
+
+
+@on_mariadb
+def test_a_switch_that_lost_the_lease_takes_no_call_ends_none_and_books_what_ends(stage, database):
+    scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, database.url))
+    scene.answered(2)
+    own = database.ask("SELECT holder, process FROM lease")[0]
+    # as if another host had taken it after it had run out
+    database.ask("UPDATE lease SET holder = 'other', host = 'elsewhere', pid = 7, process = 'x', epoch = epoch + 1")
+    lost = eventually(
+        lambda: (found := scene.daemon.ask("status")["database"])["state"] == "lease_lost" and found, "the lease lost"
+    )
+    assert lost["lease"] == "node faults on host elsewhere, pid 7"
+
+    call = scene.customer.call("441234567")
+    eventually(lambda: call.statuses[-1:] == [503], lambda: f"503 to a new call: {call.statuses}")
+    (ended, running) = scene.customer.answered
+    scene.customer.hang_up(ended)
+    eventually(lambda: any(each["end_reason"] == "Normal" for each in scene.records()), "the ended call booked")
+    assert scene.daemon.ask("status")["calls"] == 1
+    (event,) = scene.events("lease_lost")
+    assert "elsewhere, pid 7" in event["why"]
+
+    database.ask("UPDATE lease SET released = 1")
+    eventually(lambda: scene.daemon.ask("status")["database"]["state"] == "well", "the lease back")
+    assert database.ask("SELECT holder, process FROM lease") == [own]
+    scene.customer.hang_up(running)
+    scene.answered(1, first=9)
+    scene.daemon.succeed("ledger", "verify")

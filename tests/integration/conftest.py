@@ -1,0 +1,25 @@
+"""A service manager that listens, and a database that is ready, for tests of the real process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vosd.storage.migrate import migrate
+from vosd.testing.service_manager import ServiceManager
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceManager]:
+    manager = ServiceManager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    yield manager
+    manager.close()
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = tmp_path_factory.mktemp("migrated") / "vosd.db"
+    migrate(f"sqlite+aiosqlite:///{database}")
+    return database

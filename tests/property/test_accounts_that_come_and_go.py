@@ -1,0 +1,255 @@
+"""Reloads take accounts away and bring them back while calls wait to be booked: calls alone keep the limit.
+
+A whole switch over its journal and a database in memory, stopped hard and started again at any moment; the database
+is away for as long as it likes. Calls go through admission and are priced, without SIP.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from vosd.base.ids import uuid7
+from vosd.base.money import ZERO
+from vosd.base.secret import Secret
+from vosd.billing.entries import customer_posting
+from vosd.billing.rater import rate_call
+from vosd.cdr.lease import Claimant
+from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.record import CallRecord, Posting
+from vosd.engine import recorder as recorder_module
+from vosd.engine.admission import Application
+from vosd.engine.bookkeeping import OpenCall
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import CdrSettings, Settings
+from vosd.net.resolve import Resolver
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.storage.memory.lease import MemoryLease
+from vosd.storage.memory.registrations import MemoryRegistrations
+from vosd.storage.memory.store import MemoryStore
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.builders import account, catalogue, mapping_gateway
+from vosd.testing.clock import ManualClock
+from vosd.testing.records import STARTED
+
+NAMES = ("acme", "bingo")
+SOON_S = 5
+
+
+class Database(MemoryStore):
+    """Books nothing while it is away; what it knows of balances can be read all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return await super().book(records)
+
+
+class Dialled:
+    """The numbers of a call."""
+
+    def called(self, _source):
+        return "442079460000"
+
+    def calling(self, _order):
+        return "4930123456"
+
+
+class Running(NamedTuple):
+    """A call in talk."""
+
+    application: Application
+    call_id: str
+
+
+class ComingAndGoing(RuleBasedStateMachine):
+    """Two accounts of one switch; ``configured`` are those of the catalogue in force."""
+
+    @initialize(balances=st.lists(st.integers(0, 3), min_size=2, max_size=2), away=st.booleans())
+    def begin(self, balances, away):
+        self.waits = recorder_module._RETRY_FIRST_S, recorder_module._RETRY_MOST_S
+        recorder_module._RETRY_FIRST_S = recorder_module._RETRY_MOST_S = 0.001
+        self.directory = Path(tempfile.mkdtemp(prefix="vosd-coming-"))
+        self.runner = asyncio.Runner()
+        self.database, self.numbers, self.clock = Database(), count(1), ManualClock()
+        self.lease = MemoryLease(self.database, has_ended=lambda _: True)
+        self.configured = set(NAMES)
+        self.running: list[Running] = []
+        self.paid = dict.fromkeys(NAMES, ZERO)
+        self.charged = dict.fromkeys(NAMES, ZERO)
+        for name, balance in zip(NAMES, balances, strict=True):
+            self.pay(name, balance)
+        self.start()
+        self.database.is_away = away
+
+    # -- the switch ---------------------------------------------------------------------------------------------
+
+    def catalogue(self):
+        gateways = [mapping_gateway(name, f"198.51.100.{10 + NAMES.index(name)}/32") for name in self.configured]
+        return catalogue(gateways, accounts=[account(name) for name in self.configured])
+
+    def start(self):
+        terms = Settings(
+            node="sw1",
+            listen=(),
+            advertise=None,
+            sip=SipSettings(),
+            database_url=Secret(""),
+            state_dir=self.directory,
+            control_socket=self.directory / "unused",
+            cdr=CdrSettings(batch_rows=3, batch_ms=1),
+        )
+        listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
+        resolver = Resolver((), 1, 1)
+        books = self.database
+        self.service = SwitchService(
+            terms,
+            self.catalogue(),
+            books,
+            MemoryRegistrations(),
+            self.lease,
+            self.clock,
+            listeners,
+            resolver,
+        )
+        self.service.switch.live.addresses_of = lambda _gateway: ()
+        self.runner.run(self.service.database.begin(Claimant("sw1", f"life-{next(self.numbers)}", "host", 1, "")))
+        self.runner.run(self.service.learn())
+        self.runner.run(self.service.start())
+
+    def stop(self):
+        """As by kill -9, but for the tasks that this process has to go on without."""
+        self.service._journal.flush()
+        self.runner.run(self.end_tasks())
+
+    async def end_tasks(self):
+        for task in self.service._tasks:
+            task.cancel()
+        await asyncio.gather(*self.service._tasks, return_exceptions=True)
+
+    def purse(self, name):
+        return self.service.switch.live.purses[name]
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    @rule(names=st.sets(st.sampled_from(NAMES)))
+    def the_configuration_is_reloaded(self, names):
+        self.configured = names
+        self.runner.run(self.service.swap_catalogue(self.catalogue()))
+
+    @rule()
+    def the_switch_is_killed_and_started(self):
+        """Calls that were running are charged for nothing: no mark of time proves more."""
+        self.stop()
+        self.running = []
+        self.start()
+
+    @precondition(lambda self: self.configured)
+    @rule(data=st.data())
+    def a_call_is_answered(self, data):
+        name = data.draw(st.sampled_from(sorted(self.configured)))
+        call = Application(f"198.51.100.{10 + NAMES.index(name)}", 5060, 70, False, self.clock.now(), Dialled())
+        admission = self.service.switch.admission
+        for step in ("identify", "check_account", "find_sell_rate", "take_hold"):
+            if getattr(type(admission), step)(admission, call) is not None:
+                admission.give_back(call)
+                return
+        self.running.append(Running(call, uuid7(STARTED, next(self.numbers).to_bytes(10, "big"))))
+        self.service.switch._ledger.answered(self.open_call(self.running[-1]))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), used=st.floats(0, 1))
+    def a_call_ends(self, data, used):
+        call = data.draw(st.sampled_from(self.running))
+        self.running.remove(call)
+        application = call.application
+        charge = rate_call(application.rate, int(1_000 * application.hold.granted_s * used))
+        entry = customer_posting(call.call_id, application.account.id, charge)
+        postings = () if entry is None else (Posting(entry.account, entry.amount, entry.reference),)
+        record = msgspec.structs.replace(self.open_call(call).record, postings=postings, end_reason="Normal")
+        self.charged[application.account.id] += charge.total
+        self.service.switch._close(record, application)
+
+    @rule(away=st.booleans())
+    def the_database_comes_or_goes(self, away):
+        self.database.is_away = away
+
+    @precondition(lambda self: not self.database.is_away)
+    @rule()
+    def what_waits_is_booked(self):
+        self.runner.run(asyncio.wait_for(self.service._recorder.drained(), SOON_S))
+
+    @rule(name=st.sampled_from(NAMES), amount=st.integers(0, 2), is_told=st.booleans())
+    def somebody_pays(self, name, amount, is_told):
+        self.pay(name, amount)
+        if is_told:
+            self.runner.run(self.service.balances.refresh())
+
+    def pay(self, name, amount):
+        self.paid[name] += amount
+        number = str(next(self.numbers))
+        self.runner.run(self.database.add(Payment(
+            account=name, kind=EntryKind.PAYMENT, reference=number, made_at=0, amount=Decimal(amount)
+        )))  # fmt: skip
+
+    def open_call(self, call):
+        record = CallRecord(
+            call_id=call.call_id,
+            node="sw1",
+            customer_account=call.application.account.id,
+            currency="USD",
+            started_at=STARTED,
+            answered_at=STARTED,
+            ended_at=STARTED,
+            hangup_source="switch",
+            end_reason="Lost",
+        )
+        return OpenCall(record, call.application.rate, None, self.clock.now().mono)
+
+    # -- what always holds --------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_account_is_promised_more_than_was_paid(self):
+        for name in self.configured:
+            purse = self.purse(name)
+            assert purse.available <= self.paid[name] - self.charged[name] - purse.reserved
+            assert self.paid[name] - self.charged[name] - purse.reserved >= 0
+
+    def teardown(self):
+        if not hasattr(self, "runner"):
+            return
+        try:
+            self.everything_is_booked_in_the_end()
+        finally:
+            self.runner.run(self.end_tasks())
+            self.runner.close()
+            shutil.rmtree(self.directory)
+            recorder_module._RETRY_FIRST_S, recorder_module._RETRY_MOST_S = self.waits
+
+    def everything_is_booked_in_the_end(self):
+        self.database.is_away = False
+        self.the_configuration_is_reloaded(set(NAMES))
+        self.what_waits_is_booked()
+        self.runner.run(self.service.balances.refresh())
+        for name in NAMES:
+            purse = self.purse(name)
+            assert purse.unbooked == 0
+            assert purse.balance == self.paid[name] - self.charged[name] >= 0
+
+
+TestComingAndGoing = ComingAndGoing.TestCase
+TestComingAndGoing.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,0 +1,202 @@
+"""The journal against a model: answers, ends, bookings, a disk that is full and recovers, stops and kills."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vosd.base.clock import Instant
+from vosd.engine.bookkeeping import lost
+from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
+from vosd.testing.journals import crash_and_read, new_journal, open_call
+from vosd.testing.records import answered_call, call_id, refused_call
+
+PLENTY = 10**9
+TERMS = {"segment_bytes": 6_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}
+
+KINDS = (
+    "answer", "answer", "answer", "end", "end", "refuse", "book", "book", "mark", "full", "back", "tick", "kill",
+    "stop", "finish", "damage",
+)  # fmt: skip
+ACTIONS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 500)), max_size=60)
+
+
+class Disk:
+    """A file system with so much room; what was allocated is there."""
+
+    room = PLENTY
+
+    def __init__(self) -> None:
+        self._write, self._allocate = os.write, os.posix_fallocate
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        allocated = max(0, os.fstat(descriptor).st_size - os.lseek(descriptor, 0, os.SEEK_CUR))
+        if not self.room + allocated:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = self._write(descriptor, data[: self.room + allocated])
+        self.room -= max(0, taken - allocated)
+        return taken
+
+    def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
+        if self.room < length:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._allocate(descriptor, offset, length)
+        self.room -= length
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        with (
+            patch.object(os, "write", self.write),
+            patch.object(os, "posix_fallocate", self.posix_fallocate),
+            patch.object(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=self.room, f_frsize=1)),
+            patch.object(os, "fdatasync", lambda _descriptor: None),
+            patch.object(os, "fsync", lambda _descriptor: None),
+            structlog.testing.capture_logs(),
+        ):
+            yield
+
+
+class Model:
+    """A switch that books nothing by itself, and what must be true of its journal."""
+
+    def __init__(self, directory: Path, disk: Disk) -> None:
+        self._directory = directory
+        self._disk = disk
+        self._number = 0
+        self._now = 10_000
+        self.open: set[str] = set()
+        self.unbooked: set[str] = set()
+        self._unwritten: set[str] = set()
+        """Calls that nobody has answered, which a disk that takes nothing did not take."""
+        self._begin()
+
+    def do(self, action: str, which: int) -> None:
+        """Do one thing; ``which`` chooses among the calls that fit."""
+        self._now += 100
+        self._number += 1
+        chosen = sorted(self.unbooked if action == "book" else self.open)
+        match action:
+            case "answer":
+                if self.journal.answered(open_call(self._number, self._now)):
+                    self.open.add(call_id(self._number))
+            case "end" if chosen:
+                ended = chosen[which % len(chosen)]
+                self.journal.ended(answered_call(int(ended[-12:], 16)))
+                self.journal.flush()
+                self.open.discard(ended)
+                self.unbooked.add(ended)
+            case "refuse":
+                self.journal.ended(refused_call(self._number))
+                self.journal.flush()
+                self.unbooked.add(call_id(self._number))
+                if self.journal._output.backlog:
+                    self._unwritten.add(call_id(self._number))
+            case "book" if chosen:
+                booked = chosen[: which % 20 + 1]
+                self.journal.booked(booked)
+                self.unbooked.difference_update(booked)
+            case "mark" | "tick":
+                self.journal.tick(Instant(self._now, self._now), has_calls=action == "mark")
+            case "full":
+                self._disk.room = which % 20 * 200
+            case "back":
+                self._disk.room = PLENTY
+                self.journal.tick(Instant(self._now, self._now), has_calls=True)
+                assert not self.journal.is_overfull
+            case "finish":
+                while self.open:
+                    self.do("end", 0)
+                self.journal.booked(sorted(self.unbooked))
+                self.unbooked = set()
+                self._restart(is_clean=True)
+            case "damage":
+                self._damage(which)
+            case "kill" | "stop":
+                self._restart(is_clean=action == "stop")
+
+    def kill(self) -> None:
+        """Do what the kernel does for a process that was killed."""
+        os.close(self.journal._output.descriptor)
+
+    def check(self) -> None:
+        """Compare what a start would find with what there is."""
+        remains = crash_and_read(self._directory)
+        assert not remains.damaged
+        found = remains.open_calls.keys() | remains.cut.keys() | remains.unbooked.keys()
+        assert self.open <= remains.open_calls.keys()
+        assert self.unbooked - self._unwritten <= found, "a call is lost"
+        if self.journal._output.backlog:
+            return  # what the disk never took is not known after a kill, but by the answer
+        self._unwritten.clear()
+        assert remains.open_calls.keys() == self.open, "a call that has ended runs again"
+        assert remains.unbooked.keys() == self.unbooked
+        assert self.journal.unbooked == len(self.unbooked)
+
+    def _begin(self) -> None:
+        self.journal: Journal = new_journal(self._directory, **TERMS)
+        remains = self.journal.open()
+        for record in remains.unbooked.values():
+            self.journal.ended(record)
+        for cut in remains.cut.values():
+            self.journal.ended(lost(cut.call, cut.ended_mono))
+        for call in remains.open_calls.values():
+            self.journal.ended(lost(call, remains.last_mono))
+        try:
+            self.journal.settle()
+        except JournalUnusableError:
+            self._disk.room = PLENTY  # the operator makes room and starts again
+            self.kill()
+            self._begin()
+            return
+        self.open = set()
+        self.unbooked = set(remains.unbooked) | set(remains.open_calls) | set(remains.cut)
+
+    def _damage(self, which: int) -> None:
+        """Kill the switch and turn one bit of what it has written: one record may be lost, no ended call may run."""
+        if self.journal._output.backlog:
+            return
+        path = [*self._directory.glob("journal-*.log")][which % 2 - 1]
+        data = bytearray(path.read_bytes())
+        length = len(data.rstrip(b"\0"))
+        if length:
+            data[which * 7919 % length] ^= 1 << which % 8
+        with path.open("r+b") as file:
+            file.write(data)
+        remains = crash_and_read(self._directory)
+        found = remains.open_calls.keys() | remains.cut.keys() | remains.unbooked.keys()
+        assert remains.open_calls.keys() <= self.open, "a call that has ended runs again"
+        assert len((self.open | self.unbooked) - found) <= 1
+        self._unwritten = set()
+        self.kill()
+        self._begin()
+
+    def _restart(self, *, is_clean: bool) -> None:
+        had = (self.open | self.unbooked) - self._unwritten
+        self._unwritten = set()
+        is_written = not self.journal._output.backlog
+        if is_clean:
+            self.journal.close()
+        else:
+            self.kill()
+        self._begin()
+        assert had == self.unbooked if is_written else had <= self.unbooked
+
+
+@given(ACTIONS)
+@settings(max_examples=100)
+def test_no_call_is_lost_and_none_that_ended_runs_again(actions):
+    disk = Disk()
+    with tempfile.TemporaryDirectory() as directory, disk.in_place():
+        model = Model(Path(directory) / "journal", disk)
+        for action, which in actions:
+            model.do(action, which)
+            model.check()
+        model.kill()

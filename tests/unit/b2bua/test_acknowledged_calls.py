@@ -1,0 +1,33 @@
+"""When a call is up on both sides: the caller's ACK of our 200, beside the answer that is billed from."""
+
+from vosd.testing.customer import Intent
+from vosd.testing.scene import CALLEE
+from vosd.testing.vendor import answers
+
+
+def test_the_record_says_when_the_caller_has_acknowledged_the_answer(scene):
+    call, _ = scene.talk()
+    record = scene.finish(call)
+    assert record.acknowledged_at - record.answered_at == 2, "a millisecond each way"
+
+
+def test_an_ack_that_comes_late_is_told_from_the_answer(scene):
+    scene.vendor.script = answers()
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(3_000)
+    call.acknowledge()
+    scene.wire.run_for(1_000)
+    call.propose("a=sendonly")
+    scene.wire.run_for(5_000)
+    record = scene.finish(call)
+    assert record.acknowledged_at - record.answered_at in range(3_000, 3_010), "the first ACK counts"
+    assert record.hold_time_ms >= 9_000, "what is billed runs from the answer"
+
+
+def test_a_call_that_is_never_acknowledged_has_no_such_time(scene):
+    scene.vendor.script = answers()
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.acknowledged_at) == ("No ACK", None)

@@ -1,0 +1,57 @@
+"""Vendors given by name: packets go to what DNS says, the name stays in the messages (RFC 3263 section 4)."""
+
+import pytest
+
+from vosd.routing.dialect import CalleeDialect, Redirects
+from vosd.routing.tables import Address
+from vosd.sip.flows import Hop
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent
+from vosd.testing.exchange import SWITCH
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.scrutiny import faults_of
+from vosd.testing.vendor import RINGS, refuses
+
+NAME = "trunk-7.carrier.example"
+
+
+def scene_of(*gateways, **switch):
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways]), **switch)
+
+
+@pytest.mark.parametrize("written", [NAME, f"{NAME}:5070", f"{NAME}:5070;transport=udp"])
+def test_the_name_stands_in_request_uri_and_to_of_an_invite_and_its_cancel(written):
+    """Carriers with many customers at one address tell their trunks apart by it."""
+    scene = scene_of(vendor_gateway(0, addresses=(Address(*VENDORS[0], name=NAME, written=written),)))
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    for method in ("INVITE", "CANCEL"):
+        [request] = scene.vendor.heard_of(method)
+        assert request.start_line == f"{method} sip:{CALLEE}@{written} SIP/2.0"
+        assert request["To"] == f"<sip:{CALLEE}@{NAME}>"
+    assert faults_of(scene.wire.packets, SWITCH) == []
+    assert scene.close().destination_address == str(VENDORS[0])
+
+
+def test_an_address_stands_there_where_the_vendor_is_given_by_it():
+    scene = scene_of(vendor_gateway(1))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+    scene.wire.run_until(lambda: call.is_over)
+    [invite] = scene.vendors[1].heard_of("INVITE")
+    assert invite.start_line == f"INVITE sip:{CALLEE}@{VENDORS[1]} SIP/2.0"
+    assert invite["To"] == f"<sip:{CALLEE}@{VENDORS[1].host}>"
+
+
+def test_the_name_that_a_redirection_gives_stays_too():
+    """Section 8.1.3.4 of RFC 3261: the contact is the next Request-URI."""
+    host, port = VENDORS[1]
+    gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = scene_of(gateway, locate=lambda hop: Hop(host, port, None) if hop.host == NAME else None)
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}>",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+    scene.wire.run_until(lambda: call.is_over)
+    [invite] = scene.vendors[1].heard_of("INVITE")
+    assert (invite.start_line, invite["To"]) == (f"INVITE sip:{CALLEE}@{NAME} SIP/2.0", f"<sip:{CALLEE}@{NAME}>")
+    assert scene.close().end_reason == "Normal"

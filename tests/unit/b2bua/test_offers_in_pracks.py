@@ -1,0 +1,72 @@
+"""A PRACK that proposes another session (RFC 3262 section 5): the other side is asked, and answers in the 2xx."""
+
+import pytest
+
+from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.scene import CALLEE
+from vosd.testing.side import Reply
+from vosd.testing.vendor import Line, Script, answers_reliably
+
+NEW_OFFER = OFFER.replace("1 1", "1 2").replace("20000", "20008")
+SETTLED_AND_UPDATING = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))
+
+
+def proposed_in_prack(scene, script, *replies):
+    """Let the caller's PRACK make an offer; return both ends."""
+    scene.vendor.script = script
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    there.will("UPDATE", *replies)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=NEW_OFFER)
+    scene.wire.run_until(lambda: call.final == 200)
+    return call, there
+
+
+def test_an_offer_in_a_prack_is_the_other_sides_to_answer_in_its_2xx(scene):
+    """RFC 3262 section 5; the vendor is asked by UPDATE (RFC 3311)."""
+    call, there = proposed_in_prack(scene, SETTLED_AND_UPDATING)
+    assert call.got["PRACK"] == [200]
+    (update,) = there.asked["UPDATE"]
+    assert update.body == NEW_OFFER
+    (answer,) = [each for each in scene.caller.heard if each.status == 200 and each["CSeq"].endswith("PRACK")]
+    assert (answer.body, answer.every("Contact")) == (there.mine, [])
+    assert call.response(200).body == ""
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_an_offer_in_a_prack_that_changes_nothing_is_answered_here(scene):
+    scene.vendor.script = SETTLED_AND_UPDATING
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(100)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=OFFER)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.got["PRACK"] == [200]
+    assert scene.vendor.only_call.asked["UPDATE"] == []
+    scene.finish(call)
+
+
+def test_an_offer_in_a_prack_that_the_other_side_refuses_changes_nothing(scene):
+    call, there = proposed_in_prack(scene, SETTLED_AND_UPDATING, Reply(488))
+    assert call.got["PRACK"] == [488]
+    assert len(there.asked["UPDATE"]) == 1
+    assert len({response["RSeq"] for response in call.responses if response.every("RSeq")}) == 1
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [answers_reliably(), Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))],
+    ids=["knows no UPDATE", "has settled nothing"],
+)
+def test_an_offer_in_a_prack_that_the_other_side_cannot_be_asked_about_is_488(scene, script):
+    """The response is heard all the same."""
+    call, there = proposed_in_prack(scene, script)
+    assert call.got["PRACK"] == [488]
+    assert there.asked["UPDATE"] == []
+    assert scene.finish(call).end_reason == "Normal"

@@ -1,0 +1,57 @@
+"""What the side that ended a call said in its Reason header is kept in the record, and told to nobody."""
+
+import pytest
+
+from vosd.base.cause import EndReason
+from vosd.testing.customer import Intent
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, sides
+from vosd.testing.vendor import RINGS, refuses
+
+SAID = 'Reason: Q.850;cause=17;text="rack 7 is full"'
+
+
+@pytest.mark.parametrize("first", ["caller", "callee"])
+def test_of_a_bye_of_either_side(scene, first):
+    call, there = scene.talk()
+    side, _ = sides(first, call, there)
+    side.hang_up(SAID)
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    scene.wire.run_for(10)
+    record = scene.close()
+    assert (record.reason_text, record.q850_cause, record.hangup_source) == ("rack 7 is full", 17, first)
+    assert b"rack 7" not in scene.bytes_to(VENDORS[0] if first == "caller" else CUSTOMER)
+
+
+def test_of_a_cancel(scene):
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000, cancel_headers=(SAID,)))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    record = scene.close()
+    assert (record.end_reason, record.reason_text) == ("Cancelled", "rack 7 is full")
+    assert b"rack 7" not in scene.bytes_to(VENDORS[0])
+
+
+def test_of_the_refusal_that_ends_the_call_and_of_no_other(scene):
+    scene.vendor.script = refuses(404, headers=(SAID,))
+    scene.vendors[1].script = refuses(503, headers=('Reason: Q.850;cause=34;text="no circuit"',))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.reason_text) == ("Not Found", "rack 7 is full")
+    assert b"rack 7" not in scene.bytes_to(CUSTOMER)
+
+
+def test_no_text_of_a_gateway_that_was_left_stays_with_the_answered_call(scene):
+    scene.vendor.script = refuses(503, headers=(SAID,))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.reason_text) == ("Normal", None)
+
+
+def test_none_where_the_switch_ends_the_call(scene):
+    call, there = scene.talk()
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    assert scene.close().reason_text is None

@@ -1,0 +1,107 @@
+"""Phones whose calls a redirect server may send elsewhere: it is asked first."""
+
+import pytest
+
+from vosd.routing.dialect import CalleeDialect, Redirects
+from vosd.routing.tables import Address
+from vosd.testing.builders import catalogue, mapping_gateway, phone, routing_gateway
+from vosd.testing.loopback import Endpoint
+from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.vendor import SILENT, answers, refuses
+
+NUMBER = "44201"
+HOME = Endpoint("203.0.113.66", 41_234)
+ELSEWHERE = f"Contact: <sip:{NUMBER}@{VENDORS[2]}>"
+
+
+def stage(server=None, **terms) -> Scene:
+    """A phone, a redirect server that plays ``server``, and the place that it may name."""
+    host, port = VENDORS[1]
+    asked = routing_gateway(
+        "redirector",
+        "00",
+        addresses=(Address(host, port),),
+        account="carriers",
+        allow_unrated=True,
+        response_timeout_ms=2_000,
+        dialect=CalleeDialect(redirects=Redirects.FOLLOW, reject_codes={"404": 480}),
+    )
+    desk = phone(NUMBER, redirect_server="redirector", **terms)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    scene = Scene(catalogue([trunk, asked, vendor_gateway(0)], phones=[desk]))
+    scene.vendors[1].script = server or refuses(404)
+    return scene
+
+
+def called(scene: Scene):
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final is not None, within_ms=120_000)
+    return call
+
+
+def finish(scene: Scene, call) -> list[str]:
+    """Let the caller hang up and return who was tried."""
+    record = scene.finish(call)
+    return [attempt.gateway for attempt in record.attempts]
+
+
+def test_it_sends_the_calls_of_a_phone_elsewhere():
+    scene = stage(refuses(302, headers=(ELSEWHERE,)))
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    call = called(scene)
+    assert finish(scene, call) == ["redirector", "redirector"]
+    assert len(scene.vendors[2].calls) == 1
+    assert desk.calls == []
+
+
+@pytest.mark.parametrize(
+    "server",
+    [refuses(404), refuses(480), refuses(500), SILENT, refuses(302), refuses(302, headers=("Contact: <mailto:x@h>",))],
+    ids=["404", "480", "500", "silence", "302 to nowhere", "302 to what is no place"],
+)
+def test_whatever_else_it_says_the_phone_is_called(server):
+    scene = stage(server)
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    assert finish(scene, called(scene)) == ["redirector", NUMBER]
+    assert len(desk.calls) == 1
+
+
+@pytest.mark.parametrize("status", [486, 600, 603])
+def test_it_may_say_that_nobody_is_to_be_disturbed(status):
+    scene = stage(refuses(status))
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    assert called(scene).final == status
+    assert desk.calls == []
+    scene.close()
+
+
+def test_a_phone_that_is_not_registered_either_gets_480():
+    scene = stage()
+    assert called(scene).final == 480
+    assert scene.close().end_reason == "Unavailable"
+
+
+def test_a_phone_that_is_not_registered_has_its_offline_gateway():
+    scene = stage(offline_gateway="vendor-0")
+    scene.vendor.script = answers()
+    assert finish(scene, called(scene)) == ["redirector", "vendor-0"]
+
+
+def test_it_is_not_asked_for_a_phone_that_is_switched_off():
+    scene = stage(enabled=False)
+    assert called(scene).final == 480
+    assert scene.vendors[1].calls == []
+    scene.close()
+
+
+def test_it_is_not_asked_for_other_phones():
+    scene = stage()
+    content = scene.exchange.switch.catalogue
+    scene.exchange.swap_catalogue(
+        catalogue([*content.mapping_gateways.values(), *content.routing_gateways.values()], phones=[phone(NUMBER)])
+    )
+    scene.exchange.telephone(NUMBER, HOME).register()
+    assert finish(scene, called(scene)) == [NUMBER]

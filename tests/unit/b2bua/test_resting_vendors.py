@@ -1,0 +1,225 @@
+"""Vendors at which calls fail in a row: later calls go past them until one call shows that they are well."""
+
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
+from vosd.routing.tables import Address as GatewayAddress
+from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.customer import Intent
+from vosd.testing.loopback import Endpoint
+from vosd.testing.peer import OFFER
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.vendor import RINGS, SILENT, TRIES, answers, refuses
+
+RESPONSE_MS = 2_000
+MUTE = {"response_timeout_ms": RESPONSE_MS, "progress_timeout_ms": 3_000}
+TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+
+
+def call_through(scene, **intent):
+    """Make a call, wait for its end, and return the gateways that it tried with its post-dial delay."""
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10, **intent))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.exchange.ledger.records[-1]
+    return [each.gateway for each in record.attempts], record.pdd_ms
+
+
+def events(lines):
+    return [(line["event"], line["address"]) for line in lines if line["event"].startswith("gateway_")]
+
+
+def test_of_24_calls_to_a_mute_vendor_the_first_three_wait_and_the_rest_go_straight_to_the_next():
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    with structlog.testing.capture_logs() as lines:
+        tried = [call_through(scene) for _ in range(24)]
+    assert [gateways for gateways, _ in tried] == [["vendor-0", "vendor-1"]] * SILENCES + [["vendor-1"]] * 21
+    assert all(pdd_ms >= RESPONSE_MS for _, pdd_ms in tried[:SILENCES])
+    assert all(pdd_ms < 20 for _, pdd_ms in tried[SILENCES:])
+    assert events(lines) == [("gateway_resting", "203.0.113.1:5060")]
+    scene.wire.run_for(70_000)
+    assert scene.exchange.leftovers() == {}
+
+
+def test_after_its_rest_one_call_is_let_through_and_the_vendor_is_well_when_that_rings():
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    for _ in range(SILENCES):
+        call_through(scene)
+    scene.vendor.script = RINGS
+    scene.wire.run_for(REST_MS)
+    with structlog.testing.capture_logs() as lines:
+        probing = scene.caller.call(CALLEE, Intent(cancel_after_ms=30_000))
+        meanwhile = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+        scene.wire.run_until(lambda: meanwhile.is_over)
+    assert scene.exchange.ledger.records[-1].attempts[0].gateway == "vendor-1"  # it did not wait for the other
+    assert events(lines) == [("gateway_well", "203.0.113.1:5060")]
+    scene.vendor.script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0"]
+    scene.wire.run_until(lambda: probing.is_over)
+
+
+def test_a_probing_call_that_is_cancelled_lets_the_next_one_through():
+    """Else who calls and cancels every 15 s keeps a vendor resting that is well."""
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    for _ in range(SILENCES):
+        call_through(scene)
+    scene.vendor.script = TRIES
+    scene.wire.run_for(REST_MS)
+    probing = scene.caller.call(CALLEE, Intent(cancel_after_ms=100))
+    scene.wire.run_until(lambda: probing.is_over)
+    scene.vendor.script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0"]
+
+
+def test_a_vendor_that_is_still_mute_after_its_rest_costs_one_call_its_wait():
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    for _ in range(SILENCES):
+        call_through(scene)
+    scene.wire.run_for(REST_MS)
+    assert [call_through(scene)[0] for _ in range(3)] == [["vendor-0", "vendor-1"], ["vendor-1"], ["vendor-1"]]
+    scene.wire.run_for(REST_MS)  # the second rest is longer
+    assert call_through(scene)[0] == ["vendor-1"]
+    scene.wire.run_for(REST_MS)
+    assert call_through(scene)[0] == ["vendor-0", "vendor-1"]
+
+
+def test_a_vendor_that_says_100_and_nothing_more_rests_too():
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = TRIES, answers(0)
+    tried = [call_through(scene)[0] for _ in range(SILENCES + 1)]
+    assert tried == [["vendor-0", "vendor-1"]] * SILENCES + [["vendor-1"]]
+
+
+@pytest.mark.parametrize(
+    ("cancel_after_ms", "rests"), [(RESPONSE_MS // 2 - 100, False), (RESPONSE_MS // 2 + 100, True)]
+)
+def test_callers_who_give_up_before_the_time_to_respond_is_over_let_a_mute_vendor_be_found(cancel_after_ms, rests):
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    for _ in range(SILENCES):
+        call = scene.caller.call(CALLEE, Intent(cancel_after_ms=cancel_after_ms))
+        scene.wire.run_until(lambda: call.is_over)  # noqa: B023
+    assert call_through(scene)[0] == (["vendor-1"] if rests else ["vendor-0", "vendor-1"])
+    scene.wire.run_for(70_000)
+    assert scene.exchange.leftovers() == {}
+
+
+def test_the_only_vendor_is_tried_although_it_rests():
+    scene = Scene(usual_catalogue(vendors=1, terms=MUTE))
+    scene.vendor.script = SILENT
+    for _ in range(SILENCES):
+        call_through(scene)
+    scene.vendor.script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0"]
+    assert scene.exchange.ledger.records[-1].end_reason == "Normal"
+
+
+def test_a_busy_number_is_no_failure_of_the_vendor():
+    scene = Scene(usual_catalogue(terms=MUTE))
+    scene.vendor.script = refuses(486)
+    assert [call_through(scene)[0] for _ in range(30)] == [["vendor-0"]] * 30
+
+
+def test_calls_go_to_the_well_host_of_a_gateway_while_the_other_rests():
+    """RFC 3263 section 4.3; without it every call that begins at the mute host would wait."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", **MUTE)
+    scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    for _ in range(SILENCES):
+        call_through(scene)
+    assert [call_through(scene)[0] for _ in range(3)] == [["vendor-0"]] * 3
+    assert len(scene.vendor.calls) == SILENCES
+    assert scene.vendors[2].calls == []
+
+
+def test_one_host_that_asks_to_be_left_alone_leaves_the_others_of_its_gateway_to_calls():
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
+    scene = Scene(catalogue([TRUNK, gateway]))
+    scene.vendor.script = refuses(503, headers=("Retry-After: 60",))
+    scene.vendors[1].script = answers(0)
+    assert [call_through(scene)[0] for _ in range(3)] == [["vendor-0"] * 2, ["vendor-0"], ["vendor-0"]]
+    assert len(scene.vendor.calls) == 1
+    scene.wire.run_for(60_000)
+    call_through(scene)
+    assert len(scene.vendor.calls) == 2
+
+
+LARGE = OFFER + "a=x-filler:" + 100 * "0123456789" + "\r\n"
+OTHER = Endpoint("198.51.100.20", 5060)
+
+
+@pytest.mark.parametrize(
+    ("script", "times", "offer"),
+    [(TRIES, SILENCES, OFFER), (refuses(503), REFUSALS, OFFER), (SILENT, SILENCES, LARGE)],
+    ids=["numbers that never ring", "numbers that are refused", "sessions that get lost on the way"],
+)
+def test_one_payer_whose_calls_fail_takes_the_vendor_from_nobody_else(script, times, offer):
+    """They cost him nothing, and everybody else the cheapest vendor."""
+    trunks = [TRUNK, mapping_gateway("other", f"{OTHER.host}/32")]
+    scene = Scene(catalogue([*trunks, vendor_gateway(0, **MUTE), vendor_gateway(1, **MUTE)]))
+    scene.exchange.purses["other"].committed(Decimal(100), 2)
+    other = scene.exchange.caller(OTHER)
+    scene.vendor.script, scene.vendors[1].script = script, answers(0)
+    intent = Intent(hang_up_after_ms=10, offer=offer)
+    with structlog.testing.capture_logs() as lines:
+        calls = [other.call(CALLEE, intent) for _ in range(times)]
+        scene.wire.run_until(lambda: all(call.is_over for call in calls))
+    assert [line["customer"] for line in lines if line["event"] == "gateway_resting"] == ["other"]
+    scene.vendor.script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0"], "for this one it is well"
+    late = other.call(CALLEE, intent)
+    scene.wire.run_until(lambda: late.is_over)
+    assert [each.gateway for each in scene.exchange.ledger.records[-1].attempts] == ["vendor-1"], (
+        "for the other it rests"
+    )
+    scene.wire.run_for(70_000)
+    assert scene.exchange.leftovers() == {}
+
+
+def test_calls_of_several_payers_that_fail_let_the_vendor_rest_for_all():
+    trunks = [TRUNK, mapping_gateway("other", f"{OTHER.host}/32")]
+    scene = Scene(catalogue([*trunks, vendor_gateway(0, **MUTE), vendor_gateway(1, **MUTE)]))
+    scene.exchange.purses["other"].committed(Decimal(100), 2)
+    other = scene.exchange.caller(OTHER)
+    scene.vendor.script, scene.vendors[1].script = TRIES, answers(0)
+    with structlog.testing.capture_logs() as lines:
+        for caller in (scene.caller, other, scene.caller):
+            call = caller.call(CALLEE, Intent(hang_up_after_ms=10))
+            scene.wire.run_until(lambda: call.is_over)  # noqa: B023
+    assert [line.get("customer") for line in lines if line["event"] == "gateway_resting"] == [None]
+    call = other.call(CALLEE, Intent(hang_up_after_ms=10))
+    scene.wire.run_until(lambda: call.is_over)
+    assert [each.gateway for each in scene.exchange.ledger.records[-1].attempts] == ["vendor-1"]
+
+
+def test_a_vendor_with_one_address_that_asks_for_a_rest_is_in_the_log_until_a_call_succeeds_there():
+    scene = Scene(usual_catalogue())
+    scene.vendor.script, scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",)), answers(0)
+    address = "203.0.113.1:5060"
+    with structlog.testing.capture_logs() as lines:
+        assert call_through(scene)[0] == ["vendor-0", "vendor-1"]
+        assert call_through(scene)[0] == ["vendor-1"]
+    assert events(lines) == [("gateway_resting", address)]
+    assert [line["rest_s"] for line in lines if line["event"] == "gateway_resting"] == [60]
+    with structlog.testing.capture_logs() as lines:
+        scene.wire.run_for(61_000)
+        assert call_through(scene)[0] == ["vendor-0", "vendor-1"]  # it asks once more, which is no news
+        scene.wire.run_for(61_000)
+    assert events(lines) == []
+    for well in (answers(0), refuses(404)):
+        scene.vendor.script = well
+        with structlog.testing.capture_logs() as lines:
+            call_through(scene)
+            call_through(scene)
+        assert events(lines) == [("gateway_well", address)]
+        scene.vendor.script = refuses(503, headers=("Retry-After: 60",))
+        call_through(scene)
+        scene.wire.run_for(61_000)

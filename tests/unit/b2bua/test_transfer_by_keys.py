@@ -1,0 +1,240 @@
+"""A telephone that has no button for it transfers its call by keys, which INFO tells of."""
+
+import pytest
+
+from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
+from vosd.routing.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
+from vosd.routing.tables import CallerNumbers
+from vosd.sip.parse import parse_message
+from vosd.testing.builders import catalogue, phone
+from vosd.testing.customer import Intent
+from vosd.testing.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from vosd.testing.login import Login
+from vosd.testing.loopback import Endpoint
+from vosd.testing.probe import request
+from vosd.testing.scene import CALLEE, Scene, vendor_gateway
+from vosd.testing.vendor import RINGS, answers, refuses
+
+HOME = Endpoint("203.0.113.66", 41_234)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return keypad_scene()
+
+
+@pytest.mark.parametrize("end", ["#", ""], ids=["hash", "a pause"])
+def test_the_other_side_is_connected_with_the_number_that_follows_the_key(scene, end):
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}{end}")
+    scene.wire.run_for(DIALLED_MS + 3_000)
+    party, target = scene.vendor.calls
+    assert target.invite.start_line.startswith(f"INVITE sip:{TARGET}@")
+    assert call.is_over
+    assert not party.is_over
+    assert passed_on(party) == "*", "what only begins the sequence may have been meant for the other side"
+    assert set(call.got["INFO"]) == {200}
+    assert call.asked["NOTIFY"] == []
+    target.hang_up()
+    settle(scene)
+    assert reasons(scene) == ["Normal", "Normal"]
+    assert {record.customer_account for record in scene.exchange.ledger.records} == {"acme"}
+
+
+def test_the_telephone_talks_on_until_the_target_answers(scene):
+    scene.vendor.by_number = {TARGET: answers(10_000)}
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}#")
+    scene.wire.run_for(5_000)
+    assert not call.is_over
+    press(scene, call, "5")
+    assert passed_on(scene.vendor.calls[0]) == "*5"
+    scene.wire.run_for(10_000)
+    assert call.is_over
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def test_a_key_takes_the_transfer_back_while_the_target_is_called(scene):
+    scene.vendor.by_number = {TARGET: RINGS}
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}#")
+    scene.wire.run_for(2_000)
+    press(scene, call, "*0")
+    party, target = scene.vendor.calls
+    assert (target.is_over, party.is_over, call.is_over) == (True, False, False)
+    press(scene, call, f"*1{TARGET}#")
+    assert len(scene.vendor.calls) == 3, "and it may be tried again"
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_key_takes_the_transfer_back_while_the_number_is_dialled(scene):
+    call = talking(scene)
+    press(scene, call, "*1442071*0")
+    scene.wire.run_for(DIALLED_MS)
+    assert len(scene.vendor.calls) == 1
+    press(scene, call, "7")
+    assert passed_on(scene.vendor.calls[0]) == "*7"
+    scene.finish(call)
+
+
+def test_a_key_lets_the_telephone_leave_while_the_target_is_called(scene):
+    scene.vendor.by_number = {TARGET: answers(10_000)}
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}#")
+    press(scene, call, "*9")
+    scene.wire.run_for(500)
+    party, target = scene.vendor.calls
+    assert (call.is_over, party.is_over, target.is_over) == (True, False, False)
+    scene.wire.run_for(12_000)
+    assert not target.is_over
+    party.hang_up()
+    settle(scene)
+
+
+def test_a_target_that_is_not_to_be_had_leaves_the_call_as_it_was(scene):
+    scene.vendor.by_number = {TARGET: refuses(486)}
+    call = talking(scene)
+    press(scene, call, f"*1{TARGET}#")
+    scene.wire.run_for(3_000)
+    assert not call.is_over
+    scene.wire.run_for(3_000)
+    call.hang_up()
+    settle(scene)
+    assert sorted(reasons(scene)) == ["Busy", "Normal"]
+
+
+def test_a_number_that_may_not_be_called_leaves_its_record_and_the_call_as_it_was(scene):
+    call = talking(scene)
+    press(scene, call, "*1999#")
+    assert not call.is_over
+    assert reasons(scene) == ["No Matching Rate"]
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("digits", ["", "#"], ids=["nothing", "an end at once"])
+def test_who_dials_nothing_talks_on(digits):
+    scene = keypad_scene(transfer_timeout_ms=5_000)
+    call = talking(scene)
+    press(scene, call, f"*1{digits}")
+    scene.wire.run_for(6_000)
+    press(scene, call, "7")
+    assert passed_on(scene.vendor.only_call) == "*7"
+    scene.finish(call)
+
+
+def test_a_number_has_to_be_dialled_within_the_timeout_of_transfers():
+    scene = keypad_scene(transfer_timeout_ms=5_000)
+    call = talking(scene)
+    press(scene, call, "*1" + TARGET, every_ms=1_000)
+    scene.wire.run_for(DIALLED_MS)
+    assert len(scene.vendor.calls) == 1
+    assert passed_on(scene.vendor.only_call) == f"*{TARGET[5:]}", "what comes later is the other side's again"
+    scene.finish(call)
+
+
+def test_a_number_without_end_is_none(scene):
+    call = talking(scene)
+    press(scene, call, "*1" + "4" * 33, every_ms=50)
+    scene.wire.run_for(DIALLED_MS)
+    assert len(scene.vendor.calls) == 1
+    scene.finish(call)
+
+
+def test_keys_that_come_too_slowly_are_no_sequence(scene):
+    call = talking(scene)
+    press(scene, call, "*1", every_ms=SEQUENCE_MS + 1_000)
+    press(scene, call, "2")
+    assert passed_on(scene.vendor.only_call) == "*12"
+    scene.finish(call)
+
+
+def test_the_other_side_transfers_nothing_by_keys(scene):
+    call = talking(scene)
+    press(scene, scene.vendor.only_call, "*1442071#")
+    assert passed_on(call) == "*1442071#"
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("terms", [{"keys": None}, {"transfers": Transfers.REFUSE}], ids=["no keys", "no transfers"])
+def test_keys_transfer_nothing_where_the_operator_does_not_want_it(terms):
+    scene = keypad_scene(**terms)
+    call = talking(scene)
+    press(scene, call, "*1442071#")
+    assert passed_on(scene.vendor.only_call) == "*1442071#"
+    scene.finish(call)
+
+
+def test_who_hangs_up_while_dialling_leaves_nothing_behind(scene):
+    call = talking(scene)
+    press(scene, call, "*144")
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_the_other_side_hangs_up_while_the_number_is_dialled(scene):
+    call = talking(scene)
+    press(scene, call, "*144")
+    scene.vendor.only_call.hang_up()
+    scene.wire.run_for(1_000)
+    assert call.is_over
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    ("display", "shown"),
+    [(TransferDisplay.CALLER, "12025550199"), (TransferDisplay.PHONE, "12025550100"), (TransferDisplay.NUMBER, "4930")],
+)
+def test_the_target_is_shown_what_the_operator_says(display, shown):
+    scene = keypad_scene(transfer_display=display, transfer_number="4930")
+    scene.vendor.by_number = {TARGET: RINGS}
+    call = talking(scene, "P-Asserted-Identity: <sip:12025550199@acme.example>")
+    press(scene, call, f"*1{TARGET}#")
+    assert scene.vendor.calls[1].invite["From"].startswith(f"<sip:{shown}@")
+    press(scene, call, "*0")
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
+    """It called with another of its numbers; what it may not show is never shown."""
+    dialect = CallerDialect(
+        caller_from=(CallerSource.FROM,), transfer_keys=KEYS, transfer_display=TransferDisplay.PHONE
+    )
+    numbers = CallerNumbers("1001", frozenset({"4930555"}))
+    desk = phone("1001", dialect=dialect, caller_numbers=numbers)
+    scene = Scene(catalogue([vendor_gateway(0)], phones=[desk]))
+    scene.vendor.by_number = {TARGET: RINGS}
+    made = scene.exchange.caller(HOME).call(CALLEE, Intent(caller="4930555", login=Login("1001", "secret")))
+    scene.wire.run_until(lambda: made.final == 200)
+    scene.wire.run_for(500)
+    assert scene.vendor.calls[0].invite["From"].startswith("<sip:4930555@")
+    press(scene, made, f"*1{TARGET}#")
+    assert scene.vendor.calls[1].invite["From"].startswith("<sip:1001@")
+    assert scene.exchange.switch.calls()[1].application.mapping.name == "1001", "its account pays"
+    press(scene, made, "*0")
+    made.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "key"),
+    [
+        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "5"),
+        ("application/dtmf-relay", "signal = *\nDuration=160", "*"),
+        ("application/dtmf-relay", "Signal=11\r\n", "#"),
+        ("application/dtmf-relay", "Signal=10", "*"),
+        ("application/dtmf-relay", "Signal=a", "A"),
+        ("application/dtmf-relay", "Duration=160\r\n", ""),
+        ("application/dtmf-relay", "Signal=77\r\n", ""),
+        ("application/dtmf-relay", "5", ""),
+        ("application/dtmf", "5", "5"),
+        ("application/dtmf", " 11\r\n", "#"),
+        ("application/dtmf", "Signal=5", "5"),
+        ("application/dtmf", "55555", ""),
+        ("application/media_control+xml", "5", ""),
+    ],
+)
+def test_keys_are_written_in_several_ways(kind, body, key):
+    assert key_in(parse_message(request("INFO", headers=f"Content-Type: {kind}\r\n", body=body.encode()))) == key

@@ -1,0 +1,52 @@
+"""BYEs that a peer does not answer: it may believe that the call goes on, and bill it."""
+
+from structlog.testing import capture_logs
+
+from vosd.testing.scene import VENDORS, Scene
+from vosd.testing.wire import delivered
+
+
+def silence(scene):
+    """Let nothing that the first vendor says arrive any more."""
+    scene.wire.fate = lambda packet: () if packet.source == VENDORS[0] else delivered(packet)
+
+
+def warnings_of(logs):
+    return [line for line in logs if line["event"] == "bye_unanswered"]
+
+
+def test_a_vendor_that_never_answers_our_bye_is_named_with_its_call_id():
+    scene = Scene()
+    call, there = scene.talk()
+    silence(scene)
+    with capture_logs() as logs:
+        call.hang_up()
+        scene.wire.run_for(31_000)
+        assert warnings_of(logs) == []
+        scene.wire.run_for(5_000)
+    (warning,) = warnings_of(logs)
+    assert warning["gateways"] == ["vendor-0"]
+    assert warning["peer"] == f"{VENDORS[0].host}:{VENDORS[0].port}"
+    assert warning["sip_call_id"] == there.call_id == scene.record.sip_call_id_out
+    assert warning["log_level"] == "warning"
+    assert scene.exchange.residue() == {}
+
+
+def test_a_vendor_that_answers_our_bye_is_not_mentioned():
+    scene = Scene()
+    call, _ = scene.talk()
+    with capture_logs() as logs:
+        scene.finish(call)
+        scene.wire.run_for(60_000)
+    assert warnings_of(logs) == []
+
+
+def test_a_vendor_that_answers_no_bye_is_named_once_a_minute_with_how_many_there_were():
+    scene = Scene()
+    calls = [scene.talk()[0] for _ in range(3)]
+    silence(scene)
+    with capture_logs() as logs:
+        for call in calls:
+            call.hang_up()
+        scene.wire.run_for(40_000)
+        assert [line["unanswered"] for line in warnings_of(logs)] == [1]

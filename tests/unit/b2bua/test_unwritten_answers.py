@@ -1,0 +1,45 @@
+"""An answer that the journal cannot take: the caller is not told of it, the vendor is hung up, nobody pays."""
+
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.testing.customer import HEARS_RELIABLY, Intent
+from vosd.testing.peer import ANSWER
+from vosd.testing.scene import CALLEE, VENDORS
+from vosd.testing.vendor import Line, Script
+
+
+@pytest.mark.parametrize("sdp", [True, False])
+def test_an_answer_that_cannot_be_written_down_is_a_refused_call(scene, sdp):
+    scene.exchange.ledger.takes_answers = False
+    with structlog.testing.capture_logs() as logged:
+        call = scene.caller.call(CALLEE, Intent() if sdp else Intent(offer=""))
+        scene.wire.run_until(lambda: call.is_over)
+        scene.wire.run_for(100)
+    record = scene.close()
+    assert call.final == 503
+    assert 200 not in call.statuses
+    assert scene.vendor.only_call.is_over
+    assert scene.bytes_to(VENDORS[0]).count(b"\nACK ") >= 1
+    assert (record.end_reason, record.sip_code, record.hangup_source) == ("Overload", 503, "switch")
+    assert (record.answered_at, record.fee, record.cost, record.postings) == (None, Decimal(0), Decimal(0), ())
+    assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(200, "Not Written Down")]
+    assert [line["call_id"] for line in logged if line["event"] == "answered_call_refused"] == [record.call_id]
+
+
+def test_an_answer_that_waited_and_cannot_be_written_down_costs_what_the_vendor_bills(scene):
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    scene.wire.run_for(3_000)
+    scene.exchange.ledger.takes_answers = False
+    call.remote, call.target = call.response(183)["To"], call.response(183).target
+    call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    assert call.final == 503
+    assert scene.vendor.only_call.is_over
+    record = scene.close()
+    assert (record.end_reason, record.answered_at, record.fee) == ("Overload", None, 0)
+    assert (record.vendor_billed_seconds, record.cost) == (3, Decimal("0.015"))

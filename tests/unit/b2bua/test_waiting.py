@@ -1,0 +1,197 @@
+"""How long a call waits for a gateway, how many it tries and until when, and what it leaves there."""
+
+import pytest
+import structlog
+
+from vosd.b2bua import callee_leg
+from vosd.routing.tables import Address as GatewayAddress
+from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.customer import Intent
+from vosd.testing.peer import ANSWER
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+
+IMPATIENT = {"progress_timeout_ms": 6_000}
+TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+
+
+def lengths_of(record):
+    """Return the whole seconds that each attempt took: timers are coarser than the clock."""
+    return [attempt.ms // 1_000 for attempt in record.attempts]
+
+
+def call_through(scene, **intent):
+    call = scene.caller.call(CALLEE, Intent(**intent))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    return call
+
+
+# -- a gateway that says 100 and nothing more -----------------------------------------------------------------------
+
+
+def test_a_gateway_that_says_100_and_nothing_more_is_left_for_the_next_after_its_progress_timeout():
+    scene = Scene(usual_catalogue(terms=IMPATIENT))
+    scene.vendor.script = TRIES
+    call_through(scene, hang_up_after_ms=5_000)
+    assert scene.vendor.only_call.is_cancelled
+    record = scene.close()
+    assert (record.end_reason, record.routing_gateway) == ("Normal", "vendor-1")
+    assert [each.gateway for each in record.attempts] == ["vendor-0", "vendor-1"]
+    assert 6_000 < record.pdd_ms < 6_030
+
+
+def test_without_another_gateway_to_try_a_100_is_waited_upon_until_the_ring_timeout():
+    scene = Scene(usual_catalogue(vendors=1, terms=IMPATIENT))
+    scene.vendor.script = Script((Line(0, 100), Line(40_000, 200, ANSWER)))
+    call_through(scene, hang_up_after_ms=1_000)
+    record = scene.close()
+    assert (record.end_reason, [each.code for each in record.attempts]) == ("Normal", [200])
+
+
+def test_a_gateway_that_says_100_is_kept_while_the_next_has_no_room():
+    gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, max_concurrent=1)]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    scene.vendor.script = TRIES
+    first = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
+    scene.wire.run_until(lambda: first.final == 200)  # takes the only place at the second vendor
+    scene.vendor.script = Script((Line(0, 100), Line(10_000, 180), Line(15_000, 200, ANSWER)))
+    second = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: first.is_over and second.is_over)
+    ended = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
+    assert [each.gateway for each in ended[second.call_id].attempts] == ["vendor-0"]
+    assert scene.exchange.leftovers() == {}
+
+
+def test_a_place_that_could_not_be_had_while_another_was_waited_for_is_tried_after_it():
+    """The only place of the trunk is taken by the attempt at its first host."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    terms = {"addresses": addresses, "max_concurrent": 1, "account": "carriers", **IMPATIENT}
+    scene = Scene(catalogue([TRUNK, routing_gateway("vendor-0", "44", **terms)]))
+    scene.vendor.script = refuses(503, 20_000)
+    call_through(scene, hang_up_after_ms=1_000)
+    record = scene.close()
+    assert [each.code for each in record.attempts] == [503, 200]
+    assert lengths_of(record)[0] == 20
+
+
+def test_a_gateway_that_rings_is_waited_for_until_its_ring_timeout_whatever_its_progress_timeout():
+    scene = Scene(usual_catalogue(terms=IMPATIENT))
+    scene.vendor.script = Script((Line(0, 100), Line(5_900, 183, ANSWER), Line(50_000, 200, ANSWER)))
+    call_through(scene, hang_up_after_ms=1_000)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 200)]
+
+
+def test_a_100_that_is_repeated_prolongs_nothing():
+    scene = Scene(usual_catalogue(terms=IMPATIENT))
+    scene.vendor.script = Script(tuple(Line(1_000 * second, 100) for second in range(60)))
+    call_through(scene, hang_up_after_ms=1_000)
+    assert lengths_of(scene.close())[0] == 6
+
+
+# -- how many, and until when ---------------------------------------------------------------------------------------
+
+
+def hosts(count):
+    """Make a trunk with so many addresses, all of them the first vendor's."""
+    host = VENDORS[0].host
+    return tuple(GatewayAddress(host, VENDORS[0].port, uri=f"sip:{number}@{host}") for number in range(count))
+
+
+def test_a_call_tries_ten_gateways_and_no_more():
+    gateways = [
+        routing_gateway(
+            f"vendor-{index:02}", "44", addresses=(GatewayAddress(*VENDORS[0]),), priority=index + 1, account="carriers"
+        )
+        for index in range(12)
+    ]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    scene.vendor.script = refuses(500)
+    call = call_through(scene)
+    record = scene.close()
+    assert [each.gateway for each in record.attempts] == [f"vendor-{index:02}" for index in range(10)]
+    assert (call.final, record.end_reason) == (500, "Unavailable")
+
+
+def test_a_gateway_that_says_100_as_the_tenth_is_waited_for_to_the_end():
+    gateway = routing_gateway(
+        "vendor-0", "44", addresses=hosts(12), account="carriers", progress_timeout_ms=1_000, ring_timeout_ms=20_000
+    )
+    scene = Scene(catalogue([TRUNK, gateway]))
+    scene.vendor.script = TRIES
+    call_through(scene)
+    record = scene.close()
+    assert lengths_of(record) == [1] * 9 + [20]
+
+
+def test_no_attempt_begins_later_than_30_s_after_the_invite_came():
+    gateway = routing_gateway(
+        "vendor-0", "44", addresses=hosts(12), account="carriers", response_timeout_ms=7_000
+    )  # attempts begin after 0, 7, 14, 21 and 28 s
+    scene = Scene(catalogue([TRUNK, gateway]))
+    scene.vendor.script = SILENT
+    call = call_through(scene)
+    record = scene.close()
+    assert lengths_of(record) == [7] * 5
+    assert (call.final, record.end_reason) == (408, "No Answer")
+
+
+# -- one host of several --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codes", [None, frozenset({480})])
+def test_503_of_one_host_is_followed_by_the_next_host_of_the_gateway(codes):
+    """RFC 3263 section 4.3; ``failover_codes`` speaks of the next gateway."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", failover_codes=codes)
+    scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))
+    scene.vendor.script, scene.vendors[1].script = refuses(503), answers()
+    call_through(scene, hang_up_after_ms=1_000)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 503), ("vendor-0", 200)]
+    assert scene.vendors[2].calls == []
+
+
+def test_503_of_the_last_host_ends_the_call_where_it_is_no_failover_code():
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", failover_codes=frozenset())
+    scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))
+    scene.vendor.script = scene.vendors[1].script = refuses(503)
+    assert call_through(scene).final == 503
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 503)] * 2
+
+
+# -- what is left at a gateway --------------------------------------------------------------------------------------
+
+
+def test_a_cancel_says_why_to_the_vendor(scene):
+    """RFC 3326."""
+    scene.vendor.script = RINGS
+    call_through(scene, cancel_after_ms=2_000)
+    [cancel] = scene.vendor.heard_of("CANCEL")
+    assert cancel["Reason"] == 'Q.850;cause=16;text="Cancelled"'
+    scene.close()
+
+
+def test_a_cancel_for_want_of_an_answer_says_so_too():
+    scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 10_000}))
+    scene.vendor.script = RINGS
+    call_through(scene)
+    [cancel] = scene.vendor.heard_of("CANCEL")
+    assert cancel["Reason"] == 'Q.850;cause=19;text="No Answer"'
+    scene.close()
+
+
+def test_a_mistake_of_ours_in_the_making_of_an_attempt_leaves_no_place_taken(scene, monkeypatch):
+    class MistakeError(Exception):
+        pass
+
+    def fails(*_args, **_terms):
+        raise MistakeError
+
+    with monkeypatch.context() as patch, structlog.testing.capture_logs():
+        patch.setattr(callee_leg, "written", fails)
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "Lost"

@@ -1,0 +1,119 @@
+"""Commands find the installation of ``$VOSD_CONFIG`` from any directory; a payment says who made it."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vosd.cli.main import main
+from vosd.engine.control import Arguments, ControlServer
+from vosd.storage.migrate import migrate
+
+CONFIGURATION = """
+database: {url: "sqlite+aiosqlite:///var/vosd.db"}
+state_dir: var
+control_socket: var/vosd.sock
+accounts:
+  - {id: acme, overdraft_limit: "5"}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A source tree in which a switch was started, seen from another directory."""
+    tree = tmp_path / "tree"
+    (tree / "config").mkdir(parents=True)
+    (tree / "config" / "vosd.yaml").write_text(CONFIGURATION)
+    migrate(f"sqlite+aiosqlite:///{tree}/var/vosd.db")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("VOSD_CONFIG", str(tree / "config" / "vosd.yaml"))
+    yield tree
+    assert list(elsewhere.iterdir()) == []
+
+
+def vosd(*words: str) -> Result:
+    done = CliRunner().invoke(main, list(words))
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def operators(tree: Path) -> list[str]:
+    """Return who made the payments, as the ledger has it."""
+    import sqlite3
+
+    connection = sqlite3.connect(tree / "var" / "vosd.db")
+    try:
+        return [row[0] for row in connection.execute("SELECT operator FROM ledger_entry ORDER BY id")]
+    finally:
+        connection.close()
+
+
+def test_the_database_is_found_beside_the_configuration(tree: Path) -> None:
+    vosd("payment", "add", "--account", "acme", "--amount", "3")
+    assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "3.00"
+    assert json.loads(vosd("cdr", "list", "--json").stdout) == []
+
+
+async def test_the_running_switch_is_found_beside_the_configuration(tree: Path) -> None:
+    async def calls(_arguments: Arguments) -> object:
+        return []
+
+    async def commitments(_arguments: Arguments) -> object:
+        return {"acme": {"reserved": "1.00", "unbooked": "0.00"}}
+
+    server = ControlServer(tree / "var" / "vosd.sock", {"calls": calls, "commitments": commitments})
+    await server.open()
+    try:
+        assert (await asyncio.to_thread(vosd, "calls")).stdout == "no calls\n"
+        shown = await asyncio.to_thread(vosd, "account", "show", "acme", "--json")
+        assert json.loads(shown.stdout)["reserved"] == "1.00"
+    finally:
+        await server.close()
+
+
+def test_what_is_in_the_working_directory_goes_first(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tree.parent / "own"
+    migrate(f"sqlite+aiosqlite:///{own}/var/vosd.db")
+    monkeypatch.chdir(own)
+    vosd("payment", "add", "--account", "acme", "--amount", "3")
+    monkeypatch.chdir(tree.parent / "elsewhere")
+    assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
+
+
+def test_an_empty_file_in_the_working_directory_is_no_installation(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tree.parent / "own"
+    (own / "var" / "lock").mkdir(parents=True)
+    (own / "var" / "vosd.db").touch()
+    monkeypatch.chdir(own)
+    assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
+
+
+class TestWhoPaid:
+    def test_under_sudo_it_is_the_one_who_called_it(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SUDO_USER", "alice")
+        vosd("payment", "add", "--account", "acme", "--amount", "3")
+        assert operators(tree) == ["alice"]
+
+    def test_it_can_be_said(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SUDO_USER", "alice")
+        vosd("payment", "add", "--account", "acme", "--amount", "3", "--operator", "billing portal, bob")
+        assert operators(tree) == ["billing portal, bob"]
+
+    def test_otherwise_it_is_who_is_logged_in(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import pwd
+
+        monkeypatch.delenv("SUDO_USER", raising=False)
+        vosd("payment", "add", "--account", "acme", "--amount", "3")
+        assert operators(tree) == [pwd.getpwuid(os.getuid()).pw_name]
+
+    @pytest.mark.parametrize("name", ["", "  ", "x" * 65, "a\x1b[31mb"])
+    def test_a_name_that_does_not_fit_is_wrong_usage(self, tree: Path, name: str) -> None:
+        words = ["payment", "add", "--account", "acme", "--amount", "3", "--operator", name]
+        assert CliRunner().invoke(main, words).exit_code == 2
+        assert operators(tree) == []

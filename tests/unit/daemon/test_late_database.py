@@ -1,0 +1,68 @@
+"""A database that comes up after the switch is waited for; what waiting does not mend is not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.cdr.ports import StoreUnavailable
+from vosd.daemon.systemd import Notifier
+from vosd.daemon.waiting import until_database_answers
+from vosd.storage.database import Database, DatabaseRefusesUs, SchemaOutdated
+from vosd.testing.service_manager import ServiceManager
+
+
+class LateDatabase:
+    """Answers after so many attempts, or fails for another reason then."""
+
+    def __init__(self, attempts: int, then: Callable[[], None] = lambda: None) -> None:
+        self.attempts = attempts
+        self._then = then
+
+    async def check(self) -> None:
+        if self.attempts:
+            self.attempts -= 1
+            raise StoreUnavailable("cannot reach it")
+        self._then()
+
+
+async def test_a_database_that_is_away_is_tried_until_it_answers_and_the_log_says_so_once() -> None:
+    database = LateDatabase(50)
+    with capture_logs() as log:
+        await until_database_answers(database.check, Notifier(None), retry_s=0)
+    assert database.attempts == 0
+    assert [(line["event"], line["part"], line.get("error")) for line in log] == [
+        ("database_away", "start", "cannot reach it"),
+        ("database_back", "start", None),
+    ]
+
+
+async def test_a_database_that_answers_at_once_is_worth_no_line() -> None:
+    with capture_logs() as log:
+        await until_database_answers(LateDatabase(0).check, Notifier(None))
+    assert log == []
+
+
+async def test_the_service_manager_is_told_at_each_attempt_and_gives_more_time(tmp_path: Path) -> None:
+    manager = ServiceManager(str(tmp_path / "notify"))
+    notifier = Notifier(manager.address)
+    await until_database_answers(LateDatabase(2).check, notifier, retry_s=0)
+    assert manager.heard() == ["EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the database: cannot reach it"] * 2
+    notifier.close()
+    manager.close()
+
+
+async def test_what_waiting_does_not_mend_ends_the_wait() -> None:
+    def outdated() -> None:
+        raise SchemaOutdated("run vosd migrate")
+
+    with pytest.raises(SchemaOutdated, match="run vosd migrate"):
+        await until_database_answers(LateDatabase(1, outdated).check, Notifier(None), retry_s=0)
+
+
+async def test_a_file_in_a_directory_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/vosd.db")
+    with pytest.raises(DatabaseRefusesUs, match="does the directory exist"):
+        await database.check_schema()
+    await database.close()

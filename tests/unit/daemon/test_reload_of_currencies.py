@@ -1,0 +1,57 @@
+"""A reload that changes the currency of an account, and the account's first call."""
+
+from pathlib import Path
+
+import pytest
+
+from vosd.config.load import Loaded, load
+from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.systemd import Notifier
+from vosd.engine.balances import CurrencyChangedError
+from vosd.storage.migrate import migrate
+from vosd.testing.builders import applied_rate
+
+
+def loaded_in(directory: Path, currency: str) -> Loaded:
+    url = f"sqlite+aiosqlite:///{directory}/vosd.db"
+    file = directory / "vosd.yaml"
+    file.write_text(
+        f"sip: {{listen: ['udp:127.0.0.1:14078']}}\ndatabase: {{url: '{url}'}}\nstate_dir: {directory}/var\n"
+        f"control_socket: {directory}/vosd.sock\n"
+        f"accounts: [{{id: acme, currency: {currency}, overdraft_limit: unlimited}}]\n"
+    )
+    migrate(url)
+    return load(file)
+
+
+@pytest.mark.parametrize("is_called", [True, False])
+async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_of_its_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dollars_and_euros: tuple[Loaded, Loaded], is_called: bool
+) -> None:
+    dollars, euros = dollars_and_euros
+    daemon = Daemon(tmp_path / "vosd.yaml", dollars, Notifier(None))
+    service = daemon.service
+    steps = daemon.steps()[:4]
+    for step in steps:
+        await step.start()
+    look_up = service.directory.look_up
+
+    async def look_up_slowly(*arguments: object) -> None:
+        await look_up(*arguments)
+        if is_called:
+            service.balances.purses["acme"].hold(applied_rate(), 60, 60)
+
+    monkeypatch.setattr(service.directory, "look_up", look_up_slowly)
+    if is_called:
+        with pytest.raises(CurrencyChangedError):
+            await service.swap_catalogue(euros.catalogue)
+    else:
+        await service.swap_catalogue(euros.catalogue)
+    assert service.switch.catalogue is (dollars if is_called else euros).catalogue
+    for step in reversed(steps):
+        await step.stop()
+
+
+@pytest.fixture
+def dollars_and_euros(tmp_path: Path) -> tuple[Loaded, Loaded]:
+    return loaded_in(tmp_path, "USD"), loaded_in(tmp_path, "EUR")

@@ -1,0 +1,91 @@
+"""A database that goes away in the middle of a start is waited for, whichever step it was at."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.cdr.lease import LeaseHeld
+from vosd.cdr.ports import StoreUnavailable
+from vosd.config.load import load
+from vosd.daemon import bootstrap
+from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.systemd import Notifier
+from vosd.daemon.waiting import until_database_answers
+from vosd.engine.database_watch import Condition
+from vosd.storage.books import SqlBooks
+from vosd.storage.lease import SqlLease
+from vosd.storage.migrate import migrate
+from vosd.storage.registrations import SqlRegistrations
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    migrate(url)
+    file = tmp_path / "vosd.yaml"
+    file.write_text(
+        f"sip: {{listen: ['udp:127.0.0.1:14077']}}\ndatabase: {{url: '{url}'}}\nstate_dir: {tmp_path}/var\n"
+        f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: acme}}]\n"
+    )
+    monkeypatch.setattr(bootstrap, "until_database_answers", partial(until_database_answers, retry_s=0))
+    return Daemon(file, load(file), Notifier(None))
+
+
+async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
+    """Start all that comes before the listeners; return what the log said."""
+    steps = daemon.steps()[:4]
+    assert steps[-1].name == "switch"
+    with capture_logs() as log:
+        for step in steps:
+            await step.start()
+        assert daemon.service.balances.purses["acme"].is_read
+    return log
+
+
+async def stop(daemon: Daemon) -> None:
+    for step in reversed(daemon.steps()[:4]):
+        await step.stop()
+
+
+@pytest.mark.parametrize(("part", "question"), [(SqlBooks, "open_accounts"), (SqlRegistrations, "load")])
+async def test_an_outage_behind_the_lease_is_waited_for(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, part: type, question: str
+) -> None:
+    failures = iter([StoreUnavailable("cannot reach it")] * 3)
+    asked = getattr(part, question)
+
+    async def ask(*arguments: object) -> object:
+        for failure in failures:
+            raise failure
+        return await asked(*arguments)
+
+    monkeypatch.setattr(part, question, ask)
+    log = await start_to_the_switch(daemon)
+    await stop(daemon)
+    told = [(line["event"], line["part"]) for line in log if line["event"].startswith("database_")]
+    assert told == [("database_away", "start"), ("database_back", "start")]
+
+
+async def test_a_switch_that_took_the_lease_meanwhile_keeps_this_one_from_taking_calls(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([StoreUnavailable("cannot reach it")])
+    open_accounts = SqlBooks.open_accounts
+
+    async def ask(books: SqlBooks, accounts: list[str]) -> None:
+        for failure in failures:
+            monkeypatch.setattr(SqlLease, "hold", taken_by_another)
+            raise failure
+        await open_accounts(books, accounts)
+
+    async def taken_by_another(_lease: SqlLease, claimant: object) -> None:
+        raise LeaseHeld("another switch has it", claimant)
+
+    monkeypatch.setattr(SqlBooks, "open_accounts", ask)
+    log = await start_to_the_switch(daemon)
+    assert (daemon.service.database.condition, daemon.service.database.refuses_calls) == (Condition.LEASE_LOST, True)
+    assert "lease_lost" in [line["event"] for line in log]
+    await stop(daemon)

@@ -1,0 +1,155 @@
+"""What the running switch knows of accounts' money (ADR 3), of configured accounts and of others."""
+
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.cdr.record import Posting
+from vosd.engine.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
+from vosd.storage.memory.store import MemoryStore
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.builders import account, applied_rate
+
+TEN = {"acme": account("acme")}
+
+
+async def store_with(amount: str) -> MemoryStore:
+    store = MemoryStore()
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(amount)))
+    return store
+
+
+async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_configured_when_it_returns():
+    balances = Balances(await store_with("10"))
+    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    await balances.adopt({})
+    await balances.adopt(TEN)
+    assert balances.purses["acme"].available == 6
+
+
+async def test_a_commit_told_while_the_account_is_not_configured_counts_when_it_returns():
+    balances = Balances(await store_with("10"))
+    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    purse = balances.purses["acme"]
+    purse.committed(Decimal(6), 2)
+    purse.booked(Decimal(-4))
+    await balances.adopt(TEN)
+    assert (purse.balance, purse.unbooked) == (6, 0)
+
+
+async def test_an_account_whose_balance_was_not_read_yet_lets_calls_have_nothing():
+    balances = Balances(await store_with("10"))
+    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    purse = balances.purses["acme"]
+    assert not purse.is_read
+    assert purse.hold(applied_rate(), 1, 60).status == 402
+
+
+async def test_foreign_bookings_reach_an_account_that_is_not_configured_any_more():
+    store = await store_with("10")
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    await balances.adopt({})
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5)))
+    await balances.refresh()
+    assert balances.purses["acme"].balance == 15
+
+
+EURO = {"acme": account("acme", currency="EUR")}
+
+
+async def test_an_account_with_money_keeps_its_currency():
+    balances = Balances(await store_with("10"))
+    await balances.adopt(TEN)
+    with pytest.raises(CurrencyChangedError) as refused:
+        await balances.adopt(EURO)
+    assert refused.value.held == {"acme": "USD"}
+    await balances.adopt(TEN)
+
+
+async def test_an_account_whose_first_call_still_runs_keeps_its_currency():
+    """Nothing stands in its ledger yet, and the call will be booked in the currency that it began with."""
+    balances = Balances(MemoryStore())
+    await balances.adopt({"acme": account("acme", overdraft_limit=None)})
+    hold = balances.purses["acme"].hold(applied_rate(), 60, 60)
+    with pytest.raises(CurrencyChangedError):
+        await balances.adopt(EURO)
+    balances.purses["acme"].release(hold)
+    await balances.adopt(EURO)
+
+
+async def test_an_account_that_a_running_call_will_pay_keeps_its_currency():
+    """Nothing is reserved for a vendor, and the call will be booked in the currency of the rate that it copied."""
+    balances = Balances(MemoryStore())
+    await balances.adopt(TEN)
+    with pytest.raises(CurrencyChangedError):
+        await balances.adopt(EURO, lambda: {"acme"})
+    await balances.adopt(EURO, lambda: {"other"})
+
+
+async def test_a_call_that_begins_while_the_database_is_asked_keeps_the_currency(monkeypatch):
+    store = MemoryStore()
+    balances = Balances(store)
+    other = account("other", currency="EUR")
+    await balances.adopt({"acme": account("acme", overdraft_limit=None), "other": account("other")})
+    settle, holds = store.settle_currencies, []
+
+    async def settle_slowly(wanted):
+        done = await settle(wanted)
+        if not holds:
+            holds.append(balances.purses["acme"].hold(applied_rate(), 60, 60))
+        return done
+
+    monkeypatch.setattr(store, "settle_currencies", settle_slowly)
+    with pytest.raises(CurrencyChangedError) as refused:
+        await balances.adopt({**EURO, "other": other})
+    assert refused.value.held == {"acme": "USD"}
+    assert await store.currencies(["acme", "other"]) == {"acme": "USD", "other": "USD"}
+    balances.purses["acme"].release(holds[0])
+    await balances.adopt({**EURO, "other": other})
+    assert await store.currencies(["acme", "other"]) == {"acme": "EUR", "other": "EUR"}
+
+
+async def test_an_account_that_was_never_used_may_change_its_currency():
+    store = MemoryStore()
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    await balances.adopt(EURO)
+    assert await store.currencies(["acme"]) == {"acme": "EUR"}
+
+
+async def test_a_currency_that_changed_while_the_account_was_not_configured_is_noticed():
+    balances = Balances(await store_with("10"))
+    await balances.adopt(TEN)
+    await balances.adopt({})
+    with pytest.raises(CurrencyChangedError):
+        await balances.adopt(EURO)
+
+
+async def test_accounts_with_little_left_are_told_of_in_the_log_some_at_a_time():
+    store, count = MemoryStore(), LOWS_AT_ONCE + 3
+    accounts = {f"a{number}": account(f"a{number}", balance_low=Decimal(5)) for number in range(count)}
+    balances = Balances(store)
+    await balances.adopt(accounts)
+    told = []
+    for _ in range(3):
+        with structlog.testing.capture_logs() as lines:
+            balances.report_lows()
+        told.append(len(lines))
+    assert told == [LOWS_AT_ONCE, 3, 0]
+    assert lines == []
+
+
+async def test_the_event_says_whose_money_how_much_is_left_and_in_what():
+    balances = Balances(await store_with("10"))
+    await balances.adopt({"acme": account("acme", balance_low=Decimal("9.50"))})
+    balances.purses["acme"].hold(applied_rate(), 60, 60)
+    with structlog.testing.capture_logs() as lines:
+        balances.report_lows()
+    assert lines == [
+        {
+            "event": "balance_low", "log_level": "warning", "account": "acme", "left": "9.40", "currency": "USD",
+            "balance": "10.00", "reserved": "0.60", "balance_low": "9.50",
+        }
+    ]  # fmt: skip

@@ -1,0 +1,342 @@
+"""The watch over the database: the lease, lost commits, and booking again what a database has lost."""
+
+import asyncio
+import os
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.cdr.lease import Claimant, DatabaseState
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.balances import Balances
+from vosd.engine.comparison import Comparison
+from vosd.engine.database_memo import Memo, MemoFile
+from vosd.engine.database_watch import DatabaseWatch, regression
+from vosd.engine.journal import Journal
+from vosd.engine.recorder import Recorder
+from vosd.engine.settings import CdrSettings
+from vosd.storage.memory import MemoryLease, MemoryStore
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.builders import account
+from vosd.testing.clock import ManualClock
+from vosd.testing.records import answered_call, call_id, refused_call
+
+ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
+OTHER = Claimant("sw1", "holder-2", "host-b", 200, "")
+STATE = DatabaseState("identity", 1, commits=10, epoch=1, renewals=5)
+
+
+class Server:
+    """A database that can be away, and be replaced by another one."""
+
+    def __init__(self) -> None:
+        self.replace_by(MemoryStore())
+        self.is_away = False
+
+    def replace_by(self, store: MemoryStore) -> None:
+        self.store = store
+        self.lease = MemoryLease(store, now_ms=lambda: self.now_ms)
+
+    now_ms = 0
+    newest = 0
+
+    async def book(self, records):
+        standings = await self.__getattr__("book")(records)
+        self.newest = self.store.commits
+        return standings
+
+    def newest_commit(self):
+        newest, self.newest = self.newest, 0
+        return newest
+
+    def __getattr__(self, name):
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return getattr(self.lease if name in {"hold", "release"} else self.store, name)
+
+
+class Installation:
+    """A switch's books, without its calls."""
+
+    def __init__(self, directory, server):
+        self.journal = Journal(directory / "journal")
+        self.journal.open()
+        self.journal.settle()
+        self.balances = Balances(server)
+        self.recorder = Recorder(server, self.journal, self.balances.purses, CdrSettings(batch_ms=1))
+        self.memo = MemoFile(directory / "database.json")
+        comparison = Comparison(server, self.balances, self.recorder, self.journal)
+        self.watch = DatabaseWatch(server, server, self.balances, comparison, self.memo, ManualClock(), self.mended)
+
+    times_mended = 0
+
+    async def mended(self):
+        self.times_mended += 1
+
+    async def end_calls(self, *records):
+        """Write calls down as the switch does, and wait until they are booked."""
+        for record in records:
+            self.journal.ended(record)
+            self.balances.owe(record.postings)
+            self.recorder.add(record)
+        self.journal.flush()
+        task = asyncio.create_task(self.recorder.run())
+        await asyncio.wait_for(self.recorder.drained(), 5)
+        task.cancel()
+
+    async def compared(self):
+        """Let the comparison run until nothing is left to compare."""
+        while self.watch._comparison_wanted.is_set():
+            self.watch._comparison_wanted.clear()
+            await self.watch._compare_once()
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+async def switch(tmp_path, server):
+    switch = Installation(tmp_path, server)
+    await switch.watch.begin(ONE)
+    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+    await switch.compared()
+    yield switch
+    switch.journal.close()
+
+
+async def pay(server, amount, reference="bank-1"):
+    await server.add(
+        Payment(account="acme", kind=EntryKind.PAYMENT, amount=Decimal(amount), reference=reference, made_at=0)
+    )
+
+
+def available(switch):
+    purse = switch.balances.purses["acme"]
+    return purse.balance + purse.unbooked
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (STATE._replace(renewals=6), None),
+        (STATE._replace(renewals=7, commits=11, epoch=3), None),
+        (STATE._replace(renewals=6, server=2), None),
+        (STATE._replace(renewals=6, commits=9), "its counter of commits went back from 10 to 9"),
+        (STATE._replace(renewals=5), "its count of lease renewals went back from 5 to 4"),
+        (STATE._replace(renewals=6, identity="new"), "it is another database (new, was identity)"),
+    ],
+)
+def test_lost_commits_show_in_the_counters_and_the_identity(seen, expected):
+    assert regression(STATE, seen) == expected
+
+
+async def test_a_database_that_lost_commits_gets_its_calls_back_and_its_balances_are_read_anew(switch, server):
+    await pay(server, 100)
+    await switch.balances.refresh()
+    before = MemoryStore()
+    await before.open_accounts(["acme", "carrier"])
+    await pay(before, 40)
+    calls = [answered_call(1, customer_account="acme"), refused_call(2), answered_call(3, customer_account="acme")]
+    await switch.end_calls(*calls)
+
+    server.replace_by(before)
+    with structlog.testing.capture_logs() as logged:
+        await switch.watch.look()
+        assert switch.watch.refuses_calls
+        assert switch.watch.report()["state"] == "regressed"
+        await switch.compared()
+
+    charged = sum(posting.amount for each in calls for posting in each.postings if posting.account == "acme")
+    assert len(await before.lacking(calls)) == 0
+    assert available(switch) == (await before.standing("acme")).balance == 40 + charged
+    assert [line["event"] for line in logged] == ["database_regressed", "database_mended"]
+    assert switch.times_mended == 1
+    assert (logged[1]["booked_again"], logged[1]["balances_changed"]) == (3, 1)
+    report = switch.watch.report()
+    assert (report["state"], report["booked_again"], report["regressed_at"] is not None) == ("well", 3, True)
+
+
+async def test_commits_since_the_latest_renewal_count_as_known(switch, server):
+    """The calls were booked, and lost with the server, between two renewals."""
+    await switch.watch.look()
+    state = MemoryStore()
+    state.commits, lease = server.store.commits, server.lease
+    await switch.end_calls(refused_call(1))
+    server.replace_by(state)
+    server.lease._renewals, server.lease._epochs = lease._renewals, lease._epochs
+
+    await switch.watch.look()
+    assert switch.watch.report()["state"] == "regressed"
+    await switch.compared()
+    assert await state.call(call_id(1)) is not None
+
+
+async def test_an_account_with_fewer_entries_than_before_is_a_loss_that_no_counter_shows(switch, server):
+    """As when a single table was restored."""
+    lost, next_call = answered_call(1, customer_account="acme"), answered_call(2, customer_account="acme")
+    await switch.end_calls(lost, answered_call(3, customer_account="acme"))
+    before, lease = server.store, server.lease
+    server.replace_by(MemoryStore())
+    server.store.commits, server.lease._renewals, server.lease._epochs = before.commits, lease._renewals, lease._epochs
+    await switch.watch.look()
+    assert switch.watch.report()["state"] == "well"
+
+    await switch.end_calls(next_call)
+    await switch.watch.look()
+    await switch.compared()
+
+    assert await server.lacking([lost, next_call]) == []
+    assert switch.balances.purses["acme"].balance == (await server.standing("acme")).balance
+    assert switch.watch.report()["booked_again"] == 2
+
+
+async def test_a_booking_that_crossed_a_payment_is_no_loss(switch, server):
+    switch.recorder.behind.add("acme")
+    await switch.watch.look()
+    with structlog.testing.capture_logs() as logged:
+        await switch.compared()
+    assert logged == []
+    assert not switch.watch._comparison.is_wanted
+
+
+async def test_another_server_is_compared_while_calls_are_taken(switch, server):
+    await switch.end_calls(answered_call(1))
+    server.lease.server = 2
+    with structlog.testing.capture_logs() as logged:
+        await switch.watch.look()
+        assert not switch.watch.refuses_calls
+        await switch.compared()
+    assert [line["event"] for line in logged] == ["database_changed"]
+
+
+async def test_a_database_that_was_merely_away_is_not_compared(switch, server):
+    await switch.end_calls(answered_call(1))
+    server.is_away = True
+    with structlog.testing.capture_logs() as logged:
+        await switch.watch.look()
+        await switch.watch.look()
+        assert (switch.watch.refuses_calls, switch.watch.report()["state"]) == (False, "away")
+        server.is_away = False
+        await switch.watch.look()
+    assert [line["event"] for line in logged] == ["database_away", "database_back"]
+    assert not switch.watch._comparison_wanted.is_set()
+
+
+async def test_a_restore_while_the_switch_was_down_is_noticed_by_the_next_start(tmp_path, switch, server):
+    await switch.end_calls(answered_call(1), answered_call(2))
+    await switch.watch.look()
+    await switch.watch.end()
+    switch.journal.flush()
+
+    server.replace_by(MemoryStore())
+    again = Installation(tmp_path, server)
+    await again.watch.begin(ONE)
+    assert again.watch.refuses_calls
+    await again.compared()
+    assert await server.lacking([answered_call(1), answered_call(2)]) == []
+
+
+async def test_after_a_crash_the_journal_is_compared_while_calls_are_taken(tmp_path, switch, server):
+    """The memo may be older than the latest booking: what proves the loss is the call that is missing."""
+    await switch.end_calls(answered_call(1), answered_call(2))
+    switch.journal.flush()
+    memo = switch.memo.read()
+    lost = MemoryStore()
+    lost.commits = server.store.commits
+    lease = server.lease
+    server.replace_by(lost)
+    server.lease._renewals, server.lease._epochs = lease._renewals, lease._epochs
+    assert not memo.complete
+
+    again = Installation(tmp_path, server)
+    await again.watch.begin(ONE)
+    assert again.memo.read().compare_from_s <= memo.compare_from_s, "until it was compared, after one more crash too"
+    assert not again.watch.refuses_calls
+    await again.compared()
+    assert await server.lacking([answered_call(1), answered_call(2)]) == []
+    assert again.watch.report()["booked_again"] == 2
+
+
+async def test_after_a_crash_files_that_were_finished_long_before_are_not_read(tmp_path, switch, server):
+    await switch.end_calls(answered_call(1))
+    server.replace_by(MemoryStore())
+    server.store.commits = 1_000
+    server.lease._renewals = {"sw1": 1_000}
+    switch.memo.write(Memo(switch.watch._known, None, complete=False, compare_from_s=1_000))
+
+    again = Installation(tmp_path, server)
+    (booked,) = (tmp_path / "journal").glob("*.kept")
+    os.utime(booked, (0, 0))
+    await again.watch.begin(ONE)
+    await again.compared()
+    assert await server.lacking([answered_call(1)]) == [answered_call(1)]
+
+
+async def test_mending_goes_on_after_a_crash_in_the_middle_of_it(tmp_path, switch, server):
+    await switch.end_calls(answered_call(1))
+    server.replace_by(MemoryStore())
+    await switch.watch.look()
+    assert switch.memo.read().regressed is not None
+
+    await server.release(ONE)
+    again = Installation(tmp_path, server)
+    await again.watch.begin(ONE)
+    assert again.watch.refuses_calls
+
+
+async def test_a_call_that_waits_or_was_refused_by_the_database_is_not_missing(switch, server):
+    waiting, refused = answered_call(1), answered_call(2)
+    for record in (waiting, refused):
+        switch.journal.ended(record)
+    switch.recorder.add(waiting)
+    await switch.journal.refused([refused], "why")
+    assert await switch.watch._comparison.missing_call() is None
+
+
+async def test_another_switch_that_took_the_lease_ends_the_taking_of_calls_until_it_stops(switch, server):
+    server.now_ms = 10_001  # the lease has run out: the database was away for this switch, not for the other one
+    await server.lease.hold(OTHER)
+    with structlog.testing.capture_logs() as logged:
+        await switch.watch.look()
+        await switch.watch.look()
+        assert switch.watch.refuses_calls
+        assert switch.watch.report() == {
+            "state": "lease_lost",
+            "lease": "node sw1 on host host-b, pid 200",
+            "regressed_at": None,
+            "booked_again": 0,
+        }
+        await switch.end_calls(answered_call(1))
+        assert await server.lacking([answered_call(1)]) == []
+        await server.release(OTHER)
+        await switch.watch.look()
+    assert not switch.watch.refuses_calls
+    assert [line["event"] for line in logged] == ["lease_lost", "lease_regained"]
+
+
+async def test_a_stop_releases_the_lease_and_notes_that_nothing_is_left_to_compare(switch, server):
+    await switch.watch.end()
+    assert switch.memo.read() == Memo(
+        switch.watch._known, None, complete=True, compare_from_s=switch.memo.read().compare_from_s
+    )
+    await server.hold(OTHER)
+
+
+def test_a_memo_that_cannot_be_read_is_as_none(tmp_path):
+    memo = MemoFile(tmp_path / "database.json")
+    assert memo.read() is None
+    memo.write(Memo(STATE, "why", complete=False, compare_from_s=0))
+    assert MemoFile(tmp_path / "database.json").read() == Memo(STATE, "why", complete=False, compare_from_s=0)
+    (tmp_path / "database.json").write_bytes(b"{")
+    assert memo.read() is None
+
+
+def test_a_memo_that_cannot_be_written_is_logged_once(tmp_path):
+    memo = MemoFile(tmp_path / "missing" / "database.json")
+    with structlog.testing.capture_logs() as logged:
+        memo.write(Memo(STATE, None, complete=False, compare_from_s=0))
+        memo.write(Memo(STATE, None, complete=True, compare_from_s=0))
+    assert [line["event"] for line in logged] == ["database_memo_not_written"]

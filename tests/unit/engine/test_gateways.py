@@ -1,0 +1,141 @@
+"""Every gateway's state and figures."""
+
+from ipaddress import ip_network
+
+import msgspec
+import pytest
+
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
+from vosd.cdr.record import Attempt
+from vosd.engine.admission import LiveState
+from vosd.engine.gateways import GatewayRow, Gateways
+from vosd.routing.breaker import SILENCES, place_of
+from vosd.routing.capacity import Scope
+from vosd.routing.tables import Address, Ping, Registration
+from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.clock import ManualClock
+from vosd.testing.exchange import KeptLedger
+from vosd.testing.records import answered_call, refused_call
+
+
+class Stage:
+    """A catalogue, its live state and its figures."""
+
+    def __init__(self, *gateways) -> None:
+        self.catalogue = catalogue(gateways)
+        self.live = LiveState()
+        self.clock = ManualClock()
+        self.gateways = Gateways(self.clock, self.catalogue)
+
+    def later(self, ms: int) -> None:
+        self.clock.move_to(self.clock.now().mono + ms)
+
+    def row(self, name, *, registered=frozenset(), blocked=()) -> GatewayRow:
+        sources = [ip_network(source) for source in blocked]
+        (row,) = [each for each in self.gateways.rows(self.live, registered, sources) if each.gateway == name]
+        return row
+
+
+@pytest.fixture
+def stage():
+    return Stage(
+        mapping_gateway("acme", "198.51.100.10/32", max_concurrent=7),
+        mapping_gateway("wide", "198.51.0.0/16"),
+        routing_gateway("trunk", "44", max_concurrent=5),
+        routing_gateway("off", "44", enabled=False),
+        routing_gateway("nowhere", "44", addresses=()),
+    )
+
+
+def test_a_gateway_that_nothing_speaks_against_is_up(stage):
+    row = stage.row("trunk")
+    assert (row.kind, row.state, row.calls, row.max_concurrent) == ("routing", "up", 0, 5)
+    assert (row.attempts, row.asr, row.acd_s, row.pdd_ms) == (0, None, None, None)
+    row = stage.row("acme")
+    assert (row.kind, row.state, row.calls, row.max_concurrent) == ("mapping", "up", 0, 7)
+
+
+def test_a_gateway_that_was_switched_off_is_disabled_and_one_without_address_not_located(stage):
+    assert stage.row("off").state == "disabled"
+    assert stage.row("nowhere").state == "not located"
+
+
+def test_a_gateway_that_answers_no_options_is_down_and_says_for_how_long(stage):
+    live, now = stage.live, stage.clock.now()
+    live.health.watch("trunk", Ping(10_000, 1_000, 1, 1))
+    live.health.failed("trunk", now.mono)
+    stage.later(65_000)
+    row = stage.row("trunk")
+    assert (row.state, row.since_s) == ("down", 65)
+    live.health.answered("trunk", stage.clock.now().mono)
+    assert stage.row("trunk").state == "up"
+
+
+def test_a_gateway_that_asked_to_be_left_alone_is_resting_and_says_how_long_it_will(stage):
+    stage.live.rests.begin("trunk", 30, stage.clock.now().mono)
+    stage.later(10_500)
+    row = stage.row("trunk")
+    assert (row.state, row.rest_s) == ("resting", 20)
+
+
+def test_a_gateway_at_which_calls_fail_in_a_row_is_resting_too(stage):
+    gateway, now = stage.catalogue.routing_gateways["trunk"], stage.clock.now().mono
+    for _ in range(SILENCES):
+        place = place_of(gateway, gateway.addresses[0])
+        stage.live.breakers.failed(place, is_silent=True, began_ms=now, mono_ms=now)
+    stage.later(2_500)
+    row = stage.row("trunk")
+    assert (row.state, row.rest_s) == ("resting", 8)
+
+
+def test_a_gateway_that_wants_our_registration_is_registered_or_not():
+    server = Address("203.0.113.1", 5060)
+    login = Login("alice", Secret("secret"))
+    registration = Registration(server, "example.com", "alice", "alice", login)
+    stage = Stage(mapping_gateway("acme", "198.51.100.10/32"), routing_gateway("wants", registration=registration))
+    assert stage.row("wants").state == "registered"
+    stage.live.unregistered.add("wants")
+    assert stage.row("wants").state == "unregistered"
+
+
+def test_a_trunk_that_registers_with_us_is_registered(stage):
+    assert stage.row("acme", registered={"acme"}).state == "registered"
+
+
+@pytest.mark.parametrize(
+    ("source", "acme"), [("198.51.100.10", "blocked"), ("198.51.100.11", "up"), ("2001:db8::/64", "up")]
+)
+def test_a_customer_whose_address_is_not_heard_is_blocked_and_one_of_many_addresses_blocks_none(stage, source, acme):
+    assert stage.row("acme", blocked=[source]).state == acme
+    assert stage.row("wide", blocked=[source]).state == "up"
+
+
+def test_running_calls_are_counted(stage):
+    for _ in range(3):
+        stage.live.occupancy.take(Scope.ROUTING, "trunk", 5, None, 0)
+    stage.live.occupancy.take(Scope.MAPPING, "acme", 7, None, 0)
+    assert (stage.row("trunk").calls, stage.row("acme").calls) == (3, 1)
+
+
+def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(stage):
+    tried = (
+        Attempt("nowhere", 503, 20, None, "Unavailable"),
+        Attempt("trunk", 200, 4_000, 880, "Normal"),
+        Attempt("nowhere", 200, 9_000, None, "Cancelled"),
+    )
+    record = answered_call(1, pdd_ms=900, hold_time_ms=60_000, attempts=tried)
+    record = msgspec.structs.replace(record, mapping_gateway="acme", routing_gateway="trunk")
+    kept = KeptLedger()
+    ledger = stage.gateways.counting(kept)
+    kept.open[record.call_id] = record
+    ledger.ended(record)
+    ledger.ended(refused_call(2, mapping_gateway="acme"))
+    ledger.ended(refused_call(3))
+    row = stage.row("acme")
+    assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (2, 1, 50.0, 60.0, 900)
+    row = stage.row("trunk")
+    assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (1, 1, 100.0, 60.0, 880)
+    row = stage.row("nowhere")
+    assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (2, 0, 0.0, None, None)
+    assert len(kept.records) == 3

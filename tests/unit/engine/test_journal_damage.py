@@ -1,0 +1,246 @@
+"""Damaged journal files: whatever is damaged, the rest is read, and no call that has ended comes back as running."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vosd.base.clock import Instant
+from vosd.engine.bookkeeping import lost
+from vosd.engine.journal.entries import Ended, Mark, ended_frame
+from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
+from vosd.engine.journal.replay import Remains, read_segment
+from vosd.testing.journals import crash_and_read, files_of, new_journal, open_call, opened
+from vosd.testing.records import answered_call, call_id
+
+PAGE = 4_096
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal"
+
+
+@pytest.fixture
+def logged():
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+def written(directory: Path, calls: int, *, marked: bool = True) -> Path:
+    """Write answered and ended calls, and one that runs; return the only file."""
+    journal = opened(directory)
+    for index in range(calls):
+        journal.answered(open_call(index, answered_mono=5_000 + index))
+    journal.answered(open_call(calls, answered_mono=5_000 + calls))
+    for index in range(calls):
+        journal.ended(answered_call(index))
+    if marked:
+        journal.mark(Instant(3_600_000, 1_790_003_600_000))
+    journal.flush()
+    [name] = files_of(directory)
+    return directory / name
+
+
+def three_records(directory: Path) -> tuple[Path, bytes, list[int]]:
+    """Write three ended calls; return the file, its bytes, and where each record begins, and the end."""
+    journal = opened(directory)
+    for index in range(3):
+        journal.ended(answered_call(index))
+    journal.flush()
+    [name] = files_of(directory)
+    ends = [0]
+    for index in range(3):
+        ends.append(ends[-1] + len(ended_frame(answered_call(index), 0)))
+    data = (directory / name).read_bytes()
+    assert len(data) == ends[-1]
+    return directory / name, data, ends
+
+
+def read(path: Path, data: bytes) -> Remains:
+    remains = Remains()
+    with structlog.testing.capture_logs():
+        read_segment(io.BytesIO(data), path, remains)
+    return remains
+
+
+def flips(data: bytes) -> Iterator[tuple[int, bytes]]:
+    for place in range(len(data)):
+        bit = 1 << place % 8
+        yield place, data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
+
+
+def test_one_bit_of_any_byte_costs_at_most_the_record_it_is_in(directory):
+    path = written(directory, 2)
+    data = path.read_bytes()
+    whole = read(path, data)
+    assert (len(whole.unbooked), len(whole.open_calls)) == (2, 1)
+    for place, damaged in flips(data):
+        remains = read(path, damaged)
+        known = remains.unbooked.keys() | remains.cut.keys() | remains.open_calls.keys()
+        assert len(whole.unbooked.keys() - remains.unbooked.keys()) <= 1, place
+        assert not remains.open_calls.keys() - whole.open_calls.keys(), f"{place}: an ended call runs again"
+        for lost_id in whole.unbooked.keys() - remains.unbooked.keys():
+            assert remains.cut[lost_id].ended_mono == 5_000 + int(lost_id[-12:], 16) + 60_000, place
+        assert len(whole.open_calls.keys() | whole.unbooked.keys() - known) <= 1, place
+
+
+def test_an_ended_call_whose_record_is_damaged_is_charged_up_to_its_end(directory):
+    path = written(directory, 1, marked=False)
+    data = path.read_bytes()
+    middle = data.rindex(b"fee_breakdown")
+    remains = read(path, data[:middle] + b"F" + data[middle + 1 :])
+    cut = remains.cut[call_id(0)]
+    record = lost(cut.call, cut.ended_mono)
+    assert (record.end_reason, record.hold_time_ms) == ("Lost", 60_000)
+    assert record.fee == answered_call(0).hold_time_s * cut.call.customer_rate.rate.billing_rate / 60
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"])
+def test_a_lost_page_brings_no_ended_call_back_and_what_follows_it_is_read(directory, fill):
+    path = written(directory, 30)
+    data = path.read_bytes()
+    first_end = data.index(b"ended", len(data) // 3)
+    for begin in range(first_end - first_end % PAGE, len(data) - 2 * PAGE, PAGE):
+        remains = read(path, data[:begin] + fill * PAGE + data[begin + PAGE :])
+        assert len(remains.unbooked) >= 30 - PAGE // 1_000 - 2
+        assert remains.open_calls.keys() <= {call_id(30)}
+        assert len(remains.unbooked) + len(remains.cut) >= 30 - PAGE // 1_000 - 2
+
+
+def test_a_call_that_is_booked_is_over_even_if_nothing_else_says_so(directory):
+    journal = opened(directory)
+    journal.answered(open_call(0))
+    journal.ended(answered_call(0))
+    journal.flush()
+    [name] = files_of(directory)
+    cut_from = len((directory / name).read_bytes()) - len(ended_frame(answered_call(0), 65_000))
+    cut_to = (directory / name).stat().st_size
+    journal.booked([call_id(0)])
+    data = (directory / name).read_bytes()
+    remains = read(directory / name, data[:cut_from] + b"x" * (cut_to - cut_from) + data[cut_to:])
+    assert (remains.open_calls, remains.unbooked, remains.cut) == ({}, {}, {})
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_written_over_a_file_reading_it_ends_and_finds_what_was_not_touched(data):
+    payloads = [bytes([number]) * (number * 37 % 200) for number in range(40)]
+    frames = [framed(1 + number % 5, bytes([number]) * 16, number, each) for number, each in enumerate(payloads)]
+    content = bytearray(b"".join(frames))
+    begin = data.draw(st.integers(0, len(content)))
+    junk = data.draw(st.binary(max_size=300))
+    content[begin : begin + len(junk)] = junk
+    window = data.draw(st.sampled_from([64, 500, 1 << 20]))
+    found = [part for part in frames_in(io.BytesIO(bytes(content)), window) if isinstance(part, Frame)]
+    end, position = begin + len(junk), 0
+    for number, frame in enumerate(frames):
+        if position + len(frame) <= begin or position >= end:
+            assert Frame(1 + number % 5, bytes([number]) * 16, number, payloads[number]) in found
+        position += len(frame)
+
+
+def test_a_torn_last_record_is_left_out_wherever_it_is_torn(directory):
+    path, data, begins = three_records(directory)
+    for end in (begins[2] + 4, begins[2] + 7, begins[2] + 8, begins[2] + 30, begins[3] - 60):
+        remains = read(path, data[:end])
+        assert remains.unbooked.keys() == {call_id(0), call_id(1)}
+        assert remains.damaged == {path}
+    assert read(path, data[: begins[3] - 1]).unbooked.keys() == {call_id(0), call_id(1), call_id(2)}
+
+
+def test_a_torn_end_ends_its_call(directory):
+    path = written(directory, 1, marked=False)
+    remains = read(path, path.read_bytes()[:-200])
+    assert remains.open_calls.keys() == {call_id(1)}
+    assert remains.cut[call_id(0)].ended_mono == 65_000
+
+
+def test_zeros_that_a_power_loss_leaves_at_the_end_are_no_record(directory, logged):
+    path, data, _ = three_records(directory)
+    path.write_bytes(data + bytes(4_096))
+    remains = crash_and_read(directory)
+    assert len(remains.unbooked) == 3
+    assert remains.damaged == set()
+    assert logged == []
+
+
+def test_a_damaged_record_is_left_out_alone_and_its_file_is_set_aside(directory, logged):
+    path, data, begins = three_records(directory)
+    middle = (begins[1] + begins[2]) // 2
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    journal = new_journal(directory)
+    remains = journal.open()
+    assert remains.unbooked.keys() == {call_id(0), call_id(2)}
+    assert [(line["log_level"], line["call_id"]) for line in logged] == [("error", call_id(1))]
+    journal.settle()
+    assert path.with_suffix(".damaged").exists()
+    assert not path.exists()
+    assert crash_and_read(directory).unbooked == {}
+
+
+def test_a_file_that_was_set_aside_keeps_its_name_to_itself(directory):
+    path, data, _ = three_records(directory)
+    path.write_bytes(data[:-100])
+    opened(directory).close()
+    assert files_of(directory) == ["journal-00000001.damaged", "journal-00000002.kept"]
+    opened(directory)
+    assert "journal-00000003.log" in files_of(directory)
+
+
+# -- other versions ------------------------------------------------------------------------------------------------
+
+
+def old_frame(entry: object) -> bytes:
+    """Return a record as the version before wrote it: length, checksum, payload."""
+    payload = msgspec.msgpack.encode(entry)
+    return len(payload).to_bytes(4, "big") + crc32(payload).to_bytes(4, "big") + payload
+
+
+def test_files_of_the_version_before_are_read(directory):
+    entries = [open_call(1), open_call(2), Ended(answered_call(1)), Ended(answered_call(3))]
+    data = b"".join(map(old_frame, entries)) + old_frame({"type": "mark", "mono": 9_000, "wall": 1})
+    data += old_frame({"type": "booked", "call_ids": [call_id(3)]})
+    remains = read(directory / "journal-00000001.log", data)
+    assert remains.open_calls == {call_id(2): open_call(2)}
+    assert remains.unbooked == {call_id(1): answered_call(1)}
+    assert remains.last_mono == 9_000
+    assert not remains.damaged
+    torn = read(directory / "journal-00000001.log", data[:-1])
+    assert torn.unbooked.keys() == {call_id(1), call_id(3)}
+    assert torn.damaged
+
+
+@pytest.mark.parametrize("kind", [2, 99])
+def test_a_record_that_this_version_does_not_know_is_carried_on_and_hinders_nothing(directory, kind):
+    payload = msgspec.msgpack.encode({"type": "transferred", "call": 1})
+    directory.mkdir(parents=True)
+    foreign = Frame(kind, bytes(range(16)), 7, payload)
+    (directory / "journal-00000001.log").write_bytes(framed(*foreign) + ended_frame(answered_call(1), 0))
+    journal = new_journal(directory, segment_bytes=3_000)
+    remains = journal.open()
+    assert remains.unknown == [foreign]
+    assert remains.unbooked.keys() == {call_id(1)}
+    journal.ended(answered_call(1))
+    journal.settle()
+    for index in range(10, 20):
+        journal.ended(answered_call(index))
+        journal.booked([call_id(index), call_id(1)])
+    journal.close()
+    assert crash_and_read(directory).unknown[0] == foreign
+
+
+def test_a_mark_of_the_version_before_has_no_ends():
+    assert msgspec.convert({"type": "mark", "mono": 1, "wall": 2}, Mark).ended == ()
+
+
+def test_a_file_of_zeros_or_of_nothing_has_no_records():
+    for content in (b"", bytes(100), bytes(20_000)):
+        assert list(frames_in(io.BytesIO(content), 4_096)) == []
+    assert [type(part) for part in frames_in(io.BytesIO(b"?" * 100))] == [Damage]

@@ -1,0 +1,145 @@
+"""Booked journal files: how long they are kept, and what can be read in them while the switch goes on writing."""
+
+from pathlib import Path
+
+import pytest
+
+from vosd.base.clock import Instant
+from vosd.engine.journal import KeepSettings
+from vosd.engine.journal.journal import PRUNE_S, Journal
+from vosd.engine.journal.kept import KeptJournal
+from vosd.testing.journals import files_of, open_call, opened
+from vosd.testing.records import answered_call, call_id
+
+SMALL = 3_000
+NOW = Instant(1_000, 1_790_000_000_000)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def booked_calls(journal, numbers: range) -> None:
+    for index in numbers:
+        journal.answered(open_call(index))
+        journal.ended(answered_call(index))
+        journal.flush()
+        journal.booked([call_id(index)])
+
+
+def kept(directory: Path) -> list[str]:
+    return [name for name in files_of(directory) if name.endswith(".kept")]
+
+
+def minutes_later(minutes: float, *, wall_step_ms: int = 0) -> Instant:
+    ms = int(60_000 * minutes)
+    return NOW._replace(mono=NOW.mono + ms, wall=NOW.wall + ms + wall_step_ms)
+
+
+def tick_for_a_minute(journal: Journal, now: Instant) -> None:
+    for _ in range(PRUNE_S):
+        journal.tick(now, has_calls=False)
+
+
+def test_a_booked_file_is_kept_for_the_time_that_was_set_and_then_removed(directory):
+    journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_minutes=60))
+    booked_calls(journal, range(6))
+    names = kept(directory)
+    assert len(names) >= 2
+    tick_for_a_minute(journal, NOW)
+    booked_calls(journal, range(6, 12))
+    tick_for_a_minute(journal, minutes_later(59))
+    assert kept(directory)[: len(names)] == names
+    later = [name for name in kept(directory) if name not in names]
+    tick_for_a_minute(journal, minutes_later(60))
+    assert kept(directory) == later != []
+
+
+def test_a_step_of_the_wall_clock_removes_no_booked_file(directory):
+    journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_minutes=60))
+    booked_calls(journal, range(6))
+    names = kept(directory)
+    tick_for_a_minute(journal, NOW)
+    tick_for_a_minute(journal, minutes_later(1, wall_step_ms=86_400_000))
+    assert kept(directory) == names != []
+
+
+def test_no_more_files_are_kept_than_were_set_and_unbooked_ones_do_not_count(directory):
+    journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_files=3))
+    booked_calls(journal, range(20))
+    assert len(kept(directory)) == 3
+    journal.ended(answered_call(100))  # waits for the database
+    journal.flush()
+    for index in range(101, 121):
+        journal.ended(answered_call(index))
+        journal.flush()
+        journal.booked([call_id(index)])
+    assert len(kept(directory)) == 3
+    assert len(files_of(directory)) > 8, "the file with the call that waits, and all that follow it, stay in use"
+
+
+def test_every_ended_call_can_be_read_booked_or_not(directory):
+    journal = opened(directory, segment_bytes=SMALL)
+    journal.answered(open_call(100))
+    booked_calls(journal, range(10))
+    journal.ended(answered_call(10))
+    journal.flush()
+    reading = KeptJournal(directory)
+    assert {record.call_id for record in reading.ended()} == {call_id(index) for index in range(11)}
+    assert reading.open_calls.keys() == {call_id(100)}
+    assert reading.waiting == {call_id(10)}
+    assert reading.unreadable == set()
+
+
+def test_the_calls_of_earlier_lives_can_be_read_too(directory):
+    first = opened(directory)
+    booked_calls(first, range(3))
+    first.close()
+    second = opened(directory)
+    booked_calls(second, range(3, 5))
+    assert len(list(KeptJournal(directory).ended())) == 5
+
+
+def test_files_that_are_renamed_or_removed_while_they_are_read_hinder_nothing(directory):
+    journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_files=2))
+    records = [answered_call(index) for index in range(12)]
+    for record in records:
+        journal.ended(record)
+        journal.flush()
+    found = []
+    for record in KeptJournal(directory).ended():
+        found.append(record.call_id)
+        journal.booked([each.call_id for each in records])
+    assert found[0] == call_id(0)
+    assert len(found) >= 2
+
+
+def test_a_call_that_ended_and_cannot_be_read_is_named(directory):
+    journal = opened(directory)
+    for index in range(2):
+        journal.answered(open_call(index))
+        journal.ended(answered_call(index))
+    journal.mark(NOW)
+    journal.flush()
+    [name] = files_of(directory)
+    data = (directory / name).read_bytes()
+    middle = data.rindex(b"fee_breakdown")
+    (directory / name).write_bytes(data[:middle] + b"F" + data[middle + 1 :])
+    reading = KeptJournal(directory)
+    assert [record.call_id for record in reading.ended()] == [call_id(0)]
+    assert reading.unreadable == {call_id(1)}
+    assert reading.open_calls == {}
+
+
+async def test_a_call_in_quarantine_waits_no_more(directory):
+    journal = opened(directory)
+    journal.ended(answered_call(1))
+    await journal.refused([answered_call(1)], "why not")
+    reading = KeptJournal(directory)
+    assert len(list(reading.ended())) == 1
+    assert reading.waiting == set()
+
+
+def test_without_a_journal_there_is_nothing_to_read(directory):
+    assert list(KeptJournal(directory).ended()) == []

@@ -1,0 +1,99 @@
+"""What a refused call costs is owed until it is booked, and forgotten once, however it came into quarantine."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vosd.billing.holds import Purse
+from vosd.cdr.ports import RejectedRecords, Standing
+from vosd.cdr.record import CallRecord, Posting
+from vosd.engine.balances import Balances
+from vosd.engine.comparison import Comparison
+from vosd.engine.journal import Journal
+from vosd.engine.recorder import Recorder
+from vosd.engine.settings import CdrSettings
+from vosd.engine.spool import Spool
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.journals import files_of, opened
+from vosd.testing.records import answered_call, call_id
+
+CALL = answered_call(1, postings=(Posting("acme", Decimal(-1), f"{call_id(1)}/customer"),))
+
+
+class Database(MemoryStore):
+    """Refuses every call until that is mended."""
+
+    refuses = False
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        if self.refuses and records:
+            raise RejectedRecords(records, "unfit")
+        return await super().book(records)
+
+
+class Scene:
+    """A journal, a database, and who books."""
+
+    def __init__(self, directory: Path) -> None:
+        self.database: Any = Database()
+        self.journal: Journal = opened(directory / "journal")
+        self.balances = Balances(self.database)
+        self.purse = self.balances.purses["acme"] = Purse("acme", Decimal(10))
+        self.recorder = Recorder(self.database, self.journal, self.balances.purses, CdrSettings(batch_ms=1))
+        self.spool = Spool(self.database, self.journal.quarantine, self.balances.purses, self.recorder.turn)
+
+    @property
+    def money(self) -> tuple[Decimal, Decimal]:
+        """What is committed, and what is owed."""
+        return self.purse.balance, self.purse.unbooked
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+async def test_a_call_that_a_salvage_put_there_is_no_credit_when_it_is_booked(scene, tmp_path):
+    scene.journal.ended(CALL)
+    scene.journal.flush()
+    scene.database.refuses = True
+    assert (await scene.spool.salvage(tmp_path / "journal" / files_of(tmp_path / "journal")[0])).refused
+    scene.database.refuses = False
+    assert (await scene.spool.retry()).booked == [CALL.call_id]
+    assert scene.money == (-1, 0)
+
+
+async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until_it_is_booked(scene):
+    await scene.database.open_accounts(["acme"])
+    scene.journal.ended(CALL)
+    scene.journal.booked([CALL.call_id])
+    scene.database.refuses = True
+    done = await Comparison(scene.database, scene.balances, scene.recorder, scene.journal).mend()
+    assert (done.refused, scene.money) == (1, (0, -1))
+    scene.database.refuses = False
+    await scene.spool.retry()
+    assert scene.money == (-1, 0)
+
+
+@pytest.mark.parametrize("first", ["the recorder", "the retry"])
+async def test_a_call_in_journal_and_quarantine_is_forgotten_once(scene, first):
+    scene.journal.quarantine.put([CALL], "unfit")  # and killed before the journal said so
+    scene.journal.ended(CALL)
+    scene.purse.post(Decimal(-1))
+    if first == "the retry":
+        await scene.spool.retry()
+    await _book(scene, CALL)
+    assert (scene.money, len(scene.journal.quarantine)) == ((-1, 0), 0)
+    await scene.spool.retry()
+    assert scene.money == (-1, 0)
+
+
+async def _book(scene: Scene, record: CallRecord) -> None:
+    scene.recorder.add(record)
+    task = asyncio.create_task(scene.recorder.run())
+    await scene.recorder.drained()
+    task.cancel()

@@ -1,0 +1,68 @@
+"""The quarantine: records that the database refuses survive until somebody has mended them."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from vosd.engine.journal.quarantine import Quarantine, QuarantineError, own_reason
+from vosd.testing.records import answered_call, call_id, refused_call
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "quarantine"
+
+
+def test_what_is_put_in_is_there_for_the_next_life_and_for_its_owner_only(directory):
+    why = f"{call_id(1)}: a name; too long; {call_id(2)}: no such account"
+    Quarantine(directory).put([answered_call(1), refused_call(2)], why)
+    quarantine = Quarantine(directory)
+    assert len(quarantine) == 2
+    content = quarantine.read()
+    assert {each.record.call_id: (each.record, each.why) for each in content.records} == {
+        call_id(1): (answered_call(1), "a name; too long"),
+        call_id(2): (refused_call(2), "no such account"),
+    }
+    assert content.unreadable == []
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+    assert (stat.S_IMODE(directory.stat().st_mode), modes) == (0o700, {0o600})
+
+
+def test_what_is_removed_is_gone_and_the_rest_stays(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put([answered_call(1), answered_call(2)], "why")
+    quarantine.remove([call_id(1), call_id(9)])
+    assert len(quarantine) == Quarantine(directory).count() == 1
+    assert quarantine.get(call_id(1)) is None
+    assert quarantine.get(call_id(2)).record == answered_call(2)
+
+
+def test_a_file_that_cannot_be_read_is_named_and_counted(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put([answered_call(1)], "why")
+    (directory / f"{call_id(2)}.json").write_text("{")
+    assert quarantine.count() == 2
+    content = quarantine.read()
+    assert [each.path.name for each in content.unreadable] == [f"{call_id(2)}.json"]
+    assert len(content.records) == 1
+    with pytest.raises(QuarantineError, match="cannot be read"):
+        quarantine.get(call_id(2))
+
+
+def test_text_that_is_no_utf_8_is_kept_escaped(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put([answered_call(1, sip_call_id_in="\udcfc@192.0.2.10")], "why")
+    [refused] = quarantine.read().records
+    assert (refused.record.sip_call_id_in, refused.record.fee) == ("\\udcfc@192.0.2.10", answered_call(1).fee)
+
+
+def test_without_a_quarantine_there_is_nothing_in_it(directory):
+    quarantine = Quarantine(directory)
+    assert (len(quarantine), quarantine.read().records, quarantine.get(call_id(1))) == (0, [], None)
+    quarantine.remove([call_id(1)])
+    assert not directory.exists()
+
+
+def test_a_reason_that_names_no_call_is_that_of_all():
+    assert own_reason(call_id(1), "all of them") == "all of them"

@@ -1,0 +1,110 @@
+"""Booking refused records again, and those of a journal file that was set aside."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vosd.billing.holds import Purse
+from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.record import CallRecord, Posting
+from vosd.engine.journal.quarantine import Quarantine
+from vosd.engine.journal.salvage import examine
+from vosd.engine.spool import Spool
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.journals import files_of, open_call, opened
+from vosd.testing.records import answered_call, call_id
+
+
+class Database:
+    """A ``MemoryStore`` that refuses certain calls until that is mended."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.refuses: set[str] = set()
+        self.is_away = False
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        refused = [record for record in records if record.call_id in self.refuses]
+        standings = await self.store.book([record for record in records if record.call_id not in self.refuses])
+        if refused:
+            why = "; ".join(f"{record.call_id}: unfit" for record in refused)
+            raise RejectedRecords(refused, why, standings)
+        return standings
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def purses() -> dict[str, Purse]:
+    return {"acme": Purse("acme", Decimal(10))}
+
+
+@pytest.fixture
+def quarantine(tmp_path: Path) -> Quarantine:
+    return Quarantine(tmp_path / "quarantine")
+
+
+@pytest.fixture
+def spool(database, quarantine, purses) -> Spool:
+    return Spool(database, quarantine, purses)
+
+
+def call(index: int) -> CallRecord:
+    return answered_call(index, postings=(Posting("acme", Decimal(-1), f"{call_id(index)}/customer"),))
+
+
+async def test_what_is_booked_leaves_the_quarantine_and_is_owed_no_more(spool, quarantine, purses, database):
+    quarantine.put([call(1), call(2)], "unfit")
+    quarantine.owed.update((call_id(1), call_id(2)))
+    purses["acme"].post(Decimal(-2))
+    database.refuses = {call_id(2)}
+    outcome = await spool.retry()
+    assert (outcome.booked, outcome.refused) == ([call_id(1)], {call_id(2): "unfit"})
+    assert (len(quarantine), quarantine.get(call_id(1))) == (1, None)
+    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal(-1), Decimal(-1))
+    database.refuses = set()
+    assert (await spool.retry([call_id(2)])).booked == [call_id(2)]
+    assert (purses["acme"].balance, purses["acme"].unbooked, len(quarantine)) == (Decimal(-2), 0, 0)
+
+
+async def test_only_the_named_are_tried(spool, quarantine):
+    quarantine.put([call(1), call(2)], "unfit")
+    assert (await spool.retry([call_id(2)])).booked == [call_id(2)]
+    assert quarantine.get(call_id(1)) is not None
+
+
+async def test_while_the_database_is_away_everything_stays(spool, quarantine, database):
+    quarantine.put([call(1)], "unfit")
+    database.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await spool.retry()
+    assert Quarantine(quarantine._directory).count() == 1
+
+
+async def test_the_ended_calls_of_a_damaged_file_are_booked_and_refused_ones_kept(
+    spool, quarantine, database, tmp_path
+):
+    journal = opened(tmp_path / "journal")
+    journal.answered(open_call(100))
+    for index in range(5):
+        journal.ended(call(index))
+    journal.flush()
+    [name] = files_of(tmp_path / "journal")
+    path = tmp_path / "journal" / name
+    data = bytearray(path.read_bytes())
+    data[data.index(call_id(2).encode())] ^= 1
+    path.write_bytes(data)
+    database.refuses = {call_id(4)}
+    outcome = await spool.salvage(path)
+    assert outcome.booked == [call_id(0), call_id(1), call_id(3)]
+    assert [each.record.call_id for each in quarantine.read().records] == [call_id(4)]
+    found = examine(path)
+    assert {kind: count for kind, count in found.records.items() if count} == {"answered": 1, "ended": 4}
+    assert [(part.fault, part.call_id) for part in found.damaged] == [("damaged", call_id(2))]

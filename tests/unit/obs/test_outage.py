@@ -1,0 +1,53 @@
+"""What is away is told once, and that it is back once."""
+
+from structlog.testing import capture_logs
+
+from vosd.obs.events import BACK, Event
+from vosd.obs.outage import REASONS_MAX, Outage
+
+BAD_NEWS = (
+    "_AWAY",
+    "_DOWN",
+    "_OFFLINE",
+    "_LOST",
+    "_BEGINS",
+    "_UNREGISTERED",
+    "_OVERRUN",
+    "_RESTING",
+    "_DAMAGED",
+    "_REGRESSED",
+)
+
+
+def told(logs):
+    return [(line["log_level"], line["event"], line["part"], line.get("error")) for line in logs]
+
+
+def test_an_outage_is_told_when_it_begins_when_its_reason_changes_and_when_it_is_over():
+    outage = Outage(Event.DATABASE_AWAY, part="booking")
+    with capture_logs() as logs:
+        outage.over()
+        for why in ("no route", "no route", "access denied", "no route"):
+            outage.found(why)
+        outage.over()
+        outage.over()
+        outage.found("no route")
+    assert told(logs) == [
+        ("warning", "database_away", "booking", "no route"),
+        ("warning", "database_away", "booking", "access denied"),
+        ("info", "database_back", "booking", None),
+        ("warning", "database_away", "booking", "no route"),
+    ]
+
+
+def test_reasons_that_are_new_each_time_do_not_fill_the_log():
+    outage = Outage(Event.DATABASE_AWAY, part="booking")
+    with capture_logs() as logs:
+        for number in range(1_000):
+            outage.found(f"error {number}")
+    assert len(logs) == REASONS_MAX
+
+
+def test_every_state_that_is_not_well_has_an_event_that_says_it_is_well_again():
+    assert {event for event in Event if event.name.endswith(BAD_NEWS)} <= BACK.keys()
+    assert not BACK.keys() & set(BACK.values())

@@ -1,0 +1,157 @@
+"""Addresses at which calls fail in a row: when they rest, for how long, and what brings them back."""
+
+import pytest
+
+from vosd.routing.breaker import (
+    CIRCUITS_MAX,
+    PROBE_MS,
+    REFUSALS,
+    REST_MAX_MS,
+    REST_MS,
+    SILENCES,
+    Breakers,
+    Circuit,
+    Place,
+    counts_as_failure,
+)
+
+PLACE = Place("carrier", "203.0.113.1", 5060)
+NOW = 50_000
+
+
+@pytest.fixture
+def breakers():
+    return Breakers()
+
+
+def fail(breakers, times=1, *, at=NOW, began=None, is_silent=True, place=PLACE):
+    for _ in range(times):
+        breakers.failed(place, is_silent=is_silent, began_ms=at - 5_000 if began is None else began, mono_ms=at)
+
+
+def test_an_address_rests_after_so_many_silences_in_a_row_and_not_before(breakers):
+    fail(breakers, SILENCES - 1)
+    assert (breakers.remaining_ms(PLACE, NOW), breakers.resting) == (0, {})
+    fail(breakers)
+    assert (breakers.remaining_ms(PLACE, NOW), breakers.resting) == (REST_MS, {"carrier": 1})
+
+
+def test_a_success_ends_the_row(breakers):
+    fail(breakers, SILENCES - 1)
+    breakers.succeeded(PLACE)
+    assert len(breakers.failing) == 0
+    fail(breakers, SILENCES - 1)
+    assert breakers.resting == {}
+
+
+def test_refusals_count_less_than_silence_and_show_that_somebody_is_there(breakers):
+    fail(breakers, SILENCES - 1)
+    fail(breakers, is_silent=False)
+    fail(breakers, SILENCES - 1)
+    fail(breakers, REFUSALS - 2 * SILENCES, is_silent=False)
+    assert breakers.resting == {}
+    fail(breakers, is_silent=False)
+    assert breakers.resting == {"carrier": 1}
+
+
+def test_when_the_rest_is_over_one_call_is_let_through_and_others_wait_for_its_outcome(breakers):
+    fail(breakers, SILENCES)
+    over = NOW + REST_MS
+    assert breakers.remaining_ms(PLACE, over - 1) == 1
+    assert breakers.remaining_ms(PLACE, over) == 0
+    breakers.begin(PLACE, over)
+    assert breakers.remaining_ms(PLACE, over) == PROBE_MS
+    assert breakers.remaining_ms(PLACE, over + PROBE_MS) == 0  # it was cancelled, perhaps: another may
+
+
+def test_each_rest_is_twice_as_long_as_the_one_before_up_to_a_limit(breakers):
+    fail(breakers, SILENCES)
+    at, rests = NOW, []
+    for _ in range(6):
+        at += breakers.remaining_ms(PLACE, at)
+        breakers.begin(PLACE, at)
+        fail(breakers, at=at + 5_000, began=at)
+        at += 5_000
+        rests.append(breakers.remaining_ms(PLACE, at))
+    assert rests == [2 * REST_MS, 4 * REST_MS, 8 * REST_MS, REST_MAX_MS, REST_MAX_MS, REST_MAX_MS]
+
+
+def test_attempts_that_began_before_the_rest_do_not_prolong_it(breakers):
+    fail(breakers, SILENCES)
+    fail(breakers, 20, at=NOW + 3_000, began=NOW - 1)
+    assert breakers.remaining_ms(PLACE, NOW + 3_000) == REST_MS - 3_000
+
+
+def test_after_a_success_everything_begins_anew(breakers):
+    fail(breakers, SILENCES)
+    fail(breakers, at=NOW + REST_MS + 5_000, began=NOW + REST_MS)
+    breakers.succeeded(PLACE)
+    assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({}, 0)
+    fail(breakers, SILENCES)
+    assert breakers.remaining_ms(PLACE, NOW) == REST_MS
+
+
+def test_other_addresses_of_the_gateway_work_on(breakers):
+    fail(breakers, SILENCES)
+    assert breakers.remaining_ms(PLACE._replace(host="203.0.113.2"), NOW) == 0
+
+
+def test_the_resting_addresses_of_a_gateway_are_counted(breakers):
+    other = PLACE._replace(port=5070)
+    for place in (PLACE, other):
+        fail(breakers, SILENCES, place=place)
+    assert breakers.resting == {"carrier": 2}
+    breakers.succeeded(other)
+    assert breakers.resting == {"carrier": 1}
+
+
+def test_every_change_is_told_once(breakers):
+    told = []
+    breakers.tell = lambda *news: told.append(news)
+    fail(breakers, SILENCES)
+    fail(breakers, 2)
+    breakers.succeeded(PLACE)
+    breakers.succeeded(PLACE)
+    assert told == [(PLACE, Circuit.RESTING, REST_MS), (PLACE, Circuit.WELL, 0)]
+
+
+def test_an_address_that_asks_for_it_rests_for_as_long(breakers):
+    breakers.ask_for_rest(PLACE, 60_000, NOW)
+    assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({"carrier": 1}, 60_000)
+    breakers.ask_for_rest(PLACE, 30_000, NOW)
+    assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({"carrier": 1}, 60_000)
+
+
+def test_gateways_that_are_gone_are_forgotten(breakers):
+    other = PLACE._replace(gateway="other")
+    fail(breakers, SILENCES)
+    fail(breakers, place=other)
+    breakers.keep({"other"})
+    assert (breakers.resting, len(breakers.failing)) == ({}, 1)
+
+
+def test_no_more_addresses_are_remembered_than_there_is_room_for(breakers):
+    fail(breakers, SILENCES)
+    for number in range(CIRCUITS_MAX):
+        fail(breakers, place=PLACE._replace(host=f"host-{number}"))
+    assert (len(breakers.failing), breakers.resting) == (CIRCUITS_MAX, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "q850", "counts"),
+    [
+        (503, None, True),
+        (502, None, True),
+        (504, None, True),
+        (500, 41, True),  # temporary failure
+        (408, None, True),
+        (503, 34, True),  # no circuit available
+        (503, 1, False),  # unallocated number
+        (500, 17, False),  # user busy
+        (486, None, False),
+        (404, None, False),
+        (403, None, False),
+    ],
+)
+def test_codes_that_speak_of_the_vendor_count_but_for_causes_of_the_number_called(code, q850, counts):
+    assert counts_as_failure(code, q850) is counts

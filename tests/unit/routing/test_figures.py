@@ -1,0 +1,67 @@
+"""The figures of the last hour, by gateway."""
+
+import pytest
+
+from vosd.routing.capacity import Scope
+from vosd.routing.figures import Figures, Hour
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def figures():
+    figures = Figures()
+    figures.adopt(Scope.ROUTING, ["carrier-a", "carrier-b"])
+    figures.adopt(Scope.MAPPING, ["carrier-a"])
+    return figures
+
+
+def test_ratio_length_and_delay_are_of_the_calls_that_have_them(figures):
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=30_000, pdd_ms=1_000)
+    figures.note(Scope.ROUTING, "carrier-a", 5, talk_ms=61_000, pdd_ms=2_001)
+    figures.note(Scope.ROUTING, "carrier-a", 9, talk_ms=None, pdd_ms=None)
+    hour = figures.last_hour(Scope.ROUTING, "carrier-a", 9)
+    assert (hour.asr, hour.acd_s, hour.mean_pdd_ms) == (66.7, 45.5, 1_500)
+    assert (hour.attempts, hour.answered) == (3, 2)
+
+
+def test_nothing_is_said_where_there_were_no_calls(figures):
+    hour = figures.last_hour(Scope.ROUTING, "carrier-b", 0)
+    assert hour == Hour()
+    assert (hour.asr, hour.acd_s, hour.mean_pdd_ms) == (None, None, None)
+
+
+def test_unanswered_calls_alone_make_a_ratio_of_zero_and_no_length(figures):
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=700)
+    hour = figures.last_hour(Scope.ROUTING, "carrier-a", 0)
+    assert (hour.asr, hour.acd_s, hour.mean_pdd_ms) == (0.0, None, 700)
+
+
+def test_a_call_counts_for_an_hour(figures):
+    figures.note(Scope.ROUTING, "carrier-a", MINUTE, talk_ms=1, pdd_ms=1)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 61 * MINUTE).attempts == 1
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 62 * MINUTE).attempts == 0
+
+
+def test_a_gateway_keeps_a_row_for_each_of_the_last_minutes_and_no_more(figures):
+    for minute in range(10_000):
+        figures.note(Scope.ROUTING, "carrier-a", minute * MINUTE, talk_ms=None, pdd_ms=None)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 9_999 * MINUTE).attempts == 61
+    assert len(figures._windows[Scope.ROUTING]["carrier-a"]) == 61
+
+
+def test_the_same_name_is_counted_by_what_it_is(figures):
+    figures.note(Scope.MAPPING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 0).attempts == 0
+    assert figures.last_hour(Scope.MAPPING, "carrier-a", 0).attempts == 1
+
+
+def test_figures_outlive_a_reload_and_go_with_their_gateway(figures):
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
+    figures.note(Scope.ROUTING, "carrier-b", 0, talk_ms=None, pdd_ms=None)
+    figures.adopt(Scope.ROUTING, ["carrier-a", "carrier-c"])
+    figures.note(Scope.ROUTING, "carrier-b", 0, talk_ms=None, pdd_ms=None)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 0).attempts == 1
+    assert figures.last_hour(Scope.ROUTING, "carrier-b", 0).attempts == 0
+    figures.adopt(Scope.ROUTING, ["carrier-b"])
+    assert figures.last_hour(Scope.ROUTING, "carrier-b", 0).attempts == 0

@@ -1,0 +1,105 @@
+"""Names that people type: an unknown name is an error that says which ones are near, not an empty answer."""
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import Final, Protocol
+
+from vosd.base.errors import VosError
+from vosd.cdr.ports import Books
+from vosd.engine.catalogue import Catalogue
+from vosd.engine.snapshots import CallSelection, CallSnapshot
+from vosd.storage.ports import CallFilter, Queries
+
+NEAR_MAX: Final = 3
+
+
+class Names(Protocol):
+    """What is configured, by name; read only if it is asked for."""
+
+    def accounts(self) -> Collection[str]:
+        """Return the ids of the accounts."""
+        ...
+
+    def gateways(self) -> Collection[str]:
+        """Return the names of all gateways and phones."""
+        ...
+
+
+class UnknownNameError(VosError):
+    """Nothing of that name is configured or recorded."""
+
+
+def near(word: str, names: Iterable[str]) -> list[str]:
+    """Return the names that were most likely meant, the nearest first; those that contain the word count as near."""
+    by_form = {name.lower(): name for name in sorted(names)}
+    form = word.lower()
+    found = get_close_matches(form, by_form, n=NEAR_MAX)
+    found += [each for each in by_form if form and form in each and each not in found]
+    return [by_form[each] for each in found[:NEAR_MAX]]
+
+
+def unknown(kind: str, word: str, names: Collection[str], where: str) -> UnknownNameError:
+    """Make the error for an unknown name; ``where`` says what names all of them."""
+    found = near(word, names)
+    hint = f"did you mean {' or '.join(map(repr, found))}?" if found else where
+    return UnknownNameError(f"no {kind} {word!r} is configured or recorded: {hint}")
+
+
+def gateway_names(catalogue: Catalogue) -> frozenset[str]:
+    """Return the names of all gateways and phones."""
+    return frozenset((*catalogue.mapping_gateways, *catalogue.routing_gateways))
+
+
+async def check_names(wanted: CallFilter, names: Names, queries: Queries, books: Books) -> None:
+    """Refuse a filter with an unknown name; a removed account or gateway that has calls or money is known.
+
+    ``names`` are those that are configured.
+
+    Raises:
+        UnknownNameError: naming what is near.
+        StoreUnavailable: what is recorded is not known.
+    """
+    account, gateway = wanted.account, wanted.gateway
+    if account is not None and account not in names.accounts():
+        recorded = await queries.standing(account) or await queries.calls(CallFilter(account=account, limit=1))
+        if not recorded:
+            accounts = {*names.accounts(), *(await books.standings()).standings}
+            raise unknown("account", account, accounts, "vosd account list names them")
+    if gateway is not None and gateway not in (gateways := names.gateways()):
+        recorded = await queries.calls(CallFilter(gateway=gateway, limit=1))
+        if not recorded:
+            raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
+
+
+def check_selection(selection: CallSelection, catalogue: Catalogue, running: Iterable[CallSnapshot]) -> None:
+    """Refuse a selection of running calls with an unknown name; a removed one is known by its running calls.
+
+    Raises:
+        UnknownNameError: naming what is near.
+    """
+    calls = tuple(running)
+    account, gateway = selection.account, selection.gateway
+    if account is not None:
+        accounts = {
+            *catalogue.accounts,
+            *(name for call in calls for name in (call.customer_account, call.vendor_account) if name),
+        }
+        if account not in accounts:
+            raise unknown("account", account, accounts, "vosd account list names them")
+    if gateway is not None:
+        gateways = {
+            *gateway_names(catalogue),
+            *(name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name),
+        }
+        if gateway not in gateways:
+            raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
+
+
+def check_gateway(gateway: str | None, catalogue: Catalogue) -> None:
+    """Refuse the name of a gateway for calls that are yet to come.
+
+    Raises:
+        UnknownNameError: none is configured under it; the message names what is near.
+    """
+    if gateway is not None and gateway not in (gateways := gateway_names(catalogue)):
+        raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")

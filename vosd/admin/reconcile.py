@@ -1,0 +1,105 @@
+"""The comparison of the kept journal with the database, right while the switch runs.
+
+A call is on its way to the database from its end until the journal says that it is booked; such calls are counted and
+are no difference.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO
+from vosd.cdr.record import CallRecord
+from vosd.engine.journal.kept import KeptJournal
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
+from vosd.storage.database import Database
+from vosd.storage.reconcile import calls_with_cdr, compare_calls
+from vosd.storage.verify import REPORTED_AT_MOST, Difference, Fault
+
+COMPARED_AT_ONCE: Final = 500
+DOUBTFUL_AT_MOST: Final = 200_000
+"""Calls that are looked at again at the end; twice as many as may wait for the database."""
+
+
+class JournalUnreadableError(VosError):
+    """The journal is there and this user may not read it."""
+
+
+class Reconciliation(NamedTuple):
+    """How much of the journal was compared, and what differs."""
+
+    journal_records: int
+    """Records of ended calls in the kept files; one that was written again counts again."""
+    waiting: int
+    """Calls on their way to the database."""
+    differences: tuple[Difference, ...]
+
+
+async def reconcile(database: Database, state_dir: Path) -> Reconciliation | None:
+    """Compare every ended call of the kept journal files with the database; None = there is no journal here.
+
+    Raises:
+        JournalUnreadableError: it cannot be read.
+        StoreUnavailable: the database is away.
+    """
+    directory = state_dir / "journal"
+    if not directory.exists():
+        return None
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise JournalUnreadableError(f"{directory} cannot be read: run this as the user of the switch")
+    journal, quarantine = KeptJournal(directory), Quarantine(state_dir / DIRECTORY)
+    seen, doubtful = 0, dict[str, CallRecord]()
+    for some in _batches(_readable(journal)):
+        seen += len(some)
+        doubtful |= await _differing(database, some)
+        if len(doubtful) > DOUBTFUL_AT_MOST:
+            break
+    refused = {each.record.call_id: each.record for each in quarantine.read().records}
+    # What is not waiting by now was booked before the journal said so: a second look at the database finds it.
+    settled = [record for call_id, record in doubtful.items() if call_id not in journal.waiting | refused.keys()]
+    differences = [each for some in _batches(settled) for each in await compare_calls(database, some)]
+    for some in _batches(refused.values()):
+        differences += [
+            Difference(Fault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id)
+            for record in (await _differing(database, some)).values()
+        ]
+    differences += await _unreadable(database, journal, refused)
+    return Reconciliation(seen, len(journal.waiting), tuple(differences[:REPORTED_AT_MOST]))
+
+
+async def _differing(database: Database, records: list[CallRecord]) -> dict[str, CallRecord]:
+    differing = {difference.call_id for difference in await compare_calls(database, records)}
+    return {record.call_id: record for record in records if record.call_id in differing}
+
+
+async def _unreadable(database: Database, journal: KeptJournal, refused: Mapping[str, CallRecord]) -> list[Difference]:
+    """Name the calls of which only the damage of their record is known."""
+    damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
+    found = await calls_with_cdr(database, damaged[:REPORTED_AT_MOST])
+    return [
+        Difference(Fault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
+        for call_id in damaged[:REPORTED_AT_MOST]
+        if call_id not in found
+    ]
+
+
+def _owed(record: CallRecord) -> Decimal:
+    """Return what the call books on its customer's account."""
+    return sum((each.amount for each in record.postings if each.account == record.customer_account), ZERO)
+
+
+def _readable(journal: KeptJournal) -> Iterator[CallRecord]:
+    try:
+        yield from journal.ended()
+    except OSError as error:
+        raise JournalUnreadableError(f"the journal cannot be read: {error}") from error
+
+
+def _batches(records: Iterable[CallRecord]) -> Iterator[list[CallRecord]]:
+    left = iter(records)
+    while some := [*islice(left, COMPARED_AT_ONCE)]:
+        yield some

@@ -1,0 +1,97 @@
+"""What a call consists of: its two sides, where it stands, what has happened to it. What happens is for ``call``."""
+
+from collections.abc import Iterator
+
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.conversation import Conversation
+from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.lifetime import Lifetime
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.b2bua.states import HEEDED, CallState, Happening
+from vosd.b2bua.transfer import Substitute, Transfer
+from vosd.base.clock import Instant
+from vosd.routing.pipeline import RouteChoice
+from vosd.sip.endpoint import Endpoint
+
+
+class CallParts:
+    """The parts of one call, and what can be said of them."""
+
+    __slots__ = (
+        "_board",
+        "_hops",
+        "_hunt",
+        "_lifetime",
+        "arrival",
+        "callee",
+        "caller",
+        "conversation",
+        "ending",
+        "endpoint",
+        "journey",
+        "settings",
+        "state",
+        "transfer",
+    )
+
+    def __init__(
+        self,
+        *,
+        arrival: Arrival,
+        caller: CallerLeg | Substitute,
+        choices: Iterator[RouteChoice],
+        hops: int,
+        endpoint: Endpoint,
+        board: Switchboard,
+        settings: CallSettings,
+    ) -> None:
+        self.arrival = arrival
+        self.caller = caller
+        self.callee: CalleeLeg | None = None
+        self.transfer: Transfer | None = None
+        self.conversation: Conversation | None = None
+        """What goes on between the legs, once anything does."""
+        self.state = CallState.HUNTING
+        self.journey = Journey()
+        self.ending: Ending | None = None
+        self.endpoint = endpoint
+        self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
+        self._board = board
+        self.settings = settings
+        self._lifetime: Lifetime | None = None
+        """Until when it may go on, once it is answered."""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.arrival.call_id} {self.state.name}>"
+
+    @property
+    def legs(self) -> int:
+        """How many legs are up."""
+        return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)
+
+    @property
+    def is_conversing(self) -> bool:
+        """Say whether both sides are there and have agreed upon a session."""
+        if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
+            return False
+        return self.conversation is not None or isinstance(self.caller, CallerLeg)
+
+    def let_go_of_conversation(self, now: Instant) -> None:
+        """Let go of whatever the legs were about, before their dialogs end."""
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.over(now)
+
+    def talk(self, callee: CalleeLeg) -> Conversation:
+        """Return the conversation of the two legs."""
+        if self.conversation is None:
+            if not isinstance(self.caller, CallerLeg):
+                raise RuntimeError(f"{self!r} has nobody to talk")
+            self.conversation = Conversation(self.endpoint, self.caller, callee)
+        return self.conversation
+
+    def _heeds(self, happening: Happening) -> bool:
+        return happening in HEEDED[self.state]

@@ -1,0 +1,209 @@
+"""As much of a configuration as one command needs: the settings, accounts one by one, a rate group, names.
+
+A million rates take many seconds to read, and a payment needs none of them. What is not asked for is
+neither read nor judged, so a mistake elsewhere in the file does not keep an operator from looking at an account.
+"""
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.config.build import account_of, check_currency
+from vosd.config.document import Entry, Listing, Scalar, Section
+from vosd.config.includes import read_files
+from vosd.config.inventory import Written, label_of, report_unknown
+from vosd.config.load import defaults_of, settings_of, take_parameters
+from vosd.config.objects import AccountKeys
+from vosd.config.parameters import ParameterKeys
+from vosd.config.problems import ConfigError, Place, ProblemList
+from vosd.config.rate_groups import read_group_keys, read_rate_group
+from vosd.config.reading import read_section
+from vosd.config.schema import InstallationKeys
+from vosd.config.templates import fill_from_template, take_templates
+from vosd.engine.settings import Settings
+
+ACCOUNTS: Final = "accounts"
+RATE_GROUPS: Final = "rate_groups"
+GATEWAYS: Final[Mapping[str, str]] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
+"""Lists of gateways, and the key of each that names one."""
+_EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
+LISTS: Final = frozenset({ACCOUNTS, RATE_GROUPS, *GATEWAYS})
+"""What an installation has many of."""
+
+
+class Excerpt:
+    """A configuration that is read list by list, as far as it is needed.
+
+    Every method raises ConfigError where what it needs does not hold.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self._path = path
+        self._environ = environ
+        self._document: Section | None = None
+        self._read_lists: frozenset[str] = frozenset()
+        """Which lists the document has."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the installation."""
+        return settings_of(*self._installation())
+
+    def accounts(self) -> "ConfiguredAccounts":
+        """Return the accounts; each is judged when it is looked up."""
+        accounts, groups = self._lists(ACCOUNTS, RATE_GROUPS)
+        _, parameters = self._installation()
+        templates = take_templates(self._copy(), ProblemList())
+        return ConfiguredAccounts(_by_name(accounts, "id"), _by_name(groups, "name"), templates, parameters)
+
+    def rate_group(self, name: str) -> RateGroup | None:
+        """Return one rate group with its rates; None where there is none of that name."""
+        (groups,) = self._lists(RATE_GROUPS)
+        section = _by_name(groups, "name").get(name)
+        if section is None:
+            return None
+        _, parameters = self._installation()
+        problems = ProblemList()
+        read = read_rate_group(section, label_of(section, RATE_GROUPS, "name", 0), parameters, problems)
+        if read is None or problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return read.group
+
+    def gateways(self) -> frozenset[str]:
+        """Return the names of all gateways and phones."""
+        lists = zip(GATEWAYS.values(), self._lists(*GATEWAYS), strict=True)
+        return frozenset(name for key, sections in lists for name in _by_name(sections, key))
+
+    def _installation(self) -> tuple[InstallationKeys, ParameterKeys]:
+        problems = ProblemList()
+        document = self._copy()
+        defaults = defaults_of(document)
+        parameters = take_parameters(document, defaults, problems)
+        for name in InstallationKeys.apart:
+            document.entries.pop(name, None)
+        keys = read_section(InstallationKeys, document, "", problems, defaults.settings)
+        if keys is None or problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return keys, parameters
+
+    def _copy(self) -> Section:
+        """Return the document, at least without the lists, for a caller that takes parts out of it."""
+        document = self._document or self._read(frozenset())
+        return Section(document.place, dict(document.entries))
+
+    def _lists(self, *names: str) -> list[list[Section]]:
+        """Return what stands in lists of the document."""
+        document = self._document
+        if document is None or not self._read_lists.issuperset(names):
+            document = self._read(self._read_lists.union(names))
+        nodes = (document.entries.get(name, _EMPTY).node for name in names)
+        return [
+            [item for item in node.items if isinstance(item, Section)] if isinstance(node, Listing) else []
+            for node in nodes
+        ]
+
+    def _read(self, lists: frozenset[str]) -> Section:
+        problems = ProblemList()
+        with _without_collector():
+            document = read_files(self._path, self._environ, problems, LISTS - lists)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        self._document, self._read_lists = document, lists
+        return document
+
+
+class ConfiguredAccounts(Mapping[str, Account]):
+    """The accounts by id, in the order of the file."""
+
+    def __init__(
+        self,
+        sections: Mapping[str, Section],
+        groups: Mapping[str, Section],
+        templates: dict[str, Section],
+        parameters: ParameterKeys,
+    ) -> None:
+        """``groups`` are the rate groups, of which only the currency is read."""
+        self._sections = sections
+        self._groups = groups
+        self._currencies: dict[str, str] = {}
+        """Of the rate groups that were looked up."""
+        self._templates = templates
+        self._parameters = parameters
+
+    def __getitem__(self, account_id: str) -> Account:
+        """Return an account.
+
+        Raises:
+            KeyError: there is none.
+            ConfigError: it has mistakes.
+        """
+        section = self._sections[account_id]
+        problems = ProblemList()
+        label = label_of(section, ACCOUNTS, "id", 0)
+        filled = fill_from_template(section, self._templates, label, problems)
+        keys = read_section(AccountKeys, filled, label, problems)
+        currency = None if keys is None else self._currency(Written(keys, filled, label), problems)
+        if keys is None or problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return account_of(keys, currency, self._parameters)
+
+    def _currency(self, account: Written[AccountKeys], problems: ProblemList) -> str | None:
+        """Return the currency of an account's rate group; None where it has none, or where ``problems`` grew."""
+        name = account.thing.rate_group
+        if name is None:
+            return None
+        group = self._groups.get(name)
+        if group is None:
+            report_unknown("rate group", name, self._groups, account, "rate_group", problems)
+            return None
+        if name not in self._currencies:
+            read = read_group_keys(group, label_of(group, RATE_GROUPS, "name", 0), problems)
+            if read is None:
+                return None
+            self._currencies[name] = read.currency
+        check_currency(account, self._currencies[name], problems)
+        return self._currencies[name]
+
+    def __contains__(self, account_id: object) -> bool:
+        """Say whether an account of that id is configured, sound or not."""
+        return account_id in self._sections
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids."""
+        return iter(self._sections)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._sections)
+
+
+def _by_name(sections: list[Section], key: str) -> dict[str, Section]:
+    """Return the items of a list by what they are called; those without a name are left out."""
+    named: dict[str, Section] = {}
+    for section in sections:
+        name = _text(section, key)
+        if name:
+            named.setdefault(name, section)
+    return named
+
+
+def _text(section: Section, key: str) -> str:
+    entry = section.entries.get(key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from looking again and again at nodes that all stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,25 @@
+"""The base that the model of every section shares."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+
+class Keys(BaseModel):
+    """The keys of one mapping: unknown ones are errors, values are converted from text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    not_built: ClassVar[frozenset[str]] = frozenset()
+    """Keys of capabilities that come later: an error that says so."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Other spellings, and the key that each stands for."""
+    apart: ClassVar[Mapping[str, str]] = {}
+    """Keys that are read before the model sees the mapping, with their manual."""
+
+    @classmethod
+    def by_key(cls) -> dict[str, FieldInfo]:
+        """Return the fields by the key that the file has for each."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}

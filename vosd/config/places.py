@@ -1,0 +1,66 @@
+"""Where a command finds what a switch wrote to its working directory: socket, database and state.
+
+Relative paths of the configuration count from the directory in which the switch was started, and commands are given
+from anywhere. So a command looks in its own directory first, then in those above the configuration file, and takes the
+first in which the installation is.
+"""
+
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from vosd.base.secret import Secret
+from vosd.engine.settings import Settings
+
+_SQLITE: Final = "sqlite+aiosqlite:///"
+_JOURNAL: Final = "journal"
+"""What every switch has in its state directory; ``var`` itself, and ``var/lock``, stand in every root directory."""
+
+
+def found_from(config: Path, settings: Settings) -> Settings:
+    """Return settings whose relative paths lead to the installation that runs on ``config``, wherever we are."""
+    file = _database_file(settings.database_url)
+    base = _base(config, [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))])
+    if base is None:
+        return settings
+    url = settings.database_url
+    if file is not None and not file.is_absolute():
+        url = Secret(url.reveal().replace(f"{_SQLITE}{file}", f"{_SQLITE}{base / file}", 1))
+    return replace(
+        settings,
+        control_socket=base / settings.control_socket,
+        state_dir=base / settings.state_dir,
+        database_url=url,
+    )
+
+
+def socket_found_from(config: Path, control_socket: Path) -> Path:
+    """Return the control socket of the switch that runs on ``config``, wherever we are."""
+    base = _base(config, [control_socket])
+    return control_socket if base is None else base / control_socket
+
+
+def _base(config: Path, written: Iterable[Path]) -> Path | None:
+    """Return the directory in which any of the files is; None = the working directory, or nowhere."""
+    relative = [path for path in written if not path.is_absolute()]
+    here = Path.cwd()
+    for directory in (here, *config.absolute().parents):
+        if any(_is_written(directory / path) for path in relative):
+            return None if directory == here else directory
+    return None
+
+
+def _is_written(path: Path) -> bool:
+    """Say whether a switch wrote a file; an empty database file was made by a reader that did not find one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISSOCK(found.st_mode) or found.st_size > 0
+
+
+def _database_file(url: Secret) -> Path | None:
+    text = url.reveal()
+    return Path(text.removeprefix(_SQLITE).partition("?")[0]) if text.startswith(_SQLITE) else None

@@ -1,0 +1,97 @@
+"""This process as the holder of a lease, and whether an earlier holder on this host has ended.
+
+Two proofs of an end: the holder locked the ``state_dir`` that is locked by this process now, or its pid is gone. Either
+counts only under the same boot of the same kernel: a copy of a machine has its pids and files, too.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import uuid4
+
+from vosd.cdr.lease import Claimant
+
+BOOT_TOLERANCE_S: Final = 5
+"""How far two readings of the moment of the boot may lie apart: clocks are stepped by so much."""
+
+_PROC: Final = Path("/proc")
+_STATE, _STARTED = 0, 19
+"""Fields of /proc/PID/stat behind the process's name (proc(5): 3 and 22)."""
+
+
+class _Process(NamedTuple):
+    """What ``Claimant.process`` says, in its order; empty = not known."""
+
+    boot_id: str
+    booted_s: str
+    """Seconds since 1970; for where the service manager hides the kernel's own id."""
+    pid_namespace: str
+    started: str
+    state_dir: str
+
+
+def claimant_of(node: str, state_dir: Path) -> Claimant:
+    """Return this process as it claims the lease for ``node``, once it has locked ``state_dir``."""
+    return Claimant(node, str(uuid4()), socket.gethostname(), os.getpid(), " ".join(_this_process(state_dir)))
+
+
+def has_ended(other: Claimant, state_dir: Path) -> bool:
+    """Say whether a process that ran here has ended; False where that cannot be known.
+
+    ``state_dir`` is locked by this process.
+    """
+    words = other.process.split(" ")
+    if len(words) != len(_Process._fields):
+        return False
+    theirs, ours = _Process(*words), _this_process(state_dir)
+    if not _same_boot(theirs, ours):
+        return False
+    if theirs.state_dir and theirs.state_dir == ours.state_dir:
+        return True
+    return bool(theirs.pid_namespace) and theirs.pid_namespace == ours.pid_namespace and _is_gone(other.pid, theirs)
+
+
+def _same_boot(theirs: _Process, ours: _Process) -> bool:
+    if theirs.boot_id and ours.boot_id:
+        return theirs.boot_id == ours.boot_id
+    if not theirs.booted_s.isdecimal():
+        return False
+    return abs(int(theirs.booted_s) - int(ours.booted_s)) <= BOOT_TOLERANCE_S
+
+
+def _is_gone(pid: int, process: _Process) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    fields = _fields(pid)
+    return bool(fields) and (fields[_STATE] == "Z" or fields[_STARTED] != process.started)
+
+
+def _this_process(state_dir: Path) -> _Process:
+    own = _fields(os.getpid())
+    booted_s = round(time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME))
+    return _Process(
+        _read(lambda: (_PROC / "sys/kernel/random/boot_id").read_text().strip()),
+        str(booted_s),
+        _read(lambda: str((_PROC / "self/ns/pid").readlink())),
+        own[_STARTED] if own else "",
+        _read(lambda: "{0.st_dev}:{0.st_ino}".format(state_dir.stat())),
+    )
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of a process behind its name; empty = they cannot be read."""
+    return _read(lambda: (_PROC / str(pid) / "stat").read_text().rpartition(")")[2]).split()
+
+
+def _read(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except OSError:
+        return ""

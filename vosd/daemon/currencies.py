@@ -1,0 +1,18 @@
+"""Accounts that may not have the currency that the configuration gives them, said as its other mistakes are."""
+
+from vosd.config.load import Loaded
+from vosd.config.problems import ConfigError, ProblemList
+from vosd.engine.balances import CurrencyChangedError
+
+
+def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:
+    """Name each such account with its place, and what can be done."""
+    problems = ProblemList()
+    for name, held in error.held.items():
+        expected = (
+            f"{held}, the currency of the money that this account has in the ledger and in running calls; for another "
+            "currency add an account with another id"
+        )
+        written = loaded.catalogue.accounts[name].currency
+        problems.error(loaded.account_places[name], f"accounts[{name}].currency", expected, written)
+    return ConfigError(problems.in_order())

@@ -1,0 +1,70 @@
+"""Sources whose messages are dropped unread: after wrong passwords, or for a flood; listed and taken off the list.
+
+Brings the lock-out of the authentication and the blocks of the listeners together; refuses to know rules of either.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Protocol
+
+from vosd.base.clock import Clock
+from vosd.base.host import source_of
+from vosd.cdr.columns import iso_utc
+from vosd.engine.authentication import Authenticator
+
+
+class Cause(Enum):
+    """Why a source is not heard; the value is what ``vosd unblock --list`` prints."""
+
+    WRONG_CREDENTIALS = "wrong credentials"
+    FLOOD = "flood"
+
+
+class Blocks(Protocol):
+    """Sources that the listeners keep out."""
+
+    def blocked(self) -> Mapping[str, float]:
+        """Return until when each address is blocked, in seconds of the monotonic clock."""
+        ...
+
+    def release(self, host: str) -> bool:
+        """Take messages of a blocked source again; False where it was not blocked."""
+        ...
+
+
+class Silenced:
+    """All of them."""
+
+    def __init__(self, authenticator: Authenticator, blocks: Blocks, clock: Clock) -> None:
+        self._authenticator = authenticator
+        self._blocks = blocks
+        self._clock = clock
+
+    def rows(self) -> list[dict[str, object]]:
+        """List each source with the cause and for how long it still holds."""
+        now = self._clock.now()
+
+        def row(source: str, cause: Cause, until_ms: int, **more: object) -> dict[str, object]:
+            left_ms = until_ms - now.mono
+            times = {"remaining_s": -(-left_ms // 1_000), "until": iso_utc(now.wall + left_ms)}
+            return {"source": source, "cause": cause.value, **times, **more}
+
+        guessing = [
+            row(each.source, Cause.WRONG_CREDENTIALS, each.until, failures=each.failures, username=each.username)
+            for each in self._authenticator.locked_out(now)
+        ]
+        flooding = {source_of(host): round(until_s * 1_000) for host, until_s in self._blocks.blocked().items()}
+        return guessing + [
+            row(source, Cause.FLOOD, until, failures=None, username=None)
+            for source, until in flooding.items()
+            if until > now.mono
+        ]
+
+    def lift(self, host: str) -> bool:
+        """Hear a source again, whatever it was silenced for; False where it was not.
+
+        Raises:
+            ValueError: ``host`` is no IP address.
+        """
+        was_locked_out = self._authenticator.unblock(host, self._clock.now())
+        return self._blocks.release(host) or was_locked_out

@@ -1,0 +1,128 @@
+"""The journal's files: how they are named, which are in use, and which are kept after all their calls are booked.
+
+``journal-00000012.log`` is in use: a start reads it. ``.kept`` has been booked; it stays for a while, against a
+database that loses commits. ``.damaged`` could not be read whole; it stays until the operator has looked at it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import structlog
+
+from vosd.obs.events import Event
+
+IN_USE: Final = ".log"
+KEPT: Final = ".kept"
+DAMAGED: Final = ".damaged"
+_STEM: Final = "journal-" + "[0-9]" * 8
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """For how long booked files are kept, and how many of them at most."""
+
+    keep_minutes: int = 60
+    """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
+    keep_files: int = 64
+    """Of 64 MiB each. Files whose calls are not booked do not count and are never removed."""
+
+
+def numbered(path: Path) -> int:
+    """Return the number of a journal file."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def listed(directory: Path, *suffixes: str) -> list[Path]:
+    """Return the journal's files with these suffixes, the oldest first; none where there is no journal."""
+    found = [path for path in directory.glob(f"{_STEM}.*") if path.suffix in suffixes]
+    return sorted(found, key=numbered)
+
+
+def opened(path: Path) -> BinaryIO | None:
+    """Open a file to read, whatever it is called by now; None where it was removed."""
+    for suffix in (path.suffix, KEPT, DAMAGED):
+        try:
+            return path.with_suffix(suffix).open("rb")
+        except FileNotFoundError:
+            continue
+    return None
+
+
+class Files:
+    """One directory of them."""
+
+    def __init__(self, directory: Path, keep: KeepSettings) -> None:
+        self.directory = directory
+        self.reserve = directory / "reserve"
+        """Room that is allocated for when the disk is full."""
+        self._keep = keep
+        self._seen: dict[Path, int] = {}
+        """When a booked file was first seen, in monotonic milliseconds."""
+
+    def path(self, number: int) -> Path:
+        """Return the path of a file in use."""
+        return self.directory / f"journal-{number:08d}{IN_USE}"
+
+    def next_number(self) -> int:
+        """Return a number that no file has, whatever its state."""
+        return max(map(numbered, self.directory.glob(f"{_STEM}.*")), default=0) + 1
+
+    def create(self, number: int) -> int:
+        """Make a new file and return its descriptor."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(self.path(number), flags, 0o600)
+        self.sync_directory()
+        return descriptor
+
+    def retire(self, path: Path) -> None:
+        """Take a file whose calls are all booked out of use, and keep it for a while."""
+        if self._keep.keep_minutes and self._keep.keep_files:
+            os.utime(path)
+            path.rename(path.with_suffix(KEPT))
+        else:
+            path.unlink(missing_ok=True)
+
+    def set_aside(self, path: Path) -> None:
+        """Take a file out of use that could not be read whole; nothing removes it."""
+        path.rename(path.with_suffix(DAMAGED))
+
+    def prune(self, mono_ms: int | None = None) -> None:
+        """Remove booked files that are too many, or that have been kept for long enough.
+
+        How long is counted on the monotonic clock from when this process first saw the file: a step of the wall clock
+        must not remove what a database that loses commits will be completed from. A restart counts anew.
+        """
+        booked = listed(self.directory, KEPT)
+        surplus = len(booked) - self._keep.keep_files
+        seen = {} if mono_ms is None else {path: self._seen.get(path, mono_ms) for path in booked}
+        for place, path in enumerate(booked):
+            is_old = mono_ms is not None and mono_ms - seen[path] >= 60_000 * self._keep.keep_minutes
+            if place < surplus or is_old:
+                path.unlink()
+        if mono_ms is not None:
+            self._seen = seen
+
+    def give_up_oldest(self) -> bool:
+        """Remove the oldest booked file because its room is needed; False where there is none."""
+        for path in listed(self.directory, KEPT)[:1]:
+            path.unlink()
+            _log.warning(Event.JOURNAL_KEPT_FILE_REMOVED, file=path.name, why="the disk is full")
+            return True
+        return False
+
+    def sync_directory(self) -> None:
+        """Bring the names of files onto the disk."""
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def all_files(directory: Path) -> list[Path]:
+    """Return every file that holds records, booked or not, the oldest first."""
+    return listed(directory, IN_USE, KEPT, DAMAGED)

@@ -1,0 +1,208 @@
+"""Framing of journal records: how a record is laid out in a file, and how a damaged file is read.
+
+A frame is a head, the payload and a tail. The tail repeats the fields of the head, and each of the two has a mark and
+a checksum of its own; the payload has another checksum. So one damaged field, head or tail never hides a record, and
+after any damage reading goes on at the next mark. Head and tail name the call and the time of the record: a payload
+that cannot be read still tells which call it was about, and when. Refuses to know what payloads mean.
+
+::
+
+    mark 4 | kind 1 | call id 16 | milliseconds 8 | payload length 4 | payload CRC 4 | CRC of these 4 | payload | tail
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from struct import Struct
+from typing import BinaryIO, Final, NamedTuple
+from zlib import crc32
+
+HEAD_MARK: Final = b"\xff\xc1JH"
+TAIL_MARK: Final = b"\xff\xc1JT"
+"""Neither byte of the beginning occurs in UTF-8 text, so no text of a call can look like a mark."""
+NO_CALL: Final = bytes(16)
+WINDOW_BYTES: Final = 8 * 1024 * 1024
+"""How much of a file is in memory at once, unless a single record is longer."""
+
+_FIELDS: Final = Struct(">B16sQII")
+_SUM_BYTES: Final = 4
+_EDGE_BYTES: Final = len(HEAD_MARK) + _FIELDS.size + _SUM_BYTES
+"""Length of a head, and of a tail."""
+_OLD_HEAD_BYTES: Final = 8
+"""Format 1: length and checksum of the payload, then the payload."""
+
+
+class Frame(NamedTuple):
+    """One record as it stands in a file."""
+
+    kind: int
+    """0 in a file of format 1, which names it in the payload only."""
+    call: bytes
+    """Call id, 16 bytes; zeros where the record is not about one call."""
+    at: int
+    """Time of the record, in milliseconds of the monotonic clock of its writer."""
+    payload: bytes
+
+
+class Fault(Enum):
+    """What is wrong with a part of a file."""
+
+    DAMAGED = "damaged"
+    TORN = "not written whole"
+    """The file ends within a record: its writer was stopped, or the machine."""
+
+
+class Damage(NamedTuple):
+    """A part of a file that could not be read; of one record, ``kind``, ``call`` and ``at`` may still be known."""
+
+    offset: int
+    fault: Fault
+    kind: int = 0
+    call: bytes = NO_CALL
+    at: int = 0
+
+
+def framed(kind: int, call: bytes, at: int, payload: bytes) -> bytes:
+    """Return a record as it is written to a file."""
+    fields = _FIELDS.pack(kind, call, at, len(payload), crc32(payload))
+    fields += crc32(fields).to_bytes(_SUM_BYTES, "big")
+    return b"".join((HEAD_MARK, fields, payload, TAIL_MARK, fields))
+
+
+def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Damage]:
+    """Yield every record of a file in order, and what is damaged between them; never raises for what it reads.
+
+    Zeros at the end are no damage: a power loss leaves them, and so does a file that was allocated beforehand.
+    """
+    start = file.tell()
+    first = file.read(window)
+    file.seek(start)
+    is_present_format = HEAD_MARK in first or TAIL_MARK in first or not first.strip(b"\0")
+    yield from (_Reader if is_present_format else _OldReader)(file, window).read()
+
+
+class _Edge(NamedTuple):
+    """Fields of a head or a tail."""
+
+    kind: int
+    call: bytes
+    at: int
+    length: int
+    checksum: int
+
+
+class _Window:
+    """A part of a file in memory; positions count from its beginning."""
+
+    def __init__(self, file: BinaryIO, window: int) -> None:
+        self._file = file
+        self._window = window
+        self._base = 0
+        self.data = b""
+        self.is_last = False
+
+    def offset(self, position: int) -> int:
+        """Return the place in the file."""
+        return self._base + position
+
+    def grow(self, position: int) -> int:
+        """Read more and forget what lies before ``position``; return where that stands now."""
+        more = self._file.read(self._window)
+        self.is_last = not more
+        self.data = self.data[position:] + more
+        self._base += position
+        return 0
+
+
+class _Reader(_Window):
+    """Reads the present format."""
+
+    def read(self) -> Iterator[Frame | Damage]:
+        position = self.grow(0)
+        while True:
+            edge = self._edge(position, HEAD_MARK)
+            end = position + 2 * _EDGE_BYTES + (edge.length if edge else 0)
+            if end > len(self.data) and not self.is_last:
+                position = self.grow(position)
+            elif edge is not None and end - _EDGE_BYTES <= len(self.data):
+                yield self._record(edge, position, position + _EDGE_BYTES)
+                position = end
+            elif not self.data[position:].strip(b"\0"):
+                if self.is_last:
+                    return
+                position = self.grow(len(self.data))
+            else:
+                is_torn = edge is not None or len(self.data) - position < _EDGE_BYTES
+                yield self._damage(edge, position, Fault.TORN if is_torn else Fault.DAMAGED)
+                found = self._find(position)
+                if found is None:
+                    return
+                record, position = found
+                if record is not None:
+                    yield record
+
+    def _find(self, begin: int) -> tuple[Frame | Damage | None, int] | None:
+        """Find the next head after a damaged one, or the tail of a record that begins no sooner than ``begin``.
+
+        Returns that record, None for a head, and where to go on.
+        """
+        position = begin + 1
+        while (found := self._find_in_window(position, begin)) is None and not self.is_last:
+            kept = max(begin, len(self.data) - self._window)
+            position, begin = len(self.data) - _EDGE_BYTES - kept, 0
+            self.grow(kept)
+            position = max(position, 1)
+        return found
+
+    def _find_in_window(self, position: int, begin: int) -> tuple[Frame | Damage | None, int] | None:
+        while (position := self.data.find(HEAD_MARK[:-1], position)) >= 0:
+            if self._edge(position, HEAD_MARK) is not None:
+                return None, position
+            edge = self._edge(position, TAIL_MARK)
+            if edge is not None and position - edge.length >= begin:
+                return self._record(edge, position - edge.length, position - edge.length), position + _EDGE_BYTES
+            if edge is not None:
+                return self._damage(edge, position, Fault.DAMAGED), position + _EDGE_BYTES
+            position += 1
+        return None
+
+    def _record(self, edge: _Edge, position: int, payload_at: int) -> Frame | Damage:
+        payload = self.data[payload_at : payload_at + edge.length]
+        if crc32(payload) != edge.checksum:
+            return self._damage(edge, position, Fault.DAMAGED)
+        return Frame(edge.kind, edge.call, edge.at, payload)
+
+    def _damage(self, edge: _Edge | None, position: int, fault: Fault) -> Damage:
+        offset = self.offset(position)
+        return Damage(offset, fault) if edge is None else Damage(offset, fault, edge.kind, edge.call, edge.at)
+
+    def _edge(self, position: int, mark: bytes) -> _Edge | None:
+        begin, end = position + len(mark), position + _EDGE_BYTES
+        if self.data[position:begin] != mark or end > len(self.data):
+            return None
+        fields = self.data[begin : end - _SUM_BYTES]
+        if crc32(fields) != int.from_bytes(self.data[end - _SUM_BYTES : end], "big"):
+            return None
+        return _Edge._make(_FIELDS.unpack(fields))
+
+
+class _OldReader(_Window):
+    """Reads format 1, in which reading ends at the first length that is damaged."""
+
+    def read(self) -> Iterator[Frame | Damage]:
+        position = self.grow(0)
+        while True:
+            head = self.data[position : position + _OLD_HEAD_BYTES]
+            end = position + _OLD_HEAD_BYTES + int.from_bytes(head[:4], "big")
+            if end > len(self.data) and not self.is_last:
+                position = self.grow(position)
+                continue
+            if len(head) < _OLD_HEAD_BYTES or head[:4] == bytes(4) or end > len(self.data):
+                break
+            payload = self.data[position + _OLD_HEAD_BYTES : end]
+            if crc32(payload) == int.from_bytes(head[4:], "big"):
+                yield Frame(0, NO_CALL, 0, payload)
+            else:
+                yield Damage(self.offset(position), Fault.DAMAGED)
+            position = end
+        if self.data[position:].strip(b"\0"):
+            yield Damage(self.offset(position), Fault.TORN)

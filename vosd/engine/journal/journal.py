@@ -1,0 +1,357 @@
+"""The journal of a running switch: records go to the operating system before the peers are told.
+
+An append-only run of framed records: an answered call with all that is needed to bill it, an ended call ready to
+be booked, a mark of time every second while calls run, and which calls are booked. Records are written before the
+datagrams that they belong to leave, which survives kill -9; they are synced at most ``SYNC_S`` later, which bounds
+what a power loss takes. Knows no database: the recorder books what stands here.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall, end_of
+from vosd.engine.journal.entries import (
+    Booked,
+    EndOf,
+    LeftOver,
+    Mark,
+    PlacedCall,
+    Quarantined,
+    answered_frame,
+    booked_frame,
+    ended_frame,
+    hung_up_frame,
+    left_over_frame,
+    mark_frame,
+    placed_frame,
+    quarantined_frame,
+)
+from vosd.engine.journal.files import IN_USE, Files, KeepSettings, listed
+from vosd.engine.journal.frames import framed
+from vosd.engine.journal.kept import KeptJournal
+from vosd.engine.journal.output import RESERVE_BYTES, Output
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine, own_reason
+from vosd.engine.journal.replay import JournalUnusableError, Remains, read_segments
+from vosd.obs.events import Event
+from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
+
+SYNC_S: Final = 0.05
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+REFUSED_MAX: Final = 10_000
+"""Calls that the database would not take; with more of them something is wrong that no call should add to."""
+PRUNE_S: Final = 60
+"""How often booked files are looked through for those that have been kept for long enough."""
+
+_log = structlog.get_logger()
+
+
+class Journal:
+    """One directory of segments; the newest is written, the others are kept for a while once their calls are booked."""
+
+    def __init__(
+        self,
+        directory: Path,
+        keep: KeepSettings | None = None,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._files = Files(directory, keep or KeepSettings())
+        self._sync_wanted = asyncio.Event()
+        self._output = Output(self._files, reserve_bytes, self._sync_wanted.set)
+        self.quarantine = Quarantine(directory.parent / DIRECTORY)
+        """What the database has refused."""
+        self._size = 0
+        """What the newest segment has taken, without the open calls that it began with."""
+        self._first = 0
+        """The newest segment that began with the open calls: only older ones may go."""
+        self._open_calls: dict[str, OpenCall] = {}
+        self._moved: dict[str, None] = {}
+        """Open calls whose sides are elsewhere since the last second: peers can move with every packet."""
+        self._placed: dict[str, list[PlacedCall]] = {}
+        self._left_over: list[LeftOver] = []
+        self._ends: list[EndOf] = []
+        """Answered calls that have ended since the last mark."""
+        self._last_mark: Mark | None = None
+        self._unknown: list[bytes] = []
+        """Records of another version, which move on with the open calls."""
+        self._segment_of: dict[str, int] = {}
+        self._unbooked: dict[int, int] = {}
+        self._left_behind: list[Path] = []
+        """Segments of the earlier life."""
+        self._damaged: set[Path] = set()
+        self._ticks = 0
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def open(self) -> Remains:
+        """Read what an earlier life left, and begin a new segment.
+
+        The old segments stay until ``settle`` says that everything in them stands in the new one.
+
+        Raises:
+            JournalUnusableError: the directory cannot be made, read or written.
+        """
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._left_behind = listed(self._directory, IN_USE)
+            remains = read_segments(self._left_behind)
+            self._damaged = remains.damaged
+            self._files.prune()
+            self._output.open(self._files.next_number())
+            self._first = self._output.number
+            self.quarantine.count()
+        except OSError as error:
+            message = f"the journal in {self._directory} cannot be used: {error.strerror or error}; mend state_dir"
+            raise JournalUnusableError(message) from error
+        self._unknown = [framed(*frame) for frame in remains.unknown]
+        for frame in self._unknown:
+            self._output.append(frame)
+        return remains
+
+    def settle(self) -> None:
+        """Everything that an earlier life left has been written again: take its segments out of use.
+
+        A damaged one is set aside for ``vosd spool salvage``.
+
+        Raises:
+            JournalUnusableError: the disk does not take it all, the old segments stay.
+        """
+        is_written = self._write() or (self._output.recover() and self._write())
+        if not is_written or not self._output.sync():
+            message = f"the journal in {self._directory} cannot be written; make room on that disk and start again"
+            raise JournalUnusableError(message)
+        for segment in self._left_behind:
+            if segment in self._damaged:
+                self._files.set_aside(segment)
+            else:
+                self._files.retire(segment)
+        self._left_behind = []
+        self._files.prune()
+
+    def close(self) -> None:
+        """Write and sync what is left."""
+        if not self._write():
+            _log.error("the disk did not take the end of the journal", lost_bytes=self._output.backlog)
+        number = self._output.number
+        self._output.close()
+        if not (self._segment_of or self._open_calls or self._left_over or self._unknown):
+            for left in sorted({*self._unbooked, *range(self._first, number + 1)}):
+                if self._files.path(left).exists():
+                    self._files.retire(self._files.path(left))
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    @property
+    def unbooked(self) -> int:
+        """How many ended calls wait for the database, those in quarantine included."""
+        return len(self._segment_of) + len(self.quarantine)
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether the disk has failed, or the database has refused so much, that no new call may be taken."""
+        return self._output.is_short or len(self.quarantine) > REFUSED_MAX
+
+    def answered(self, call: OpenCall) -> bool:
+        """Write an answered call down at once; False where the disk does not take it: then it must not be answered."""
+        output = self._output
+        if not output.has_room_for_answer(len(self._open_calls)):
+            return False
+        output.append(answered_frame(call))
+        if not self._write():
+            output.withdraw()
+            return False
+        self._open_calls[call.record.call_id] = call
+        self._placed.pop(call.record.call_id, None)
+        return True
+
+    def moved(self, call: OpenCall) -> None:
+        """Keep an answered call as it is now; it is written with the next mark, however often it moves until then."""
+        if call.record.call_id in self._open_calls:
+            self._open_calls[call.record.call_id] = call
+            self._moved[call.record.call_id] = None
+
+    def placed(self, call_id: str, invite: InviteSnapshot, caller: CallerSnapshot | None = None) -> None:
+        """Keep what it takes to give up a call that a gateway is asked to take, until it is answered or has ended.
+
+        ``caller`` is who waits for the answer; it is kept with the first INVITE of the call.
+        """
+        placed = PlacedCall(call_id, invite, caller)
+        self._placed.setdefault(call_id, []).append(placed)
+        self._output.append(placed_frame(placed))
+
+    def leave(self, left_over: Sequence[LeftOver]) -> None:
+        """Keep what an earlier life has not hung up, until ``hung_up``."""
+        self._left_over = list(left_over)
+        for each in left_over:
+            self._output.append(left_over_frame(each))
+
+    def hung_up(self) -> None:
+        """Everything that was left of the earlier life is hung up."""
+        self._left_over = []
+        self._output.append(hung_up_frame())
+
+    def ended(self, record: CallRecord) -> None:
+        """Keep an ended call until it is booked."""
+        call_id, number, mono = record.call_id, self._output.number, 0
+        self._placed.pop(call_id, None)
+        call = self._open_calls.pop(call_id, None)
+        self._moved.pop(call_id, None)
+        if call is not None:
+            mono = end_of(call, record)
+            self._ends.append(EndOf(call_id, mono))
+        self._segment_of[call_id] = number
+        self._unbooked[number] = self._unbooked.get(number, 0) + 1
+        self._output.append(ended_frame(record, mono))
+
+    async def refused(self, records: Sequence[CallRecord], why: str) -> None:
+        """Move calls that the database will not take as they are into quarantine; what they cost must be owed by then.
+
+        They are on the disk there before the journal forgets them. Where that fails they stay in the journal, and the
+        next start offers them to the database again.
+        """
+        for record in records:
+            reason = own_reason(record.call_id, why)
+            _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.quarantine.put, records, why)
+        except OSError as error:
+            _log.error("the quarantine cannot be written, refused calls stay in the journal", error=str(error))
+            return
+        finally:
+            self.quarantine.owed.update(record.call_id for record in records if record.call_id in self.quarantine)
+        done = self._settled(record.call_id for record in records)
+        self._output.append(quarantined_frame(Quarantined(done)))
+        self.flush()
+        self._retire_segments()
+
+    def kept_calls(self, since_s: float = 0.0) -> Iterator[CallRecord]:
+        """Yield the record of every ended call that stands in a file, booked or not; may be read in a thread.
+
+        ``since_s`` leaves out files that were not written to since then (seconds since 1970).
+        """
+        return KeptJournal(self._directory, since_s).ended()
+
+    def mark(self, now: Instant) -> None:
+        """Prove that the switch lives, write down who has moved, and repeat which calls have ended."""
+        for call_id in self._moved:
+            self._output.append(answered_frame(self._open_calls[call_id]))
+        self._moved.clear()
+        self._last_mark = Mark(now.mono, now.wall)
+        self._output.append(mark_frame(Mark(now.mono, now.wall, tuple(self._ends))))
+        self._ends.clear()
+
+    def tick(self, now: Instant, *, has_calls: bool) -> None:
+        """Do what is due every second: mark the time while calls run, try a disk again that has failed."""
+        if has_calls or self._ends:
+            self.mark(now)
+        if self._output.is_short and self._output.recover():
+            self._begin_with_open_calls()
+        self.flush()
+        if self._ticks % PRUNE_S == 0:
+            self._files.prune(now.mono)
+        self._ticks += 1
+
+    def booked(self, call_ids: Iterable[str]) -> None:
+        """Note that calls stand in the database, and take segments out of use that hold nothing else."""
+        self._output.append(booked_frame(Booked(self._settled(call_ids))))
+        self.flush()
+        self._retire_segments()
+
+    def flush(self) -> None:
+        """Hand everything to the operating system; called before datagrams leave.
+
+        A disk that takes nothing is logged once and tried again every second; nothing is dropped.
+        """
+        if self._output.backlog:
+            self._write()
+            if self._size >= self._segment_bytes and not self._output.is_short:
+                self._begin_segment()
+
+    async def keep_synced(self) -> None:
+        """Sync what was written, again and again, without holding up the calls; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._sync_wanted.wait()
+            await asyncio.sleep(SYNC_S)
+            self._sync_wanted.clear()
+            try:
+                descriptor = self._output.begin_sync()
+                try:
+                    await loop.run_in_executor(None, os.fdatasync, descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                self._output.sync_failed(error)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _write(self) -> bool:
+        waiting = self._output.backlog
+        is_done = self._output.write()
+        self._size += waiting - self._output.backlog
+        return is_done
+
+    def _settled(self, call_ids: Iterable[str]) -> tuple[str, ...]:
+        """Count calls out of their segments; return those that were counted there."""
+        done = tuple(call_id for call_id in call_ids if call_id in self._segment_of)
+        for call_id in done:
+            self._unbooked[self._segment_of.pop(call_id)] -= 1
+        return done
+
+    def _begin_segment(self) -> None:
+        """Go on in a new file."""
+        self._size = 0
+        try:
+            has_begun = self._output.begin_next()
+        except OSError as error:
+            _log.error("no new journal file can be made, the old one goes on", error=str(error))
+            return
+        if has_begun:
+            self._begin_with_open_calls()
+
+    def _begin_with_open_calls(self) -> None:
+        """Begin a file with the calls that are still open, and what else only older files hold."""
+        output = self._output
+        for number in range(self._first, output.number):
+            self._unbooked.setdefault(number, 0)
+        if self._last_mark is not None:
+            output.append(mark_frame(self._last_mark))
+        for call in self._open_calls.values():
+            output.append(answered_frame(call))
+        self._moved.clear()
+        for placed in chain.from_iterable(self._placed.values()):
+            output.append(placed_frame(placed))
+        for each in self._left_over:
+            output.append(left_over_frame(each))
+        for frame in self._unknown:
+            output.append(frame)
+        if self._write():
+            self._first = output.number
+        self._size = 0
+        self._retire_segments()
+
+    def _retire_segments(self) -> None:
+        """Take older segments out of use whose calls are all booked, once the open calls are safe in a newer one.
+
+        The oldest goes first: an answer whose end stood in a younger file would else come back as a lost call.
+        """
+        older = sorted(number for number in self._unbooked if number < self._first)
+        done = list(takewhile(lambda number: self._unbooked[number] == 0, older))
+        if not done or self._output.backlog or not self._output.sync():
+            return
+        for number in done:
+            del self._unbooked[number]
+            if self._files.path(number).exists():
+                self._files.retire(self._files.path(number))
+        self._files.prune()

@@ -1,0 +1,81 @@
+"""Reading every call that stands in the journal's files, booked or not, while the switch writes them.
+
+Used to compare the journal with the database by ``ledger verify``, and a switch whose database has lost commits.
+Reads a bounded part of a file at a time and changes nothing. It may run in a thread beside the switch or in another
+process: a record that is being written is seen by the next reading.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall
+from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, entry_in, id_text
+from vosd.engine.journal.files import all_files, opened
+from vosd.engine.journal.frames import NO_CALL, Damage, frames_in
+
+
+class KeptJournal:
+    """One reading of the journal in ``directory`` (``state_dir/journal``): go through ``ended()``, then ask the rest.
+
+    ``open_calls``, ``waiting`` and ``unreadable`` are complete when ``ended()`` has come to its end. What they hold is
+    bounded by the calls that run and the calls that wait for the database.
+    """
+
+    def __init__(self, directory: Path, since_s: float = 0.0) -> None:
+        """``since_s`` leaves out files that were not written to since then (seconds since 1970)."""
+        self._directory = directory
+        self._since_s = since_s
+        self.open_calls: dict[str, OpenCall] = {}
+        """Answered and not ended, by call id: running calls, or those of a switch that was killed."""
+        self.waiting: set[str] = set()
+        """Ids of ended calls that no record says are booked."""
+        self.unreadable: set[str] = set()
+        """Ids of ended calls whose record is damaged and not repeated elsewhere."""
+
+    def ended(self) -> Iterator[CallRecord]:
+        """Yield the record of every call that has ended, in the order of the files.
+
+        One that an outage or a restart made the switch write again comes again, unchanged.
+        """
+        for path in all_files(self._directory):
+            file = opened(path)
+            if file is None:
+                continue
+            with file:
+                if os.fstat(file.fileno()).st_mtime < self._since_s:
+                    continue
+                for part in frames_in(file):
+                    if isinstance(part, Damage):
+                        self._note_damage(part)
+                        continue
+                    record = self._take(entry_in(part))
+                    if record is not None:
+                        yield record
+
+    def _take(self, entry: object) -> CallRecord | None:
+        match entry:
+            case OpenCall():
+                self.open_calls[entry.record.call_id] = entry
+            case Ended():
+                call_id = entry.record.call_id
+                self.open_calls.pop(call_id, None)
+                self.unreadable.discard(call_id)
+                self.waiting.add(call_id)
+                return entry.record
+            case Mark():
+                for end in entry.ended:
+                    if self.open_calls.pop(end.call_id, None) is not None:
+                        self.unreadable.add(end.call_id)
+            case Booked() | Quarantined():
+                self.waiting.difference_update(entry.call_ids)
+                for call_id in entry.call_ids:
+                    self.open_calls.pop(call_id, None)
+        return None
+
+    def _note_damage(self, damage: Damage) -> None:
+        if damage.kind == KIND_ENDED and damage.call != NO_CALL:
+            call_id = id_text(damage.call)
+            self.open_calls.pop(call_id, None)
+            self.unreadable.add(call_id)

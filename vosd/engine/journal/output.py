@@ -1,0 +1,237 @@
+"""Writing the journal's present file, and what is done when the disk takes no more.
+
+A reserve file is allocated beforehand. When a write fails, writing goes on in the reserve, whose blocks the file system
+has promised already: running calls can still be ended on disk. From then on ``is_short`` is set, which keeps new calls
+away, until a new reserve and a new file could be made. Refuses to know what the records mean.
+"""
+
+import os
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+import structlog
+
+from vosd.engine.journal.files import Files
+from vosd.obs.events import Event
+
+RESERVE_BYTES: Final = 16 * 1024 * 1024
+"""Room for the ends of some seven thousand calls, of about two kilobytes each."""
+END_BYTES: Final = 4_096
+"""Room in the reserve that is left for each running call."""
+
+_log = structlog.get_logger()
+
+
+class _State(Enum):
+    NORMAL = "normal"
+    RESERVE = "the disk takes no more than the reserve"
+    STUCK = "the disk takes nothing"
+
+
+class Output:
+    """The file that is written, and the records that wait to be written to it."""
+
+    def __init__(self, files: Files, reserve_bytes: int, sync_wanted: Callable[[], None]) -> None:
+        self._files = files
+        self._reserve_bytes = reserve_bytes
+        self._sync_wanted = sync_wanted
+        self._state = _State.NORMAL
+        self._has_reserve = False
+        self._dirty = False
+        self._buffer: list[bytes] = []
+        self._end = 0
+        """Where the whole records of the file end."""
+        self.descriptor = -1
+        self.number = 0
+        self.backlog = 0
+        """Bytes of the records that wait."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a write has failed and the disk has not recovered."""
+        return self._state is not _State.NORMAL
+
+    def has_room_for_answer(self, open_calls: int) -> bool:
+        """Say whether one more answered call may be written: the reserve is for the ends of running calls first."""
+        if self._state is _State.NORMAL:
+            return True
+        left = self._reserve_bytes - self._end - self.backlog
+        return self._state is _State.RESERVE and left >= END_BYTES * (open_calls + 2)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def append(self, frame: bytes) -> None:
+        """Let a record wait for the next ``write``."""
+        self._buffer.append(frame)
+        self.backlog += len(frame)
+
+    def withdraw(self) -> None:
+        """Drop the record that was appended last and could not be written."""
+        self.backlog -= len(self._buffer.pop())
+
+    def write(self) -> bool:
+        """Hand to the operating system what waits; False where it did not take everything. Nothing is dropped."""
+        while self._buffer and self._state is not _State.STUCK:
+            data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+            done = 0
+            try:
+                while done < len(data):
+                    done += os.write(self.descriptor, data[done:] if done else data)
+            except OSError as error:
+                self._keep_whole_records(done)
+                self._fall_back(error)
+            else:
+                self._buffer.clear()
+                self.backlog = 0
+                self._end += done
+            if done and not self._dirty:
+                self._dirty = True
+                self._sync_wanted()
+        return not self._buffer
+
+    def begin_sync(self) -> int:
+        """Return a descriptor of the file that is to be synced, and closed; what is written from now on is not in."""
+        self._dirty = False
+        return os.dup(self.descriptor)
+
+    def sync(self) -> bool:
+        """Bring what was written onto the disk at once; say whether that went well."""
+        try:
+            os.fdatasync(self.descriptor)
+        except OSError as error:
+            self.sync_failed(error)
+            return False
+        return True
+
+    def sync_failed(self, error: OSError) -> None:
+        """Go on in the reserve: what the file took and was not synced may be lost in a power failure."""
+        _log.error("journal cannot be synced, a power loss may take calls", error=str(error))
+        if self._state is _State.NORMAL:
+            self._fall_back(error)
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def open(self, number: int) -> None:
+        """Begin with the file of this number, and allocate the reserve.
+
+        Raises:
+            OSError: the file cannot be made.
+        """
+        self._follow(self._files.create(number), number)
+        try:
+            self._allocate_reserve()
+        except OSError as error:
+            self._state = _State.RESERVE
+            _log.error(
+                Event.JOURNAL_RESERVE_MISSING, error=str(error), means="no call is taken", do="make room in state_dir"
+            )
+
+    def begin_next(self) -> bool:
+        """Go on in a new file; False where the present one cannot be synced, which is a failure of the disk.
+
+        Raises:
+            OSError: none can be made; the present one goes on.
+        """
+        if not self.sync():
+            return False
+        descriptor = self._files.create(self.number + 1)
+        os.close(self.descriptor)
+        self._follow(descriptor, self.number + 1)
+        return True
+
+    def recover(self) -> bool:
+        """Allocate a new reserve and begin a new file, if the disk takes them by now; booked files make room for it."""
+        try:
+            while not self._has_reserve:
+                try:
+                    self._allocate_reserve()
+                except OSError:
+                    if not self._release_rest() and not self._files.give_up_oldest():
+                        return False
+            disk = os.statvfs(self.descriptor)
+            if disk.f_bavail * disk.f_frsize < self._reserve_bytes // 16:
+                return False  # it would be full again at once
+            os.fdatasync(self.descriptor)
+            descriptor = self._files.create(self.number + 1)
+        except OSError:
+            return False
+        os.close(self.descriptor)
+        self._follow(descriptor, self.number + 1)
+        self._state = _State.NORMAL
+        _log.info(Event.JOURNAL_RECOVERED, waiting_bytes=self.backlog)
+        return True
+
+    def close(self) -> None:
+        """Sync and close the file."""
+        self.sync()
+        os.close(self.descriptor)
+        self.descriptor = -1
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _follow(self, descriptor: int, number: int) -> None:
+        self.descriptor, self.number, self._end = descriptor, number, 0
+
+    def _allocate_reserve(self) -> None:
+        path = self._files.reserve
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
+        except OSError:
+            path.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+        self._has_reserve = True
+
+    def _release_rest(self) -> bool:
+        """Give back what is left of the reserve that is written to, if that makes room for a new one."""
+        rest = os.fstat(self.descriptor).st_size - self._end
+        disk = os.statvfs(self.descriptor)
+        if rest <= 0 or disk.f_bavail * disk.f_frsize + rest < self._reserve_bytes + END_BYTES:
+            return False
+        os.ftruncate(self.descriptor, self._end)
+        return True
+
+    def _keep_whole_records(self, done: int) -> None:
+        """After ``done`` bytes the disk took no more: forget the records that are written, cut off a part of one."""
+        whole = 0
+        while whole + len(self._buffer[0]) <= done:
+            whole += len(self._buffer.pop(0))
+        self.backlog -= whole
+        self._end += whole
+        if done > whole:
+            try:
+                os.ftruncate(self.descriptor, self._end)
+                os.lseek(self.descriptor, self._end, os.SEEK_SET)
+            except OSError as error:  # the part stays in the file; reading goes on behind it
+                _log.warning("a part of a journal record cannot be removed", error=str(error), at=self._end)
+
+    def _fall_back(self, error: OSError) -> None:
+        """Go on in the reserve, or keep everything in memory where that is used up."""
+        if self._state is _State.NORMAL:
+            _log.error(
+                Event.JOURNAL_WRITE_FAILED,
+                error=str(error),
+                means="no new call is taken, running calls go on and can be ended",
+                do="make room on the disk of state_dir, or mend it; the switch tries again every second",
+            )
+        self._state = _State.STUCK
+        if not self._has_reserve:
+            return
+        try:
+            os.fdatasync(self.descriptor)
+        except OSError as failed:
+            _log.error("journal cannot be synced, a power loss may take calls", error=str(failed))
+        self._has_reserve = False
+        number = self.number + 1
+        try:
+            descriptor = os.open(self._files.reserve, os.O_WRONLY | os.O_CLOEXEC)
+            self._files.reserve.rename(self._files.path(number))
+        except OSError as failed:
+            _log.error("the reserve of the journal cannot be used", error=str(failed))
+            return
+        os.close(self.descriptor)
+        self._follow(descriptor, number)
+        self._state = _State.RESERVE

@@ -1,0 +1,168 @@
+"""The quarantine: call records that the database refuses, each in a file of its own until its cause is mended.
+
+One JSON file a call in ``state_dir/quarantine``, synced before the journal may forget the call. The files are the only
+truth: ``vosd spool`` reads them without a running switch. Refuses to know databases.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.errors import VosError
+from vosd.cdr.record import CallRecord
+from vosd.engine.journal.entries import escaped
+
+DIRECTORY: Final = "quarantine"
+"""Its name within ``state_dir``."""
+_SUFFIX: Final = ".json"
+_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A call record that the database refused."""
+
+    record: CallRecord
+    why: str
+    refused_at: int
+    """UTC milliseconds."""
+
+
+class Unreadable(NamedTuple):
+    """A file of the quarantine that this version cannot read."""
+
+    path: Path
+    why: str
+
+
+class Content(NamedTuple):
+    """What stands in the quarantine."""
+
+    records: list[Refused]
+    """Those refused first come first."""
+    unreadable: list[Unreadable]
+
+
+class QuarantineError(VosError):
+    """The quarantine cannot be read or written."""
+
+
+_decode: Final = msgspec.json.Decoder(Refused).decode
+
+
+class Quarantine:
+    """One directory of refused records; it need not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ids: set[str] = set()
+        self.owed: Final[set[str]] = set()
+        """Calls in here that the running switch counts as owed because they are: what they cost is forgotten once."""
+        self.count()
+
+    def __len__(self) -> int:
+        """Return how many records there are, as last counted or changed here."""
+        return len(self._ids)
+
+    def __contains__(self, call_id: str) -> bool:
+        """Say whether a record is there, as last counted or changed here."""
+        return call_id in self._ids
+
+    def count(self) -> int:
+        """Look again how many records there are: another process may have booked some."""
+        self._ids = {path.stem for path in self._directory.glob(f"*{_SUFFIX}")}
+        return len(self._ids)
+
+    def ids(self) -> frozenset[str]:
+        """Look again and return the ids of the calls whose records there are."""
+        self.count()
+        return frozenset(self._ids)
+
+    def put(self, records: Iterable[CallRecord], why: str) -> None:
+        """Keep records; they are on the disk when this returns, which may take milliseconds for each.
+
+        ``why`` may name the reason of each as ``CALL_ID: reason``, joined by semicolons.
+
+        Raises:
+            OSError: some are not kept.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for record in records:
+            path = self._path(record.call_id)
+            refused = Refused(record, own_reason(record.call_id, why), time.time_ns() // 1_000_000)
+            _write(path, _encode(refused))
+            self._ids.add(record.call_id)
+        _sync_directory(self._directory)
+
+    def remove(self, call_ids: Iterable[str]) -> None:
+        """Forget records that stand in the database by now."""
+        for call_id in call_ids:
+            self._path(call_id).unlink(missing_ok=True)
+            self._ids.discard(call_id)
+        if self._directory.exists():
+            _sync_directory(self._directory)
+
+    def get(self, call_id: str) -> Refused | None:
+        """Return one record, or None.
+
+        Raises:
+            QuarantineError: its file cannot be read.
+        """
+        try:
+            return _decode(self._path(call_id).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise QuarantineError(f"{self._path(call_id)} cannot be read: {error}") from error
+
+    def read(self) -> Content:
+        """Return all records, and the files that cannot be read."""
+        records, unreadable = [], []
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            try:
+                records.append(_decode(path.read_bytes()))
+            except FileNotFoundError:
+                continue  # booked meanwhile
+            except (OSError, msgspec.MsgspecError) as error:
+                unreadable.append(Unreadable(path, str(error)))
+        records.sort(key=lambda each: (each.refused_at, each.record.call_id))
+        return Content(records, unreadable)
+
+    def _path(self, call_id: str) -> Path:
+        return self._directory / f"{Path(call_id).name}{_SUFFIX}"
+
+
+def own_reason(call_id: str, why: str) -> str:
+    """Return what a refusal of several calls says of one; all of it where it does not name the call."""
+    found = re.search(rf"{re.escape(call_id)}: (.*?)(?=; {_UUID}: |\Z)", why, re.DOTALL)
+    return found[1] if found else why
+
+
+def _encode(refused: Refused) -> bytes:
+    try:
+        return msgspec.json.encode(refused)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(escaped(refused))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that is either whole or not there, and on the disk."""
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

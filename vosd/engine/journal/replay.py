@@ -1,0 +1,190 @@
+"""Reading the journal back: what an earlier life of the switch left unfinished.
+
+Damaged records are left out and the rest is read. That a call has ended is said several times: by its record, by the
+head and tail of that record, by the next mark of time and by the record of its booking. One of them is enough to keep
+a call from coming back as a running one.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import structlog
+
+from vosd.base.cause import HangupSource
+from vosd.base.errors import VosError
+from vosd.cdr.record import CallRecord
+from vosd.engine.bookkeeping import OpenCall, end_of
+from vosd.engine.journal.entries import (
+    KIND_ANSWERED,
+    KIND_ENDED,
+    Booked,
+    Ended,
+    Entry,
+    HungUp,
+    LeftOver,
+    Mark,
+    PlacedCall,
+    Quarantined,
+    entry_in,
+    id_text,
+)
+from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame, frames_in
+from vosd.obs.events import Event
+from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
+
+RECENT_MS: Final = 1_000
+"""Calls that ended so shortly before the kill are hung up once more towards their gateways."""
+UNKNOWN_BYTES_MAX: Final = 1024 * 1024
+"""How much of another version's records is carried from file to file; a file with more is set aside instead."""
+
+_log = structlog.get_logger()
+
+
+class JournalUnusableError(VosError):
+    """The state directory cannot hold the journal, or it cannot be read."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """An answered call whose end is known, but not the record of it."""
+
+    call: OpenCall
+    ended_mono: int
+
+
+class Remains(msgspec.Struct):
+    """What an earlier life of the switch left unfinished."""
+
+    open_calls: dict[str, OpenCall] = {}
+    unbooked: dict[str, CallRecord] = {}
+    cut: dict[str, Cut] = {}
+    """Calls that have ended and whose record is damaged."""
+    placed: dict[str, list[InviteSnapshot]] = {}
+    """INVITEs of calls that no gateway had answered, by call id."""
+    callers: dict[str, CallerSnapshot] = {}
+    """Who waits for a final response, by call id."""
+    left_over: list[LeftOver] = []
+    """What a life before the earlier one had left, and the earlier one has not hung up."""
+    last_mono: int = 0
+    """The latest instant that any record proves, on the clock of the life that wrote it."""
+    unknown: list[Frame] = []
+    """Records of another version of vosd, to be kept for it."""
+    _recent: deque[tuple[int, LeftOver]] = msgspec.field(default_factory=deque)
+    """Calls that have just ended, and when."""
+    damaged: set[Path] = set()
+    """Segments that could not be read whole."""
+
+    def take(self, entry: Entry) -> None:
+        """Take in one record."""
+        match entry:
+            case OpenCall():
+                self.placed.pop(entry.record.call_id, None)
+                if entry.record.answered_at is not None:
+                    self.callers.pop(entry.record.call_id, None)
+                self.open_calls[entry.record.call_id] = entry
+                self.last_mono = max(self.last_mono, entry.answered_mono)
+            case Ended():
+                self._note_end(entry.record)
+                self._forget(entry.record.call_id)
+                self.unbooked[entry.record.call_id] = entry.record
+            case Mark():
+                self.last_mono = max(self.last_mono, entry.mono)
+                for end in entry.ended:
+                    self.ended(end.call_id, end.mono)
+            case Booked() | Quarantined():
+                for call_id in entry.call_ids:
+                    self._forget(call_id)
+                    self.unbooked.pop(call_id, None)
+            case PlacedCall():
+                self.placed.setdefault(entry.call_id, []).append(entry.invite)
+                if entry.caller is not None:
+                    self.callers[entry.call_id] = entry.caller
+            case LeftOver():
+                self.left_over.append(entry)
+            case HungUp():
+                self.left_over.clear()
+
+    def _note_end(self, record: CallRecord) -> None:
+        """Remember for a moment the gateway of a call that we hung up: the BYE may not have left, or not arrived."""
+        call = self.open_calls.get(record.call_id)
+        if call is None or record.hangup_source == HangupSource.CALLEE.value:
+            return
+        dialogs = tuple(leg for leg in call.legs if leg.gateway)
+        if dialogs:
+            at = end_of(call, record)
+            self._recent.append((at, LeftOver(record.call_id, dialogs)))
+            while self._recent[0][0] < at - RECENT_MS:
+                self._recent.popleft()
+
+    def ended(self, call_id: str, mono: int) -> None:
+        """Note that a call has ended, by whatever says so beside its own record."""
+        self.placed.pop(call_id, None)
+        self.callers.pop(call_id, None)
+        call = self.open_calls.pop(call_id, None)
+        if call is not None:
+            self.cut[call_id] = Cut(call, mono)
+
+    def _forget(self, call_id: str) -> None:
+        self.placed.pop(call_id, None)
+        self.callers.pop(call_id, None)
+        self.open_calls.pop(call_id, None)
+        self.cut.pop(call_id, None)
+
+    def legs(self) -> list[LeftOver]:
+        """Return what is still to be hung up, call by call."""
+        answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
+        asked = [LeftOver(call_id, invites=tuple(invites)) for call_id, invites in self.placed.items()]
+        waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
+        last = max((self.last_mono, *(at for at, _ in self._recent)))
+        recent = [left for at, left in self._recent if at >= last - RECENT_MS]
+        return [*self.left_over, *answered, *asked, *waiting, *recent]
+
+
+def read_segments(segments: Iterable[Path]) -> Remains:
+    """Read segments in order and return what was left unfinished in them.
+
+    Raises:
+        OSError: a segment cannot be read at all.
+    """
+    remains = Remains()
+    for segment in segments:
+        with segment.open("rb") as file:
+            read_segment(file, segment, remains)
+    return remains
+
+
+def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
+    """Take in the records of one file."""
+    for part in frames_in(file):
+        if isinstance(part, Damage):
+            _note_damage(part, segment, remains)
+        elif (entry := entry_in(part)) is not None:
+            remains.take(entry)
+        else:
+            _note_unknown(part, segment, remains)
+
+
+def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:
+    if sum(len(each.payload) for each in remains.unknown) + len(frame.payload) <= UNKNOWN_BYTES_MAX:
+        _log.warning("journal holds a record of another version, it is kept", file=segment.name, kind=frame.kind)
+        remains.unknown.append(frame)
+    elif segment not in remains.damaged:
+        _log.error("journal holds many records of another version, the file is set aside", file=segment.name)
+        remains.damaged.add(segment)
+
+
+def _note_damage(damage: Damage, segment: Path, remains: Remains) -> None:
+    remains.damaged.add(segment)
+    about = {"file": segment.name, "at": damage.offset}
+    if damage.call != NO_CALL:
+        about["call_id"] = id_text(damage.call)
+    if damage.kind == KIND_ENDED and damage.call != NO_CALL:
+        remains.ended(id_text(damage.call), damage.at)
+    elif damage.kind == KIND_ANSWERED:
+        remains.last_mono = max(remains.last_mono, damage.at)
+    if damage.fault is Fault.TORN:
+        _log.warning("journal ends in a record that was not written whole", **about)
+    else:
+        _log.error(Event.JOURNAL_RECORD_UNREADABLE, **about, do="vosd spool check FILE")

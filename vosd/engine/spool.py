@@ -1,0 +1,103 @@
+"""Booking what an operator asks for: records from the quarantine, and those of a journal file that was set aside.
+
+Used by the running switch, which then also corrects what accounts owe, and without one. Booking is repeatable: what
+stands in the database already changes nothing there.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.billing.holds import Purse
+from vosd.cdr.ports import Books, RejectedRecords, Standing
+from vosd.cdr.record import CallRecord
+from vosd.engine.journal.quarantine import Quarantine, own_reason
+from vosd.engine.journal.salvage import ended_in
+
+BATCH: Final = 500
+
+
+class Outcome(msgspec.Struct):
+    """What became of records that were offered to the database."""
+
+    booked: list[str] = []
+    """Call ids that stand in the database now, or did before."""
+    refused: dict[str, str] = {}
+    """Reasons by call id."""
+
+
+class Spool:
+    """Offers records to the database again."""
+
+    def __init__(
+        self, books: Books, quarantine: Quarantine, purses: Mapping[str, Purse], turn: asyncio.Lock | None = None
+    ) -> None:
+        """``purses`` are those of the running switch, and ``turn`` is held by who books there; none where none runs."""
+        self._books = books
+        self._quarantine = quarantine
+        self._purses = purses
+        self._one_at_a_time = turn or asyncio.Lock()
+
+    async def retry(self, call_ids: Sequence[str] = ()) -> Outcome:
+        """Book records of the quarantine, all of them where none is named; what is booked leaves the quarantine.
+
+        Raises:
+            StoreUnavailable: the database is away; what was booked before that is booked.
+        """
+        outcome = Outcome()
+        async with self._one_at_a_time:
+            content = await asyncio.to_thread(self._quarantine.read)
+            wanted = set(call_ids)
+            refused = [each for each in content.records if not wanted or each.record.call_id in wanted]
+            for batch in _batches(each.record for each in refused):
+                booked = await self._book(batch, outcome)
+                for record in (each for each in booked if each.call_id in self._quarantine.owed):
+                    self._quarantine.owed.discard(record.call_id)
+                    for posting in record.postings:
+                        if posting.account in self._purses:
+                            self._purses[posting.account].booked(posting.amount)
+                await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
+        return outcome
+
+    async def salvage(self, file: Path) -> Outcome:
+        """Book every ended call that can be read in a journal file; what the database refuses goes to quarantine.
+
+        Raises:
+            OSError: the file cannot be read.
+            StoreUnavailable: the database is away; what was booked before that is booked.
+        """
+        outcome = Outcome()
+        async with self._one_at_a_time:
+            records = _batches(ended_in(file))
+            while batch := await asyncio.to_thread(next, records, None):
+                booked = {record.call_id for record in await self._book(batch, outcome)}
+                for record in batch:
+                    if record.call_id not in booked:
+                        await asyncio.to_thread(self._quarantine.put, [record], outcome.refused[record.call_id])
+        return outcome
+
+    async def _book(self, batch: Sequence[CallRecord], outcome: Outcome) -> list[CallRecord]:
+        """Book a batch and return what the database has taken of it."""
+        standings: Mapping[str, Standing]
+        try:
+            standings, why = await self._books.book(batch), {}
+        except RejectedRecords as rejected:
+            standings = rejected.standings
+            why = {record.call_id: own_reason(record.call_id, rejected.why) for record in rejected.records}
+        outcome.refused.update(why)
+        booked = [record for record in batch if record.call_id not in why]
+        outcome.booked += [record.call_id for record in booked]
+        for account, standing in standings.items():
+            if account in self._purses:
+                self._purses[account].committed(standing.balance, standing.seq)
+        return booked
+
+
+def _batches(records: Iterable[CallRecord]) -> Iterator[list[CallRecord]]:
+    source = iter(records)
+    while batch := list(islice(source, BATCH)):
+        yield batch

@@ -1,0 +1,197 @@
+"""Addresses of routing gateways that rest because calls to them failed in a row: a passive circuit breaker.
+
+An address rests after ``SILENCES`` attempts in a row without ringing or refusal, or after ``REFUSALS`` in a row with
+codes that speak of the vendor itself. When the rest is over one call is let through: if that rings or is refused for
+its own sake the address is well again, if it fails the rest doubles. Refuses to know which calls there are.
+
+Who dials numbers that never ring could so take a vendor from everybody. So what may be the call's own doing counts for
+the one who pays for it, and for all only where the failure before it was another payer's. Complete silence cannot be
+dialled, and counts for all at once.
+"""
+
+from collections.abc import Callable, Container
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.routing.tables import Address, RoutingGateway
+
+SILENCES: Final = 3
+"""Each costs its caller ``response_timeout`` or ``progress_timeout``."""
+REFUSALS: Final = 20
+"""A refusal costs its caller a round trip only, and busy wholesale routes give some in a row."""
+REST_MS: Final = 10_000
+REST_MAX_MS: Final = 120_000
+PROBE_MS: Final = 15_000
+"""How long other calls wait for the outcome of the one that was let through."""
+CIRCUITS_MAX: Final = 4_096
+"""Addresses with failures that are remembered; the oldest makes room."""
+DEFAULT_PORT: Final = 5_060
+
+FAILURES: Final = frozenset({408, 500, 502, 503, 504})
+"""Final codes that speak of the vendor and not of the number called."""
+NORMAL_CAUSES: Final = range(1, 32)
+"""Causes of Q.850's class «normal event»: they speak of the number called, whatever the code is."""
+
+
+class Place(NamedTuple):
+    """One address of a gateway, for all or for the calls of one payer."""
+
+    gateway: str
+    host: str
+    port: int
+    payer: str = ""
+    """Empty = for all."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> Place:
+    """Return what failures at an address are counted under."""
+    return Place(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
+
+
+class Circuit(Enum):
+    """What an address has become."""
+
+    RESTING = "resting"
+    WELL = "well"
+
+
+def counts_as_failure(code: int, q850: int | None) -> bool:
+    """Say whether a refusal speaks of the vendor itself."""
+    return code in FAILURES and q850 not in NORMAL_CAUSES
+
+
+class _Row:
+    """The failures in a row at one address, and its rest."""
+
+    __slots__ = ("began_at", "payer", "probed_until", "refusals", "rest_ms", "silences", "until")
+
+    def __init__(self) -> None:
+        self.silences = 0
+        self.refusals = 0
+        self.payer = ""
+        """Whose failure was counted last."""
+        self.rest_ms = 0
+        """How long the present rest is; 0 = it does not rest."""
+        self.began_at = 0
+        self.until = 0
+        self.probed_until = 0
+        """While a call is let through: until when others wait for its outcome."""
+
+    def begin(self, rest_ms: int, mono_ms: int) -> None:
+        self.rest_ms, self.began_at, self.until, self.probed_until = rest_ms, mono_ms, mono_ms + rest_ms, 0
+
+
+class Breakers:
+    """The addresses at which calls have failed lately; they outlive a reload."""
+
+    __slots__ = ("failing", "resting", "tell")
+
+    def __init__(self) -> None:
+        self.failing: dict[Place, _Row] = {}
+        """Addresses that have failed since a call last succeeded there."""
+        self.resting: dict[str, int] = {}
+        """How many addresses rest, by gateway: mostly none, and then no further look is needed."""
+        self.tell: Callable[[Place, Circuit, int], None] = _unheard
+        """Is told of every change, with the milliseconds of the rest."""
+
+    def failed(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int, is_doubtful: bool = False) -> None:
+        """Count an attempt that began at ``began_ms`` and failed for the vendor's sake.
+
+        ``is_doubtful``: perhaps for what was called, or said, and other payers' calls would not have failed.
+        """
+        for_all = place._replace(payer="")
+        if is_doubtful and place.payer:
+            self._count(place, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
+            row = self.failing.get(for_all) or self._remember(for_all)
+            if row.payer == place.payer and not row.rest_ms:
+                return
+            row.payer = place.payer
+        self._count(for_all, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
+
+    def ask_for_rest(self, place: Place, ms: int, mono_ms: int) -> None:
+        """Let an address rest that has asked for it (Retry-After)."""
+        row = self.failing.get(place) or self._remember(place)
+        if row.rest_ms:
+            row.until = max(row.until, mono_ms + ms)
+        else:
+            self._rest(place, row, REST_MS, mono_ms)
+            row.until = mono_ms + ms
+
+    def succeeded(self, place: Place) -> None:
+        """Note that an attempt rang, was answered, or was refused for its own sake: the row ends."""
+        for each in _rows_of(place):
+            if each in self.failing and self._forget(each):
+                self.tell(each, Circuit.WELL, 0)
+
+    def remaining_ms(self, place: Place, mono_ms: int) -> int:
+        """Return for how much longer no call goes there; 0 = one may."""
+        remaining_ms = 0
+        for each in _rows_of(place):
+            row = self.failing.get(each)
+            if row is not None and row.rest_ms:
+                remaining_ms = max(row.until - mono_ms, row.probed_until - mono_ms, remaining_ms)
+        return remaining_ms
+
+    def begin(self, place: Place, mono_ms: int) -> None:
+        """Hear that an attempt begins: where the rest is over it is the one that is let through."""
+        for each in _rows_of(place):
+            row = self.failing.get(each)
+            if row is not None and row.rest_ms and row.until <= mono_ms:
+                row.probed_until = mono_ms + PROBE_MS
+
+    def told_nothing(self, place: Place, began_ms: int) -> None:
+        """Hear that an attempt was cancelled: where it was the one let through, the next may be at once."""
+        for each in _rows_of(place):
+            row = self.failing.get(each)
+            if row is not None and row.probed_until == began_ms + PROBE_MS:
+                row.probed_until = 0
+
+    def keep(self, gateways: Container[str]) -> None:
+        """Forget the addresses of all other gateways."""
+        for place in [place for place in self.failing if place.gateway not in gateways]:
+            self._forget(place)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _count(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
+        row = self.failing.get(place) or self._remember(place)
+        if row.rest_ms:
+            if began_ms >= row.began_at:  # what began before the rest says nothing new
+                row.begin(min(2 * row.rest_ms, REST_MAX_MS), mono_ms)
+            return
+        row.refusals += 1
+        row.silences = row.silences + 1 if is_silent else 0
+        if row.silences >= SILENCES or row.refusals >= REFUSALS:
+            self._rest(place, row, REST_MS, mono_ms)
+
+    def _rest(self, place: Place, row: _Row, rest_ms: int, mono_ms: int) -> None:
+        row.begin(rest_ms, mono_ms)
+        self.resting[place.gateway] = self.resting.get(place.gateway, 0) + 1
+        self.tell(place, Circuit.RESTING, rest_ms)
+
+    def _remember(self, place: Place) -> _Row:
+        if len(self.failing) >= CIRCUITS_MAX:
+            self._forget(next(iter(self.failing)))
+        row = self.failing[place] = _Row()
+        return row
+
+    def _forget(self, place: Place) -> bool:
+        """Forget the failures at an address; return whether it rested."""
+        if not self.failing.pop(place).rest_ms:
+            return False
+        left = self.resting.pop(place.gateway) - 1
+        if left:
+            self.resting[place.gateway] = left
+        return True
+
+
+def _rows_of(place: Place) -> tuple[Place, ...]:
+    """Return under what failures are counted that concern a payer at an address."""
+    return (place, place._replace(payer="")) if place.payer else (place,)
+
+
+def _unheard(_place: Place, _state: Circuit, _rest_ms: int) -> None:
+    """Stand in where no listener is set."""

@@ -1,0 +1,99 @@
+"""How well each gateway carried the calls of the last hour: answer-seizure ratio, length of calls, post-dial delay.
+
+A window of minutes for each gateway that is configured: a call costs one addition, whatever the number of calls, and an
+hour is sixty small rows. The figures begin empty with the process and outlive a reload.
+"""
+
+from collections import deque
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from vosd.routing.capacity import Scope
+
+MINUTES: Final = 60
+_MINUTE_MS: Final = 60_000
+
+
+class Hour(NamedTuple):
+    """What one gateway did in the last hour; a call counts when it has ended."""
+
+    attempts: int = 0
+    answered: int = 0
+    talk_ms: int = 0
+    """Of all answered calls together."""
+    rang: int = 0
+    """Attempts whose post-dial delay is known."""
+    pdd_ms: int = 0
+    """Of all of them together."""
+
+    @property
+    def asr(self) -> float | None:
+        """Answered calls per hundred attempts (ITU-T E.411); None without attempts."""
+        return round(100 * self.answered / self.attempts, 1) if self.attempts else None
+
+    @property
+    def acd_s(self) -> float | None:
+        """Average length of the answered calls in seconds; None without any."""
+        return round(self.talk_ms / self.answered / 1_000, 1) if self.answered else None
+
+    @property
+    def mean_pdd_ms(self) -> int | None:
+        """Average time from the INVITE to ringing or answer; None where none rang."""
+        return round(self.pdd_ms / self.rang) if self.rang else None
+
+
+class _Minute:
+    """The same sums for one minute of the monotonic clock."""
+
+    __slots__ = ("answered", "attempts", "number", "pdd_ms", "rang", "talk_ms")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.attempts = 0
+        self.answered = 0
+        self.talk_ms = 0
+        self.rang = 0
+        self.pdd_ms = 0
+
+
+class Figures:
+    """The windows of all gateways that are configured; others are not counted."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(self) -> None:
+        self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
+
+    def adopt(self, scope: Scope, names: Collection[str]) -> None:
+        """Count these gateways and no others; those that stay keep their figures."""
+        known = self._windows.get(scope, {})
+        self._windows[scope] = {name: known.get(name) or deque(maxlen=MINUTES + 1) for name in names}
+
+    def note(self, scope: Scope, name: str, mono_ms: int, *, talk_ms: int | None, pdd_ms: int | None) -> None:
+        """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered."""
+        window = self._windows[scope].get(name)
+        if window is None:
+            return
+        number = mono_ms // _MINUTE_MS
+        if not window or window[-1].number != number:
+            window.append(_Minute(number))
+        minute = window[-1]
+        minute.attempts += 1
+        if talk_ms is not None:
+            minute.answered += 1
+            minute.talk_ms += talk_ms
+        if pdd_ms is not None:
+            minute.rang += 1
+            minute.pdd_ms += pdd_ms
+
+    def last_hour(self, scope: Scope, name: str, mono_ms: int) -> Hour:
+        """Return the sums of the minute that runs and of the sixty before it."""
+        since = mono_ms // _MINUTE_MS - MINUTES
+        minutes = [each for each in self._windows[scope].get(name, ()) if each.number >= since]
+        return Hour(
+            sum(each.attempts for each in minutes),
+            sum(each.answered for each in minutes),
+            sum(each.talk_ms for each in minutes),
+            sum(each.rang for each in minutes),
+            sum(each.pdd_ms for each in minutes),
+        )

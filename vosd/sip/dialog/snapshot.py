@@ -1,0 +1,186 @@
+"""What is needed to end a dialog, or an INVITE that has no final response, in another life of the switch.
+
+Plain data that can be written down: sockets go by their names, a login by the gateway that has it. What came from peers
+is kept as bytes, for it need not be UTF-8.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from vosd.base.nat import Nat
+from vosd.sip.compose import InviteParts, Peer, ResponseStem, encode
+from vosd.sip.dialog.identity import Dialog
+from vosd.sip.digest.answer import Answers
+from vosd.sip.flows import Flows
+from vosd.sip.transaction.invite_server import InviteServer
+
+COUNTED_SINCE: Final = 1 << 16
+"""How far the CSeq of a dialog may have come since its snapshot; numbers may be left out (RFC 3261 12.2.2)."""
+
+AnswersOf = Callable[[str], Answers | None]
+"""Returns what proves us to a gateway of that name; None where there is no login."""
+
+
+class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """Where a peer is seen, and on which socket of ours."""
+
+    socket: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, peer: Peer, flows: Flows) -> "PeerSnapshot":
+        """Describe a peer."""
+        return cls(flows.name_of(peer.flow), peer.host, peer.port)
+
+    def restored(self, flows: Flows) -> Peer:
+        """Return the peer; another socket that fits its address stands in for one that is gone."""
+        flow = flows.named(self.socket)
+        if flow is None:
+            flow = flows.towards(self.host, self.socket.partition(":")[0])
+        return Peer(flow, self.host, self.port)
+
+
+class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A dialog of an answered call."""
+
+    call_id: bytes
+    local: bytes
+    remote: bytes
+    target: bytes
+    routes: tuple[bytes, ...]
+    local_sequence: int
+    seen_at: PeerSnapshot
+    is_behind_nat: bool
+    gateway: str = ""
+    """Whose login answers a challenge; empty where there is none."""
+    invite_sequence: int = 0
+    """CSeq of our INVITE, whose 2xx may still want its ACK; 0 = the INVITE was the peer's."""
+
+    @classmethod
+    def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
+        """Describe a dialog as it stands."""
+        return cls(
+            encode(dialog.call_id),
+            encode(dialog.local),
+            encode(dialog.remote),
+            encode(dialog.target),
+            tuple(map(encode, dialog.routes)),
+            dialog.local_sequence,
+            PeerSnapshot.of(dialog.seen_at, flows),
+            dialog.is_behind_nat,
+            gateway,
+            invite_sequence,
+        )
+
+    def restored(self, flows: Flows, answers_of: AnswersOf) -> Dialog:
+        """Return a dialog whose next request the peer takes."""
+        return Dialog(
+            call_id=_text(self.call_id),
+            local=_text(self.local),
+            local_tag="",
+            remote=_text(self.remote),
+            remote_tag="",
+            target=_text(self.target),
+            routes=tuple(map(_text, self.routes)),
+            local_sequence=self.local_sequence + COUNTED_SINCE,
+            remote_sequence=-1,
+            peer=self.seen_at.restored(flows),
+            way=flows.next_hop,
+            answers=answers_of(self.gateway),
+            is_behind_nat=self.is_behind_nat,
+        )
+
+
+class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """An INVITE of ours that has no final response yet."""
+
+    uri: bytes
+    via: bytes
+    from_: bytes
+    to: bytes
+    call_id: bytes
+    sequence: int
+    peer: PeerSnapshot
+    route: bytes
+    is_behind_nat: bool
+    gateway: str = ""
+
+    @classmethod
+    def of(cls, parts: InviteParts, flows: Flows, gateway: str = "") -> "InviteSnapshot":
+        """Describe an INVITE as it was sent."""
+        return cls(
+            encode(parts.uri),
+            encode(parts.via),
+            encode(parts.from_),
+            encode(parts.to),
+            encode(parts.call_id),
+            parts.sequence,
+            PeerSnapshot.of(parts.peer, flows),
+            encode(parts.route),
+            parts.nat is not Nat.NO,
+            gateway,
+        )
+
+    def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
+        """Return the parts that its CANCEL, and the ACK of whatever answers it, repeat."""
+        return InviteParts(
+            uri=_text(self.uri),
+            via=_text(self.via),
+            from_=_text(self.from_),
+            to=_text(self.to),
+            call_id=_text(self.call_id),
+            sequence=self.sequence,
+            peer=self.peer.restored(flows),
+            route=_text(self.route),
+            answers=answers_of(self.gateway),
+            nat=Nat.AUTO if self.is_behind_nat else Nat.NO,
+        )
+
+
+class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """An INVITE of a peer that has no final response yet."""
+
+    key: bytes
+    """Of its transaction."""
+    up_to_tag: bytes
+    after_tag: bytes
+    tagged: bool
+    cseq: bytes
+    tag: str
+    """Ours."""
+    peer: PeerSnapshot
+    spare: PeerSnapshot | None
+
+    @classmethod
+    def of(cls, transaction: InviteServer, tag: str, flows: Flows) -> "CallerSnapshot":
+        """Describe what answers to an INVITE repeat of it."""
+        stem = transaction.stem
+        return cls(
+            encode(transaction.key),
+            encode(stem.up_to_tag),
+            encode(stem.after_tag),
+            stem.tagged,
+            encode(stem.cseq),
+            tag,
+            PeerSnapshot.of(stem.peer, flows),
+            None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
+        )
+
+    def restored(self, flows: Flows) -> tuple[str, ResponseStem]:
+        """Return the key of the transaction and the stem of its final response."""
+        stem = ResponseStem(
+            up_to_tag=_text(self.up_to_tag),
+            after_tag=_text(self.after_tag),
+            peer=self.peer.restored(flows),
+            tagged=self.tagged,
+            cseq=_text(self.cseq),
+            spare=None if self.spare is None else self.spare.restored(flows),
+        )
+        return _text(self.key), stem
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

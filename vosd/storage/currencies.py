@@ -1,0 +1,76 @@
+"""In which currency each account's money is: settled once, when the account is first used with one.
+
+An account that has ledger entries keeps its currency for ever: its balance is their sum. One that was there before
+accounts had currencies takes the one that is configured when it is first seen.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import identifying
+
+_AT_ONCE: Final = 500
+
+
+async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Give each account its currency; where any has money in another, give none and return those with theirs.
+
+    Raises:
+        StoreUnavailable: some may be settled; ask again.
+    """
+    others: dict[str, str] = {}
+    open_ones: dict[str, str] = {}
+    async with database.reading() as connection:
+        for chunk in _chunks(wanted):
+            for row in await _rows(connection, chunk):
+                if row.currency is not None and row.seq and row.currency != wanted[row.id]:
+                    others[row.id] = row.currency
+                elif row.currency != wanted[row.id]:
+                    open_ones[row.id] = wanted[row.id]
+    if others:
+        return others
+    for chunk in _chunks(open_ones):
+        async with database.writing() as connection:
+            for name in chunk:
+                await _settle(connection, name, wanted[name])
+    return {}
+
+
+async def settle_one(connection: AsyncConnection, name: str, wanted: str | None) -> str | None:
+    """Give an account its currency if one is wanted and none is settled; return the one that it has."""
+    if wanted is not None:
+        await _settle(connection, name, wanted)
+    return await connection.scalar(select(schema.account.c.currency).where(schema.account.c.id == name))
+
+
+async def currencies_of(database: Database, accounts: Collection[str]) -> Mapping[str, str | None]:
+    """Return the currency of each account that has a row.
+
+    Raises:
+        StoreUnavailable: ask again.
+    """
+    async with database.reading() as connection:
+        return {row.id: row.currency for chunk in _chunks(accounts) for row in await _rows(connection, chunk)}
+
+
+async def _settle(connection: AsyncConnection, name: str, wanted: str) -> None:
+    account = schema.account.c
+    is_open = or_(account.currency.is_(None), account.seq == 0)
+    await connection.execute(update(schema.account).where(account.id == name, is_open).values(currency=wanted))
+
+
+async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequence[Row[Any, Any, Any]]:
+    account = schema.account.c
+    query = select(account.id, account.seq, account.currency).where(account.id.in_(accounts))
+    return (await connection.execute(query)).all()
+
+
+def _chunks(accounts: Collection[str]) -> Iterator[list[str]]:
+    names = sorted(identifying(name, schema.ACCOUNT_LENGTH) for name in accounts)
+    for start in range(0, len(names), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]

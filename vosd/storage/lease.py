@@ -1,0 +1,106 @@
+"""The lease in MySQL and SQLite: a row a node, changed only while the row of the database's identity is locked."""
+
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, insert, literal_column, select, type_coerce, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import Moment, descriptive
+from vosd.storage.writers import no_counter
+
+_lease: Final = schema.lease
+_NOW_IN_SQLITE: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+_NOW_IN_MYSQL: Final = "UTC_TIMESTAMP(3)"
+
+
+class SqlLease:
+    """Implements ``vosd.cdr.lease.Lease``.
+
+    ``has_ended`` says whether a process is known to have ended; it is asked only of holders that do not answer.
+    """
+
+    def __init__(self, database: Database, has_ended: Callable[[Claimant], bool], *, ttl_ms: int = LEASE_MS) -> None:
+        self._database = database
+        self._has_ended = has_ended
+        self._ttl_ms = ttl_ms
+        clock: ColumnElement[Any] = literal_column(_NOW_IN_SQLITE if database.is_sqlite else _NOW_IN_MYSQL)
+        server: ColumnElement[Any] = literal_column("0" if database.is_sqlite else "@@server_id")
+        commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS).scalar_subquery()
+        self._about = select(type_coerce(clock, Moment).label("now"), server.label("server"), commits.label("commits"))
+
+    async def hold(self, claimant: Claimant) -> DatabaseState:
+        """Take or renew the lease.
+
+        Raises:
+            LeaseHeld: another switch has it.
+            StoreUnavailable: it is not known who has it; ask again.
+        """
+        async with self._database.writing() as connection:
+            identity = await _locked_identity(connection)
+            about = (await connection.execute(self._about)).one()
+            if about.commits is None:
+                raise no_counter()
+            mine: Row[Any] | None = None
+            for row in (await connection.execute(select(_lease))).all():
+                if row.node == claimant.node:
+                    mine = row
+                if row.holder != claimant.holder:
+                    self._refuse_while_held(row, claimant, about.now)
+            epoch, renewals = await _write(connection, claimant, mine, about.now)
+        server = self._database.file_number() if self._database.is_sqlite else int(about.server)
+        return DatabaseState(identity, server, int(about.commits), epoch, renewals)
+
+    async def release(self, claimant: Claimant) -> None:
+        """Let another switch have the lease.
+
+        Raises:
+            StoreUnavailable: as far as is known it is not released.
+        """
+        async with self._database.writing() as connection:
+            own = update(_lease).where(_lease.c.node == claimant.node, _lease.c.holder == claimant.holder)
+            await connection.execute(own.values(released=1))
+
+    def _refuse_while_held(self, row: Row[Any], claimant: Claimant, now: int) -> None:
+        age_ms = now - row.renewed_at
+        holder = Claimant(row.node, row.holder, row.host, row.pid, row.process)
+        if not is_free(age_ms, released=bool(row.released), ttl_ms=self._ttl_ms) and not self._has_ended(holder):
+            raise refusal(claimant, holder, age_ms)
+
+
+async def _locked_identity(connection: AsyncConnection) -> str:
+    """Return the database's identity; no other switch takes or renews a lease until the transaction ends."""
+    identity = (await connection.execute(select(schema.identity.c.id).limit(1).with_for_update())).scalar()
+    if identity is None:
+        identity = str(uuid4())
+        await connection.execute(insert(schema.identity).values(id=identity))
+    return str(identity)
+
+
+async def _write(connection: AsyncConnection, claimant: Claimant, mine: Row[Any] | None, now: int) -> tuple[int, int]:
+    """Write the node's row and return its epoch and count of renewals."""
+    if mine is not None and mine.holder == claimant.holder:
+        values: dict[str, Any] = {"renewals": mine.renewals + 1, "renewed_at": now, "released": 0}
+        await connection.execute(update(_lease).where(_lease.c.node == claimant.node).values(values))
+        return mine.epoch, mine.renewals + 1
+    epoch, renewals = (1, 1) if mine is None else (mine.epoch + 1, mine.renewals + 1)
+    values = {
+        **claimant._asdict(),
+        "host": descriptive(claimant.host, schema.HOST_LENGTH),
+        "process": descriptive(claimant.process, schema.PROCESS_LENGTH),
+        "epoch": epoch,
+        "renewals": renewals,
+        "taken_at": now,
+        "renewed_at": now,
+        "released": 0,
+    }
+    if mine is None:
+        await connection.execute(insert(_lease).values(values))
+    else:
+        await connection.execute(update(_lease).where(_lease.c.node == claimant.node).values(values))
+    return epoch, renewals

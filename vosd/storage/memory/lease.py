@@ -1,0 +1,51 @@
+"""A lease among the switches of one process: each renewal succeeds unless another one has it."""
+
+from collections.abc import Callable
+
+from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
+from vosd.storage.memory.store import MemoryStore
+
+
+class MemoryLease:
+    """Implements ``vosd.cdr.lease.Lease``; ``now_ms`` is the database's clock."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        has_ended: Callable[[Claimant], bool] = lambda _: False,
+        now_ms: Callable[[], int] = lambda: 0,
+        *,
+        ttl_ms: int = LEASE_MS,
+    ) -> None:
+        self._store = store
+        self.server = 0
+        """The number of the server that the database is on."""
+        self._has_ended = has_ended
+        self._now_ms = now_ms
+        self._ttl_ms = ttl_ms
+        self._holder: Claimant | None = None
+        self._renewed_at = 0
+        self._epochs: dict[str, int] = {}
+        self._renewals: dict[str, int] = {}
+
+    async def hold(self, claimant: Claimant) -> DatabaseState:
+        """Take or renew the lease.
+
+        Raises:
+            LeaseHeld: another switch has it.
+        """
+        now, holder, node = self._now_ms(), self._holder, claimant.node
+        age_ms = now - self._renewed_at
+        if holder != claimant:
+            is_held = holder is not None and not is_free(age_ms, released=False, ttl_ms=self._ttl_ms)
+            if holder is not None and is_held and not self._has_ended(holder):
+                raise refusal(claimant, holder, age_ms)
+            self._epochs[node] = self._epochs.get(node, 0) + 1
+        self._holder, self._renewed_at = claimant, now
+        self._renewals[node] = self._renewals.get(node, 0) + 1
+        return DatabaseState("memory", self.server, self._store.commits, self._epochs[node], self._renewals[node])
+
+    async def release(self, claimant: Claimant) -> None:
+        """Let another switch have the lease."""
+        if self._holder == claimant:
+            self._holder = None
