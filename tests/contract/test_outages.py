@@ -1,11 +1,13 @@
 """A database that is away, locked or restarted: a typed error, and nothing twice afterwards (DESIGN D9)."""
 
 import asyncio
+import random
 from decimal import Decimal
 
 import pytest
 
 from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate_async
@@ -123,3 +125,24 @@ async def test_writers_at_the_same_time_lose_no_money(database, database_url):
     assert await SqlQueries(database).standing("acme") == Standing(-120 * FEE, 120)
     for other in others:
         await other.close()
+
+
+async def test_a_writer_whose_task_is_cancelled_lets_go_of_its_locks(database, database_url):
+    probe = Database(database_url, patience_s=1)
+    moments = random.Random(9)
+    rows = [{"name": f"counter-{number}", "value": number} for number in range(100)]
+
+    async def write():
+        async with database.writing() as connection:
+            await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("counter-%")))
+            await connection.execute(schema.counter.insert(), rows)
+
+    for attempt in range(200):
+        writing = asyncio.ensure_future(write())
+        await asyncio.sleep(moments.random() * 0.006)  # whichever statement it has come to
+        writing.cancel()
+        (ended,) = await asyncio.gather(writing, return_exceptions=True)
+        assert ended is None or isinstance(ended, asyncio.CancelledError), attempt
+        async with probe.writing() as connection:
+            await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("counter-%")))
+    await probe.close()

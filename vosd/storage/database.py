@@ -281,6 +281,12 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
         if record.info[_FILE] != _file_number(url.database):
             raise exc.DisconnectionError("the database file was replaced")
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def let_go_of_the_lock(connection: Any, _: object, __: object) -> None:
+        # A task was cancelled in a transaction. SQLite keeps a closed connection alive, with its lock, for as long as
+        # one of its statements is referred to, which the cancelled task does
+        connection.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: a transaction that read first and then wants to write cannot wait
