@@ -56,7 +56,7 @@ def _sampled(arguments: argparse.Namespace, directory: Path) -> None:
 
 
 def _by_package(own: Counter[str]) -> Counter[str]:
-    """Gather the functions by the folder that they stand in; ``name (vosd/sip/parse.py)`` becomes ``vosd/sip``."""
+    """Gather the functions by the folder that they stand in; ``name (vosd/sip/wire/parse.py)`` becomes ``vosd/sip``."""
     packages: Counter[str] = Counter()
     for frame, count in own.items():
         packages[frame.rpartition(" (")[2].rpartition("/")[0] or "built in"] += count

@@ -11,16 +11,16 @@ import gc
 import sys
 import time
 
-from vosd.engine.authentication import Authenticator
-from vosd.engine.registrar import Registrar
-from vosd.engine.registration_writer import RegistrationWriter
-from vosd.engine.registrations import Registrations
+from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.bindings import Registrations
+from vosd.engine.registration.registrar import Registrar
+from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.tokens import TokenSource
-from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
+from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.builders import catalogue, phone
 from vosd.testing.clock import ManualClock

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from vosd.engine.conversations import Fate
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace import Trace
+from vosd.engine.trace.call_messages import Fate
+from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Way
-from vosd.sip.compose import Peer
+from vosd.sip.wire.compose import Peer
 
 CALLER, VENDOR = Peer(0, "198.51.100.10", 5060), Peer(0, "203.0.113.1", 5060)
 LEGS = ((CALLER, 7), (VENDOR, 7))

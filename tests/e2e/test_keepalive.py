@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vosd.sip.keepalive import SLICE_MS, KeepAlive
 from vosd.sip.ports import StoredBinding
+from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
 from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
 from vosd.testing.daemon import Daemon

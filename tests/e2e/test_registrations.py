@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.engine.registration_writer import FLUSH_S
+from vosd.engine.registration.writer import FLUSH_S
 from vosd.testing.daemon import Daemon
 from vosd.testing.loopback import Endpoint
 from vosd.testing.registrants import register_all

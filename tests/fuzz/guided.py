@@ -8,7 +8,13 @@ import sys
 import atheris
 
 with atheris.instrument_imports(
-    include=["vosd.sip", "vosd.b2bua.identity", "vosd.engine.authentication", "vosd.engine.caller", "vosd.sdp"]
+    include=[
+        "vosd.sip",
+        "vosd.b2bua.identity",
+        "vosd.engine.registration.authentication",
+        "vosd.engine.calls.caller",
+        "vosd.sdp",
+    ]
 ):
     from .target import Target
 

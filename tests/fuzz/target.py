@@ -8,13 +8,13 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
-from vosd.engine.authentication import Authenticator
+from vosd.engine.registration.authentication import Authenticator
 from vosd.sip import Request
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.events import InviteArrived, RegisterArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
-from vosd.sip.stream import StreamFramer
+from vosd.sip.wire.stream import StreamFramer
 from vosd.testing.builders import catalogue, mapping_gateway, phone
 from vosd.testing.exercise import exercise
 from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight

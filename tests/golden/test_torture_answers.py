@@ -7,7 +7,7 @@ import pytest
 from vosd.sip import ParseError, parse_message
 from vosd.sip.events import Event, InviteArrived, RegisterArrived
 from vosd.sip.headers.via import Via
-from vosd.sip.registrar import Outcome, register, user_of
+from vosd.sip.registration.registrar import Outcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.testing.probe import CUSTOMER, STRANGER, Probe
 

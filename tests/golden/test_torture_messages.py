@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from vosd.sip import ParseError, Request, Response, parse_message
-from vosd.sip.compose import response, response_stem
 from vosd.sip.headers.via import Via
-from vosd.sip.message import Message
+from vosd.sip.wire.compose import response, response_stem
+from vosd.sip.wire.message import Message
 from vosd.testing.probe import CUSTOMER
 
 from .torture import MESSAGES

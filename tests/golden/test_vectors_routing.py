@@ -12,20 +12,20 @@ from vosd.billing.holds import Purse
 from vosd.config.load import load
 from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import ConfigError
-from vosd.engine.registrations import Registrant, Registrations
+from vosd.engine.registration.bindings import Registrant, Registrations
 from vosd.net.marking import TrafficClass
-from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
-from vosd.routing.match import RouteTable
 from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
-from vosd.sip.compose import Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.routing.route_table import RouteTable
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Flows, Listener
-from vosd.sip.keepalive import Sweeps
+from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
+from vosd.sip.wire.compose import Peer
 from vosd.testing.builders import account, catalogue, phone, routing_gateway
 from vosd.testing.clock import ManualClock
 from vosd.testing.login import CHALLENGES, Login
@@ -34,6 +34,7 @@ from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
 from vosd.testing.registering import register_request
 from vosd.testing.scene import Scene, vendor_gateway
 from vosd.testing.vendor import answers
+from vosd.trunks.scope import Scope
 
 START = 1_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())

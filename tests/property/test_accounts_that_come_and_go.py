@@ -23,12 +23,12 @@ from vosd.base.money import ZERO
 from vosd.base.secret import Secret
 from vosd.billing.entries import customer_posting
 from vosd.billing.rater import rate_call
+from vosd.callcontrol.admission import Application
+from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
-from vosd.engine import recorder as recorder_module
-from vosd.engine.admission import Application
-from vosd.engine.bookkeeping import OpenCall
+from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import CdrSettings, Settings
 from vosd.net.resolve import Resolver

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.b2bua.identity import persona_of, present
-from vosd.routing.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 EVERYTHING: Final = {"display_name": Passing.PASS, "diversion": Passing.PASS, "history_info": Passing.PASS}
 MEANT: Final = frozenset(

@@ -7,9 +7,9 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.digest.answer import Answers, challenges_of
 from vosd.sip.digest.header import digest_parameters, quoted
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Response
+from vosd.sip.wire.parse import parse_message
 
 HEAD = (
     "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n"

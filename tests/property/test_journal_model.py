@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
-from vosd.engine.bookkeeping import lost
+from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
 from vosd.testing.journals import crash_and_read, new_journal, open_call
 from vosd.testing.records import answered_call, call_id, refused_call

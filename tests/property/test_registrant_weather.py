@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.sip.registrant import REFRESH_MIN_MS, State
+from vosd.sip.registration.outbound import REFRESH_MIN_MS, State
+from vosd.testing.conformance import faults_of
 from vosd.testing.exchange import SWITCH
 from vosd.testing.guard import Guard
 from vosd.testing.registration_stage import GIVE_UP, TERMS, RegistrationStage
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor_registrar import Told
 from vosd.testing.wire import Storm, delivered
 

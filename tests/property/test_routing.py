@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.routing.capacity import Full, Occupancy, Scope
+from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.routing.match import RouteTable
-from vosd.routing.tables import HostPattern, MappingGateway
+from vosd.routing.route_table import RouteTable
 from vosd.testing.builders import routing_gateway
+from vosd.trunks.gateways import HostPattern, MappingGateway
+from vosd.trunks.scope import Scope
 
 numbers = st.text("12", max_size=5)
 prefixes = st.just("*") | st.text("12", min_size=1, max_size=4)

@@ -9,8 +9,8 @@ from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.digest.verifier import Finding, Verifier
-from vosd.sip.errors import ParseError
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.builders import credentials
 from vosd.testing.login import Login, Question, answer
 from vosd.testing.probe import request

@@ -7,12 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vosd.sip import ParseError, Request, Response, parse_message
-from vosd.sip.compose import escape_user, response, response_stem
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
-from vosd.sip.uri import Uri
+from vosd.sip.wire.compose import escape_user, response, response_stem
+from vosd.sip.wire.uri import Uri
 from vosd.testing.exercise import exercise
 from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 

@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.guard import EVERYTHING, Guard
 from vosd.testing.guarded_scene import GuardedScene
 from vosd.testing.scene import CALLEE
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
 from vosd.testing.wire import Storm, delivered
 

@@ -15,10 +15,10 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
 from vosd.testing.builders import applied_rate
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.scene import CALLEE
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.timed_scene import TimedScene
 from vosd.testing.vendor import Line, Script, answers_timed
 from vosd.testing.wire import Storm

@@ -11,7 +11,6 @@ from random import Random
 import pytest
 
 from vosd.billing.rater import rate_call
-from vosd.routing.dialect import CalleeDialect, Redirects
 from vosd.testing.builders import applied_rate
 from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
 from vosd.testing.peer import ANSWER
@@ -19,6 +18,7 @@ from vosd.testing.scene import CALLEE, VENDORS, Scene, usual_catalogue
 from vosd.testing.side import SILENCE, Reply
 from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
 from vosd.testing.wire import Storm
+from vosd.trunks.dialect import CalleeDialect, Redirects
 
 STORMS = 100
 CALLS_A_STORM = 100

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.engine.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
-from vosd.routing.tables import MappingGateway, RoutingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and values as JSON has them."""

@@ -5,9 +5,9 @@ from difflib import get_close_matches
 from typing import Final, Protocol
 
 from vosd.base.errors import VosError
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Books
-from vosd.engine.catalogue import Catalogue
-from vosd.engine.snapshots import CallSelection, CallSnapshot
+from vosd.engine.calls.snapshots import CallSelection, CallSnapshot
 from vosd.storage.ports import CallFilter, Queries
 
 NEAR_MAX: Final = 3

@@ -13,12 +13,12 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.holds import Purse
+from vosd.callcontrol.admission import STEPS, Admission, Application, LiveState
+from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
-from vosd.engine.admission import STEPS, Admission, Application, LiveState
-from vosd.engine.catalogue import Catalogue
-from vosd.routing.explain import Offered, PassedOver, explain_routes
 from vosd.routing.pipeline import RouteRequest
-from vosd.routing.tables import Address, MappingGateway, RoutingGateway
+from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
 
 OK: Final = "ok"
 _HOPS_LEFT: Final = 69

@@ -12,7 +12,7 @@ from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.engine.onlookers import CallMessages, CallNews, CallSought, RunningCall, TraceNews
+from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, RunningCall, TraceNews
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage
 
 

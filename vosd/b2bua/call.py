@@ -21,8 +21,8 @@ from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.events import RequestArrived
-from vosd.sip.message import Response
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.wire.message import Response
 
 
 class Call(CallParts):

@@ -9,22 +9,22 @@ from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
-from vosd.routing.dialect import Reliability
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address
-from vosd.sip.compose import Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
 from vosd.sip.headers.reason import q850_cause, reason_text
-from vosd.sip.message import Message, Response
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Message, Response
+from vosd.trunks.dialect import Reliability
+from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

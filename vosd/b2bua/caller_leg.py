@@ -7,19 +7,19 @@ from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import persona_of
 from vosd.b2bua.leg import SDP, Leg
 from vosd.base.clock import Instant
-from vosd.routing.dialect import CallerDialect, Reliability
-from vosd.sip.compose import Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_timer import Wish
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
 from vosd.sip.headers.reason import reason_text
-from vosd.sip.message import Request
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Request
+from vosd.trunks.dialect import CallerDialect, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.keypad import Keypad

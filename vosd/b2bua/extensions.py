@@ -1,8 +1,8 @@
 """Extensions that an INVITE of a caller requires or supports, and what its trunk allows of them."""
 
-from vosd.routing.dialect import CallerDialect, Reliability
 from vosd.sip.dialog.session_timer import Wish, objection
-from vosd.sip.message import Request
+from vosd.sip.wire.message import Request
+from vosd.trunks.dialect import CallerDialect, Reliability
 
 
 def reliability_of(request: Request, dialect: CallerDialect) -> Reliability:

@@ -7,15 +7,15 @@ from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
-from vosd.routing.dialect import Redirects
 from vosd.routing.failover import AttemptEnd, AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address, RoutingGateway
-from vosd.sip.errors import ParseError
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.message import Response
-from vosd.sip.uri import DEFAULT_PORTS, Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Response
+from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
+from vosd.trunks.dialect import Redirects
+from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

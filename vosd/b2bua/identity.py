@@ -13,16 +13,16 @@ from typing import Final, TypeVar
 import msgspec
 
 from vosd.base.number import for_matching
-from vosd.routing.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
-from vosd.sip.compose import escape_user
-from vosd.sip.errors import ParseError
 from vosd.sip.headers import display_name
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, wishes
-from vosd.sip.message import Request
-from vosd.sip.uri import Uri
+from vosd.sip.wire.compose import escape_user
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 ANONYMOUS: Final = "anonymous"
 """Who calls when nobody says so (RFC 3261 section 8.1.1.3)."""

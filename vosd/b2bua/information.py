@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.renegotiation import status_for_origin
-from vosd.sip.body import media_type
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
+from vosd.sip.wire.body import media_type
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

@@ -11,11 +11,8 @@ from vosd.b2bua.identity import Persona, present
 from vosd.b2bua.leg import SDP
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.routing.dialect import CalleeDialect, Reliability
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address
-from vosd.sip.compose import InviteParts, Peer, escape_user, host_text
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import TIMER
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
@@ -23,7 +20,10 @@ from vosd.sip.flows import Listener
 from vosd.sip.nat import is_elsewhere
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.uri import with_user
+from vosd.sip.wire.compose import InviteParts, Peer, escape_user, host_text
+from vosd.sip.wire.uri import with_user
+from vosd.trunks.dialect import CalleeDialect, Reliability
+from vosd.trunks.gateways import Address
 
 
 class Invitation(NamedTuple):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from vosd.b2bua import transfer
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.routing.dialect import KEYS_MAX, TransferKeys
-from vosd.sip.body import media_type
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, RequestArrived
-from vosd.sip.message import Request
 from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.body import media_type
+from vosd.sip.wire.message import Request
+from vosd.trunks.dialect import KEYS_MAX, TransferKeys
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

@@ -10,25 +10,25 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.routing.dialect import ReasonForm
 from vosd.sdp.direction import active, goes_nowhere
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
-from vosd.sip.body import session_of
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import SessionTimer, Wish, objection
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
 from vosd.sip.headers.reason import q850_cause, reason_text
-from vosd.sip.message import Message, Request, Response
 from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
+from vosd.sip.wire.body import session_of
+from vosd.sip.wire.message import Message, Request, Response
+from vosd.trunks.dialect import ReasonForm
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

@@ -12,8 +12,8 @@ from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address, RoutingGateway
-from vosd.sip.message import Response
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

@@ -1,7 +1,7 @@
 """Why a call ended, as a header: what each trunk wants to read (RFC 3326, RFC 6432; SIP-08, INTERFACES section 4)."""
 
 from vosd.base.cause import EndReason
-from vosd.routing.dialect import ReasonForm
+from vosd.trunks.dialect import ReasonForm
 
 
 def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:

@@ -9,7 +9,7 @@ from vosd.b2bua import transfer
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.keypad import Keypad
 from vosd.b2bua.states import CallState
-from vosd.routing.dialect import Transfers
+from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

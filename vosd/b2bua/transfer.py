@@ -15,12 +15,12 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import Hold
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.routing.dialect import CallerDialect, ReasonForm, Transfers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmRang, RequestArrived
 from vosd.sip.headers.replaces import ReferTo, Replaces
-from vosd.sip.status import phrase
 from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.status import phrase
+from vosd.trunks.dialect import CallerDialect, ReasonForm, Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

@@ -243,7 +243,7 @@ async def _without_switch(settings: "Settings", work: Any) -> dict[str, Any]:
 
     from vosd.cli.database import database_of
     from vosd.daemon.claim import StateDirectory
-    from vosd.engine.spool import Spool
+    from vosd.engine.booking.spool import Spool
     from vosd.storage.books import SqlBooks
 
     state_directory = StateDirectory(settings.state_dir)

@@ -13,7 +13,7 @@ from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass
 
 if TYPE_CHECKING:
     from vosd.admin.control import RunningSwitch
-    from vosd.engine.onlookers import CallSought, TraceNews
+    from vosd.engine.trace.followers import CallSought, TraceNews
     from vosd.obs.traced import TracedCall, TracedMessage
 
 CAPTURE = click.Path(path_type=Path, dir_okay=False)
@@ -72,7 +72,7 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: b
 
     Digest credentials and media keys are blanked.
     """
-    from vosd.engine.onlookers import CallSought
+    from vosd.engine.trace.followers import CallSought
 
     with capture(pcap) as file:
         screen = _Screen(file, seconds, as_json=as_json)

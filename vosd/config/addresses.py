@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from vosd.base.host import domain
 from vosd.config.fields import ExpectedError, FromText, NotBuiltYetError
 from vosd.engine.settings import Listener, NameServer
-from vosd.routing.tables import Address, HostPattern
-from vosd.sip.uri import DEFAULT_PORTS
+from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.trunks.gateways import Address, HostPattern
 
 DNS_PORT: Final = 53
 

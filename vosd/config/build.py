@@ -12,6 +12,7 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
+from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.config.dialects import callee_dialect, caller_dialect
 from vosd.config.document import Scalar, Section
 from vosd.config.fields import FROM_RATES
@@ -32,12 +33,12 @@ from vosd.config.schema import InstallationKeys
 from vosd.config.session_timers import session_timer_settings
 from vosd.config.users import by_username, check_dynamic_names, check_names, check_neighbours, check_numbers
 from vosd.config.vendors import read_login, registration
-from vosd.engine.catalogue import CallParameters, Catalogue
-from vosd.routing.dialect import Redirects
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.routing.match import RouteTable
-from vosd.routing.tables import MappingGateway, Phone, RoutingGateway, registering_half
+from vosd.routing.route_table import RouteTable
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.trunks.dialect import Redirects
+from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half
+from vosd.trunks.phone import Phone
 
 
 class Objects(NamedTuple):

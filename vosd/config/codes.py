@@ -1,7 +1,7 @@
 """Maps of final SIP codes, as operators write them (REQ_SIP_ROUTING_OPS section 22, replacement of error codes).
 
 ``{486: 480, 5xx: 503}``: a class stands for each of its codes that is not named itself. What they lead to stands in
-``routing.dialect``.
+``trunks.dialect``.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from vosd.config.fields import FromText, KeyProblemError
-from vosd.routing.dialect import BOUND_TO_THEIR_REQUEST
+from vosd.trunks.dialect import BOUND_TO_THEIR_REQUEST
 
 _SENT: Final = re.compile(r"[4-6](\d\d|xx)\Z", re.ASCII)
 _RECEIVED: Final = re.compile(r"[3-6](\d\d|xx)\Z", re.ASCII)

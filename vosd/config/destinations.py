@@ -7,7 +7,7 @@ from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import RoutingGatewayKeys
 from vosd.config.problems import ProblemList
 from vosd.engine.settings import Listener
-from vosd.routing.tables import Address
+from vosd.trunks.gateways import Address
 
 
 def check_destinations(

@@ -1,4 +1,4 @@
-"""How SIP is spoken with each trunk: from the keys of gateways to ``routing.dialect``."""
+"""How SIP is spoken with each trunk: from the keys of gateways to ``trunks.dialect``."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -10,8 +10,8 @@ from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import ProblemList
 from vosd.config.session_timers import session_timer_settings
 from vosd.engine.settings import Listener
-from vosd.routing.dialect import CalleeDialect, CallerDialect, IdentityHeader
-from vosd.routing.tables import Address
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader
+from vosd.trunks.gateways import Address
 
 
 def caller_dialect(keys: MappingGatewayKeys, parameters: ParameterKeys) -> CallerDialect:

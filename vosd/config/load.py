@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import vosd
+from vosd.catalogue.catalogue import Catalogue
 from vosd.config.advertise import announced
 from vosd.config.amounts import Customer, check_currencies, check_rates
 from vosd.config.build import Objects, build_catalogue
@@ -36,13 +37,12 @@ from vosd.config.schema import HIDDEN, InstallationKeys, Preset, UnknownSource
 from vosd.config.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.transports import read_transports
 from vosd.config.users import check_offline_gateway
-from vosd.engine.catalogue import Catalogue
 from vosd.engine.journal import KeepSettings
-from vosd.engine.overload import OverloadSettings
+from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
-from vosd.sip.keepalive import KeepAlive
+from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
 Model = TypeVar("Model", bound=Keys)

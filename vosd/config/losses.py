@@ -6,7 +6,7 @@ Compares two catalogues. Refuses to decide what is done about it: ``daemon.reloa
 from collections.abc import Collection, Iterator, Mapping, Set
 from typing import Final, NamedTuple
 
-from vosd.engine.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue
 
 PART: Final = 5
 """A reload that removes one in so many of a kind, or more, needs confirmation."""

@@ -40,7 +40,7 @@ from vosd.config.session_timers import SessionTimerKeys
 from vosd.config.transfers import Shown, TransferKeyKeys, shown_number
 from vosd.config.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.engine.settings import Listener
-from vosd.routing.dialect import (
+from vosd.trunks.dialect import (
     CalleeSource,
     CallerSource,
     IdentityHeader,
@@ -51,7 +51,7 @@ from vosd.routing.dialect import (
     Reliability,
     Transfers,
 )
-from vosd.routing.tables import Address, HostPattern
+from vosd.trunks.gateways import Address, HostPattern
 
 DEFAULT_CURRENCY: Final = "USD"
 RATES_INLINE_MAX: Final = 1_000

@@ -29,8 +29,9 @@ from vosd.config.fields import (
 from vosd.config.proofs import ProofKeys
 from vosd.config.session_timers import SessionTimerKeys
 from vosd.config.transfers import Shown, TransferKeyKeys, shown_number
-from vosd.routing.dialect import CallerDialect, CallerSource, Transfers
-from vosd.routing.tables import CallerNumbers, HostPattern, MappingGateway, Phone
+from vosd.trunks.dialect import CallerDialect, CallerSource, Transfers
+from vosd.trunks.gateways import CallerNumbers, HostPattern, MappingGateway
+from vosd.trunks.phone import Phone
 
 DIALECT: Final = CallerDialect(caller_from=(CallerSource.PREFERRED, CallerSource.FROM))
 """A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""

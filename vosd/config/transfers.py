@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from vosd.config.fields import FromText, KeyProblemError
 from vosd.config.keys import Keys
-from vosd.routing.dialect import KEYS_MAX, TransferDisplay, TransferKeys
+from vosd.trunks.dialect import KEYS_MAX, TransferDisplay, TransferKeys
 
 _SEQUENCE: Final = re.compile(rf"[0-9*#A-D]{{1,{KEYS_MAX}}}\Z")
 _NUMBER: Final = re.compile(r"[0-9*#]{1,32}\Z")

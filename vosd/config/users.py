@@ -9,7 +9,7 @@ from vosd.config.inventory import Inventory, Written, place_of
 from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.config.phones import PhoneKeys
 from vosd.config.problems import Place, ProblemList, suggestion
-from vosd.routing.tables import HostPattern, MappingGateway
+from vosd.trunks.gateways import HostPattern, MappingGateway
 
 _SITE_BITS: Final = {4: 24, 6: 64}
 """By version of IP: a network with a shorter prefix is hardly one customer's."""

@@ -14,7 +14,7 @@ from vosd.config.files import file_path
 from vosd.config.keys import Keys
 from vosd.config.problems import ProblemList
 from vosd.config.proofs import password_text, read_password, sip_domain
-from vosd.routing.tables import Address, Ping, Registration
+from vosd.trunks.gateways import Address, Ping, Registration
 
 
 class LoginKeys(Keys):

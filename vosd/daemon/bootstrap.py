@@ -29,15 +29,15 @@ from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.waiting import until_database_answers
-from vosd.engine.balances import CurrencyChangedError
+from vosd.engine.booking.balances import CurrencyChangedError
+from vosd.engine.booking.database_watch import RELEASE_S
+from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
-from vosd.engine.database_watch import RELEASE_S
-from vosd.engine.patience import Patience
-from vosd.engine.registration_writer import LAST_WRITING_S
+from vosd.engine.peers.patience import Patience
+from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
-from vosd.engine.snapshots import snapshot
 from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
 from vosd.net.sockets import reachable_address

@@ -26,11 +26,11 @@ from vosd.cdr.columns import iso_utc
 from vosd.config.problems import ConfigError
 from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
+from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
-from vosd.engine.onlookers import CallSought, RunningCall, TraceNews
-from vosd.engine.registrations import inbound
+from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
-from vosd.engine.snapshots import CallSelection, CallSnapshot, snapshot
+from vosd.engine.trace.followers import CallSought, RunningCall, TraceNews
 
 NEWS_S: Final = 0.25
 """How often an onlooker is told what is new."""

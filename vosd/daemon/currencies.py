@@ -2,7 +2,7 @@
 
 from vosd.config.load import Loaded
 from vosd.config.problems import ConfigError, ProblemList
-from vosd.engine.balances import CurrencyChangedError
+from vosd.engine.booking.balances import CurrencyChangedError
 
 
 def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:

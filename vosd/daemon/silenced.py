@@ -10,7 +10,7 @@ from typing import Protocol
 from vosd.base.clock import Clock
 from vosd.base.host import source_of
 from vosd.cdr.columns import iso_utc
-from vosd.engine.authentication import Authenticator
+from vosd.engine.registration.authentication import Authenticator
 
 
 class Cause(Enum):

@@ -14,14 +14,14 @@ from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
+from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
-from vosd.engine.switch import Switch
-from vosd.engine.trace import Keep
+from vosd.engine.trace.messages import Keep
 from vosd.obs.traced import Way
-from vosd.routing.dialect import ReasonForm
-from vosd.sip.compose import Datagram, Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StrangerIgnored
+from vosd.sip.wire.compose import Datagram, Peer
+from vosd.trunks.dialect import ReasonForm
 
 TICK_S: Final = TICK_MS / 1000
 PEERS_MAX: Final = 4_096

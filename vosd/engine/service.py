@@ -13,49 +13,49 @@ import structlog
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.engine.authentication import Authenticator
-from vosd.engine.balances import Balances
-from vosd.engine.bookkeeping import OpenCall
-from vosd.engine.carried import Carried
-from vosd.engine.catalogue import Catalogue
-from vosd.engine.comparison import Comparison
-from vosd.engine.database_memo import MemoFile
-from vosd.engine.database_watch import DatabaseWatch
-from vosd.engine.directory import Directory, means_of
-from vosd.engine.gateways import Gateways
-from vosd.engine.inbox import REFUSED, Inbox
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.database_memo import MemoFile
+from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.booking.restore import wind_up
+from vosd.engine.booking.spool import Spool
+from vosd.engine.calls.leftovers import Leftovers, Placements
+from vosd.engine.calls.live_call import Carried
+from vosd.engine.calls.snapshots import accounts_of
+from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
-from vosd.engine.keepalive import KeepAlives
-from vosd.engine.leftovers import Leftovers, Placements
-from vosd.engine.lookup import Resolver
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
-from vosd.engine.onlookers import Onlookers
-from vosd.engine.phone_service import PhoneService
-from vosd.engine.pings import Pings
-from vosd.engine.recorder import Recorder
-from vosd.engine.registrants import Registrants
-from vosd.engine.registrar import Registrar
-from vosd.engine.registration_writer import RegistrationWriter
-from vosd.engine.registrations import EXPIRY_TICK_MS, Registrations
+from vosd.engine.overload.inbox import REFUSED, Inbox
+from vosd.engine.peers.directory import Directory, means_of
+from vosd.engine.peers.gateways import Gateways
+from vosd.engine.peers.lookup import Resolver
+from vosd.engine.peers.options_ping import Pings
+from vosd.engine.peers.signalling import SignallingLimits
+from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.bindings import EXPIRY_TICK_MS, Registrations
+from vosd.engine.registration.keepalive import KeepAlives
+from vosd.engine.registration.outbound import Registrants
+from vosd.engine.registration.phone_service import PhoneService
+from vosd.engine.registration.registrar import Registrar
+from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import Settings
-from vosd.engine.signalling import SignallingLimits
-from vosd.engine.snapshots import accounts_of
-from vosd.engine.spool import Spool
-from vosd.engine.switch import Switch
 from vosd.engine.tokens import TokenSource
-from vosd.engine.trace import Trace
-from vosd.engine.winding_up import wind_up
+from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.messages import Trace
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
-from vosd.routing.tables import Address, RoutingGateway
-from vosd.sip.compose import Peer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
-from vosd.sip.glance import KEPT_ALIVE, Kind
 from vosd.sip.ports import BindingStore
+from vosd.sip.wire.classify import KEPT_ALIVE, Kind
+from vosd.sip.wire.compose import Peer
+from vosd.trunks.gateways import Address, RoutingGateway
 
 POLL_S: Final = 1.0
 """How often foreign bookings are looked for."""

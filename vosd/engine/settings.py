@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from vosd.base.secret import Secret
 from vosd.engine.journal.files import KeepSettings
-from vosd.engine.overload import OverloadSettings
-from vosd.sip.keepalive import KeepAlive
+from vosd.engine.overload.load import OverloadSettings
+from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from vosd.net.places import Origin
 from vosd.net.settings import ConnectionLimits
 from vosd.sip.settings import Limits
-from vosd.sip.stream import PONG, StreamFramer
+from vosd.sip.wire.stream import PONG, StreamFramer
 
 MESSAGE_S: Final = 10.0
 """What a message may take from its first byte to its last, and an accepted connection until its first message."""

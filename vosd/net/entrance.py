@@ -13,7 +13,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import Seldom
-from vosd.sip.glance import Kind, Rank, glance
+from vosd.sip.wire.classify import Kind, Rank, glance
 
 _log = structlog.get_logger()
 _REFUSE: Final = Answer.REFUSE

@@ -1,6 +1,6 @@
 """Questions to name servers, asked without ever holding the loop up: UDP, and TCP where an answer is cut off.
 
-Owns which server is asked when, and for how long. Refuses to remember answers (``engine.directory`` does) and to
+Owns which server is asked when, and for how long. Refuses to remember answers (``engine.peers.directory`` does) and to
 know what they mean (``sip.locate`` does).
 """
 

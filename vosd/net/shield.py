@@ -14,7 +14,7 @@ from typing import Final
 
 from vosd.base.bucket import Allowance, Bucket
 from vosd.base.host import source_of
-from vosd.sip.glance import KEPT_ALIVE, Kind, Rank
+from vosd.sip.wire.classify import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Sources that are remembered, of each kind; the one not heard for longest makes room."""

@@ -12,9 +12,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage, Way
 from vosd.sdp.summary import summary
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 
 COLUMNS: Final = 100
 _TIME_COLUMNS: Final = 9

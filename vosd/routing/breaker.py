@@ -13,7 +13,7 @@ from collections.abc import Callable, Container
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.routing.tables import Address, RoutingGateway
+from vosd.trunks.gateways import Address, RoutingGateway
 
 SILENCES: Final = 3
 """Each costs its caller ``response_timeout`` or ``progress_timeout``."""

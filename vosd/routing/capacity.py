@@ -5,20 +5,13 @@ were: a lower limit stops new calls and cuts none (GW-04). The limits themselves
 """
 
 from collections import defaultdict, deque
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Final
 
 from vosd.base.errors import VosError
+from vosd.trunks.scope import Scope
 
 _WINDOW_MS: Final = 1_000
-
-
-class Scope(IntEnum):
-    """What kind of object is counted; the same name may exist in each."""
-
-    ACCOUNT = 0
-    MAPPING = 1
-    ROUTING = 2
 
 
 class Full(Enum):

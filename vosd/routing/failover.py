@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
-from vosd.routing.tables import RoutingGateway
+from vosd.trunks.gateways import RoutingGateway
 
 
 class AttemptEnd(Enum):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from vosd.routing.capacity import Scope
+from vosd.trunks.scope import Scope
 
 MINUTES: Final = 60
 _MINUTE_MS: Final = 60_000

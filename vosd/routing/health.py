@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from vosd.routing.tables import Ping
+from vosd.trunks.gateways import Ping
 
 NOT_THERE: Final = frozenset({408, 502, 503, 504})
 """Final codes that prove no life: somebody on the way speaks for a vendor that is silent, or it takes nothing itself.

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.number import for_matching
-from vosd.routing.dialect import CalleeSource
-from vosd.routing.tables import HostPattern, MappingGateway
+from vosd.trunks.dialect import CalleeSource
+from vosd.trunks.gateways import HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
 """Known hosts whose claims are kept ready; a forged flood from inside a wide network cannot exceed it."""

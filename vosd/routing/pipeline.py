@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.routing.capacity import Full, Occupancy
-from vosd.routing.match import RouteTable
 from vosd.routing.ports import VendorTerms
 from vosd.routing.rest import Rests
-from vosd.routing.tables import RoutingGateway
+from vosd.routing.route_table import RouteTable
+from vosd.trunks.gateways import RoutingGateway
 
 
 class RouteRequest(NamedTuple):

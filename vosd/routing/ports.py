@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from vosd.routing.tables import RoutingGateway
+from vosd.trunks.gateways import RoutingGateway
 
 
 class VendorTerms(Protocol):

@@ -4,8 +4,8 @@ Refuses to know calls, routes and money, and what a body holds. Sockets, clocks 
 engine's: time and tokens are arguments.
 """
 
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 
 __all__ = ["ParseError", "Request", "Response", "parse_message"]

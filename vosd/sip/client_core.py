@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Datagram, InviteParts, Peer, ProvenAck, invite, parts_acknowledged
 from vosd.sip.dialog.acceptance import Farewell
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogOwner, DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
@@ -20,11 +19,12 @@ from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
-from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.spent import Unacknowledged
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, invite, parts_acknowledged
+from vosd.sip.wire.message import Response
 
 COUNTED_EARLY_MAX: Final = 1 << 16
 """How far the CSeq of a dialog that nobody keeps any more may have come while it was early: each PRACK counts.

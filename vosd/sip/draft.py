@@ -5,8 +5,8 @@ Kept only where a peer may challenge: everywhere else a request is its bytes (RF
 
 from typing import Final, NamedTuple
 
-from vosd.sip.compose import InviteParts
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.wire.compose import InviteParts
 
 CHALLENGES: Final = frozenset({401, 407})
 

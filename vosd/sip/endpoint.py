@@ -11,27 +11,27 @@ from typing import Any, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sip.auth_gate import OPEN_DOOR, Door
 from vosd.sip.client_core import ClientCore, Placed, not_noted
-from vosd.sip.compose import Datagram, Peer, ResponseStem
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable
-from vosd.sip.door import OPEN_DOOR, Door
-from vosd.sip.errors import ParseError
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
-from vosd.sip.glance import Kind, answered, to_tag, top_via
 from vosd.sip.headers.via import Via
-from vosd.sip.lenient import mended
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
 from vosd.sip.screening import has_looped
 from vosd.sip.server_core import ServerCore, key_prefix
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.wire.classify import Kind, answered, to_tag, top_via
+from vosd.sip.wire.compose import Datagram, Peer, ResponseStem
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.lenient import mended
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 
 _BY_BRANCH: Final = (b"ACK ", b"CANC")
 """How requests begin that are for an INVITE, whose branch they have."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
-from vosd.sip.door import UNKNOWN
-from vosd.sip.message import Request, Response
+from vosd.sip.auth_gate import UNKNOWN
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Request, Response
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.acceptance import Acceptance
-    from vosd.sip.dialog.identity import Dialog
+    from vosd.sip.dialog.dialog import Dialog
     from vosd.sip.transaction.client import Client
     from vosd.sip.transaction.invite_client import InviteClient
     from vosd.sip.transaction.invite_server import InviteServer
@@ -29,7 +29,7 @@ class InviteArrived(msgspec.Struct, frozen=True):
     source: Peer
     at: Instant
     user: str = ""
-    """Who proved to be the sender (``sip.door``); empty where the source address is all there is."""
+    """Who proved to be the sender (``sip.auth_gate``); empty where the source address is all there is."""
 
 
 class RegisterArrived(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class RegisterArrived(msgspec.Struct, frozen=True):
     source: Peer
     at: Instant
     user: str = ""
-    """Who proved to be the sender (``sip.door``); empty where the source address is all there is."""
+    """Who proved to be the sender (``sip.auth_gate``); empty where the source address is all there is."""
 
 
 class RequestArrived(msgspec.Struct, frozen=True):

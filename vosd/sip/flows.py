@@ -9,9 +9,9 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.host import Realm, realm_of
-from vosd.sip.compose import Peer, host_text
-from vosd.sip.errors import ParseError
-from vosd.sip.uri import DEFAULT_PORTS, Uri
+from vosd.sip.wire.compose import Peer, host_text
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 
 MAGIC: Final = "z9hG4bK"
 """What every branch made by an RFC 3261 element begins with (section 8.1.1.7)."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from vosd.base.errors import VosError
 from vosd.base.host import domain
 from vosd.sip.flows import Hop
-from vosd.sip.uri import DEFAULT_PORTS
+from vosd.sip.wire.uri import DEFAULT_PORTS
 
 SERVICES_MAX: Final = 4
 """Of a domain's NAPTR records that fit, the preferred."""

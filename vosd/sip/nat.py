@@ -6,12 +6,12 @@ came from, so that is where everything goes: responses, and the requests of its 
 
 from vosd.base.host import is_private, plain_host
 from vosd.base.nat import Nat
-from vosd.sip.compose import Peer
-from vosd.sip.errors import ParseError
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.message import Message, Request
-from vosd.sip.uri import DEFAULT_PORTS
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Request
+from vosd.sip.wire.uri import DEFAULT_PORTS
 
 
 def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:

@@ -27,7 +27,7 @@ class StoredBinding(NamedTuple):
     """May be behind: refreshes are mostly not written."""
     registered_at: int
     until: int
-    """No later than then the binding ends, whatever refreshes were not written (``engine.registration_writer``)."""
+    """No later than then the binding ends, whatever refreshes were not written (``engine.registration.writer``)."""
     lifetime_s: int
     listener: str
     """The socket it came in by, ``transport:host:port``."""

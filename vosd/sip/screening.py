@@ -5,11 +5,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from vosd.sip.body import SESSION, objects_to
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import QUOTED, TOKEN
 from vosd.sip.headers.via import Via
-from vosd.sip.message import Request
+from vosd.sip.wire.body import SESSION, objects_to
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import QUOTED, TOKEN
+from vosd.sip.wire.message import Request
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
 """The same in every message; without REGISTER, which only some may send: those know it."""

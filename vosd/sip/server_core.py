@@ -7,12 +7,10 @@ from typing import Any
 from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.sip.compose import Datagram, Peer, ResponseStem, encode, named_by_maddr, response, response_stem
+from vosd.sip.auth_gate import EXAMINED, UNKNOWN, Challenged, Door
 from vosd.sip.dialog.acceptance import Acceptance, Farewell
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
-from vosd.sip.door import EXAMINED, UNKNOWN, Challenged, Door
-from vosd.sip.errors import ParseError
 from vosd.sip.events import (
     AckArrived,
     CancelArrived,
@@ -25,18 +23,20 @@ from vosd.sip.events import (
 from vosd.sip.flows import MAGIC, Flows
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.headers.via import Via
-from vosd.sip.lenient import CONFIRMING
-from vosd.sip.message import Request, Response
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import CAPABILITIES, objection, objection_to_body
 from vosd.sip.settings import SipSettings
-from vosd.sip.stateless import common_invite
+from vosd.sip.transaction.finished import Entry, Mark
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.spent import Entry, Mark
 from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, encode, named_by_maddr, response, response_stem
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.lenient import CONFIRMING
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.stateless import common_invite
 
 SayGoodbye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE had to wait for the ACK of our 200."""

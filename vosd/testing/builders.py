@@ -9,20 +9,13 @@ from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
-from vosd.engine.catalogue import CallParameters, Catalogue
+from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
-from vosd.routing.match import RouteTable
-from vosd.routing.tables import (
-    Address,
-    CallerNumbers,
-    HostPattern,
-    MappingGateway,
-    Phone,
-    RoutingGateway,
-    registering_half,
-)
+from vosd.routing.route_table import RouteTable
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
+from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway, registering_half
+from vosd.trunks.phone import Phone
 
 NOWHERE: Final = Address("192.0.2.99", 5060)
 """Where a trunk is whose place is not what the test is about."""

@@ -7,27 +7,25 @@ from typing import Any, Final
 
 from vosd.base.cause import EndReason
 from vosd.billing.holds import Purse
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.authentication import Authenticator
-from vosd.engine.bookkeeping import OpenCall
-from vosd.engine.catalogue import Catalogue
-from vosd.engine.onlookers import Onlookers
-from vosd.engine.pings import Pings
-from vosd.engine.registrants import Registrants
-from vosd.engine.registrar import Registrar
-from vosd.engine.registration_writer import RegistrationWriter
-from vosd.engine.registrations import Registrations
+from vosd.engine.calls.switch import Switch
+from vosd.engine.peers.options_ping import Pings
+from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.bindings import Registrations
+from vosd.engine.registration.outbound import Registrants
+from vosd.engine.registration.registrar import Registrar
+from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
-from vosd.engine.switch import Switch
-from vosd.engine.trace import Trace
+from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Way
-from vosd.routing.tables import Address as GatewayAddress
-from vosd.routing.tables import RoutingGateway
-from vosd.sip.compose import Peer
-from vosd.sip.door import Door
+from vosd.sip.auth_gate import Door
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener, Locator, knows_no_names
 from vosd.sip.settings import SipSettings
+from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Caller
@@ -37,6 +35,8 @@ from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint as Address
 from vosd.testing.vendor import Script, Vendor
 from vosd.testing.wire import Clockwork, Packet, Wire
+from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.gateways import RoutingGateway
 
 SWITCH: Final = Address("192.0.2.1", 5060)
 RESIDUE_MS: Final = 70_000

@@ -10,28 +10,28 @@ from typing import Final, TypeVar
 from vosd.b2bua.identity import persona_of
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.engine.caller import called_number, calling_number
-from vosd.routing.dialect import CalleeSource, CallerSource
+from vosd.engine.calls.caller import called_number, calling_number
 from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.rewrite import reachable_at
 from vosd.sip import ParseError, Request, Response, parse_message
-from vosd.sip.body import objects_to, session_of
-from vosd.sip.compose import InviteParts, response, response_stem
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, rseq_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.reason import q850_cause
 from vosd.sip.headers.replaces import ReferTo, Replaces
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.headers.via import Via, branch_of
-from vosd.sip.lenient import mended
-from vosd.sip.message import Message
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.registrar import Binding, register, user_of
+from vosd.sip.registration.registrar import Binding, register, user_of
 from vosd.sip.screening import has_looped, hops_left, objection
 from vosd.sip.settings import Limits, RegistrarSettings
-from vosd.sip.uri import Uri
+from vosd.sip.wire.body import objects_to, session_of
+from vosd.sip.wire.compose import InviteParts, response, response_stem
+from vosd.sip.wire.lenient import mended
+from vosd.sip.wire.message import Message
+from vosd.sip.wire.uri import Uri
 from vosd.testing.probe import CUSTOMER, LISTENER, VENDOR, straight
+from vosd.trunks.dialect import CalleeSource, CallerSource
 
 Asked = TypeVar("Asked", bound=Message)
 

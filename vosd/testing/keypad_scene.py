@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
-from vosd.routing.dialect import CallerDialect, TransferKeys
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent, OutgoingCall
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.side import Side
+from vosd.trunks.dialect import CallerDialect, TransferKeys
 
 TARGET: Final = "442071111111"
 KEYS: Final = TransferKeys(blind="*1", attended="*2", cancel="*0", end="*9")

@@ -8,17 +8,17 @@ from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import InviteParts, Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.auth_gate import OPEN_DOOR, Door
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import NO_FORKS
-from vosd.sip.door import OPEN_DOOR, Door
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.compose import InviteParts, Peer
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 
 START: Final = Instant(1_000_000, 1_790_000_000_000)
 CUSTOMER: Final = Peer(0, "192.0.2.10", 5060)
@@ -26,7 +26,7 @@ VENDOR: Final = Peer(0, "198.51.100.7", 5060)
 STRANGER: Final = Peer(0, "203.0.113.66", 5060)
 LISTENER: Final = Listener("192.0.2.1", 5060)
 straight: Final = Flows((LISTENER, Listener("2001:db8::1", 5060)), str).next_hop
-"""The way of a dialog that has only UDP and addresses before it (``sip.dialog.identity.Way``)."""
+"""The way of a dialog that has only UDP and addresses before it (``sip.dialog.dialog.Way``)."""
 SDP: Final = b"v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
 

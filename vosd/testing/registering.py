@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 
 AOR: Final = "sip:1001@vosd.test"
 

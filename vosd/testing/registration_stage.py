@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
-from vosd.sip.registrant import News, Registrant, Terms
+from vosd.sip.registration.outbound import News, Registrant, Terms
 from vosd.testing.exchange import SWITCH, Exchange
 from vosd.testing.guard import Guard
 from vosd.testing.loopback import Endpoint as Address

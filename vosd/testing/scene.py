@@ -2,16 +2,16 @@
 
 from typing import Any, Final
 
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.catalogue import Catalogue
-from vosd.routing.tables import Address as GatewayAddress
-from vosd.routing.tables import RoutingGateway
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Caller, Intent, OutgoingCall
 from vosd.testing.exchange import Exchange
 from vosd.testing.loopback import Endpoint
 from vosd.testing.side import Side
 from vosd.testing.vendor import IncomingCall, Script, Vendor
+from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.gateways import RoutingGateway
 
 CUSTOMER: Final = Endpoint("198.51.100.10", 5060)
 VENDORS: Final = (Endpoint("203.0.113.1", 5060), Endpoint("203.0.113.2", 5070), Endpoint("203.0.113.3", 5060))

@@ -1,6 +1,6 @@
 """A SIP user agent on connections: TCP, or TLS over the standard library's ssl, as caller and as vendor at once.
 
-Cuts the stream into messages by itself, on purpose: a fault of ``vosd.sip.stream`` must not hide behind the same
+Cuts the stream into messages by itself, on purpose: a fault of ``vosd.sip.wire.stream`` must not hide behind the same
 fault in its tester.
 """
 

@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.routing.dialect import CalleeDialect, CallerDialect
 from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent, OutgoingCall
 from vosd.testing.exchange import SWITCH
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import IncomingCall, Script, answers_timed
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 KNOWS_ALL: Final = Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE))
 KNOWS_TIMER_ONLY: Final = Intent(headers=KNOWS_TIMER)

@@ -10,7 +10,7 @@ import pytest
 from vosd.admin.accounts import AccountSheet, UnknownAccountError, list_accounts, show_account
 from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.payments import add_payment
-from vosd.engine.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.control import Arguments, CommandError, ControlServer
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment

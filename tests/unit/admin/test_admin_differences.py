@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vosd.admin.differences import Description, Difference, compare, describe
 from vosd.base.secret import Secret
-from vosd.engine.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
 from vosd.net.settings import TransportSettings
 from vosd.sip.settings import SipSettings

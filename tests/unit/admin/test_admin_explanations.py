@@ -10,11 +10,11 @@ from vosd.admin.routing import RouteExplanation, UnknownGatewayError, explain_ro
 from vosd.base.clock import Instant
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import recompute
+from vosd.callcontrol.admission import LiveState
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
-from vosd.engine.admission import LiveState
-from vosd.engine.catalogue import Catalogue
-from vosd.routing.capacity import Scope
 from vosd.testing import builders
+from vosd.trunks.scope import Scope
 
 NOW = Instant(1_000, 1_790_000_000_000)
 RICH = {"acme": Standing(Decimal(100), 1)}

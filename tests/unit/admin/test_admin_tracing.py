@@ -9,7 +9,7 @@ import pytest
 from vosd.admin.control import DaemonUnreachableError
 from vosd.admin.tracing import Gathering, NothingKeptError, follow, messages_of, traced_call
 from vosd.cdr.columns import json_object
-from vosd.engine.onlookers import CallMessages, CallNews, CallSought, TraceNews
+from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, TraceNews
 from vosd.obs.traced import TracedMessage, Way
 from vosd.testing.records import answered_call
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import KNOWS_UPDATE, Intent, OutgoingCall
 from vosd.testing.exchange import SWITCH
 from vosd.testing.races import UPDATING
 from vosd.testing.scene import Scene
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import IncomingCall
 
 

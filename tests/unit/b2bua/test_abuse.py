@@ -5,7 +5,6 @@ from decimal import Decimal
 import pytest
 
 from vosd.cdr.record import CallRecord
-from vosd.routing.dialect import CalleeDialect, Redirects
 from vosd.testing.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.customer import Intent, OutgoingCall
 from vosd.testing.exchange import SWITCH
@@ -13,6 +12,7 @@ from vosd.testing.peer import ANSWER, Message, compose, response_lines
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.side import Reply
 from vosd.testing.vendor import RINGS, Line, Script, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
 
 TARGET = "442071111111"
 THIRD = "442072222222"

@@ -3,10 +3,10 @@
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.engine.registrations import Registrant
-from vosd.routing.dialect import CalleeDialect, CallerDialect
-from vosd.sip.compose import Peer
+from vosd.engine.registration.bindings import Registrant
+from vosd.sip.wire.compose import Peer
 from vosd.testing.builders import catalogue, mapping_gateway, phone
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import KNOWS_UPDATE, Caller, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.login import Login
@@ -15,8 +15,8 @@ from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.races import UPDATING
 from vosd.testing.registering import register_request
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import Line, Script, Vendor, answers
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 HOME = Address("192.168.1.100", 5060)
 OUTSIDE = Address(CUSTOMER.host, 40_000)

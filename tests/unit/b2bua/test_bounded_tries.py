@@ -3,12 +3,12 @@
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.routing.tables import Address
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
 from vosd.testing.side import Reply
 from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.trunks.gateways import Address
 
 ROUNDS = 40
 

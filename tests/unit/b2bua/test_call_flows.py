@@ -5,13 +5,13 @@ Flows 3.3 (challenges by proxies) and 3.5 (a gateway for firewalls) are of other
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, Redirects
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER, OFFER, Message
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
 from vosd.testing.sessions import answering, revised
 from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
 
 BRIEF = Intent(hang_up_after_ms=1_000)
 HANGS_UP = ["> BYE", "< 200 BYE"]

@@ -2,13 +2,13 @@
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 from vosd.sip import parse_message
 from vosd.testing.exchange import SWITCH
 from vosd.testing.loopback import Endpoint
 from vosd.testing.probe import SDP, request
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from vosd.testing.vendor import Line, Script
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 SLOPPY = Endpoint(CUSTOMER.host, 5099)
 """At the customer's address: says one INVITE and hears nothing."""

@@ -2,12 +2,12 @@
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, Redirects
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import HEARS_RELIABLY, Intent
 from vosd.testing.peer import ANSWER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.vendor import SILENT, Line, Script, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)
 OTHERS = ANSWER.replace("192.0.2.20", "192.0.2.21")

@@ -3,11 +3,11 @@
 import pytest
 
 from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, Persona, persona_of, present
-from vosd.routing.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 from vosd.sip.headers.diversion import Diversion
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 OURS = "192.0.2.1"
 PLAIN_FROM = "<sip:+4930@192.0.2.10>;tag=1"

@@ -2,15 +2,15 @@
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, Redirects
-from vosd.routing.tables import Address
 from vosd.sip.flows import Hop
 from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import RINGS, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import Address
 
 NAME = "trunk-7.carrier.example"
 

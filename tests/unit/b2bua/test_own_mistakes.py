@@ -5,7 +5,7 @@ import pytest
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.cause import EndReason
-from vosd.engine.admission import Admission
+from vosd.callcontrol.admission import Admission
 from vosd.testing.customer import Intent
 from vosd.testing.scene import CALLEE
 from vosd.testing.vendor import SILENT, answers, refuses
@@ -32,7 +32,7 @@ def nothing_is_left(scene):
 
 def test_in_admission(scene, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("vosd.engine.admission.STEPS", (Admission.identify, Admission.check_gateway, mistaken))
+        patch.setattr("vosd.callcontrol.admission.STEPS", (Admission.identify, Admission.check_gateway, mistaken))
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: call.is_over)
     assert call.final == 500

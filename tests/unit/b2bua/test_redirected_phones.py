@@ -2,12 +2,12 @@
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, Redirects
-from vosd.routing.tables import Address
 from vosd.testing.builders import catalogue, mapping_gateway, phone, routing_gateway
 from vosd.testing.loopback import Endpoint
 from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import Address
 
 NUMBER = "44201"
 HOME = Endpoint("203.0.113.66", 41_234)

@@ -6,13 +6,13 @@ import pytest
 import structlog
 
 from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
-from vosd.routing.tables import Address as GatewayAddress
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.loopback import Endpoint
 from vosd.testing.peer import OFFER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.vendor import RINGS, SILENT, TRIES, answers, refuses
+from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000
 MUTE = {"response_timeout_ms": RESPONSE_MS, "progress_timeout_ms": 3_000}

@@ -8,18 +8,18 @@ import re
 
 import pytest
 
-from vosd.routing.dialect import CalleeDialect, CallerDialect, Redirects, Transfers
 from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
 from vosd.testing.exchange import SWITCH
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.probe import request
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.sessions import revised
 from vosd.testing.side import Reply
 from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
 from vosd.testing.wire import DropEvery, Packet
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects, Transfers
 
 BEHIND_PROXIES = ("Record-Route: <sip:p2.example;lr>, <sip:p1.example;lr>", "Timestamp: 54.2")
 THROUGH_PROXIES = ("Record-Route: <sip:203.0.113.1:5060;lr>",)

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.routing.dialect import CallerDialect, TransferDisplay, Transfers
 from vosd.testing.builders import catalogue, mapping_gateway
 from vosd.testing.customer import Intent, OutgoingCall
 from vosd.testing.peer import Message
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.side import Reply
 from vosd.testing.vendor import RINGS, IncomingCall, answers, refuses
+from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
 
 TARGET = "442071111111"
 ANYWHERE = "192.0.2.1"

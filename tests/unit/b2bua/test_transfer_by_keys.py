@@ -3,9 +3,7 @@
 import pytest
 
 from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
-from vosd.routing.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
-from vosd.routing.tables import CallerNumbers
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.builders import catalogue, phone
 from vosd.testing.customer import Intent
 from vosd.testing.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
@@ -14,6 +12,8 @@ from vosd.testing.loopback import Endpoint
 from vosd.testing.probe import request
 from vosd.testing.scene import CALLEE, Scene, vendor_gateway
 from vosd.testing.vendor import RINGS, answers, refuses
+from vosd.trunks.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
+from vosd.trunks.gateways import CallerNumbers
 
 HOME = Endpoint("203.0.113.66", 41_234)
 

@@ -5,7 +5,13 @@ import re
 import pytest
 
 from vosd.b2bua.identity import ANONYMOUS_FROM
-from vosd.routing.dialect import (
+from vosd.sip.flows import Listener
+from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.customer import Intent, OutgoingCall
+from vosd.testing.peer import OFFER
+from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.vendor import answers, refuses
+from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,
     CallerDialect,
@@ -15,12 +21,6 @@ from vosd.routing.dialect import (
     Privacy,
     ReasonForm,
 )
-from vosd.sip.flows import Listener
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.peer import OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import answers, refuses
 
 BRIEF = 1_000
 VOS3000 = CallerDialect(callee_from=CalleeSource.TO, caller_from=(CallerSource.FROM,))

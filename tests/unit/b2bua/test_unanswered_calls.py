@@ -6,12 +6,12 @@ import pytest
 import structlog
 
 from vosd.base.cause import EndReason
-from vosd.routing.tables import Address as GatewayAddress
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER, OFFER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from vosd.testing.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from vosd.trunks.gateways import Address as GatewayAddress
 
 
 def attempts_of(record):

@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.routing.dialect import CalleeDialect
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.login import Login
 from vosd.testing.loopback import Endpoint
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.vendor import SILENT, refuses
+from vosd.trunks.dialect import CalleeDialect
 
 HOME = Endpoint("203.0.113.66", 41_234)
 MOVED = Endpoint("203.0.113.99", 40_000)

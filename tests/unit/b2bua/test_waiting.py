@@ -4,12 +4,12 @@ import pytest
 import structlog
 
 from vosd.b2bua import callee_leg
-from vosd.routing.tables import Address as GatewayAddress
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.customer import Intent
 from vosd.testing.peer import ANSWER
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from vosd.trunks.gateways import Address as GatewayAddress
 
 IMPATIENT = {"progress_timeout_ms": 6_000}
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from vosd.cdr.columns import json_object
 from vosd.cli.main import main
 from vosd.engine.control import Arguments, ControlServer
-from vosd.engine.onlookers import CallNews, TraceNews
+from vosd.engine.trace.followers import CallNews, TraceNews
 from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import TracedMessage, Way
 from vosd.testing.records import answered_call

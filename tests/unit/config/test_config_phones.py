@@ -3,10 +3,10 @@
 import pytest
 
 from vosd.engine.settings import PhoneServiceSettings
-from vosd.routing.dialect import TransferDisplay, TransferKeys
-from vosd.routing.tables import Phone
 from vosd.sip.digest.hashing import Algorithm, ha1_of
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.trunks.dialect import TransferDisplay, TransferKeys
+from vosd.trunks.phone import Phone
 
 SECRET = "correct horse"
 

@@ -1,4 +1,4 @@
-"""``sip.registrar``: what registrations may be, and what it may not say."""
+"""``sip.registration.registrar``: what registrations may be, and what it may not say."""
 
 import pytest
 

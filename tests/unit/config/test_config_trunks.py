@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
-from vosd.routing.dialect import (
+from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,
     CallerDialect,

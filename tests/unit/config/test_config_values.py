@@ -10,8 +10,8 @@ import pytest
 from vosd.billing.accounts import AccountType
 from vosd.config.addresses import destination
 from vosd.engine.settings import CdrSettings, DnsSettings, Listener, LogLevel, NameServer, OnSigterm
-from vosd.routing.tables import Address, HostPattern
 from vosd.sip.settings import Limits, Timers
+from vosd.trunks.gateways import Address, HostPattern
 
 
 def test_every_setting_of_the_installation_arrives(site):

@@ -6,8 +6,8 @@ from vosd.admin.differences import describe
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
 from vosd.base.secret import Secret
-from vosd.routing.tables import Address, Ping, Registration, RoutingGateway
 from vosd.sip.digest.hashing import Algorithm, ha1_of
+from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 
 SECRET = "correct horse"
 LOGIN = Login("alice", Secret(SECRET))

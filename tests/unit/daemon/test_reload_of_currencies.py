@@ -7,7 +7,7 @@ import pytest
 from vosd.config.load import Loaded, load
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.systemd import Notifier
-from vosd.engine.balances import CurrencyChangedError
+from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.storage.migrate import migrate
 from vosd.testing.builders import applied_rate
 

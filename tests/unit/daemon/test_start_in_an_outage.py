@@ -14,7 +14,7 @@ from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import until_database_answers
-from vosd.engine.database_watch import Condition
+from vosd.engine.booking.database_watch import Condition
 from vosd.storage.books import SqlBooks
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate

@@ -7,8 +7,8 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
-from vosd.engine.admission import Admission, Application, LiveState
-from vosd.engine.intake import TransferNumbers
+from vosd.callcontrol.admission import Admission, Application, LiveState
+from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
 from vosd.testing.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
 from vosd.testing.customer import Intent

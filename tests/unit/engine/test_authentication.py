@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.engine.authentication import PROVEN_MS
-from vosd.engine.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.registration.authentication import PROVEN_MS
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.settings import SipSettings

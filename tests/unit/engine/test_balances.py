@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from vosd.cdr.record import Posting
-from vosd.engine.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
+from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.builders import account, applied_rate

@@ -10,9 +10,9 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.admission import Application
+from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, lost, opened
 from vosd.cdr.record import Attempt, CallRecord, Posting
-from vosd.engine.admission import Application
-from vosd.engine.bookkeeping import OpenCall, conclude, draft, lost, opened
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.builders import applied_rate, mapping_gateway, routing_gateway
 from vosd.testing.records import call_id

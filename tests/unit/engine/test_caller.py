@@ -2,12 +2,12 @@
 
 import pytest
 
-from vosd.engine.caller import NUMBER_MAX, InviteNumbers, called_number, calling_number
-from vosd.routing.dialect import CalleeSource, CallerSource
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers, called_number, calling_number
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
+from vosd.trunks.dialect import CalleeSource, CallerSource
 
 
 def read(**changes) -> Request:

@@ -9,12 +9,12 @@ import structlog
 
 from vosd.cdr.lease import Claimant, DatabaseState
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.balances import Balances
-from vosd.engine.comparison import Comparison
-from vosd.engine.database_memo import Memo, MemoFile
-from vosd.engine.database_watch import DatabaseWatch, regression
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.database_memo import Memo, MemoFile
+from vosd.engine.booking.database_watch import DatabaseWatch, regression
+from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
-from vosd.engine.recorder import Recorder
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory import MemoryLease, MemoryStore
 from vosd.storage.ports import EntryKind, Payment

@@ -8,17 +8,17 @@ from random import Random
 import pytest
 import structlog
 
-from vosd.engine import directory as directory_module
-from vosd.engine import lookup
-from vosd.engine.directory import Directory, means_of
+from vosd.engine.peers import directory as directory_module
+from vosd.engine.peers import lookup
+from vosd.engine.peers.directory import Directory, means_of
 from vosd.engine.settings import DnsSettings, Listener
 from vosd.net.resolve import Resolver
-from vosd.routing.tables import Address, RoutingGateway
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Kind, Means
 from vosd.testing.builders import routing_gateway
 from vosd.testing.clock import ManualClock
 from vosd.testing.nameserver import Mood, NameServer
+from vosd.trunks.gateways import Address, RoutingGateway
 
 MEANS = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))
 PATIENT_MS = 5_000

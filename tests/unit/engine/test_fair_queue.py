@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine.fair_queue import CalmQueue, FairQueue
+from vosd.engine.overload.fair_queue import CalmQueue, FairQueue
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
+from vosd.callcontrol.admission import LiveState
 from vosd.cdr.record import Attempt
-from vosd.engine.admission import LiveState
-from vosd.engine.gateways import GatewayRow, Gateways
+from vosd.engine.peers.gateways import GatewayRow, Gateways
 from vosd.routing.breaker import SILENCES, place_of
-from vosd.routing.capacity import Scope
-from vosd.routing.tables import Address, Ping, Registration
 from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.clock import ManualClock
 from vosd.testing.exchange import KeptLedger
 from vosd.testing.records import answered_call, refused_call
+from vosd.trunks.gateways import Address, Ping, Registration
+from vosd.trunks.scope import Scope
 
 
 class Stage:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.engine.registrations import Registrant, Registrations
-from vosd.sip.compose import Peer
+from vosd.engine.registration.bindings import Registrant, Registrations
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
+from vosd.sip.wire.compose import Peer
 from vosd.testing.clock import ManualClock
 from vosd.testing.registering import register_request
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine import inbox as engine_inbox
-from vosd.engine.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, STRANGERS_MAX, TURN_S, Inbox
-from vosd.engine.overload import Load, OverloadSettings
-from vosd.sip.glance import Rank
+from vosd.engine.overload import inbox as engine_inbox
+from vosd.engine.overload.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, STRANGERS_MAX, TURN_S, Inbox
+from vosd.engine.overload.load import Load, OverloadSettings
+from vosd.sip.wire.classify import Rank
 
 GATEWAY, OTHER_GATEWAY, PHONE = "192.0.2.1", "192.0.2.2", "198.51.100.1"
 

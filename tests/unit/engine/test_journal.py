@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import EventDict
 
 from vosd.base.clock import Instant
-from vosd.engine.bookkeeping import lost
+from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains
 from vosd.engine.journal import files as files_module
 from vosd.testing.journals import crash_and_read, files_of, new_journal, open_call, opened

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
-from vosd.engine.bookkeeping import lost
+from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal.entries import Ended, Mark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 from vosd.engine.journal.replay import Remains, read_segment

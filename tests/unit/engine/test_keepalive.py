@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import pytest
 import structlog
 
-from vosd.engine.keepalive import AFTER_A_MISTAKE_MS, KeepAlives
+from vosd.engine.registration.keepalive import AFTER_A_MISTAKE_MS, KeepAlives
 from vosd.obs.events import Event
-from vosd.sip.compose import Peer
 from vosd.sip.flows import Listener
-from vosd.sip.keepalive import KeepAlive
+from vosd.sip.registration.keepalive import KeepAlive
+from vosd.sip.wire.compose import Peer
 from vosd.testing.clock import ManualClock
 from vosd.testing.wire import Appointment, Wire
 

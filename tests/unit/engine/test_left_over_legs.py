@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.engine import leftovers as leftovers_module
+from vosd.engine.calls import leftovers as leftovers_module
+from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver
-from vosd.engine.leftovers import Leftovers
-from vosd.sip.compose import InviteParts, Peer
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
+from vosd.sip.wire.compose import InviteParts, Peer
 from vosd.testing.builders import catalogue
 from vosd.testing.clock import ManualClock
 from vosd.testing.customer import Intent

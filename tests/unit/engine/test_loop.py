@@ -11,8 +11,8 @@ from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
 from vosd.engine.loop import Loop
 from vosd.obs.traced import Way
-from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import StrangerIgnored
+from vosd.sip.wire.compose import Datagram, Peer
 
 PEER = Peer(1, "192.0.2.10", 5060)
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from vosd.engine import onlookers
-from vosd.engine.onlookers import CallSought, Onlooker
+from vosd.engine.trace import followers as onlookers
+from vosd.engine.trace.followers import CallSought, Onlooker
 from vosd.obs.traced import Way
 from vosd.testing.customer import Intent
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue

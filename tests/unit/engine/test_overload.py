@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine.overload import LASTING_S, OVER_S, Load, LoadWatch, OverloadSettings
+from vosd.engine.overload.load import LASTING_S, OVER_S, Load, LoadWatch, OverloadSettings
 
 BEAT = 0.02
 

@@ -11,12 +11,12 @@ import pytest
 from vosd.billing.holds import Purse
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
-from vosd.engine.balances import Balances
-from vosd.engine.comparison import Comparison
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
-from vosd.engine.recorder import Recorder
 from vosd.engine.settings import CdrSettings
-from vosd.engine.spool import Spool
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.journals import files_of, opened
 from vosd.testing.records import answered_call, call_id

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.engine import phone_service
-from vosd.engine.phone_service import PhoneService
-from vosd.engine.registrations import Registrant, Registrations
+from vosd.engine.registration import phone_service
+from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.settings import PhoneServiceSettings
-from vosd.sip.compose import Peer
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
+from vosd.sip.wire.compose import Peer
 from vosd.testing.clock import ManualClock
 from vosd.testing.registering import register_request
 

@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.engine.catalogue import Catalogue
-from vosd.routing.tables import CallerNumbers
+from vosd.catalogue.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
@@ -13,6 +12,7 @@ from vosd.testing.customer import Intent
 from vosd.testing.login import Login, questions
 from vosd.testing.loopback import Endpoint
 from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.trunks.gateways import CallerNumbers
 
 DESK = Endpoint("203.0.113.66", 41_234)
 """A telephone at an address that nobody knows."""

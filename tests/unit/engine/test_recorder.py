@@ -11,9 +11,9 @@ import structlog
 from vosd.billing.holds import Purse
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
-from vosd.engine import recorder as recorder_module
+from vosd.engine.booking import recorder as recorder_module
+from vosd.engine.booking.recorder import PENDING_MAX, Recorder
 from vosd.engine.journal import Journal
-from vosd.engine.recorder import PENDING_MAX, Recorder
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.records import answered_call, call_id

@@ -6,18 +6,18 @@ from structlog.testing import capture_logs
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.engine.registrants import PACE_MS
+from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
-from vosd.routing.tables import Address, Registration
 from vosd.testing.builders import catalogue, mapping_gateway
+from vosd.testing.conformance import faults_of
 from vosd.testing.customer import Intent
 from vosd.testing.exchange import SWITCH, Exchange
 from vosd.testing.guard import Guard
 from vosd.testing.loopback import Endpoint
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor import Vendor
 from vosd.testing.vendor_registrar import Told, VendorRegistrar
+from vosd.trunks.gateways import Address, Registration
 
 LOGIN = Login("alice", Secret("secret"))
 REGISTRAR = Endpoint("203.0.113.9", 5060)

@@ -7,12 +7,12 @@ from structlog.testing import capture_logs
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.registration_writer import BATCH, RegistrationWriter
-from vosd.engine.registrations import Registrant, Registrations
-from vosd.sip.compose import Peer
+from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.writer import BATCH, RegistrationWriter
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
+from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.clock import ManualClock
 from vosd.testing.registering import register_request

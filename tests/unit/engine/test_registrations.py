@@ -3,12 +3,12 @@
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.engine.registrations import Registrant
-from vosd.sip.compose import Peer
+from vosd.engine.registration.bindings import Registrant
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
+from vosd.sip.wire.compose import Peer
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.exchange import Exchange
 from vosd.testing.handset import Handset

@@ -3,9 +3,9 @@
 import pytest
 
 from vosd.base.bucket import Allowance
-from vosd.engine.signalling import SignallingLimits
-from vosd.routing.tables import Address
+from vosd.engine.peers.signalling import SignallingLimits
 from vosd.testing.builders import catalogue, credentials, mapping_gateway, routing_gateway
+from vosd.trunks.gateways import Address
 
 VENDOR = "203.0.113.1"
 NAMED = "203.0.113.9"

@@ -9,9 +9,9 @@ import pytest
 from vosd.billing.holds import Purse
 from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
+from vosd.engine.booking.spool import Spool
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
-from vosd.engine.spool import Spool
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.journals import files_of, open_call, opened
 from vosd.testing.records import answered_call, call_id

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from vosd.engine.conversations import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
+from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
+from vosd.engine.trace.messages import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
 from vosd.obs.traced import Way
-from vosd.sip.compose import Peer
+from vosd.sip.wire.compose import Peer
 
 CALLER = Peer(0, "198.51.100.10", 5060)
 VENDOR = Peer(0, "203.0.113.1", 5060)

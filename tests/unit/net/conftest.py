@@ -16,8 +16,8 @@ from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
-from vosd.sip.glance import Rank
 from vosd.sip.settings import Limits
+from vosd.sip.wire.classify import Rank
 from vosd.testing.certificates import Authority
 
 STRANGER = "127.0.0.66"

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
-from vosd.sip.stream import PONG
+from vosd.sip.wire.stream import PONG
 from vosd.testing.probe import SDP, request
 
 from .conftest import STRANGER, connections, until

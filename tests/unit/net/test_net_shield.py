@@ -19,7 +19,7 @@ from vosd.net.shield import (
     Shield,
     ShieldSettings,
 )
-from vosd.sip.glance import Kind, Rank
+from vosd.sip.wire.classify import Kind, Rank
 from vosd.testing.probe import request
 
 GATEWAY, STRANGER = "192.0.2.1", "198.51.100.1"

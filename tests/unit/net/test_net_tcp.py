@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from vosd.net import connection as patience
 from vosd.net import tcp
 from vosd.sip.settings import Limits
-from vosd.sip.stream import PONG
+from vosd.sip.wire.stream import PONG
 from vosd.testing.filtered import filtered
 from vosd.testing.probe import SDP, request
 

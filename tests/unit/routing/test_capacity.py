@@ -2,7 +2,8 @@
 
 import pytest
 
-from vosd.routing.capacity import Full, NothingTaken, Occupancy, Scope
+from vosd.routing.capacity import Full, NothingTaken, Occupancy
+from vosd.trunks.scope import Scope
 
 
 def test_concurrency_limit_frees_with_each_release():

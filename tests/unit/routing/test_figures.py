@@ -2,8 +2,8 @@
 
 import pytest
 
-from vosd.routing.capacity import Scope
 from vosd.routing.figures import Figures, Hour
+from vosd.trunks.scope import Scope
 
 MINUTE = 60_000
 

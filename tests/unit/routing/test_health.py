@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.routing.health import NOT_THERE, Health, Trunk
-from vosd.routing.tables import Ping
+from vosd.trunks.gateways import Ping
 
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from vosd.routing import identify
-from vosd.routing.dialect import CalleeSource, CallerDialect
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.testing.builders import mapping_gateway
+from vosd.trunks.dialect import CalleeSource, CallerDialect
 
 
 def saying(number: str) -> Callable[[CalleeSource], str]:

@@ -1,9 +1,9 @@
 """The gateways whose prefix fits a number, in the order in which they are tried."""
 
-from vosd.routing import match
-from vosd.routing.match import RouteTable
-from vosd.routing.tables import RoutingGateway
+from vosd.routing import route_table as match
+from vosd.routing.route_table import RouteTable
 from vosd.testing.builders import routing_gateway
+from vosd.trunks.gateways import RoutingGateway
 
 
 def order(table: RouteTable, callee: str) -> list[tuple[str, str]]:

@@ -4,13 +4,14 @@ from vosd.base.cause import EndReason
 from vosd.base.credentials import Login
 from vosd.base.errors import Refusal
 from vosd.base.secret import Secret
-from vosd.routing.capacity import Occupancy, Scope
-from vosd.routing.explain import Offered, PassedOver, explain_routes
-from vosd.routing.match import RouteTable
+from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
+from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
 from vosd.routing.rest import Rests
-from vosd.routing.tables import Address, Ping, Registration, RoutingGateway
+from vosd.routing.route_table import RouteTable
 from vosd.testing.builders import routing_gateway
+from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
+from vosd.trunks.scope import Scope
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.sip.body import MULTIPART, PARTS_MAX, media_type, objects_to, session_of
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.body import MULTIPART, PARTS_MAX, media_type, objects_to, session_of
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import SDP, Keeper, Probe, reply, request
 
 SESSION = b"Content-Type: application/sdp\r\n\r\n" + SDP

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
 from vosd.testing.probe import VENDOR, Keeper, Probe, Sent, reply, straight

@@ -6,14 +6,14 @@ import pytest
 
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.identity import persona_of
-from vosd.engine.caller import called_number, calling_number
+from vosd.engine.calls.caller import called_number, calling_number
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.tables import Address, RoutingGateway
-from vosd.sip.compose import Peer, escape_user, response, response_stem
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
-from vosd.sip.uri import Uri
+from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
+from vosd.sip.wire.uri import Uri
 from vosd.testing.probe import CUSTOMER, Probe, request
+from vosd.trunks.gateways import Address, RoutingGateway
 
 SOURCE = Peer(0, "203.0.113.5", 40_000)
 

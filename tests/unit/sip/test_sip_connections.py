@@ -5,12 +5,12 @@ Timers D, I, J and K may be zero over a reliable transport; here they run as ove
 
 import pytest
 
-from vosd.sip.compose import Peer
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
+from vosd.sip.wire.compose import Peer
 from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
 T1, T2, T4 = 500, 4_000, 5_000

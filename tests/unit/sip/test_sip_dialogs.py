@@ -2,13 +2,13 @@
 
 import pytest
 
-from vosd.sip.compose import Peer
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog
-from vosd.sip.errors import ParseError
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, RequestArrived
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 T1 = 500

@@ -9,8 +9,8 @@ from vosd.base.secret import Secret
 from vosd.sip.digest.answer import REALMS_MAX, Answers, Challenge, answer_to, challenges_of
 from vosd.sip.digest.hashing import Algorithm, Qop
 from vosd.sip.digest.header import digest_parameters
-from vosd.sip.message import Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.message import Response
+from vosd.sip.wire.parse import parse_message
 
 MUFASA = Login("Mufasa", Secret("Circle of Life"))
 ALICE = Login("alice", Secret("secret"))

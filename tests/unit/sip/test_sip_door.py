@@ -1,11 +1,11 @@
-"""What the core makes of the door's verdicts (``sip.door``): let in, challenged and forgotten, or not heard."""
+"""What the core makes of the door's verdicts (``sip.auth_gate``): let in, challenged and forgotten, or not heard."""
 
 import pytest
 
-from vosd.sip.compose import Peer
-from vosd.sip.door import Challenged, LetIn
+from vosd.sip.auth_gate import Challenged, LetIn
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, StrangerIgnored
 from vosd.sip.flows import Listener
+from vosd.sip.wire.compose import Peer
 from vosd.testing.probe import LISTENER, SDP, STRANGER, Keeper, Probe, request
 
 ELSEWHERE = STRANGER._replace(host="203.0.113.67")

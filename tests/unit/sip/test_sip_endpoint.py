@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.sip.errors import ParseError
 from vosd.sip.events import AlarmRang, InviteArrived, StrangerIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
+from vosd.sip.wire.errors import ParseError
 from vosd.testing.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
 
 SETTINGS = SipSettings(product="vosd/test")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vosd.sip.compose import Peer
 from vosd.sip.flows import Flows, Hop, Listener, hop_of
+from vosd.sip.wire.compose import Peer
 from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
 UDP, TCP, TLS, UDP6, TCP6 = range(5)

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.dialog.acceptance import Farewell
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AnswerStrayed, InviteArrived, RequestArrived
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.glance import Kind, answered, glance, to_tag
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.classify import Kind, answered, glance, to_tag
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import Probe, request
 
 IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n"

@@ -2,13 +2,13 @@
 
 import pytest
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import first_of, parameters, split_list
 from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.names import CANONICAL, MalformedNameError
 from vosd.sip.headers.via import Via, branch_of
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import first_of, parameters, split_list
+from vosd.sip.wire.uri import Uri
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@
 
 import pytest
 
-from vosd.sip.errors import ParseError
 from vosd.sip.headers.display_name import CHARACTERS_MAX, quoted, text_of
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.privacy import wishes
 from vosd.sip.headers.reason import Reason, q850_cause, reason_text
 from vosd.sip.headers.retry_after import retry_after_s
-from vosd.sip.message import Message
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
 
 OURS = "sip:4420@192.0.2.1"

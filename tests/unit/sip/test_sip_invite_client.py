@@ -3,11 +3,11 @@
 import pytest
 
 from vosd.sip.client_core import COUNTED_EARLY_MAX
-from vosd.sip.compose import Datagram
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import Datagram
 from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1 = 500

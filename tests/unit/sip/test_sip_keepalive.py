@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.compose import Peer
-from vosd.sip.keepalive import SLICE_MS, KeepAlive, Sweeps
+from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive, Sweeps
+from vosd.sip.wire.compose import Peer
 
 START = 5_000
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from vosd.sip.compose import Peer
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog
-from vosd.sip.errors import ParseError
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, CancelArrived, InviteArrived, RequestArrived, ResponseArrived
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"

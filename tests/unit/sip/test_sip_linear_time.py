@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Message, Request
-from vosd.sip.parse import parse_message
 from vosd.sip.settings import Limits
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import CUSTOMER, SDP, Probe, request
 
 RATIO: Final = 3

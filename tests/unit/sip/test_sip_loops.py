@@ -2,9 +2,9 @@
 
 import pytest
 
-from vosd.sip.message import Request
-from vosd.sip.parse import parse_message
 from vosd.sip.screening import has_looped
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
 
 MARK = "z9hG4bKours"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived
 from vosd.testing.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
 

@@ -3,11 +3,11 @@
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.sip.compose import Peer, response, response_stem
-from vosd.sip.dialog.identity import Dialog
-from vosd.sip.message import Request
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.compose import Peer, response, response_stem
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)

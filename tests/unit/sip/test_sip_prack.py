@@ -2,14 +2,14 @@
 
 import pytest
 
-from vosd.sip.compose import Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional, rseq_of
-from vosd.sip.errors import ParseError
 from vosd.sip.events import InviteArrived, ProvisionalUnheard, RequestArrived
 from vosd.sip.flows import Listener
-from vosd.sip.message import Request, Response
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 T1 = 500

@@ -12,7 +12,7 @@ from vosd.sip.digest.lockout import LockOut
 from vosd.sip.digest.nonce import WINDOW, Mint, Standing, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.digest.verifier import Finding, Verifier
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.builders import credentials
 from vosd.testing.probe import request
 

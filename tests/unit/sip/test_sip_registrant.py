@@ -6,16 +6,16 @@ import pytest
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.sip.granted import EXPIRES_MAX_S
-from vosd.sip.registrant import (
+from vosd.sip.registration.granted import EXPIRES_MAX_S
+from vosd.sip.registration.outbound import (
     BACK_OFF_MS,
     REFRESH_MIN_MS,
     News,
     State,
 )
+from vosd.testing.conformance import faults_of
 from vosd.testing.exchange import SWITCH
 from vosd.testing.registration_stage import SLACK, TERMS, RegistrationStage, guarded
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor_registrar import Told
 
 

@@ -5,15 +5,15 @@ from itertools import pairwise
 import pytest
 
 from vosd.sip.flows import Hop
-from vosd.sip.registrant import (
+from vosd.sip.registration.outbound import (
     BACK_OFF_MAX_MS,
     BACK_OFF_MS,
     News,
     State,
 )
+from vosd.testing.conformance import faults_of
 from vosd.testing.exchange import SWITCH
 from vosd.testing.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
-from vosd.testing.scrutiny import faults_of
 from vosd.testing.vendor_registrar import Told, VendorRegistrar
 
 

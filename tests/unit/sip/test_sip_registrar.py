@@ -3,12 +3,12 @@
 import pytest
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
-from vosd.sip.errors import ParseError
 from vosd.sip.headers.contact import Contact, preference, seconds
-from vosd.sip.registrar import Outcome, register
+from vosd.sip.registration.registrar import Outcome, register
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.uri import Uri, are_equivalent
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.uri import Uri, are_equivalent
 from vosd.testing.registering import register_request
 
 NOW = Instant(1_000_000, 1_790_000_000_000)

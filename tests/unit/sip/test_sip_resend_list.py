@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AnswerStrayed, NoResponse
 from vosd.sip.settings import SipSettings, Timers
 from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
 from vosd.sip.transaction.states import IllegalMoveError, State
 from vosd.testing.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, straight

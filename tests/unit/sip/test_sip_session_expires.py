@@ -5,9 +5,9 @@ from time import process_time
 
 import pytest
 
-from vosd.sip.errors import ParseError
 from vosd.sip.headers.session_expires import Refresher, SessionExpires, min_se_of
-from vosd.sip.parse import parse_message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.errors import ParseError
-from vosd.sip.parse import parse_message
 from vosd.sip.settings import Limits
-from vosd.sip.stream import PONG, StreamFramer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.parse import parse_message
+from vosd.sip.wire.stream import PONG, StreamFramer
 from vosd.testing.probe import SDP, request
 
 INVITE = request(body=SDP)

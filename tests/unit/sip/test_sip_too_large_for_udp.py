@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.sip.compose import Peer
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.store import UNREACHABLE_MS
+from vosd.sip.wire.compose import Peer
 from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
 
 T1 = 500

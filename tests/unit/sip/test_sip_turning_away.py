@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.compose import Datagram
 from vosd.sip.flows import Listener
-from vosd.sip.glance import Kind
-from vosd.sip.parse import parse_message
 from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
+from vosd.sip.wire.classify import Kind
+from vosd.sip.wire.compose import Datagram
+from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
 
 RETRY = "Retry-After: 3\r\n"

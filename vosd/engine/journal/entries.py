@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.journal.frames import NO_CALL, Frame, framed
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 

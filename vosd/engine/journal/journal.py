@@ -16,8 +16,8 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
+from vosd.callcontrol.bookkeeping import OpenCall, end_of
 from vosd.cdr.record import CallRecord
-from vosd.engine.bookkeeping import OpenCall, end_of
 from vosd.engine.journal.entries import (
     Booked,
     EndOf,

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, entry_in, id_text
 from vosd.engine.journal.files import all_files, opened
 from vosd.engine.journal.frames import NO_CALL, Damage, frames_in

@@ -15,8 +15,8 @@ import structlog
 
 from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
+from vosd.callcontrol.bookkeeping import OpenCall, end_of
 from vosd.cdr.record import CallRecord
-from vosd.engine.bookkeeping import OpenCall, end_of
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
     KIND_ENDED,

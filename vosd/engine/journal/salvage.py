@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.bookkeeping import OpenCall
 from vosd.engine.journal.entries import (
     Booked,
     Ended,

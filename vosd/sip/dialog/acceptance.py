@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import ResponseStem
 from vosd.sip.events import AckMissing
 from vosd.sip.headers.cseq import CSeq
-from vosd.sip.message import Request
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import ResponseStem
+from vosd.sip.wire.message import Request
 
 if TYPE_CHECKING:
-    from vosd.sip.dialog.identity import Dialog
+    from vosd.sip.dialog.dialog import Dialog
 
 
 class Acceptance:

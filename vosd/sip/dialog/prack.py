@@ -4,12 +4,12 @@ import re
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
-from vosd.sip.errors import ParseError
 from vosd.sip.events import ProvisionalUnheard
-from vosd.sip.message import Request, Response
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request, Response
 
 _RACK: Final = re.compile(r"(\d{1,10})\s+(\d{1,10})\s+INVITE\Z", re.ASCII)
 

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.session_timer import TTL_MAX_S, SessionTimerSettings
-from vosd.sip.errors import ParseError
 from vosd.sip.headers.session_expires import Refresher, SessionExpires, min_se_of
-from vosd.sip.message import Message, Request, Response
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Request, Response
 
 TIMER: Final = "timer"
 """The option tag (RFC 4028 section 11.1)."""

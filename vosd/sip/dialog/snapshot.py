@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from vosd.base.nat import Nat
-from vosd.sip.compose import InviteParts, Peer, ResponseStem, encode
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.wire.compose import InviteParts, Peer, ResponseStem, encode
 
 COUNTED_SINCE: Final = 1 << 16
 """How far the CSeq of a dialog may have come since its snapshot; numbers may be left out (RFC 3261 12.2.2)."""

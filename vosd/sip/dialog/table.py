@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer
-from vosd.sip.dialog.identity import Dialog
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
-from vosd.sip.message import Request
-from vosd.sip.transaction.spent import Mark
+from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Request
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})

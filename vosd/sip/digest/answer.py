@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from vosd.base.credentials import Login
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters, quoted
-from vosd.sip.message import Response
+from vosd.sip.wire.message import Response
 
 CHALLENGES_MAX: Final = 8
 """Challenges of one response that are read: one for each algorithm of a few realms."""

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 from vosd.sip.digest.hashing import Algorithm, Qop
 from vosd.sip.digest.header import digest_parameters
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri
 
 VALUES_MAX: Final = 8
 """Lines of one header that are read: credentials for others are among them, one line each."""

@@ -3,9 +3,9 @@
 from collections.abc import Container
 
 from vosd.base.host import plain_host
-from vosd.sip.errors import ParseError
-from vosd.sip.message import Request
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri
 
 
 def domain_of(request: Request, domains: Container[str]) -> str:

@@ -16,7 +16,7 @@ from vosd.sip.digest.claim import Claim, claim_in, is_claimed, speaks_of
 from vosd.sip.digest.hashing import Algorithm, hashed, response_of
 from vosd.sip.digest.nonce import Mint, Standing, Uses
 from vosd.sip.digest.settings import DigestSettings
-from vosd.sip.message import Request
+from vosd.sip.wire.message import Request
 
 CredentialsOf = Callable[[str], Credentials | None]
 """Tells what a user name must prove; None for a user that there is not, or not here."""

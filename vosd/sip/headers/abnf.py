@@ -9,7 +9,7 @@ repetition taken with ``(?:...)*+`` (CPython issue 106052).
 
 from typing import Final
 
-from vosd.sip.grammar import TOKEN as ANY_TOKEN
+from vosd.sip.wire.grammar import TOKEN as ANY_TOKEN
 
 # -- words (section 25.1) ---------------------------------------------------------------------------------------------
 

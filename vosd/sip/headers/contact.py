@@ -3,9 +3,9 @@
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.uri import Uri
 
 SURELY: Final = 1_000
 """The greatest preference, ``q=1``, in thousandths; it is also the default."""

@@ -3,14 +3,14 @@
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import TOKEN
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import TOKEN
 
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
 COMMON_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
 """Methods that need no look at their characters."""
 UNREAD: Final = -1
-"""Stands for the number of a CSeq that cannot be read, in a message that is taken all the same (``sip.lenient``)."""
+"""The number of a CSeq that cannot be read, in a message that is taken all the same (``sip.wire.lenient``)."""
 
 
 class CSeq(NamedTuple):

@@ -7,9 +7,9 @@ else of the network that it comes from gets out.
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.grammar import parameters
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.uri import Uri
+from vosd.sip.wire.grammar import parameters
+from vosd.sip.wire.uri import Uri
 
 _REASONS: Final = frozenset(
     {

@@ -8,12 +8,12 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import parameters
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.privacy import WITHHOLDS_HISTORY, wishes
 from vosd.sip.headers.reason import Q850, Reason
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import parameters
+from vosd.sip.wire.uri import Uri
 
 _INDEX: Final = re.compile(r"\d{1,4}(\.\d{1,4}){0,15}\Z", re.ASCII)
 _TARGETS: Final = ("rc", "mp", "np")

@@ -3,8 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import parameters
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import parameters
 
 _NAME_ADDR: Final = re.compile(r'("(?:[^"\\]|\\.)*+"\s*+|[^<"]*+)<([^>]*+)>\s*+((?:;.*)?)\Z', re.DOTALL)
 _ADDR_SPEC: Final = re.compile(r"([^<>\";\s]++)\s*+((?:;.*)?)\Z", re.DOTALL)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vosd.sip.grammar import COMPACT
+from vosd.sip.wire.grammar import COMPACT
 
 _REMEMBERED: Final = 1_024
 _LONGEST: Final = 40

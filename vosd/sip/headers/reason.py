@@ -6,9 +6,9 @@ Read are protocol, cause and text. The text is a peer's prose: it is kept for th
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import TOKEN, parameters
-from vosd.sip.message import Message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import TOKEN, parameters
+from vosd.sip.wire.message import Message
 
 Q850: Final = "Q.850"
 _Q850_MAX: Final = 127

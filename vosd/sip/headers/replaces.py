@@ -3,11 +3,11 @@
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import parameters
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.message import Request
-from vosd.sip.uri import Uri
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import parameters
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri
 
 
 class Replaces(NamedTuple):

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from vosd.sip.message import Message
+from vosd.sip.wire.message import Message
 
 _SECONDS: Final = re.compile(r"\s*(\d{1,10})\s*(?=[(;]|\Z)", re.ASCII)
 """A comment in parentheses and parameters may follow; ``duration`` says how long the peer will then be there."""

@@ -9,8 +9,6 @@ from datetime import date
 from functools import cache
 from typing import Final, NamedTuple
 
-from vosd.sip.grammar import QUOTED as ANY_QUOTED
-from vosd.sip.grammar import TOKEN as ANY_TOKEN
 from vosd.sip.headers.abnf import (
     ADDRESS,
     AUTH_PARAM,
@@ -34,6 +32,8 @@ from vosd.sip.headers.abnf import (
     listed,
     listed_or_none,
 )
+from vosd.sip.wire.grammar import QUOTED as ANY_QUOTED
+from vosd.sip.wire.grammar import TOKEN as ANY_TOKEN
 
 
 class _Rule(NamedTuple):

@@ -4,9 +4,9 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import TOKEN, parameters
-from vosd.sip.message import Message
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import TOKEN, parameters
+from vosd.sip.wire.message import Message
 
 _SECONDS: Final = re.compile(rf"[ \t]*+(\d{{1,10}})[ \t]*+(?:;[ \t]*+{TOKEN}|\Z)", re.ASCII)
 """What follows the number is a parameter, or nothing."""

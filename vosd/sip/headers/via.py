@@ -3,8 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.errors import ParseError
-from vosd.sip.grammar import HOST, QUOTED, TOKEN, parameters
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import HOST, QUOTED, TOKEN, parameters
 
 _VIA: Final = re.compile(
     rf"SIP\s*+/\s*+\d+\.\d+\s*+/\s*+({TOKEN})\s++({HOST})\s*+(?::\s*+(\d{{1,5}})\s*+)?"

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.message import Response
+from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.message import Response
 
 if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Datagram, InviteParts, ProvenAck, ack_of_failure, cancel
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.message import Response
 from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.spent import Unacknowledged
 from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.wire.compose import Datagram, InviteParts, ProvenAck, ack_of_failure, cancel
+from vosd.sip.wire.message import Response
 
 if TYPE_CHECKING:
-    from vosd.sip.dialog.identity import Dialog
+    from vosd.sip.dialog.dialog import Dialog
     from vosd.sip.draft import InviteDraft
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from vosd.base.clock import Instant
-from vosd.sip.compose import Peer, ResponseStem, response
+from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.spent import Mark
 from vosd.sip.transaction.states import INVITE_SERVER, Input, State, input_of, step
 from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Peer, ResponseStem, response
 
 
 class InviteServer:

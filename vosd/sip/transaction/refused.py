@@ -7,7 +7,7 @@ many the oldest go, and their repetitions are judged anew.
 from collections import OrderedDict
 from typing import Final
 
-from vosd.sip.compose import Datagram
+from vosd.sip.wire.compose import Datagram
 
 REFUSED_MAX: Final = 8_192
 ANSWER_MAX: Final = 2_048

@@ -5,8 +5,8 @@ from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Datagram, Peer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.wire.compose import Datagram, Peer
 
 
 class Pace(Enum):

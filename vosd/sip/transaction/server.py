@@ -2,9 +2,9 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.compose import Datagram, Peer, ResponseStem, response
 from vosd.sip.transaction.states import SERVER, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
 
 class Server:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
-from vosd.sip.compose import Datagram, Peer
 from vosd.sip.events import Event
 from vosd.sip.settings import Timers
-from vosd.sip.transaction.spent import Entry, SpentTransactions
+from vosd.sip.transaction.finished import Entry, SpentTransactions
+from vosd.sip.wire.compose import Datagram, Peer
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.client import Client

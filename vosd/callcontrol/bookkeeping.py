@@ -1,0 +1,196 @@
+"""From a call to its record: what it will say, what it costs, what it books.
+
+There is one calculator: a call that ends, a call that the crash of the switch cut off, and a call that was refused
+all become a ``CallRecord`` here. Pure.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
+from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
+from vosd.billing.rater import breakdown, rate_call
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.admission import Application
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import Attempt, CallRecord, Posting
+from vosd.sip.dialog.snapshot import DialogSnapshot
+
+
+class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
+    """A call that a vendor has answered, as the journal keeps it: the record it would leave as it stands."""
+
+    record: CallRecord
+    """Unpriced, ended as ``Lost`` at the instant of its answer; without ``answered_at`` the caller has no 200 yet."""
+    customer_rate: AppliedRate | None
+    vendor_rate: AppliedRate | None
+    answered_mono: int
+    """When the caller was answered, or else the vendor did."""
+    vendor_answered_mono: int | None = None
+    """When the vendor answered; None where an earlier version wrote, which knew one answer for both."""
+    legs: tuple[DialogSnapshot, ...] = ()
+    """What it takes to hang up both sides."""
+
+
+_encode_breakdown = msgspec.json.Encoder().encode
+
+
+def draft(
+    node: str,
+    arrival: Arrival,
+    application: Application,
+    journey: Journey,
+    ending: Ending,
+    vendor_rate: AppliedRate | None = None,
+    *,
+    recorded: bool = True,
+) -> CallRecord:
+    """Write down a call that was not answered, or one that was at the moment of its answer; neither costs anything.
+
+    Its times are differences of the monotonic clock on the one reading of the wall clock at its INVITE: a step of the
+    wall clock while it lasts puts none of them before another.
+    """
+    at, choice, rate, account = arrival.at, journey.choice, application.rate, application.account
+    answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
+    vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
+    return CallRecord(
+        call_id=arrival.call_id,
+        node=node,
+        mapping_gateway=application.mapping.name if application.mapping else None,
+        routing_gateway=choice.gateway.name if choice else None,
+        customer_account=account.id if account else None,
+        vendor_account=choice.gateway.account if choice else None,
+        currency=rate.currency if rate else account.currency if account else None,
+        vendor_currency=vendor_rate.currency if vendor_rate else None,
+        caller_in=arrival.caller_in,
+        callee_in=arrival.callee_in,
+        caller_out=choice.caller_out if choice else None,
+        callee_out=choice.callee_out if choice else None,
+        callee_billing=application.callee_billing or None,
+        sip_call_id_in=arrival.sip_call_id_in,
+        sip_call_id_out=journey.sip_call_id_out,
+        source_address=arrival.source_address,
+        destination_address=journey.destination_address,
+        codec=journey.codec,
+        started_at=at.wall,
+        ringing_at=epoch + ringing.mono if ringing else None,
+        vendor_answered_at=epoch + vendor_answered.mono if vendor_answered else None,
+        answered_at=epoch + answered.mono if answered else None,
+        ended_at=epoch + ending.at.mono,
+        pdd_ms=progress.mono - at.mono if progress else None,
+        rate_group=rate.group if rate else None,
+        rate_prefix=rate.rate.prefix if rate else None,
+        rate_area=(rate.rate.area or None) if rate else None,
+        hangup_source=ending.source.value,
+        end_reason=ending.reason.value,
+        sip_code=ending.sip_code,
+        q850_cause=ending.q850_cause,
+        reason_text=ending.text,
+        attempts=tuple(journey.attempts),
+        recorded=recorded,
+    )
+
+
+def opened(
+    node: str,
+    arrival: Arrival,
+    application: Application,
+    journey: Journey,
+    vendor_rate: AppliedRate | None,
+    *,
+    recorded: bool,
+) -> OpenCall | None:
+    """Return what the journal keeps of a call that a vendor has answered; None where none has.
+
+    ``recorded`` is whether an answered call leaves a CDR that the switch ended.
+    """
+    vendor_answered_at, answered_at = journey.vendor_answered_at, journey.answered_at
+    if vendor_answered_at is None:
+        return None
+    at = answered_at or vendor_answered_at
+    code = 200 if answered_at else None
+    ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
+    record = draft(node, arrival, application, journey, ending, vendor_rate, recorded=recorded or not answered_at)
+    return OpenCall(record, application.rate, vendor_rate, at.mono, vendor_answered_at.mono)
+
+
+def conclude(
+    call: OpenCall,
+    ending: Ending,
+    codec: str | None,
+    *,
+    recorded: bool,
+    strays: Sequence[Attempt] = (),
+    acknowledged: Instant | None = None,
+) -> CallRecord:
+    """End an answered call: how long it was, what both parties pay for it, which ledger entries that makes.
+
+    The customer pays from our 200 to him, nothing where he never got it; the vendor is paid from his own.
+    ``strays`` are answers that came after the one which won (a forked INVITE, a gateway given up), ``acknowledged`` is
+    when the caller's ACK came.
+    Durations are those of the monotonic clock, never negative.
+    """
+    record, customer, vendor = call.record, call.customer_rate, call.vendor_rate
+    since_answer_ms = max(0, ending.at.mono - call.answered_mono)
+    since_vendor_ms = since_answer_ms
+    if call.vendor_answered_mono is not None:
+        since_vendor_ms = max(0, ending.at.mono - call.vendor_answered_mono)
+    is_answered = record.answered_at is not None
+    answered_at = record.answered_at or record.vendor_answered_at or record.started_at
+    changes: dict[str, object] = {
+        "ended_at": answered_at + since_answer_ms,
+        "hold_time_ms": since_answer_ms if is_answered else 0,
+        "codec": codec,
+        "hangup_source": ending.source.value,
+        "end_reason": ending.reason.value,
+        "sip_code": ending.sip_code,
+        "q850_cause": ending.q850_cause,
+        "reason_text": ending.text,
+        "recorded": recorded or not is_answered,
+        "attempts": (*record.attempts, *strays),
+    }
+    if acknowledged is not None:
+        changes["acknowledged_at"] = answered_at + max(0, acknowledged.mono - call.answered_mono)
+    steps: dict[str, object] = {}
+    postings: list[Posting] = []
+    if is_answered and customer is not None and record.customer_account is not None:
+        charge = rate_call(customer, since_answer_ms)
+        changes["hold_time_s"] = charge.hold_time_s
+        changes["billed_seconds"] = charge.billed_seconds
+        changes["fee"], changes["tax"] = charge.fee, charge.tax
+        steps["customer"] = breakdown(customer, charge)
+        _append(postings, customer_posting(record.call_id, record.customer_account, charge), customer.currency)
+    if vendor is not None and record.vendor_account is not None:
+        charge = rate_call(vendor, since_vendor_ms)
+        changes["vendor_billed_seconds"] = charge.billed_seconds
+        changes["cost"], changes["cost_tax"] = charge.fee, charge.tax
+        changes["vendor_rate_prefix"] = vendor.rate.prefix
+        steps["vendor"] = breakdown(vendor, charge)
+        _append(postings, vendor_posting(record.call_id, record.vendor_account, charge), vendor.currency)
+    if ending.dead_call is not None:
+        noticed_ms = max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
+        steps["dead_call_billing"] = ending.dead_call.billing.value
+        steps["noticed_at"] = iso_utc(answered_at + noticed_ms)
+    changes["fee_breakdown"] = _encode_breakdown(steps).decode()
+    changes["postings"] = tuple(postings)
+    return msgspec.structs.replace(record, **changes)
+
+
+def lost(call: OpenCall, last_mono: int) -> CallRecord:
+    """Close a call that the switch did not live to see the end of, at the latest instant that is proven."""
+    last, code = Instant(last_mono, 0), call.record.sip_code
+    ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
+    return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
+
+
+def end_of(call: OpenCall, record: CallRecord) -> int:
+    """Return when an answered call ended, on the monotonic clock of the life that answered it."""
+    return call.answered_mono + max(0, record.ended_at - call.record.ended_at)
+
+
+def _append(postings: list[Posting], entry: CallEntry | None, currency: str) -> None:
+    if entry is not None:
+        postings.append(Posting(entry.account, entry.amount, entry.reference, currency))

@@ -1,0 +1,119 @@
+"""The prose behind a routing decision, as ``vosd route explain`` prints it (INTERFACES section 2).
+
+Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes through.
+"""
+
+from typing import NamedTuple
+
+from vosd.routing.capacity import Occupancy
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
+from vosd.routing.ports import VendorTerms
+from vosd.routing.rest import Rests
+from vosd.routing.route_table import RouteTable
+from vosd.trunks.dialect import Redirects
+from vosd.trunks.gateways import RoutingGateway
+
+
+class Offered(NamedTuple):
+    """A gateway that would be tried; ``position`` counts from 1."""
+
+    routing_gateway: str
+    position: int
+    callee_out: str
+    caller_out: str
+    reason: str
+
+
+class PassedOver(NamedTuple):
+    """A gateway that would not be tried, and why."""
+
+    routing_gateway: str
+    reason: str
+
+
+class Explanation(NamedTuple):
+    """Every gateway of the table, either offered the call or passed over."""
+
+    candidates: tuple[Offered, ...]
+    left: tuple[PassedOver, ...]
+    """Those that fit the number first, in the order in which they would have been tried."""
+
+
+def explain_routes(
+    request: RouteRequest,
+    table: RouteTable,
+    occupancy: Occupancy,
+    rests: Rests,
+    vendors: VendorTerms,
+    *,
+    knows_phones: bool = True,
+) -> Explanation:
+    """Say of every gateway whether it would be tried for ``request``, at which place, and why.
+
+    Without ``knows_phones`` nobody could tell who is registered, and phones were taken to be.
+    """
+    phone = table.phone(request.callee)
+    routes = sift(request, table, occupancy, rests, vendors)
+    candidates = tuple(
+        Offered(
+            choice.gateway.name,
+            position,
+            choice.callee_out,
+            choice.caller_out,
+            _why_tried(choice, phone, knows_phones=knows_phones),
+        )
+        for position, choice in enumerate(routes.choices, start=1)
+    )
+    left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
+    fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
+    unfit = "prefix does not fit" if phone is None else "the number is a phone's"
+    left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
+    return Explanation(candidates, tuple(left))
+
+
+def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phones: bool) -> str:
+    presence = "which is registered" if knows_phones else "taken to be registered (--live knows)"
+    if choice.gateway.is_phone:
+        return f"the number is this phone's, {presence}"
+    if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:
+        return f"is asked where the calls of phone {phone.name} go, or takes them while it is not registered"
+    if phone is not None:
+        return f"takes the calls of phone {phone.name} while it is not registered"
+    fits = f"prefix {choice.prefix}, priority {choice.gateway.priority}"
+    if choice.gateway.registers:
+        fits = f"{fits}, {presence}"
+    return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
+
+
+def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: VendorTerms) -> str:
+    gateway = left.gateway
+    match left.cause:
+        case Cause.DISABLED:
+            why = "disabled"
+        case Cause.RESTING:
+            remaining_s = -(-rests.remaining_ms(gateway.name, request.mono_ms) // 1_000)
+            why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"
+        case Cause.FAILING:
+            remaining_s = -(-vendors.resting_ms(gateway, request.mono_ms, request.payer) // 1_000)
+            why = f"resting: calls to it failed in a row, one is let through in {remaining_s} s"
+        case Cause.UNREGISTERED:
+            server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
+            why = f"not registered{server}: `vosd registrations` says more"
+        case Cause.DOWN:
+            down_s = (vendors.down_ms(gateway, request.mono_ms) or 0) // 1_000
+            why = f"answers no OPTIONS: down for {down_s} s"
+        case Cause.NOT_LOCATED:
+            why = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
+        case Cause.OFFLINE:
+            why = "the phone is not registered"
+        case Cause.NO_BUY_RATE:
+            why = f"vendor account {gateway.account} has no buy rate for {request.callee}"
+        case Cause.NO_FUNDS:
+            why = f"vendor account {gateway.account} has nothing left"
+        case Cause.FULL:
+            active = occupancy.active(gateway.scope, gateway.name)
+            why = f"full: {active} of {gateway.max_concurrent} calls"
+        case Cause.TOO_FAST:
+            recent = occupancy.recent(gateway.scope, gateway.name, request.mono_ms)
+            why = f"{recent} calls in the last second, {gateway.max_cps} allowed"
+    return why

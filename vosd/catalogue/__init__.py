@@ -1,0 +1,1 @@
+"""Desired state: the immutable snapshot that calls are decided by."""

@@ -1,0 +1,70 @@
+"""One immutable snapshot of everything a call is decided by (DESIGN D3); a reload swaps the whole."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.routing.identify import SourceIndex
+from vosd.routing.route_table import RouteTable
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+
+@dataclass(frozen=True, slots=True)
+class CallParameters:
+    """What holds for every call of the switch."""
+
+    max_call_seconds: int = 43_200
+    """``limits.max_call_seconds``: no call is longer."""
+    record_server_hang_up: bool = True
+    """SERVER_BILLING_RECORD_SERVER_HANG_UP: calls that the switch ended leave a CDR."""
+    max_attempts: int = 10
+    search_ms: int = 30_000
+    """No attempt begins later than this after the INVITE came (INTERFACES section 6)."""
+    digest: DigestSettings = field(default_factory=DigestSettings)
+    """With the credentials, since those are hashes for one realm."""
+    lock_out: LockOutSettings = field(default_factory=LockOutSettings)
+    challenges_max: int = 6
+    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""
+    dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
+    """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Desired state, validated and indexed."""
+
+    version: str
+    """Digest of the content: equal content, equal version."""
+    accounts: Mapping[str, Account]
+    rate_groups: Mapping[str, RateGroup]
+    mapping_gateways: Mapping[str, MappingGateway]
+    """Customers' trunks, and the calling halves of phones."""
+    routing_gateways: Mapping[str, RoutingGateway]
+    sources: SourceIndex
+    routes: RouteTable
+    parameters: CallParameters
+    phones: Mapping[str, Phone] = field(default_factory=dict)
+    """By number."""
+    users: Mapping[str, MappingGateway] = field(default_factory=dict)
+    """Who proves who it is with a digest in the switch's own realm: phones and trunks by user name."""
+    domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
+    """Who proves who it is in a domain of its own, which is the realm: by domain and user name."""
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody proves who it is with a digest."""
+        return bool(self.users or self.domains)
+
+    def users_in(self, domain: str) -> Mapping[str, MappingGateway]:
+        """Return who proves who it is in a domain, by user name; empty = in the switch's own realm."""
+        return self.domains.get(domain, {}) if domain else self.users
+
+    def all_users(self) -> Iterator[tuple[str, MappingGateway]]:
+        """Yield everybody who proves who it is, with the user name."""
+        yield from self.users.items()
+        for users in self.domains.values():
+            yield from users.items()

@@ -1,0 +1,126 @@
+"""The comparison of the journal with the database: which booked calls are missing, and booking them again.
+
+Owns the order in which a database that has lost commits is mended. Refuses to know when that is to be done.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Final, NamedTuple
+
+from vosd.cdr.ports import Books, RejectedRecords
+from vosd.cdr.record import CallRecord
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.journal import Journal
+
+COMPARED_AT_ONCE: Final = 500
+PAUSE_S: Final = 0.02
+"""Between two readings while calls are taken."""
+
+
+class BalanceChange(NamedTuple):
+    """What the switch knew of an account's committed balance, and what the database says now."""
+
+    account: str
+    known: Decimal
+    now: Decimal
+
+
+class Mended(NamedTuple):
+    """What a comparison has done: calls booked again, calls refused, balances that are others than were known."""
+
+    booked: int
+    refused: int
+    changed: Sequence[BalanceChange]
+
+
+class Comparison:
+    """The journal on one side, the books on the other."""
+
+    def __init__(self, books: Books, balances: Balances, recorder: Recorder, journal: Journal) -> None:
+        self._books = books
+        self._balances = balances
+        self._recorder = recorder
+        self._journal = journal
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an account was found with fewer entries than were known: a booking that crossed, or a loss."""
+        return bool(self._recorder.behind or self._balances.behind)
+
+    async def account_behind(self) -> str | None:
+        """Return an account that has lost entries; None = there is none, all that seemed so has been looked at.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        if not self.is_wanted:
+            return None
+        account = await self._balances.account_behind()
+        self._recorder.behind.clear()
+        self._balances.behind.clear()
+        return account
+
+    async def missing_call(self, since_s: float = 0.0) -> CallRecord | None:
+        """Return a call that was booked and is not in the database; None = there is none.
+
+        Only files of the journal that were written to after ``since_s`` are read (seconds since 1970). The calls that
+        run go first: this takes its time.
+
+        Raises:
+            StoreUnavailable: ask again.
+        """
+        records = self._journal.kept_calls(since_s)
+        while some := await _next_of(records):
+            # Asked before the database: a call that stands in the files and waits no more has been committed.
+            elsewhere = self._recorder.waiting() | self._journal.quarantine.ids()
+            lacking = await self._books.lacking(some)
+            missing = next((record for record in lacking if record.call_id not in elsewhere), None)
+            if missing is not None:
+                return missing
+            await asyncio.sleep(PAUSE_S)
+        return None
+
+    async def mend(self) -> Mended:
+        """Book again what is missing and read every balance anew, while nothing else is booked.
+
+        Raises:
+            StoreUnavailable: a part is booked, no balance was read; do it again.
+        """
+        async with self._recorder.turn:
+            booked, refused = await self._book_again()
+            before = self._balances.committed()
+            await self._balances.read_anew()
+            after = self._balances.committed()
+        changed = [BalanceChange(name, known, after[name]) for name, known in before.items() if known != after[name]]
+        return Mended(booked, refused, changed)
+
+    async def _book_again(self) -> tuple[int, int]:
+        """Return how many calls were booked, and how many the database refuses."""
+        booked = refused = 0
+        records = self._journal.kept_calls()
+        while some := await _next_of(records):
+            aside = self._journal.quarantine.ids()
+            lacking = [record for record in await self._books.lacking(some) if record.call_id not in aside]
+            if not lacking:
+                continue
+            booked += len(lacking)
+            try:
+                await self._books.book(lacking)
+            except RejectedRecords as rejected:
+                booked -= len(rejected.records)
+                refused += len(rejected.records)
+                waiting = self._recorder.waiting()  # they are owed, and the recorder comes to them
+                aside_now = [record for record in rejected.records if record.call_id not in waiting]
+                for record in aside_now:
+                    self._balances.owe(record.postings)
+                await self._journal.refused(aside_now, rejected.why)
+        return booked, refused
+
+
+async def _next_of(records: Iterator[CallRecord]) -> list[CallRecord]:
+    """Read the next records in a thread: the files are large and lie on a disk."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, lambda: [*islice(records, COMPARED_AT_ONCE)])

@@ -1,0 +1,254 @@
+"""The watch over the database: whether this switch may run on it, and whether it still has what was committed.
+
+Renews the lease every second. A database that has lost commits (a failover, a restore, a power loss) is noticed by its
+identity and its counters; until the journal has been compared with it no new call is taken (ADR 22 and 23).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.lease import RENEW_S, Claimant, DatabaseState, Lease, LeaseHeld
+from vosd.cdr.ports import Books, StoreUnavailable
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.database_memo import Memo, MemoFile
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
+
+RETRY_S: Final = 1.0
+"""How long a comparison waits for a database that is away."""
+RELEASE_S: Final = 2.0
+"""How long a stop waits for the database to release the lease; else it runs out."""
+MEMO_AGE_S: Final = 300
+"""How much older the memo may be than the end of the earlier life; a power loss takes the latest writes."""
+NAMED_AT_MOST: Final = 20
+"""Accounts that the log names after a comparison."""
+
+_log = structlog.get_logger()
+
+
+class Condition(Enum):
+    """How the database stands to this switch."""
+
+    WELL = "well"
+    AWAY = "away"
+    REGRESSED = "regressed"
+    LEASE_LOST = "lease_lost"
+
+
+def regression(known: DatabaseState, seen: DatabaseState) -> str | None:
+    """Say what proves that the database has lost commits since ``known``; None = nothing does."""
+    if seen.identity != known.identity:
+        return f"it is another database ({seen.identity}, was {known.identity})"
+    if seen.commits < known.commits:
+        return f"its counter of commits went back from {known.commits} to {seen.commits}"
+    if seen.renewals <= known.renewals:
+        return f"its count of lease renewals went back from {known.renewals} to {seen.renewals - 1}"
+    return None
+
+
+class DatabaseWatch:
+    """One switch's lease, and what it knows of the database's state."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        books: Books,
+        balances: Balances,
+        comparison: Comparison,
+        memo: MemoFile,
+        clock: Clock,
+        mended: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``mended`` is called when the calls that a database had lost are booked again, for what else it has lost."""
+        self._lease = lease
+        self._claimant: Claimant | None = None
+        self._books = books
+        self._balances = balances
+        self._comparison = comparison
+        self._memo = memo
+        self._clock = clock
+        self._mended = mended
+        self._known: DatabaseState | None = None
+        self._lost: LeaseHeld | None = None
+        self._outage = Outage(Event.DATABASE_AWAY, part="lease")
+        self._regressed: str | None = None
+        """What proves that commits were lost; until the comparison is done."""
+        self._regressed_at: int | None = None
+        self._booked_again = 0
+        self._comparison_wanted = asyncio.Event()
+        self._is_comparing = False
+        self._since_s = 0
+        """Journal files that were not written to since then have been compared."""
+
+    @property
+    def refuses_calls(self) -> bool:
+        """Whether no new call may be taken: another switch has the lease, or balances are not to be trusted."""
+        return self._lost is not None or self._regressed is not None
+
+    @property
+    def condition(self) -> Condition:
+        """How the database stands to this switch."""
+        if self._lost is not None:
+            return Condition.LEASE_LOST
+        if self._regressed is not None:
+            return Condition.REGRESSED
+        return Condition.AWAY if self._outage.goes_on else Condition.WELL
+
+    def report(self) -> dict[str, object]:
+        """Return what ``status`` tells."""
+        return {
+            "state": self.condition.value,
+            "lease": str(self._lost.holder if self._lost is not None else self._claimant or ""),
+            "regressed_at": None if self._regressed_at is None else iso_utc(self._regressed_at),
+            "booked_again": self._booked_again,
+        }
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def begin(self, claimant: Claimant) -> None:
+        """Take the lease for this process, and compare the database with what the earlier life knew of it.
+
+        Raises:
+            LeaseHeld: another switch runs on this database.
+            StoreUnavailable: the database is away.
+        """
+        earlier = self._memo.read()
+        seen = self._known = await self._lease.hold(claimant)
+        self._claimant = claimant
+        self._since_s = self._clock.now().wall // 1_000
+        if earlier is None or not earlier.complete:
+            # More may have been booked than the memo says, and the memo on the disk may be older than the last one
+            self._since_s = 0 if earlier is None else earlier.compare_from_s
+            self._comparison_wanted.set()
+        if earlier is not None:
+            self._notice(earlier.regressed or regression(earlier.state, seen), earlier.state, seen)
+        self._remember()
+
+    async def keep(self) -> None:
+        """Renew the lease every second; runs until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await self.look()
+
+    async def compare(self) -> None:
+        """Compare journal and database whenever there is reason to; runs until cancelled."""
+        while True:
+            await self._comparison_wanted.wait()
+            self._comparison_wanted.clear()
+            self._is_comparing = True
+            try:
+                await self._compare_once()
+                self._is_comparing = False
+            except StoreUnavailable as error:
+                _log.warning("database_comparison_interrupted", error=str(error))
+                self._comparison_wanted.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def end(self) -> None:
+        """Release the lease, so that another switch need not wait for it to run out."""
+        assert self._claimant is not None, "begin() comes first"
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await self.look()  # what was booked since the latest look is in the memo, too
+                self._remember(
+                    complete=not (self._outage.goes_on or self._is_comparing or self._comparison_wanted.is_set())
+                )
+                await self._lease.release(self._claimant)
+        except (StoreUnavailable, TimeoutError) as error:
+            _log.warning("lease_not_released", error=str(error), do="nothing, it runs out by itself")
+
+    async def look(self) -> None:
+        """Renew the lease once, and compare the database's state with the one before."""
+        assert self._known is not None, "begin() comes first"
+        assert self._claimant is not None, "begin() comes first"
+        commits = max(self._known.commits, self._books.newest_commit(), self._balances.mark)
+        self._known = self._known._replace(commits=commits)
+        try:
+            seen = await self._lease.hold(self._claimant)
+        except StoreUnavailable as error:
+            self._outage.found(error)
+            return
+        except LeaseHeld as held:
+            if self._lost is None:
+                _log.error(Event.LEASE_LOST, why=str(held), do="stop one of the two; no new call is taken here")
+            self._lost = held
+            self._outage.over()
+            return
+        if self._lost is not None:
+            _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
+        self._outage.over()
+        self._lost = None
+        known, self._known = self._known, seen
+        self._notice(regression(known, seen), known, seen)
+        if self._comparison.is_wanted:
+            self._comparison_wanted.set()
+        self._remember()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _notice(self, why: str | None, known: DatabaseState, seen: DatabaseState) -> None:
+        if why is not None:
+            self._regress(why)
+        elif seen.server != known.server:
+            self._since_s = 0
+            _log.warning("database_changed", server=seen.server, before=known.server)
+            self._comparison_wanted.set()
+
+    def _regress(self, why: str) -> None:
+        _log.error(Event.DATABASE_REGRESSED, why=why, do="wait: the journal is compared with it, no new call is taken")
+        self._regressed, self._regressed_at = why, self._clock.now().wall
+        self._comparison_wanted.set()
+
+    async def _compare_once(self) -> None:
+        if self._regressed is None:
+            why = await self._evidence()
+            if why is None:
+                return
+            self._regress(why)
+            self._comparison_wanted.clear()
+        done = await self._comparison.mend()
+        await self._mended()
+        self._booked_again += done.booked
+        named = {
+            each.account: f"was {format_amount(each.known)}, is {format_amount(each.now)}"
+            for each in done.changed[:NAMED_AT_MOST]
+        }
+        _log.warning(
+            Event.DATABASE_MENDED,
+            booked_again=done.booked,
+            refused=done.refused,
+            balances_changed=len(done.changed),
+            balances=named,
+            do="book payments again that were lost" if done.changed else "nothing",
+        )
+        if not self._comparison_wanted.is_set():  # else commits were lost once more meanwhile
+            self._regressed = None
+            self._remember()
+
+    async def _evidence(self) -> str | None:
+        """Say what proves a loss that no counter shows; None = there is nothing."""
+        account = await self._comparison.account_behind()
+        if account is not None:
+            return f"account {account} has fewer entries than were committed"
+        begun_s = self._clock.now().wall // 1_000
+        missing = await self._comparison.missing_call(self._since_s)
+        if missing is not None:
+            return f"call {missing.call_id} was booked and is missing"
+        if not self._comparison_wanted.is_set():
+            self._since_s = begun_s
+        return None
+
+    def _remember(self, *, complete: bool = False) -> None:
+        assert self._known is not None, "begin() comes first"
+        since_s = self._clock.now().wall // 1_000 - MEMO_AGE_S
+        if self._is_comparing or self._comparison_wanted.is_set():
+            since_s = min(since_s, self._since_s)
+        self._memo.write(Memo(self._known, self._regressed, complete, since_s))

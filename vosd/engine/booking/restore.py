@@ -1,0 +1,36 @@
+"""Winding up an earlier life of the switch: what it left in the journal is closed, booked and written again."""
+
+import structlog
+
+from vosd.callcontrol.bookkeeping import lost
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.calls.leftovers import Leftovers
+from vosd.engine.journal import Journal, Remains
+
+_log = structlog.get_logger()
+
+
+def wind_up(remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, leftovers: Leftovers) -> None:
+    """Close the calls that the earlier life left running, and book everything that it did not.
+
+    Raises:
+        JournalUnusableError: the disk does not take it.
+    """
+    if remains.open_calls or remains.unbooked or remains.cut:
+        lost_calls = len(remains.open_calls) + len(remains.cut)
+        _log.warning("winding up an earlier life", lost_calls=lost_calls, unbooked=len(remains.unbooked))
+    leftovers.adopt(remains)
+    left = [*remains.unbooked.values()]
+    left += [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
+    left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
+    for record in left:
+        journal.ended(record)
+        recorder.add(record)
+        balances.owe(record.postings)
+    known = {record.call_id for record in left}
+    for refused in journal.quarantine.read().records:
+        if refused.record.call_id not in known:
+            balances.owe(refused.record.postings)
+            journal.quarantine.owed.add(refused.record.call_id)
+    journal.settle()

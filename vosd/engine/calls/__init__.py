@@ -1,0 +1,1 @@
+"""Running calls: set-up, refusal, failover and release."""

@@ -1,0 +1,141 @@
+"""Places on routing gateways for the attempts of calls, and what the attempts tell of the vendors.
+
+A vendor may be silent, refuse everything, ask to be left alone, or not take our credentials: what follows for other
+calls is kept here and in ``routing.health``, ``routing.rest`` and ``routing.breaker``. What follows for the call itself
+is decided in ``b2bua``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.hunt import Way
+from vosd.base.clock import Instant
+from vosd.callcontrol.admission import LiveState
+from vosd.engine.calls.live_call import Carried
+from vosd.obs.events import Event
+from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
+from vosd.routing.failover import AttemptEnd, AttemptOutcome
+from vosd.routing.health import NOT_THERE
+from vosd.routing.rest import REST_MAX_S
+from vosd.sip.headers.retry_after import retry_after_s
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address, RoutingGateway
+
+LARGE_SESSION: Final = 1_000
+"""Bytes of a session description with which an INVITE is cut into fragments, which many networks drop."""
+
+_log = structlog.get_logger()
+
+
+class Attempts:
+    """The attempts of all calls, as vendors are concerned."""
+
+    def __init__(self, live: LiveState, carried: Mapping[str, Carried]) -> None:
+        """``carried`` are all live calls."""
+        self._live = live
+        self._carried = carried
+        live.breakers.tell = _tell
+
+    def occupy(self, carried: Carried, way: Way, now: Instant) -> bool:
+        """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
+        choice, address = way
+        gateway, live = choice.gateway, self._live
+        application, vendors = carried.application, carried.vendors
+        is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
+        if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
+            return False  # the customer has not agreed to another price
+        if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
+            return False
+        attempts = carried.call.journey.attempts
+        if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in attempts):
+            full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
+        else:
+            full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        if full is not None:
+            return False
+        if gateway.name in live.breakers.resting:
+            live.breakers.begin(place_of(gateway, address, self._payer(carried.call)), now.mono)
+        carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
+        return True
+
+    def addresses_of(self, call: Call, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return where a gateway is right now, those addresses last that rest."""
+        breakers, addresses = self._live.breakers, self._live.addresses_of(gateway)
+        if gateway.name not in breakers.resting or len(addresses) == 1:
+            return addresses
+        payer = self._payer(call)
+        return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, payer), now.mono) > 0)
+
+    def rings(self, leg: CalleeLeg) -> None:
+        """Note that an attempt rings, or was answered."""
+        live = self._live
+        if live.breakers.failing:
+            live.breakers.succeeded(self._place(leg))
+        if live.rests.asked:
+            self._well_after_rest(leg)
+
+    def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+        """Leave a vendor alone that asks for it (RFC 3261 section 21.5.4); whatever else it says, it is there.
+
+        Of several addresses it is the one that asked. What one device of a phone asks says nothing of the others.
+        """
+        gateway, live = leg.choice.gateway, self._live
+        if response.status not in NOT_THERE:
+            live.health.answered(gateway.name, now.mono)
+        if response.status != 503 or gateway.is_phone:
+            return
+        wait_s = retry_after_s(response)
+        if not wait_s:
+            return
+        if len(live.addresses_of(gateway)) > 1:
+            live.breakers.ask_for_rest(self._place(leg)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
+        elif live.rests.begin(gateway.name, wait_s, now.mono):
+            _tell(self._place(leg)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
+
+    def over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
+        """Give the place of an attempt back that was not answered, and note what its end tells of the vendor."""
+        gateway, breakers = leg.choice.gateway, self._live.breakers
+        self._live.occupancy.release(gateway.scope, gateway.name)
+        if gateway.is_phone:
+            return
+        if outcome is None:
+            if breakers.failing:
+                breakers.told_nothing(self._place(leg), leg.started_at.mono)
+            return
+        is_silent = outcome.end is not AttemptEnd.FINAL
+        if (is_silent and not outcome.rang) or counts_as_failure(outcome.code, outcome.q850):
+            breakers.failed(
+                self._place(leg),
+                is_silent=is_silent,
+                began_ms=leg.started_at.mono,
+                mono_ms=now.mono,
+                is_doubtful=outcome.end is not AttemptEnd.SILENT or len(leg.said) > LARGE_SESSION,
+            )
+        else:
+            if breakers.failing:
+                breakers.succeeded(self._place(leg))
+            if self._live.rests.asked:
+                self._well_after_rest(leg)
+
+    def _well_after_rest(self, leg: CalleeLeg) -> None:
+        if self._live.rests.succeeded(leg.choice.gateway.name, leg.started_at.mono):
+            _tell(self._place(leg)._replace(payer=""), Circuit.WELL, 0)
+
+    def _place(self, leg: CalleeLeg) -> Place:
+        return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, self._payer(leg.call))
+
+    def _payer(self, call: Call) -> str:
+        account = self._carried[call.arrival.call_id].application.account
+        return "" if account is None else account.id
+
+
+def _tell(place: Place, state: Circuit, rest_ms: int) -> None:
+    whose = {"customer": place.payer} if place.payer else {}
+    if state is Circuit.WELL:
+        _log.info(Event.GATEWAY_WELL, gateway=place.gateway, address=str(place), **whose)
+    else:
+        _log.warning(Event.GATEWAY_RESTING, gateway=place.gateway, address=str(place), rest_s=rest_ms // 1_000, **whose)

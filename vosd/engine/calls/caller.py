@@ -1,0 +1,92 @@
+"""Which numbers an INVITE carries (INTERFACES section 3, "Numbers").
+
+Which part of it holds the called number, and which header the calling one, is the gateway's to say (SIP-13, GW-M-17);
+by default the Request-URI, and P-Asserted-Identity, else From (DESIGN section 7).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri
+from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
+
+NUMBER_MAX: Final = 128
+"""Longer user parts are nobody's number."""
+IN_ORDER: Final = CallerDialect().caller_from
+_NOBODY: Final = frozenset({"", "anonymous"})
+_VALUES_MAX: Final = 2
+"""Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
+
+
+class InviteNumbers:
+    """The numbers of one INVITE, for ``callcontrol.admission``: read when it is known where they stand."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def called(self, source: CalleeSource) -> str:
+        """Return the number that the caller wants; raises ParseError."""
+        return called_number(self._request, source)
+
+    def calling(self, order: Iterable[CallerSource]) -> str:
+        """Return the number that the caller says it is."""
+        return calling_number(self._request, order)
+
+
+def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
+    """Return the number that the caller wants.
+
+    Raises:
+        ParseError: 400, 416, or 484 where that part of the INVITE names nobody.
+    """
+    user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
+    if not user or len(user) > NUMBER_MAX:
+        raise ParseError(484, "Address Incomplete", request)
+    return user
+
+
+def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -> str:
+    """Return the number that the caller says it is, of the first source that names somebody.
+
+    Empty when nothing that can be read says anything; ``anonymous`` is returned where that is all that is said.
+    """
+    anonymous = ""
+    for source in order:
+        user = _user_in(request, source)
+        if user.lower() not in _NOBODY:
+            return user
+        anonymous = anonymous or user
+    return anonymous
+
+
+def _user_in(request: Request, source: CallerSource) -> str:
+    """Return the first user that a header names, empty for none."""
+    if source is CallerSource.FROM:
+        try:
+            return _user_of(request.from_)
+        except ParseError:
+            return ""
+    if request.header(source.value) is None:
+        return ""
+    for value in request.headers(source.value)[:_VALUES_MAX]:
+        try:
+            address = NameAddr.parse(value)
+        except ParseError:
+            continue
+        is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
+        user = "" if is_called else _user_of(address)
+        if user:
+            return user
+    return ""
+
+
+def _user_of(address: NameAddr) -> str:
+    try:
+        return Uri.parse(address.uri).user[:NUMBER_MAX]
+    except ParseError:
+        return ""

@@ -1,0 +1,218 @@
+"""Where calls come from: INVITEs of customers, the targets of their transfers, and phones that take calls over.
+
+Makes a call of what is admitted, and leaves nothing behind of what is not.
+"""
+
+from collections.abc import Callable, Iterable
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.extensions import extension_objection, interval_objection
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival
+from vosd.b2bua.states import CallState
+from vosd.b2bua.transfer import Substitute, call_named_by
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
+from vosd.callcontrol.admission import Admission, Application, Vendors
+from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
+from vosd.engine.calls.refusals import Refusals
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import InviteArrived
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.replaces import Replaces
+from vosd.sip.screening import hops_left
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.uri import Uri
+from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
+
+Carry = Callable[[Call, Application, Vendors], None]
+
+
+class TransferNumbers:
+    """The numbers of a call that a REFER asks for, for ``callcontrol.admission``."""
+
+    __slots__ = ("_callee", "_caller")
+
+    def __init__(self, caller: str, callee: str) -> None:
+        self._caller = caller
+        self._callee = callee
+
+    def called(self, _source: CalleeSource) -> str:
+        """Return whom the transferor names; raises ParseError."""
+        if len(self._callee) > NUMBER_MAX:
+            raise ParseError(484, "Address Incomplete")
+        return self._callee
+
+    def calling(self, _order: Iterable[CallerSource]) -> str:
+        """Return whom the target is shown (XFR-04)."""
+        return self._caller
+
+
+def _shown(first: Call, paid_by: Application, substitute: Substitute) -> str:
+    """Return the calling number that the target of a transfer is shown, as the trunk of who transfers says."""
+    match substitute.dialect.transfer_display:
+        case TransferDisplay.NUMBER:
+            return substitute.dialect.transfer_number
+        case TransferDisplay.PHONE:
+            numbers = None if paid_by.mapping is None else paid_by.mapping.caller_numbers
+            return numbers.own if numbers is not None else _user_of(substitute.named) or first.arrival.caller_in
+        case TransferDisplay.CALLER:
+            return first.arrival.caller_in
+
+
+def _user_of(named: str) -> str:
+    """Return the user part of an address in a header; empty where it has none."""
+    try:
+        return Uri.parse(NameAddr.parse(named).uri).user[:NUMBER_MAX]
+    except ParseError:
+        return ""
+
+
+class Intake:
+    """The door of the switch; ``carry`` takes what comes through, ``closed`` says why nothing may."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        board: Switchboard,
+        refusals: Refusals,
+        entropy: Callable[[], bytes],
+        *,
+        carry: Carry,
+        closed: Callable[[], Refusal | None],
+        admission: Admission,
+        settings: CallSettings,
+    ) -> None:
+        self._endpoint = endpoint
+        self._board = board
+        self._refusals = refusals
+        self._entropy = entropy
+        self._carry = carry
+        self._closed = closed
+        self.admission = admission
+        """What new calls are decided by."""
+        self.settings = settings
+
+    def take_invite(self, event: InviteArrived) -> None:
+        """Make a call of an INVITE, or refuse it.
+
+        Raises:
+            ParseError: what is needed of the INVITE cannot be read.
+        """
+        request, source, at = event.request, event.source, event.at
+        if request.header("replaces") is not None:
+            self._take_over(event)
+            return
+        application = Application(
+            source_host=source.host,
+            source_port=source.port,
+            hops=hops_left(request),
+            looped=self._endpoint.has_looped(request),
+            at=at,
+            numbers=InviteNumbers(request),
+            closed=self._closed(),
+            user=event.user,
+        )
+        call_id = uuid7(at.wall, self._entropy())
+        try:
+            refusal = self.admission.admit(application)
+            application.numbers = None  # whoever talks for hours need not keep the INVITE
+            numbers = application.caller_in, application.callee_in
+            arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
+            if refusal is not None:
+                self._refusals.refuse(event, arrival, application, refusal)
+                return
+            dialect = application.mapping.dialect if application.mapping is not None else CallerDialect()
+            objection = extension_objection(request, dialect)
+            if objection is not None:
+                self.admission.give_back(application)
+                self._refusals.refuse_extension(event, arrival, application, *objection)
+                return
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at, event.user)
+        except Exception:
+            self.admission.give_back(application)
+            raise
+        self._make(arrival, leg, application).begin(at)
+
+    def place_transfer(
+        self, first: Call, paid_by: Application, substitute: Substitute, number: str, now: Instant
+    ) -> Call | int:
+        """Admit the call to a transfer's target as if the transferor had made it; a status where it is refused."""
+        caller = _shown(first, paid_by, substitute)
+        application = Application(
+            source_host=paid_by.source_host,
+            source_port=paid_by.source_port,
+            hops=paid_by.hops,
+            looped=False,
+            at=now,
+            numbers=TransferNumbers(caller, number),
+            closed=self._closed(),
+            user=self._prover_of(paid_by),
+        )
+        refusal = self.admission.admit(application)
+        arrival = first.arrival._replace(
+            call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
+        )
+        if refusal is not None:
+            self._refusals.record(arrival, application, refusal)
+            return refusal.status
+        return self._make(arrival, substitute, application)
+
+    def _take_over(self, event: InviteArrived) -> None:
+        """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
+        request = event.request
+        if request.comes_twice("replaces"):
+            raise ParseError(400, "Several Replaces", request)
+        replaces = Replaces.parse(request.header("replaces") or "")
+        call = call_named_by(self._endpoint, replaces)
+        customer = None if call is None else self._board.customer_of(call)
+        if call is None or customer is None or not self._is_of(customer, event):
+            self._refusals.answer(event, 481, "")  # nobody learns of others' calls by guessing
+        elif call.state is not CallState.TALKING:
+            self._refusals.answer(event, 481, "")
+        elif replaces.early_only:
+            self._refusals.answer(event, 486, "")
+        else:
+            self._begin_takeover(call, event)
+
+    def _prover_of(self, application: Application) -> str:
+        """Return who has proven to be the sender of a call; one that was let in needs no proof of a later reload."""
+        admitted = application.mapping
+        now = None if admitted is None else self.admission.catalogue.mapping_gateways.get(admitted.name)
+        return application.user if now is None or now.credentials is None else now.name
+
+    def _is_of(self, customer: str, event: InviteArrived) -> bool:
+        """Say whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""
+        catalogue, source = self.admission.catalogue, event.source
+        gateway = catalogue.mapping_gateways.get(customer)
+        if gateway is not None and gateway.credentials is not None:
+            return event.user == customer
+        return catalogue.sources.is_from(customer, source.host, source.port)
+
+    def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
+        dialect = call.caller.dialect
+        objection = interval_objection(event.request, dialect)
+        if objection is not None:
+            self._refusals.answer(event, *objection)
+            return
+        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at, event.user)
+        leg.call = call
+        if not call.take_over(leg, event.transaction, event.at):
+            leg.reject(491, "", event.at)
+
+    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, application: Application) -> Call:
+        call = Call(
+            arrival=arrival,
+            caller=caller,
+            choices=application.choices,
+            hops=application.hops,
+            endpoint=self._endpoint,
+            board=self._board,
+            settings=self.settings,
+        )
+        caller.call = call
+        self._carry(call, application, self.admission.vendors)
+        return call

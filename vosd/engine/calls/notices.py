@@ -1,0 +1,141 @@
+"""What the log says again and again, and must not say each time: once a minute for each cause is enough."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.peers.unknown_sources import NearMatches
+from vosd.obs.events import Event
+from vosd.obs.log import Seldom
+from vosd.routing.failover import OUR_CREDENTIALS
+from vosd.sip.auth_gate import UNKNOWN
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import NoResponse, ResponseArrived, StrangerIgnored
+from vosd.sip.transaction.client import Client
+from vosd.trunks.gateways import RoutingGateway
+
+_CALL_ID: Final = b"\r\nCall-ID: "
+
+_log = structlog.get_logger()
+
+
+class Notices:
+    """Warnings that come with calls, each at most once a minute for its source, gateway or reason."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """``endpoint`` is asked to report BYEs that are not answered."""
+        endpoint.tell_of_unclaimed(self)
+        self.vendors: Mapping[str, Sequence[str]] = {}
+        """Names of the routing gateways at each host that is configured."""
+        self.near_matches = NearMatches()
+        self._seldom = Seldom()
+        self._byes_unanswered = 0
+        """Since the start."""
+        self.refreshes_failed: Counter[str] = Counter()
+        """Refreshes of a session that a peer did not take: by gateway or phone, since the start."""
+        self.unrecorded: Counter[EndReason] = Counter()
+        """Calls that were refused without a record, since the start."""
+
+    def stranger(self, event: StrangerIgnored) -> None:
+        """Warn of a source that is no gateway of ours, or is not heard any more; say whom it nearly is."""
+        if not self._seldom.admits(event.source.host, event.at.mono):
+            return
+        nearly = self.near_matches.of(event.source, event.request, event.at) if event.why == UNKNOWN else []
+        answer = {} if event.status is None else {"answered": event.status}
+        more = {"nearly": nearly} if nearly else {}
+        _log.warning(event.why, source=str(event.source), request=event.summary[:200], **answer, **more)
+
+    def quarrels(self, record: CallRecord, at: Instant) -> None:
+        """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
+        for attempt in record.attempts:
+            if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
+                _log.warning(Event.ACCOUNT_REFUSED, gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
+
+    def strayed(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
+        """Warn of an answer that was hung up at once: the vendor may charge for it."""
+        if is_recorded and not self._seldom.admits(f"{attempt.gateway} strayed", at.mono):
+            return
+        _log.warning("answer hung up at once", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
+
+    def unheard(self, record: CallRecord, at: Instant) -> None:
+        """Warn of a customer who did not acknowledge what came before the answer: the vendor is paid, he pays nothing.
+
+        He may have heard the callee all the same: the session was in what he did not acknowledge.
+        """
+        if record.answered_at is not None or record.hangup_source == "switch":
+            return
+        customer, gateway = record.mapping_gateway, record.routing_gateway
+        if self._seldom.admits(f"{customer} unheard", at.mono):
+            _log.warning(
+                Event.ANSWER_UNHEARD, customer=customer, gateway=gateway, call_id=record.call_id, cost=str(record.cost)
+            )
+
+    def no_response(self, event: NoResponse) -> None:
+        """Warn of a peer that does not answer our BYE: it may believe that the call goes on, and bill it.
+
+        The call is over for us. Its Call-ID there finds the CDR: ``vosd cdr list --sip-call-id``.
+        """
+        if not isinstance(event.transaction, Client):
+            return
+        peer, data = event.transaction.sent
+        if not data.startswith(b"BYE "):
+            return
+        self._byes_unanswered += 1
+        if self._seldom.admits(f"{peer.host} {Event.BYE_UNANSWERED}", event.at.mono):
+            _log.warning(
+                Event.BYE_UNANSWERED.value,
+                peer=str(peer),
+                gateways=list(self.vendors.get(peer.host, ())),
+                sip_call_id=_call_id_of(data),
+                unanswered=self._byes_unanswered,
+            )
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Warn of a peer that refuses our BYE, for it may bill on; that it has no such call is no refusal."""
+        if not isinstance(event.transaction, Client):
+            return
+        peer, data = event.transaction.sent
+        if data.startswith(b"BYE ") and self._seldom.admits(f"{peer.host} {Event.BYE_REFUSED}", event.at.mono):
+            _log.warning(
+                Event.BYE_REFUSED.value,
+                peer=str(peer),
+                gateways=list(self.vendors.get(peer.host, ())),
+                sip_call_id=_call_id_of(data),
+                code=event.response.status,
+            )
+
+    def refresh_failed(self, gateway: str, call_id: str, status: int, at: Instant) -> None:
+        """Warn of a gateway that does not take refreshes of a session; ``status`` 408 may be silence."""
+        self.refreshes_failed[gateway] += 1
+        if self._seldom.admits(f"{gateway} {Event.SESSION_REFRESH_FAILED}", at.mono):
+            failed = self.refreshes_failed[gateway]
+            _log.warning(
+                Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
+            )
+
+    def refused(self, refusal: Refusal, at: Instant) -> None:
+        """Count a refusal that leaves no record, and warn of it."""
+        self.unrecorded[refusal.reason] += 1
+        if self._seldom.admits(refusal.reason.text, at.mono):
+            count = self.unrecorded[refusal.reason]
+            _log.warning("calls refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
+
+
+def vendors_by_host(gateways: Iterable[RoutingGateway]) -> Mapping[str, Sequence[str]]:
+    """Return the names of the routing gateways at each host that is configured."""
+    found: dict[str, list[str]] = {}
+    for gateway in gateways:
+        for host in dict.fromkeys(address.host for address in gateway.places):
+            found.setdefault(host, []).append(gateway.name)
+    return found
+
+
+def _call_id_of(request: bytes) -> str:
+    """Return the Call-ID of a request of ours."""
+    return request.partition(_CALL_ID)[2].partition(b"\r\n")[0].decode("utf-8", "replace")

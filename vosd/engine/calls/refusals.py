@@ -1,0 +1,148 @@
+"""INVITEs that do not become calls: what the caller hears, and what is remembered (INTERFACES sections 3, 4 and 6)."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
+from vosd.callcontrol.admission import Application
+from vosd.callcontrol.bookkeeping import draft
+from vosd.engine.calls.call_sink import Ledger
+from vosd.engine.calls.caller import called_number, calling_number
+from vosd.engine.calls.notices import Notices
+from vosd.engine.trace.followers import Onlookers
+from vosd.obs.log import call_line
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, StrangerIgnored
+from vosd.sip.nat import is_behind_nat
+from vosd.sip.transaction.states import State
+from vosd.sip.wire.errors import ParseError
+from vosd.trunks.dialect import CallerDialect, ReasonForm
+
+_log = structlog.get_logger()
+_STRANGERS: Final = CallerDialect()
+_UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
+"""Strangers would fill the database, and where too much waits to be written a record would only add to it."""
+
+
+class Refusals:
+    """Answers refused calls and leaves their records; ``entropy`` spreads the Retry-After of an overload."""
+
+    def __init__(
+        self,
+        node: str,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        notices: Notices,
+        onlookers: Onlookers,
+        entropy: Callable[[], bytes],
+    ) -> None:
+        self._node = node
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._notices = notices
+        self._onlookers = onlookers
+        self._entropy = entropy
+
+    def refuse(self, event: InviteArrived, arrival: Arrival, application: Application, refusal: Refusal) -> None:
+        """Answer a call that was not admitted; an unknown source gets what the configuration says."""
+        dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
+        refusal = refusal._replace(status=dialect.sent_for(refusal.status))
+        if is_behind_nat(dialect.nat, event.request, event.source):
+            event.transaction.answer_at(event.source)
+        match refusal.reason:
+            case EndReason.UNKNOWN_SOURCE:
+                status = refusal.status if self._endpoint.answers_strangers else None
+                summary = f"INVITE {event.request.uri}"
+                self.stranger(StrangerIgnored(event.source, summary, event.at, request=event.request, status=status))
+                if status is not None:
+                    self._answer(event, refusal, dialect.reasons)
+                else:
+                    self._endpoint.ignore(event.transaction)
+            case EndReason.OVERLOAD:
+                self._answer(event, refusal, dialect.reasons, f"Retry-After: {1 + self._entropy()[0] % 5}\r\n")
+                self.record(arrival, application, refusal)
+            case _:
+                self._answer(event, refusal, dialect.reasons)
+                self.record(arrival, application, refusal)
+
+    def stranger(self, event: StrangerIgnored) -> None:
+        """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
+
+        It leaves no record, as strangers would fill the database.
+        """
+        self._notices.stranger(event)
+        request = event.request
+        if request is None or not self._onlookers.are_present:
+            return
+        caller, callee = calling_number(request), request.uri
+        with suppress(ParseError):
+            callee = called_number(request)
+        call_id = uuid7(event.at.wall, self._entropy())
+        arrival = Arrival(call_id, caller, callee, request.call_id, str(event.source), event.at)
+        reason = EndReason.UNKNOWN_SOURCE
+        ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
+        application = Application(event.source.host, event.source.port, 0, looped=False, at=event.at)
+        journey = Journey()
+        self._onlookers.ended(arrival, journey, draft(self._node, arrival, application, journey, ending))
+
+    def refuse_extension(
+        self, event: InviteArrived, arrival: Arrival, application: Application, status: int, headers: str
+    ) -> None:
+        """Answer a call that asks for what its trunk does not have, or the other way round (420, 421, 422).
+
+        ``headers`` say what was expected, so the trunk's map of codes does not apply.
+        """
+        dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
+        if is_behind_nat(dialect.nat, event.request, event.source):
+            event.transaction.answer_at(event.source)
+        self.answer(event, status, headers, dialect.reasons)
+        self.record(arrival, application, Refusal(_reason_of(status), status, headers.strip()))
+
+    def answer(self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _STRANGERS.reasons) -> None:
+        """Answer an INVITE that is refused for its form; no record is left of that here."""
+        headers += reason_headers(form, _reason_of(status), q850_of_status(status), status)
+        event.transaction.respond(status, self._endpoint.token(), self._endpoint.server_header + headers, event.at)
+
+    def unreadable(self, event: Event, error: ParseError) -> None:
+        """Answer a request that turned out to be malformed where it was read last."""
+        if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
+            _log.warning("a message inside a call could not be read", reason=error.reason)
+            return
+        if event.transaction.state is not State.PROCEEDING:
+            return  # the mistake came after the answer
+        if isinstance(event, InviteArrived):
+            self.answer(event, error.status, "")
+        else:
+            event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
+
+    def _answer(self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "") -> None:
+        reason = refusal.reason
+        headers = self._endpoint.server_header + reason_headers(form, reason, reason.q850_cause, refusal.status) + more
+        event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at)
+
+    def record(self, arrival: Arrival, application: Application, refusal: Refusal) -> None:
+        """Leave the record of a call that was not admitted, at the instant it came, or a line in the log."""
+        reason, status, detail = refusal
+        if reason in _UNRECORDED:
+            self._notices.refused(refusal, arrival.at)
+            return
+        _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
+        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
+        ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
+        journey = Journey()
+        record = draft(self._node, arrival, application, journey, ending)
+        self._ledger.ended(record)
+        call_line(record)
+        self._onlookers.ended(arrival, journey, record)
+
+
+def _reason_of(status: int) -> EndReason:
+    """Return why an INVITE ended that is refused for its form."""
+    return EndReason.SESSION_INTERVAL_TOO_SMALL if status == 422 else EndReason.UNAVAILABLE

@@ -1,0 +1,1 @@
+"""The queue of received messages, and what is refused under load."""

@@ -1,0 +1,1 @@
+"""Peers of the switch: addresses, OPTIONS pings, figures and limits of gateways."""

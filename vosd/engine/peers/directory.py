@@ -1,0 +1,207 @@
+"""Where gateways with names are right now, and what names in dialogs stand for (RFC 3263).
+
+A call never waits for a name server: it takes what is known. Names of gateways are looked up at start, on reload
+and before what is known of them runs out; while the name servers are away, what was known last holds on. Names
+that peers bring (Contact, Route) are looked up when they are met, few at a time: nobody makes us ask the world.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence, Set
+from random import randrange
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.base.host import domain, is_address
+from vosd.engine.peers.lookup import Lookups, Place, Resolver
+from vosd.engine.settings import DnsSettings, Listener
+from vosd.obs.events import Event
+from vosd.sip.flows import Hop
+from vosd.sip.locate import Draw, Kind, Means, in_order
+from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.trunks.gateways import Address, RoutingGateway
+
+LOOK_S: Final = 1.0
+"""How often names are looked for whose time is up."""
+FIRST_LOOKUP_S: Final = 3.0
+"""How long a start or a reload waits for names that were never looked up, so that the first call finds them."""
+MET_MAX: Final = 1_000
+"""Names of dialogs that are remembered; the one not met for longest makes room."""
+MET_LOOKUPS_MAX: Final = 16
+"""Names of dialogs that are looked up at the same time."""
+MET_LOOKUPS_PER_S: Final = 10
+
+_log = structlog.get_logger()
+
+
+def means_of(listen: Sequence[Listener]) -> Means:
+    """Return what a switch with these sockets can speak; the family of the first is the preferred one."""
+    spoken = {each.transport for each in listen}
+    families = dict.fromkeys(Kind.AAAA if ":" in each.host else Kind.A for each in listen)
+    return Means(tuple(each for each in DEFAULT_PORTS if each in spoken), tuple(families))
+
+
+def heaviest(choices: int) -> int:
+    """Draw what falls to the heaviest server: the requests of one dialog go to one place."""
+    return choices - 1
+
+
+class Directory:
+    """The names of gateways, and the names that were met in dialogs."""
+
+    def __init__(
+        self, resolver: Resolver, clock: Clock, means: Means, settings: DnsSettings, draw: Draw = randrange
+    ) -> None:
+        self._clock = clock
+        self._draw = draw
+        self._watched: dict[Hop, Place] = {}
+        self._numbered: dict[str, Sequence[Address]] = {}
+        """Gateways without a name among their addresses."""
+        self._watching = Lookups(resolver, clock, means, settings, self._learned)
+        self._hosts: frozenset[str] = frozenset()
+        self._met: OrderedDict[Hop, Place] = OrderedDict()
+        self._meeting = Lookups(resolver, clock, means, settings, lambda _place, _before: None)
+        self._met_second = 0
+        self._met_in_second = 0
+
+    # -- what calls ask -----------------------------------------------------------------------------------------
+
+    def addresses(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where one call may try the gateway, in order; empty where nothing is known."""
+        if gateway.addresses is self._numbered.get(gateway.name):
+            return gateway.addresses
+        if all(is_address(address.host) for address in gateway.addresses):
+            self._numbered[gateway.name] = gateway.addresses
+            return gateway.addresses
+        return self.resolved(gateway.addresses)
+
+    def locate(self, hop: Hop) -> Hop | None:
+        """Return where a name of a dialog is (``sip.flows.Locator``); None where that is not known, or not yet."""
+        name = domain(hop.host)
+        if name is None:
+            return None
+        sought = hop._replace(host=name)
+        place = self._watched.get(sought) or self._meet(sought)
+        if place is None or not place.servers:
+            return None
+        return in_order(place.servers, heaviest)[0]
+
+    def hosts(self) -> Set[str]:
+        """Return the addresses of all gateways with names: what comes from there is known."""
+        return self._hosts
+
+    def name_at(self, host: str) -> str | None:
+        """Return the name that led to an address: what a certificate shown there must bear (RFC 5922)."""
+        places = (*self._watched.values(), *self._met.values())
+        return next((place.sought.host for place in places if host in hosts_of(place)), None)
+
+    # -- the background -----------------------------------------------------------------------------------------
+
+    async def adopt(self, gateways: Collection[RoutingGateway]) -> None:
+        """Watch the names of these gateways and no others; the new ones are looked up, which may take a moment."""
+        await self.look_up(gateways)
+        self.keep_to(gateways)
+
+    async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
+        """Watch the names of these gateways, too; the new ones are looked up, which may take a moment."""
+        now = self._clock.now().mono
+        places = {hop: self._watched.get(hop) or Place(hop, now) for hop in _named(gateways)}
+        first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
+        self._watched = {**self._watched, **places}
+        if first_lookups:
+            await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
+
+    def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
+        """Watch the names of these gateways and no others; ``look_up`` comes first."""
+        self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
+        self._numbered.clear()
+        self._gather_hosts()
+
+    def begin_due(self) -> None:
+        """Begin to look up every name of a gateway whose time has come."""
+        now = self._clock.now().mono
+        for place in self._watched.values():
+            if place.due <= now:
+                self._watching.begin(place)
+
+    async def run(self) -> None:
+        """Keep what is known up to date; runs until cancelled."""
+        try:
+            while True:
+                self.begin_due()
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._watching.cancel()
+            self._meeting.cancel()
+
+    async def settled(self) -> None:
+        """Wait until no lookup is under way."""
+        await self._watching.settled()
+        await self._meeting.settled()
+
+    def resolved(self, configured: Sequence[Address]) -> Sequence[Address]:
+        """Return where addresses of a gateway are, in order; empty where nothing is known."""
+        found: dict[Address, None] = {}
+        for address in configured:
+            if is_address(address.host):
+                found[address] = None
+                continue
+            place = self._watched.get(Hop(*address[:3]))
+            for hop in in_order(place.servers, self._draw) if place is not None else ():
+                found[Address(*hop, name=address.host, written=str(address))] = None
+        return tuple(found)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _learned(self, place: Place, trouble_before: str) -> None:
+        """Take note of a gateway's new whereabouts; say so where they were lost or are back."""
+        if place.trouble and not trouble_before:
+            _log.warning(
+                Event.GATEWAY_NAME_LOST, name=place.sought.host, why=place.trouble, still_used=sorted(hosts_of(place))
+            )
+        elif trouble_before and not place.trouble:
+            _log.info(Event.GATEWAY_NAME_FOUND, name=place.sought.host, addresses=sorted(hosts_of(place)))
+        self._gather_hosts()
+
+    def _gather_hosts(self) -> None:
+        self._hosts = frozenset(host for place in self._watched.values() for host in hosts_of(place))
+
+    def _meet(self, sought: Hop) -> Place | None:
+        """Return what is known of a name of a dialog; where it is nothing, or old, see that it is looked up."""
+        now = self._clock.now().mono
+        place = self._met.get(sought)
+        if place is not None:
+            self._met.move_to_end(sought)
+            if place.due > now:
+                return place
+        if self._may_look_up(now):
+            place = place or self._remember(sought, now)
+            self._meeting.begin(place)
+        return place
+
+    def _remember(self, sought: Hop, now: int) -> Place:
+        if len(self._met) >= MET_MAX:
+            self._met.popitem(last=False)
+        place = self._met[sought] = Place(sought, now)
+        return place
+
+    def _may_look_up(self, now: int) -> bool:
+        """Say whether one more name of a dialog may be looked up now, and count it."""
+        if self._met_second != now // 1000:
+            self._met_second, self._met_in_second = now // 1000, 0
+        if len(self._meeting) >= MET_LOOKUPS_MAX or self._met_in_second >= MET_LOOKUPS_PER_S:
+            return False
+        self._met_in_second += 1
+        return True
+
+
+def hosts_of(place: Place) -> Set[str]:
+    """Return the addresses that a name leads to."""
+    return {hop.host for server in place.servers for family in server.families for hop in family}
+
+
+def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
+    """Return where these gateways are, as far as that is said by names."""
+    return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]

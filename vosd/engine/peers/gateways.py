@@ -1,0 +1,212 @@
+"""Every gateway as ``vosd status --gateways`` shows it: what keeps it from calls, how full it is, how well it did."""
+
+from collections.abc import Callable, Collection, Iterator, Set
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeAlias
+
+import msgspec
+
+from vosd.base.clock import Clock, Instant
+from vosd.callcontrol.admission import LiveState, Vendors
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import CallRecord
+from vosd.engine.calls.call_sink import Ledger
+from vosd.routing.figures import Figures, Hour
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.scope import Scope
+
+Source: TypeAlias = IPv4Network | IPv6Network
+
+
+class GatewayState(Enum):
+    """Whether calls come from a gateway, or go to it, and if not, why; the first that holds is shown."""
+
+    DISABLED = "disabled"
+    BLOCKED = "blocked"
+    """An address of it is not heard for a while: it flooded us, or guessed passwords."""
+    UNREGISTERED = "unregistered"
+    NOT_LOCATED = "not located"
+    DOWN = "down"
+    RESTING = "resting"
+    REGISTERED = "registered"
+    UP = "up"
+    """Nothing speaks against it: who is not asked by OPTIONS is up until calls fail."""
+
+
+class GatewayRow(msgspec.Struct, frozen=True):
+    """One gateway; figures are of the last hour, or since the start where that is later."""
+
+    gateway: str
+    kind: str
+    """``routing`` or ``mapping``."""
+    state: str
+    since_s: int | None
+    """For how long it has been down."""
+    rest_s: int | None
+    """For how much longer it rests."""
+    calls: int
+    max_concurrent: int | None
+    attempts: int
+    answered: int
+    asr: float | None
+    """Answered calls per hundred attempts."""
+    acd_s: float | None
+    """Average length of the answered calls."""
+    pdd_ms: int | None
+    """Average time from INVITE to ringing or answer."""
+
+
+_ROUTING: Final = "routing"
+_MAPPING: Final = "mapping"
+
+
+class Gateways:
+    """The figures of all gateways of one switch, and how they are shown."""
+
+    def __init__(self, clock: Clock, catalogue: Catalogue) -> None:
+        self._clock = clock
+        self._figures = Figures()
+        self.adopt(catalogue)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Count the gateways of a catalogue; phones are too many, and each too small, for figures of their own."""
+        self._catalogue = catalogue
+        self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
+        self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
+
+    def counting(self, ledger: Ledger) -> Ledger:
+        """Return a ledger that counts every ended call before it is kept."""
+        return _CountingLedger(ledger, self.note)
+
+    def note(self, record: CallRecord) -> None:
+        """Count a call that has ended: for the gateway it came from, and for each that was tried."""
+        note_call(self._figures, record, self._clock.now().mono)
+
+    def rows(self, live: LiveState, registered: Set[str], blocked: Collection[Source]) -> Iterator[GatewayRow]:
+        """Yield every gateway but the phones, routing ones first.
+
+        ``registered`` are names that are registered with us, ``blocked`` the sources that are not heard.
+        """
+        return _rows(self._catalogue, live, self._figures, registered, blocked, self._clock.now())
+
+
+class _CountingLedger:
+    def __init__(self, ledger: Ledger, note: Callable[[CallRecord], None]) -> None:
+        self._ledger = ledger
+        self._note = note
+
+    @property
+    def refuses_calls(self) -> bool:
+        return self._ledger.refuses_calls
+
+    def answered(self, call: OpenCall) -> bool:
+        return self._ledger.answered(call)
+
+    def moved(self, call: OpenCall) -> None:
+        self._ledger.moved(call)
+
+    def ended(self, record: CallRecord) -> None:
+        self._note(record)
+        self._ledger.ended(record)
+
+
+def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
+    """Count a call that has ended: for the gateway it came from, and for each that was tried."""
+    talk_ms = None if record.answered_at is None else record.hold_time_ms
+    if record.mapping_gateway is not None:
+        figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms)
+    for attempt in record.attempts:
+        has_won = talk_ms is not None and attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
+        figures.note(
+            Scope.ROUTING, attempt.gateway, mono_ms, talk_ms=talk_ms if has_won else None, pdd_ms=attempt.pdd_ms
+        )
+
+
+def _rows(
+    catalogue: Catalogue,
+    live: LiveState,
+    figures: Figures,
+    registered: Set[str],
+    blocked: Collection[Source],
+    now: Instant,
+) -> Iterator[GatewayRow]:
+    vendors = Vendors(catalogue, live)
+    for gateway in catalogue.routing_gateways.values():
+        state = _routing_state(gateway, vendors, live, now)
+        down_ms = vendors.down_ms(gateway, now.mono) if state is GatewayState.DOWN else None
+        rest_ms = _rest_ms(gateway, vendors, live, now) if state is GatewayState.RESTING else None
+        hour = figures.last_hour(Scope.ROUTING, gateway.name, now.mono)
+        calls = live.occupancy.active(gateway.scope, gateway.name)
+        yield _row(_ROUTING, gateway, state, calls, hour, down_ms, rest_ms)
+    phones = _phones(catalogue)
+    for customer in catalogue.mapping_gateways.values():
+        if customer.name in phones:
+            continue
+        hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
+        calls = live.occupancy.active(Scope.MAPPING, customer.name)
+        yield _row(_MAPPING, customer, _mapping_state(customer, registered, blocked), calls, hour)
+
+
+def _row(
+    kind: str,
+    gateway: RoutingGateway | MappingGateway,
+    state: GatewayState,
+    calls: int,
+    hour: Hour,
+    down_ms: int | None = None,
+    rest_ms: int | None = None,
+) -> GatewayRow:
+    return GatewayRow(
+        gateway=gateway.name,
+        kind=kind,
+        state=state.value,
+        since_s=None if down_ms is None else down_ms // 1_000,
+        rest_s=None if rest_ms is None else -(-rest_ms // 1_000),
+        calls=calls,
+        max_concurrent=gateway.max_concurrent,
+        attempts=hour.attempts,
+        answered=hour.answered,
+        asr=hour.asr,
+        acd_s=hour.acd_s,
+        pdd_ms=hour.mean_pdd_ms,
+    )
+
+
+def _routing_state(gateway: RoutingGateway, vendors: Vendors, live: LiveState, now: Instant) -> GatewayState:
+    if not gateway.enabled:
+        return GatewayState.DISABLED
+    if not vendors.registered(gateway):
+        return GatewayState.UNREGISTERED
+    if not vendors.located(gateway):
+        return GatewayState.NOT_LOCATED
+    if vendors.down_ms(gateway, now.mono) is not None:
+        return GatewayState.DOWN
+    if _rest_ms(gateway, vendors, live, now):
+        return GatewayState.RESTING
+    return GatewayState.UP if gateway.registration is None else GatewayState.REGISTERED
+
+
+def _rest_ms(gateway: RoutingGateway, vendors: Vendors, live: LiveState, now: Instant) -> int:
+    """Return for how much longer a vendor rests, because it asked for that or because calls to it fail."""
+    return max(live.rests.remaining_ms(gateway.name, now.mono), vendors.resting_ms(gateway, now.mono))
+
+
+def _mapping_state(gateway: MappingGateway, registered: Set[str], blocked: Collection[Source]) -> GatewayState:
+    if not gateway.enabled:
+        return GatewayState.DISABLED
+    if any(_is_within(pattern.network, source) for pattern in gateway.hosts for source in blocked):
+        return GatewayState.BLOCKED
+    return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP
+
+
+def _is_within(network: Source, source: Source) -> bool:
+    """Say whether a blocked source is all of a network; one address of many blocks no gateway."""
+    if isinstance(network, IPv4Network):
+        return isinstance(source, IPv4Network) and network.subnet_of(source)
+    return isinstance(source, IPv6Network) and network.subnet_of(source)
+
+
+def _phones(catalogue: Catalogue) -> Set[str]:
+    return {phone.gateway.name for phone in catalogue.phones.values()}

@@ -1,0 +1,189 @@
+"""Routing gateways that are asked whether they are there (OPTIONS, RFC 3261 section 11).
+
+Every address of a gateway is asked; one that answers is enough. Owns the asking, which is spread over the interval by
+a draw, and the news; what answers and silence mean is ``routing.health``'s.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from random import randrange
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
+from vosd.obs.events import Event
+from vosd.routing.health import NOT_THERE, Health, Trunk
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.registration.outbound import Draw
+from vosd.sip.screening import ACCEPT
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.compose import Peer, host_text
+from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.trunks.gateways import Address, Ping, RoutingGateway
+
+ADDRESSES_MAX: Final = 8
+"""Addresses of one gateway that are asked: a name may have dozens."""
+
+AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
+
+_log = structlog.get_logger()
+
+
+class _Pinger:
+    """One gateway that is asked again and again."""
+
+    __slots__ = ("_addresses_of", "_alarm", "_asked", "_began_at", "_endpoint", "_gateway", "_health", "ping")
+
+    def __init__(
+        self, endpoint: Endpoint, gateway: RoutingGateway, ping: Ping, addresses_of: AddressesOf, health: Health
+    ) -> None:
+        self._endpoint = endpoint
+        self._gateway = gateway
+        self._addresses_of = addresses_of
+        self._health = health
+        self._asked: set[Client] = set()
+        """Questions without an answer yet."""
+        self._began_at: Instant | None = None
+        """When the round began that waits for answers; None between two rounds."""
+        self._alarm: Timer[TimerOwner] | None = None
+        self.ping = ping
+
+    def begin(self, at: Instant) -> None:
+        """Ask for the first time at ``at``."""
+        self._wait(at)
+
+    def amend(self, gateway: RoutingGateway, ping: Ping) -> None:
+        """Ask by other terms from the next round on."""
+        self._gateway = gateway
+        self.ping = ping
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._began_at = None
+        self._forget_questions()
+        self._call_off()
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Begin a round, or end one that nobody has answered in time."""
+        self._alarm = None
+        if self._began_at is None:
+            self._ask(event.at)
+        else:
+            self._round_over(event.at, is_there=False)
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Hear an answer; the first sign of life ends the round."""
+        if event.response.status >= 200 and event.transaction in self._asked:
+            self._heard(event, is_there=event.response.status not in NOT_THERE)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear that one address cannot even be reached."""
+        if event.transaction in self._asked:
+            self._heard(event, is_there=False)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _ask(self, now: Instant) -> None:
+        self._began_at = now
+        addresses = self._addresses_of(self._gateway)[:ADDRESSES_MAX]
+        for address in addresses:
+            self._asked.add(self._ask_at(address, now))
+        if addresses:
+            self._wait(now.plus(self.ping.timeout_ms))
+        else:
+            self._round_over(now, is_there=False)
+
+    def _ask_at(self, address: Address, now: Instant) -> Client:
+        endpoint = self._endpoint
+        flow = endpoint.flows.towards(address.host, address.transport, self._gateway.dialect.interface)
+        ours = endpoint.flows.listeners[flow]
+        port = address.port or DEFAULT_PORTS[ours.transport]
+        transport = "" if ours.transport == "udp" else f";transport={ours.transport}"
+        target = f"sip:{address.written or f'{host_text(address.host)}:{port}{transport}'}"
+        question = Dialog.outside(
+            call_id=endpoint.token(),
+            local=f"<sip:{host_text(ours.host)}>;tag={endpoint.token()}",
+            remote=f"<{target}>",
+            target=target,
+            peer=Peer(flow, address.host, port),
+            answers=None,
+        )
+        headers = f"{endpoint.contacts[flow]}{ACCEPT}{endpoint.agent_header}"
+        return endpoint.client.send_request(question, "OPTIONS", headers, b"", self, now)
+
+    def _heard(self, event: ResponseArrived | NoResponse, *, is_there: bool) -> None:
+        self._asked = {each for each in self._asked if each is not event.transaction}
+        if is_there or not self._asked:
+            self._round_over(event.at, is_there=is_there)
+
+    def _round_over(self, now: Instant, *, is_there: bool) -> None:
+        began_at, self._began_at = self._began_at or now, None
+        self._forget_questions()
+        (self._health.answered if is_there else self._health.failed)(self._gateway.name, now.mono)
+        self._wait(max(began_at.plus(self.ping.interval_ms), now))
+
+    def _forget_questions(self) -> None:
+        for question in self._asked:
+            question.forget()
+        self._asked = set()
+
+    def _wait(self, until: Instant) -> None:
+        self._call_off()
+        self._alarm = self._endpoint.set_alarm(self, until)
+
+    def _call_off(self) -> None:
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+
+
+class Pings:
+    """All gateways that are asked."""
+
+    def __init__(self, endpoint: Endpoint, addresses_of: AddressesOf, health: Health, draw: Draw = randrange) -> None:
+        self._endpoint = endpoint
+        self._addresses_of = addresses_of
+        self._health = health
+        self._draw = draw
+        self._pingers: dict[str, _Pinger] = {}
+        health.tell = _tell
+
+    def __len__(self) -> int:
+        """Return how many gateways are asked."""
+        return len(self._pingers)
+
+    def adopt(self, gateways: Iterable[RoutingGateway], now: Instant) -> None:
+        """Ask these gateways and no others, each from a random moment on; those that stay keep their turn and state."""
+        wanted = {each.name: (each, each.ping) for each in gateways if each.ping is not None and each.enabled}
+        for name in [name for name in self._pingers if name not in wanted]:
+            self._pingers.pop(name).stop()
+            self._health.forget(name)
+        for name, (gateway, ping) in wanted.items():
+            self._health.watch(name, ping)
+            pinger = self._pingers.get(name)
+            if pinger is None:
+                pinger = _Pinger(self._endpoint, gateway, ping, self._addresses_of, self._health)
+                self._pingers[name] = pinger
+                pinger.begin(now.plus(self._draw(ping.interval_ms)))
+            elif pinger.ping.interval_ms == ping.interval_ms:
+                pinger.amend(gateway, ping)
+            else:
+                pinger.stop()
+                pinger.amend(gateway, ping)
+                pinger.begin(now.plus(self._draw(ping.interval_ms)))
+
+    def stop(self) -> None:
+        """Ask nobody any more: the switch stops."""
+        for pinger in self._pingers.values():
+            pinger.stop()
+
+
+def _tell(gateway: str, state: Trunk) -> None:
+    if state is Trunk.UP:
+        _log.info(Event.GATEWAY_UP, gateway=gateway)
+    else:
+        _log.warning(Event.GATEWAY_DOWN, gateway=gateway)

@@ -1,0 +1,43 @@
+"""How many requests outside calls each gateway may send from all its addresses together (``max_requests``)."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from vosd.base.bucket import Allowance
+from vosd.base.host import is_address
+from vosd.catalogue.catalogue import Catalogue
+
+Limits = dict[str, int | None]
+"""What each gateway may send, by name; None = no limit."""
+
+
+class SignallingLimits:
+    """The limits of a catalogue, by the addresses that they hold for."""
+
+    def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:
+        """``name_at`` tells the domain name that led to an address of a vendor."""
+        self._name_at = name_at
+        self.adopt(catalogue)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Go by another catalogue."""
+        self._sources = catalogue.sources
+        self._vendors: dict[str, Limits] = defaultdict(dict)
+        for name, gateway in catalogue.routing_gateways.items():
+            for address in gateway.places:
+                self._vendors[address.host][name] = gateway.max_requests
+        self._has_names = any(not is_address(host) for host in self._vendors)
+
+    def allowance_at(self, host: str) -> Allowance | None:
+        """Return what may be asked from an address; None where no gateway that may send from it has a limit.
+
+        Mapping gateways come first, as what comes from outside is theirs. Those that share an address have the sum of
+        their limits: whose a request is shows only when it is read.
+        """
+        limits: Limits = {each.name: each.max_requests for each in self._sources.gateways_at(host)}
+        if not limits:
+            limits = self._vendors.get(host, {})
+        if not limits and self._has_names:
+            limits = self._vendors.get(self._name_at(host) or "", {})
+        rates = [rate for rate in limits.values() if rate is not None]
+        return Allowance(" ".join(limits), sum(rates)) if rates and len(rates) == len(limits) else None

@@ -1,0 +1,104 @@
+"""Which gateway an unknown source may have been meant to be: what nearly matched, for the log.
+
+Compares a refused INVITE with the whole catalogue, so it is asked for the log's lines only, and the more gateways there
+are the more seldom: calls wait meanwhile.
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
+from typing import Final
+
+from vosd.base.bucket import Bucket
+from vosd.base.clock import Instant
+from vosd.base.number import for_matching
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.calls.caller import calling_number
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Request
+from vosd.trunks.gateways import MappingGateway
+
+NEAR_MAX: Final = 3
+"""Gateways that one line names."""
+BURST: Final = 10_000
+RATE: Final = 1_000
+"""Gateways that are looked at at once, and a second after that: many sources may scan us, and spoof more."""
+COST_MIN: Final = 500
+"""A comparison counts for so many at least: 20 at once, two a second."""
+
+_NEIGHBOURS: Final = {4: 24, 6: 64}
+"""Length of the prefix of networks whose addresses are taken for one site."""
+
+
+class NearMatches:
+    """Finds what nearly matched, while there is time for it."""
+
+    def __init__(self) -> None:
+        self._bucket = Bucket(BURST, 0.0)
+        self.catalogue: Catalogue | None = None
+        """In force; None: nothing is compared."""
+
+    def of(self, source: Peer, request: Request | None, at: Instant) -> list[str]:
+        """Return sentences about gateways that a source nearly is, the nearest first; empty where there is no time."""
+        if self.catalogue is None:
+            return []
+        cost = len(self.catalogue.mapping_gateways) + len(self.catalogue.routing_gateways)
+        if not self._bucket.take(min(max(cost, COST_MIN), BURST), RATE, BURST, at.mono / 1_000):
+            return []
+        return list(islice(_near(self.catalogue, source, request), NEAR_MAX))
+
+
+def _near(catalogue: Catalogue, source: Peer, request: Request | None) -> Iterator[str]:
+    address = ip_address(source.host)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    yield from _same_address(catalogue, source)
+    yield from _vendors(catalogue, source)
+    if request is not None:
+        yield from _same_name(catalogue, for_matching(calling_number(request)))
+    yield from _same_site(catalogue, address)
+
+
+def _same_address(catalogue: Catalogue, source: Peer) -> Iterator[str]:
+    for gateway in catalogue.sources.gateways_at(source.host):
+        wrong_port = [pattern.port for pattern in gateway.hosts if pattern.port not in {None, source.port}]
+        if not catalogue.sources.is_from(gateway.name, source.host, source.port) and wrong_port:
+            yield f"{gateway.name}: its hosts have port {wrong_port[0]}, not {source.port}"
+        elif gateway.tech_prefix:
+            yield f"{gateway.name}: the number does not begin with its tech_prefix {gateway.tech_prefix}"
+
+
+def _vendors(catalogue: Catalogue, source: Peer) -> Iterator[str]:
+    for gateway in catalogue.routing_gateways.values():
+        if any(address.host == source.host for address in gateway.places):
+            yield f"{gateway.name}: a routing gateway; to call us it needs a mapping gateway, too"
+
+
+def _same_name(catalogue: Catalogue, caller: str) -> Iterator[str]:
+    if not caller:
+        return
+    for gateway in catalogue.mapping_gateways.values():
+        if caller in _names_of(gateway):
+            needs = "it must prove who it is" if gateway.credentials is not None else "its hosts are others"
+            yield f"{gateway.name}: the caller {caller!r} is its own; {needs}"
+
+
+def _names_of(gateway: MappingGateway) -> set[str]:
+    numbers, credentials = gateway.caller_numbers, gateway.credentials
+    return {
+        gateway.name,
+        *(() if numbers is None else (numbers.own, *numbers.others)),
+        *(() if credentials is None else (credentials.username,)),
+    }
+
+
+def _same_site(catalogue: Catalogue, address: IPv4Address | IPv6Address) -> Iterator[str]:
+    length = _NEIGHBOURS[address.version]
+    site = ip_network((address, length), strict=False)
+    for gateway in catalogue.mapping_gateways.values():
+        for pattern in gateway.hosts:
+            network = pattern.network
+            is_near = network.version == address.version and network.network_address in site and address not in network
+            if is_near:
+                yield f"{gateway.name}: has {network}, in the same /{length}"
+                break

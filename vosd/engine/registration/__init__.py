@@ -1,0 +1,1 @@
+"""Registrations of phones and trunks, and our registrations with vendors, over the sockets and the database."""

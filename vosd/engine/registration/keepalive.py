@@ -1,0 +1,111 @@
+"""Keeps the NAT bindings of registered endpoints open: datagrams straight to their sockets.
+
+Paced by ``sip.registration.keepalive``.
+
+One timer for all endpoints, no task. What is sent is no SIP: it has no transaction, is not traced, and nothing is
+expected back (NAT-06, NAT-12). Only UDP is kept alive so: who is on a connection keeps that alive himself (RFC 5626
+section 4.4.1), and the kernel probes a silent one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.engine.loop import Transmit
+from vosd.obs.events import Event
+from vosd.sip.flows import Listener
+from vosd.sip.registration.keepalive import KeepAlive, Sweeps
+from vosd.sip.wire.compose import Peer
+
+AFTER_A_MISTAKE_MS: Final = 1_000
+"""How soon it goes on then."""
+
+_log = structlog.get_logger()
+
+
+class Registered(Protocol):
+    """Who knows the endpoints that are registered."""
+
+    def peers(self) -> Sequence[Peer]:
+        """Return where they are seen, each place once."""
+        ...
+
+    def hidden_peers(self) -> Sequence[Peer]:
+        """Return only those that are not where their Contact says, or whose Contact or Via is private."""
+        ...
+
+
+class KeepAlives:
+    """Sends them, from ``begin`` to ``stop``."""
+
+    def __init__(self, clock: Clock, registered: Registered, listeners: Sequence[Listener], pace: KeepAlive) -> None:
+        self._clock = clock
+        self._registered = registered
+        self._is_udp = tuple(each.transport == "udp" for each in listeners)
+        self._pace = pace
+        self._transmit: Sequence[Transmit] = ()
+        self._sweeps: Sweeps | None = None
+        self._is_told = False
+        """Whether the log says that the sweeps overrun."""
+        self._wake: asyncio.TimerHandle | None = None
+
+    def begin(self, transmit: Sequence[Transmit]) -> None:
+        """Begin, at once: who was registered before a restart has been without for a while."""
+        self._transmit = transmit
+        if self._pace.message:
+            self._sweeps = Sweeps(self._pace, self._endpoints, self._clock.now().mono)
+            self._wake_in(0)
+
+    def adjust(self, pace: KeepAlive) -> None:
+        """Follow other parameters, with a sweep at once."""
+        if pace != self._pace:
+            self._pace = pace
+            if self._transmit:
+                self.stop()
+                self.begin(self._transmit)
+
+    def stop(self) -> None:
+        """Fall silent."""
+        self._sweeps = None
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+
+    def _endpoints(self) -> Sequence[Peer]:
+        return self._registered.peers() if self._pace.to_all else self._registered.hidden_peers()
+
+    def _fire(self) -> None:
+        """Send what is due, and sleep until there is more."""
+        sweeps = self._sweeps
+        if sweeps is None:
+            return
+        now = self._clock.now().mono
+        wait_ms = AFTER_A_MISTAKE_MS
+        try:
+            message, transmit, is_udp = self._pace.message, self._transmit, self._is_udp
+            for flow, host, port in sweeps.due(now):
+                if is_udp[flow]:
+                    transmit[flow](message, (host, port))
+            self._tell(sweeps)
+            wait_ms = sweeps.next_due(now) - now
+        finally:
+            self._wake_in(max(1, wait_ms))
+
+    def _wake_in(self, wait_ms: int) -> None:
+        self._wake = asyncio.get_running_loop().call_later(wait_ms / 1000, self._fire)
+
+    def _tell(self, sweeps: Sweeps) -> None:
+        if sweeps.overruns and not self._is_told:
+            pace = self._pace
+            _log.warning(
+                Event.NAT_SWEEP_OVERRUN,
+                remaining=sweeps.remaining,
+                period_s=pace.period_ms // 1000,
+                per_second=1000 * pace.send_one_time // pace.send_interval_ms,
+            )
+        elif self._is_told and not sweeps.overruns:
+            _log.info(Event.NAT_SWEEP_IN_TIME)
+        self._is_told = sweeps.overruns

@@ -1,0 +1,223 @@
+"""Our registrations at vendors, as the catalogue wants them: begun, followed through reloads, and taken back.
+
+Owns which gateways lack theirs, which routing heeds, and the news. What one registration does is
+``sip.registration.outbound``'s; its times are on the endpoint's wheel, so that there is no task and no scan.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from random import randrange
+from typing import Final, NamedTuple
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.cdr.columns import iso_utc
+from vosd.obs.events import Event
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Hop
+from vosd.sip.registration.outbound import Draw, News, Registrant, State, Terms
+from vosd.trunks.gateways import Address, Registration, RoutingGateway
+
+PACE_MS: Final = 10
+"""Between the REGISTERs of registrations that begin, or are amended, together: a hundred a second."""
+
+Resolve = Callable[[Sequence[Address]], Sequence[Address]]
+"""Finds the addresses behind names, from memory alone."""
+
+_log = structlog.get_logger()
+
+
+class _Identity(NamedTuple):
+    """What makes two registrations the same to the vendor: one takes the other's place."""
+
+    server: Address
+    domain: str
+    user: str
+    contact_user: str
+    interface: str | None
+
+    @classmethod
+    def of(cls, registration: Registration, interface: str | None) -> "_Identity":
+        return cls(registration.server, registration.domain, registration.user, registration.contact_user, interface)
+
+
+class _Entry:
+    """The registration of one gateway."""
+
+    __slots__ = ("gateway", "identity", "registrant", "registration")
+
+    registrant: Registrant
+
+    def __init__(self, gateway: str, registration: Registration, identity: _Identity) -> None:
+        self.gateway = gateway
+        self.registration = registration
+        self.identity = identity
+
+
+class Registrants:
+    """All our registrations."""
+
+    def __init__(self, endpoint: Endpoint, resolve: Resolve, unregistered: set[str], draw: Draw = randrange) -> None:
+        """``unregistered`` is kept to hold the names of the gateways that want a registration and have none."""
+        self._endpoint = endpoint
+        self._resolve = resolve
+        self._unregistered = unregistered
+        self._draw = draw
+        self._entries: dict[str, _Entry] = {}
+        self._leaving: list[Registrant] = []
+
+    @property
+    def have_left(self) -> bool:
+        """Whether all that were given up have been taken back, or cannot be."""
+        self._leaving = [each for each in self._leaving if each.state is not State.GONE]
+        return not self._leaving
+
+    def adopt(self, gateways: Iterable[RoutingGateway], rounds_max: int, now: Instant) -> None:
+        """Have the registrations of these gateways and no others; what stays the same is left alone."""
+        wanted = {
+            gateway.name: (gateway.registration, _Identity.of(gateway.registration, gateway.dialect.interface))
+            for gateway in gateways
+            if gateway.registration is not None and gateway.enabled
+        }
+        before, self._entries = self._entries, {}
+        free = {
+            entry.identity: entry
+            for name, entry in before.items()
+            if name not in wanted or wanted[name][1] != entry.identity
+        }
+        lacked = set(self._unregistered)
+        asking = 0
+        for name, (registration, identity) in wanted.items():
+            known = before.get(name)
+            if known is None or known.identity != identity:
+                known = free.pop(identity, None)
+            at = now.plus(PACE_MS * asking)
+            if known is None:
+                self._entries[name] = self._begin(name, registration, identity, rounds_max, at)
+                asking += 1
+            else:
+                self._entries[name] = known
+                known.gateway = name
+                asking += self._amend(known, registration, rounds_max, at)
+        for entry in free.values():
+            self._give_up(entry, now)
+        # Not kept in step by hand: a gateway may have taken over another's registration, whatever became of its own.
+        self._unregistered.clear()
+        self._unregistered.update(name for name, each in self._entries.items() if not each.registrant.is_registered)
+        self._tell_moved({name for name in before if name not in lacked})
+
+    def leave(self, now: Instant) -> None:
+        """Take everything back: the switch stops."""
+        entries, self._entries = self._entries, {}
+        for entry in entries.values():
+            self._give_up(entry, now)
+
+    def routed(self, gateway: str, addresses: Sequence[Address]) -> Sequence[Address]:
+        """Return the addresses of a gateway with the route that its registrar wants our calls to take (RFC 3608)."""
+        entry = self._entries.get(gateway)
+        if entry is None or not entry.registrant.service_route:
+            return addresses
+        return tuple(address._replace(path=entry.registrant.service_route) for address in addresses)
+
+    def rows(self) -> Iterable[dict[str, object]]:
+        """Return each registration as ``vosd registrations`` shows it."""
+        return (outbound(name, entry.registration, entry.registrant) for name, entry in self._entries.items())
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _begin(
+        self, name: str, registration: Registration, identity: _Identity, rounds_max: int, at: Instant
+    ) -> _Entry:
+        entry = _Entry(name, registration, identity)
+
+        def whereabouts() -> Sequence[Hop]:
+            found = self._resolve((entry.registration.server,))
+            return [Hop(address.host, address.port, address.transport) for address in found]
+
+        terms = _terms(registration, identity.interface, rounds_max)
+        entry.registrant = Registrant(self._endpoint, terms, whereabouts, self._draw, partial(self._hear, entry))
+        entry.registrant.begin(at)
+        return entry
+
+    def _hear(self, entry: _Entry, _registrant: Registrant, news: News) -> None:
+        """Note and tell what has become of a registration, unless it was given up."""
+        if self._entries.get(entry.gateway) is not entry:
+            return
+        if news is News.GAINED:
+            self._unregistered.discard(entry.gateway)
+        else:
+            self._unregistered.add(entry.gateway)
+        _tell(entry, news)
+
+    def _tell_moved(self, held: set[str]) -> None:
+        """Tell which gateways have a registration now and had none, or the other way round, by a reload alone."""
+        for name, entry in self._entries.items():
+            if entry.registrant.is_registered != (name in held):
+                _tell(entry, News.LOST if name in held else News.GAINED)
+
+    def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
+        """Have a registration go on with other terms; say whether it asks for them at ``at``."""
+        terms = _terms(registration, entry.identity.interface, rounds_max)
+        registrant = entry.registrant
+        if rounds_max != registrant.terms.rounds_max:
+            registrant.bear(rounds_max)
+        if terms == registrant.terms:
+            return False
+        entry.registration = registration
+        registrant.amend(terms, at)
+        return True
+
+    def _give_up(self, entry: _Entry, now: Instant) -> None:
+        entry.registrant.leave(now)
+        if entry.registrant.state is not State.GONE:
+            self._leaving.append(entry.registrant)
+
+
+def _tell(entry: _Entry, news: News) -> None:
+    facts = {
+        "gateway": entry.gateway,
+        "server": str(entry.registration.server),
+        "username": entry.registration.user,
+    }
+    match news:
+        case News.GAINED:
+            _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.registrant.expires_at))
+        case News.LOST:
+            _log.warning(Event.REGISTRATION_LOST, **facts, status=entry.registrant.last_status)
+        case News.REFUSED:
+            _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.registrant.last_status)
+
+
+def _terms(registration: Registration, interface: str | None, rounds_max: int) -> Terms:
+    return Terms(
+        domain=registration.domain,
+        user=registration.user,
+        contact_user=registration.contact_user,
+        login=registration.login,
+        expires_s=registration.expires_s,
+        interface=interface,
+        rounds_max=rounds_max,
+    )
+
+
+def outbound(gateway: str, registration: Registration, registrant: Registrant) -> dict[str, object]:
+    """Write a registration of ours as ``vosd registrations`` shows it."""
+    return {
+        "direction": "outbound",
+        "name": gateway,
+        "kind": "routing_gateway",
+        "state": registrant.state.value,
+        "server": str(registration.server),
+        "username": registration.user,
+        "contact": registrant.contact or None,
+        "registered_at": _moment(registrant.registered_at),
+        "expires_at": _moment(registrant.expires_at),
+        "next_attempt_at": _moment(registrant.next_attempt_at),
+        "failures": registrant.failures,
+        "last_status": registrant.last_status,
+    }
+
+
+def _moment(at: Instant | None) -> str | None:
+    return None if at is None else iso_utc(at.wall)

@@ -1,0 +1,216 @@
+"""Tells another program which phones come and go: one HTTP POST for each change, the latest state of each phone.
+
+Runs beside the calls; nothing ever waits for it. What waits is one report for each phone, however long the service is
+away. After a start, and when the service changes, every phone that is online is reported. Refuses to know SIP.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.cdr.columns import iso_utc
+from vosd.engine.registration.bindings import Registrant, Registration
+from vosd.engine.settings import PhoneServiceSettings
+from vosd.obs.events import Event
+from vosd.obs.log import Seldom
+from vosd.sip.wire.compose import Peer, host_text
+
+TIMEOUT_S: Final = 5.0
+"""What one report may take, its connection included."""
+BACK_OFF_S: Final = 1.0
+BACK_OFF_MAX_S: Final = 60.0
+"""The wait after a failure doubles from the one to the other."""
+HEAD_BYTES_MAX: Final = 16_384
+"""Of an answer; one with a longer head is a failure."""
+BODY_BYTES_MAX: Final = 65_536
+"""Of an answer whose connection is used again."""
+_NOT_NOW: Final = frozenset({408, 425, 429})
+"""Refusals that are a matter of time, beside all 5xx."""
+
+_log = structlog.get_logger()
+
+
+class PhoneState(Enum):
+    """What is reported of a phone."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+class Registered(Protocol):
+    """Who knows the phones that are registered."""
+
+    def listed(self) -> Iterable[Registration]:
+        """Return every binding."""
+        ...
+
+
+class Report(NamedTuple):
+    """One change of one phone."""
+
+    phone: str
+    state: PhoneState
+    peer: Peer | None
+    """Where it is seen, or was last; None where that is not known any more."""
+    at: int
+    """UTC milliseconds."""
+
+    def to_json(self) -> bytes:
+        """Write the body of its request."""
+        ip, port = (None, None) if self.peer is None else (self.peer.host, self.peer.port)
+        fields = {"phone": self.phone, "state": self.state.value, "ip": ip, "port": port, "ts": iso_utc(self.at)}
+        return msgspec.json.encode(fields)
+
+
+class PhoneService:
+    """What waits to be reported, and the one task that reports it."""
+
+    def __init__(
+        self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], Registered]
+    ) -> None:
+        """``registered`` returns the table of who is registered; it is asked for when it is needed."""
+        self._clock = clock
+        self._settings = settings
+        self._registered = registered
+        self._waiting: dict[str, Report] = {}
+        """By phone, the one that changed first in front."""
+        self._news = asyncio.Event()
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        """Open since an earlier report."""
+        self._is_away = False
+        self._seldom = Seldom()
+
+    def __len__(self) -> int:
+        """Return how many phones wait to be reported."""
+        return len(self._waiting)
+
+    def changed(self, phone: str, place: Peer | None, /, *, is_online: bool) -> None:
+        """Report a phone, in the place of what of it was not reported yet."""
+        if self._settings is not None:
+            state = PhoneState.ONLINE if is_online else PhoneState.OFFLINE
+            self._put(Report(phone, state, place, self._clock.now().wall))
+
+    def begin(self) -> None:
+        """Report every phone that is online."""
+        if self._settings is not None:
+            for name, kind, binding in self._registered().listed():
+                if kind is Registrant.PHONE:
+                    self._put(Report(name, PhoneState.ONLINE, binding.peer, binding.registered_at))
+
+    def adjust(self, settings: PhoneServiceSettings | None) -> None:
+        """Report to another service, or to none; a new one is told of every phone that is online."""
+        if settings == self._settings:
+            return
+        self._settings = settings
+        self._hang_up()
+        self._waiting.clear()
+        self.begin()
+
+    async def run(self) -> None:
+        """Report what waits, one after the other, until cancelled."""
+        wait_s = BACK_OFF_S
+        try:
+            while True:
+                await self._news.wait()
+                if await self._report_all():
+                    wait_s = BACK_OFF_S
+                else:
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, BACK_OFF_MAX_S)
+        finally:
+            self._hang_up()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _put(self, report: Report) -> None:
+        self._waiting.pop(report.phone, None)
+        self._waiting[report.phone] = report
+        self._news.set()
+
+    async def _report_all(self) -> bool:
+        """Report until nothing waits; False where the service is away."""
+        while self._waiting and (settings := self._settings) is not None:
+            report = next(iter(self._waiting.values()))
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    status = await self._post(settings, report.to_json())
+            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:  # TimeoutError is an OSError
+                self._failed(settings, str(error) or type(error).__name__)
+                return False
+            if status >= 500 or status in _NOT_NOW:
+                self._failed(settings, f"status {status}")
+                return False
+            if status >= 300 and self._seldom.admits(str(status), self._clock.now().mono):
+                _log.warning(Event.PHONE_SERVICE_REFUSED, service=str(settings), status=status, phone=report.phone)
+            self._succeeded(settings)
+            if self._waiting.get(report.phone) is report:
+                del self._waiting[report.phone]
+        self._news.clear()
+        return True
+
+    async def _post(self, settings: PhoneServiceSettings, body: bytes) -> int:
+        """Send one request and return the status of its answer; an old connection that has ended is opened anew."""
+        if self._connection is not None:
+            try:
+                return await self._ask(self._connection, settings, body)
+            except (ConnectionError, EOFError):
+                self._hang_up()
+        self._connection = await asyncio.open_connection(settings.host, settings.port, limit=HEAD_BYTES_MAX)
+        return await self._ask(self._connection, settings, body)
+
+    async def _ask(
+        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], settings: PhoneServiceSettings, body: bytes
+    ) -> int:
+        reader, writer = connection
+        head = (
+            f"POST {settings.path} HTTP/1.1\r\nHost: {host_text(settings.host)}:{settings.port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+        status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
+        length = headers.get("content-length", "")
+        is_last = headers.get("connection", "").lower() == "close"
+        if is_last or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+            self._hang_up()  # where its body ends is not worth knowing
+        else:
+            await reader.readexactly(int(length))
+        return status
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection[1].close()
+            self._connection = None
+
+    def _failed(self, settings: PhoneServiceSettings, why: str) -> None:
+        self._hang_up()
+        if not self._is_away:
+            _log.warning(Event.PHONE_SERVICE_DOWN, service=str(settings), why=why, waiting=len(self._waiting))
+        self._is_away = True
+
+    def _succeeded(self, settings: PhoneServiceSettings) -> None:
+        if self._is_away:
+            _log.info(Event.PHONE_SERVICE_UP, service=str(settings), waiting=len(self._waiting))
+        self._is_away = False
+
+
+def _head(data: bytes) -> tuple[int, dict[str, str]]:
+    """Return status and headers, names in lower case, of an answer.
+
+    Raises:
+        ValueError: it is no HTTP.
+    """
+    first, *lines = data.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
+        raise ValueError(f"no HTTP: {first[:80]!r}")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return int(rest[:3]), headers

@@ -1,0 +1,115 @@
+"""Who may register, and as whom: REGISTERs of users that have proven who they are, answered from the live table.
+
+The domain of the address-of-record is not looked at: phones are told a name, an address of ours or that of a NAT
+before us, and all mean this switch. Its user part must be the one that was proven (RFC 3261 section 10.3, step 4).
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RegisterArrived
+from vosd.sip.nat import is_behind_nat
+from vosd.sip.registration.registrar import user_of
+from vosd.sip.screening import ALLOW
+from vosd.trunks.gateways import MappingGateway
+
+_FORBIDDEN: Final = (403, "")
+_NOBODY: Final = (404, "")
+_NOT_HERE: Final = (405, ALLOW)
+
+
+class _User(NamedTuple):
+    """Who may register: the user name of its digest, and what it is."""
+
+    username: str
+    gateway: MappingGateway
+
+
+class Registrar:
+    """Takes REGISTERs; ``adopt`` says whose."""
+
+    def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
+        self._endpoint = endpoint
+        self._registrations = registrations
+        self._users: Mapping[str, tuple[_User, Registrant]] = {}
+        """By name: the phone's number, or the gateway's own."""
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Let these users register and no others; whoever was registered and is not among them is let go of.
+
+        So is whoever has to prove something else than it did: who took a phone, or knows its old password, would
+        else be called in its name. Hashes of another realm say nothing of that.
+        """
+        before, self._users = self._users, _users_of(catalogue)
+        changed = [
+            name for name, (user, _) in self._users.items() if name in before and not _proves_as(before[name][0], user)
+        ]
+        self._registrations.adopt(self._names(), changed)
+
+    async def restore(self, catalogue: Catalogue) -> None:
+        """Take over from an earlier life what was registered.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        self._users = _users_of(catalogue)
+        await self._registrations.restore(self._names())
+
+    def take_register(self, event: RegisterArrived) -> None:
+        """Answer a REGISTER.
+
+        Raises:
+            ParseError: it cannot be read.
+        """
+        status, headers = self._carry_out(event)
+        endpoint = self._endpoint
+        event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
+
+    def _carry_out(self, event: RegisterArrived) -> tuple[int, str]:
+        known = self._users.get(event.user) if event.user else None
+        if known is None:
+            return _FORBIDDEN if self._users else _NOT_HERE
+        user, kind = known
+        request = event.request
+        if is_behind_nat(user.gateway.dialect.nat, request, event.source):
+            event.transaction.answer_at(event.source)
+        wanted = user_of(request)
+        if wanted is None:
+            return _NOBODY
+        if wanted not in (event.user, user.username):
+            return _FORBIDDEN  # nobody registers for somebody else
+        outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
+        return outcome.status, outcome.headers
+
+    def _names(self) -> dict[str, Registrant]:
+        return {name: kind for name, (_, kind) in self._users.items()}
+
+
+def _proves_as(before: _User, now: _User) -> bool:
+    """Say whether a user proves who it is as before; an algorithm more or less is no other password."""
+    if before.username != now.username:
+        return False
+    was, will_be = before.gateway.credentials, now.gateway.credentials
+    if was is None or will_be is None or was.realm != will_be.realm:
+        return True
+    return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
+
+
+def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:
+    return {
+        gateway.name: (
+            _User(username, gateway),
+            _kind_of(gateway.name, catalogue),
+        )
+        for username, gateway in catalogue.all_users()
+        if gateway.enabled
+    }
+
+
+def _kind_of(name: str, catalogue: Catalogue) -> Registrant:
+    if name in catalogue.phones:
+        return Registrant.PHONE
+    return Registrant.GATEWAY if name in catalogue.mapping_gateways else Registrant.VENDOR

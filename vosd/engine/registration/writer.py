@@ -1,0 +1,222 @@
+"""Registrations on their way to the database: beside the REGISTERs, many at a time, each binding's latest state.
+
+Owns when a binding is written. A new or changed one is, within ``FLUSH_S``. One that is only refreshed mostly is not:
+a row says ``until``, two lifetimes ahead of the binding's end, and is written anew when less than one is left. So at
+every moment no row ends before its binding, and a restart loses none. What is read back is believed until then, but
+for no more than one lifetime from the start: whoever is still there refreshes within it. A stop writes the true ends.
+
+What waits is one state for each binding, so it is bounded as bindings are, however long the database is away.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock, Instant
+from vosd.base.errors import VosError
+from vosd.cdr.ports import StoreUnavailable
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
+from vosd.sip.flows import Flows
+from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
+from vosd.sip.registration.registrar import Binding
+from vosd.sip.wire.compose import Peer
+
+FLUSH_S: Final = 1.0
+"""How long what is new may wait: what a crash can take."""
+BATCH: Final = 100
+"""Bindings in a transaction: few enough that the driver holds up no packet for more than 5 ms to write them out."""
+PARTING_BATCH: Final = 1_000
+"""The same at a stop, when no packet waits."""
+AHEAD: Final = 2
+"""Lifetimes by which a row outlasts its binding."""
+LAST_WRITING_S: Final = 5.0
+"""How long a stop waits until all is written."""
+
+_log = structlog.get_logger()
+
+
+class RegistrationWriter:
+    """What waits to be written, and the one task that writes it."""
+
+    def __init__(self, store: BindingStore, flows: Flows, clock: Clock) -> None:
+        self._store = store
+        self._flows = flows
+        self.clock = clock
+        self._waiting: dict[BindingKey, StoredBinding | None] = {}
+        """None = it is gone."""
+        self._until: dict[BindingKey, int] = {}
+        """How far ahead the row of each binding is, or will be once it is written."""
+        self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
+
+    def __len__(self) -> int:
+        """Return how many bindings wait to be written or removed."""
+        return len(self._waiting)
+
+    def put(self, name: str, binding: Binding, before: Binding | None) -> None:
+        """Hear of a binding that is new, or was renewed; ``before`` is what it was."""
+        key = BindingKey(name, binding.slot)
+        spare_ms = self._until.get(key, 0) - binding.expires_at.wall
+        if before is not None and spare_ms >= 1_000 * binding.lifetime_s and _is_refresh(before, binding):
+            return
+        self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+
+    def drop(self, name: str, slot: int) -> None:
+        """Hear that a binding is gone."""
+        key = BindingKey(name, slot)
+        self._until.pop(key, None)
+        self._waiting[key] = None
+
+    async def load(self) -> tuple[list[tuple[str, Binding]], list[str]]:
+        """Return what an earlier life has left: the bindings that may hold still, and whose have ended meanwhile.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        found, ended = [], []
+        now = self.clock.now()
+        for row in await self._store.load():
+            left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
+            peer = self._peer_of(row)
+            key = BindingKey(row.name, row.slot)
+            if left_ms <= 0 or peer is None:
+                self._waiting[key] = None
+                ended.append(row.name)
+                continue
+            self._until[key] = row.until
+            found.append((row.name, _binding_of(row, peer, now.plus(left_ms))))
+        return found, ended
+
+    async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
+        """Write all bindings, and remove the rows of others: the database has gone back to an older state.
+
+        Raises:
+            StoreUnavailable: the database is away; nothing is written.
+        """
+        stored = [BindingKey(row.name, row.slot) for row in await self._store.load()]
+        there = set()
+        for name, binding in bindings:
+            key = BindingKey(name, binding.slot)
+            there.add(key)
+            self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+        for key in stored:
+            if key not in there:
+                self.drop(key.name, key.slot)
+
+    async def run(self) -> None:
+        """Write what waits, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self, at_once: int = BATCH) -> None:
+        """Write everything that waits; where the database is away it goes on waiting."""
+        while self._waiting:
+            batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
+            is_saved = False
+            try:
+                is_saved = await self._save(batch)
+            finally:
+                if not is_saved:
+                    self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
+            if not is_saved:
+                return
+            await asyncio.sleep(0)
+
+    async def part(self, bindings: Iterable[tuple[str, Binding]]) -> None:
+        """Write everything with its true end, before a stop."""
+        for name, binding in bindings:
+            key = BindingKey(name, binding.slot)
+            if self._until.get(key) != binding.expires_at.wall:
+                self._write(key, binding, binding.expires_at.wall)
+        try:
+            async with asyncio.timeout(LAST_WRITING_S):
+                await self.flush(PARTING_BATCH)
+        except TimeoutError:
+            _log.warning("registrations are not all written with their true ends", waiting=len(self))
+
+    def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
+        self._until[key] = until
+        self._waiting[key] = StoredBinding(
+            key.name,
+            binding.slot,
+            binding.contact,
+            binding.q,
+            binding.call_id,
+            binding.cseq,
+            binding.registered_at,
+            until,
+            binding.lifetime_s,
+            self._flows.name_of(binding.peer.flow),
+            binding.peer.host,
+            binding.peer.port,
+            binding.path,
+            binding.instance,
+            binding.reg_id,
+            binding.user_agent,
+        )
+
+    async def _save(self, batch: dict[BindingKey, StoredBinding | None]) -> bool:
+        """Write a batch; False where the database is away. What it will never take is left out, and said."""
+        try:
+            await self._store.save(
+                [binding for binding in batch.values() if binding is not None],
+                [key for key, binding in batch.items() if binding is None],
+            )
+        except StoreUnavailable as error:
+            self._outage.found(error, waiting=len(batch))
+            return False
+        except VosError as error:
+            if len(batch) == 1:
+                _log.error("a registration cannot be written", name=next(iter(batch)).name, error=str(error))
+                return True
+            keys = list(batch)
+            middle = len(keys) // 2
+            halves = [{key: batch[key] for key in some} for some in (keys[:middle], keys[middle:])]
+            return all([await self._save(half) for half in halves])
+        self._outage.over()
+        return True
+
+    def _peer_of(self, row: StoredBinding) -> Peer | None:
+        """Return where a binding of an earlier life is reached; None where its connection was the only way."""
+        flow = self._flows.named(row.listener)
+        if flow is None:
+            return None
+        peer = Peer(flow, row.host, row.port)
+        return self._flows.listening(row.contact, peer) if self._flows.reliable[flow] else peer
+
+
+def _is_refresh(before: Binding, after: Binding) -> bool:
+    """Say whether nothing has changed but what changes with every REGISTER."""
+    return (
+        before.peer == after.peer
+        and before.contact == after.contact
+        and before.lifetime_s == after.lifetime_s
+        and before.call_id == after.call_id
+        and before.q == after.q
+        and before.path == after.path
+        and before.instance == after.instance
+        and before.reg_id == after.reg_id
+        and before.user_agent == after.user_agent
+    )
+
+
+def _binding_of(row: StoredBinding, peer: Peer, expires_at: Instant) -> Binding:
+    return Binding(
+        slot=row.slot,
+        contact=row.contact,
+        q=row.q,
+        call_id=row.call_id,
+        cseq=row.cseq,
+        registered_at=row.registered_at,
+        expires_at=expires_at,
+        lifetime_s=row.lifetime_s,
+        peer=peer,
+        path=row.path,
+        instance=row.instance,
+        reg_id=row.reg_id,
+        user_agent=row.user_agent,
+    )

@@ -1,0 +1,1 @@
+"""Messages of calls, kept for a while, and the commands that follow them live."""

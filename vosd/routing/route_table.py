@@ -1,0 +1,109 @@
+"""Which routing gateways a called number fits, and in which order they are tried (RTE-02, RTE-03, RTE-05).
+
+A number that is a phone's fits that phone, whatever prefixes it has as well (PHN-03).
+
+Owns matching and the static order. Whether a gateway can take the call at this moment is for ``pipeline``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.number import for_matching
+from vosd.base.prefixes import PrefixIndex
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.phone import Phone
+
+_REMEMBERED_PREFIXES: Final = 10_000
+"""Longest prefixes whose complete list is kept: traffic goes to few of them, and all lists would be large."""
+
+
+_LEAVES_IT_TO_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
+"""What a redirect server may answer that is no word on whether the phone is to be called."""
+
+
+class Candidate(NamedTuple):
+    """A gateway that the number fits, with its longest fitting prefix (``*`` = any number)."""
+
+    gateway: RoutingGateway
+    prefix: str
+
+
+class RouteTable:
+    """The gateways by called prefix, sorted once.
+
+    The complete list of a number depends on nothing but the longest prefix that fits it, because every other
+    prefix that fits is a prefix of that one too. So it is put together once for each such prefix.
+    """
+
+    __slots__ = ("_by_prefix", "_complete", "_phones", "gateways")
+
+    def __init__(self, gateways: Iterable[RoutingGateway], phones: Iterable[Phone] = ()) -> None:
+        self.gateways = tuple(gateways)
+        by_name = {gateway.name: gateway for gateway in self.gateways}
+        self._phones = {for_matching(phone.number): _ways_to(phone, by_name) for phone in phones}
+        by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for gateway in sorted(self.gateways, key=attrgetter("priority")):
+            for prefix in dict.fromkeys(gateway.prefixes):
+                by_prefix[prefix].append(Candidate(gateway, prefix))
+        self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
+        self._complete: dict[str, tuple[Candidate, ...]] = {}
+
+    def candidates(self, callee: str) -> Sequence[Candidate]:
+        """Return every gateway that ``callee`` fits, each once, in the order in which they are tried.
+
+        Longer prefix first, then smaller priority number, then order of definition. Of a phone it is its redirect
+        server, then the phone, then its offline gateway.
+        """
+        number = for_matching(callee)
+        phone = self._phones.get(number)
+        if phone is not None:
+            return phone
+        nearest = self._by_prefix.longest(number)
+        if nearest is None:
+            return ()
+        prefix = nearest[0].prefix
+        complete = self._complete.get(prefix)
+        if complete is None:
+            if len(self._complete) >= _REMEMBERED_PREFIXES:
+                self._complete.clear()
+            complete = self._complete[prefix] = self._gather(number)
+        return complete
+
+    def _gather(self, number: str) -> tuple[Candidate, ...]:
+        by_gateway: dict[str, Candidate] = {}
+        for _, own in self._by_prefix.every(number):
+            for candidate in own:
+                by_gateway.setdefault(candidate.gateway.name, candidate)
+        return tuple(by_gateway.values())
+
+    def phone(self, number: str) -> RoutingGateway | None:
+        """Return the called half of the phone with that number, or None."""
+        ways = self._phones.get(for_matching(number))
+        return None if ways is None else next(each.gateway for each in ways if each.gateway.is_phone)
+
+
+def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
+    """Return who is asked where a phone's calls go, its called half, and what takes its calls while it is not there."""
+    calling = phone.gateway
+    called = RoutingGateway(
+        name=phone.number,
+        account=None,
+        addresses=(),
+        prefixes=(phone.number,),
+        max_concurrent=calling.max_concurrent,
+        max_cps=calling.max_cps,
+        ring_timeout_ms=phone.ring_timeout_ms,
+        allow_unrated=True,
+        enabled=phone.enabled,
+        dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
+    )
+    asked = gateways.get(phone.redirect_server or "") if phone.enabled else None
+    if asked is not None:
+        asked = msgspec.structs.replace(asked, failover_codes=_LEAVES_IT_TO_THE_PHONE)
+    instead = gateways.get(phone.offline_gateway or "")
+    return tuple(Candidate(gateway, phone.number) for gateway in (asked, called, instead) if gateway is not None)

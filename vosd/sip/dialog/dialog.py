@@ -1,0 +1,256 @@
+"""One dialog: who is on either end, what was counted so far, and how its requests are written (section 12)."""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from vosd.base.nat import Nat
+from vosd.sip.digest.answer import Answers
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.nat import is_behind_nat
+from vosd.sip.wire.compose import InviteParts, Peer, encode
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import first_of
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.uri import Uri, without_headers
+
+Way = Callable[[str, Peer], Peer]
+"""Where a request for a URI goes, given the peer as last seen: ``Flows.next_hop``."""
+
+_LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
+
+
+class Dialog:
+    """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
+
+    __slots__ = ("_nat", "_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+                 "local_tag", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route", "routes",
+                 "target", "user")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local: str,
+        local_tag: str,
+        remote: str,
+        remote_tag: str,
+        target: str,
+        routes: tuple[str, ...],
+        local_sequence: int,
+        remote_sequence: int,
+        peer: Peer,
+        way: Way,
+        answers: Answers | None = None,
+        nat: Nat = Nat.NO,
+        is_behind_nat: bool = False,
+        user: str = "",
+    ) -> None:
+        self.call_id = call_id
+        self.local = local
+        self.local_tag = local_tag
+        self.remote = remote
+        self.remote_tag = remote_tag
+        self.local_sequence = local_sequence
+        self.remote_sequence = remote_sequence
+        self._way = way
+        self._source = peer
+        self.answers = answers
+        """What the peer has asked us to prove; None = we have no login there."""
+        self._nat = nat
+        self.is_behind_nat = is_behind_nat
+        """Whether its requests go where the peer's own came from last, whatever it says of itself."""
+        self.user = user
+        """Who the peer is, if it has proven that or was called where it is registered: no other's news move it."""
+        self.routes = routes
+        self._aim(target)
+
+    @classmethod
+    def of_caller(
+        cls, request: Request, local_tag: str, source: Peer, way: Way, nat: Nat = Nat.NO, user: str = ""
+    ) -> "Dialog":
+        """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
+
+        Raises:
+            ParseError: 400 for an INVITE without a usable Contact.
+        """
+        target = _target(request)
+        if target is None:
+            raise ParseError(400, "Missing Contact", request)
+        return cls(
+            call_id=request.call_id,
+            local=f"{request.header('to')};tag={local_tag}",
+            local_tag=local_tag,
+            remote=request.header("from") or "",
+            remote_tag=request.from_tag,
+            target=target,
+            routes=tuple(request.headers("record-route")),
+            local_sequence=0,
+            remote_sequence=request.cseq.number,
+            peer=source,
+            way=way,
+            nat=nat,
+            is_behind_nat=is_behind_nat(nat, request, source),
+            user=user,
+        )
+
+    @classmethod
+    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, way: Way) -> "Dialog":
+        """Make the dialog that a response to our INVITE establishes (section 12.1.2).
+
+        A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
+        """
+        return cls(
+            call_id=parts.call_id,
+            local=parts.from_,
+            local_tag=local_tag,
+            remote=response.header("to") or parts.to,
+            remote_tag=response.to_tag,
+            target=_target_or_none(response) or parts.uri,
+            routes=tuple(reversed(response.headers("record-route"))),
+            local_sequence=parts.sequence,
+            remote_sequence=-1,
+            peer=parts.peer,
+            way=way,
+            nat=parts.nat,
+            is_behind_nat=is_behind_nat(parts.nat, response, parts.peer),
+            answers=parts.answers,
+            user=parts.user,
+        )
+
+    @classmethod
+    def outside(
+        cls, *, call_id: str, local: str, target: str, remote: str, peer: Peer, answers: Answers | None
+    ) -> "Dialog":
+        """Make what requests outside any dialog share that follow each other, such as REGISTERs (section 10.2).
+
+        They all go to ``peer``; nothing that it answers makes a dialog of it.
+        """
+        return cls(
+            call_id=call_id,
+            local=local,
+            local_tag="",
+            remote=remote,
+            remote_tag="",
+            target=target,
+            routes=(),
+            local_sequence=0,
+            remote_sequence=-1,
+            peer=peer,
+            way=_straight,
+            answers=answers,
+        )
+
+    def confirm(self, response: Response) -> None:
+        """Take over what the 2xx says of an early dialog: its route set and target replace the earlier (13.2.2.4)."""
+        self.routes = tuple(reversed(response.headers("record-route")))
+        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self._nat, response, self._source)
+        self._aim(_target_or_none(response) or self.target)
+
+    def refresh(self, message: Request | Response) -> bool:
+        """Follow a peer that says a new Contact within the dialog (section 12.2), and say whether it does.
+
+        The route set stays.
+        """
+        target = _target_or_none(message)
+        if target is None or target == self.target:
+            return False
+        if not self.routes and not self.is_behind_nat:
+            self.is_behind_nat = is_behind_nat(self._nat, message, self._source)
+        self._aim(target)
+        return True
+
+    @property
+    def seen_at(self) -> Peer:
+        """Where the peer's packets come from, as last known."""
+        return self._source
+
+    def reach_by(self, peer: Peer) -> None:
+        """Reach the peer another way from now on: it speaks on that connection, or NAT has given it that address."""
+        self._source = peer
+        self._aim(self.target)
+
+    def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
+        """Write a request within the dialog (section 12.2.1.1)."""
+        return (
+            encode(
+                f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
+                f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n"
+                f"{headers}Content-Length: {len(body)}\r\n\r\n"
+            )
+            + body
+        )
+
+    def invite_parts(self, via: str) -> InviteParts:
+        """Return the parts of a re-INVITE, which counts as a new request."""
+        self.local_sequence += 1
+        return InviteParts(
+            uri=self.request_uri,
+            via=via,
+            from_=self.local,
+            to=self.remote,
+            call_id=self.call_id,
+            sequence=self.local_sequence,
+            peer=self.peer,
+            route=self.route,
+            answers=self.answers,
+        )
+
+    def fits(self, request: Request) -> bool:
+        """Say whether a request that bears our tag is the other end's: same Call-ID, same remote tag."""
+        return request.call_id == self.call_id and request.from_tag == self.remote_tag
+
+    def _aim(self, target: str) -> None:
+        """Work out request line, Route and next hop: a first route without ``lr`` is a strict router (12.2.1.1)."""
+        self.target = target
+        routes = self.routes
+        if not routes:
+            self.request_uri, self.route, next_stop = target, "", target
+        else:
+            if _LOOSE.search(routes[0]):
+                self.request_uri, listed = target, routes
+            else:
+                self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
+            self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
+            next_stop = routes[0]
+        self.peer = self._source if self.is_behind_nat else self._way(next_stop, self._source)
+
+
+def _straight(_target: str, peer: Peer) -> Peer:
+    """Send everything to the peer itself (``Way``)."""
+    return peer
+
+
+def _bracketed(route: str) -> str:
+    """Write a Route value as it must be, whatever its Record-Route was (section 20.34)."""
+    return route if "<" in route else f"<{route}>"
+
+
+def _uri_of_route(route: str, otherwise: str) -> str:
+    """Return the URI of a Route value without what a request line may not have (section 19.1.1)."""
+    try:
+        return without_headers(NameAddr.parse(route).uri)
+    except ParseError:
+        return otherwise
+
+
+def _target_or_none(message: Request | Response) -> str | None:
+    try:
+        return _target(message)
+    except ParseError:
+        return None
+
+
+def _target(message: Request | Response) -> str | None:
+    """Return the URI of the first Contact, or None; raises ParseError where it is no URI that can be asked for."""
+    value = message.header("contact")
+    return None if value is None else _target_in(value)
+
+
+# Peers say the same Contact in every call of a trunk, so what it means is worth remembering.
+@lru_cache(maxsize=1024)
+def _target_in(contact: str) -> str:
+    uri = NameAddr.parse(first_of(contact)).uri
+    Uri.parse(uri)
+    return uri

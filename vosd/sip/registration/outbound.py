@@ -1,0 +1,366 @@
+"""One registration of ours at a vendor: asked for, kept alive, asked for again, given up (RFC 3261 section 10.2).
+
+All its REGISTERs share one Call-ID and count on; there is at most one under way. Challenges are answered by the client
+core. Draws no random number and sets its times on the endpoint's wheel: it is called when something comes.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
+
+from vosd.base.clock import Instant
+from vosd.base.credentials import Login
+from vosd.base.wheel import Timer
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.digest.answer import ROUNDS_MAX, Answers
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.flows import Hop
+from vosd.sip.headers.retry_after import retry_after_s
+from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.compose import Peer, escape_user, host_text
+from vosd.sip.wire.message import Response
+from vosd.sip.wire.uri import DEFAULT_PORTS
+
+REFRESH_MIN_MS: Final = 5_000
+"""No registration that holds is refreshed sooner, however little was granted."""
+BACK_OFF_MS: Final = 30_000
+BACK_OFF_MAX_MS: Final = 300_000
+"""The wait after a failure or a refusal doubles from the one to the other."""
+RETRY_AFTER_MAX_S: Final = 3_600
+"""No vendor is left alone for longer, whatever it asks for."""
+REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
+"""Finals that say the vendor will not have us; all others but success say: not now."""
+
+
+class State(Enum):
+    """Where a registration stands; the value is what ``vosd registrations`` prints."""
+
+    UNREGISTERED = "unregistered"
+    """Waits for its next attempt."""
+    TRYING = "trying"
+    REGISTERED = "registered"
+    REFRESHING = "refreshing"
+    """Asked for again while the last one still holds."""
+    REFUSED = "refused"
+    """The vendor will not have us; waits for its next attempt."""
+    PARTING = "parting"
+    """Will leave as soon as the REGISTER under way has its answer."""
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+HOLDING: Final = frozenset({State.REGISTERED, State.REFRESHING})
+"""States in which the vendor knows us."""
+PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
+"""States from which nothing leads back."""
+
+
+class News(Enum):
+    """What others must know of a registration."""
+
+    GAINED = "gained"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+class Terms(NamedTuple):
+    """What is registered, and how."""
+
+    domain: str
+    """Of the address of record and of the Request-URI."""
+    user: str
+    """Of the address of record."""
+    contact_user: str
+    """Of our Contact: by it the vendor's calls can be told apart."""
+    login: Login
+    expires_s: int = 3_600
+    """What is asked for."""
+    interface: str | None = None
+    """The socket to use, by its name; None = the first that fits."""
+    rounds_max: int = ROUNDS_MAX
+
+
+class Audience(Protocol):
+    """Whoever wants to know."""
+
+    def __call__(self, registrant: "Registrant", news: News, /) -> None:
+        """Hear the news."""
+        ...
+
+
+Whereabouts = Callable[[], Sequence[Hop]]
+"""Tells where the registrar is right now: addresses, best first; none where its name leads nowhere."""
+Draw = Callable[[int], int]
+"""Draws a whole number from 0 up to, not including, its argument."""
+
+
+class Registrant:
+    """One registration."""
+
+    __slots__ = (
+        "_alarm",
+        "_answers",
+        "_asked",
+        "_draw",
+        "_endpoint",
+        "_expires_s",
+        "_lengthened",
+        "_series",
+        "_tell",
+        "_told",
+        "_where",
+        "contact",
+        "expires_at",
+        "failures",
+        "last_status",
+        "next_attempt_at",
+        "registered_at",
+        "service_route",
+        "state",
+        "terms",
+    )
+
+    def __init__(self, endpoint: Endpoint, terms: Terms, where: Whereabouts, draw: Draw, tell: Audience) -> None:
+        self._endpoint = endpoint
+        self._where = where
+        self._draw = draw
+        self._tell = tell
+        self._told: News | None = None
+        self._alarm: Timer[TimerOwner] | None = None
+        self._asked: Client | None = None
+        self._answers = _answers(terms)
+        self._expires_s = terms.expires_s
+        self._lengthened = 0
+        """How often this attempt was told to ask for longer."""
+        address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
+        self._series = Dialog.outside(
+            call_id=endpoint.token(),
+            local=f"{address};tag={endpoint.token()}",
+            remote=address,
+            target=f"sip:{host_text(terms.domain)}",
+            peer=Peer(0, terms.domain, 0),  # before each REGISTER it is looked up where that goes
+            answers=self._answers,
+        )
+        self.terms = terms
+        self.state = State.UNREGISTERED
+        self.contact = ""
+        """The URI that is, or was last, registered."""
+        self.registered_at: Instant | None = None
+        """Since when the vendor knows us, without a gap."""
+        self.expires_at: Instant | None = None
+        self.next_attempt_at: Instant | None = None
+        self.failures = 0
+        """In a row."""
+        self.last_status: int | None = None
+        """The latest final status; 0 = there was none; None = nothing was asked yet."""
+        self.service_route: tuple[str, ...] = ()
+        """Where the vendor wants our requests to pass, as it said last (RFC 3608)."""
+
+    def __repr__(self) -> str:
+        return f"<Registrant {self.terms.user}@{self.terms.domain} {self.state.name}>"
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the vendor knows us, as far as we know."""
+        return self.state in HOLDING
+
+    # -- what it is told ----------------------------------------------------------------------------------------
+
+    def begin(self, at: Instant) -> None:
+        """Register for the first time at ``at``: many that begin together must not all ask at once."""
+        self.next_attempt_at = at
+        self._set_alarm()
+
+    def amend(self, terms: Terms, at: Instant) -> None:
+        """Go on with another login or duration for the same address, and show it at ``at``, or before."""
+        self.terms = terms
+        self._expires_s = terms.expires_s
+        self._answers = self._series.answers = _answers(terms)
+        if self._asked is not None:
+            self._asked.forget()
+            self._asked = None
+            self.state = State.REGISTERED if self.is_registered else State.UNREGISTERED
+        self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
+
+    def bear(self, rounds_max: int) -> None:
+        """Answer so many challenges to one request from now on: no reason to ask again."""
+        self.terms = self.terms._replace(rounds_max=rounds_max)
+        self._answers.rounds_max = rounds_max
+
+    def leave(self, now: Instant) -> None:
+        """Take the registration back, if there is, or may be, one."""
+        if self.state in PARTED:
+            return
+        self.next_attempt_at = None
+        if self._asked is not None:
+            self.state = State.PARTING
+        elif self.is_registered:
+            self._take_back(now)
+        else:
+            self._end()
+        self._set_alarm()
+
+    # -- what it hears ------------------------------------------------------------------------------------------
+
+    def alarm_rang(self, event: AlarmRang) -> None:
+        """Refresh, try again, or note that what was granted has run out."""
+        self._alarm = None
+        now = event.at
+        if self.expires_at is not None and self.expires_at.mono <= now.mono:
+            self._lapse()
+        if self.next_attempt_at is not None and self.next_attempt_at.mono <= now.mono:
+            self._attempt(now)
+        self._set_alarm()
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Hear a response; challenges that can be answered do not come here."""
+        status = event.response.status
+        if status < 200 or event.transaction is not self._asked:
+            return
+        self._asked = None
+        self.last_status = status
+        if self.state is State.PARTING and (status < 300 or self.expires_at is not None):
+            self._take_back(event.at)
+        elif self.state in PARTED:
+            self._end()
+        elif status < 300:
+            self._accepted(event.response, event.at)
+        elif status == 423 and not self._lengthened and min_expires_of(event.response) > self._expires_s:
+            self._expires_s = min_expires_of(event.response)
+            self._lengthened += 1
+            self._ask(self._expires_s, event.at)
+        elif status in REFUSALS:
+            self._refused(event.response, event.at)
+        else:
+            self._failed(retry_after_s(event.response), event.at)
+        self._set_alarm()
+
+    def no_response(self, event: NoResponse) -> None:
+        """Hear that nobody answered in time."""
+        if event.transaction is not self._asked:
+            return
+        self._asked = None
+        self._unanswered(event.at)
+        self._set_alarm()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _attempt(self, now: Instant) -> None:
+        self.next_attempt_at = None
+        self.state = State.REFRESHING if self.is_registered else State.TRYING
+        self._lengthened = 0
+        self._ask(self._expires_s, now)
+
+    def _take_back(self, now: Instant) -> None:
+        self.state = State.LEAVING
+        self._ask(0, now)
+
+    def _ask(self, expires_s: int, now: Instant) -> None:
+        """Send a REGISTER; a registrar that is nowhere counts as one that does not answer."""
+        hops = self._where()
+        if not hops:
+            self._unanswered(now)
+            return
+        hop = hops[self.failures % len(hops)]  # where one is silent, the next is asked
+        flows = self._endpoint.flows
+        flow = flows.towards(hop.host, hop.transport, self.terms.interface)
+        ours = flows.listeners[flow]
+        self._series.reach_by(Peer(flow, hop.host, hop.port or DEFAULT_PORTS[ours.transport]))
+        self.contact = f"sip:{escape_user(self.terms.contact_user)}@{ours.address}"
+        headers = (
+            f"Contact: <{self.contact}>\r\nExpires: {expires_s}\r\n{self._endpoint.agent_header}Supported: path\r\n"
+        )
+        self._asked = self._endpoint.client.send_request(self._series, "REGISTER", headers, b"", self, now)
+
+    def _accepted(self, response: Response, now: Instant) -> None:
+        granted_s = granted_s_of(response, self.contact, self._expires_s)
+        if granted_s <= 0:
+            self._lapse()
+            self._failed(None, now)
+            return
+        self.failures = 0
+        self.state = State.REGISTERED
+        if self.registered_at is None:
+            self.registered_at = now
+        self.expires_at = now.plus(1_000 * granted_s)
+        self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
+        self.service_route = service_route_of(response)
+        self._say(News.GAINED)
+
+    def _unanswered(self, now: Instant) -> None:
+        self.last_status = 0
+        if self.state in PARTED:
+            self._end()
+        else:
+            self._failed(None, now)
+
+    def _failed(self, retry_after: int | None, now: Instant) -> None:
+        """Wait, longer each time; what was granted holds until it runs out."""
+        self._back_off(retry_after, now)
+        if self.is_registered:
+            self.state = State.REGISTERED
+        else:
+            self.state = State.UNREGISTERED
+            self._say(News.LOST)
+
+    def _refused(self, response: Response, now: Instant) -> None:
+        """Wait as after a failure, so that a mended account is found within minutes; the binding is gone at once."""
+        self._back_off(retry_after_s(response), now)
+        if self._told is News.GAINED:
+            self._say(News.LOST)
+        self._forget_binding()
+        self.state = State.REFUSED
+        self._say(News.REFUSED)
+
+    def _back_off(self, retry_after: int | None, now: Instant) -> None:
+        """Set the next attempt: by Retry-After in seconds, else by how many failed in a row."""
+        self.failures += 1
+        if retry_after is not None:
+            wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
+            self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
+            return
+        wait_ms = min(BACK_OFF_MS << min(self.failures - 1, 8), BACK_OFF_MAX_MS)
+        self.next_attempt_at = now.plus(wait_ms - wait_ms // 10 + self._draw(wait_ms // 5 + 1))
+
+    def _lapse(self) -> None:
+        """Note that the registration has run out unrefreshed."""
+        self._forget_binding()
+        match self.state:
+            case State.REGISTERED:
+                self.state = State.UNREGISTERED
+            case State.REFRESHING:
+                self.state = State.TRYING
+        self._say(News.LOST)
+
+    def _forget_binding(self) -> None:
+        self.expires_at = None
+        self.registered_at = None
+        self.service_route = ()
+
+    def _end(self) -> None:
+        self.state = State.GONE
+        self._forget_binding()
+
+    def _say(self, news: News) -> None:
+        """Tell what has changed: no news twice, and whoever was refused has nothing to lose."""
+        if news is self._told or (news is News.LOST and self._told is News.REFUSED):
+            return
+        self._told = news
+        self._tell(self, news)
+
+    def _set_alarm(self) -> None:
+        """Be woken for whatever comes first."""
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+        times = [at for at in (self.next_attempt_at, self.expires_at) if at is not None]
+        if times and self.state is not State.GONE:
+            self._alarm = self._endpoint.set_alarm(self, min(times))
+
+
+def _answers(terms: Terms) -> Answers:
+    """Return what answers the registrar; a password that it does not believe is not said again and again."""
+    return Answers(terms.login, terms.rounds_max)

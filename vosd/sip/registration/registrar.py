@@ -1,0 +1,271 @@
+"""The registrar: what a REGISTER makes of a user's bindings (RFC 3261 section 10.3, RFC 3327, RFC 5626).
+
+Pure: the bindings of one user go in, the answer and the bindings as they are from now on come out, so that a request
+is done whole or not at all. Who the user is was proven before; where bindings are kept, and what else follows from
+a change, is the engine's affair.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.base.host import is_private, plain_host
+from vosd.sip.headers.contact import SURELY, Contact, seconds
+from vosd.sip.settings import RegistrarSettings
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import Uri, are_equivalent
+
+PATH: Final = "path"
+"""The option tag of RFC 3327."""
+PATH_HOPS_MAX: Final = 8
+PATH_CHARS_MAX: Final = 1_024
+CALL_ID_CHARS_MAX: Final = 255
+AGENT_CHARS_MAX: Final = 128
+"""What is kept for hours, and written down, has a bound; a User-Agent is cut, the others are refused."""
+_HOUR_S: Final = 3_600
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Binding(msgspec.Struct, frozen=True, gc=False):
+    """One place where a user is reached."""
+
+    slot: int
+    """Tells a user's bindings apart for as long as they last: what is written down is found again by it."""
+    contact: str
+    """The URI as it was sent."""
+    q: int
+    """Preference in thousandths."""
+    call_id: str
+    cseq: int
+    registered_at: int
+    """When this place was first said, UTC milliseconds."""
+    expires_at: Instant
+    lifetime_s: int
+    """Seconds that the latest REGISTER was granted."""
+    peer: Peer
+    """Where the latest REGISTER came from, which behind NAT is another place than the contact (NAT-01)."""
+    path: tuple[str, ...] = ()
+    """The proxies on the way to it, as Route values."""
+    instance: str = ""
+    reg_id: int = 0
+    user_agent: str = ""
+    has_private_via: bool = True
+    """Whether its latest REGISTER had a private address in its Via.
+
+    It is not written down: after a restart it counts as private until the next REGISTER.
+    """
+
+    def is_live(self, now: Instant) -> bool:
+        """Say whether the binding holds at ``now``."""
+        return now.mono < self.expires_at.mono
+
+
+Bindings = tuple[Binding, ...]
+"""Of one user, in the order in which they were first said."""
+
+
+class Outcome(NamedTuple):
+    """The answer to a REGISTER, and the bindings after it; ``headers`` are whole lines."""
+
+    status: int
+    headers: str
+    bindings: Bindings
+
+
+def user_of(request: Request) -> str | None:
+    """Return whose bindings a REGISTER is about; None where its To is no address that anybody can have here.
+
+    Raises:
+        ParseError: To cannot be read.
+    """
+    try:
+        uri = Uri.parse(request.to.uri)
+    except ParseError as error:
+        if error.status == 416:
+            return None
+        raise
+    return uri.user or None
+
+
+def register(bindings: Bindings, request: Request, source: Peer, settings: RegistrarSettings, now: Instant) -> Outcome:
+    """Carry out a REGISTER on the bindings of the user that it names; those that have expired are left out.
+
+    A refusal leaves all of them as they are.
+
+    Raises:
+        ParseError: 400 for contacts or a path that cannot be read or kept.
+    """
+    live = bindings
+    for binding in bindings:
+        if not binding.is_live(now):
+            live = tuple(each for each in bindings if each.is_live(now))
+            break
+    written = request.headers("contact")
+    if not written:
+        return _listed(live, now)
+    if "*" in written:
+        return _remove_all(request, written, live, now)
+    if len(written) > settings.max_contacts:
+        return Outcome(403, "", live)
+    if len(request.call_id) > CALL_ID_CHARS_MAX:
+        raise ParseError(400, "Call-ID Too Long", request)
+    draft = _Draft(request, source, live, settings, now)
+    for text in written:
+        refusal = draft.take(Contact.parse(text), by_device=len(written) == 1)
+        if refusal is not None:
+            return refusal._replace(bindings=live)
+    path = f"Path: {', '.join(draft.path)}\r\n" if draft.path and _speaks_path(request) else ""
+    return _listed(tuple(draft.bindings), now, path)
+
+
+class _Draft:
+    """The bindings as one request would have them; it is thrown away where any of its contacts cannot be had."""
+
+    __slots__ = ("_agent", "_call_id", "_cseq", "_has_private_via", "_now", "_otherwise_s", "_settings", "_source",
+                 "_touched", "bindings", "path")  # fmt: skip
+
+    def __init__(
+        self, request: Request, source: Peer, live: Bindings, settings: RegistrarSettings, now: Instant
+    ) -> None:
+        self.bindings = list(live)
+        self._touched: set[int] = set()
+        """Slots that this very request has written: its own CSeq there proves nothing."""
+        self._call_id = request.call_id
+        self._cseq = request.cseq.number
+        self.path = _path_of(request)
+        expires = request.header("expires")
+        self._otherwise_s = settings.default_s if expires is None else seconds(expires)
+        self._agent = (request.header("user-agent") or "")[:AGENT_CHARS_MAX]
+        self._has_private_via = is_private(plain_host(request.via.host))
+        self._source = source
+        self._settings = settings
+        self._now = now
+
+    def take(self, contact: Contact, *, by_device: bool) -> Outcome | None:
+        """Add, renew or remove one place; return the refusal of the whole request where that may not be."""
+        wanted_s = self._otherwise_s if contact.expires_s is None else contact.expires_s
+        if 0 < wanted_s < min(self._settings.min_s, _HOUR_S):
+            return Outcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
+        before = _found(self.bindings, contact, by_device=by_device)
+        if before is not None:
+            is_late = before.call_id == self._call_id and self._cseq <= before.cseq
+            if is_late and before.slot not in self._touched:
+                return Outcome(500, "", ())  # something newer was heard already
+            self._touched.add(before.slot)
+        if wanted_s:
+            self._put(contact, before, min(wanted_s, self._settings.max_s))
+        elif before is not None:
+            self.bindings.remove(before)
+        return None
+
+    def _put(self, contact: Contact, before: Binding | None, lifetime_s: int) -> None:
+        bindings, now = self.bindings, self._now
+        if before is None and len(bindings) >= self._settings.max_contacts:
+            bindings.remove(min((each for each in bindings if each.slot not in self._touched), key=_end))
+        slot = _free_slot(bindings) if before is None else before.slot
+        binding = Binding(
+            slot,
+            contact.uri,
+            contact.q,
+            self._call_id,
+            self._cseq,
+            now.wall if before is None else before.registered_at,
+            now.plus(1_000 * lifetime_s),
+            lifetime_s,
+            self._source,
+            self.path,
+            contact.instance,
+            contact.reg_id,
+            self._agent,
+            self._has_private_via,
+        )
+        self._touched.add(slot)
+        if before is None:
+            bindings.append(binding)
+        else:
+            bindings[bindings.index(before)] = binding
+
+
+def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: Instant) -> Outcome:
+    """Carry out ``Contact: *`` (section 10.3, step 6)."""
+    if len(written) > 1 or request.header("expires") is None or seconds(request.header("expires") or "") != 0:
+        raise ParseError(400, "Contact * Needs Expires 0 and Nothing Else", request)
+    call_id, cseq = request.call_id, request.cseq.number
+    if any(each.call_id == call_id and cseq <= each.cseq for each in live):
+        return Outcome(500, "", live)
+    return _listed((), now)
+
+
+def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
+    """Return the binding that a contact renews: the same URI, or the same way to the same device (RFC 5626 6)."""
+    if by_device and contact.instance:
+        for binding in bindings:
+            if binding.instance == contact.instance and binding.reg_id == contact.reg_id:
+                return binding
+    for binding in bindings:
+        if binding.contact == contact.uri:
+            return binding
+    if not bindings:
+        return None
+    uri = Uri.parse(contact.uri)
+    return next((each for each in bindings if are_equivalent(Uri.parse(each.contact), uri)), None)
+
+
+def _listed(bindings: Bindings, now: Instant, path: str = "") -> Outcome:
+    """Answer with every binding that there is (section 10.3, step 8)."""
+    contacts = "".join([_line(binding, now) for binding in bindings])
+    return Outcome(200, f"{contacts}{path}{_date(now.wall // 1_000)}", bindings)
+
+
+def _line(binding: Binding, now: Instant) -> str:
+    left_s = (binding.expires_at.mono - now.mono) // 1_000 or 1
+    text = f"Contact: <{binding.contact}>;expires={left_s}"
+    if binding.q != SURELY:
+        text += f";q=0.{binding.q:03}"
+    if binding.instance:
+        text += f";+sip.instance={binding.instance}"
+        if binding.reg_id:
+            text += f";reg-id={binding.reg_id}"
+    return text + "\r\n"
+
+
+def _path_of(request: Request) -> tuple[str, ...]:
+    """Return the path of a REGISTER; raises ParseError where it could not be walked, or is too long to keep."""
+    if request.header("path") is None:
+        return ()
+    path = tuple(request.headers("path"))
+    if len(path) > PATH_HOPS_MAX or sum(map(len, path)) > PATH_CHARS_MAX:
+        raise ParseError(400, "Path Too Long", request)
+    for hop in path:
+        is_plain = hop.startswith("<") and hop.isprintable()
+        if not is_plain or Uri.parse(hop[1:].partition(">")[0]).scheme not in {"sip", "sips"}:
+            raise ParseError(400, "Bad Path", request)
+    return path
+
+
+def _speaks_path(request: Request) -> bool:
+    tags = (*request.headers("supported"), *request.headers("require"))
+    return any(tag.lower() == PATH for tag in tags)
+
+
+def _free_slot(bindings: Sequence[Binding]) -> int:
+    taken = {binding.slot for binding in bindings}
+    return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def _end(binding: Binding) -> int:
+    return binding.expires_at.mono
+
+
+@lru_cache(maxsize=4)
+def _date(wall_s: int) -> str:
+    """Write the Date line, by which phones without a clock set theirs."""
+    at = datetime.fromtimestamp(wall_s, UTC)
+    return f"Date: {_WEEKDAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} GMT\r\n"

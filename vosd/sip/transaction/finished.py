@@ -1,0 +1,89 @@
+"""What is left of finished transactions: a key, and the bytes to send again if the peer did not hear them.
+
+A hundred thousand of these stand at 1,000 calls/s, so there is no object a transaction: an entry is one row of
+a dictionary, and entries expire by whole ticks of time.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import NamedTuple
+
+from vosd.sip.wire.compose import Datagram, InviteParts
+
+
+class Mark(Enum):
+    """An entry that has no bytes to repeat."""
+
+    ABSORB = auto()
+    """Retransmissions are swallowed."""
+    ACCEPTED = auto()
+    """An INVITE answered with 2xx: retransmissions are swallowed, its ACK goes to the dialog (RFC 6026)."""
+    CLOSED_DIALOG = auto()
+    """A dialog that we have ended: a BYE that crossed ours is answered 200."""
+
+
+class Unacknowledged(NamedTuple):
+    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may answer meanwhile."""
+
+    parts: InviteParts
+    to_tag: str
+    """Of the 2xx that counts."""
+
+
+Entry = Datagram | Mark | Unacknowledged
+
+
+class _Lane:
+    """Keys that all stay equally long, hence expire in the order they came, one tick's worth at a time."""
+
+    __slots__ = ("batches", "stay_ms")
+
+    def __init__(self, stay_ms: int) -> None:
+        self.stay_ms = stay_ms
+        self.batches: deque[tuple[int, list[str]]] = deque()
+
+
+class SpentTransactions:
+    """Keys of finished transactions until their last timer (D, I, J, K, L or M) has run out."""
+
+    __slots__ = ("_entries", "_lanes", "_tick_ms")
+
+    def __init__(self, tick_ms: int) -> None:
+        self._tick_ms = tick_ms
+        self._entries: dict[str, Entry] = {}
+        self._lanes: dict[int, _Lane] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str) -> Entry | None:
+        """Return what is kept for ``key``, or None."""
+        return self._entries.get(key)
+
+    def keep(self, key: str, what: Entry, stay_ms: int, now_ms: int) -> None:
+        """Keep ``what`` for ``stay_ms`` milliseconds, at most one tick longer."""
+        self._entries[key] = what
+        lane = self._lanes.get(stay_ms)
+        if lane is None:
+            lane = self._lanes[stay_ms] = _Lane(stay_ms)
+        tick = -(-(now_ms + stay_ms) // self._tick_ms) * self._tick_ms
+        if lane.batches and lane.batches[-1][0] >= tick:
+            lane.batches[-1][1].append(key)
+        else:
+            lane.batches.append((tick, [key]))
+
+    def replace(self, key: str, what: Entry) -> None:
+        """Change what is kept for a key that is still here; how long it stays does not change."""
+        if key in self._entries:
+            self._entries[key] = what
+
+    def next_due(self) -> int | None:
+        """Return when the next batch expires, in milliseconds of the monotonic clock, or None."""
+        return min((lane.batches[0][0] for lane in self._lanes.values() if lane.batches), default=None)
+
+    def expire(self, now_ms: int) -> None:
+        """Forget every key whose time is over."""
+        for lane in self._lanes.values():
+            while lane.batches and lane.batches[0][0] <= now_ms:
+                for key in lane.batches.popleft()[1]:
+                    self._entries.pop(key, None)

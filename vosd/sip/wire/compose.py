@@ -1,0 +1,240 @@
+"""What the switch sends, written from scratch: nothing of a received message gets in but what is named here.
+
+Text that came percent-decoded from a peer is escaped again before it is put into a header, so that no byte of
+one side can end a header of the other.
+"""
+
+import re
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from vosd.base.nat import Nat
+from vosd.sip.digest.answer import Answers
+from vosd.sip.headers.via import Via
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.status import phrase
+from vosd.sip.wire.uri import DEFAULT_PORTS
+
+_PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
+_USER_SAFE: Final = "+*.!~'()_-&=$,"
+_RPORT: Final = re.compile(r";\s*rport\s*(=\s*\d*)?(?=[;\s]|\Z)", re.IGNORECASE)
+_TIMESTAMP: Final = re.compile(r"\d+(?:\.\d*)?(?:[ \t]+\d*(?:\.\d*)?)?\Z", re.ASCII)
+_PROOFS: Final = ("Authorization: ", "Proxy-Authorization: ")
+_RECEIVED: Final = re.compile(r";\s*received\s*(=[^;]*)?(?=;|\Z)", re.IGNORECASE)
+
+
+class Peer(NamedTuple):
+    """Where a datagram goes or came from: one of our listeners (``flow``) and the address on the other side."""
+
+    flow: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Datagram(NamedTuple):
+    """Bytes that are to be sent."""
+
+    peer: Peer
+    data: bytes
+
+
+class ProvenAck(Datagram):
+    """The ACK to a peer that we have a login at: another fork that answers must be hung up with proof."""
+
+    answers: Answers
+
+    @classmethod
+    def of(cls, peer: Peer, data: bytes, answers: Answers | None) -> Datagram:
+        """Return an ACK; a plain datagram where there is no login."""
+        if answers is None:
+            return Datagram(peer, data)
+        ack = cls(peer, data)
+        ack.answers = answers
+        return ack
+
+
+class ResponseStem(NamedTuple):
+    """What every response to one request repeats of it (RFC 3261 section 8.2.6.2), and where it goes."""
+
+    up_to_tag: str
+    after_tag: str
+    peer: Peer
+    tagged: bool
+    """Nothing takes a tag of ours: the request's To has one (a request within a dialog), or there is no To."""
+    cseq: str
+    """The request's CSeq as written."""
+    spare: Peer | None = None
+    """Where the response goes when the connection of the request is gone: the port that Via names (18.2.2)."""
+    timestamp: str = ""
+    """A whole Timestamp line for 100, where the request has one (section 8.2.6.1)."""
+
+    def answered_at(self, source: Peer) -> "ResponseStem":
+        """Return a stem whose responses go to the port that the request came from, asked for (``rport``) or not."""
+        return self if self.peer == source else self._replace(peer=source)
+
+
+class InviteParts(NamedTuple):
+    """An INVITE of ours, as its CANCEL and the ACK of its failure must repeat it (RFC 3261 9.1, 17.1.1.3)."""
+
+    uri: str
+    via: str
+    from_: str
+    to: str
+    call_id: str
+    sequence: int
+    peer: Peer
+    route: str = ""
+    """A whole Route line, where the INVITE is within a dialog that has a route set."""
+    answers: Answers | None = None
+    """What the peer has asked us to prove so far; None = we have no login there."""
+    credentials: str = ""
+    """Whole lines that prove who we are; the ACK of a 2xx repeats them (section 22.1)."""
+    nat: Nat = Nat.NO
+    """Whether whoever answers is reached where the INVITE went, whatever its Contact says."""
+    user: str = ""
+    """Who is called, if it is one who registers with us."""
+
+
+def escape_user(user: str) -> str:
+    """Write a user part so that it can stand in any URI (RFC 3261 section 25.1, ``user``)."""
+    if _PLAIN_USER.match(user):
+        return user
+    return quote(user.encode("utf-8", "surrogateescape"), safe=_USER_SAFE)
+
+
+def host_text(host: str) -> str:
+    """Write an address as it stands in a URI: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def encode(text: str) -> bytes:
+    """Turn a header block into bytes; what came as invalid UTF-8 leaves as it came."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> ResponseStem:
+    """Gather what responses to ``request`` repeat, with ``received`` and ``rport`` filled in (RFC 3581).
+
+    Over a ``reliable`` transport the response takes the connection that the request came on (section 18.2.2).
+
+    Raises:
+        ParseError: the topmost Via cannot be read.
+    """
+    via = request.via
+    value = request.header("via") or ""
+    top, rest = value[: via.length], value[via.length :]
+    port = source.port if reliable else via.port or 5060
+    if "rport" in via.params:
+        top = _RPORT.sub(f";rport={source.port}", top, count=1)
+        port = source.port
+    if "rport" in via.params or via.host.strip("[]") != source.host:
+        if "received" in via.params:  # only the receiver may say so (section 18.2.1)
+            top = _RECEIVED.sub("", top)
+        top += f";received={source.host}"
+    below = "".join(f"Via: {text}\r\n" for text in request.values("via")[1:])
+    header = request.header
+    to = header("to")
+    cseq = header("cseq")
+    stamp = header("timestamp")
+    from_line, to_line = _line("From", header("from")), _line("To", to)
+    return ResponseStem(
+        up_to_tag=f"Via: {top}{rest}\r\n{below}{from_line}{to_line[:-2]}",
+        after_tag=f"{to_line[-2:]}{_line('Call-ID', header('call-id'))}{_line('CSeq', cseq)}",
+        peer=Peer(source.flow, source.host, port),
+        tagged=to is None or bool(request.to_tag),
+        cseq=cseq or "",
+        timestamp=_line("Timestamp", stamp) if stamp is not None and _TIMESTAMP.match(stamp) else "",
+        spare=_listening(via, source) if reliable else None,
+    )
+
+
+def named_by_maddr(via: Via, source: Peer) -> Peer | None:
+    """Return where a Via wants its responses by ``maddr``: an address of the source's family, else None (18.2.2)."""
+    host = (via.params.get("maddr") or "").strip("[]")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    if (":" in host) is not (":" in source.host) or address.is_multicast or address.is_unspecified:
+        return None
+    return Peer(source.flow, host, via.port or 5060)
+
+
+def _listening(via: Via, source: Peer) -> Peer | None:
+    """Return where the sender of a request takes new connections, if that is another port than the one it came from."""
+    port = via.port or DEFAULT_PORTS.get(via.transport.lower(), 5060)
+    return None if port == source.port else source._replace(port=port)
+
+
+def _line(name: str, value: str | None) -> str:
+    """Write a header as a line; nothing for one that a broken request does not have."""
+    return "" if value is None else f"{name}: {value}\r\n"
+
+
+def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
+    """Write a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
+    tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
+    if status == 100:
+        headers = stem.timestamp + headers
+    return (
+        encode(
+            f"SIP/2.0 {status} {phrase(status)}\r\n{stem.up_to_tag}{tag}{stem.after_tag}{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        + body
+    )
+
+
+def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> bytes:
+    """Write the INVITE of a new call leg; ``headers`` hold Contact and the body's Content-Type."""
+    return (
+        encode(
+            f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
+            f"{parts.route}From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
+            f"CSeq: {parts.sequence} INVITE\r\n{parts.credentials}{headers}Content-Length: {len(body)}\r\n\r\n"
+        )
+        + body
+    )
+
+
+def cancel(parts: InviteParts, headers: str) -> bytes:
+    """Write the CANCEL of an INVITE (RFC 3261 section 9.1)."""
+    return encode(
+        f"CANCEL {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
+        f"To: {parts.to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} CANCEL\r\n{headers}"
+        "Content-Length: 0\r\n\r\n"
+    )
+
+
+def ack_of_failure(parts: InviteParts, to: str) -> bytes:
+    """Write the ACK of a final response other than 2xx (RFC 3261 section 17.1.1.3)."""
+    return encode(
+        f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
+        f"To: {to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} ACK\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def parts_acknowledged(ack: Datagram) -> InviteParts:
+    """Read back from an ACK of ours which INVITE it was for: an answered one leaves nothing else.
+
+    ``to`` has the tag of the answer that was acknowledged; there is no ``via``, for nothing more is sent on it.
+    """
+    request_line, *lines = ack.data.decode("utf-8", "surrogateescape").split("\r\n")
+    lines = lines[: lines.index("")]
+    said = dict(line.split(": ", 1) for line in lines)
+    return InviteParts(
+        uri=request_line.removeprefix("ACK ").removesuffix(" SIP/2.0"),
+        via="",
+        from_=said["From"],
+        to=said["To"],
+        call_id=said["Call-ID"],
+        sequence=int(said["CSeq"].removesuffix(" ACK")),
+        peer=ack.peer,
+        answers=ack.answers if isinstance(ack, ProvenAck) else None,
+        credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
+        nat=Nat.AUTO,  # what was configured cannot be read from it
+    )

@@ -1,0 +1,186 @@
+"""Bytes to message (RFC 3261 section 7), reading no more than where things are.
+
+Header values are kept as text and read when somebody asks; bytes that are not UTF-8 survive as surrogates.
+"""
+
+import re
+from typing import Final, NamedTuple, NoReturn
+
+from vosd.sip.headers.cseq import COMMON_METHODS
+from vosd.sip.headers.names import CANONICAL, MalformedNameError
+from vosd.sip.settings import Limits
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import TOKEN
+from vosd.sip.wire.message import Request, Response
+
+_FOLD: Final = re.compile(r"\r?\n[ \t]+")
+_VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
+_METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
+_ONCE: Final = ("call-id", "content-length", "cseq", "from", "max-forwards", "to")
+_REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
+_LIMITS: Final = Limits()
+
+
+class _Flaw(NamedTuple):
+    """What is wrong with a request line, and the status it deserves."""
+
+    status: int
+    reason: str
+
+
+_OTHER_VERSION: Final = _Flaw(505, "Version Not Supported")
+_BLANKS_AT_END: Final = _Flaw(400, "Blanks at the End of the Request Line")
+
+
+def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
+    """Read one datagram.
+
+    Raises:
+        ParseError: with the status that a request deserves, or 0 where nothing may be answered.
+    """
+    if len(data) > limits.max_message_bytes:
+        _refuse_oversized(data, limits)
+    text = data.lstrip(b"\r\n")  # RFC 3261 section 7.5: empty lines before the start line are no fault
+    if not text:
+        raise ParseError(0, "Empty Datagram")
+    head_end = text.find(b"\r\n\r\n")
+    body_start = head_end + 4
+    if head_end < 0:
+        head_end = text.find(b"\n\n")
+        body_start = head_end + 2
+    torn = head_end < 0
+    lines, stray = _split_lines((text if torn else text[:head_end]).decode("utf-8", "surrogateescape"))
+    start_line = lines.pop(0)
+    kind = _read_start_line(start_line)
+    lines, first, fault = _read_headers(lines, limits)
+    body = b"" if torn else text[body_start:]
+    message: Request | Response
+    if isinstance(kind, int):
+        message = Response(data, lines, first, body, kind, start_line[12:].strip())
+    else:
+        message = Request(data, lines, first, body, kind[0], kind[1])
+        if kind[2] is not None:
+            raise ParseError(kind[2].status, kind[2].reason, message)
+    if torn:
+        fault = "Message Ends Inside the Headers"
+    fault = stray or fault or _missing(first) or fit_body(message)
+    if fault:
+        _refuse(message, fault)
+    return message
+
+
+def _split_lines(head: str) -> tuple[list[str], str | None]:
+    """Return the lines, continuation lines joined (section 7.3.1), and what is wrong with their ends, if anything.
+
+    Bare line feeds are read as line ends. A bare carriage return is a fault: what we echo of it, some reader might
+    take for the end of a header.
+    """
+    if "\n " in head or "\n\t" in head:
+        head = _FOLD.sub(" ", head)
+    lines = head.split("\r\n")
+    ends = len(lines) - 1
+    if head.count("\n") == ends == head.count("\r"):
+        return lines, None
+    head = head.replace("\r\n", "\n")
+    stray = "Bare Carriage Return" if "\r" in head else None
+    return head.replace("\r", " ").split("\n"), stray
+
+
+def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
+    """Return a response's status, or a request's method, its URI and what forbids it, if anything."""
+    method, _, rest = line.partition(" ")
+    if method in COMMON_METHODS and rest[-8:] == " SIP/2.0":
+        return method, rest[:-8], None
+    if line[:8].upper() == "SIP/2.0 ":
+        status = line[8:11]
+        if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
+            return int(status)
+        raise ParseError(0, "Bad Status Line")
+    whole = line.rstrip(" \t")
+    uri, _, written = whole[len(method) + 1 :].rpartition(" ")
+    version = _VERSION.match(written)
+    if not uri or not version or not _METHOD.match(method):
+        raise ParseError(0, "Not SIP")
+    if version[1] != "2.0":
+        return method, uri, _OTHER_VERSION
+    return method, uri, _BLANKS_AT_END if whole != line else None
+
+
+def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], str | None]:
+    """Return the header lines, the first value of each name as written, and what is wrong with them, if anything."""
+    if len(lines) > limits.max_headers or sum(map(len, lines)) > limits.max_line_chars:
+        lines, fault = _within(lines, limits)
+    else:
+        fault = None
+    try:
+        # From the last to the first, so that of equal names the first stays.
+        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+    except ValueError:
+        lines = [line for line in lines if _is_header(line)]
+        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        fault = fault or "Malformed Header"
+    if len(first) != len(lines):
+        fault = fault or _repeated(lines)
+    return lines, first, fault
+
+
+def _within(lines: list[str], limits: Limits) -> tuple[list[str], str | None]:
+    """Leave out what is over a limit, and say so."""
+    fault = "Too Many Headers" if len(lines) > limits.max_headers else None
+    kept = [line for line in lines[: limits.max_headers] if len(line) <= limits.max_line_chars]
+    if len(kept) < min(len(lines), limits.max_headers):
+        fault = fault or "Header Too Long"
+    return kept, fault
+
+
+def _is_header(line: str) -> bool:
+    name, colon, _ = line.partition(":")
+    try:
+        return bool(colon and CANONICAL[name])
+    except MalformedNameError:
+        return False
+
+
+def _repeated(lines: list[str]) -> str | None:
+    """Name a header that is there more than once and must not be."""
+    names = [CANONICAL[line.partition(":")[0]] for line in lines]
+    return next((f"More Than One {name.title()}" for name in _ONCE if names.count(name) > 1), None)
+
+
+def _missing(first: dict[str, str]) -> str | None:
+    for name in _REQUIRED:
+        if name not in first:
+            return f"Missing {name.title()}"
+    return None
+
+
+def fit_body(message: Request | Response) -> str | None:
+    """Cut the body to its Content-Length; say what is wrong where that cannot be (RFC 3261 section 18.3)."""
+    length = message.header("content-length")
+    if length is None:
+        return None
+    if not (length.isascii() and length.isdigit() and len(length) < 10):
+        return "Bad Content-Length"
+    body, wanted = message.body, int(length)
+    if wanted > len(body):
+        return "Content-Length Larger Than the Message"
+    if wanted < len(body):
+        message.body = body[:wanted]
+    return None
+
+
+def _refuse(message: Request | Response, fault: str) -> NoReturn:
+    if isinstance(message, Response):
+        raise ParseError(0, fault, response=message)
+    raise ParseError(400, fault, message)
+
+
+def _refuse_oversized(data: bytes, limits: Limits) -> NoReturn:
+    """Refuse with 513, reading only as much of the message as is allowed."""
+    try:
+        start = parse_message(data[: limits.max_message_bytes // 2], limits)
+    except ParseError as error:
+        request = error.request
+    else:
+        request = start if isinstance(start, Request) else None
+    raise ParseError(513 if request else 0, "Message Too Large", request)

@@ -1,0 +1,90 @@
+"""The refusal of a common INVITE, cut from its bytes: what a flood costs us is mostly this.
+
+Says the same as ``compose.response`` to what was read whole, at a third of the time; what looks in any way unusual is
+left to that.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.wire.compose import Datagram, Peer
+
+_WANTED: Final = re.compile(rb"\r\n(via|from|to|call-id|cseq|[vfti])[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
+_USUAL: Final = {b"Via": 0, b"From": 1, b"To": 2, b"Call-ID": 3, b"CSeq": 4}
+_VIA: Final = re.compile(
+    rb"(SIP/2\.0/(?:UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::([1-9]\d{0,4}))?)(;rport)?(;branch=(z9hG4bK[\w.\-]+))(;rport)?\Z"
+)
+_SEQUENCE: Final = re.compile(rb"(?:0|[1-9]\d{0,8}) INVITE\Z")
+_TAGGED: Final = re.compile(rb"<[^<>\"]*>;tag=[\w.\-]+\Z")
+_UNTAGGED: Final = re.compile(rb"[^<>\"]*<[^<>\"]*>\Z")
+_CALL_ID: Final = re.compile(rb"[!-~]+\Z")
+
+
+class CommonInvite(NamedTuple):
+    """An INVITE from outside a dialog as nearly all peers write it."""
+
+    key: str
+    """Of its transaction."""
+    via: bytes
+    """With ``received`` and ``rport`` filled in (RFC 3581)."""
+    rest: bytes
+    """Whole Via lines below, From, To without its end."""
+    after_tag: bytes
+    """What follows the tag of To: the end of its line, Call-ID, CSeq."""
+    port: int
+    """Where a response goes over UDP."""
+
+    def refused(self, source: Peer, tag: bytes, headers: bytes, *, reliable: bool) -> Datagram:
+        """Write 503 with our ``tag`` in To; ``headers`` are whole lines."""
+        data = (
+            b"SIP/2.0 503 Service Unavailable\r\nVia: %b\r\n%b;tag=%b%b%bContent-Length: 0\r\n\r\n"
+            % (self.via, self.rest, tag, self.after_tag, headers)
+        )  # fmt: skip
+        return Datagram(source if reliable else Peer(source.flow, source.host, self.port), data)
+
+
+def common_invite(data: bytes, source: Peer) -> CommonInvite | None:
+    """Return what a refusal needs of an INVITE; None where it has to be read whole."""
+    end = data.find(b"\r\n\r\n")
+    head = data[:end]
+    lines = head.count(b"\n")
+    if end < 0 or data[:7] != b"INVITE " or b"\n " in head or b"\n\t" in head:
+        return None
+    if lines != head.count(b"\r\n") or lines != head.count(b"\r"):
+        return None
+    found: list[list[bytes]] = [[], [], [], [], []]
+    for name, value in _WANTED.findall(head):
+        place = _USUAL.get(name)
+        if place is None:
+            return None
+        found[place].append(value)
+    vias, from_, to, call_id, sequence = found
+    if not (vias and len(from_) == len(to) == len(call_id) == len(sequence) == 1):
+        return None
+    via = _VIA.match(vias[0])
+    is_plain = via and _SEQUENCE.match(sequence[0]) and _TAGGED.search(from_[0]) and _UNTAGGED.match(to[0])
+    if not is_plain or via is None or not _CALL_ID.match(call_id[0]):
+        return None
+    by, host, port, before, branch, name, behind = via.groups()
+    if before and behind:
+        return None
+    number = 5060 if port is None else int(port)
+    if number > 65_535:
+        return None
+    top = vias[0]
+    where = host.decode()
+    if before or behind:
+        number = source.port
+        rport = b";rport=%d" % number
+        params = rport + branch if before else branch + rport
+        top = b"%b%b;received=%b" % (by, params, source.host.encode())
+    elif where != source.host:
+        top = b"%b;received=%b" % (top, source.host.encode())
+    below = b"".join([b"Via: %b\r\n" % each for each in vias[1:]])
+    return CommonInvite(
+        key=f"{name.decode()} {where}:{port and int(port)} INVITE",
+        via=top,
+        rest=b"%bFrom: %b\r\nTo: %b" % (below, from_[0], to[0]),
+        after_tag=b"\r\nCall-ID: %b\r\nCSeq: %b\r\n" % (call_id[0], sequence[0]),
+        port=number,
+    )

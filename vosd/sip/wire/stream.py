@@ -1,0 +1,141 @@
+"""A byte stream cut into messages (RFC 3261 section 18.3), and the keep-alives between them (RFC 5626 section 4.4.1).
+
+Owns where one message ends and the next begins; refuses to know what they say. A stream whose framing is lost
+cannot be read any further: whoever has the connection closes it.
+"""
+
+import re
+from typing import Final
+
+from vosd.sip.settings import Limits
+from vosd.sip.wire.grammar import TOKEN
+
+PONG: Final = b"\r\n"
+"""The answer to one keep-alive."""
+
+_HEAD_END: Final = b"\r\n\r\n"
+_BLANK_LINES: Final = re.compile(rb"(?:\r\n)+")
+_START_LINE: Final = re.compile(rf"(?:SIP/\d+\.\d+ \d|{TOKEN} [^\r\n]+ SIP/\d+\.\d+ *\r?\n)".encode(), re.IGNORECASE)
+_FIRST_WORD: Final = re.compile(rf"{TOKEN}(?:[ /]|\Z)".encode())
+_LENGTH: Final = re.compile(
+    rb"^(?:Content-Length|l)[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
+)
+_LENGTH_DIGITS_MAX: Final = 9
+_TYPE: Final = re.compile(rb"^(?:Content-Type|c)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+class StreamFramer:
+    """Reads one direction of one connection; its memory is bounded by ``limits.max_message_bytes``.
+
+    Time is linear in what comes, however it is cut into pieces.
+    """
+
+    __slots__ = ("_blank_lines", "_has_start_line", "_length", "_limits", "_pending", "_pings", "_searched", "lost")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._pending = bytearray()
+        self._searched = 0
+        """Bytes of ``_pending`` in which the end of the head does not begin."""
+        self._has_start_line = False
+        """Whether what ``_pending`` begins with is known to be SIP."""
+        self._length = 0
+        """Bytes of the message that ``_pending`` begins with; 0 until its head is whole."""
+        self._blank_lines = 0
+        """Blank lines since the last message that are not yet a keep-alive."""
+        self._pings = 0
+        self.lost: str | None = None
+        """Why the stream cannot be read any further."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what came; return every message that it completes, each as one datagram would have brought it.
+
+        Of a message that loses the framing the head is returned where its sender deserves an answer.
+        """
+        if self.lost is not None:
+            return []
+        self._pending += data
+        messages = []
+        while (message := self._cut()) is not None:
+            messages.append(message)
+        return messages
+
+    def take_pings(self) -> int:
+        """Return how many keep-alives came since the last look: each is owed a ``PONG``."""
+        pings, self._pings = self._pings, 0
+        return pings
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._pending)
+
+    def _cut(self) -> bytes | None:
+        """Cut the next message off; None until more has come."""
+        pending = self._pending
+        if not self._length:
+            self._skip_blank_lines()
+            head_end = pending.find(_HEAD_END, self._searched)
+            if head_end < 0:
+                self._searched = max(0, len(pending) - len(_HEAD_END) + 1)
+                return self._judge_unfinished()
+            self._measure(head_end + len(_HEAD_END))
+        length = self._length
+        if not length or len(pending) < length:
+            return None
+        message = bytes(pending[:length])
+        del pending[:length]
+        self._length = self._searched = 0
+        self._has_start_line = False
+        if self.lost is not None:
+            pending.clear()
+        return message
+
+    def _skip_blank_lines(self) -> None:
+        pending = self._pending
+        blank = _BLANK_LINES.match(pending)
+        if blank:
+            pings, self._blank_lines = divmod(self._blank_lines + blank.end() // 2, 2)
+            self._pings += pings
+            del pending[: blank.end()]
+            self._searched = 0
+        if pending and pending != b"\r":
+            self._blank_lines = 0
+
+    def _judge_unfinished(self) -> bytes | None:
+        """Give a stream up as soon as it is plain that no message of an allowed size will come of it."""
+        pending, limits = self._pending, self._limits
+        if not self._has_start_line and pending and pending != b"\r":
+            self._has_start_line = pending.find(b"\n", 0, limits.max_line_chars) >= 0
+            if not (_START_LINE if self._has_start_line else _FIRST_WORD).match(pending):
+                self._lose("no SIP")
+            elif not self._has_start_line and len(pending) > limits.max_line_chars:
+                self._lose("start line too long")
+        if len(pending) <= limits.max_message_bytes:
+            return None
+        oversized = bytes(pending)  # longer than allowed: whoever parses it refuses it with 513
+        self._lose("message too large")
+        return oversized
+
+    def _measure(self, head_bytes: int) -> None:
+        """Learn from a whole head how long its message is."""
+        pending = self._pending
+        if not self._has_start_line and not _START_LINE.match(pending):
+            self._lose("no SIP")
+            return
+        lengths = _LENGTH.findall(pending, 0, head_bytes)
+        if not lengths and _TYPE.search(pending, 0, head_bytes):
+            self._lose("a body without Content-Length")  # the head alone would be another message than was sent
+            return
+        length = lengths[0].strip() if lengths else b"0"
+        self._length = head_bytes
+        if len(lengths) > 1 or not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
+            self.lost = "Content-Length cannot be read"
+        elif head_bytes + int(length) > self._limits.max_message_bytes:
+            self.lost = "message too large"
+        else:
+            self._length += int(length)
+
+    def _lose(self, why: str) -> None:
+        self.lost = why
+        self._pending.clear()

@@ -1,0 +1,104 @@
+"""SIP and tel URIs as far as a switch reads them (RFC 3261 section 19.1, RFC 3966)."""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import HOST, parameters
+
+DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
+"""By transport, where a URI or a Via names none (section 19.1.2)."""
+
+_SIP: Final = re.compile(
+    rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
+)
+"""A user part may hold any text, but bytes that are no text (surrogates by now) name nobody."""
+_TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+
+class Uri(NamedTuple):
+    """A parsed URI; ``user`` is percent-decoded and without its own parameters or password."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    params: str
+    headers: str = ""
+    """What follows a question mark, as written: headers of a request to be made of this URI (section 19.1.1)."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Uri":
+        """Read a ``sip:``, ``sips:`` or ``tel:`` URI.
+
+        Raises:
+            ParseError: 416 for another scheme, 400 for what is no URI.
+        """
+        match = _SIP.match(text)
+        if match:
+            scheme, userinfo, host, port, params, headers = match.groups()
+            number = int(port) if port else None
+            if number is not None and not 0 < number < 65_536:
+                raise ParseError(400, "Bad Port in URI")
+            user = (userinfo or "").partition(":")[0].partition(";")[0]
+            return cls(scheme.lower(), unescape(user), host, number, params or "", headers or "")
+        match = _TEL.match(text)
+        if match:
+            return cls("tel", unescape(match[1]), "", None, match[2] or "")
+        if _SCHEME.match(text) and not text.lower().startswith(("sip:", "sips:", "tel:")):
+            raise ParseError(416, "Unsupported URI Scheme")
+        raise ParseError(400, "Bad URI")
+
+    def param(self, name: str) -> str | None:
+        """Return a URI parameter's value in lower case, or None."""
+        value = parameters(self.params).get(name)
+        return value.lower() if value else None
+
+
+def without_headers(text: str) -> str:
+    """Return a URI as a request line may have it (section 19.1.1); a question mark in its user part stays."""
+    match = _SIP.match(text)
+    return text[: match.start(6)] if match and match[6] else text
+
+
+def with_user(text: str, user: str) -> str:
+    """Return a SIP URI with another user part, which is escaped already."""
+    scheme, _, rest = text.partition(":")
+    return f"{scheme}:{user}@{rest.rpartition('@')[2]}"
+
+
+_DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr"})
+"""Parameters that make a difference also where only one of two URIs has them (section 19.1.4)."""
+
+
+def are_equivalent(one: Uri, other: Uri) -> bool:
+    """Say whether two SIP URIs lead to the same place (section 19.1.4).
+
+    A parameter that only one of them has is mostly ignored, so two that equal a third need not be equal.
+    """
+    if one[:4] != other[:4] and not (
+        one.scheme == other.scheme
+        and one.user == other.user
+        and one.host.lower() == other.host.lower()
+        and one.port == other.port
+    ):
+        return False
+    if one.params == other.params and one.headers == other.headers:
+        return True
+    ours, theirs = parameters(one.params.lower()), parameters(other.params.lower())
+    if any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
+        return False
+    if _DECISIVE & (ours.keys() ^ theirs.keys()):
+        return False
+    return sorted(one.headers[1:].lower().split("&")) == sorted(other.headers[1:].lower().split("&"))
+
+
+def unescape(text: str) -> str:
+    """Replace what is percent-encoded (section 19.1.2); bytes that are no UTF-8 become replacement characters."""
+    return _ESCAPED.sub(_decoded, text) if "%" in text else text
+
+
+def _decoded(escaped: re.Match[str]) -> str:
+    return bytes.fromhex(escaped[0].replace("%", "")).decode("utf-8", "replace")

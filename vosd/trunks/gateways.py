@@ -1,0 +1,180 @@
+"""Mapping gateways and routing gateways as the catalogue defines them (REQ_SIP_ROUTING_OPS section 10)."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.base.credentials import Credentials, Login
+from vosd.base.number import for_matching
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.scope import Scope
+
+
+class Address(NamedTuple):
+    """Where packets of one gateway go."""
+
+    host: str
+    """An IP address in text, or a name that the directory finds addresses for."""
+    port: int | None
+    """None for names only: then DNS says it (RFC 3263 section 4)."""
+    transport: str | None = None
+    """In lower case; None = not fixed: UDP, and TCP for what is too large for it."""
+    name: str = ""
+    """The domain that a found address stands for, which a TLS certificate must name."""
+    written: str = ""
+    """The same with port and transport as far as they are configured: it stays in URIs (RFC 3263 section 4)."""
+    uri: str = ""
+    """What is asked for there, where a phone has said it: its contact; empty = the called number."""
+    path: tuple[str, ...] = ()
+    """The proxies on the way, as Route values (RFC 3327)."""
+    flow: int | None = None
+    """The socket or connection that reaches it; None = any that fits."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"{host}{port}" if self.transport is None else f"{host}{port};transport={self.transport}"
+
+
+class HostPattern(NamedTuple):
+    """Where packets of a mapping gateway come from: a network, and a port where one was given."""
+
+    network: IPv4Network | IPv6Network
+    port: int | None
+
+
+class CallerNumbers(msgspec.Struct, frozen=True):
+    """The calling numbers that somebody may show: its own, and those that it was given besides."""
+
+    own: str
+    others: frozenset[str] = frozenset()
+    """Without leading ``+``."""
+
+    def permitted(self, shown: str) -> str:
+        """Return what goes out for a calling number that was said: itself where it may be shown, else the own one."""
+        bare = for_matching(shown)
+        return shown if bare == for_matching(self.own) or bare in self.others else self.own
+
+
+class MappingGateway(msgspec.Struct, frozen=True):
+    """A customer's trunk: where calls come from and who pays for them. The calling half of a phone is one, too."""
+
+    name: str
+    account: str
+    hosts: tuple[HostPattern, ...]
+    """Where its packets come from; none = from anywhere, as long as it proves who it is."""
+    tech_prefix: str = ""
+    rate_group: str | None = None
+    """Overrides the account's rate group."""
+    max_call_seconds: int | None = None
+    max_concurrent: int | None = None
+    max_cps: int | None = None
+    max_requests: int | None = None
+    """Requests outside calls a second, from all its addresses together."""
+    enabled: bool = True
+    dialect: CallerDialect = CallerDialect()
+    credentials: Credentials | None = None
+    """What it must prove with each INVITE and REGISTER; None = its address is proof enough."""
+    caller_numbers: CallerNumbers | None = None
+    """Which calling numbers it may show; None = any."""
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """How a vendor wants us to register with it."""
+
+    server: Address
+    domain: str
+    """Of the address that is registered."""
+    user: str
+    """The account there."""
+    contact_user: str
+    """Under which the vendor is to call us."""
+    login: Login
+    expires_s: int = 3_600
+    """What is asked for; the vendor decides."""
+
+
+class Ping(NamedTuple):
+    """How it is found out whether a vendor is there at all."""
+
+    interval_ms: int
+    timeout_ms: int
+    """Without an answer for so long, an OPTIONS has failed."""
+    down_after: int
+    """Failures in a row that take a gateway that is up down."""
+    up_after: int
+    """Answers in a row that bring it back."""
+
+
+class RoutingGateway(msgspec.Struct, frozen=True):
+    """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too."""
+
+    name: str
+    account: str | None
+    """None = nobody is paid: it is a phone of ours."""
+    addresses: tuple[Address, ...]
+    prefixes: tuple[str, ...]
+    """Called prefixes, ``*`` for any number; from the buy rates where the configuration says so."""
+    priority: int = 1
+    """Lower is tried first."""
+    max_concurrent: int | None = None
+    max_cps: int | None = None
+    """Attempts in the preceding 1000 ms."""
+    max_requests: int | None = None
+    """Requests outside calls a second that it may send us, from all its addresses together."""
+    max_call_seconds: int | None = None
+    """Longest call through it, from the answer to the caller; None = it sets no limit of its own."""
+    response_timeout_ms: int = 5_000
+    """Without any response to INVITE."""
+    progress_timeout_ms: int | None = None
+    """From a 100 to a 18x or final response, while another gateway can be tried; None = ``ring_timeout_ms``."""
+    ring_timeout_ms: int = 60_000
+    """From INVITE to the final response."""
+    failover_codes: frozenset[int] | None = None
+    """Final codes after which the next gateway is tried; None = INTERFACES section 6."""
+    failover_after_ringing: bool = False
+    allow_unrated: bool = False
+    enabled: bool = True
+    dialect: CalleeDialect = CalleeDialect()
+    login: Login | None = None
+    """What its challenges are answered with; None = they count as refusals."""
+    registration: Registration | None = None
+    """It takes calls only while we are registered with it; None = it wants no registration."""
+    credentials: Credentials | None = None
+    """What it must prove when it registers with us: it is called where it is registered; None = it does not."""
+    ping: Ping | None = None
+    """None = it is taken to be there."""
+
+    @property
+    def places(self) -> tuple[Address, ...]:
+        """Where its packets go, calls and ours alike, and come from as well."""
+        registration = self.registration
+        return self.addresses if registration is None else (*self.addresses, registration.server)
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether a phone of ours is called: it is where it is registered, and nobody is paid for it."""
+        return self.account is None
+
+    @property
+    def registers(self) -> bool:
+        """Whether it is where it is registered with us: a phone, or a vendor on a changing address."""
+        return self.account is None or self.credentials is not None
+
+    @property
+    def scope(self) -> Scope:
+        """Where its calls are counted: those to a phone together with those from it."""
+        return Scope.MAPPING if self.account is None else Scope.ROUTING
+
+
+def registering_half(vendor: RoutingGateway) -> MappingGateway:
+    """Return what of a vendor registers with us: whom it is proven to be, and no customer."""
+    return MappingGateway(
+        vendor.name,
+        account=vendor.account or "",
+        hosts=(),
+        enabled=vendor.enabled,
+        dialect=CallerDialect(nat=vendor.dialect.nat),
+        credentials=vendor.credentials,
+    )

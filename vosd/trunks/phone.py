@@ -1,0 +1,25 @@
+"""Phones as the catalogue defines them."""
+
+import msgspec
+
+from vosd.trunks.gateways import MappingGateway
+
+
+class Phone(msgspec.Struct, frozen=True):
+    """One telephone: it registers, calls, and is called (PHN-01)."""
+
+    number: str
+    """Under which it registers and is called; also the name of its ``gateway``."""
+    gateway: MappingGateway
+    """Its calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
+    ring_timeout_ms: int = 60_000
+    """From INVITE to the final response, when it is called."""
+    offline_gateway: str | None = None
+    """The routing gateway that takes its calls while it is not registered."""
+    redirect_server: str | None = None
+    """The routing gateway that is asked first where its calls go: its 3xx are followed."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it may register, call and be called."""
+        return self.gateway.enabled
