@@ -40,9 +40,9 @@ class Desk:
         tokens = TokenSource()
         self.clock = ManualClock()
         content = catalogue([], phones=[phone(number) for number in numbers])
-        door = Authenticator(content, tokens.secret(), tokens.token, lambda _host: False)
+        auth_gate = Authenticator(content, tokens.secret(), tokens.token, lambda _host: False)
         self.endpoint = Endpoint(
-            SipSettings(), [Listener("192.0.2.1", 5060)], tokens.token, lambda _host, _port: False, door=door
+            SipSettings(), [Listener("192.0.2.1", 5060)], tokens.token, lambda _host, _port: False, auth_gate=auth_gate
         )
         self.writer = RegistrationWriter(MemoryRegistrations(), self.endpoint.flows, self.clock)
         self.table = Registrations(RegistrarSettings(), self.endpoint.flows, self.writer)

@@ -139,7 +139,7 @@ async def test_a_writer_whose_task_is_cancelled_lets_go_of_its_locks(database, d
 
     for attempt in range(200):
         writing = asyncio.ensure_future(write())
-        await asyncio.sleep(moments.random() * 0.006)  # whichever statement it has come to
+        await asyncio.wait({writing}, timeout=moments.random() * 0.006)  # in whichever statement it is
         writing.cancel()
         (ended,) = await asyncio.gather(writing, return_exceptions=True)
         assert ended is None or isinstance(ended, asyncio.CancelledError), attempt

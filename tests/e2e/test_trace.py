@@ -77,17 +77,17 @@ def test_new_calls_are_followed_live_until_the_onlooker_has_seen_enough(stage: S
     assert (nobodys.code, "'carrier-a'" in nobodys.stderr) == (1, True)
     with (
         conversing(stage, "4410", "4410") as (wanted, other),
-        following(stage, "--callee", wanted.callee, "--pcap", str(capture)) as onlooker,
+        following(stage, "--callee", wanted.callee, "--pcap", str(capture)) as follower,
     ):
         other.establish()
         wanted.establish()
         eventually(lambda: capture.read_bytes().count(b"ACK sip:") == 2, "both ACKs in the capture")
         other.hang_up()
-        onlooker.send_signal(signal.SIGINT)
-        drawn, _ = onlooker.communicate(timeout=10)
+        follower.send_signal(signal.SIGINT)
+        drawn, _ = follower.communicate(timeout=10)
         wanted.hang_up()
     stage.expect_nothing_left()
-    assert onlooker.returncode == 0
+    assert follower.returncode == 0
     titles = [line for line in drawn.splitlines() if line.startswith("call ")]
     assert [title.partition(" -> ")[2].partition(",")[0] for title in titles] == [wanted.callee]
     assert drawn.endswith("\nthe call goes on\n\n")
@@ -101,13 +101,13 @@ def following(stage: Stage, *options: str) -> Iterator[subprocess.Popen[str]]:
     # A run of the tests in the background of a shell ignores SIGINT, and so would the verb.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        onlooker = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        follower = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     finally:
         signal.signal(signal.SIGINT, heard)
-    with onlooker:
-        assert onlooker.stderr is not None
-        assert onlooker.stderr.readline().startswith("following new calls")
-        yield onlooker
+    with follower:
+        assert follower.stderr is not None
+        assert follower.stderr.readline().startswith("following new calls")
+        yield follower
 
 
 def refuse(vendor: Peer, status: int) -> None:

@@ -67,8 +67,8 @@ class Target:
         assert not left, left
 
     def _open(self) -> None:
-        door = Authenticator(PHONES, SECRET, lambda: "salt", CUSTOMER.host.__eq__)
-        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5), door=door)
+        auth_gate = Authenticator(PHONES, SECRET, lambda: "salt", CUSTOMER.host.__eq__)
+        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5), auth_gate=auth_gate)
         event = self._probe.receive(request(body=SDP))
         assert isinstance(event, InviteArrived)
         owner = Keeper()

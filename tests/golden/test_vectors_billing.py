@@ -13,7 +13,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.entries import customer_posting
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.billing.increments import cycles, hold_seconds
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
@@ -166,14 +166,14 @@ def test_longest_prefix_gives_the_rate(given, expect):
 @of("overdraft_admit")
 def test_calls_are_admitted_while_their_holds_fit(given, expect):
     advance_s = given["SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME"] * 60
-    purse = Purse("acme", Decimal(given["overdraft"]), Decimal(given["balance"]))
-    answers = [purse.hold(rate_of(given), advance_s, 43_200) for _ in range(given["attempts"])]
+    credit = AccountCredit("acme", Decimal(given["overdraft"]), Decimal(given["balance"]))
+    answers = [credit.hold(rate_of(given), advance_s, 43_200) for _ in range(given["attempts"])]
     admitted = [answer for answer in answers if not isinstance(answer, Refusal)]
     refused = [answer for answer in answers if isinstance(answer, Refusal)]
     assert len(admitted) == expect["admitted"]
     assert answers[: len(admitted)] == admitted
     assert {hold.amount for hold in admitted} == {Decimal(expect["reservation_each"])}
-    assert purse.available == Decimal(expect["left"])
+    assert credit.available == Decimal(expect["left"])
     assert {(refusal.reason, refusal.status) for refusal in refused} == {(EndReason.INSUFFICIENT_BALANCE, 402)}
     if expect.get("third") == "rejected":
         assert isinstance(answers[2], Refusal)
@@ -181,31 +181,31 @@ def test_calls_are_admitted_while_their_holds_fit(given, expect):
 
 @of("overdraft_settle")
 def test_end_of_a_call_replaces_its_hold_by_its_charge(given, expect):
-    purse = Purse("acme", Decimal(0), Decimal(given["balance"]))
-    hold = purse.hold(applied_rate("1", 60), 300, 43_200)
+    credit = AccountCredit("acme", Decimal(0), Decimal(given["balance"]))
+    hold = credit.hold(applied_rate("1", 60), 300, 43_200)
     assert hold.amount == Decimal(given["reservation"])
-    available_during_call = purse.available
-    purse.release(hold)
-    purse.post(-Decimal(given["actual"]))
-    assert purse.reserved == 0
-    assert purse.available == Decimal(expect["balance_after"])
-    assert max(purse.available - available_during_call, 0) == Decimal(expect["released"])
+    available_during_call = credit.available
+    credit.release(hold)
+    credit.post(-Decimal(given["actual"]))
+    assert credit.reserved == 0
+    assert credit.available == Decimal(expect["balance_after"])
+    assert max(credit.available - available_during_call, 0) == Decimal(expect["released"])
 
 
 @of("overdraft_none")
 def test_unlimited_account_is_never_refused(given, expect):
     account = Account("acme", AccountType.DIRECT, "sell", overdraft_limit=None, currency="USD")
-    purse = Purse(account.id, account.overdraft_limit, Decimal(given["balance"]))
+    credit = AccountCredit(account.id, account.overdraft_limit, Decimal(given["balance"]))
     applied = rate_of(given)
     seconds = given["minutes_each"] * 60
-    holds = [purse.hold(applied, seconds, seconds) for _ in range(given["concurrent_calls"])]
-    assert purse.reserved == Decimal(expect["total"])
+    holds = [credit.hold(applied, seconds, seconds) for _ in range(given["concurrent_calls"])]
+    assert credit.reserved == Decimal(expect["total"])
     charge = rate_call(applied, seconds * 1000)
     assert charge.total == Decimal(expect["charge_each"])
     for hold in holds:
-        purse.release(hold)
-        purse.post(-charge.total)
-    assert purse.balance + purse.unbooked == Decimal(expect["final_balance"])
+        credit.release(hold)
+        credit.post(-charge.total)
+    assert credit.balance + credit.unbooked == Decimal(expect["final_balance"])
 
 
 @of("cdr_fields")

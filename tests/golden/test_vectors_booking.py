@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vosd.base.cause import EndReason
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.billing.rater import rate_call
 from vosd.config.load import load
 from vosd.config.problems import ConfigError
@@ -127,10 +127,10 @@ def payment(kind: EntryKind, amount: str) -> Payment:
 
 @of("payment", but=frozenset({"PAY-ADD", "PAY-ZERO"}))
 def test_credit_is_an_overdraft_limit_and_leaves_the_balance(given, expect):
-    purse = Purse("acme", Decimal(given["overdraft"]), Decimal(given["balance"]))
-    purse.set_terms(Decimal(given["amount"]), None)
-    assert purse.balance == Decimal(expect["balance_after"]) == Decimal(expect["balance_before"])
-    assert purse.available - purse.balance == Decimal(expect["overdraft"])
+    credit = AccountCredit("acme", Decimal(given["overdraft"]), Decimal(given["balance"]))
+    credit.set_terms(Decimal(given["amount"]), None)
+    assert credit.balance == Decimal(expect["balance_after"]) == Decimal(expect["balance_before"])
+    assert credit.available - credit.balance == Decimal(expect["overdraft"])
 
 
 async def ended_by(source: str, *, recorded: bool) -> tuple[bool, bool]:

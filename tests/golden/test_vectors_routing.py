@@ -8,7 +8,7 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.config.load import load
 from vosd.config.parameters import ParameterKeys
 from vosd.config.problems import ConfigError
@@ -57,12 +57,12 @@ def of(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("given", "expect"), cases)
 
 
-class VendorsWithPurses:
-    """Vendors of a vector: all rated, funded while their purse has something left."""
+class VendorsWithCredits:
+    """Vendors of a vector: all rated, funded while their credit has something left."""
 
     def __init__(self, gateways):
-        self._purses = {
-            each["name"]: Purse(
+        self._credits = {
+            each["name"]: AccountCredit(
                 each["name"], Decimal(0) if each["prepaid_vendor"] else None, Decimal(each["vendor_balance"])
             )
             for each in gateways
@@ -84,7 +84,7 @@ class VendorsWithPurses:
         return True
 
     def funded(self, gateway):
-        available = self._purses[gateway.account].available
+        available = self._credits[gateway.account].available
         return available is None or available > 0
 
 
@@ -112,7 +112,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
         for each in given["gateways"]
     )
     request = RouteRequest(callee=given["called"], caller="", mono_ms=60_000)
-    routes = find_routes(request, table, occupancy, Rests(), VendorsWithPurses(given["gateways"]))
+    routes = find_routes(request, table, occupancy, Rests(), VendorsWithCredits(given["gateways"]))
     if expect["order"]:
         assert not isinstance(routes, Refusal)
         assert [choice.gateway.name for choice in routes] == expect["order"]

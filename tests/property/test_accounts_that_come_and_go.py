@@ -23,7 +23,7 @@ from vosd.base.money import ZERO
 from vosd.base.secret import Secret
 from vosd.billing.entries import customer_posting
 from vosd.billing.rater import rate_call
-from vosd.callcontrol.admission import Application
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
@@ -72,7 +72,7 @@ class Dialled:
 class Running(NamedTuple):
     """A call in talk."""
 
-    application: Application
+    call_request: CallRequest
     call_id: str
 
 
@@ -141,8 +141,8 @@ class ComingAndGoing(RuleBasedStateMachine):
             task.cancel()
         await asyncio.gather(*self.service._tasks, return_exceptions=True)
 
-    def purse(self, name):
-        return self.service.switch.live.purses[name]
+    def credit(self, name):
+        return self.service.switch.live.credits[name]
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class ComingAndGoing(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_call_is_answered(self, data):
         name = data.draw(st.sampled_from(sorted(self.configured)))
-        call = Application(f"198.51.100.{10 + NAMES.index(name)}", 5060, 70, False, self.clock.now(), Dialled())
+        call = CallRequest(f"198.51.100.{10 + NAMES.index(name)}", 5060, 70, False, self.clock.now(), Dialled())
         admission = self.service.switch.admission
         for step in ("identify", "check_account", "find_sell_rate", "take_hold"):
             if getattr(type(admission), step)(admission, call) is not None:
@@ -176,13 +176,13 @@ class ComingAndGoing(RuleBasedStateMachine):
     def a_call_ends(self, data, used):
         call = data.draw(st.sampled_from(self.running))
         self.running.remove(call)
-        application = call.application
-        charge = rate_call(application.rate, int(1_000 * application.hold.granted_s * used))
-        entry = customer_posting(call.call_id, application.account.id, charge)
+        call_request = call.call_request
+        charge = rate_call(call_request.rate, int(1_000 * call_request.hold.granted_s * used))
+        entry = customer_posting(call.call_id, call_request.account.id, charge)
         postings = () if entry is None else (Posting(entry.account, entry.amount, entry.reference),)
         record = msgspec.structs.replace(self.open_call(call).record, postings=postings, end_reason="Normal")
-        self.charged[application.account.id] += charge.total
-        self.service.switch._close(record, application)
+        self.charged[call_request.account.id] += charge.total
+        self.service.switch._close(record, call_request)
 
     @rule(away=st.booleans())
     def the_database_comes_or_goes(self, away):
@@ -210,7 +210,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         record = CallRecord(
             call_id=call.call_id,
             node="sw1",
-            customer_account=call.application.account.id,
+            customer_account=call.call_request.account.id,
             currency="USD",
             started_at=STARTED,
             answered_at=STARTED,
@@ -218,16 +218,16 @@ class ComingAndGoing(RuleBasedStateMachine):
             hangup_source="switch",
             end_reason="Lost",
         )
-        return OpenCall(record, call.application.rate, None, self.clock.now().mono)
+        return OpenCall(record, call.call_request.rate, None, self.clock.now().mono)
 
     # -- what always holds --------------------------------------------------------------------------------------
 
     @invariant()
     def no_account_is_promised_more_than_was_paid(self):
         for name in self.configured:
-            purse = self.purse(name)
-            assert purse.available <= self.paid[name] - self.charged[name] - purse.reserved
-            assert self.paid[name] - self.charged[name] - purse.reserved >= 0
+            credit = self.credit(name)
+            assert credit.available <= self.paid[name] - self.charged[name] - credit.reserved
+            assert self.paid[name] - self.charged[name] - credit.reserved >= 0
 
     def teardown(self):
         if not hasattr(self, "runner"):
@@ -246,9 +246,9 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.what_waits_is_booked()
         self.runner.run(self.service.balances.refresh())
         for name in NAMES:
-            purse = self.purse(name)
-            assert purse.unbooked == 0
-            assert purse.balance == self.paid[name] - self.charged[name] >= 0
+            credit = self.credit(name)
+            assert credit.unbooked == 0
+            assert credit.balance == self.paid[name] - self.charged[name] >= 0
 
 
 TestComingAndGoing = ComingAndGoing.TestCase

@@ -1,8 +1,8 @@
 """Many calls on one account, on virtual time: calls alone never carry its balance below its limit (DESIGN D13).
 
-The model keeps the true ledger, which the purse only hears of: commits arrive late and out of order, and people
+The model keeps the true ledger, which the credit only hears of: commits arrive late and out of order, and people
 pay, reverse and change limits meanwhile. Money that such a reversal takes is beyond any hold, so the bound that
-calls must keep is measured against the news that the purse had when they were granted more time.
+calls must keep is measured against the news that the credit had when they were granted more time.
 """
 
 from decimal import Decimal
@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
-from vosd.billing.holds import Hold, Purse
+from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import rate_call
 from vosd.testing.builders import applied_rate, rating_policy
 
@@ -43,22 +43,22 @@ class RunningCall:
 
 
 class Commit(NamedTuple):
-    """One transaction of the ledger, as it will be told to the purse."""
+    """One transaction of the ledger, as it will be told to the credit."""
 
     balance: Decimal
     seq: int
     of_calls: Decimal
-    """What of it the purse had posted itself."""
+    """What of it the credit had posted itself."""
 
 
 class CallsOnOneAccount(RuleBasedStateMachine):
-    """The ledger, the switch and the clock around one purse."""
+    """The ledger, the switch and the clock around one credit."""
 
     untold = Bundle("untold")
 
     @initialize(balance=money, limit=money, only_calls_take=st.booleans())
     def open_account(self, balance, limit, only_calls_take):
-        self.purse = Purse("acme", limit, balance)
+        self.credit = AccountCredit("acme", limit, balance)
         self.ledger = balance
         self.seq = 0
         self.newest_told = (0, balance)
@@ -69,17 +69,17 @@ class CallsOnOneAccount(RuleBasedStateMachine):
         self.only_calls_take = only_calls_take
 
     def exposed(self) -> Decimal:
-        """What the balance becomes, as far as the purse knows, if every hold is used to the end."""
-        return self.purse.balance + self.purse.unbooked - self.purse.reserved
+        """What the balance becomes, as far as the credit knows, if every hold is used to the end."""
+        return self.credit.balance + self.credit.unbooked - self.credit.reserved
 
     def news(self):
         """From now on calls answer for what they are granted on top of the state as it is now known."""
-        self.lowest_allowed = min(-self.purse.limit, self.exposed())
+        self.lowest_allowed = min(-self.credit.limit, self.exposed())
 
     @rule(applied=st.sampled_from(RATES), want_s=st.integers(1, 300), ceiling_s=st.integers(1, 900))
     def call_is_answered(self, applied, want_s, ceiling_s):
-        available = self.purse.available
-        hold = self.purse.hold(applied, want_s, ceiling_s)
+        available = self.credit.available
+        hold = self.credit.hold(applied, want_s, ceiling_s)
         if isinstance(hold, Refusal):
             assert rate_call(applied, min(want_s, ceiling_s) * 1000).total > available
         else:
@@ -96,7 +96,7 @@ class CallsOnOneAccount(RuleBasedStateMachine):
     def call_is_lost_without_charge(self, data):
         call = data.draw(st.sampled_from(self.running))
         self.running.remove(call)
-        self.purse.release(call.hold)
+        self.credit.release(call.hold)
 
     @rule(ms=st.integers(1, 400_000), want_s=st.integers(1, 120))
     def time_passes(self, ms, want_s):
@@ -105,7 +105,7 @@ class CallsOnOneAccount(RuleBasedStateMachine):
             call = min(due, key=lambda each: each.deadline_ms)
             self.now_ms = max(self.now_ms, call.deadline_ms)
             granted_before_s = call.hold.granted_s
-            if self.purse.extend(call.hold, want_s):
+            if self.credit.extend(call.hold, want_s):
                 assert granted_before_s < call.hold.granted_s <= min(granted_before_s + want_s, call.hold.ceiling_s)
             else:
                 assert call.hold.granted_s == granted_before_s
@@ -117,14 +117,14 @@ class CallsOnOneAccount(RuleBasedStateMachine):
         """However small its share: a call that is cut could not have paid for one second more."""
         if hold.granted_s < hold.ceiling_s:
             wants = rate_call(hold.applied, (hold.granted_s + 1) * 1000).total
-            assert wants - hold.amount > max(self.purse.available, ZERO)
+            assert wants - hold.amount > max(self.credit.available, ZERO)
 
     def end(self, call: RunningCall, duration_ms: int):
         charge = rate_call(call.hold.applied, duration_ms).total
         assert charge <= call.hold.amount
         self.running.remove(call)
-        self.purse.release(call.hold)
-        self.purse.post(-charge)
+        self.credit.release(call.hold)
+        self.credit.post(-charge)
         self.ended_unbooked.append(-charge)
 
     @rule(target=untold, at_most=st.integers(1, 5))
@@ -148,26 +148,26 @@ class CallsOnOneAccount(RuleBasedStateMachine):
 
     @rule(commit=consumes(untold))
     def commit_is_told(self, commit):
-        self.purse.committed(commit.balance, commit.seq)
-        self.purse.booked(commit.of_calls)
+        self.credit.committed(commit.balance, commit.seq)
+        self.credit.booked(commit.of_calls)
         self.newest_told = max(self.newest_told, (commit.seq, commit.balance))
         self.news()
 
     @rule()
     def poll_brings_the_latest_balance_early(self):
-        self.purse.committed(self.ledger, self.seq)
+        self.credit.committed(self.ledger, self.seq)
         self.newest_told = (self.seq, self.ledger)
         self.news()
 
     @rule(more=money)
     def limit_is_raised(self, more):
-        self.purse.limit += more
+        self.credit.limit += more
         self.news()
 
     @precondition(lambda self: not self.only_calls_take)
     @rule(limit=money)
     def limit_changes(self, limit):
-        self.purse.limit = limit
+        self.credit.limit = limit
         self.news()
 
     @invariant()
@@ -177,28 +177,28 @@ class CallsOnOneAccount(RuleBasedStateMachine):
     @invariant()
     def true_balance_keeps_the_limit_where_only_calls_take(self):
         if self.only_calls_take:
-            assert self.owed_at_worst() >= -self.purse.limit
+            assert self.owed_at_worst() >= -self.credit.limit
 
     @invariant()
     def purse_believes_the_newest_balance_it_was_told(self):
-        assert (self.purse.seq, self.purse.balance) == self.newest_told
+        assert (self.credit.seq, self.credit.balance) == self.newest_told
 
     @invariant()
     def reserve_is_what_running_calls_may_still_cost(self):
-        assert self.purse.reserved == sum((call.hold.amount for call in self.running), ZERO)
+        assert self.credit.reserved == sum((call.hold.amount for call in self.running), ZERO)
         for call in self.running:
             assert rate_call(call.hold.applied, call.hold.granted_s * 1000).total == call.hold.amount
 
     def owed_at_worst(self) -> Decimal:
         """The true balance once all is booked, if every running call lasts as long as it may."""
-        return self.ledger + sum(self.ended_unbooked, ZERO) - self.purse.reserved
+        return self.ledger + sum(self.ended_unbooked, ZERO) - self.credit.reserved
 
     def teardown(self):
         for call in list(self.running):
             self.end(call, min(self.now_ms, call.deadline_ms) - call.answered_ms)
         self.calls_keep_the_bound()
         self.true_balance_keeps_the_limit_where_only_calls_take()
-        assert self.purse.reserved == 0
+        assert self.credit.reserved == 0
 
 
 TestCallsOnOneAccount = CallsOnOneAccount.TestCase

@@ -5,7 +5,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.b2bua.identity import persona_of, present
+from vosd.b2bua.identity import caller_identity_of, present
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import request
@@ -43,7 +43,7 @@ def test_a_vendor_gets_the_headers_that_we_meant_and_each_can_be_read(written, n
     came = parse_message(request(from_=own_from, headers=headers))
     assert isinstance(came, Request)
 
-    shown = present(persona_of(came), number, "4420", OURS, dialect)
+    shown = present(caller_identity_of(came), number, "4420", OURS, dialect)
 
     sent = parse_message(request(from_=f"{shown.from_};tag=ours", headers=shown.headers, call_id="out"))
     plain = parse_message(request(call_id="out"))

@@ -21,7 +21,7 @@ INTENTS = {
 }
 SCRIPTS = {
     "answers": answers(1_000),
-    "answers after all": Script(answers(1_500).lines, heeds_cancel=False),
+    "answers after all": Script(answers(1_500).lines, accepts_cancel=False),
     "answers reliably": answers_reliably(),
     "hangs up": answers(1_000, hang_up_after_ms=7_000),
     "forks": Script(answers(500).lines, forks=(answers(900),)),

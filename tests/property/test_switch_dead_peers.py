@@ -128,7 +128,7 @@ class Day:
         self.ours, self.theirs = Terms.drawn(draw), Terms.drawn(draw)
         limits = {"dead_call_billing": billing, "max_call_seconds": LONGEST_S}
         self.scene = TimedScene(self.ours._asdict(), self.theirs._asdict(), parameters=limits)
-        self.scene.exchange.purses["acme"].limit = None
+        self.scene.exchange.credits["acme"].limit = None
         if storm:
             self.scene.wire.fate = Storm(seed, loss=0.05, doubling=0.1, jitter_ms=60)
         self.plans = {}
@@ -172,8 +172,8 @@ class Day:
         assert exchange.residue() == {}
         records = {record.sip_call_id_in: record for record in exchange.ledger.records}
         assert len(records) == len(exchange.ledger.records)
-        for account, purse in exchange.purses.items():
-            assert exchange.statement(account) == purse.unbooked
+        for account, credit in exchange.credits.items():
+            assert exchange.statement(account) == credit.unbooked
         for record in records.values():
             if record.answered_at is not None:
                 assert 0 <= record.hold_time_ms == record.ended_at - record.answered_at

@@ -152,7 +152,7 @@ class Day:
             record = scene.close()
         assert [line for line in lines if line["log_level"] in {"error", "critical"}] == []
         self.record = replace(record, sip_call_id_in="", sip_call_id_out="")
-        self.statement = {account: scene.exchange.statement(account) for account in scene.exchange.purses}
+        self.statement = {account: scene.exchange.statement(account) for account in scene.exchange.credits}
         self._names = {}
         said = [packet for packet in scene.wire.packets if packet.source == SWITCH]
         self.said = [(each.sent_at, each.target, MADE_UP.sub(self._name, each.data)) for each in said]

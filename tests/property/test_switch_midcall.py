@@ -56,7 +56,7 @@ SCRIPTS = [
     Script((Line(0, 200, ""),)),
     answers_reliably(),
     Script((Line(0, 183, ANSWER), UPDATING), forks=(Script((Line(50, 183, ANSWER), Line(1_005, 200, ANSWER))),)),
-    Script((Line(0, 180), UPDATING), heeds_cancel=False),
+    Script((Line(0, 180), UPDATING), accepts_cancel=False),
     refuses(503),
     refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[2]}>", "Contact: <sip:12@198.51.100.99>")),
     RINGS,
@@ -205,9 +205,9 @@ class Day:
         assert exchange.residue() == {}
         records = exchange.ledger.records
         assert len({record.call_id for record in records}) == len(records)
-        for account, purse in exchange.purses.items():
-            assert exchange.statement(account) == purse.unbooked
-            assert purse.limit is None or purse.balance + purse.unbooked >= -purse.limit
+        for account, credit in exchange.credits.items():
+            assert exchange.statement(account) == credit.unbooked
+            assert credit.limit is None or credit.balance + credit.unbooked >= -credit.limit
         for record in records:
             self.judge_record(record)
         if self.is_honest:

@@ -35,12 +35,12 @@ POLICIES = [
 
 
 class Commit(NamedTuple):
-    """One transaction of the database, as it will be told to the purse."""
+    """One transaction of the database, as it will be told to the credit."""
 
     balance: Decimal
     seq: int
     of_calls: Decimal
-    """What of it the purse had posted itself."""
+    """What of it the credit had posted itself."""
 
 
 class OneAccount(RuleBasedStateMachine):
@@ -58,7 +58,7 @@ class OneAccount(RuleBasedStateMachine):
         self.policy, self.advance_s, self.limit = policy, advance_s, limit
         self.scene = Scene(self.catalogue(), balance=balance, lateness_ms=lateness_ms)
         self.scene.vendor.script = RINGS
-        self.purse = self.scene.exchange.purses["acme"]
+        self.credit = self.scene.exchange.credits["acme"]
         self.ledger, self.seq, self.booked = balance, 1, 0
         self.untold: list[Commit] = []
         self.calls = []
@@ -80,15 +80,15 @@ class OneAccount(RuleBasedStateMachine):
     def owed_at_worst(self) -> Decimal:
         """The true balance once all is booked, if every running call lasts as long as it may."""
         unbooked = sum((-(record.fee + record.tax) for record in self.records[self.booked :]), ZERO)
-        return self.ledger + unbooked - self.purse.reserved
+        return self.ledger + unbooked - self.credit.reserved
 
     def exposed(self) -> Decimal:
         """The same as far as the switch knows."""
-        return self.purse.balance + self.purse.unbooked - self.purse.reserved
+        return self.credit.balance + self.credit.unbooked - self.credit.reserved
 
     def news(self):
         """From now on calls answer for what they are granted on top of the state as it is now known."""
-        self.lowest_allowed = min(-self.purse.limit, self.exposed())
+        self.lowest_allowed = min(-self.credit.limit, self.exposed())
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -153,8 +153,8 @@ class OneAccount(RuleBasedStateMachine):
 
     def tell(self, commit: Commit):
         self.untold.remove(commit)
-        self.purse.committed(commit.balance, commit.seq)
-        self.purse.booked(commit.of_calls)
+        self.credit.committed(commit.balance, commit.seq)
+        self.credit.booked(commit.of_calls)
         self.news()
 
     @rule(more=money)
@@ -180,7 +180,7 @@ class OneAccount(RuleBasedStateMachine):
     @invariant()
     def the_true_balance_keeps_the_limit_where_only_calls_take(self):
         if self.only_calls_take:
-            assert self.owed_at_worst() >= -self.purse.limit
+            assert self.owed_at_worst() >= -self.credit.limit
 
     @invariant()
     def every_record_is_charged_for_what_it_lasted(self):
@@ -207,7 +207,7 @@ class OneAccount(RuleBasedStateMachine):
         self.calls_are_booked(len(self.records))
         for commit in reversed(list(self.untold)):
             self.tell(commit)
-        assert (self.purse.balance, self.purse.unbooked, self.purse.reserved) == (self.ledger, 0, 0)
+        assert (self.credit.balance, self.credit.unbooked, self.credit.reserved) == (self.ledger, 0, 0)
         assert len(self.records) == len(self.calls)
 
 

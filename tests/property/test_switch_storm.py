@@ -51,7 +51,7 @@ BEHAVIOURS = {
     "rings reliably": Script((Line(0, 180, "", (), True), Line(500, 180, "", (), True), Line(1_500, 200, ANSWER))),
     "two phones": Script((Line(0, 180), UPDATING), forks=(Script((Line(5, 180), Line(1_020, 200, OTHERS))),)),
     "two phones, early media": Script((Line(0, 183, ANSWER), UPDATING), forks=(Script((Line(50, 183, OTHERS),)),)),
-    "answers when given up": Script((Line(0, 180), UPDATING), heeds_cancel=False),
+    "answers when given up": Script((Line(0, 180), UPDATING), accepts_cancel=False),
     "is busy": refuses(486, after_ms=100),
     "fails": refuses(503, after_ms=200),
     "fails after early media": Script((Line(0, 183, ANSWER, (), True), Line(900, 503))),

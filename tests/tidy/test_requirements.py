@@ -45,9 +45,9 @@ def test_the_application_runs_on_pinned_distributions_alone():
 
 
 def test_the_tools_are_pinned_with_all_that_they_need():
-    application, tools = set(pins("requirements.txt")), set(pins("requirements-dev.txt"))
+    call_request, tools = set(pins("requirements.txt")), set(pins("requirements-dev.txt"))
     needed = {name for tool in TOOLS for name in pulled_in(Requirement(tool))}
-    assert tools == needed - application
+    assert tools == needed - call_request
 
 
 def test_what_is_installed_is_what_is_pinned():

@@ -12,8 +12,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
-from vosd.billing.holds import Purse
-from vosd.callcontrol.admission import STEPS, Admission, Application, LiveState
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.admission import STEPS, Admission, CallRequest, LiveState
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
@@ -54,14 +54,14 @@ class RouteExplanation:
 
 def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -> LiveState:
     """Return a switch's live state without calls; with ``standings`` None, money is not judged."""
-    purses = {}
+    credits = {}
     for account in catalogue.accounts.values():
         if standings is None:
-            purses[account.id] = Purse(account.id, limit=None)
+            credits[account.id] = AccountCredit(account.id, limit=None)
         else:
             known = standings.get(account.id, Standing(ZERO, 0))
-            purses[account.id] = Purse(account.id, account.overdraft_limit, known.balance, known.seq)
-    return LiveState(purses, _as_far_as_known)
+            credits[account.id] = AccountCredit(account.id, account.overdraft_limit, known.balance, known.seq)
+    return LiveState(credits, _as_far_as_known)
 
 
 def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
@@ -95,7 +95,7 @@ def explain_route(
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
     admission = Admission(catalogue, live)
-    call = _application(catalogue, mapping, caller, callee, at)
+    call = _call_request(catalogue, mapping, caller, callee, at)
     refusal = _try(admission, call)
     request = RouteRequest(call.callee, call.caller, at.mono, mapping.account)
     routes = None
@@ -112,11 +112,11 @@ def explain_route(
     )
 
 
-def _application(catalogue: Catalogue, mapping: MappingGateway, caller: str, callee: str, at: Instant) -> Application:
+def _call_request(catalogue: Catalogue, mapping: MappingGateway, caller: str, callee: str, at: Instant) -> CallRequest:
     """Make the call as it stands once its gateway is identified."""
     number = callee.removeprefix(mapping.tech_prefix)
     pattern = mapping.hosts[0] if mapping.hosts else None  # whoever proves who it is may come from anywhere
-    return Application(
+    return CallRequest(
         caller=caller if mapping.caller_numbers is None else mapping.caller_numbers.permitted(caller),
         callee=number,
         source_host=str(pattern.network.network_address) if pattern else "",
@@ -130,12 +130,12 @@ def _application(catalogue: Catalogue, mapping: MappingGateway, caller: str, cal
     )
 
 
-def _try(admission: Admission, call: Application) -> Refusal | None:
+def _try(admission: Admission, call: CallRequest) -> Refusal | None:
     """Go through the steps behind identification and give back whatever they took."""
     refusals = (step(admission, call) for step in STEPS if step is not Admission.identify)
     refusal = next((found for found in refusals if found is not None), None)
     for scope, name in reversed(call.taken):
         admission.live.occupancy.undo(scope, name)
     if call.hold is not None and call.account is not None:
-        admission.live.purses[call.account.id].release(call.hold)
+        admission.live.credits[call.account.id].release(call.hold)
     return refusal

@@ -13,7 +13,7 @@ from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.parts import CallParts
 from vosd.b2bua.reasons import passed_on, reason_headers
 from vosd.b2bua.stamps import DeadCall, Ending
-from vosd.b2bua.states import CallState, Happening
+from vosd.b2bua.states import CallEvent, CallState
 from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
@@ -38,7 +38,7 @@ class Call(CallParts):
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
         """A gateway has shown itself (100), rings, or sends early media."""
-        if leg is not self.callee or not self._heeds(Happening.PROGRESS):
+        if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
             return
         self._board.set_deadline(self, leg.waits_until())
         if status not in RINGING:
@@ -50,7 +50,7 @@ class Call(CallParts):
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
         """The caller has answered, in a PRACK, what a ringing gateway offers."""
-        if self._heeds(Happening.EARLY_ANSWER) and self.callee is not None:
+        if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
     def another_speaks(self, now: Instant) -> None:
@@ -60,7 +60,7 @@ class Call(CallParts):
 
     def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
         """A gateway has refused the call with a final code."""
-        if leg is not self.callee or not self._heeds(Happening.ATTEMPT_FAILED):
+        if leg is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
             return
         self._board.refused(leg, response, now)
         outcome = leg.refusal(response)
@@ -69,12 +69,12 @@ class Call(CallParts):
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
         """A gateway was not to be reached at all."""
-        if leg is self.callee and self._heeds(Happening.ATTEMPT_FAILED):
+        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, AttemptOutcome.silent(), now)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """A gateway has answered: from here on the call costs us money."""
-        if leg is not self.callee or not self._heeds(Happening.ANSWER):
+        if leg is not self.callee or not self._accepts(CallEvent.ANSWER):
             return
         self.state = CallState.ANSWERED
         has_answer = bool(self.caller.offer) or leg.is_settled
@@ -120,7 +120,7 @@ class Call(CallParts):
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
         """A side has acknowledged our 200; with a late offer its answer goes into the other side's ACK."""
-        if not self._heeds(Happening.ACK) or self.callee is None:
+        if not self._accepts(CallEvent.ACK) or self.callee is None:
             return
         if leg is self.caller:
             self.journey.acknowledged(now.came)
@@ -174,18 +174,18 @@ class Call(CallParts):
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """A side never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
-        if self._heeds(Happening.ACK_MISSING) and not self.outlived(now):
+        if self._accepts(CallEvent.ACK_MISSING) and not self.outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
         """The caller does not hear what has to be heard before the answer (RFC 3262 section 3)."""
-        if self._heeds(Happening.PRACK_MISSING):
+        if self._accepts(CallEvent.PRACK_MISSING):
             self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
             self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """A side has no such call any more (481), does not answer at all (408), or cannot talk to the other (488)."""
-        if not self._heeds(Happening.LEG_LOST) or self.outlived(now):
+        if not self._accepts(CallEvent.LEG_LOST) or self.outlived(now):
             return
         if status == 481 or self.state is CallState.ANSWERED:
             leg.hang_up("", now)  # it may have meant that request alone, and a leg that is up costs money
@@ -206,7 +206,7 @@ class Call(CallParts):
 
     def caller_cancelled(self, now: Instant) -> None:
         """The caller gave up before the answer: 487 to it, CANCEL to the gateway."""
-        if not self._heeds(Happening.CANCEL):
+        if not self._accepts(CallEvent.CANCEL):
             return
         reason = EndReason.CANCELLED
         self._give_up_callee(reason, now)
@@ -215,7 +215,7 @@ class Call(CallParts):
 
     def deadline_due(self, now: Instant) -> None:
         """The call's one deadline has come: a silent gateway, endless ringing, or the end of what is paid for."""
-        if not self._heeds(Happening.DEADLINE):
+        if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is CallState.TALKING:
             self.outlived(now)
@@ -237,7 +237,7 @@ class Call(CallParts):
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call because somebody ordered it (``vosd hangup``, a stop of the switch)."""
-        if not self._heeds(Happening.ORDERED_END):
+        if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is CallState.TALKING:
             if not self.outlived(now):
@@ -312,11 +312,11 @@ class Call(CallParts):
             if self.callee is not None:
                 self.callee.hang_up(passed_on(cause, self.callee.reasons), now)
             self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
-        elif self._heeds(Happening.CALLER_BYE):
+        elif self._accepts(CallEvent.CALLER_BYE):
             self.caller_cancelled(now)
 
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
-        if not self._heeds(Happening.CALLEE_BYE) or self.outlived(now) or self.callee is None:
+        if not self._accepts(CallEvent.CALLEE_BYE) or self.outlived(now) or self.callee is None:
             return
         self.let_go_of_conversation(now)
         self.callee.close(now)

@@ -120,7 +120,7 @@ class CalleeLeg(Leg):
         self._tag = endpoint.token()
         self._invitation: Invitation | None = written(
             endpoint, choice, address, self.peer, hops,
-            persona=caller.persona,
+            caller_identity=caller.caller_identity,
             tag=self._tag,
             offer=offer,
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).

@@ -4,7 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.extensions import reliability_of
-from vosd.b2bua.identity import persona_of
+from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.leg import SDP, Leg
 from vosd.base.clock import Instant
 from vosd.sip.dialog.dialog import Dialog
@@ -49,6 +49,7 @@ class CallerLeg(Leg):
         "_waiting_answer",
         "_waiting_rings",
         "_wish",
+        "caller_identity",
         "dialect",
         "final",
         "has_referred",
@@ -56,7 +57,6 @@ class CallerLeg(Leg):
         "is_settled",
         "keypad",
         "offer",
-        "persona",
     )
 
     dialog: Dialog
@@ -98,7 +98,7 @@ class CallerLeg(Leg):
         self._invite = request.cseq.number
         self._wish = Wish.of(request)
         self.dialect = dialect
-        self.persona = persona_of(request)
+        self.caller_identity = caller_identity_of(request)
         self._reliability = reliability_of(request, dialect)
         self.hears_reliably = self._reliability is not Reliability.OFF
         """Whether the caller takes reliable provisional responses, and this trunk may be sent them."""

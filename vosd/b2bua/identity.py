@@ -39,7 +39,7 @@ _TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
 Value = TypeVar("Value")
 
 
-class Persona(msgspec.Struct, frozen=True):
+class CallerIdentity(msgspec.Struct, frozen=True):
     """What an INVITE says of its caller besides the number that the call is made with."""
 
     display: str = ""
@@ -72,14 +72,14 @@ class Persona(msgspec.Struct, frozen=True):
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
 
 
-PLAIN: Final = Persona(is_simple=True)
+PLAIN: Final = CallerIdentity(is_simple=True)
 """A caller that is its number and nothing else."""
 
 
 @lru_cache(maxsize=1024)
-def _named(display: str) -> Persona:
+def _named(display: str) -> CallerIdentity:
     """Return a caller that is its number and a display name: a trunk has few."""
-    return Persona(display, is_simple=True)
+    return CallerIdentity(display, is_simple=True)
 
 
 class Presentation(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class Presentation(msgspec.Struct, frozen=True):
     """Whole lines."""
 
 
-def persona_of(request: Request) -> Persona:
+def caller_identity_of(request: Request) -> CallerIdentity:
     """Read what an INVITE says of its caller. What cannot be read is left out: it breaks no call."""
     header = request.header
     from_ = header("from") or ""
@@ -108,7 +108,7 @@ def persona_of(request: Request) -> Persona:
     caller = _uri_in(from_)
     signatures = tuple(value for value in request.values("identity") if _SIGNED_TEXT.match(value))[:PASSED_ON_MAX]
     date = header("date") or ""
-    return Persona(
+    return CallerIdentity(
         display=_display_of(request),
         is_anonymous=caller is not None and _names_nobody(caller),
         wishes=wishes(";".join(request.values("privacy"))),
@@ -121,33 +121,37 @@ def persona_of(request: Request) -> Persona:
     )
 
 
-def present(persona: Persona, caller_out: str, callee_out: str, ours: str, dialect: CalleeDialect) -> Presentation:
+def present(
+    caller_identity: CallerIdentity, caller_out: str, callee_out: str, ours: str, dialect: CalleeDialect
+) -> Presentation:
     """Say how a caller is presented to a gateway with this dialect.
 
     The numbers are those that go out, unescaped; ``ours`` is our host as it stands in a URI.
     """
     if (
-        persona.is_simple
+        caller_identity.is_simple
         and not dialect.identity
         and dialect.privacy is not Privacy.ANONYMISE
-        and (not persona.display or dialect.display_name is Passing.STRIP)
+        and (not caller_identity.display or dialect.display_name is Passing.STRIP)
     ):
         return Presentation(f"<sip:{escape_user(caller_out) or ANONYMOUS}@{ours}>", "")
-    return _Introduction(persona, caller_out, callee_out, ours, dialect).presentation()
+    return _Introduction(caller_identity, caller_out, callee_out, ours, dialect).presentation()
 
 
 class _Introduction:
     """One caller before one gateway."""
 
-    __slots__ = ("_callee", "_caller", "_dialect", "_hides", "_ours", "_persona", "_tells_withheld")
+    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_tells_withheld")
 
-    def __init__(self, persona: Persona, caller: str, callee: str, ours: str, dialect: CalleeDialect) -> None:
-        self._persona = persona
+    def __init__(
+        self, caller_identity: CallerIdentity, caller: str, callee: str, ours: str, dialect: CalleeDialect
+    ) -> None:
+        self._caller_identity = caller_identity
         self._caller = caller
         self._callee = callee
         self._ours = ours
         self._dialect = dialect
-        self._hides = _hides(persona, dialect.privacy)
+        self._hides = _hides(caller_identity, dialect.privacy)
         self._tells_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
         """Whether the vendor is told what it has to keep to itself (RFC 3325 section 7)."""
 
@@ -158,36 +162,36 @@ class _Introduction:
 
     def _name(self) -> str:
         """Return the display name with the blank behind it; that of an anonymous From is no name."""
-        if self._dialect.display_name is Passing.STRIP or self._persona.is_anonymous:
+        if self._dialect.display_name is Passing.STRIP or self._caller_identity.is_anonymous:
             return ""
-        text = display_name.text_of(self._persona.display)
+        text = display_name.text_of(self._caller_identity.display)
         return f"{display_name.quoted(text)} " if text else ""
 
     def _identities(self, address: str) -> Iterator[str]:
         """Yield who calls for those who are to know, and what they are to keep to themselves."""
-        persona, identity, privacy = self._persona, self._dialect.identity, self._dialect.privacy
+        caller_identity, identity, privacy = self._caller_identity, self._dialect.identity, self._dialect.privacy
         names_somebody = self._caller.lower() not in {"", ANONYMOUS}
         asserts = names_somebody and IdentityHeader.ASSERTED in identity
         if asserts:
             yield f"P-Asserted-Identity: {address}"
         if names_somebody and IdentityHeader.REMOTE_PARTY in identity:
-            is_withheld = self._hides or (privacy is Privacy.PASS and persona.is_withheld)
+            is_withheld = self._hides or (privacy is Privacy.PASS and caller_identity.is_withheld)
             yield f"Remote-Party-ID: {address};party=calling;screen=yes;privacy={'full' if is_withheld else 'off'}"
-        if privacy is Privacy.PASS and persona.wishes:
-            yield f"Privacy: {';'.join(persona.wishes)}"
+        if privacy is Privacy.PASS and caller_identity.wishes:
+            yield f"Privacy: {';'.join(caller_identity.wishes)}"
         elif asserts and self._hides:
             yield "Privacy: id"
 
     def _forwarding(self) -> Iterator[str]:
         """Yield where the call was before, without anything of the networks that it came through."""
-        persona, dialect = self._persona, self._dialect
+        caller_identity, dialect = self._caller_identity, self._dialect
         if dialect.diversion is Passing.PASS:
-            for diversion in persona.diversions:
+            for diversion in caller_identity.diversions:
                 uri = self._uri_of(diversion.number, is_withheld=diversion.is_withheld)
                 yield f"Diversion: {diversion.render(uri)}"
         if dialect.history_info is Passing.PASS:
-            for entry in persona.history:
-                uri = self._uri_of(entry.number, is_withheld=entry.is_withheld or persona.withholds_history)
+            for entry in caller_identity.history:
+                uri = self._uri_of(entry.number, is_withheld=entry.is_withheld or caller_identity.withholds_history)
                 yield f"History-Info: {entry.render(uri)}"
 
     def _uri_of(self, number: str, *, is_withheld: bool) -> str:
@@ -197,25 +201,25 @@ class _Introduction:
 
     def _signatures(self) -> Iterator[str]:
         """Yield the signatures where all that they cover goes out as it came (RFC 8224 section 4.1)."""
-        persona = self._persona
-        if self._hides or not persona.signatures:
+        caller_identity = self._caller_identity
+        if self._hides or not caller_identity.signatures:
             return
-        for signed, sent in zip(persona.signed_numbers, (self._caller, self._callee), strict=True):
+        for signed, sent in zip(caller_identity.signed_numbers, (self._caller, self._callee), strict=True):
             if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(signed):
                 return
-        if persona.date:
-            yield f"Date: {persona.date}"
-        for signature in persona.signatures:
+        if caller_identity.date:
+            yield f"Date: {caller_identity.date}"
+        for signature in caller_identity.signatures:
             yield f"Identity: {signature}"
 
 
-def _hides(persona: Persona, privacy: Privacy) -> bool:
+def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
     """Say whether From is to name nobody."""
     match privacy:
         case Privacy.HONOUR:
-            return persona.is_withheld
+            return caller_identity.is_withheld
         case Privacy.PASS:
-            return persona.is_anonymous
+            return caller_identity.is_anonymous
         case Privacy.ANONYMISE:
             return True
         case Privacy.STRIP:

@@ -7,7 +7,7 @@ and the next number.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from vosd.b2bua.identity import Persona, present
+from vosd.b2bua.identity import CallerIdentity, present
 from vosd.b2bua.leg import SDP
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
@@ -61,7 +61,7 @@ def written(
     peer: Peer,
     hops: int,
     *,
-    persona: Persona,
+    caller_identity: CallerIdentity,
     tag: str,
     offer: bytes,
     may_be_reliable: bool,
@@ -71,7 +71,7 @@ def written(
     dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
     listener = endpoint.flows.listeners[flow]
     ours = host_text(listener.host)
-    shown = present(persona, choice.caller_out, choice.callee_out, ours, dialect)
+    shown = present(caller_identity, choice.caller_out, choice.callee_out, ours, dialect)
     uri, to = addressed(choice, address, peer, listener)
     parts = InviteParts(
         uri=uri,

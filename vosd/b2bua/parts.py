@@ -10,7 +10,7 @@ from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.b2bua.states import HEEDED, CallState, Happening
+from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.b2bua.transfer import Substitute, Transfer
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
@@ -93,5 +93,5 @@ class CallParts:
             self.conversation = Conversation(self.endpoint, self.caller, callee)
         return self.conversation
 
-    def _heeds(self, happening: Happening) -> bool:
-        return happening in HEEDED[self.state]
+    def _accepts(self, call_event: CallEvent) -> bool:
+        return call_event in ACCEPTED[self.state]

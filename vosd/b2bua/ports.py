@@ -1,6 +1,6 @@
 """What a call asks of the switch around it, besides SIP.
 
-All of it is answered at once and without I/O on the spot; what would have to wait comes back as a happening of
+All of it is answered at once and without I/O on the spot; what would have to wait comes back as a event of
 its own (DESIGN D2, ADR 2).
 """
 

@@ -1,6 +1,6 @@
 """Where a call stands, and what may happen there (DESIGN D2).
 
-A happening that is not heeded is no error of ours but a race of the network (a late answer, a second BYE): the
+A event that is not heeded is no error of ours but a race of the network (a late answer, a second BYE): the
 call lets it pass, and the legs have already given the peer the answer that SIP wants.
 """
 
@@ -23,7 +23,7 @@ class CallState(IntEnum):
     OVER = auto()
 
 
-class Happening(IntEnum):
+class CallEvent(IntEnum):
     """What a call can hear of."""
 
     PROGRESS = auto()
@@ -43,41 +43,41 @@ class Happening(IntEnum):
 
 _TRYING: Final = frozenset(
     {
-        Happening.PROGRESS,
-        Happening.ANSWER,
-        Happening.ATTEMPT_FAILED,
-        Happening.CANCEL,
-        Happening.CALLER_BYE,  # RFC 3261 section 15: a caller may end an early dialog so
-        Happening.PRACK_MISSING,
-        Happening.EARLY_ANSWER,
-        Happening.DEADLINE,
-        Happening.ORDERED_END,
+        CallEvent.PROGRESS,
+        CallEvent.ANSWER,
+        CallEvent.ATTEMPT_FAILED,
+        CallEvent.CANCEL,
+        CallEvent.CALLER_BYE,  # RFC 3261 section 15: a caller may end an early dialog so
+        CallEvent.PRACK_MISSING,
+        CallEvent.EARLY_ANSWER,
+        CallEvent.DEADLINE,
+        CallEvent.ORDERED_END,
     }
 )
 
-HEEDED: Final[Mapping[CallState, frozenset[Happening]]] = {
+ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
     CallState.HUNTING: _TRYING,
     CallState.RINGING: _TRYING,
     CallState.ANSWERED: frozenset(
         {
-            Happening.CANCEL,
-            Happening.CALLER_BYE,
-            Happening.CALLEE_BYE,
-            Happening.LEG_LOST,
-            Happening.PRACK_MISSING,
-            Happening.DEADLINE,
-            Happening.ORDERED_END,
+            CallEvent.CANCEL,
+            CallEvent.CALLER_BYE,
+            CallEvent.CALLEE_BYE,
+            CallEvent.LEG_LOST,
+            CallEvent.PRACK_MISSING,
+            CallEvent.DEADLINE,
+            CallEvent.ORDERED_END,
         }
     ),
     CallState.TALKING: frozenset(
         {
-            Happening.ACK,
-            Happening.ACK_MISSING,
-            Happening.CALLER_BYE,
-            Happening.CALLEE_BYE,
-            Happening.LEG_LOST,
-            Happening.DEADLINE,
-            Happening.ORDERED_END,
+            CallEvent.ACK,
+            CallEvent.ACK_MISSING,
+            CallEvent.CALLER_BYE,
+            CallEvent.CALLEE_BYE,
+            CallEvent.LEG_LOST,
+            CallEvent.DEADLINE,
+            CallEvent.ORDERED_END,
         }
     ),
     CallState.OVER: frozenset(),

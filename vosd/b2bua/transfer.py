@@ -342,7 +342,17 @@ def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
 class Substitute:
     """Stands in a call for the side that called, once that is somebody else's business."""
 
-    __slots__ = ("_transfer", "call", "dialect", "hears_reliably", "is_settled", "named", "offer", "persona", "reasons")
+    __slots__ = (
+        "_transfer",
+        "call",
+        "caller_identity",
+        "dialect",
+        "hears_reliably",
+        "is_settled",
+        "named",
+        "offer",
+        "reasons",
+    )
 
     final = 200
     """The side that left had its answer."""
@@ -356,7 +366,7 @@ class Substitute:
             self.call = call
         self.offer = offer
         """What the target is offered: the session of whom it will talk to."""
-        self.persona = caller.persona if caller is not None else PLAIN
+        self.caller_identity = caller.caller_identity if caller is not None else PLAIN
         self.dialect = caller.dialect if caller is not None else CallerDialect()
         self.named = "" if caller is None else caller.dialog.remote
         """Who transfers, as the From of its dialog says it."""

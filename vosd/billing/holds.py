@@ -42,7 +42,7 @@ class Hold:
         self.ceiling_s = min(self.ceiling_s, ceiling_s)
 
 
-class Purse:
+class AccountCredit:
     """One account: its last committed balance, what ended calls owe, what running calls hold.
 
     Changed only by its methods. ``limit`` is how far below zero calls may take the balance, None = unlimited.
@@ -72,13 +72,13 @@ class Purse:
         """How many are open."""
         self.low_below: Decimal | None = None
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
-        self.lows: list[Purse] | None = None
+        self.lows: list[AccountCredit] | None = None
         self._low_at: Decimal | None = None
         """What there was, holds included, when it heard last; None = there has been enough since."""
 
     @classmethod
-    def unread(cls, account: str) -> "Purse":
-        """Return the purse of an account whose balance has not been read yet; it lets calls have nothing."""
+    def unread(cls, account: str) -> "AccountCredit":
+        """Return the credit of an account whose balance has not been read yet; it lets calls have nothing."""
         return cls(account, ZERO, ZERO, _UNREAD)
 
     @property

@@ -15,7 +15,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
-from vosd.billing.holds import Hold, Purse
+from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import Breakers, place_of
@@ -37,11 +37,13 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 
 
 class LiveState:
-    """The counters and purses that running calls share; they outlive a reload (DESIGN D3, D6)."""
+    """The counters and credits that running calls share; they outlive a reload (DESIGN D3, D6)."""
 
-    __slots__ = ("addresses_of", "breakers", "health", "occupancy", "purses", "rests", "unregistered")
+    __slots__ = ("addresses_of", "breakers", "credits", "health", "occupancy", "rests", "unregistered")
 
-    def __init__(self, purses: dict[str, Purse] | None = None, addresses_of: AddressesOf = as_configured) -> None:
+    def __init__(
+        self, credits: dict[str, AccountCredit] | None = None, addresses_of: AddressesOf = as_configured
+    ) -> None:
         self.addresses_of = addresses_of
         """Where a gateway is right now."""
         self.occupancy = Occupancy()
@@ -50,18 +52,18 @@ class LiveState:
         self.health = Health()
         self.unregistered: set[str] = set()
         """Routing gateways that want a registration of ours and have none."""
-        self.purses = {} if purses is None else purses
+        self.credits = {} if credits is None else credits
 
 
 class Vendors:
     """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
 
-    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_health", "_purses", "_unregistered")
+    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_unregistered")
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
         self._catalogue = catalogue
-        self._purses = live.purses
+        self._credits = live.credits
         self._health = live.health
         self._breakers = live.breakers
         self._unregistered = live.unregistered
@@ -103,10 +105,10 @@ class Vendors:
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Say whether the gateway's account is postpaid or has something left (GW-08)."""
-        purse = None if gateway.account is None else self._purses.get(gateway.account)
-        if purse is None or purse.limit is None:
+        credit = None if gateway.account is None else self._credits.get(gateway.account)
+        if credit is None or credit.limit is None:
             return True
-        available = purse.available
+        available = credit.available
         return available is None or available > 0
 
 
@@ -127,7 +129,7 @@ class Numbers(Protocol):
         ...
 
 
-class Application(msgspec.Struct):
+class CallRequest(msgspec.Struct):
     """A call that asks to be carried; the steps fill in what they find, also when a later one refuses."""
 
     source_host: str
@@ -170,7 +172,7 @@ class Admission:
         self.live = live
         self.vendors = Vendors(catalogue, live)
 
-    def admit(self, call: Application) -> Refusal | None:
+    def admit(self, call: CallRequest) -> Refusal | None:
         """Put a call through every step; on refusal give back what it had taken, window included."""
         for step in STEPS:
             refusal = step(self, call)
@@ -181,16 +183,16 @@ class Admission:
                 return refusal
         return None
 
-    def give_back(self, call: Application) -> None:
+    def give_back(self, call: CallRequest) -> None:
         """Free everything that a call occupies."""
         for scope, name in call.taken:
             self.live.occupancy.release(scope, name)
         call.taken = []
         if call.hold is not None and call.account is not None:
-            self.live.purses[call.account.id].release(call.hold)
+            self.live.credits[call.account.id].release(call.hold)
             call.hold = None
 
-    def identify(self, call: Application) -> Refusal | None:
+    def identify(self, call: CallRequest) -> Refusal | None:
         """Find the mapping gateway by its proof, or else by source address; its tech prefix is taken off."""
         numbers = _known(call.numbers)
         if call.user:
@@ -212,18 +214,18 @@ class Admission:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
         return None
 
-    def check_enabled(self, call: Application) -> Refusal | None:
+    def check_enabled(self, call: CallRequest) -> Refusal | None:
         """Refuse the calls of a gateway that the operator switched off: known as it is, it is told and recorded."""
         gateway = _known(call.mapping)
         if not gateway.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"mapping gateway {gateway.name} is disabled")
         return None
 
-    def check_open(self, call: Application) -> Refusal | None:
+    def check_open(self, call: CallRequest) -> Refusal | None:
         """Refuse a customer's call while the switch takes none; strangers are not told."""
         return call.closed
 
-    def check_loop(self, call: Application) -> Refusal | None:
+    def check_loop(self, call: CallRequest) -> Refusal | None:
         """Refuse a call that has been here before, or has been too far."""
         if call.looped:
             return Refusal(EndReason.LOOP, 482, "a Via of this switch is in the request already")
@@ -231,7 +233,7 @@ class Admission:
             return Refusal(EndReason.LOOP, 483, "Max-Forwards is used up")
         return None
 
-    def check_gateway(self, call: Application) -> Refusal | None:
+    def check_gateway(self, call: CallRequest) -> Refusal | None:
         """Take a place on the mapping gateway."""
         gateway = _known(call.mapping)
         full = self._take(call, Scope.MAPPING, gateway.name, gateway.max_concurrent, gateway.max_cps)
@@ -241,13 +243,13 @@ class Admission:
             return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{gateway.name}: {gateway.max_cps} calls a second")
         return None
 
-    def check_number(self, call: Application) -> Refusal | None:
+    def check_number(self, call: CallRequest) -> Refusal | None:
         """Refuse a call of which the tech prefix was all, or that lacks the one its proven sender has to dial."""
         if call.callee_billing:
             return None
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
 
-    def check_account(self, call: Application) -> Refusal | None:
+    def check_account(self, call: CallRequest) -> Refusal | None:
         """Refuse a disabled or expired account, and take a place on it."""
         account = _known(call.account)
         refusal = admissible(account, call.at.wall)
@@ -259,7 +261,7 @@ class Admission:
             return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
         return None
 
-    def find_sell_rate(self, call: Application) -> Refusal | None:
+    def find_sell_rate(self, call: CallRequest) -> Refusal | None:
         """Find what the customer pays; without a rate the call is never carried (RATE-15)."""
         name = _known(call.mapping).rate_group or _known(call.account).rate_group
         if name is not None:
@@ -268,7 +270,7 @@ class Admission:
             return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name or 'no rate group'} rates no {call.callee_billing}")
         return None
 
-    def find_routes(self, call: Application) -> Refusal | None:
+    def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
         request = RouteRequest(call.callee, call.caller, call.at.mono, _known(call.account).id)
         live = self.live
@@ -278,7 +280,7 @@ class Admission:
         call.choices = routes
         return None
 
-    def take_hold(self, call: Application) -> Refusal | None:
+    def take_hold(self, call: CallRequest) -> Refusal | None:
         """Set the money of the first seconds aside (RES-02, DESIGN D13)."""
         account = _known(call.account)
         limits = (
@@ -287,14 +289,14 @@ class Admission:
             _known(call.mapping).max_call_seconds,
         )
         ceiling_s = min(limit for limit in limits if limit is not None)
-        hold = self.live.purses[account.id].hold(_known(call.rate), account.advance_s, ceiling_s)
+        hold = self.live.credits[account.id].hold(_known(call.rate), account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):
             return hold
         call.hold = hold
         return None
 
     def _take(
-        self, call: Application, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None
+        self, call: CallRequest, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None
     ) -> Full | None:
         full = self.live.occupancy.take(scope, name, max_concurrent, max_cps, call.at.mono)
         if full is None:
@@ -302,7 +304,7 @@ class Admission:
         return full
 
 
-Step = Callable[[Admission, Application], Refusal | None]
+Step = Callable[[Admission, CallRequest], Refusal | None]
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,

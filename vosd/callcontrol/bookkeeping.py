@@ -14,7 +14,7 @@ from vosd.base.clock import Instant
 from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import Application
+from vosd.callcontrol.admission import CallRequest
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -41,7 +41,7 @@ _encode_breakdown = msgspec.json.Encoder().encode
 def draft(
     node: str,
     arrival: Arrival,
-    application: Application,
+    call_request: CallRequest,
     journey: Journey,
     ending: Ending,
     vendor_rate: AppliedRate | None = None,
@@ -53,13 +53,13 @@ def draft(
     Its times are differences of the monotonic clock on the one reading of the wall clock at its INVITE: a step of the
     wall clock while it lasts puts none of them before another.
     """
-    at, choice, rate, account = arrival.at, journey.choice, application.rate, application.account
+    at, choice, rate, account = arrival.at, journey.choice, call_request.rate, call_request.account
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
     vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
     return CallRecord(
         call_id=arrival.call_id,
         node=node,
-        mapping_gateway=application.mapping.name if application.mapping else None,
+        mapping_gateway=call_request.mapping.name if call_request.mapping else None,
         routing_gateway=choice.gateway.name if choice else None,
         customer_account=account.id if account else None,
         vendor_account=choice.gateway.account if choice else None,
@@ -69,7 +69,7 @@ def draft(
         callee_in=arrival.callee_in,
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
-        callee_billing=application.callee_billing or None,
+        callee_billing=call_request.callee_billing or None,
         sip_call_id_in=arrival.sip_call_id_in,
         sip_call_id_out=journey.sip_call_id_out,
         source_address=arrival.source_address,
@@ -97,7 +97,7 @@ def draft(
 def opened(
     node: str,
     arrival: Arrival,
-    application: Application,
+    call_request: CallRequest,
     journey: Journey,
     vendor_rate: AppliedRate | None,
     *,
@@ -113,8 +113,8 @@ def opened(
     at = answered_at or vendor_answered_at
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
-    record = draft(node, arrival, application, journey, ending, vendor_rate, recorded=recorded or not answered_at)
-    return OpenCall(record, application.rate, vendor_rate, at.mono, vendor_answered_at.mono)
+    record = draft(node, arrival, call_request, journey, ending, vendor_rate, recorded=recorded or not answered_at)
+    return OpenCall(record, call_request.rate, vendor_rate, at.mono, vendor_answered_at.mono)
 
 
 def conclude(

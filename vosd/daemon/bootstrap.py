@@ -129,7 +129,7 @@ class Daemon:
             failed=self.service.transport_failed,
             unsent=self.service.unsent,
             closed=self.service.connection_closed,
-            heeds=self.service.heeds,
+            is_known_source=self.service.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
             connects_within=Patience(self.service.switch, self.service.directory).connects_within,

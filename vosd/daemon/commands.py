@@ -33,7 +33,7 @@ from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceNews
 
 NEWS_S: Final = 0.25
-"""How often an onlooker is told what is new."""
+"""How often an follower is told what is new."""
 CANDIDATES_MAX: Final = 5
 """Calls that are named where the beginning of an id fits several."""
 ROWS_AT_ONCE: Final = 500
@@ -209,9 +209,9 @@ class Commands:
     async def commitments(self, _arguments: Arguments) -> object:
         """Return what is promised of each account's money beyond the ledger, where it is anything."""
         return {
-            account: Commitments(format_amount(purse.reserved), format_amount(purse.unbooked))
-            for account, purse in self._service.switch.live.purses.items()
-            if purse.reserved or purse.unbooked
+            account: Commitments(format_amount(credit.reserved), format_amount(credit.unbooked))
+            for account, credit in self._service.switch.live.credits.items()
+            if credit.reserved or credit.unbooked
         }
 
     async def refresh_balances(self, _arguments: Arguments) -> object:
@@ -243,7 +243,7 @@ class Commands:
     async def messages(self, arguments: Arguments) -> object:
         """Return what is left of the messages of an ended call."""
         question = msgspec.convert(dict(arguments), LadderQuestion)
-        return await self._service.onlookers.call_of(question.sip_call_ids)
+        return await self._service.followers.call_of(question.sip_call_ids)
 
     async def running_call(self, arguments: Arguments) -> object:
         """Return what was said so far in a running call, or the ids of those that may be meant."""
@@ -253,7 +253,7 @@ class Commands:
         fitting = [call for call in calls if call.arrival.call_id.startswith(question.beginning)]
         news = None
         if len(fitting) == 1:
-            news = await self._service.onlookers.running(fitting[0], switch.customer_of(fitting[0]))
+            news = await self._service.followers.running(fitting[0], switch.customer_of(fitting[0]))
         return RunningCall([call.arrival.call_id for call in fitting[:CANDIDATES_MAX]], news)
 
     async def spool_retry(self, arguments: Arguments) -> object:
@@ -300,15 +300,15 @@ class Commands:
         return shown
 
     async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
-        """Tell what is said in new calls until the time is up or the onlooker goes away."""
+        """Tell what is said in new calls until the time is up or the follower goes away."""
         order = msgspec.convert(dict(arguments), TraceOrder)
         check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
-        with self._service.onlookers.look_on(order.sought) as onlooker:
+        with self._service.followers.look_on(order.sought) as follower:
             while (now := self._clock.now()).mono < until.mono:
-                yield TraceNews(onlooker.news(now), onlooker.left_out, is_over=False)
-                await asyncio.sleep(0 if onlooker.has_more else NEWS_S)
-            yield TraceNews(onlooker.news(now), onlooker.left_out, is_over=True)
+                yield TraceNews(follower.news(now), follower.left_out, is_over=False)
+                await asyncio.sleep(0 if follower.has_more else NEWS_S)
+            yield TraceNews(follower.news(now), follower.left_out, is_over=True)
 
 
 def _for_people(call: CallSnapshot) -> dict[str, object]:

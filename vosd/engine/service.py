@@ -26,7 +26,7 @@ from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import wind_up
 from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
-from vosd.engine.calls.live_call import Carried
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
@@ -46,7 +46,7 @@ from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import Settings
 from vosd.engine.tokens import TokenSource
-from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
@@ -141,8 +141,8 @@ class SwitchService:
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books)
-        self._recorder = Recorder(books, self._journal, self.balances.purses, settings.cdr)
-        self.spool = Spool(books, self._journal.quarantine, self.balances.purses, self._recorder.turn)
+        self._recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr)
+        self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self._recorder.turn)
         self.gateways = Gateways(clock, catalogue)
         tokens = TokenSource()
         self.authenticator = Authenticator(
@@ -155,7 +155,7 @@ class SwitchService:
             settings.sip, listeners, tokens.token, self._knows, self.directory.locate, self.authenticator, placements
         )
         trace = Trace(settings.trace, self._knows)
-        self.onlookers = Onlookers(trace, listeners)
+        self.followers = TraceFollowers(trace, listeners)
         flows = self._endpoint.flows
         self._registration_writer = RegistrationWriter(registered, flows, clock)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
@@ -178,8 +178,8 @@ class SwitchService:
             catalogue=catalogue,
             ledger=self.gateways.counting(_Keeper(self._journal, self._recorder, self.database)),
             entropy=tokens.entropy,
-            purses=self.balances.purses,
-            onlookers=self.onlookers,
+            credits=self.balances.credits,
+            followers=self.followers,
             register=self._registrar.take_register,
             addresses_of=self.addresses_of,
         )
@@ -290,7 +290,7 @@ class SwitchService:
         """Say whether a gateway may send from an address, whatever the port."""
         return self.switch.knows_host(host) or host in self.directory.hosts()
 
-    def heeds(self, host: str) -> bool:
+    def is_known_source(self, host: str) -> bool:
         """Say whether an address is a gateway's, or that of somebody who has proven himself: no stranger's."""
         is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host, self._clock.now())
         return is_phone or self.knows_host(host)
@@ -312,7 +312,7 @@ class SwitchService:
             return self.registrations.addresses(gateway.name)
         return self.registrants.routed(gateway.name, self.directory.addresses(gateway))
 
-    def end_calls(self, chosen: Sequence[Carried], reason: EndReason) -> int:
+    def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
         """End calls by order and tell their peers."""
         now = self._clock.now()
         ended = self.switch.end_calls(chosen, reason, now)
@@ -320,7 +320,7 @@ class SwitchService:
         return ended
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
-        """Put another catalogue in force once its accounts have purses.
+        """Put another catalogue in force once its accounts have credits.
 
         Raises:
             CurrencyChangedError: an account may not have its new currency; the old catalogue stays.

@@ -13,7 +13,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import Seldom
-from vosd.sip.wire.classify import Kind, Rank, glance
+from vosd.sip.wire.classify import Kind, Rank, classify
 
 _log = structlog.get_logger()
 _REFUSE: Final = Answer.REFUSE
@@ -39,7 +39,7 @@ class Core(NamedTuple):
     """Hear that a datagram could not be sent, and never will be. Never called while sending."""
     closed: Callable[[int, str, int], None]
     """Hear that a connection is gone, whoever closed it and why: flow, host and port. Comes before ``failed``."""
-    heeds: Callable[[str], bool]
+    is_known_source: Callable[[str], bool]
     """Say whether an address is a gateway's, or somebody's who has proven himself."""
     allowance_at: Callable[[str], Allowance | None]
     """Say what the gateway at an address may ask from all its addresses together; None = no such limit."""
@@ -55,7 +55,9 @@ class Entrance:
     def __init__(self, core: Core, settings: ShieldSettings, keep_out: Callable[[], None]) -> None:
         self._core = core
         self._keep_out = keep_out
-        self._shield = Shield(settings, core.heeds, core.belongs, self._block, core.dropped, core.allowance_at)
+        self._shield = Shield(
+            settings, core.is_known_source, core.belongs, self._block, core.dropped, core.allowance_at
+        )
         self._blocked: dict[str, float] = {}
         """Until when each address is kept out, in the order of that."""
         self._seldom = Seldom()
@@ -70,7 +72,7 @@ class Entrance:
 
     def receive(self, flow: int, data: bytes, host: str, port: int) -> bool:
         """Take one message, which waits for its turn until ``serve``; say whether it is heard at all."""
-        verdict = self._shield.judge(glance(data), data, host, time.monotonic())
+        verdict = self._shield.judge(classify(data), data, host, time.monotonic())
         if verdict is _SILENCE:
             return False
         if verdict is _REFUSE:

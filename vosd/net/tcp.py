@@ -136,7 +136,7 @@ class StreamFlow:
             self._admit(sock, Address(address[0], address[1]))
 
     def _admit(self, sock: socket.socket, peer: Address) -> None:
-        origin = Origin.GATEWAY if self._core.heeds(peer.host) else Origin.STRANGER
+        origin = Origin.GATEWAY if self._core.is_known_source(peer.host) else Origin.STRANGER
         full = self._places.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()
@@ -244,7 +244,7 @@ class StreamFlow:
         """Say whether the peer of a connection is known, and count it as such from then on."""
         if connection.origin is not Origin.STRANGER:
             return True
-        if not self._core.heeds(connection.peer.host):
+        if not self._core.is_known_source(connection.peer.host):
             return False
         connection.origin = Origin.GATEWAY
         self._places.recognise(connection.peer.host)

@@ -1,4 +1,4 @@
-"""What routing asks of others without knowing them; ``engine`` answers from rates, purses and the directory."""
+"""What routing asks of others without knowing them; ``engine`` answers from rates, credits and the directory."""
 
 from typing import Protocol
 

@@ -37,7 +37,7 @@ class Challenged(NamedTuple):
 Verdict = LetIn | Challenged
 
 
-class Door(Protocol):
+class AuthGate(Protocol):
     """Whoever gives the verdicts."""
 
     @property
@@ -54,7 +54,7 @@ class Door(Protocol):
         ...
 
 
-class _OpenDoor:
+class _OpenGate:
     """Where addresses are all that counts."""
 
     hears_strangers: Final = False
@@ -67,4 +67,4 @@ class _OpenDoor:
 
 
 BY_ADDRESS: Final = LetIn()
-OPEN_DOOR: Final[Door] = _OpenDoor()
+OPEN_GATE: Final[AuthGate] = _OpenGate()

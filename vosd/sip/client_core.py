@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.dialog.acceptance import Farewell
+from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogOwner, DialogTable
 from vosd.sip.digest.answer import Answers
@@ -194,7 +194,7 @@ class ClientCore:
             if not isinstance(known, Datagram):
                 self._end_answer(fork, parts, answer, now)
                 owner = self._dialogs.owners.get(tag_of(parts.from_))
-                return None if owner is None or isinstance(owner, Farewell) else AnswerStrayed(owner, answer, now)
+                return None if owner is None or isinstance(owner, PendingBye) else AnswerStrayed(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
                 return None

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.auth_gate import OPEN_DOOR, Door
+from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
-from vosd.sip.dialog.acceptance import Acceptance, Farewell
+from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable
@@ -47,7 +47,7 @@ class Endpoint:
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
         locate: Locator = knows_no_names,
-        door: Door = OPEN_DOOR,
+        auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
     ) -> None:
         """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
@@ -79,7 +79,7 @@ class Endpoint:
             settings,
             token=token,
             knows=knows,
-            door=door,
+            auth_gate=auth_gate,
             server_header=self.server_header,
             say_goodbye=self._say_goodbye,
             dropped=self.dropped,
@@ -199,7 +199,7 @@ class Endpoint:
         """Hang up a caller that has not acknowledged our 200 yet: the BYE waits for the ACK (section 15.1.1)."""
         acceptance.owner = None
         acceptance.goodbye = headers
-        self.adopt(acceptance.dialog.local_tag, Farewell(acceptance))
+        self.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
     def refuse_left_over(self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant) -> None:
         """Refuse an INVITE that an earlier life has not answered; one that is repeated meanwhile is a new call."""

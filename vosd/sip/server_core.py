@@ -7,8 +7,8 @@ from typing import Any
 from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.sip.auth_gate import EXAMINED, UNKNOWN, Challenged, Door
-from vosd.sip.dialog.acceptance import Acceptance, Farewell
+from vosd.sip.auth_gate import EXAMINED, UNKNOWN, AuthGate, Challenged
+from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.events import (
@@ -54,7 +54,7 @@ class ServerCore:
         *,
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
-        door: Door,
+        auth_gate: AuthGate,
         server_header: str,
         say_goodbye: SayGoodbye,
         dropped: Counter[str],
@@ -65,7 +65,7 @@ class ServerCore:
         self._settings = settings
         self._token = token
         self._knows = knows
-        self._door = door
+        self._auth_gate = auth_gate
         self._server_header = server_header
         self._say_goodbye = say_goodbye
         self._dropped = dropped
@@ -124,7 +124,7 @@ class ServerCore:
             return StrangerIgnored(source, f"{method} {request.uri}", now, why, invite)
         user = ""
         if method in EXAMINED and not request.to_tag:
-            verdict = self._door.examine(request, source, now)
+            verdict = self._auth_gate.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 self._challenge(request, source, verdict)
                 if verdict.why != UNKNOWN:
@@ -221,7 +221,7 @@ class ServerCore:
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
         is_heard = self._settings.answers_strangers or self._knows(source.host, source.port)
-        if not is_heard or self._door.is_shut_to(source, now):
+        if not is_heard or self._auth_gate.is_shut_to(source, now):
             return
         try:
             stem = self._stem_of(message, source)
@@ -245,11 +245,11 @@ class ServerCore:
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
                 return ""
-        if self._door.is_shut_to(source, now):
+        if self._auth_gate.is_shut_to(source, now):
             return "locked out source"
         if self._settings.answers_strangers or self._knows(source.host, source.port):
             return ""
-        is_examined = method in EXAMINED and not request.to_tag and self._door.hears_strangers
+        is_examined = method in EXAMINED and not request.to_tag and self._auth_gate.hears_strangers
         return "" if is_examined else UNKNOWN
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
@@ -304,7 +304,7 @@ class ServerCore:
             dialog.reach_by(source)
             self._dialogs.follow(request.to_tag, dialog)
             owner.moved()
-        if isinstance(owner, Farewell):
+        if isinstance(owner, PendingBye):
             self._answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
             if method == "BYE":
                 owner.acceptance.acknowledged()
@@ -326,7 +326,7 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         if owner is None or dialog is None:
             return None  # an ACK is never answered
-        if isinstance(owner, Farewell):
+        if isinstance(owner, PendingBye):
             if owner.acceptance.is_met_by(request):
                 self._say_goodbye(owner.acceptance, now)
             return None

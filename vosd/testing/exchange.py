@@ -1,4 +1,4 @@
-"""One switch on the virtual wire: endpoint, calls and purses as in the daemon, without journal and database."""
+"""One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, Final
 
 from vosd.base.cause import EndReason
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
@@ -18,10 +18,10 @@ from vosd.engine.registration.outbound import Registrants
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Way
-from vosd.sip.auth_gate import Door
+from vosd.sip.auth_gate import AuthGate
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener, Locator, knows_no_names
 from vosd.sip.settings import SipSettings
@@ -86,15 +86,17 @@ class Exchange:
         sip: SipSettings | None = None,
         listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
-        door: Door | None = None,
+        auth_gate: AuthGate | None = None,
         locate: Locator = knows_no_names,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
         self.wire = Wire(self.clock)
         self.ledger = KeptLedger()
-        self.purses = {
-            account.id: Purse(account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1)
+        self.credits = {
+            account.id: AccountCredit(
+                account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1
+            )
             for account in catalogue.accounts.values()
         }
         self._lateness_ms = lateness_ms
@@ -105,11 +107,11 @@ class Exchange:
             catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
         )
         settings = sip or SipSettings(product="vosd/test")
-        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, locate, door or self.authenticator)
+        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, locate, auth_gate or self.authenticator)
         ring = Trace(trace or TraceSettings(), self._knows)
         self.trace = ring
         self._keep = ring.message
-        self.onlookers = Onlookers(ring, self.endpoint.flows.listeners)
+        self.followers = TraceFollowers(ring, self.endpoint.flows.listeners)
         self.registered = MemoryRegistrations()
         self.registration_writer = RegistrationWriter(self.registered, self.endpoint.flows, self.clock)
         self.registrations = Registrations(
@@ -123,8 +125,8 @@ class Exchange:
             catalogue=catalogue,
             ledger=self.ledger,
             entropy=lambda: next(self._tokens).to_bytes(10, "big"),
-            purses=self.purses,
-            onlookers=self.onlookers,
+            credits=self.credits,
+            followers=self.followers,
             register=self.registrar.take_register,
             addresses_of=self._addresses_of,
         )
@@ -189,8 +191,8 @@ class Exchange:
         found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.ledger.open)
         found["places"] = self.switch.live.occupancy.total()
-        for account, purse in self.purses.items():
-            found[f"reserved of {account}"] = purse.reserved
+        for account, credit in self.credits.items():
+            found[f"reserved of {account}"] = credit.reserved
         return {name: amount for name, amount in found.items() if amount}
 
     def residue(self) -> dict[str, int]:

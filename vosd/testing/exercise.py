@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from vosd.b2bua.identity import persona_of
+from vosd.b2bua.identity import caller_identity_of
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.engine.calls.caller import called_number, calling_number
@@ -81,7 +81,7 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     lambda request: has_looped(request, "z9hG4bKours", (LISTENER.sent_by,)),
     lambda request: called_number(request, CalleeSource.REQUEST_URI),
     lambda request: calling_number(request, tuple(CallerSource)),
-    persona_of,
+    caller_identity_of,
     Rack.of,
     ReferTo.of,
     lambda request: Replaces.parse(request.header("replaces") or ""),

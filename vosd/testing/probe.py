@@ -8,7 +8,7 @@ from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.auth_gate import OPEN_DOOR, Door
+from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
@@ -78,10 +78,10 @@ class Probe:
         knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
         locate: Locator = knows_no_names,
-        door: Door = OPEN_DOOR,
+        auth_gate: AuthGate = OPEN_GATE,
     ) -> None:
         tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))
-        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, door)
+        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, auth_gate)
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0

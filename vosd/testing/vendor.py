@@ -33,7 +33,7 @@ class Script(NamedTuple):
     lines: tuple[Line, ...]
     hang_up_after_ms: int | None = None
     """From the answer."""
-    heeds_cancel: bool = True
+    accepts_cancel: bool = True
     """False: the CANCEL is answered, and the script goes on."""
     is_patient: bool = False
     """True: without an ACK the vendor just waits, where others hang up after 64·T1."""
@@ -158,7 +158,7 @@ class IncomingCall(Side):
             case "CANCEL" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
                 self.is_cancelled = True
                 self.agent.reply(request, 200, tag=self.tag)
-                if self.script.heeds_cancel:
+                if self.script.accepts_cancel:
                     self.respond(Line(0, 487))
             case "PRACK":
                 self._take_prack(request)

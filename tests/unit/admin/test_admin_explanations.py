@@ -103,10 +103,10 @@ def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
 
 def test_an_explanation_leaves_nothing_behind() -> None:
     live = idle_state(CATALOGUE, RICH)
-    before = (live.occupancy.total(), live.purses["acme"].reserved)
+    before = (live.occupancy.total(), live.credits["acme"].reserved)
     # The gateway takes one call at a time: a place that was kept would refuse the second explanation.
     assert [explain(live=live).result for _ in range(3)] == ["ok"] * 3
-    assert (live.occupancy.total(), live.purses["acme"].reserved) == before == (0, 0)
+    assert (live.occupancy.total(), live.credits["acme"].reserved) == before == (0, 0)
     assert live.occupancy.recent(Scope.MAPPING, "acme", NOW.mono) == 0
 
 

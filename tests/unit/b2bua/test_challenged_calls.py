@@ -325,7 +325,7 @@ def test_the_time_to_respond_counts_from_the_first_invite(behind: Stage):
 
 def test_an_answer_that_nobody_waits_for_is_hung_up_with_proof(behind: Stage):
     guard = Guard(methods=EVERYTHING, uses=1)
-    late = Script(answers(20_000).lines, heeds_cancel=False)
+    late = Script(answers(20_000).lines, accepts_cancel=False)
     scene = behind(guard, script=late)
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
     scene.wire.run_until(lambda: call.final is not None)

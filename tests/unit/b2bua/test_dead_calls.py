@@ -24,7 +24,7 @@ def end(scene):
     assert record.end_reason == "Session Timeout"
     assert record.fee == rate_call(applied_rate(), record.hold_time_ms).total
     assert record.ended_at == record.answered_at + record.hold_time_ms
-    assert -record.fee == scene.exchange.statement("acme") == scene.exchange.purses["acme"].unbooked
+    assert -record.fee == scene.exchange.statement("acme") == scene.exchange.credits["acme"].unbooked
     said = json.loads(record.fee_breakdown)
     return record.hold_time_ms / 1_000, said["dead_call_billing"], said["noticed_at"]
 

@@ -109,7 +109,7 @@ def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
 def test_a_late_answer_after_reliable_ringing_is_hung_up_with_a_number_that_counts(rings):
     """RFC 3261 section 12.2.1.1: the PRACKs have counted too; a BYE with a number of theirs would be refused."""
     scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 500, "failover_after_ringing": True}))
-    scene.vendor.script = Script((*rings, Line(600, 200, ANSWER)), heeds_cancel=False)
+    scene.vendor.script = Script((*rings, Line(600, 200, ANSWER)), accepts_cancel=False)
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
     scene.wire.run_until(lambda: call.is_over)
     late = scene.vendor.only_call

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, Persona, persona_of, present
+from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, CallerIdentity, caller_identity_of, present
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
@@ -18,15 +18,17 @@ SIGNATURE = "eyJhbGciOiJFUzI1NiJ9.eyJvcmlnIjp7fX0.c2ln;info=<https://cert.exampl
 DATE = "Thu, 01 Oct 2026 12:00:00 GMT"
 
 
-def heard(headers: str = "", from_: str = PLAIN_FROM, to: str = "<sip:4420@192.0.2.1>") -> Persona:
+def heard(headers: str = "", from_: str = PLAIN_FROM, to: str = "<sip:4420@192.0.2.1>") -> CallerIdentity:
     message = parse_message(request(from_=from_, to=to, headers=headers))
     assert isinstance(message, Request)
-    return persona_of(message)
+    return caller_identity_of(message)
 
 
-def told(persona: Persona, caller: str = "+4930", callee: str = "4420", **dialect) -> tuple[str, list[str]]:
+def told(
+    caller_identity: CallerIdentity, caller: str = "+4930", callee: str = "4420", **dialect
+) -> tuple[str, list[str]]:
     """Return From and the further lines that a vendor with this dialect gets."""
-    shown = present(persona, caller, callee, OURS, CalleeDialect(**dialect))
+    shown = present(caller_identity, caller, callee, OURS, CalleeDialect(**dialect))
     assert shown.headers == "" or shown.headers.endswith("\r\n")
     return shown.from_, shown.headers.split("\r\n")[:-1]
 
@@ -72,16 +74,16 @@ def test_the_callers_name_stays_here_by_default():
 
 
 def test_a_name_that_passes_is_written_anew_with_its_letters_kept():
-    persona = heard(from_='"Zoë \\"東京\\"" <sip:+4930@pbx.example>;tag=1')
-    from_, lines = told(persona, display_name=Passing.PASS, identity=ASSERTED)
+    caller_identity = heard(from_='"Zoë \\"東京\\"" <sip:+4930@pbx.example>;tag=1')
+    from_, lines = told(caller_identity, display_name=Passing.PASS, identity=ASSERTED)
     assert from_ == '"Zoë \\"東京\\"" <sip:+4930@192.0.2.1>'
     assert lines == [f"P-Asserted-Identity: {from_}"]
 
 
 def test_the_name_of_a_caller_that_stays_unknown_goes_with_its_number_to_trusted_vendors_only():
-    persona = heard("Privacy: id\r\n", from_='"Bob" <sip:+4930@h>;tag=1')
-    assert told(persona, display_name=Passing.PASS) == (ANONYMOUS_FROM, [])
-    assert told(persona, display_name=Passing.PASS, identity=ASSERTED)[1] == [
+    caller_identity = heard("Privacy: id\r\n", from_='"Bob" <sip:+4930@h>;tag=1')
+    assert told(caller_identity, display_name=Passing.PASS) == (ANONYMOUS_FROM, [])
+    assert told(caller_identity, display_name=Passing.PASS, identity=ASSERTED)[1] == [
         'P-Asserted-Identity: "Bob" <sip:+4930@192.0.2.1>', "Privacy: id",
     ]  # fmt: skip
 
@@ -107,13 +109,13 @@ WISHES = [
 
 @pytest.mark.parametrize(("headers", "from_"), WISHES)
 def test_a_caller_that_wants_to_stay_unknown_does_by_default(headers, from_):
-    persona = heard(headers, from_)
-    assert told(persona) == (ANONYMOUS_FROM, [])
-    assert told(persona, identity=ASSERTED) == (
+    caller_identity = heard(headers, from_)
+    assert told(caller_identity) == (ANONYMOUS_FROM, [])
+    assert told(caller_identity, identity=ASSERTED) == (
         ANONYMOUS_FROM,
         ["P-Asserted-Identity: <sip:+4930@192.0.2.1>", "Privacy: id"],
     )
-    assert told(persona, identity=REMOTE_PARTY) == (
+    assert told(caller_identity, identity=REMOTE_PARTY) == (
         ANONYMOUS_FROM,
         ["Remote-Party-ID: <sip:+4930@192.0.2.1>;party=calling;screen=yes;privacy=full"],
     )
@@ -139,8 +141,8 @@ def test_a_number_that_holds_the_word_is_not_anonymous():
 
 
 def test_passed_on_the_wish_is_for_the_vendor_to_fulfil():
-    persona = heard("Privacy: id;critical;made-up\r\n")
-    assert told(persona, privacy=Privacy.PASS, identity=ASSERTED + REMOTE_PARTY) == (
+    caller_identity = heard("Privacy: id;critical;made-up\r\n")
+    assert told(caller_identity, privacy=Privacy.PASS, identity=ASSERTED + REMOTE_PARTY) == (
         "<sip:+4930@192.0.2.1>",
         [
             "P-Asserted-Identity: <sip:+4930@192.0.2.1>",
@@ -164,8 +166,8 @@ def test_a_vendor_may_be_told_all_the_same(headers, from_):
 
 
 def test_an_anonymous_caller_without_number_is_asserted_to_nobody():
-    persona = heard(from_=ANONYMOUS_CALLER)
-    assert told(persona, caller="anonymous", identity=ASSERTED + REMOTE_PARTY) == (ANONYMOUS_FROM, [])
+    caller_identity = heard(from_=ANONYMOUS_CALLER)
+    assert told(caller_identity, caller="anonymous", identity=ASSERTED + REMOTE_PARTY) == (ANONYMOUS_FROM, [])
 
 
 # -- where the call was before ----------------------------------------------------------------------------------------
@@ -217,14 +219,14 @@ def test_a_caller_can_withhold_the_whole_history_rfc_7044_10_1(wish):
 
 
 def test_what_cannot_be_read_is_left_out_and_the_rest_goes_on():
-    persona = heard("Diversion: broken>, <sip:+49301@h>\r\nHistory-Info: <sip:1@h>\r\nRemote-Party-ID: ,\r\n")
-    assert persona.diversions == (Diversion("+49301", "unknown", "", ""),)
-    assert persona.history == ()
+    caller_identity = heard("Diversion: broken>, <sip:+49301@h>\r\nHistory-Info: <sip:1@h>\r\nRemote-Party-ID: ,\r\n")
+    assert caller_identity.diversions == (Diversion("+49301", "unknown", "", ""),)
+    assert caller_identity.history == ()
 
 
 def test_no_call_drags_an_endless_history_along():
-    persona = heard("Diversion: <sip:1@h>\r\nIdentity: a.b.c\r\n" * 40)
-    assert len(persona.diversions) == len(persona.signatures) == PASSED_ON_MAX
+    caller_identity = heard("Diversion: <sip:1@h>\r\nIdentity: a.b.c\r\n" * 40)
+    assert len(caller_identity.diversions) == len(caller_identity.signatures) == PASSED_ON_MAX
 
 
 # -- signatures -------------------------------------------------------------------------------------------------------
@@ -265,8 +267,8 @@ def test_signatures_are_left_out_with_the_number_of_a_caller_that_stays_unknown(
 
 
 def test_a_signed_address_that_is_no_number_does_not_survive_our_host():
-    persona = heard(SIGNED, from_="<sip:bob@customer.example>;tag=1")
-    assert told(persona, caller="bob")[1] == []
+    caller_identity = heard(SIGNED, from_="<sip:bob@customer.example>;tag=1")
+    assert told(caller_identity, caller="bob")[1] == []
 
 
 def test_a_signature_with_bytes_that_no_signature_has_is_left_out():

@@ -23,7 +23,7 @@ class JoinedScene(TimedScene):
 
     def __init__(self, *, balance="100000", **terms):
         super().__init__(**terms)
-        self.exchange.purses["acme"].committed(Decimal(balance), 2)
+        self.exchange.credits["acme"].committed(Decimal(balance), 2)
         self.vendor.script = TIMED
         first, second = self.call(CALLEE), self.call(TARGET)
         named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"

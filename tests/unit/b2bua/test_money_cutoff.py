@@ -102,7 +102,7 @@ def test_money_that_comes_in_while_a_call_runs_prolongs_it():
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: scene.exchange.ledger.open)
     scene.wire.run_for(30_000)
-    scene.exchange.purses["acme"].committed(Decimal("1.00"), 2)
+    scene.exchange.credits["acme"].committed(Decimal("1.00"), 2)
     scene.wire.run_until(lambda: call.is_over)
     assert scene.close().fee == Decimal("1.00")
 
@@ -114,7 +114,7 @@ def test_two_calls_share_a_balance_and_neither_goes_below_it():
     scene.wire.run_for(10)
     assert scene.exchange.leftovers() == {}
     assert sum(record.fee for record in scene.exchange.ledger.records) == Decimal("2.00")
-    assert scene.exchange.purses["acme"].unbooked == Decimal("-2.00")
+    assert scene.exchange.credits["acme"].unbooked == Decimal("-2.00")
     assert scene.exchange.residue() == {}
 
 
@@ -123,7 +123,7 @@ def test_a_call_that_costs_less_than_its_hold_frees_the_rest_at_once():
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=4_500))
     scene.wire.run_until(lambda: call.is_over)
     assert scene.close().fee == Decimal("0.05")
-    assert scene.exchange.purses["acme"].available == Decimal("0.55")
+    assert scene.exchange.credits["acme"].available == Decimal("0.55")
 
 
 def test_while_it_rings_a_call_holds_its_first_minute():
@@ -131,7 +131,7 @@ def test_while_it_rings_a_call_holds_its_first_minute():
     first, second = scene.caller.call(CALLEE), scene.caller.call(CALLEE)
     scene.wire.run_for(100)
     assert (first.final, second.final) == (None, 402)
-    assert scene.exchange.purses["acme"].reserved == Decimal("0.60")
+    assert scene.exchange.credits["acme"].reserved == Decimal("0.60")
     first.cancel()
     scene.wire.run_for(100)
     assert scene.exchange.leftovers() == {}

@@ -40,12 +40,12 @@ def test_in_admission(scene, monkeypatch):
     another_call_works(scene)
 
 
-@pytest.mark.parametrize("happening", ["progressed", "answered", "begin", "attempt_failed"])
-def test_while_the_call_is_set_up(scene, monkeypatch, happening):
-    if happening == "attempt_failed":
+@pytest.mark.parametrize("call_event", ["progressed", "answered", "begin", "attempt_failed"])
+def test_while_the_call_is_set_up(scene, monkeypatch, call_event):
+    if call_event == "attempt_failed":
         scene.vendor.script = refuses(503)
     with monkeypatch.context() as patch:
-        patch.setattr(Call, happening, mistaken)
+        patch.setattr(Call, call_event, mistaken)
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: call.is_over)
     assert call.final == 503
@@ -68,12 +68,12 @@ def test_in_a_request_within_the_call(scene, monkeypatch):
     another_call_works(scene)
 
 
-@pytest.mark.parametrize("happening", ["_caller_hung_up", "_callee_hung_up", "deadline_due", "acknowledged"])
-def test_while_the_parties_talk(scene, monkeypatch, happening):
-    scene.vendor.script = answers(hang_up_after_ms=5_000 if happening == "_callee_hung_up" else None)
+@pytest.mark.parametrize("call_event", ["_caller_hung_up", "_callee_hung_up", "deadline_due", "acknowledged"])
+def test_while_the_parties_talk(scene, monkeypatch, call_event):
+    scene.vendor.script = answers(hang_up_after_ms=5_000 if call_event == "_callee_hung_up" else None)
     with monkeypatch.context() as patch:
-        patch.setattr(Call, happening, mistaken)
-        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if happening == "_caller_hung_up" else None))
+        patch.setattr(Call, call_event, mistaken)
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=20_000 if call_event == "_caller_hung_up" else None))
         scene.wire.run_until(lambda: call.is_over)
         scene.wire.run_for(100)
     assert (scene.record.end_reason, scene.record.answered_at is None) == ("Lost", False)

@@ -126,7 +126,7 @@ def test_a_late_200_of_a_gateway_given_up_races_the_next_ones():
 
     def race():
         scene = Scene()
-        scene.vendor.script = Script((), heeds_cancel=False)
+        scene.vendor.script = Script((), accepts_cancel=False)
         scene.vendors[1].script = Script((Line(0, 100),))
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: scene.vendors[1].calls)

@@ -222,7 +222,7 @@ def test_a_caller_whose_200_never_left_pays_nothing_and_the_vendor_is_paid(scene
     assert record.cost == record.vendor_billed_seconds * Decimal("0.005")
     assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(200, "Answered")]
     assert scene.exchange.statement("acme") == 0
-    assert scene.exchange.purses["acme"].available == 100
+    assert scene.exchange.credits["acme"].available == 100
 
 
 def test_what_is_paid_for_runs_from_the_callers_200():

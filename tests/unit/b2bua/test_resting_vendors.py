@@ -165,7 +165,7 @@ def test_one_payer_whose_calls_fail_takes_the_vendor_from_nobody_else(script, ti
     """They cost him nothing, and everybody else the cheapest vendor."""
     trunks = [TRUNK, mapping_gateway("other", f"{OTHER.host}/32")]
     scene = Scene(catalogue([*trunks, vendor_gateway(0, **MUTE), vendor_gateway(1, **MUTE)]))
-    scene.exchange.purses["other"].committed(Decimal(100), 2)
+    scene.exchange.credits["other"].committed(Decimal(100), 2)
     other = scene.exchange.caller(OTHER)
     scene.vendor.script, scene.vendors[1].script = script, answers(0)
     intent = Intent(hang_up_after_ms=10, offer=offer)
@@ -187,7 +187,7 @@ def test_one_payer_whose_calls_fail_takes_the_vendor_from_nobody_else(script, ti
 def test_calls_of_several_payers_that_fail_let_the_vendor_rest_for_all():
     trunks = [TRUNK, mapping_gateway("other", f"{OTHER.host}/32")]
     scene = Scene(catalogue([*trunks, vendor_gateway(0, **MUTE), vendor_gateway(1, **MUTE)]))
-    scene.exchange.purses["other"].committed(Decimal(100), 2)
+    scene.exchange.credits["other"].committed(Decimal(100), 2)
     other = scene.exchange.caller(OTHER)
     scene.vendor.script, scene.vendors[1].script = TRIES, answers(0)
     with structlog.testing.capture_logs() as lines:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.b2bua.states import HEEDED, CallState, Happening
+from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
 from vosd.testing.customer import HEARS_RELIABLY, Intent
@@ -25,23 +25,23 @@ SCRIPT = {
 INTENT = {CallState.ANSWERED: Intent(headers=HEARS_RELIABLY, pracks=False)}
 
 HAPPENINGS = {
-    Happening.PROGRESS: lambda call, caller, callee, now: call.progressed(callee, 183, ANSWER.encode(), now),
-    Happening.ANSWER: lambda call, caller, callee, now: call.answered(callee, now),
-    Happening.ATTEMPT_FAILED: lambda call, caller, callee, now: call.attempt_failed(callee, BUSY, now),
-    Happening.CANCEL: lambda call, caller, callee, now: call.caller_cancelled(now),
-    Happening.ACK: lambda call, caller, callee, now: call.acknowledged(caller, b"", now),
-    Happening.ACK_MISSING: lambda call, caller, callee, now: call.ack_missing(caller, now),
-    Happening.CALLER_BYE: lambda call, caller, callee, now: call.hung_up(caller, None, now),
-    Happening.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(callee, None, now),
-    Happening.LEG_LOST: lambda call, caller, callee, now: call.lost(callee, 408, now),
-    Happening.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
-    Happening.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
-    Happening.DEADLINE: lambda call, caller, callee, now: call.deadline_due(now),
-    Happening.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
+    CallEvent.PROGRESS: lambda call, caller, callee, now: call.progressed(callee, 183, ANSWER.encode(), now),
+    CallEvent.ANSWER: lambda call, caller, callee, now: call.answered(callee, now),
+    CallEvent.ATTEMPT_FAILED: lambda call, caller, callee, now: call.attempt_failed(callee, BUSY, now),
+    CallEvent.CANCEL: lambda call, caller, callee, now: call.caller_cancelled(now),
+    CallEvent.ACK: lambda call, caller, callee, now: call.acknowledged(caller, b"", now),
+    CallEvent.ACK_MISSING: lambda call, caller, callee, now: call.ack_missing(caller, now),
+    CallEvent.CALLER_BYE: lambda call, caller, callee, now: call.hung_up(caller, None, now),
+    CallEvent.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(callee, None, now),
+    CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(callee, 408, now),
+    CallEvent.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
+    CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
+    CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(now),
+    CallEvent.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
 }
 ENDS = {
-    Happening.ATTEMPT_FAILED, Happening.CANCEL, Happening.ACK_MISSING, Happening.CALLER_BYE, Happening.CALLEE_BYE,
-    Happening.LEG_LOST, Happening.PRACK_MISSING, Happening.ORDERED_END,
+    CallEvent.ATTEMPT_FAILED, CallEvent.CANCEL, CallEvent.ACK_MISSING, CallEvent.CALLER_BYE, CallEvent.CALLEE_BYE,
+    CallEvent.LEG_LOST, CallEvent.PRACK_MISSING, CallEvent.ORDERED_END,
 }  # fmt: skip
 DEADLINE_ENDS = {CallState.RINGING, CallState.ANSWERED}
 
@@ -61,14 +61,14 @@ def call_in(scene, state):
     return call, *legs
 
 
-@pytest.mark.parametrize("happening", Happening)
+@pytest.mark.parametrize("call_event", CallEvent)
 @pytest.mark.parametrize("state", CallState)
-def test_every_happening_in_every_state(scene, state, happening):
+def test_every_happening_in_every_state(scene, state, call_event):
     call, caller, callee = call_in(scene, state)
-    HAPPENINGS[happening](call, caller, callee, scene.exchange.clock.now())
+    HAPPENINGS[call_event](call, caller, callee, scene.exchange.clock.now())
     scene.exchange.flush()
-    heeded = happening in HEEDED[state]
-    ends = heeded and (happening in ENDS or (state in DEADLINE_ENDS and happening is Happening.DEADLINE))
+    heeded = call_event in ACCEPTED[state]
+    ends = heeded and (call_event in ENDS or (state in DEADLINE_ENDS and call_event is CallEvent.DEADLINE))
     assert (call.state is CallState.OVER) == (ends or state is CallState.OVER)
     if not heeded:
         assert call.state is state

@@ -100,7 +100,7 @@ def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     assert to_target.sip_call_id_in == to_party.sip_call_id_in
     fees = sum((record.fee + record.tax for record in scene.exchange.ledger.records), Decimal(0))
     assert scene.exchange.statement("acme") == -fees
-    assert scene.exchange.purses["acme"].reserved == 0
+    assert scene.exchange.credits["acme"].reserved == 0
 
 
 def test_whoever_transfers_need_not_wait_for_the_answer(scene):
@@ -292,7 +292,7 @@ def test_money_that_ends_one_of_the_two_calls_ends_both():
     blind(call)
     scene.wire.run_for(200_000)
     settle(scene)
-    assert scene.exchange.purses["acme"].balance >= 0
+    assert scene.exchange.credits["acme"].balance >= 0
 
 
 def test_another_phone_takes_the_call_over(scene):

@@ -212,7 +212,7 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
     assert scene.vendor.calls[0].invite["From"].startswith("<sip:4930555@")
     press(scene, made, f"*1{TARGET}#")
     assert scene.vendor.calls[1].invite["From"].startswith("<sip:1001@")
-    assert scene.exchange.switch.calls()[1].application.mapping.name == "1001", "its account pays"
+    assert scene.exchange.switch.calls()[1].call_request.mapping.name == "1001", "its account pays"
     press(scene, made, "*0")
     made.hang_up()
     settle(scene)

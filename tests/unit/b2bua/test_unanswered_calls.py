@@ -107,7 +107,7 @@ def test_cancel_that_crosses_the_200_ends_an_answered_call(scene):
 
 def test_cancel_that_crosses_the_vendors_200_hangs_that_up(scene):
     """A late 200 of a gateway that was given up is acknowledged and gets its BYE."""
-    scene.vendor.script = answers(1_000)._replace(heeds_cancel=False)
+    scene.vendor.script = answers(1_000)._replace(accepts_cancel=False)
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=998))
     scene.wire.run_until(lambda: call.is_over)
     scene.wire.run_for(100)

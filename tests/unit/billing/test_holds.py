@@ -6,7 +6,7 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.billing.holds import Hold, HoldEnded, Purse
+from vosd.billing.holds import AccountCredit, Hold, HoldEnded
 from vosd.billing.rater import rate_call, total_at
 from vosd.testing.builders import applied_rate
 
@@ -14,31 +14,31 @@ CENT_A_SECOND = applied_rate("0.60", 1)
 HOUR = 3_600
 
 
-def purse(balance: str = "1.00", limit: str | None = "0") -> Purse:
-    return Purse("acme", None if limit is None else Decimal(limit), Decimal(balance))
+def credit(balance: str = "1.00", limit: str | None = "0") -> AccountCredit:
+    return AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(balance))
 
 
-def held(purse: Purse, want_s: int = 60, ceiling_s: int = HOUR, applied=CENT_A_SECOND) -> Hold:
-    hold = purse.hold(applied, want_s, ceiling_s)
+def held(credit: AccountCredit, want_s: int = 60, ceiling_s: int = HOUR, applied=CENT_A_SECOND) -> Hold:
+    hold = credit.hold(applied, want_s, ceiling_s)
     assert isinstance(hold, Hold)
     return hold
 
 
 def test_hold_covers_the_advance_and_is_no_longer_available():
-    acme = purse("1.00")
+    acme = credit("1.00")
     hold = held(acme)
     assert (hold.amount, hold.granted_s) == (Decimal("0.60"), 60)
     assert (acme.reserved, acme.available, acme.balance) == (Decimal("0.60"), Decimal("0.40"), Decimal("1.00"))
 
 
 def test_hold_may_take_the_last_unit_res_03():
-    acme = purse("0.60")
+    acme = credit("0.60")
     held(acme)
     assert acme.available == 0
 
 
 def test_call_is_refused_when_one_unit_is_missing():
-    acme = purse("0.599999")
+    acme = credit("0.599999")
     refusal = acme.hold(CENT_A_SECOND, 60, HOUR)
     assert isinstance(refusal, Refusal)
     assert (refusal.reason, refusal.status) == (EndReason.INSUFFICIENT_BALANCE, 402)
@@ -47,30 +47,30 @@ def test_call_is_refused_when_one_unit_is_missing():
 
 
 def test_overdraft_limit_counts_as_available_res_09():
-    acme = purse("-0.40", limit="1")
+    acme = credit("-0.40", limit="1")
     held(acme)
     assert acme.available == 0
 
 
 def test_hold_covers_first_period_and_tax_res_10():
     dear_start = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
-    assert held(purse(), applied=dear_start).amount == Decimal("0.231")
+    assert held(credit(), applied=dear_start).amount == Decimal("0.231")
 
 
 def test_short_ceiling_needs_less_than_the_advance():
-    hold = held(purse("0.30"), ceiling_s=30)
+    hold = held(credit("0.30"), ceiling_s=30)
     assert (hold.granted_s, hold.amount) == (30, Decimal("0.30"))
 
 
 def test_extension_reserves_the_next_advance():
-    acme = purse("5.00")
+    acme = credit("5.00")
     hold = held(acme)
     assert acme.extend(hold, 60)
     assert (hold.granted_s, hold.amount, acme.reserved) == (120, Decimal("1.20"), Decimal("1.20"))
 
 
 def test_extension_grants_what_the_rest_of_the_money_pays():
-    acme = purse("1.00")
+    acme = credit("1.00")
     hold = held(acme)
     assert acme.extend(hold, 60)
     assert (hold.granted_s, acme.available) == (100, 0)
@@ -79,7 +79,7 @@ def test_extension_grants_what_the_rest_of_the_money_pays():
 
 
 def test_extension_ends_with_the_last_whole_cycle_that_can_be_paid():
-    acme = purse("1.00")
+    acme = credit("1.00")
     hold = held(acme, applied=applied_rate("0.60", 7))
     assert (hold.granted_s, hold.amount) == (60, Decimal("0.63"))
     assert acme.extend(hold, 600)
@@ -88,7 +88,7 @@ def test_extension_ends_with_the_last_whole_cycle_that_can_be_paid():
 
 
 def test_extension_stops_at_the_ceiling_which_is_not_exhaustion():
-    acme = purse("5.00")
+    acme = credit("5.00")
     hold = held(acme, ceiling_s=90)
     assert acme.extend(hold, 60)
     assert hold.granted_s == hold.ceiling_s == 90
@@ -97,7 +97,7 @@ def test_extension_stops_at_the_ceiling_which_is_not_exhaustion():
 
 
 def test_cycle_that_is_paid_is_granted_to_its_end_although_the_account_fell_below_its_limit():
-    acme = purse("1.00")
+    acme = credit("1.00")
     hold = held(acme, applied=applied_rate("0.60", 7))
     acme.committed(Decimal("-3.00"), seq=1)
     assert acme.extend(hold, 60)
@@ -106,7 +106,7 @@ def test_cycle_that_is_paid_is_granted_to_its_end_although_the_account_fell_belo
 
 
 def test_running_calls_share_what_is_left():
-    acme = purse("2.00")
+    acme = credit("2.00")
     first, second = held(acme), held(acme)
     assert acme.extend(first, 60)
     assert (first.granted_s, acme.available) == (100, Decimal("0.40")), "half of what is left"
@@ -115,7 +115,7 @@ def test_running_calls_share_what_is_left():
 
 
 def test_while_there_is_money_a_call_is_granted_five_seconds_however_small_its_share():
-    acme = purse("600.50")
+    acme = credit("600.50")
     holds = [held(acme) for _ in range(1_000)]
     steps = [holds[0].granted_s]
     while acme.extend(holds[0], 60):
@@ -127,7 +127,7 @@ def test_while_there_is_money_a_call_is_granted_five_seconds_however_small_its_s
 
 def test_a_share_that_pays_for_no_cycle_grants_one_to_its_end():
     by_the_minute = applied_rate("0.60", 60)
-    acme = purse("3.00")
+    acme = credit("3.00")
     holds = [held(acme, applied=by_the_minute) for _ in range(3)]
     assert acme.extend(holds[0], 60)
     assert (holds[0].granted_s, holds[0].amount) == (120, Decimal("1.20"))
@@ -137,14 +137,14 @@ def test_a_share_that_pays_for_no_cycle_grants_one_to_its_end():
 
 
 def test_calls_are_granted_the_whole_advance_while_it_is_within_their_share():
-    acme = purse("6.00")
+    acme = credit("6.00")
     holds = [held(acme) for _ in range(5)]
     assert acme.extend(holds[0], 60)
     assert holds[0].granted_s == 120
 
 
 def test_calls_of_an_unlimited_account_are_granted_the_whole_advance():
-    acme = purse("-100", limit=None)
+    acme = credit("-100", limit=None)
     holds = [held(acme) for _ in range(5)]
     assert all(acme.extend(hold, 60) for hold in holds)
     assert {hold.granted_s for hold in holds} == {120}
@@ -152,7 +152,7 @@ def test_calls_of_an_unlimited_account_are_granted_the_whole_advance():
 
 def run_to_the_end(calls: int, balance: str) -> tuple[Decimal, int]:
     """Let calls that nobody ends use an account up; return what is unspent at the first cut, and the cuts' spread."""
-    acme = purse(balance)
+    acme = credit(balance)
     answered_at = {held(acme): index * 60 // calls for index in range(calls)}
     cuts: list[int] = []
     unspent = Decimal(-1)
@@ -177,8 +177,8 @@ def test_hardly_any_money_waits_in_other_calls_when_the_first_of_a_thousand_is_c
     assert spread_s <= 5, "whoever talks has the same chance to the end"
 
 
-def low(balance: str, low_below: str, limit: str | None = "0") -> tuple[Purse, list[Purse]]:
-    acme, told = purse(balance, limit), []
+def low(balance: str, low_below: str, limit: str | None = "0") -> tuple[AccountCredit, list[AccountCredit]]:
+    acme, told = credit(balance, limit), []
     acme.lows = told
     acme.set_terms(acme.limit, Decimal(low_below))
     return acme, told
@@ -232,7 +232,7 @@ def test_a_reload_that_raises_the_threshold_tells_of_who_is_below_it():
 
 
 def test_hold_of_an_ended_call_frees_its_rest_and_leaves_the_charge_to_be_booked_res_08():
-    acme = purse("1.00")
+    acme = credit("1.00")
     hold = held(acme)
     acme.release(hold)
     acme.post(-rate_call(CENT_A_SECOND, 12_000).total)
@@ -240,7 +240,7 @@ def test_hold_of_an_ended_call_frees_its_rest_and_leaves_the_charge_to_be_booked
 
 
 def test_booked_charge_counts_once_before_and_after_its_commit():
-    acme = purse("1.00")
+    acme = credit("1.00")
     acme.release(held(acme))
     acme.post(Decimal("-0.12"))
     acme.committed(Decimal("0.88"), seq=1)
@@ -250,7 +250,7 @@ def test_booked_charge_counts_once_before_and_after_its_commit():
 
 
 def test_late_news_of_an_older_commit_changes_nothing():
-    acme = purse("1.00")
+    acme = credit("1.00")
     acme.committed(Decimal("7.00"), seq=5)
     acme.committed(Decimal("3.00"), seq=4)
     acme.committed(Decimal("3.00"), seq=5)
@@ -258,19 +258,19 @@ def test_late_news_of_an_older_commit_changes_nothing():
 
 
 def test_vendor_cost_is_posted_without_a_hold():
-    carrier = purse("0.10")
+    carrier = credit("0.10")
     carrier.post(Decimal("-0.30"))
     assert carrier.available == Decimal("-0.20")
 
 
 def test_released_hold_costs_nothing():
-    acme = purse("1.00")
+    acme = credit("1.00")
     acme.release(held(acme))
     assert (acme.reserved, acme.unbooked, acme.available) == (0, 0, Decimal("1.00"))
 
 
 def test_unlimited_account_holds_but_is_never_refused_or_cut_res_15():
-    acme = purse("0", limit=None)
+    acme = credit("0", limit=None)
     hold = held(acme)
     assert acme.extend(hold, 600)
     assert hold.granted_s == 660
@@ -278,7 +278,7 @@ def test_unlimited_account_holds_but_is_never_refused_or_cut_res_15():
 
 
 def test_lower_limit_leaves_holds_and_refuses_new_ones():
-    acme = purse("0.60", limit="10")
+    acme = credit("0.60", limit="10")
     hold = held(acme)
     acme.limit = Decimal(0)
     assert isinstance(acme.hold(CENT_A_SECOND, 60, HOUR), Refusal)
@@ -286,9 +286,9 @@ def test_lower_limit_leaves_holds_and_refuses_new_ones():
     assert hold.amount == Decimal("0.60")
 
 
-@pytest.mark.parametrize("again", [Purse.release, lambda acme, hold: acme.extend(hold, 1)])
+@pytest.mark.parametrize("again", [AccountCredit.release, lambda acme, hold: acme.extend(hold, 1)])
 def test_hold_that_has_ended_cannot_be_used_again(again):
-    acme = purse()
+    acme = credit()
     hold = held(acme)
     acme.release(hold)
     with pytest.raises(HoldEnded):

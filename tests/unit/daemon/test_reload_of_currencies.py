@@ -39,7 +39,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
     async def look_up_slowly(*arguments: object) -> None:
         await look_up(*arguments)
         if is_called:
-            service.balances.purses["acme"].hold(applied_rate(), 60, 60)
+            service.balances.credits["acme"].hold(applied_rate(), 60, 60)
 
     monkeypatch.setattr(service.directory, "look_up", look_up_slowly)
     if is_called:

@@ -41,7 +41,7 @@ async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
     with capture_logs() as log:
         for step in steps:
             await step.start()
-        assert daemon.service.balances.purses["acme"].is_read
+        assert daemon.service.balances.credits["acme"].is_read
     return log
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
-from vosd.callcontrol.admission import Admission, Application, LiveState
+from vosd.callcontrol.admission import Admission, CallRequest, LiveState
 from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
 from vosd.testing.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
@@ -287,7 +287,7 @@ def test_an_address_alone_admits_nobody_who_has_to_prove_more():
     """The door sees to it before; should it ever not, the steps do."""
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())
-    call = Application(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
+    call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
     refusal = admission.admit(call)
     assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
     call.user = "acme"

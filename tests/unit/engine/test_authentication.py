@@ -219,7 +219,7 @@ class TestLockOut:
         doorstep = stage.exchange.doorstep(DESK)
         lock_out(stage, doorstep, failures=8)
         assert doorstep.prove(RIGHT).status == 180
-        assert [call.application.mapping.name for call in stage.exchange.switch.calls()] == ["1001"]
+        assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["1001"]
 
     def test_a_wrong_request_that_is_repeated_is_one_failure(self):
         stage = scene(lock_out=LockOutSettings(2, 60_000))

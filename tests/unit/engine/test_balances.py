@@ -25,25 +25,25 @@ async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_config
     balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
     await balances.adopt({})
     await balances.adopt(TEN)
-    assert balances.purses["acme"].available == 6
+    assert balances.credits["acme"].available == 6
 
 
 async def test_a_commit_told_while_the_account_is_not_configured_counts_when_it_returns():
     balances = Balances(await store_with("10"))
     balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
-    purse = balances.purses["acme"]
-    purse.committed(Decimal(6), 2)
-    purse.booked(Decimal(-4))
+    credit = balances.credits["acme"]
+    credit.committed(Decimal(6), 2)
+    credit.booked(Decimal(-4))
     await balances.adopt(TEN)
-    assert (purse.balance, purse.unbooked) == (6, 0)
+    assert (credit.balance, credit.unbooked) == (6, 0)
 
 
 async def test_an_account_whose_balance_was_not_read_yet_lets_calls_have_nothing():
     balances = Balances(await store_with("10"))
     balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
-    purse = balances.purses["acme"]
-    assert not purse.is_read
-    assert purse.hold(applied_rate(), 1, 60).status == 402
+    credit = balances.credits["acme"]
+    assert not credit.is_read
+    assert credit.hold(applied_rate(), 1, 60).status == 402
 
 
 async def test_foreign_bookings_reach_an_account_that_is_not_configured_any_more():
@@ -53,7 +53,7 @@ async def test_foreign_bookings_reach_an_account_that_is_not_configured_any_more
     await balances.adopt({})
     await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5)))
     await balances.refresh()
-    assert balances.purses["acme"].balance == 15
+    assert balances.credits["acme"].balance == 15
 
 
 EURO = {"acme": account("acme", currency="EUR")}
@@ -72,10 +72,10 @@ async def test_an_account_whose_first_call_still_runs_keeps_its_currency():
     """Nothing stands in its ledger yet, and the call will be booked in the currency that it began with."""
     balances = Balances(MemoryStore())
     await balances.adopt({"acme": account("acme", overdraft_limit=None)})
-    hold = balances.purses["acme"].hold(applied_rate(), 60, 60)
+    hold = balances.credits["acme"].hold(applied_rate(), 60, 60)
     with pytest.raises(CurrencyChangedError):
         await balances.adopt(EURO)
-    balances.purses["acme"].release(hold)
+    balances.credits["acme"].release(hold)
     await balances.adopt(EURO)
 
 
@@ -98,7 +98,7 @@ async def test_a_call_that_begins_while_the_database_is_asked_keeps_the_currency
     async def settle_slowly(wanted):
         done = await settle(wanted)
         if not holds:
-            holds.append(balances.purses["acme"].hold(applied_rate(), 60, 60))
+            holds.append(balances.credits["acme"].hold(applied_rate(), 60, 60))
         return done
 
     monkeypatch.setattr(store, "settle_currencies", settle_slowly)
@@ -106,7 +106,7 @@ async def test_a_call_that_begins_while_the_database_is_asked_keeps_the_currency
         await balances.adopt({**EURO, "other": other})
     assert refused.value.held == {"acme": "USD"}
     assert await store.currencies(["acme", "other"]) == {"acme": "USD", "other": "USD"}
-    balances.purses["acme"].release(holds[0])
+    balances.credits["acme"].release(holds[0])
     await balances.adopt({**EURO, "other": other})
     assert await store.currencies(["acme", "other"]) == {"acme": "EUR", "other": "EUR"}
 
@@ -144,7 +144,7 @@ async def test_accounts_with_little_left_are_told_of_in_the_log_some_at_a_time()
 async def test_the_event_says_whose_money_how_much_is_left_and_in_what():
     balances = Balances(await store_with("10"))
     await balances.adopt({"acme": account("acme", balance_low=Decimal("9.50"))})
-    balances.purses["acme"].hold(applied_rate(), 60, 60)
+    balances.credits["acme"].hold(applied_rate(), 60, 60)
     with structlog.testing.capture_logs() as lines:
         balances.report_lows()
     assert lines == [

@@ -10,7 +10,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import Application
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, lost, opened
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.routing.pipeline import RouteChoice
@@ -24,7 +24,7 @@ SELL = applied_rate("0.60", tax_rate="10")
 BUY = applied_rate("0.30", 60)
 
 
-APPLICATION = Application(
+APPLICATION = CallRequest(
     caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, looped=False, at=ARRIVED,
     callee_billing="4420", mapping=mapping_gateway("acme-pbx", "192.0.2.10"), rate=SELL, hold=None,
     account=Account("acme", AccountType.DIRECT, "sell", Decimal(0), "USD"),

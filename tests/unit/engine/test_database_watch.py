@@ -64,7 +64,7 @@ class Installation:
         self.journal.open()
         self.journal.settle()
         self.balances = Balances(server)
-        self.recorder = Recorder(server, self.journal, self.balances.purses, CdrSettings(batch_ms=1))
+        self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
         self.memo = MemoFile(directory / "database.json")
         comparison = Comparison(server, self.balances, self.recorder, self.journal)
         self.watch = DatabaseWatch(server, server, self.balances, comparison, self.memo, ManualClock(), self.mended)
@@ -114,8 +114,8 @@ async def pay(server, amount, reference="bank-1"):
 
 
 def available(switch):
-    purse = switch.balances.purses["acme"]
-    return purse.balance + purse.unbooked
+    credit = switch.balances.credits["acme"]
+    return credit.balance + credit.unbooked
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_an_account_with_fewer_entries_than_before_is_a_loss_that_no_count
     await switch.compared()
 
     assert await server.lacking([lost, next_call]) == []
-    assert switch.balances.purses["acme"].balance == (await server.standing("acme")).balance
+    assert switch.balances.credits["acme"].balance == (await server.standing("acme")).balance
     assert switch.watch.report()["booked_again"] == 2
 
 

@@ -57,7 +57,7 @@ def test_the_same_user_name_is_another_user_in_each_domain(stage, domain, passwo
     assert doorstep.prove(Login("desk", password), "REGISTER").status == 200
     assert [each.name for each in stage.exchange.registrations.listed()] == [number]
     assert doorstep.prove(Login("desk", password)).status == 180
-    assert [call.application.mapping.name for call in stage.exchange.switch.calls()] == [number]
+    assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == [number]
 
 
 def test_the_password_of_one_domain_is_wrong_in_the_others(stage):
@@ -78,7 +78,7 @@ def test_credentials_for_its_domain_count_before_the_address_of_a_trunk(stage):
     doorstep = at_the_door(stage, "acme.example", Endpoint(CUSTOMER.host, 5_099))
     assert doorstep.prove(Login("desk", "one"), "REGISTER").status == 200
     assert doorstep.prove(Login("desk", "one")).status == 180
-    assert [call.application.mapping.name for call in stage.exchange.switch.calls()] == ["acme", "1001"]
+    assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["acme", "1001"]
 
 
 def test_a_proof_ends_with_the_user_of_that_domain(stage):

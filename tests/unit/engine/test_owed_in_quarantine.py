@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking.balances import Balances
@@ -42,14 +42,14 @@ class Scene:
         self.database: Any = Database()
         self.journal: Journal = opened(directory / "journal")
         self.balances = Balances(self.database)
-        self.purse = self.balances.purses["acme"] = Purse("acme", Decimal(10))
-        self.recorder = Recorder(self.database, self.journal, self.balances.purses, CdrSettings(batch_ms=1))
-        self.spool = Spool(self.database, self.journal.quarantine, self.balances.purses, self.recorder.turn)
+        self.credit = self.balances.credits["acme"] = AccountCredit("acme", Decimal(10))
+        self.recorder = Recorder(self.database, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
+        self.spool = Spool(self.database, self.journal.quarantine, self.balances.credits, self.recorder.turn)
 
     @property
     def money(self) -> tuple[Decimal, Decimal]:
         """What is committed, and what is owed."""
-        return self.purse.balance, self.purse.unbooked
+        return self.credit.balance, self.credit.unbooked
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
 async def test_a_call_in_journal_and_quarantine_is_forgotten_once(scene, first):
     scene.journal.quarantine.put([CALL], "unfit")  # and killed before the journal said so
     scene.journal.ended(CALL)
-    scene.purse.post(Decimal(-1))
+    scene.credit.post(Decimal(-1))
     if first == "the retry":
         await scene.spool.retry()
     await _book(scene, CALL)

@@ -30,7 +30,7 @@ def test_whoever_brings_credentials_is_judged_by_them_and_not_by_its_address():
     doorstep = stage.exchange.doorstep(DESK)
     assert doorstep.ask(headers=[proof(doorstep, RIGHT)]).status == 180
     (call,) = stage.exchange.switch.calls()
-    assert call.application.mapping.name == "1001"
+    assert call.call_request.mapping.name == "1001"
 
 
 @pytest.mark.parametrize("login", [WRONG, Login("nobody", "secret")])

@@ -1,4 +1,4 @@
-"""The recorder: batches, a database that is away, and what the purses are told (DESIGN D4, D9, D13)."""
+"""The recorder: batches, a database that is away, and what the credits are told (DESIGN D4, D9, D13)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
@@ -48,8 +48,8 @@ def database() -> Database:
 
 
 @pytest.fixture
-def purses() -> dict[str, Purse]:
-    return {name: Purse(name, Decimal(10)) for name in ("acme", "carrier")}
+def credits() -> dict[str, AccountCredit]:
+    return {name: AccountCredit(name, Decimal(10)) for name in ("acme", "carrier")}
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def journal(tmp_path: Path) -> Journal:
 
 
 @pytest.fixture
-def recorder(database, journal, purses, monkeypatch) -> Recorder:
+def recorder(database, journal, credits, monkeypatch) -> Recorder:
     monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
     monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.004)
-    return Recorder(database, journal, purses, BATCH)
+    return Recorder(database, journal, credits, BATCH)
 
 
 @pytest.fixture
@@ -77,13 +77,13 @@ async def booking(recorder) -> AsyncIterator[Callable[[], asyncio.Future[None]]]
         await task
 
 
-def end(recorder: Recorder, journal: Journal, purses: Mapping[str, Purse], record: CallRecord) -> None:
+def end(recorder: Recorder, journal: Journal, credits: Mapping[str, AccountCredit], record: CallRecord) -> None:
     """Let a call end as the switch does: journal, recorder, and what it owes."""
     journal.ended(record)
     recorder.add(record)
     for posting in record.postings:
-        if posting.account in purses:
-            purses[posting.account].post(posting.amount)
+        if posting.account in credits:
+            credits[posting.account].post(posting.amount)
 
 
 def call(index: int, fee: str = "0.10", cost: str = "0.04", **changes) -> CallRecord:
@@ -97,43 +97,43 @@ def rejected_call(index: int) -> CallRecord:
     return call(index, postings=(Posting("acme", Decimal(-1), "x "),))
 
 
-async def test_calls_are_booked_in_batches_in_the_order_they_ended(recorder, journal, purses, database, booking):
+async def test_calls_are_booked_in_batches_in_the_order_they_ended(recorder, journal, credits, database, booking):
     for index in range(7):
-        end(recorder, journal, purses, call(index))
+        end(recorder, journal, credits, call(index))
     assert len(recorder) == 7
     await booking()
     assert database.offered == [[call_id(index) for index in batch] for batch in (range(3), range(3, 6), range(6, 7))]
     assert (len(recorder), journal.unbooked) == (0, 0)
 
 
-async def test_a_batch_that_does_not_fill_is_booked_after_its_time(recorder, journal, purses, database, booking):
-    end(recorder, journal, purses, call(0))
+async def test_a_batch_that_does_not_fill_is_booked_after_its_time(recorder, journal, credits, database, booking):
+    end(recorder, journal, credits, call(0))
     await booking()
     assert database.offered == [[call_id(0)]]
-    end(recorder, journal, purses, call(1))
+    end(recorder, journal, credits, call(1))
     await booking()
     assert database.offered[1:] == [[call_id(1)]]
 
 
-async def test_a_full_batch_does_not_wait(database, journal, purses):
-    recorder = Recorder(database, journal, purses, CdrSettings(batch_rows=3, batch_ms=3_600_000))
+async def test_a_full_batch_does_not_wait(database, journal, credits):
+    recorder = Recorder(database, journal, credits, CdrSettings(batch_rows=3, batch_ms=3_600_000))
     task = asyncio.create_task(recorder.run())
     for index in range(2):
-        end(recorder, journal, purses, call(index))
+        end(recorder, journal, credits, call(index))
     for _ in range(10):
         await asyncio.sleep(0)
     assert database.offered == []
-    end(recorder, journal, purses, call(2))
+    end(recorder, journal, credits, call(2))
     await asyncio.wait_for(recorder.drained(), 5)
     assert len(database.offered) == 1
     task.cancel()
 
 
-async def test_the_purse_knows_the_balance_and_forgets_what_it_contains(recorder, journal, purses, database, booking):
+async def test_the_purse_knows_the_balance_and_forgets_what_it_contains(recorder, journal, credits, database, booking):
     """DESIGN D13: balance, unbooked and available agree before and after."""
     for index in range(4):
-        end(recorder, journal, purses, call(index))
-    acme, carrier = purses["acme"], purses["carrier"]
+        end(recorder, journal, credits, call(index))
+    acme, carrier = credits["acme"], credits["carrier"]
     assert (acme.balance, acme.unbooked, acme.available) == (0, Decimal("-0.40"), Decimal("9.60"))
     await booking()
     assert (acme.balance, acme.unbooked, acme.available) == (Decimal("-0.40"), 0, Decimal("9.60"))
@@ -146,7 +146,7 @@ async def test_money_is_never_available_that_is_not_there(journal, database):
     """``committed`` comes before ``booked``: in between an amount counts twice, never not at all."""
     seen: list[Decimal] = []
 
-    class Watched(Purse):
+    class Watched(AccountCredit):
         def committed(self, balance: Decimal, seq: int) -> None:
             super().committed(balance, seq)
             seen.append(self.available)
@@ -155,28 +155,28 @@ async def test_money_is_never_available_that_is_not_there(journal, database):
             super().booked(amount)
             seen.append(self.available)
 
-    purses = {"acme": Watched("acme", Decimal(10))}
-    recorder = Recorder(database, journal, purses, BATCH)
+    credits = {"acme": Watched("acme", Decimal(10))}
+    recorder = Recorder(database, journal, credits, BATCH)
     task = asyncio.create_task(recorder.run())
-    end(recorder, journal, purses, call(0, fee="1.00"))
+    end(recorder, journal, credits, call(0, fee="1.00"))
     await asyncio.wait_for(recorder.drained(), 5)
     task.cancel()
     assert seen == [Decimal(8), Decimal(9)]
 
 
-async def test_accounts_without_a_purse_are_booked_all_the_same(recorder, journal, purses, database, booking):
-    end(recorder, journal, purses, answered_call(0, customer_account="gone", vendor_account="carrier"))
+async def test_accounts_without_a_purse_are_booked_all_the_same(recorder, journal, credits, database, booking):
+    end(recorder, journal, credits, answered_call(0, customer_account="gone", vendor_account="carrier"))
     await booking()
     assert {entry.account for entry in database.store.entries} == {"gone", "carrier"}
 
 
 async def test_a_database_that_is_away_is_offered_smaller_batches_until_it_answers(
-    recorder, journal, purses, database, booking
+    recorder, journal, credits, database, booking
 ):
     database.away = 4
     with structlog.testing.capture_logs() as logged:
         for index in range(2):
-            end(recorder, journal, purses, call(index))
+            end(recorder, journal, credits, call(index))
         assert journal.unbooked == 2
         await booking()
     first, second = call_id(0), call_id(1)
@@ -186,7 +186,7 @@ async def test_a_database_that_is_away_is_offered_smaller_batches_until_it_answe
         ("database_back", "booking"),
     ]
     assert journal.unbooked == 0
-    assert purses["acme"].balance == Decimal("-0.20")
+    assert credits["acme"].balance == Decimal("-0.20")
 
 
 class OneCallBreaksIt(Database):
@@ -211,15 +211,15 @@ class OneCallBreaksIt(Database):
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("gone away"), StoreDamaged("mend it")])
-async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal, purses, monkeypatch, fault):
+async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal, credits, monkeypatch, fault):
     monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
     monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.004)
     database = OneCallBreaksIt(fault)
-    recorder = Recorder(database, journal, purses, BATCH)
+    recorder = Recorder(database, journal, credits, BATCH)
     task = asyncio.create_task(recorder.run())
     with structlog.testing.capture_logs() as logged:
         for index in range(10):
-            end(recorder, journal, purses, call(index))
+            end(recorder, journal, credits, call(index))
         await asyncio.wait_for(database.others_booked.wait(), 5)
         await asyncio.sleep(0)  # the recorder takes the answer in
         assert recorder.waiting() == {call_id(0)}
@@ -233,7 +233,7 @@ async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal,
     assert [line["error"] for line in about[:1]] == (["mend it"] if isinstance(fault, StoreDamaged) else [])
 
 
-async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, purses, monkeypatch):
+async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, credits, monkeypatch):
     waits: list[float] = []
     monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.2)
     monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 5.0)
@@ -244,35 +244,35 @@ async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, pu
         await real_sleep(0)
 
     monkeypatch.setattr(recorder_module.asyncio, "sleep", sleep)
-    recorder = Recorder(database, journal, purses, BATCH)
+    recorder = Recorder(database, journal, credits, BATCH)
     database.away = 8
     task = asyncio.create_task(recorder.run())
-    end(recorder, journal, purses, call(0))
+    end(recorder, journal, credits, call(0))
     await asyncio.wait_for(recorder.drained(), 5)
     task.cancel()
     assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
 
 
 async def test_what_was_booked_though_the_answer_was_lost_is_not_booked_twice(
-    recorder, journal, purses, database, booking
+    recorder, journal, credits, database, booking
 ):
     database.away, database.loses_answer = 2, True
-    end(recorder, journal, purses, call(0))
+    end(recorder, journal, credits, call(0))
     await booking()
     assert len(database.offered) == 3
     assert sorted((entry.account, entry.amount) for entry in database.store.entries) == [
         ("acme", Decimal("-0.10")),
         ("carrier", Decimal("-0.04")),
     ]
-    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal("-0.10"), 0)
+    assert (credits["acme"].balance, credits["acme"].unbooked) == (Decimal("-0.10"), 0)
 
 
 async def test_a_call_that_the_database_refuses_is_quarantined_and_still_owed(
-    recorder, journal, purses, database, booking
+    recorder, journal, credits, database, booking
 ):
     with structlog.testing.capture_logs() as logged:
         for record in (call(0), rejected_call(1), call(2)):
-            end(recorder, journal, purses, record)
+            end(recorder, journal, credits, record)
         await booking()
     assert len(database.offered) == 1, "it is not offered again in this life"
     assert [(line["event"], line["call_id"]) for line in logged] == [("record_quarantined", call_id(1))]
@@ -281,19 +281,19 @@ async def test_a_call_that_the_database_refuses_is_quarantined_and_still_owed(
     assert await database.store.call(call_id(0)) is not None
     assert await database.store.call(call_id(2)) is not None
     assert journal.unbooked == 1
-    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal("-0.20"), Decimal(-1))
+    assert (credits["acme"].balance, credits["acme"].unbooked) == (Decimal("-0.20"), Decimal(-1))
 
 
-async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, purses, database, booking):
+async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, credits, database, booking):
     class Refusing(MemoryStore):
         async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
             raise RejectedRecords(records, "all of them")
 
     good, database.store = database.store, Refusing()
-    end(recorder, journal, purses, call(0))
+    end(recorder, journal, credits, call(0))
     await booking()
     database.store = good
-    end(recorder, journal, purses, call(1))
+    end(recorder, journal, credits, call(1))
     await booking()
     assert await good.call(call_id(0)) is None
     assert await good.call(call_id(1)) is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking.spool import Spool
@@ -42,8 +42,8 @@ def database() -> Database:
 
 
 @pytest.fixture
-def purses() -> dict[str, Purse]:
-    return {"acme": Purse("acme", Decimal(10))}
+def credits() -> dict[str, AccountCredit]:
+    return {"acme": AccountCredit("acme", Decimal(10))}
 
 
 @pytest.fixture
@@ -52,26 +52,26 @@ def quarantine(tmp_path: Path) -> Quarantine:
 
 
 @pytest.fixture
-def spool(database, quarantine, purses) -> Spool:
-    return Spool(database, quarantine, purses)
+def spool(database, quarantine, credits) -> Spool:
+    return Spool(database, quarantine, credits)
 
 
 def call(index: int) -> CallRecord:
     return answered_call(index, postings=(Posting("acme", Decimal(-1), f"{call_id(index)}/customer"),))
 
 
-async def test_what_is_booked_leaves_the_quarantine_and_is_owed_no_more(spool, quarantine, purses, database):
+async def test_what_is_booked_leaves_the_quarantine_and_is_owed_no_more(spool, quarantine, credits, database):
     quarantine.put([call(1), call(2)], "unfit")
     quarantine.owed.update((call_id(1), call_id(2)))
-    purses["acme"].post(Decimal(-2))
+    credits["acme"].post(Decimal(-2))
     database.refuses = {call_id(2)}
     outcome = await spool.retry()
     assert (outcome.booked, outcome.refused) == ([call_id(1)], {call_id(2): "unfit"})
     assert (len(quarantine), quarantine.get(call_id(1))) == (1, None)
-    assert (purses["acme"].balance, purses["acme"].unbooked) == (Decimal(-1), Decimal(-1))
+    assert (credits["acme"].balance, credits["acme"].unbooked) == (Decimal(-1), Decimal(-1))
     database.refuses = set()
     assert (await spool.retry([call_id(2)])).booked == [call_id(2)]
-    assert (purses["acme"].balance, purses["acme"].unbooked, len(quarantine)) == (Decimal(-2), 0, 0)
+    assert (credits["acme"].balance, credits["acme"].unbooked, len(quarantine)) == (Decimal(-2), 0, 0)
 
 
 async def test_only_the_named_are_tried(spool, quarantine):

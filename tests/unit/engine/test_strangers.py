@@ -81,9 +81,9 @@ class TestWithPhones:
 
     def test_those_who_follow_new_calls_see_it(self):
         stage = stage_with(phones=[phone("1001")])
-        with stage.exchange.onlookers.look_on(CallSought(caller="12025")) as onlooker:
+        with stage.exchange.followers.look_on(CallSought(caller="12025")) as follower:
             warnings(stage, number="12025550100")
-            (told,) = onlooker.news(stage.exchange.clock.now())
+            (told,) = follower.news(stage.exchange.clock.now())
         assert (told.caller, told.callee) == ("12025550100", CALLEE)
         assert told.cdr is not None
         assert (told.cdr["end_reason"], told.cdr["sip_code"]) == ("Unknown Source", 401)

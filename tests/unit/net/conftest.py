@@ -53,7 +53,7 @@ class Ear:
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
             unsent=self.unsent.append,
             closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
-            heeds=lambda host: host not in self.strangers,
+            is_known_source=lambda host: host not in self.strangers,
             allowance_at=lambda _host: None,
             name_of=self.names.get,
             connects_within=lambda _host: self.patience_s,

@@ -27,7 +27,7 @@ REGISTER = request("REGISTER")
 SETTINGS = ShieldSettings(stranger_rate=10, stranger_burst=20, gateway_rate=100, block_s=30)
 
 
-class Door:
+class AuthGate:
     """A shield with a world around it."""
 
     def __init__(self, settings: ShieldSettings = SETTINGS) -> None:
@@ -54,186 +54,191 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def auth_gate() -> AuthGate:
+    return AuthGate()
 
 
 @pytest.mark.parametrize(
     ("kind", "rank"),
     [(Kind.CALL, Rank.CALL), (Kind.OTHER, Rank.OTHER), (Kind.WITHIN, Rank.RUNNING), (Kind.RESPONSE, Rank.RUNNING)],
 )
-def test_what_a_gateway_sends_has_its_rank(door, kind, rank):
-    door.ours.add(b"ours")
-    assert door.judge(kind, GATEWAY, b"ours") is rank
+def test_what_a_gateway_sends_has_its_rank(auth_gate, kind, rank):
+    auth_gate.ours.add(b"ours")
+    assert auth_gate.judge(kind, GATEWAY, b"ours") is rank
 
 
-def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(door):
-    assert door.heard(250, Kind.CALL, GATEWAY) == 100
-    assert door.judge(Kind.CALL, GATEWAY) is Answer.REFUSE
-    assert door.dropped["too many requests of a gateway"] == 151
-    door.now += 0.5
-    assert door.heard(250, Kind.CALL, GATEWAY) == 50
-    assert door.heard(100_000, Kind.JUNK, GATEWAY) == 0
-    assert door.blocked == []
+def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(auth_gate):
+    assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 100
+    assert auth_gate.judge(Kind.CALL, GATEWAY) is Answer.REFUSE
+    assert auth_gate.dropped["too many requests of a gateway"] == 151
+    auth_gate.now += 0.5
+    assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 50
+    assert auth_gate.heard(100_000, Kind.JUNK, GATEWAY) == 0
+    assert auth_gate.blocked == []
 
 
-def test_the_addresses_of_a_gateway_share_what_it_may_ask(door):
-    door.known |= {"192.0.2.2", "192.0.2.3"}
-    door.allowances.update(dict.fromkeys((GATEWAY, "192.0.2.2"), Allowance("acme", 10)))
-    assert [door.heard(8, kind, host) for kind, host in ((Kind.CALL, GATEWAY), (Kind.OTHER, "192.0.2.2"))] == [8, 2]
-    assert door.judge(Kind.OTHER, GATEWAY) is Answer.REFUSE
-    assert door.heard(50, Kind.CALL, "192.0.2.3") == 50, "another gateway"
-    door.ours.add(b"ours")
-    assert door.heard(500, Kind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
-    assert door.dropped == {"more than max_requests of a gateway": 7}
-    door.now += 0.5
-    assert door.heard(8, Kind.CALL, "192.0.2.2") == 5
-
-
-@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
-def test_what_belongs_to_calls_of_a_gateway_is_never_limited(door, kind):
-    door.ours.add(b"ours")
-    door.heard(1_000, Kind.CALL, GATEWAY)
-    assert door.heard(10_000, kind, GATEWAY, b"ours") == 10_000
+def test_the_addresses_of_a_gateway_share_what_it_may_ask(auth_gate):
+    auth_gate.known |= {"192.0.2.2", "192.0.2.3"}
+    auth_gate.allowances.update(dict.fromkeys((GATEWAY, "192.0.2.2"), Allowance("acme", 10)))
+    assert [auth_gate.heard(8, kind, host) for kind, host in ((Kind.CALL, GATEWAY), (Kind.OTHER, "192.0.2.2"))] == [
+        8,
+        2,
+    ]
+    assert auth_gate.judge(Kind.OTHER, GATEWAY) is Answer.REFUSE
+    assert auth_gate.heard(50, Kind.CALL, "192.0.2.3") == 50, "another gateway"
+    auth_gate.ours.add(b"ours")
+    assert auth_gate.heard(500, Kind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
+    assert auth_gate.dropped == {"more than max_requests of a gateway": 7}
+    auth_gate.now += 0.5
+    assert auth_gate.heard(8, Kind.CALL, "192.0.2.2") == 5
 
 
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
-def test_a_gateway_is_not_believed_that_something_belongs_to_a_call(door, kind):
-    assert door.judge(kind, GATEWAY, b"forged") is Rank.OTHER
-    assert door.heard(10_000, kind, GATEWAY, b"forged") == STRAYS_PER_S - 1
-    assert door.judge(kind, GATEWAY, b"forged") is Answer.SILENCE
-    assert door.heard(100, Kind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
-    assert door.blocked == []
-
-
-def test_a_stranger_gets_little_and_no_answer(door):
-    assert door.judge(Kind.CALL, STRANGER) is Rank.STRANGER
-    assert door.heard(39, Kind.OTHER, STRANGER) == 19
-    assert door.judge(Kind.CALL, STRANGER) is Answer.SILENCE
-    assert door.dropped["too many requests of a stranger"] == 21
-    door.now += 1.0
-    assert door.heard(30, Kind.OTHER, STRANGER) == 10
-    assert door.blocked == []
+def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
+    auth_gate.ours.add(b"ours")
+    auth_gate.heard(1_000, Kind.CALL, GATEWAY)
+    assert auth_gate.heard(10_000, kind, GATEWAY, b"ours") == 10_000
 
 
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
-def test_what_only_looks_as_if_it_belonged_to_a_call_counts(door, kind):
-    door.ours.add(b"ours")
-    assert door.judge(kind, STRANGER, b"forged") is Rank.STRANGER
-    assert door.heard(30, kind, STRANGER, b"forged") == 19
-    assert door.heard(100, kind, STRANGER, b"ours") == 100
-    assert door.judge(kind, STRANGER, b"ours") is Rank.RUNNING
-    assert door.heard(30, Kind.OTHER, STRANGER) == 20, "what is forged in its name leaves it its requests"
+def test_a_gateway_is_not_believed_that_something_belongs_to_a_call(auth_gate, kind):
+    assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
+    assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == STRAYS_PER_S - 1
+    assert auth_gate.judge(kind, GATEWAY, b"forged") is Answer.SILENCE
+    assert auth_gate.heard(100, Kind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
+    assert auth_gate.blocked == []
 
 
-def test_a_stranger_within_a_call_is_heard_in_measure(door):
-    door.ours.add(b"ours")
-    assert door.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, STRANGER, b"ours") == WITHIN_AT_ONCE
-    door.now += 1.0
-    assert door.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, STRANGER, b"ours") == WITHIN_PER_S
+def test_a_stranger_gets_little_and_no_answer(auth_gate):
+    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
+    assert auth_gate.heard(39, Kind.OTHER, STRANGER) == 19
+    assert auth_gate.judge(Kind.CALL, STRANGER) is Answer.SILENCE
+    assert auth_gate.dropped["too many requests of a stranger"] == 21
+    auth_gate.now += 1.0
+    assert auth_gate.heard(30, Kind.OTHER, STRANGER) == 10
+    assert auth_gate.blocked == []
 
 
-def test_junk_is_never_heard_and_much_of_it_blocks_its_source(door):
-    assert door.heard(10_000, Kind.JUNK, STRANGER) == 0
-    assert door.blocked == [(STRANGER, door.now + 30)]
-    assert door.dropped["not SIP"] == HURTS_PER_S + 1
-    assert door.dropped["blocked source"] == 10_000 - HURTS_PER_S - 1
-    door.ours.add(b"ours")
-    assert door.judge(Kind.WITHIN, STRANGER, b"ours") is Answer.SILENCE
-    door.now += 30.1
-    assert door.heard(1, Kind.OTHER, STRANGER) == 1
+@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+def test_what_only_looks_as_if_it_belonged_to_a_call_counts(auth_gate, kind):
+    auth_gate.ours.add(b"ours")
+    assert auth_gate.judge(kind, STRANGER, b"forged") is Rank.STRANGER
+    assert auth_gate.heard(30, kind, STRANGER, b"forged") == 19
+    assert auth_gate.heard(100, kind, STRANGER, b"ours") == 100
+    assert auth_gate.judge(kind, STRANGER, b"ours") is Rank.RUNNING
+    assert auth_gate.heard(30, Kind.OTHER, STRANGER) == 20, "what is forged in its name leaves it its requests"
 
 
-def test_junk_that_somebody_sends_in_the_name_of_a_phone_leaves_it_its_registration(door):
+def test_a_stranger_within_a_call_is_heard_in_measure(auth_gate):
+    auth_gate.ours.add(b"ours")
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, STRANGER, b"ours") == WITHIN_AT_ONCE
+    auth_gate.now += 1.0
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, STRANGER, b"ours") == WITHIN_PER_S
+
+
+def test_junk_is_never_heard_and_much_of_it_blocks_its_source(auth_gate):
+    assert auth_gate.heard(10_000, Kind.JUNK, STRANGER) == 0
+    assert auth_gate.blocked == [(STRANGER, auth_gate.now + 30)]
+    assert auth_gate.dropped["not SIP"] == HURTS_PER_S + 1
+    assert auth_gate.dropped["blocked source"] == 10_000 - HURTS_PER_S - 1
+    auth_gate.ours.add(b"ours")
+    assert auth_gate.judge(Kind.WITHIN, STRANGER, b"ours") is Answer.SILENCE
+    auth_gate.now += 30.1
+    assert auth_gate.heard(1, Kind.OTHER, STRANGER) == 1
+
+
+def test_junk_that_somebody_sends_in_the_name_of_a_phone_leaves_it_its_registration(auth_gate):
     """Whose name a datagram has costs nothing to forge: little of it may not silence whom it names."""
     for _ in range(100):
-        assert door.heard(HURTS_PER_S // 20, Kind.JUNK, STRANGER) == 0
-        door.now += 0.1
-    assert door.heard(10, Kind.OTHER, STRANGER) == 10
-    assert door.blocked == []
+        assert auth_gate.heard(HURTS_PER_S // 20, Kind.JUNK, STRANGER) == 0
+        auth_gate.now += 0.1
+    assert auth_gate.heard(10, Kind.OTHER, STRANGER) == 10
+    assert auth_gate.blocked == []
 
 
-def test_a_stranger_somewhat_over_its_rate_is_not_blocked(door):
+def test_a_stranger_somewhat_over_its_rate_is_not_blocked(auth_gate):
     for _ in range(200):
-        door.heard(4, Kind.OTHER, STRANGER)  # 40 a second: 10 are served, 30 dropped
-        door.now += 0.1
-    assert door.blocked == []
+        auth_gate.heard(4, Kind.OTHER, STRANGER)  # 40 a second: 10 are served, 30 dropped
+        auth_gate.now += 0.1
+    assert auth_gate.blocked == []
 
 
-def test_keep_alives_are_nothing_to_be_served_and_no_offence(door):
+def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
     for _ in range(100):
-        assert door.heard(1, Kind.KEEP_ALIVE, STRANGER) == 0
-        door.now += 1.0
-    assert door.dropped == {"keep-alive": 100}
+        assert auth_gate.heard(1, Kind.KEEP_ALIVE, STRANGER) == 0
+        auth_gate.now += 1.0
+    assert auth_gate.dropped == {"keep-alive": 100}
 
 
 @pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
-def test_scanners_are_not_heard(door, agent):
+def test_scanners_are_not_heard(auth_gate, agent):
     data = REGISTER.replace(b"CSeq:", f"user-agent:  {agent} x\r\nCSeq:".encode())
-    assert door.heard(5, Kind.OTHER, STRANGER, data) == 0
-    assert door.dropped["scanner"] == 5
-    assert door.heard(1, Kind.OTHER, GATEWAY, data) == 1
+    assert auth_gate.heard(5, Kind.OTHER, STRANGER, data) == 0
+    assert auth_gate.dropped["scanner"] == 5
+    assert auth_gate.heard(1, Kind.OTHER, GATEWAY, data) == 1
 
 
-def test_a_scanner_named_elsewhere_is_none(door):
+def test_a_scanner_named_elsewhere_is_none(auth_gate):
     data = REGISTER.replace(b"CSeq:", b"Subject: sipvicious\r\nCSeq:")
-    assert door.heard(1, Kind.OTHER, STRANGER, data) == 1
+    assert auth_gate.heard(1, Kind.OTHER, STRANGER, data) == 1
 
 
-def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(door):
-    assert door.judge(Kind.CALL, STRANGER) is Rank.STRANGER
-    door.known = {STRANGER}
-    assert door.judge(Kind.CALL, GATEWAY) is Rank.STRANGER
-    door.now += ACQUAINTANCE_S
-    assert door.judge(Kind.CALL, STRANGER) is Rank.CALL
-    door.known = {GATEWAY}
-    door.now += ACQUAINTANCE_S
-    assert door.judge(Kind.CALL, STRANGER) is Rank.STRANGER
-    assert door.judge(Kind.CALL, GATEWAY) is Rank.CALL
+def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(auth_gate):
+    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
+    auth_gate.known = {STRANGER}
+    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.STRANGER
+    auth_gate.now += ACQUAINTANCE_S
+    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.CALL
+    auth_gate.known = {GATEWAY}
+    auth_gate.now += ACQUAINTANCE_S
+    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
+    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.CALL
 
 
-def test_who_becomes_a_gateway_is_not_blocked_meanwhile(door):
-    door.heard(1, Kind.OTHER, STRANGER)
-    door.known.add(STRANGER)
-    door.heard(10_000, Kind.JUNK, STRANGER)
-    assert door.blocked == []
+def test_who_becomes_a_gateway_is_not_blocked_meanwhile(auth_gate):
+    auth_gate.heard(1, Kind.OTHER, STRANGER)
+    auth_gate.known.add(STRANGER)
+    auth_gate.heard(10_000, Kind.JUNK, STRANGER)
+    assert auth_gate.blocked == []
 
 
-def test_other_settings_hold_at_once_and_unblock(door):
-    door.heard(10_000, Kind.JUNK, STRANGER)
-    door.shield.settings = ShieldSettings(stranger_rate=0, scanners=(), block_s=0)
-    assert door.heard(5_000, Kind.OTHER, STRANGER, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")) == 5_000
+def test_other_settings_hold_at_once_and_unblock(auth_gate):
+    auth_gate.heard(10_000, Kind.JUNK, STRANGER)
+    auth_gate.shield.settings = ShieldSettings(stranger_rate=0, scanners=(), block_s=0)
+    assert (
+        auth_gate.heard(5_000, Kind.OTHER, STRANGER, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")) == 5_000
+    )
 
 
 @pytest.mark.parametrize("host", [STRANGER, "2001:db8::7"])
-def test_a_source_that_is_released_is_heard_at_once(door, host):
-    door.heard(10_000, Kind.JUNK, host)
-    assert door.judge(Kind.OTHER, host) is Answer.SILENCE
-    door.now += 1.0
-    door.shield.release(host)
-    assert door.judge(Kind.OTHER, host) is Rank.STRANGER
+def test_a_source_that_is_released_is_heard_at_once(auth_gate, host):
+    auth_gate.heard(10_000, Kind.JUNK, host)
+    assert auth_gate.judge(Kind.OTHER, host) is Answer.SILENCE
+    auth_gate.now += 1.0
+    auth_gate.shield.release(host)
+    assert auth_gate.judge(Kind.OTHER, host) is Rank.STRANGER
 
 
-def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(door):
-    door.known = {"2001:db8::1"}
-    heard = sum(door.heard(1, Kind.OTHER, f"2001:db8::{index:x}") for index in range(2, 102))
+def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(auth_gate):
+    auth_gate.known = {"2001:db8::1"}
+    heard = sum(auth_gate.heard(1, Kind.OTHER, f"2001:db8::{index:x}") for index in range(2, 102))
     assert heard == 20
-    assert door.heard(50, Kind.CALL, "2001:db8::1") == 50
-    assert door.heard(1, Kind.OTHER, "2001:db8:0:1::1") == 1
+    assert auth_gate.heard(50, Kind.CALL, "2001:db8::1") == 50
+    assert auth_gate.heard(1, Kind.OTHER, "2001:db8:0:1::1") == 1
 
 
-def test_sources_without_end_take_no_memory_without_end(door, monkeypatch):
+def test_sources_without_end_take_no_memory_without_end(auth_gate, monkeypatch):
     monkeypatch.setattr(net_shield, "SOURCES_MAX", 100)
     for index in range(1_000):
-        assert door.heard(1, Kind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
-    assert len(door.shield) == 100
+        assert auth_gate.heard(1, Kind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
+    assert len(auth_gate.shield) == 100
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
 def test_a_stranger_is_never_served_more_than_its_allowance(traffic):
-    door = Door()
-    began, heard = door.now, 0
+    auth_gate = AuthGate()
+    began, heard = auth_gate.now, 0
     for kind, count, pause in traffic:
-        heard += door.heard(count, kind, STRANGER)
-        door.now += pause
-        assert heard <= 2 * (20 + 10 * (door.now - began)) + 1e-6  # its requests, and what belongs to nothing
+        heard += auth_gate.heard(count, kind, STRANGER)
+        auth_gate.now += pause
+        assert heard <= 2 * (20 + 10 * (auth_gate.now - began)) + 1e-6  # its requests, and what belongs to nothing

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.identity import persona_of
+from vosd.b2bua.identity import caller_identity_of
 from vosd.engine.calls.caller import called_number, calling_number
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
@@ -116,7 +116,9 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     gateway = RoutingGateway("vendor", "vendor", (Address("198.51.100.7", 5060),), ("*",))
     choice = RouteChoice(gateway, "*", called_number(came), calling_number(came))
     probe = Probe()
-    call = SimpleNamespace(caller=SimpleNamespace(offer=b"", persona=persona_of(came), hears_reliably=False))
+    call = SimpleNamespace(
+        caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), hears_reliably=False)
+    )
     CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], 69, probe.now)
     sent = probe.sent()[0]
     head = sent.data.partition(b"\r\n\r\n")[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sip.client_core import COUNTED_EARLY_MAX
-from vosd.sip.dialog.acceptance import Farewell
+from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AnswerStrayed, InviteArrived, RequestArrived
 from vosd.sip.transaction.invite_client import InviteClient
@@ -125,7 +125,7 @@ def test_a_dialog_that_only_waits_for_an_ack_has_nobody_to_tell(probe, owner):
     reinvite = probe.receive(from_vendor("INVITE", "winner"), VENDOR)
     acceptance = probe.endpoint.send_success(reinvite.transaction, owner.dialog, "", b"", owner, probe.now)
     probe.endpoint.bye_after_ack(acceptance, "")
-    assert isinstance(probe.endpoint.dialog_kept_by("ours"), Farewell)
+    assert isinstance(probe.endpoint.dialog_kept_by("ours"), PendingBye)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None
     assert probe.titles() == ["200", "ACK", "BYE"]
 

@@ -1,6 +1,6 @@
 """What the running switch knows of accounts' money, brought together from the database and the journal.
 
-An account has a purse from the moment that its money moves here or that it is configured, until the process ends:
+An account has a credit from the moment that its money moves here or that it is configured, until the process ends:
 whether it is in the catalogue decides if it may be called on, never what it owes.
 """
 
@@ -14,7 +14,7 @@ import structlog
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, Standing
 from vosd.cdr.record import Posting
 from vosd.obs.events import Event
@@ -34,12 +34,12 @@ class CurrencyChangedError(VosError):
 
 
 class Balances:
-    """The purses of all accounts, and how they follow the database."""
+    """The credits of all accounts, and how they follow the database."""
 
     def __init__(self, books: Books) -> None:
-        self.purses: dict[str, Purse] = {}
+        self.credits: dict[str, AccountCredit] = {}
         """By account; none is ever removed, since calls of an account that left the configuration still end."""
-        self._lows: list[Purse] = []
+        self._lows: list[AccountCredit] = []
         """Where less is left for calls than people want to know of; each at most once."""
         self._books = books
         self._currencies: dict[str, str] = {}
@@ -56,19 +56,19 @@ class Balances:
         any currency may change is looked at last, so that it holds until the caller awaits something.
 
         Raises:
-            CurrencyChangedError: some have money in another currency; the purses are as they were.
+            CurrencyChangedError: some have money in another currency; the credits are as they were.
             StoreUnavailable: nothing of it is certain; ask again.
         """
-        unread = [name for name in accounts if name not in self.purses or not self.purses[name].is_read]
+        unread = [name for name in accounts if name not in self.credits or not self.credits[name].is_read]
         standings: Mapping[str, Standing] = {}
         if unread:
             await self._books.open_accounts(unread)
             standings = (await self._books.standings()).standings
         await self._settle_currencies({name: account.currency for name, account in accounts.items()}, in_calls)
         for name in unread:
-            purse = self._purse(name)
-            purse.committed(*standings[name])
-            purse.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+            credit = self._credit(name)
+            credit.committed(*standings[name])
+            credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Have the database say whether accounts may have these currencies, where it has not said so yet."""
@@ -89,10 +89,10 @@ class Balances:
         return {name: self._currencies[name] for name in names if self._has_calls_in(name, in_calls)}
 
     def _has_calls_in(self, name: str, in_calls: Collection[str]) -> bool:
-        purse = self.purses.get(name)
-        if purse is None or name not in self._currencies:
+        credit = self.credits.get(name)
+        if credit is None or name not in self._currencies:
             return False
-        return name in in_calls or bool(purse.reserved or purse.unbooked)
+        return name in in_calls or bool(credit.reserved or credit.unbooked)
 
     async def refresh(self) -> None:
         """Take in what others have booked since the last look.
@@ -104,11 +104,11 @@ class Balances:
             changes = await self._books.standings(self._mark)
             self._mark = changes.mark
             for name, standing in changes.standings.items():
-                purse = self.purses.get(name)
-                if purse is not None:
-                    if standing.seq < purse.seq:
+                credit = self.credits.get(name)
+                if credit is not None:
+                    if standing.seq < credit.seq:
                         self.behind.add(name)
-                    purse.committed(standing.balance, standing.seq)
+                    credit.committed(standing.balance, standing.seq)
 
     @property
     def mark(self) -> int:
@@ -117,7 +117,7 @@ class Balances:
 
     def committed(self) -> dict[str, Decimal]:
         """Return the balance of each account as it was committed last."""
-        return {name: purse.balance for name, purse in self.purses.items() if purse.is_read}
+        return {name: credit.balance for name, credit in self.credits.items() if credit.is_read}
 
     async def account_behind(self) -> str | None:
         """Return an account that has fewer entries in the database than were known to be committed.
@@ -125,7 +125,7 @@ class Balances:
         Raises:
             StoreUnavailable: ask again.
         """
-        known = {name: purse.seq for name, purse in self.purses.items() if purse.is_read}
+        known = {name: credit.seq for name, credit in self.credits.items() if credit.is_read}
         found = (await self._books.standings()).standings
         return next((name for name, seq in known.items() if seq and (name not in found or found[name].seq < seq)), None)
 
@@ -137,7 +137,7 @@ class Balances:
         """
         async with self._refreshing:
             changes = await self._books.standings()
-            known = [name for name, purse in self.purses.items() if purse.is_read]
+            known = [name for name, credit in self.credits.items() if credit.is_read]
             gone = [name for name in known if name not in changes.standings]
             if gone:
                 await self._books.open_accounts(gone)
@@ -146,7 +146,7 @@ class Balances:
                 changes = await self._books.standings()
             self._mark = changes.mark
             for name in known:
-                self.purses[name].restore(*changes.standings[name])
+                self.credits[name].restore(*changes.standings[name])
 
     def owe(self, postings: Iterable[Posting]) -> None:
         """Take in what an ended call will book, also on accounts that are not configured now.
@@ -154,26 +154,28 @@ class Balances:
         Such an account may come back before the call is booked, and its balance in the database lacks the call.
         """
         for posting in postings:
-            self._purse(posting.account).post(posting.amount)
+            self._credit(posting.account).post(posting.amount)
 
     def report_lows(self) -> None:
         """Say in the log which accounts have little left, so many at a time that calls go on meanwhile."""
         told, self._lows[:] = self._lows[:LOWS_AT_ONCE], self._lows[LOWS_AT_ONCE:]
-        for purse in told:
-            left = purse.available if purse.available is not None else purse.balance + purse.unbooked - purse.reserved
+        for credit in told:
+            left = (
+                credit.available if credit.available is not None else credit.balance + credit.unbooked - credit.reserved
+            )
             _log.warning(
                 Event.BALANCE_LOW.value,
-                account=purse.account,
+                account=credit.account,
                 left=format_amount(left),
-                currency=self._currencies.get(purse.account),
-                balance=format_amount(purse.balance),
-                reserved=format_amount(purse.reserved),
-                balance_low=format_amount(purse.low_below or ZERO),
+                currency=self._currencies.get(credit.account),
+                balance=format_amount(credit.balance),
+                reserved=format_amount(credit.reserved),
+                balance_low=format_amount(credit.low_below or ZERO),
             )
 
-    def _purse(self, name: str) -> Purse:
-        purse = self.purses.get(name)
-        if purse is None:
-            purse = self.purses[name] = Purse.unread(name)
-            purse.lows = self._lows
-        return purse
+    def _credit(self, name: str) -> AccountCredit:
+        credit = self.credits.get(name)
+        if credit is None:
+            credit = self.credits[name] = AccountCredit.unread(name)
+            credit.lows = self._lows
+        return credit

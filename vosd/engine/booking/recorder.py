@@ -1,6 +1,6 @@
 """Books ended calls: batches from the journal to the database, again until it works (DESIGN D4, D9).
 
-The same path in normal running, while the database is away and after a crash. Tells the purses what was committed.
+The same path in normal running, while the database is away and after a crash. Tells the credits what was committed.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal import Journal
@@ -25,10 +25,12 @@ _RETRY_MOST_S: Final = 5.0
 class Recorder:
     """The queue of ended calls, and the one task that books it."""
 
-    def __init__(self, books: Books, journal: Journal, purses: dict[str, Purse], settings: CdrSettings) -> None:
+    def __init__(
+        self, books: Books, journal: Journal, credits: dict[str, AccountCredit], settings: CdrSettings
+    ) -> None:
         self._books = books
         self._journal = journal
-        self._purses = purses
+        self._credits = credits
         self._settings = settings
         self._queue: deque[CallRecord] = deque()
         self._arrived = asyncio.Event()
@@ -154,13 +156,13 @@ class Recorder:
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Take in what the database says, in one step with forgetting what it now contains (DESIGN D13)."""
         for account, standing in standings.items():
-            if account in self._purses:
-                purse = self._purses[account]
-                if standing.seq < purse.seq:
+            if account in self._credits:
+                credit = self._credits[account]
+                if standing.seq < credit.seq:
                     self.behind.add(account)
-                purse.committed(standing.balance, standing.seq)
+                credit.committed(standing.balance, standing.seq)
         for record in batch:
             for posting in record.postings:
-                if posting.account in self._purses:
-                    self._purses[posting.account].booked(posting.amount)
+                if posting.account in self._credits:
+                    self._credits[posting.account].booked(posting.amount)
         self._journal.booked(record.call_id for record in batch)

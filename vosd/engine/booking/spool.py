@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.billing.holds import Purse
+from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.quarantine import Quarantine, own_reason
@@ -34,12 +34,16 @@ class Spool:
     """Offers records to the database again."""
 
     def __init__(
-        self, books: Books, quarantine: Quarantine, purses: Mapping[str, Purse], turn: asyncio.Lock | None = None
+        self,
+        books: Books,
+        quarantine: Quarantine,
+        credits: Mapping[str, AccountCredit],
+        turn: asyncio.Lock | None = None,
     ) -> None:
-        """``purses`` are those of the running switch, and ``turn`` is held by who books there; none where none runs."""
+        """Take the ``credits`` of the running switch, and its lock of booking; none where none runs."""
         self._books = books
         self._quarantine = quarantine
-        self._purses = purses
+        self._credits = credits
         self._one_at_a_time = turn or asyncio.Lock()
 
     async def retry(self, call_ids: Sequence[str] = ()) -> Outcome:
@@ -58,8 +62,8 @@ class Spool:
                 for record in (each for each in booked if each.call_id in self._quarantine.owed):
                     self._quarantine.owed.discard(record.call_id)
                     for posting in record.postings:
-                        if posting.account in self._purses:
-                            self._purses[posting.account].booked(posting.amount)
+                        if posting.account in self._credits:
+                            self._credits[posting.account].booked(posting.amount)
                 await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
         return outcome
 
@@ -92,8 +96,8 @@ class Spool:
         booked = [record for record in batch if record.call_id not in why]
         outcome.booked += [record.call_id for record in booked]
         for account, standing in standings.items():
-            if account in self._purses:
-                self._purses[account].committed(standing.balance, standing.seq)
+            if account in self._credits:
+                self._credits[account].committed(standing.balance, standing.seq)
         return booked
 
 

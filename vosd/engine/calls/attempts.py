@@ -15,7 +15,7 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.hunt import Way
 from vosd.base.clock import Instant
 from vosd.callcontrol.admission import LiveState
-from vosd.engine.calls.live_call import Carried
+from vosd.engine.calls.live_call import LiveCall
 from vosd.obs.events import Event
 from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
@@ -34,19 +34,19 @@ _log = structlog.get_logger()
 class Attempts:
     """The attempts of all calls, as vendors are concerned."""
 
-    def __init__(self, live: LiveState, carried: Mapping[str, Carried]) -> None:
+    def __init__(self, live: LiveState, carried: Mapping[str, LiveCall]) -> None:
         """``carried`` are all live calls."""
         self._live = live
         self._carried = carried
         live.breakers.tell = _tell
 
-    def occupy(self, carried: Carried, way: Way, now: Instant) -> bool:
+    def occupy(self, carried: LiveCall, way: Way, now: Instant) -> bool:
         """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
         choice, address = way
         gateway, live = choice.gateway, self._live
-        application, vendors = carried.application, carried.vendors
-        is_redirected = choice.callee_out != application.callee  # a 3xx names whom it likes
-        if is_redirected and not vendors.charge_alike(gateway, application.callee_billing, choice.callee_out):
+        call_request, vendors = carried.call_request, carried.vendors
+        is_redirected = choice.callee_out != call_request.callee  # a 3xx names whom it likes
+        if is_redirected and not vendors.charge_alike(gateway, call_request.callee_billing, choice.callee_out):
             return False  # the customer has not agreed to another price
         if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
             return False
@@ -59,7 +59,7 @@ class Attempts:
             return False
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, self._payer(carried.call)), now.mono)
-        carried.vendor_rate = vendors.rate(gateway, application.callee_billing)
+        carried.vendor_rate = vendors.rate(gateway, call_request.callee_billing)
         return True
 
     def addresses_of(self, call: Call, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
@@ -129,7 +129,7 @@ class Attempts:
         return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, self._payer(leg.call))
 
     def _payer(self, call: Call) -> str:
-        account = self._carried[call.arrival.call_id].application.account
+        account = self._carried[call.arrival.call_id].call_request.account
         return "" if account is None else account.id
 
 

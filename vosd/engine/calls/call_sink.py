@@ -6,7 +6,7 @@ from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
 
 
-class Ledger(Protocol):
+class CallSink(Protocol):
     """Where ended calls go; the recorder and the journal behind one door."""
 
     @property

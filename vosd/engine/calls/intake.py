@@ -16,7 +16,7 @@ from vosd.b2bua.transfer import Substitute, call_named_by
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import Admission, Application, Vendors
+from vosd.callcontrol.admission import Admission, CallRequest, Vendors
 from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
 from vosd.engine.calls.refusals import Refusals
 from vosd.sip.endpoint import Endpoint
@@ -28,7 +28,7 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 
-Carry = Callable[[Call, Application, Vendors], None]
+Carry = Callable[[Call, CallRequest, Vendors], None]
 
 
 class TransferNumbers:
@@ -51,7 +51,7 @@ class TransferNumbers:
         return self._caller
 
 
-def _shown(first: Call, paid_by: Application, substitute: Substitute) -> str:
+def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
     """Return the calling number that the target of a transfer is shown, as the trunk of who transfers says."""
     match substitute.dialect.transfer_display:
         case TransferDisplay.NUMBER:
@@ -106,7 +106,7 @@ class Intake:
         if request.header("replaces") is not None:
             self._take_over(event)
             return
-        application = Application(
+        call_request = CallRequest(
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
@@ -118,31 +118,31 @@ class Intake:
         )
         call_id = uuid7(at.wall, self._entropy())
         try:
-            refusal = self.admission.admit(application)
-            application.numbers = None  # whoever talks for hours need not keep the INVITE
-            numbers = application.caller_in, application.callee_in
+            refusal = self.admission.admit(call_request)
+            call_request.numbers = None  # whoever talks for hours need not keep the INVITE
+            numbers = call_request.caller_in, call_request.callee_in
             arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
             if refusal is not None:
-                self._refusals.refuse(event, arrival, application, refusal)
+                self._refusals.refuse(event, arrival, call_request, refusal)
                 return
-            dialect = application.mapping.dialect if application.mapping is not None else CallerDialect()
+            dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
             objection = extension_objection(request, dialect)
             if objection is not None:
-                self.admission.give_back(application)
-                self._refusals.refuse_extension(event, arrival, application, *objection)
+                self.admission.give_back(call_request)
+                self._refusals.refuse_extension(event, arrival, call_request, *objection)
                 return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at, event.user)
         except Exception:
-            self.admission.give_back(application)
+            self.admission.give_back(call_request)
             raise
-        self._make(arrival, leg, application).begin(at)
+        self._make(arrival, leg, call_request).begin(at)
 
     def place_transfer(
-        self, first: Call, paid_by: Application, substitute: Substitute, number: str, now: Instant
+        self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant
     ) -> Call | int:
         """Admit the call to a transfer's target as if the transferor had made it; a status where it is refused."""
         caller = _shown(first, paid_by, substitute)
-        application = Application(
+        call_request = CallRequest(
             source_host=paid_by.source_host,
             source_port=paid_by.source_port,
             hops=paid_by.hops,
@@ -152,14 +152,14 @@ class Intake:
             closed=self._closed(),
             user=self._prover_of(paid_by),
         )
-        refusal = self.admission.admit(application)
+        refusal = self.admission.admit(call_request)
         arrival = first.arrival._replace(
             call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
         )
         if refusal is not None:
-            self._refusals.record(arrival, application, refusal)
+            self._refusals.record(arrival, call_request, refusal)
             return refusal.status
-        return self._make(arrival, substitute, application)
+        return self._make(arrival, substitute, call_request)
 
     def _take_over(self, event: InviteArrived) -> None:
         """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
@@ -178,11 +178,11 @@ class Intake:
         else:
             self._begin_takeover(call, event)
 
-    def _prover_of(self, application: Application) -> str:
+    def _prover_of(self, call_request: CallRequest) -> str:
         """Return who has proven to be the sender of a call; one that was let in needs no proof of a later reload."""
-        admitted = application.mapping
+        admitted = call_request.mapping
         now = None if admitted is None else self.admission.catalogue.mapping_gateways.get(admitted.name)
-        return application.user if now is None or now.credentials is None else now.name
+        return call_request.user if now is None or now.credentials is None else now.name
 
     def _is_of(self, customer: str, event: InviteArrived) -> bool:
         """Say whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""
@@ -203,16 +203,16 @@ class Intake:
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
-    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, application: Application) -> Call:
+    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, call_request: CallRequest) -> Call:
         call = Call(
             arrival=arrival,
             caller=caller,
-            choices=application.choices,
-            hops=application.hops,
+            choices=call_request.choices,
+            hops=call_request.hops,
             endpoint=self._endpoint,
             board=self._board,
             settings=self.settings,
         )
         caller.call = call
-        self._carry(call, application, self.admission.vendors)
+        self._carry(call, call_request, self.admission.vendors)
         return call

@@ -7,19 +7,19 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import Application, Vendors
+from vosd.callcontrol.admission import CallRequest, Vendors
 from vosd.callcontrol.bookkeeping import OpenCall, opened
 from vosd.sip.dialog.snapshot import DialogSnapshot
 
 
-class Carried:
+class LiveCall:
     """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
 
-    __slots__ = ("application", "call", "kept", "timer", "vendor_rate", "vendors")
+    __slots__ = ("call", "call_request", "kept", "timer", "vendor_rate", "vendors")
 
-    def __init__(self, call: Call, application: Application, vendors: Vendors) -> None:
+    def __init__(self, call: Call, call_request: CallRequest, vendors: Vendors) -> None:
         self.call = call
-        self.application = application
+        self.call_request = call_request
         self.vendors = vendors
         """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
         self.vendor_rate: AppliedRate | None = None
@@ -30,7 +30,7 @@ class Carried:
     def opened(self, node: str, *, recorded: bool) -> OpenCall | None:
         """Return what the journal is to keep of the call as it stands; None where no gateway has answered."""
         call = self.call
-        kept = opened(node, call.arrival, self.application, call.journey, self.vendor_rate, recorded=recorded)
+        kept = opened(node, call.arrival, self.call_request, call.journey, self.vendor_rate, recorded=recorded)
         return None if kept is None else msgspec.structs.replace(kept, legs=legs_of(call))
 
     def granted_s(self, hold: Hold) -> int:

@@ -11,12 +11,12 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import Application
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
-from vosd.engine.calls.call_sink import Ledger
+from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.caller import called_number, calling_number
 from vosd.engine.calls.notices import Notices
-from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.followers import TraceFollowers
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, StrangerIgnored
@@ -38,21 +38,21 @@ class Refusals:
         self,
         node: str,
         endpoint: Endpoint,
-        ledger: Ledger,
+        ledger: CallSink,
         notices: Notices,
-        onlookers: Onlookers,
+        followers: TraceFollowers,
         entropy: Callable[[], bytes],
     ) -> None:
         self._node = node
         self._endpoint = endpoint
         self._ledger = ledger
         self._notices = notices
-        self._onlookers = onlookers
+        self._followers = followers
         self._entropy = entropy
 
-    def refuse(self, event: InviteArrived, arrival: Arrival, application: Application, refusal: Refusal) -> None:
+    def refuse(self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
         """Answer a call that was not admitted; an unknown source gets what the configuration says."""
-        dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
+        dialect = _STRANGERS if call_request.mapping is None else call_request.mapping.dialect
         refusal = refusal._replace(status=dialect.sent_for(refusal.status))
         if is_behind_nat(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
@@ -67,10 +67,10 @@ class Refusals:
                     self._endpoint.ignore(event.transaction)
             case EndReason.OVERLOAD:
                 self._answer(event, refusal, dialect.reasons, f"Retry-After: {1 + self._entropy()[0] % 5}\r\n")
-                self.record(arrival, application, refusal)
+                self.record(arrival, call_request, refusal)
             case _:
                 self._answer(event, refusal, dialect.reasons)
-                self.record(arrival, application, refusal)
+                self.record(arrival, call_request, refusal)
 
     def stranger(self, event: StrangerIgnored) -> None:
         """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
@@ -79,7 +79,7 @@ class Refusals:
         """
         self._notices.stranger(event)
         request = event.request
-        if request is None or not self._onlookers.are_present:
+        if request is None or not self._followers.are_present:
             return
         caller, callee = calling_number(request), request.uri
         with suppress(ParseError):
@@ -88,22 +88,22 @@ class Refusals:
         arrival = Arrival(call_id, caller, callee, request.call_id, str(event.source), event.at)
         reason = EndReason.UNKNOWN_SOURCE
         ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
-        application = Application(event.source.host, event.source.port, 0, looped=False, at=event.at)
+        call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
         journey = Journey()
-        self._onlookers.ended(arrival, journey, draft(self._node, arrival, application, journey, ending))
+        self._followers.ended(arrival, journey, draft(self._node, arrival, call_request, journey, ending))
 
     def refuse_extension(
-        self, event: InviteArrived, arrival: Arrival, application: Application, status: int, headers: str
+        self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, status: int, headers: str
     ) -> None:
         """Answer a call that asks for what its trunk does not have, or the other way round (420, 421, 422).
 
         ``headers`` say what was expected, so the trunk's map of codes does not apply.
         """
-        dialect = _STRANGERS if application.mapping is None else application.mapping.dialect
+        dialect = _STRANGERS if call_request.mapping is None else call_request.mapping.dialect
         if is_behind_nat(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
         self.answer(event, status, headers, dialect.reasons)
-        self.record(arrival, application, Refusal(_reason_of(status), status, headers.strip()))
+        self.record(arrival, call_request, Refusal(_reason_of(status), status, headers.strip()))
 
     def answer(self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _STRANGERS.reasons) -> None:
         """Answer an INVITE that is refused for its form; no record is left of that here."""
@@ -127,7 +127,7 @@ class Refusals:
         headers = self._endpoint.server_header + reason_headers(form, reason, reason.q850_cause, refusal.status) + more
         event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at)
 
-    def record(self, arrival: Arrival, application: Application, refusal: Refusal) -> None:
+    def record(self, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
         """Leave the record of a call that was not admitted, at the instant it came, or a line in the log."""
         reason, status, detail = refusal
         if reason in _UNRECORDED:
@@ -137,10 +137,10 @@ class Refusals:
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey = Journey()
-        record = draft(self._node, arrival, application, journey, ending)
+        record = draft(self._node, arrival, call_request, journey, ending)
         self._ledger.ended(record)
         call_line(record)
-        self._onlookers.ended(arrival, journey, record)
+        self._followers.ended(arrival, journey, record)
 
 
 def _reason_of(status: int) -> EndReason:

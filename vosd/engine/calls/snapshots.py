@@ -11,7 +11,7 @@ import msgspec
 from vosd.base.clock import Instant
 from vosd.base.ids import BEGINNING_DIGITS_MIN
 from vosd.base.number import for_matching
-from vosd.engine.calls.live_call import Carried
+from vosd.engine.calls.live_call import LiveCall
 
 
 class CallSnapshot(msgspec.Struct, frozen=True):
@@ -64,33 +64,33 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 _NOTHING_GIVEN = CallSelection()
 
 
-def accounts_of(calls: Iterable[Carried]) -> set[str]:
+def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
     """Return the accounts that pay for calls, or are paid for them."""
     found: set[str] = set()
     for carried in calls:
-        application, choice = carried.application, carried.call.journey.choice
-        if application.account is not None:
-            found.add(application.account.id)
+        call_request, choice = carried.call_request, carried.call.journey.choice
+        if call_request.account is not None:
+            found.add(call_request.account.id)
         if choice is not None and choice.gateway.account is not None:
             found.add(choice.gateway.account)
     return found
 
 
-def snapshot(carried: Carried, now: Instant) -> CallSnapshot:
+def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
     """Copy what people want to know of a call at ``now``."""
-    call, application = carried.call, carried.application
+    call, call_request = carried.call, carried.call_request
     journey, arrival = call.journey, call.arrival
     gateway = journey.choice.gateway if journey.choice is not None else None
     answered_at = journey.answered_at
     return CallSnapshot(
         call_id=arrival.call_id,
         state=call.state.name.lower(),
-        mapping_gateway=application.mapping.name if application.mapping is not None else None,
+        mapping_gateway=call_request.mapping.name if call_request.mapping is not None else None,
         routing_gateway=gateway.name if gateway is not None else None,
-        customer_account=application.account.id if application.account is not None else None,
+        customer_account=call_request.account.id if call_request.account is not None else None,
         vendor_account=gateway.account if gateway is not None else None,
         caller=arrival.caller_in,
-        callee=application.callee_billing,
+        callee=call_request.callee_billing,
         started_at=arrival.at.wall,
         answered_at=arrival.at.wall + answered_at.mono - arrival.at.mono if answered_at is not None else None,
         age_s=(now.mono - arrival.at.mono) // 1_000,

@@ -22,18 +22,18 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.wheel import TICK_MS, TimerWheel
-from vosd.billing.holds import Purse
-from vosd.callcontrol.admission import AddressesOf, Admission, Application, LiveState, Vendors, as_configured
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.admission import AddressesOf, Admission, CallRequest, LiveState, Vendors, as_configured
 from vosd.callcontrol.bookkeeping import conclude, draft
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.attempts import Attempts
-from vosd.engine.calls.call_sink import Ledger
+from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.intake import Intake
-from vosd.engine.calls.live_call import Carried, legs_of
+from vosd.engine.calls.live_call import LiveCall, legs_of
 from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
-from vosd.engine.trace.followers import Onlookers
+from vosd.engine.trace.followers import TraceFollowers
 from vosd.obs.events import Event as LogEvent
 from vosd.obs.log import call_line
 from vosd.routing.failover import AttemptOutcome
@@ -80,10 +80,10 @@ class Switch:
         node: str,
         endpoint: Endpoint,
         catalogue: Catalogue,
-        ledger: Ledger,
+        ledger: CallSink,
         entropy: Callable[[], bytes],
-        purses: dict[str, Purse],
-        onlookers: Onlookers,
+        credits: dict[str, AccountCredit],
+        followers: TraceFollowers,
         register: Callable[[RegisterArrived], None],
         addresses_of: AddressesOf = as_configured,
     ) -> None:
@@ -92,13 +92,13 @@ class Switch:
         self._endpoint = endpoint
         self._ledger = ledger
         self._entropy = entropy
-        self._onlookers = onlookers
-        self.live = LiveState(purses, addresses_of)
-        self._carried: dict[str, Carried] = {}
+        self._followers = followers
+        self.live = LiveState(credits, addresses_of)
+        self._carried: dict[str, LiveCall] = {}
         self._deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
         self.notices = Notices(endpoint)
         self._attempts = Attempts(self.live, self._carried)
-        self._refusals = Refusals(node, endpoint, ledger, self.notices, onlookers, entropy)
+        self._refusals = Refusals(node, endpoint, ledger, self.notices, followers, entropy)
         self._empty = asyncio.Event()
         self._empty.set()
         self.takes_calls = True
@@ -137,7 +137,7 @@ class Switch:
         except ParseError as error:
             self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
-            _log.exception("a mistake of ours ended a call", happening=type(event).__name__)
+            _log.exception("a mistake of ours ended a call", call_event=type(event).__name__)
             owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
             call = getattr(owner, "call", None)  # a leg whose making went wrong has none
             if call is None or isinstance(event, RequestArrived):
@@ -151,7 +151,7 @@ class Switch:
             try:
                 call.deadline_due(now)
             except Exception:  # noqa: BLE001  the same boundary
-                _log.exception("a mistake of ours ended a call", happening="deadline")
+                _log.exception("a mistake of ours ended a call", call_event="deadline")
                 self._abort(call, now)
 
     def next_deadline(self) -> int | None:
@@ -181,7 +181,7 @@ class Switch:
     def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Decide new calls by another snapshot; running calls keep what they copied (DESIGN D3).
 
-        Every account of the catalogue must have a purse by now, but at the very first.
+        Every account of the catalogue must have a credit by now, but at the very first.
         """
         self._intake.admission = Admission(catalogue, self.live)
         self.live.breakers.keep(catalogue.routing_gateways.keys())
@@ -193,9 +193,9 @@ class Switch:
             parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing
         )
         for account in catalogue.accounts.values():
-            purse = self.live.purses.get(account.id)
-            if purse is not None:
-                purse.set_terms(account.overdraft_limit, account.balance_low)
+            credit = self.live.credits.get(account.id)
+            if credit is not None:
+                credit.set_terms(account.overdraft_limit, account.balance_low)
 
     @property
     def has_calls(self) -> bool:
@@ -206,11 +206,11 @@ class Switch:
         """Wait until no call is alive."""
         await self._empty.wait()
 
-    def calls(self) -> Sequence[Carried]:
+    def calls(self) -> Sequence[LiveCall]:
         """Return the live calls, oldest first."""
         return tuple(self._carried.values())
 
-    def end_calls(self, chosen: Iterable[Carried], reason: EndReason, now: Instant) -> int:
+    def end_calls(self, chosen: Iterable[LiveCall], reason: EndReason, now: Instant) -> int:
         """End calls by order; return how many there were."""
         ended = 0
         for carried in chosen:
@@ -228,7 +228,7 @@ class Switch:
             "dialogs": sip["dialogs"],
             "transactions": sip["transactions"],
             "timers": sip["timers"] + len(self._deadlines),
-            "holds": sum(1 for carried in self._carried.values() if carried.application.hold is not None),
+            "holds": sum(1 for carried in self._carried.values() if carried.call_request.hold is not None),
         }
 
     # -- what calls ask (b2bua.ports.Switchboard) ---------------------------------------------------------------
@@ -238,7 +238,7 @@ class Switch:
         carried, gateway = self._carried[call.arrival.call_id], way[0].gateway
         if not self._attempts.occupy(carried, way, now):
             return False
-        self._onlookers.attempted(call, carried.application, gateway.name)
+        self._followers.attempted(call, carried.call_request, gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
@@ -269,11 +269,11 @@ class Switch:
     def customer_of(self, call: Call) -> str | None:
         """Return the name of the mapping gateway that a call came from."""
         carried = self._carried.get(call.arrival.call_id)
-        return None if carried is None or carried.application.mapping is None else carried.application.mapping.name
+        return None if carried is None or carried.call_request.mapping is None else carried.call_request.mapping.name
 
     def place_transfer(self, first: Call, substitute: Substitute, number: str, now: Instant) -> Call | int:
         """Admit the call that a transfer asks for."""
-        paid_by = self._carried[first.arrival.call_id].application
+        paid_by = self._carried[first.arrival.call_id].call_request
         return self._intake.place_transfer(first, paid_by, substitute, number, now)
 
     def set_deadline(self, call: Call, at: Instant) -> None:
@@ -290,7 +290,7 @@ class Switch:
     def answered(self, call: Call) -> int | None:
         """Journal the answer before anybody is told of it; return the seconds that are paid for, None if it fails."""
         carried = self._carried[call.arrival.call_id]
-        hold = carried.application.hold
+        hold = carried.call_request.hold
         if hold is None:
             raise RuntimeError(f"{call!r} answered without a hold")
         return carried.granted_s(hold) if self._keep(carried, call) else None
@@ -304,11 +304,11 @@ class Switch:
 
     def extend(self, call: Call) -> int | EndReason:
         """Hold money for more seconds, or say why there are none (RES-11)."""
-        application = self._carried[call.arrival.call_id].application
-        hold, account = application.hold, application.account
+        call_request = self._carried[call.arrival.call_id].call_request
+        hold, account = call_request.hold, call_request.account
         if hold is None or account is None:
             raise RuntimeError(f"{call!r} talks without a hold")
-        if self.live.purses[account.id].extend(hold, account.advance_s):
+        if self.live.credits[account.id].extend(hold, account.advance_s):
             return hold.granted_s
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
 
@@ -322,14 +322,14 @@ class Switch:
         carried = self._carried.pop(call.arrival.call_id)
         if not self._carried:
             self._empty.set()
-        application, ending = carried.application, call.ending
+        call_request, ending = carried.call_request, call.ending
         if ending is None:
             raise RuntimeError(f"{call!r} is over without an ending")
         if carried.timer is not None:
             self._deadlines.cancel(carried.timer)
         kept = carried.kept or carried.opened(self._node, recorded=self._records_own_ends)
         if kept is None:
-            record = draft(self._node, call.arrival, application, call.journey, ending, carried.vendor_rate)
+            record = draft(self._node, call.arrival, call_request, call.journey, ending, carried.vendor_rate)
             self.notices.quarrels(record, ending.at)
         else:
             strays = call.journey.attempts[len(kept.record.attempts) :]
@@ -337,13 +337,13 @@ class Switch:
             acked = call.journey.acknowledged_at
             record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays, acknowledged=acked)
             self.notices.unheard(record, ending.at)
-        self._close(record, application)
-        self._onlookers.ended(call.arrival, call.journey, record)
+        self._close(record, call_request)
+        self._followers.ended(call.arrival, call.journey, record)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _carry(self, call: Call, application: Application, vendors: Vendors) -> None:
-        self._carried[call.arrival.call_id] = Carried(call, application, vendors)
+    def _carry(self, call: Call, call_request: CallRequest, vendors: Vendors) -> None:
+        self._carried[call.arrival.call_id] = LiveCall(call, call_request, vendors)
         self._empty.clear()
 
     def _closed(self) -> Refusal | None:
@@ -354,7 +354,7 @@ class Switch:
             return Refusal(EndReason.OVERLOAD, 503, "too many calls wait to be written to disk and database")
         return None
 
-    def _keep(self, carried: Carried, call: Call) -> bool:
+    def _keep(self, carried: LiveCall, call: Call) -> bool:
         """Journal what is known of a call that a gateway has answered, in place of what was known before."""
         kept = carried.opened(self._node, recorded=self._records_own_ends)
         answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
@@ -375,15 +375,15 @@ class Switch:
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
         return self._intake.admission.catalogue.parameters.record_server_hang_up
 
-    def _close(self, record: CallRecord, application: Application) -> None:
+    def _close(self, record: CallRecord, call_request: CallRequest) -> None:
         """Journal the priced record, then move its money from held to owed."""
-        purses = self.live.purses
+        credits = self.live.credits
         try:
             self._ledger.ended(record)
         finally:
-            self._intake.admission.give_back(application)
+            self._intake.admission.give_back(call_request)
         for posting in record.postings:
-            purses[posting.account].post(posting.amount)
+            credits[posting.account].post(posting.amount)
         call_line(record)
 
     def _abort(self, call: Call, now: Instant) -> None:

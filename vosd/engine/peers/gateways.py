@@ -12,7 +12,7 @@ from vosd.callcontrol.admission import LiveState, Vendors
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.call_sink import Ledger
+from vosd.engine.calls.call_sink import CallSink
 from vosd.routing.figures import Figures, Hour
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
@@ -76,7 +76,7 @@ class Gateways:
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
         self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
 
-    def counting(self, ledger: Ledger) -> Ledger:
+    def counting(self, ledger: CallSink) -> CallSink:
         """Return a ledger that counts every ended call before it is kept."""
         return _CountingLedger(ledger, self.note)
 
@@ -93,7 +93,7 @@ class Gateways:
 
 
 class _CountingLedger:
-    def __init__(self, ledger: Ledger, note: Callable[[CallRecord], None]) -> None:
+    def __init__(self, ledger: CallSink, note: Callable[[CallRecord], None]) -> None:
         self._ledger = ledger
         self._note = note
 

@@ -72,7 +72,7 @@ class _Proof(NamedTuple):
 
 
 class Authenticator:
-    """The door of a switch (``sip.auth_gate.Door``)."""
+    """The door of a switch (``sip.auth_gate.AuthGate``)."""
 
     def __init__(
         self,

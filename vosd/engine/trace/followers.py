@@ -16,7 +16,7 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
-from vosd.callcontrol.admission import Application
+from vosd.callcontrol.admission import CallRequest
 from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
 from vosd.engine.trace.call_messages import Fate
@@ -25,7 +25,7 @@ from vosd.obs.traced import TracedMessage, blanked
 from vosd.sip.flows import Listener
 
 CALLS_MAX: Final = 100
-"""Calls that one onlooker follows at a time; the others are counted."""
+"""Calls that one follower follows at a time; the others are counted."""
 NEWS_BYTES_MAX: Final = 64 * 1024
 """Bytes of messages in one piece of news; what does not fit comes with the next."""
 CALL_BYTES_MAX: Final = 1024 * 1024
@@ -35,7 +35,7 @@ LINGER_MS: Final = 2_000
 
 
 class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which calls an onlooker wants to see: those that fit everything given; all, where nothing is."""
+    """Which calls an follower wants to see: those that fit everything given; all, where nothing is."""
 
     caller: str | None = None
     """Beginning of the calling number as it came; a leading plus sign is dropped from both."""
@@ -97,7 +97,7 @@ class RunningCall(msgspec.Struct, frozen=True):
 
 
 class _Followed:
-    """A call that an onlooker follows."""
+    """A call that an follower follows."""
 
     __slots__ = ("arrival", "journey", "mapping_gateway", "record", "told_until")
 
@@ -114,8 +114,8 @@ class _Followed:
         return [self.arrival.sip_call_id_in, *self.journey.sip_call_ids_out]
 
 
-class Onlooker:
-    """One who looks on; made by ``Onlookers.look_on``."""
+class TraceFollower:
+    """One who looks on; made by ``TraceFollowers.look_on``."""
 
     def __init__(self, sought: CallSought, show: Callable[[Traced], TracedMessage], trace: Trace) -> None:
         self._sought = sought
@@ -127,13 +127,13 @@ class Onlooker:
         self.has_more = False
         """Whether there was more than the latest news could hold."""
 
-    def attempted(self, call: Call, application: Application, gateway: str) -> None:
+    def attempted(self, call: Call, call_request: CallRequest, gateway: str) -> None:
         """Begin to follow a call that fits, at the first attempt that does."""
         arrival = call.arrival
         if arrival.call_id in self._followed:
             return
-        mapping = application.mapping.name if application.mapping is not None else None
-        callees = (arrival.callee_in, application.callee_billing)
+        mapping = call_request.mapping.name if call_request.mapping is not None else None
+        callees = (arrival.callee_in, call_request.callee_billing)
         if self._sought.fits(arrival.caller_in, callees, (mapping, gateway)):
             self._follow(arrival, mapping, call.journey)
 
@@ -191,13 +191,13 @@ class Onlooker:
         )
 
 
-class Onlookers:
+class TraceFollowers:
     """Everybody who looks on, and the ring behind them."""
 
     def __init__(self, trace: Trace, listeners: Sequence[Listener]) -> None:
         self.trace = trace
         self._listeners = listeners
-        self._present: list[Onlooker] = []
+        self._present: list[TraceFollower] = []
 
     @property
     def are_present(self) -> bool:
@@ -206,30 +206,30 @@ class Onlookers:
 
     # -- what the switch tells ----------------------------------------------------------------------------------
 
-    def attempted(self, call: Call, application: Application, gateway: str) -> None:
+    def attempted(self, call: Call, call_request: CallRequest, gateway: str) -> None:
         """Hear that a gateway is about to be tried for a call."""
-        for onlooker in self._present:
-            onlooker.attempted(call, application, gateway)
+        for follower in self._present:
+            follower.attempted(call, call_request, gateway)
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Hear how a call ended."""
         fate = Fate.WELL if record.end_reason == EndReason.NORMAL.text else Fate.FAILED
         self.trace.ended((arrival.sip_call_id_in, *journey.sip_call_ids_out), fate)
-        for onlooker in self._present:
-            onlooker.ended(arrival, journey, record)
+        for follower in self._present:
+            follower.ended(arrival, journey, record)
 
     # -- what people ask ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def look_on(self, sought: CallSought) -> Iterator[Onlooker]:
+    def look_on(self, sought: CallSought) -> Iterator[TraceFollower]:
         """Look on for as long as the context lasts."""
-        onlooker = Onlooker(sought, self._show, self.trace)
-        self._present.append(onlooker)
+        follower = TraceFollower(sought, self._show, self.trace)
+        self._present.append(follower)
         self.trace.keeps_strangers = True
         try:
-            yield onlooker
+            yield follower
         finally:
-            self._present.remove(onlooker)
+            self._present.remove(follower)
             self.trace.keeps_strangers = self.are_present
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:

@@ -55,7 +55,7 @@ class Acceptance:
         return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))
 
 
-class Farewell:
+class PendingBye:
     """Keeps the dialog of a call that is over until our 200 is acknowledged and the BYE can go out."""
 
     __slots__ = ("acceptance",)

@@ -93,12 +93,12 @@ class IllegalMoveError(RuntimeError):
     """A transaction was asked for something that its state does not allow: a mistake of its user."""
 
 
-def step(table: Table, state: State, happening: Input) -> State:
+def step(table: Table, state: State, received: Input) -> State:
     """Return the next state; raises IllegalMoveError where the table has no row."""
     try:
-        return table[state][happening]
+        return table[state][received]
     except KeyError:
-        message = f"{happening.name} in state {state.name}"
+        message = f"{received.name} in state {state.name}"
         raise IllegalMoveError(message) from None
 
 

@@ -76,7 +76,7 @@ _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
 
-def glance(data: bytes) -> Kind:
+def classify(data: bytes) -> Kind:
     """Say what one message is."""
     kind = _BY_LEAD.get(data[:4])
     if kind is None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.wire.classify import Kind, answered, glance, to_tag
+from vosd.sip.wire.classify import Kind, answered, classify, to_tag
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.probe import Probe, request
@@ -57,7 +57,7 @@ IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n
     ],
 )
 def test_what_a_message_is(data, kind):
-    assert glance(data) is kind
+    assert classify(data) is kind
 
 
 def test_the_tag_of_to_is_found():
@@ -118,7 +118,7 @@ def test_what_a_response_is_for_is_seen(via, cseq, key):
 
 @given(st.binary(max_size=200))
 def test_anything_gets_a_look(data):
-    assert glance(data) in Kind
+    assert classify(data) in Kind
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_no_message_makes_us_stare(hostile):
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        glance(hostile)
+        classify(hostile)
         times.append(time.perf_counter() - began)
     assert min(times) < 0.002
 
@@ -146,7 +146,7 @@ def test_no_message_makes_us_stare(hostile):
 @pytest.mark.parametrize("length", [1, 40, 41, 400, 4_096])
 def test_a_method_of_any_length_is_one(length):
     data = request("X" * length)
-    assert glance(data) is Kind.OTHER
+    assert classify(data) is Kind.OTHER
     probe = Probe()
     assert probe.receive(data) is None
     assert probe.titles() == ["405"]

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from vosd.engine.trace import followers as onlookers
-from vosd.engine.trace.followers import CallSought, Onlooker
+from vosd.engine.trace import followers
+from vosd.engine.trace.followers import CallSought, TraceFollower
 from vosd.obs.traced import Way
 from vosd.testing.customer import Intent
 from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
@@ -31,11 +31,11 @@ def call_and_wait(scene: Scene, callee: str = CALLEE, intent: Intent | None = No
 
 
 def call_of(scene: Scene, sip_call_ids: list[str]):
-    return asyncio.run(scene.exchange.onlookers.call_of(sip_call_ids))
+    return asyncio.run(scene.exchange.followers.call_of(sip_call_ids))
 
 
-def news(scene: Scene, onlooker: Onlooker):
-    return onlooker.news(scene.exchange.clock.now())
+def news(scene: Scene, follower: TraceFollower):
+    return follower.news(scene.exchange.clock.now())
 
 
 # -- afterwards ---------------------------------------------------------------------------------------------------
@@ -81,11 +81,11 @@ def test_digest_credentials_never_leave(scene):
 
 
 def test_the_answer_about_a_call_is_bounded_and_says_what_is_left_out(scene, monkeypatch):
-    monkeypatch.setattr(onlookers, "CALL_BYTES_MAX", 1_500)
+    monkeypatch.setattr(followers, "CALL_BYTES_MAX", 1_500)
     call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
     found = call_of(scene, [scene.record.sip_call_id_in])
     assert sum(len(each.data) for each in found.messages[:-1]) < 1_500
-    whole = scene.exchange.onlookers.trace.call_of([scene.record.sip_call_id_in])
+    whole = scene.exchange.followers.trace.call_of([scene.record.sip_call_id_in])
     assert len(found.messages) + found.left_out == len(whole)
     assert found.left_out > 3
 
@@ -95,20 +95,20 @@ def test_the_answer_about_a_call_is_bounded_and_says_what_is_left_out(scene, mon
 
 def test_news_come_piece_by_piece_until_the_call_has_ended_and_settled(scene):
     scene.vendor.script = answers(1_000)
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
-        assert news(scene, onlooker) == []
+    with scene.exchange.followers.look_on(CallSought()) as follower:
+        assert news(scene, follower) == []
         call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
         scene.wire.run_for(500)
-        (first,) = news(scene, onlooker)
-        assert news(scene, onlooker) == []
+        (first,) = news(scene, follower)
+        assert news(scene, follower) == []
         scene.wire.run_for(1_000)
-        (second,) = news(scene, onlooker)
+        (second,) = news(scene, follower)
         scene.wire.run_until(lambda: call.is_over)
         scene.wire.run_for(100)
-        (third,) = news(scene, onlooker)
-        scene.wire.run_for(onlookers.LINGER_MS)
-        (last,) = news(scene, onlooker)
-        assert news(scene, onlooker) == []
+        (third,) = news(scene, follower)
+        scene.wire.run_for(followers.LINGER_MS)
+        (last,) = news(scene, follower)
+        assert news(scene, follower) == []
     record = scene.record
     assert {each.call_id for each in (first, second, third, last)} == {record.call_id}
     assert (first.caller, first.callee, first.mapping_gateway) == (record.caller_in, CALLEE, "acme")
@@ -138,9 +138,9 @@ def test_news_come_piece_by_piece_until_the_call_has_ended_and_settled(scene):
 )
 def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_second(scene, sought, fits):
     scene.vendors[0].script = refuses(503)
-    with scene.exchange.onlookers.look_on(sought) as onlooker:
+    with scene.exchange.followers.look_on(sought) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
-        told = news(scene, onlooker)
+        told = news(scene, follower)
     assert bool(told) is fits
     if fits:
         assert starts(told[0].messages)[0] == ("in", 0, "INVITE")
@@ -148,41 +148,41 @@ def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_sec
 
 
 def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
-    with scene.exchange.onlookers.look_on(CallSought(callee="99")) as onlooker:
+    with scene.exchange.followers.look_on(CallSought(callee="99")) as follower:
         call_and_wait(scene, "99123")
-        (told,) = news(scene, onlooker)
+        (told,) = news(scene, follower)
     assert (told.gateways, told.cdr["end_reason"]) == ((), "No Matching Rate")
     assert len(told.messages) == 3
 
 
 def test_the_gateway_that_is_being_tried_is_named(scene):
     scene.vendors[0].script = SILENT
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+    with scene.exchange.followers.look_on(CallSought()) as follower:
         call = scene.caller.call(CALLEE)
         scene.wire.run_for(100)
-        assert news(scene, onlooker)[0].gateways == ("vendor-0",)
+        assert news(scene, follower)[0].gateways == ("vendor-0",)
         scene.wire.run_for(5_000)
-        assert news(scene, onlooker)[0].gateways == ("vendor-0", "vendor-1")
+        assert news(scene, follower)[0].gateways == ("vendor-0", "vendor-1")
         assert call.final is None
 
 
 def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
-    monkeypatch.setattr(onlookers, "CALLS_MAX", 2)
+    monkeypatch.setattr(followers, "CALLS_MAX", 2)
     scene = Scene(usual_catalogue())
     scene.vendor.script = refuses(486)
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+    with scene.exchange.followers.look_on(CallSought()) as follower:
         for _ in range(5):
             call_and_wait(scene)
-        assert (len(news(scene, onlooker)), onlooker.left_out) == (2, 3)
+        assert (len(news(scene, follower)), follower.left_out) == (2, 3)
 
 
 def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
-    monkeypatch.setattr(onlookers, "NEWS_BYTES_MAX", 1_000)
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+    monkeypatch.setattr(followers, "NEWS_BYTES_MAX", 1_000)
+    with scene.exchange.followers.look_on(CallSought()) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
-        scene.wire.run_for(onlookers.LINGER_MS)
+        scene.wire.run_for(followers.LINGER_MS)
         pieces = []
-        while piece := news(scene, onlooker):
+        while piece := news(scene, follower):
             pieces += piece
     assert len(pieces) > 3
     assert all(sum(len(each.data) for each in piece.messages[:-1]) < 1_000 for piece in pieces)
@@ -192,31 +192,31 @@ def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
 
 
 def test_who_has_left_is_told_nothing(scene):
-    with scene.exchange.onlookers.look_on(CallSought()) as onlooker:
+    with scene.exchange.followers.look_on(CallSought()) as follower:
         pass
     call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
-    assert news(scene, onlooker) == []
+    assert news(scene, follower) == []
 
 
 def test_strangers_are_told_of_while_somebody_looks_on_and_not_kept_otherwise(scene):
     stranger = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
     stranger.call(CALLEE)
     scene.wire.run_for(100)
-    assert scene.exchange.onlookers.trace.held_bytes == 0
+    assert scene.exchange.followers.trace.held_bytes == 0
 
     with (
-        scene.exchange.onlookers.look_on(CallSought(callee=CALLEE)) as onlooker,
-        scene.exchange.onlookers.look_on(CallSought(callee="999")) as other,
+        scene.exchange.followers.look_on(CallSought(callee=CALLEE)) as follower,
+        scene.exchange.followers.look_on(CallSought(callee="999")) as other,
     ):
         stranger.call(CALLEE)
         scene.wire.run_for(100)
-        (told,) = news(scene, onlooker)
+        (told,) = news(scene, follower)
         assert news(scene, other) == []
     assert (told.cdr["end_reason"], told.cdr["mapping_gateway"], told.cdr["sip_code"]) == ("Unknown Source", None, None)
     assert starts(told.messages)[0] == ("in", 0, "INVITE")
     assert scene.exchange.ledger.records == []
 
-    held = scene.exchange.onlookers.trace.held_bytes
+    held = scene.exchange.followers.trace.held_bytes
     scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.98")).call(CALLEE)
     scene.wire.run_for(100)
-    assert scene.exchange.onlookers.trace.held_bytes == held
+    assert scene.exchange.followers.trace.held_bytes == held

@@ -13,7 +13,7 @@ CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n',
 TCP = 1
 
 
-class Doorman:
+class GateKeeper:
     """Gives the verdict that the test wants."""
 
     def __init__(self, verdict=CHALLENGE, *, hears_strangers=True):
@@ -30,13 +30,15 @@ class Doorman:
         return self.verdict
 
 
-def probe_with(door: Doorman) -> Probe:
-    return Probe(door=door, knows=lambda _host, _port: False, listeners=(LISTENER, Listener("192.0.2.1", 5060, "tcp")))
+def probe_with(auth_gate: GateKeeper) -> Probe:
+    return Probe(
+        auth_gate=auth_gate, knows=lambda _host, _port: False, listeners=(LISTENER, Listener("192.0.2.1", 5060, "tcp"))
+    )
 
 
 @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
 def test_a_challenge_is_sent_and_nothing_is_kept(method):
-    probe = probe_with(Doorman())
+    probe = probe_with(GateKeeper())
     assert probe.receive(request(method), STRANGER) is None
     (sent,) = probe.sent()
     assert (sent.response.status, sent.response.to_tag, sent.peer) == (401, "tag", STRANGER)
@@ -48,7 +50,7 @@ def test_a_challenge_is_sent_and_nothing_is_kept(method):
 
 
 def test_a_challenge_over_tcp_goes_back_on_its_connection():
-    probe = probe_with(Doorman())
+    probe = probe_with(GateKeeper())
     caller = Peer(TCP, STRANGER.host, 40_000)
     probe.receive(request("REGISTER", via=f"SIP/2.0/TCP {STRANGER.host}:5060;branch=z9hG4bK-1"), caller)
     assert [sent.peer for sent in probe.sent()] == [caller]
@@ -56,7 +58,7 @@ def test_a_challenge_over_tcp_goes_back_on_its_connection():
 
 @pytest.mark.parametrize("rport", ["", ";rport"])
 def test_a_challenge_finds_its_way_through_a_nat(rport):
-    probe = probe_with(Doorman())
+    probe = probe_with(GateKeeper())
     seen = STRANGER._replace(port=41_234)
     via = f"SIP/2.0/UDP 192.168.1.2:5060{rport};branch=z9hG4bK-1"
     probe.receive(request("REGISTER", via=via, headers="Contact: <sip:1001@192.168.1.2:5060>\r\n"), seen)
@@ -65,14 +67,14 @@ def test_a_challenge_finds_its_way_through_a_nat(rport):
 
 
 def test_a_challenge_to_who_asks_for_nothing_else_goes_to_the_port_of_its_via():
-    probe = probe_with(Doorman())
+    probe = probe_with(GateKeeper())
     probe.receive(request("REGISTER", via=f"SIP/2.0/UDP {STRANGER.host}:5066;branch=z9hG4bK-1"), STRANGER)
     (sent,) = probe.sent()
     assert sent.peer == STRANGER._replace(port=5066)
 
 
 def test_who_is_let_in_is_named_in_the_event():
-    probe = probe_with(Doorman(LetIn("1001")))
+    probe = probe_with(GateKeeper(LetIn("1001")))
     invited = probe.receive(request(body=SDP), STRANGER)
     registered = probe.receive(request("REGISTER", branch="z9hG4bK-2", call_id="r"), STRANGER)
     assert isinstance(invited, InviteArrived)
@@ -81,15 +83,15 @@ def test_who_is_let_in_is_named_in_the_event():
 
 
 def test_a_repetition_of_what_was_let_in_is_not_examined_again():
-    door = Doorman(LetIn("1001"))
-    probe = probe_with(door)
+    auth_gate = GateKeeper(LetIn("1001"))
+    probe = probe_with(auth_gate)
     probe.receive(request(body=SDP), STRANGER)
     assert probe.receive(request(body=SDP), STRANGER) is None
-    assert len(door.examined) == 1
+    assert len(auth_gate.examined) == 1
 
 
 def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
-    probe = probe_with(Doorman(LetIn("1001")))
+    probe = probe_with(GateKeeper(LetIn("1001")))
     event = probe.receive(request(body=SDP), STRANGER)
     assert isinstance(event, InviteArrived)
     event.transaction.owner = Keeper()
@@ -99,33 +101,33 @@ def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "SUBSCRIBE", "CANCEL"])
 def test_other_methods_of_strangers_never_come_to_the_door(method):
-    door = Doorman(LetIn("1001"))
-    assert isinstance(probe_with(door).receive(request(method), STRANGER), StrangerIgnored)
-    assert door.examined == []
+    auth_gate = GateKeeper(LetIn("1001"))
+    assert isinstance(probe_with(auth_gate).receive(request(method), STRANGER), StrangerIgnored)
+    assert auth_gate.examined == []
 
 
 def test_a_request_that_claims_a_dialog_of_nobodys_never_comes_to_the_door():
-    door = Doorman(LetIn("1001"))
+    auth_gate = GateKeeper(LetIn("1001"))
     again = request(to="<sip:4420@192.0.2.1>;tag=guessed", body=SDP)
-    assert isinstance(probe_with(door).receive(again, STRANGER), StrangerIgnored)
-    assert door.examined == []
+    assert isinstance(probe_with(auth_gate).receive(again, STRANGER), StrangerIgnored)
+    assert auth_gate.examined == []
 
 
 def test_strangers_are_not_heard_where_nobody_can_prove_anything():
-    door = Doorman(hears_strangers=False)
-    assert isinstance(probe_with(door).receive(request(), STRANGER), StrangerIgnored)
-    assert door.examined == []
+    auth_gate = GateKeeper(hears_strangers=False)
+    assert isinstance(probe_with(auth_gate).receive(request(), STRANGER), StrangerIgnored)
+    assert auth_gate.examined == []
 
 
 def test_where_the_door_is_shut_nothing_new_is_heard_and_what_was_let_in_goes_on():
-    door = Doorman(LetIn("1001"))
-    probe = probe_with(door)
+    auth_gate = GateKeeper(LetIn("1001"))
+    probe = probe_with(auth_gate)
     event = probe.receive(request(body=SDP), STRANGER)
     assert isinstance(event, InviteArrived)
     event.transaction.owner = Keeper()
     event.transaction.respond(180, "ours", "", probe.now)
     probe.sent()
-    door.shut_to = STRANGER.host
+    auth_gate.shut_to = STRANGER.host
     ignored = probe.receive(request(branch="z9hG4bK-2", call_id="another"), STRANGER)
     assert isinstance(ignored, StrangerIgnored)
     assert ignored.why == "locked out source"
