@@ -15,8 +15,8 @@ from pathlib import Path
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
-from vosd.testing.mariadb import DURABLE, MariaDb
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
+from vosd.testing.process.mariadb import DURABLE, MariaDb
 
 
 def own_cpu_seconds() -> float:

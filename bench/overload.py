@@ -18,9 +18,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import OutgoingCall, Peer, UnexpectedError
-from vosd.testing.sipp import Sipp
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
+from vosd.testing.sockets.sipp import Sipp
 
 from .latency import PROBE, Latency, measure, wait_of
 from .load import CALLER, HELD_MS, SCENARIOS, caller, vendor

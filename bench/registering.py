@@ -22,12 +22,12 @@ from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
-from vosd.testing.builders import catalogue, phone
-from vosd.testing.clock import ManualClock
-from vosd.testing.login import Login, answer_to
-from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.peer import Message
-from vosd.testing.registering import register_bytes
+from vosd.testing.data.builders import catalogue, phone
+from vosd.testing.data.registering import register_bytes
+from vosd.testing.sockets.login import Login, answer_to
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import Message
+from vosd.testing.virtual.clock import ManualClock
 
 REFRESHED_AFTER_MS = 1_800_000
 ROUNDS = 4

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint, udp_bound
-from vosd.testing.mariadb import MariaDb
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.sockets.loopback import Endpoint, udp_bound
 
 from .process import Cpu, cpu_of
 

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from hypothesis import settings
 
-from vosd.testing.mariadb import MariaDb
+from vosd.testing.process.mariadb import MariaDb
 
 _numbers = count(1)
 

@@ -8,7 +8,7 @@ import pytest
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
 from vosd.storage.ports import CallFilter
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 FEE = Decimal("0.012345")
 COST = Decimal("0.009876")

@@ -10,7 +10,7 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment
-from vosd.testing.records import STARTED, answered_call
+from vosd.testing.data.records import STARTED, answered_call
 
 
 def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:

@@ -7,7 +7,7 @@ from vosd.cdr.ports import RejectedRecords, StoreDamaged
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate_async
-from vosd.testing.records import answered_call, refused_call
+from vosd.testing.data.records import answered_call, refused_call
 
 BATCH = [answered_call(index, customer_account="acme") for index in range(3)]
 

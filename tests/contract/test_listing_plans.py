@@ -18,7 +18,7 @@ from vosd.storage.listing import newest, newest_of_recent
 from vosd.storage.migrate import migrate
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
-from vosd.testing.records import STARTED, answered_call, call_id
+from vosd.testing.data.records import STARTED, answered_call, call_id
 
 CALLS: Final = 20_000
 LIMIT: Final = 20

@@ -17,7 +17,7 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import MigrationsMissing, migrate, migrate_async, migrations_path
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
 
 
 @pytest.fixture(params=["sqlite_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])

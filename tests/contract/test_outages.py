@@ -13,8 +13,8 @@ from vosd.storage.database import Database
 from vosd.storage.migrate import migrate_async
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
-from vosd.testing.mariadb import MariaDb
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
+from vosd.testing.process.mariadb import MariaDb
 
 FEE = Decimal("0.012345")
 

@@ -9,7 +9,7 @@ from vosd.storage.database import ContentRefused
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, Receipt, ReferenceTaken
 from vosd.storage.queries import SqlQueries
-from vosd.testing.records import STARTED, answered_call
+from vosd.testing.data.records import STARTED, answered_call
 
 
 def payment(amount: str = "5", **changes) -> Payment:

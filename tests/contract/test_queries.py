@@ -5,7 +5,7 @@ import pytest
 
 from vosd.base.ids import uuid7
 from vosd.storage.ports import CallFilter, CallPosition
-from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 
 @pytest.fixture

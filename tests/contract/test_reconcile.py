@@ -12,7 +12,7 @@ from vosd.engine.journal.files import IN_USE, listed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.verify import Difference, Fault, verify_ledger
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 entry, cdr = schema.ledger_entry, schema.cdr
 CALLS = [

@@ -11,7 +11,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.verify import Difference, Fault, verify_ledger
-from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 FEE, COST = Decimal("0.012345"), Decimal("0.009876")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from string import Template
 from typing import Any, Self
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.home import CARRIER, PHONE, Home
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import OutgoingCall, Peer
-from vosd.testing.telephone import Telephone
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.home import CARRIER, PHONE, Home
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OutgoingCall, Peer
+from vosd.testing.sockets.telephone import Telephone
 
 from .conditions import eventually
 from .stage import Stage

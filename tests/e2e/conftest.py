@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.home import NoNamespacesError
-from vosd.testing.sipp import Sipp
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.home import NoNamespacesError
+from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import SPENDING_SWITCH, SWITCH
 from .at_home import Household

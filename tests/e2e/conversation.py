@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
+from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import VENDORS
 from .stage import Stage

@@ -11,10 +11,10 @@ from string import Template
 from typing import Any
 from xml.sax.saxutils import escape
 
-from vosd.testing.certificates import Authority
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.sipp import Sipp, write_scenario
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.certificates import Authority
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.sipp import Sipp, write_scenario
 
 from .addresses import CUSTOMERS, NETWORK, VENDORS
 from .conditions import eventually

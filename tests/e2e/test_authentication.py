@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.login import Login, answer_to, questions
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import ANSWER, OutgoingCall, Peer, compose
-from vosd.testing.sipp import Sipp
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.login import Login, answer_to, questions
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer, compose
+from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import CHALLENGING_SWITCH, PHONES, VENDORS
 from .stage import Caller, Stage, Vendor, configuration

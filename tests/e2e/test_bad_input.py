@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from vosd.testing.peer import ANSWER, OFFER, OutgoingCall, Peer
+from vosd.testing.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
 
 from .addresses import STRANGER, SWITCH
 from .conversation import conversing

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from vosd.testing.certificates import Authority
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import ANSWER, OutgoingCall, Peer
-from vosd.testing.stream_peer import StreamPeer
+from vosd.testing.sockets.certificates import Authority
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
+from vosd.testing.sockets.stream_peer import StreamPeer
 
 from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, STRANGER, VENDORS
 from .expectations import answered, check

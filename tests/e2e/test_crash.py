@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.sipp import Sipp
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import DOOMED_SWITCH
 from .conditions import eventually

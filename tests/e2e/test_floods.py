@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.testing.daemon import Daemon
+from vosd.testing.process.daemon import Daemon
 
 from .addresses import FLOODED_SWITCH, STRANGER
 from .conditions import eventually

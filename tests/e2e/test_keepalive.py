@@ -11,10 +11,10 @@ from vosd.sip.ports import StoredBinding
 from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
 from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import OutgoingCall, Peer
-from vosd.testing.receiver import Received, Receiver
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OutgoingCall, Peer
+from vosd.testing.sockets.receiver import Received, Receiver
 
 from .addresses import CUSTOMERS, KEEPING_SWITCH, NETWORK
 from .conditions import eventually

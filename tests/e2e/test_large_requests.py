@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import OFFER, OutgoingCall, Peer
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OFFER, OutgoingCall, Peer
 
 from .addresses import LARGE_SWITCH, VENDORS
 from .stage import Stage, configuration

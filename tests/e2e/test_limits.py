@@ -2,7 +2,7 @@
 
 import time
 
-from vosd.testing.peer import OutgoingCall
+from vosd.testing.sockets.peer import OutgoingCall
 
 from .conversation import Conversation, conversing
 from .expectations import Expected, check

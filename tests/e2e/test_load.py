@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.testing.daemon import Daemon
+from vosd.testing.process.daemon import Daemon
 
 from .addresses import LOADED_SWITCH
 from .conditions import eventually

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.peer import OutgoingCall, Peer
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import OPERATED_SWITCH, STRANGER
 from .conditions import eventually

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.testing.peer import ANSWER, OutgoingCall, Peer
+from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import VENDORS
 from .conversation import Conversation

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vosd.engine.registration.writer import FLUSH_S
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.registrants import register_all
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.registrants import register_all
 
 from .addresses import NETWORK, REGISTRAR_SWITCH
 from .conditions import eventually

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from vosd.testing.loopback import Endpoint
-from vosd.testing.sipp import Sipp, SippError, write_scenario
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.sipp import Sipp, SippError, write_scenario
 
 from .addresses import CUSTOMERS, SWITCH, VENDORS
 from .stage import SCENARIOS

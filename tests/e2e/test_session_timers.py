@@ -12,9 +12,9 @@ from itertools import cycle
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import ANSWER, OutgoingCall, Peer
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CUSTOMERS, TIMED_SWITCH, VENDORS
 from .stage import Caller, Stage, Vendor, configuration

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from vosd.testing.home import PHONE, ROUTER
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import ANSWER, Message, OutgoingCall, Peer
+from vosd.testing.sockets.home import PHONE, ROUTER
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .at_home import MAPPING_S, PERIOD_S, Household
 from .conditions import eventually

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from vosd.testing.certificates import Authority, Certificate
-from vosd.testing.loopback import Endpoint
-from vosd.testing.sipp import Sipp
-from vosd.testing.stunnel import Stunnel
+from vosd.testing.sockets.certificates import Authority, Certificate
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.sipp import Sipp
+from vosd.testing.sockets.stunnel import Stunnel
 
 from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
 from .conditions import eventually

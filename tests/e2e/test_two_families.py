@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import Message, OutgoingCall, Peer, compose, response_lines
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 
 from .addresses import DUAL_SWITCH
 from .stage import Stage, configuration

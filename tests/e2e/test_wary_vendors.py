@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.peer import Peer
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.peer import Peer
 
 from .addresses import OTHER_SWITCH, VENDORS, WARY_SWITCH
 from .conditions import eventually

@@ -10,8 +10,8 @@ import pytest
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.loopback import Endpoint
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer, Vendor
 

@@ -3,7 +3,7 @@
 import pytest
 from e2e.conditions import eventually
 
-from vosd.testing.mariadb import MariaDb
+from vosd.testing.process.mariadb import MariaDb
 
 from .conftest import CONFIGURATION
 

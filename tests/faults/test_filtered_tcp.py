@@ -2,8 +2,8 @@
 
 from e2e.conditions import eventually
 
-from vosd.testing.filtered import filtered
-from vosd.testing.peer import OFFER
+from vosd.testing.sockets.filtered import filtered
+from vosd.testing.sockets.peer import OFFER
 
 from .conftest import CONFIGURATION
 

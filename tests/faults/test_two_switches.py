@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from e2e.conditions import eventually
 
-from vosd.testing.daemon import Daemon
+from vosd.testing.process.daemon import Daemon
 
 from .conftest import CONFIGURATION
 from .copies import MariaDbCopies, SqliteCopies

@@ -12,8 +12,8 @@ from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.digest.verifier import Verifier
-from vosd.testing.login import Login, Question, answer
-from vosd.testing.probe import SDP, START, STRANGER, request
+from vosd.testing.sockets.login import Login, Question, answer
+from vosd.testing.virtual.probe import SDP, START, STRANGER, request
 
 BRANCH: Final = b"z9hG4bKmarktoken1"
 """Of the INVITE that the endpoint under test sends first."""

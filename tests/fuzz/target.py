@@ -15,9 +15,9 @@ from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.events import InviteArrived, RegisterArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.stream import StreamFramer
-from vosd.testing.builders import catalogue, mapping_gateway, phone
-from vosd.testing.exercise import exercise
-from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.virtual.exercise import exercise
+from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 from .mutation import DIGEST, SECRET
 

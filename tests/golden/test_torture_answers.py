@@ -9,7 +9,7 @@ from vosd.sip.events import Event, InviteArrived, RegisterArrived
 from vosd.sip.headers.via import Via
 from vosd.sip.registration.registrar import Outcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
-from vosd.testing.probe import CUSTOMER, STRANGER, Probe
+from vosd.testing.virtual.probe import CUSTOMER, STRANGER, Probe
 
 from .torture import MESSAGES, name_of
 

@@ -8,7 +8,7 @@ from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.headers.via import Via
 from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Message
-from vosd.testing.probe import CUSTOMER
+from vosd.testing.virtual.probe import CUSTOMER
 
 from .torture import MESSAGES
 

@@ -17,7 +17,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.billing.increments import cycles, hold_seconds
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
-from vosd.testing.builders import applied_rate, rating_policy
+from vosd.testing.data.builders import applied_rate, rating_policy
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 

@@ -13,13 +13,13 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.billing.holds import AccountCredit
 from vosd.billing.rater import rate_call
+from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
-from vosd.config.problems import ConfigError
-from vosd.config.rate_report import stored_by_vos3000
+from vosd.config.reader.problems import ConfigError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import CallFilter, EntryKind, Payment
-from vosd.testing.builders import applied_rate, rating_policy
-from vosd.testing.scene import Scene, usual_catalogue
+from vosd.testing.data.builders import applied_rate, rating_policy
+from vosd.testing.virtual.scene import Scene, usual_catalogue
 
 DIRECTORY = Path(__file__).parents[1] / "vectors"
 BILLING = json.loads((DIRECTORY / "billing.json").read_text())["vectors"]

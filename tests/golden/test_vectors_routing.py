@@ -9,9 +9,9 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
+from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.load import load
-from vosd.config.parameters import ParameterKeys
-from vosd.config.problems import ConfigError
+from vosd.config.reader.problems import ConfigError
 from vosd.engine.registration.bindings import Registrant, Registrations
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy
@@ -26,14 +26,14 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
 from vosd.sip.wire.compose import Peer
-from vosd.testing.builders import account, catalogue, phone, routing_gateway
-from vosd.testing.clock import ManualClock
-from vosd.testing.login import CHALLENGES, Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.probe import VENDOR, Keeper, Probe, reply, straight
-from vosd.testing.registering import register_request
-from vosd.testing.scene import Scene, vendor_gateway
-from vosd.testing.vendor import answers
+from vosd.testing.data.builders import account, catalogue, phone, routing_gateway
+from vosd.testing.data.registering import register_request
+from vosd.testing.sockets.login import CHALLENGES, Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.clock import ManualClock
+from vosd.testing.virtual.probe import VENDOR, Keeper, Probe, reply, straight
+from vosd.testing.virtual.scene import Scene, vendor_gateway
+from vosd.testing.virtual.vendor import answers
 from vosd.trunks.scope import Scope
 
 START = 1_000_000

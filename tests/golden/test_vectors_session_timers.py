@@ -3,11 +3,11 @@
 import pytest
 
 from vosd.config.load import load
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene
-from vosd.testing.vendor import answers, answers_timed
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene
+from vosd.testing.virtual.vendor import answers, answers_timed
 
 from .test_vectors_routing import of
 

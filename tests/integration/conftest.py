@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.storage.migrate import migrate
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.service_manager import ServiceManager
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from e2e.addresses import NETWORK
 
 from vosd import __version__
-from vosd.testing.daemon import Daemon
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.process.service_manager import ServiceManager
 
 CONFIGURATION = """
 node: sw1

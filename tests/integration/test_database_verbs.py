@@ -20,7 +20,7 @@ from vosd.cli.main import main
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
-from vosd.testing.records import STARTED, answered_call, call_id, refused_call
+from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14065"]}

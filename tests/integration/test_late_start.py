@@ -9,9 +9,9 @@ import pytest
 from e2e.addresses import NETWORK
 
 from vosd.storage.migrate import migrate
-from vosd.testing.daemon import Daemon
-from vosd.testing.mariadb import MariaDb
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.service_manager import ServiceManager
 
 CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14063"]}

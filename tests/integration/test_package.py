@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from e2e.addresses import NETWORK
 
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.service_manager import ServiceManager
 
 TREE = Path(__file__).parents[2]
 CONFIGURATION = """

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from vosd.cli.main import main
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.storage.migrate import migrate
-from vosd.testing.journals import files_of, open_call, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import files_of, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
 
 CONFIGURATION = """
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}

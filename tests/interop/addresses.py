@@ -4,7 +4,7 @@ from typing import Final
 
 from e2e.addresses import NETWORK
 
-from vosd.testing.loopback import Endpoint
+from vosd.testing.sockets.loopback import Endpoint
 
 SWITCH: Final = Endpoint(f"{NETWORK}.2", 5060)
 TLS_SWITCH: Final = Endpoint(SWITCH.host, 5061)

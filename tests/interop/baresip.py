@@ -15,10 +15,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
-from vosd.testing.certificates import Authority
-from vosd.testing.home import Namespace
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import Message
+from vosd.testing.sockets.certificates import Authority
+from vosd.testing.sockets.home import Namespace
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import Message
 
 from .program import PeerError, Program
 

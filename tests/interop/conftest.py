@@ -12,10 +12,10 @@ import pytest
 from e2e.addresses import NETWORK
 from e2e.stage import SQLITE, Stage
 
-from vosd.testing.certificates import Authority
-from vosd.testing.daemon import Daemon
-from vosd.testing.home import Namespace
-from vosd.testing.loopback import Endpoint
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.certificates import Authority
+from vosd.testing.sockets.home import Namespace
+from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import HOME_SWITCH, SWITCH, TLS_HOME_SWITCH, TLS_SWITCH
 from .baresip import Baresip

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final, Self
 
-from vosd.testing.loopback import Endpoint, udp_bound
+from vosd.testing.sockets.loopback import Endpoint, udp_bound
 
 from .program import Program
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from e2e.conditions import eventually
 from e2e.stage import CALLER, Stage
 
-from vosd.testing.loopback import Endpoint
+from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import CUSTOMER_PHONE, VENDOR_PHONE
 from .baresip import Baresip

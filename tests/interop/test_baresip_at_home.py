@@ -10,9 +10,9 @@ from e2e.conditions import eventually
 from e2e.namespaces import do_without
 from e2e.stage import Stage
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
-from vosd.testing.loopback import Endpoint
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
+from vosd.testing.sockets.loopback import Endpoint
 
 from .baresip import Baresip
 from .telephones import expect_sound

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from e2e.stage import CALLER, Stage
 
-from vosd.testing.loopback import Endpoint
+from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import CUSTOMER_PHONE, OTHER_VENDOR_PHONE, SWITCH, VENDOR_PHONE
 from .linphone import Linphone

@@ -11,8 +11,8 @@ from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 from e2e.stage import SQLITE, Stage
 
-from vosd.testing.daemon import Daemon
-from vosd.testing.peer import ANSWER, OutgoingCall, Peer
+from vosd.testing.process.daemon import Daemon
+from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CUSTOMER_PHONE, REGISTERING_SWITCH, VENDOR_PHONE, VENDOR_REGISTRAR
 from .registrar import GRANTS_S, Registrar

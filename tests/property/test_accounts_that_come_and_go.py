@@ -38,9 +38,9 @@ from vosd.storage.memory.lease import MemoryLease
 from vosd.storage.memory.registrations import MemoryRegistrations
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.builders import account, catalogue, mapping_gateway
-from vosd.testing.clock import ManualClock
-from vosd.testing.records import STARTED
+from vosd.testing.data.builders import account, catalogue, mapping_gateway
+from vosd.testing.data.records import STARTED
+from vosd.testing.virtual.clock import ManualClock
 
 NAMES = ("acme", "bingo")
 SOON_S = 5

@@ -16,7 +16,7 @@ from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import rate_call
-from vosd.testing.builders import applied_rate, rating_policy
+from vosd.testing.data.builders import applied_rate, rating_policy
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 

@@ -11,7 +11,7 @@ from vosd.base.money import Rounding
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, RatingPolicy
-from vosd.testing.builders import applied_rate, rating_policy
+from vosd.testing.data.builders import applied_rate, rating_policy
 
 amounts = st.decimals(min_value=0, max_value=100, places=8)
 durations_ms = st.integers(0, 7_200_000)

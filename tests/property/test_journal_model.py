@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
-from vosd.testing.journals import crash_and_read, new_journal, open_call
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.journals import crash_and_read, new_journal, open_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 PLENTY = 10**9
 TERMS = {"segment_bytes": 6_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}

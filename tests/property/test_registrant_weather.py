@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.outbound import REFRESH_MIN_MS, State
-from vosd.testing.conformance import faults_of
-from vosd.testing.exchange import SWITCH
-from vosd.testing.guard import Guard
-from vosd.testing.registration_stage import GIVE_UP, TERMS, RegistrationStage
-from vosd.testing.vendor_registrar import Told
-from vosd.testing.wire import Storm, delivered
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.guard import Guard
+from vosd.testing.virtual.registration_stage import GIVE_UP, TERMS, RegistrationStage
+from vosd.testing.virtual.vendor_registrar import Told
+from vosd.testing.virtual.wire import Storm, delivered
 
 JITTER_MS = 900
 MOST_IN_AN_ATTEMPT = 14

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.route_table import RouteTable
-from vosd.testing.builders import routing_gateway
+from vosd.testing.data.builders import routing_gateway
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.scope import Scope
 

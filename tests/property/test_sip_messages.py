@@ -13,8 +13,8 @@ from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.compose import escape_user, response, response_stem
 from vosd.sip.wire.uri import Uri
-from vosd.testing.exercise import exercise
-from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.exercise import exercise
+from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nv: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKtoken1\r\nf: <sip:a@b>;tag=ours\r\n"

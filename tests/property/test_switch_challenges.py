@@ -3,14 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.guard import EVERYTHING, Guard
-from vosd.testing.guarded_scene import GuardedScene
-from vosd.testing.scene import CALLEE
-from vosd.testing.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
-from vosd.testing.wire import Storm, delivered
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.guard import EVERYTHING, Guard
+from vosd.testing.virtual.guarded_scene import GuardedScene
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
+from vosd.testing.virtual.wire import Storm, delivered
 
 INTENTS = {
     "hangs up": Intent(hang_up_after_ms=20_000),

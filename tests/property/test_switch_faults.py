@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, Scene
-from vosd.testing.vendor import Line, Script, answers, answers_reliably
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, Scene
+from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
 
 BEGINNINGS: Final = (b"INVITE ", b"UPDATE ", b"INFO ", b"REFER ")
 

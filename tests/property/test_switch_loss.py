@@ -5,15 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.sip.digest.settings import LockOutSettings
-from vosd.testing.builders import account, catalogue, phone
-from vosd.testing.customer import Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, Scene, vendor_gateway
-from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, refuses
-from vosd.testing.wire import Directions, DropEvery, Storm, delivered
+from vosd.testing.data.builders import account, catalogue, phone
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+from vosd.testing.virtual.wire import Directions, DropEvery, Storm, delivered
 
 INTENTS = {
     "caller hangs up": Intent(hang_up_after_ms=20_000),

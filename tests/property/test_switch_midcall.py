@@ -16,16 +16,16 @@ from structlog.testing import capture_logs
 from vosd.base.nat import Nat
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.rater import rate_call
-from vosd.testing.builders import applied_rate
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.exchange import RESIDUE_MS, SWITCH
-from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import RINGS, Line, Script, answers, answers_reliably, answers_timed, refuses
-from vosd.testing.wire import Storm
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import RESIDUE_MS, SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, answers_reliably, answers_timed, refuses
+from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 
 DAYS = 150

@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vosd.base.money import ZERO
 from vosd.billing.rater import rate_call
-from vosd.testing.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.customer import Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CUSTOMER, Scene, vendor_gateway
-from vosd.testing.vendor import RINGS, Line
+from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, Line
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 

@@ -11,13 +11,13 @@ from random import Random
 import pytest
 
 from vosd.billing.rater import rate_call
-from vosd.testing.builders import applied_rate
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, VENDORS, Scene, usual_catalogue
-from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
-from vosd.testing.wire import Storm
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
+from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 STORMS = 100

@@ -5,11 +5,11 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vosd.testing.builders import catalogue, mapping_gateway, phone
-from vosd.testing.customer import Intent
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import SILENT, Script, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, Script, answers, refuses
 
 NUMBER = "44201"
 NEXT = {404, 408, 480, 488, 500, 503}

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from vosd.config.document import Scalar
 from vosd.config.excerpt import LISTS
-from vosd.config.includes import read_files
+from vosd.config.keys.schema import InstallationKeys
 from vosd.config.places import socket_found_from
-from vosd.config.problems import ConfigError, ProblemList
-from vosd.config.schema import InstallationKeys
+from vosd.config.reader.document import Scalar
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.problems import ConfigError, ProblemList
 
 
 def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:

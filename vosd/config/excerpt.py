@@ -13,18 +13,18 @@ from typing import Final
 
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
-from vosd.config.build import account_of, check_currency
-from vosd.config.document import Entry, Listing, Scalar, Section
-from vosd.config.includes import read_files
-from vosd.config.inventory import Written, label_of, report_unknown
+from vosd.config.assembly.assemble import account_of, check_currency
+from vosd.config.assembly.inventory import Written, label_of, report_unknown
+from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
+from vosd.config.keys.objects import AccountKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.schema import InstallationKeys
 from vosd.config.load import defaults_of, settings_of, take_parameters
-from vosd.config.objects import AccountKeys
-from vosd.config.parameters import ParameterKeys
-from vosd.config.problems import ConfigError, Place, ProblemList
-from vosd.config.rate_groups import read_group_keys, read_rate_group
-from vosd.config.reading import read_section
-from vosd.config.schema import InstallationKeys
-from vosd.config.templates import fill_from_template, take_templates
+from vosd.config.reader.document import Entry, Listing, Scalar, Section
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.problems import ConfigError, Place, ProblemList
+from vosd.config.reader.reading import read_section
+from vosd.config.reader.templates import fill_from_template, take_templates
 from vosd.engine.settings import Settings
 
 ACCOUNTS: Final = "accounts"

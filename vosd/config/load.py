@@ -9,17 +9,19 @@ from typing import Final, TypeVar
 
 import vosd
 from vosd.catalogue.catalogue import Catalogue
-from vosd.config.advertise import announced
-from vosd.config.amounts import Customer, check_currencies, check_rates
-from vosd.config.build import Objects, build_catalogue
-from vosd.config.destinations import check_destinations
-from vosd.config.dialects import check_interfaces
-from vosd.config.document import Scalar, Section
-from vosd.config.includes import read_files
-from vosd.config.inventory import Inventory, label_of, place_of, read_inventory
-from vosd.config.keys import Keys
-from vosd.config.objects import AccountKeys, MappingGatewayKeys, RoutingGatewayKeys
-from vosd.config.parameters import (
+from vosd.config.assembly.amounts import Customer, check_currencies, check_rates
+from vosd.config.assembly.assemble import Objects, build_catalogue
+from vosd.config.assembly.destinations import check_destinations
+from vosd.config.assembly.dialects import check_interfaces
+from vosd.config.assembly.inventory import Inventory, label_of, place_of, read_inventory
+from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
+from vosd.config.assembly.rate_report import report_rates, summarise
+from vosd.config.assembly.transports import read_transports
+from vosd.config.assembly.users import check_offline_gateway
+from vosd.config.keys.advertise import announced
+from vosd.config.keys.model import Keys
+from vosd.config.keys.objects import AccountKeys, MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.keys.parameters import (
     OWN_DEFAULTS,
     PARAMETERS,
     PRESETS,
@@ -28,15 +30,13 @@ from vosd.config.parameters import (
     drop_out_of_scope,
     warn_of_parameters,
 )
-from vosd.config.phones import PhoneKeys
-from vosd.config.problems import ConfigError, Place, Problem, ProblemList
-from vosd.config.rate_groups import ReadGroup, read_rate_group
-from vosd.config.rate_report import report_rates, summarise
-from vosd.config.reading import items_of, read_section
-from vosd.config.schema import HIDDEN, InstallationKeys, Preset, UnknownSource
-from vosd.config.templates import check_template_keys, fill_from_template, take_templates
-from vosd.config.transports import read_transports
-from vosd.config.users import check_offline_gateway
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.schema import HIDDEN, InstallationKeys, Preset, UnknownSource
+from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.problems import ConfigError, Place, Problem, ProblemList
+from vosd.config.reader.reading import items_of, read_section
+from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.engine.journal import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings

@@ -9,14 +9,14 @@ from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
 
-from vosd.config.fields import FromText
-from vosd.config.keys import Keys
-from vosd.config.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
-from vosd.config.parameters import PRESETS, Defaults, ParameterKeys
-from vosd.config.phones import PhoneKeys
-from vosd.config.rates import RateKeys
-from vosd.config.reading import section_of
-from vosd.config.schema import InstallationKeys
+from vosd.config.keys.model import Keys
+from vosd.config.keys.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
+from vosd.config.keys.parameters import PRESETS, Defaults, ParameterKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.rates import RateKeys
+from vosd.config.keys.schema import InstallationKeys
+from vosd.config.reader.fields import FromText
+from vosd.config.reader.reading import section_of
 
 _INTRODUCTION: Final = """\
 # Configuration

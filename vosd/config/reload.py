@@ -11,7 +11,7 @@ from typing import Final
 
 from vosd.config.load import Loaded, load
 from vosd.config.losses import Loss, losses
-from vosd.config.problems import ConfigError, Place, Problem, ProblemList
+from vosd.config.reader.problems import ConfigError, Place, Problem, ProblemList
 from vosd.engine.settings import Settings
 
 RESTART_KEYS: Final[Mapping[str, str]] = {

@@ -14,7 +14,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.control import Arguments, CommandError, ControlServer
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing import builders
+from vosd.testing.data import builders
 
 CATALOGUE: Catalogue = builders.catalogue(
     [builders.mapping_gateway("acme", "127.0.0.1/32"), builders.routing_gateway("carrier-a", "44")],

@@ -11,7 +11,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
 from vosd.net.settings import TransportSettings
 from vosd.sip.settings import SipSettings
-from vosd.testing import builders
+from vosd.testing.data import builders
 
 SETTINGS = Settings(
     node="sw1",

@@ -13,7 +13,7 @@ from vosd.billing.rater import recompute
 from vosd.callcontrol.admission import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
-from vosd.testing import builders
+from vosd.testing.data import builders
 from vosd.trunks.scope import Scope
 
 NOW = Instant(1_000, 1_790_000_000_000)

@@ -5,7 +5,7 @@ import pytest
 from vosd.admin.accounts import UnknownAccountError, configured
 from vosd.admin.names import UnknownNameError, check_gateway, check_selection, near
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot
-from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 
 CATALOGUE = catalogue(
     [mapping_gateway("acme-pbx", "198.51.100.10/32"), routing_gateway("carrier-a"), routing_gateway("carrier-b")]

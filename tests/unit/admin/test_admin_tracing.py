@@ -11,7 +11,7 @@ from vosd.admin.tracing import Gathering, NothingKeptError, follow, messages_of,
 from vosd.cdr.columns import json_object
 from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, TraceNews
 from vosd.obs.traced import TracedMessage, Way
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
 
 RECORD = answered_call(1)
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import KNOWS_UPDATE, Intent, OutgoingCall
-from vosd.testing.exchange import SWITCH
-from vosd.testing.races import UPDATING
-from vosd.testing.scene import Scene
-from vosd.testing.vendor import IncomingCall
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.races import UPDATING
+from vosd.testing.virtual.scene import Scene
+from vosd.testing.virtual.vendor import IncomingCall
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 
 from vosd.cdr.record import CallRecord
-from vosd.testing.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.exchange import SWITCH
-from vosd.testing.peer import ANSWER, Message, compose, response_lines
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.side import Reply
-from vosd.testing.vendor import RINGS, Line, Script, answers, refuses
+from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from vosd.testing.sockets.peer import ANSWER, Message, compose, response_lines
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 TARGET = "442071111111"

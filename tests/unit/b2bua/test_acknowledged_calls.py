@@ -1,8 +1,8 @@
 """When a call is up on both sides: the caller's ACK of our 200, beside the answer that is billed from."""
 
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE
-from vosd.testing.vendor import answers
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.vendor import answers
 
 
 def test_the_record_says_when_the_caller_has_acknowledged_the_answer(scene):

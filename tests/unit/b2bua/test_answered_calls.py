@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.vendor import answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.vendor import answers, refuses
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 

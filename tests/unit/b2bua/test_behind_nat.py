@@ -5,17 +5,17 @@ import pytest
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import Registrant
 from vosd.sip.wire.compose import Peer
-from vosd.testing.builders import catalogue, mapping_gateway, phone
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import KNOWS_UPDATE, Caller, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint as Address
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.races import UPDATING
-from vosd.testing.registering import register_request
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import Line, Script, Vendor, answers
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.data.registering import register_request
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import KNOWS_UPDATE, Caller, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.races import UPDATING
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import Line, Script, Vendor, answers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 HOME = Address("192.168.1.100", 5060)
@@ -134,7 +134,7 @@ def test_a_new_public_address_tells_the_other_side_where_the_media_are_now(home)
 
 def test_a_late_answer_from_home_has_the_address_too(home, monkeypatch):
     """The offer is the vendor's, the phone answers in its ACK."""
-    monkeypatch.setattr("vosd.testing.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
+    monkeypatch.setattr("vosd.testing.virtual.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
     call, there = home.talk(Intent(offer=""))
     assert there.acks[0].body == ANSWER.replace("192.0.2.20", CUSTOMER.host)
     home.finish(call)

@@ -3,11 +3,11 @@
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.side import Reply
-from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.gateways import Address
 
 ROUNDS = 40

@@ -9,16 +9,16 @@ import structlog
 from vosd.base.cause import EndReason
 from vosd.base.credentials import Login
 from vosd.sip.flows import Listener
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.guard import EVERYTHING, Guard
-from vosd.testing.guarded_scene import LOGIN, GuardedScene
-from vosd.testing.peer import ANSWER
-from vosd.testing.races import UPDATING
-from vosd.testing.scene import CALLEE, VENDORS, Scene
-from vosd.testing.side import Reply
-from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.guard import EVERYTHING, Guard
+from vosd.testing.virtual.guarded_scene import LOGIN, GuardedScene
+from vosd.testing.virtual.races import UPDATING
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
 from vosd.trunks.gateways import Address as GatewayAddress
 
 BRIEF = 1_000

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any, Final
 
 import vosd
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, Scene
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, Scene
 
 CALLS_MAX: Final = 1_280
 """Function calls of one call. Measure before and after a change; say in its commit what the more is for."""

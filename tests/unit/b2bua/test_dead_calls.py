@@ -7,9 +7,9 @@ import pytest
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
-from vosd.testing.builders import applied_rate
-from vosd.testing.timed_scene import TimedScene
-from vosd.testing.vendor import answers
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.virtual.timed_scene import TimedScene
+from vosd.testing.virtual.vendor import answers
 
 
 def scene_of(billing, *, probe=Probe.NONE, **switch):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, sides
-from vosd.testing.sessions import answering
-from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import Line, Script
+from vosd.testing.data.sessions import answering
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE, sides
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import Line, Script
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import pytest
 
 from vosd.sip import parse_message
-from vosd.testing.exchange import SWITCH
-from vosd.testing.loopback import Endpoint
-from vosd.testing.probe import SDP, request
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.vendor import Line, Script
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.probe import SDP, request
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import Line, Script
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 SLOPPY = Endpoint(CUSTOMER.host, 5099)

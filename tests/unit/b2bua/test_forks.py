@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import HEARS_RELIABLY, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.vendor import SILENT, Line, Script, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)

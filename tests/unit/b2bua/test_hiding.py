@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS
-from vosd.testing.vendor import RINGS, Line, Script, refuses
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from vosd.testing.virtual.vendor import RINGS, Line, Script, refuses
 
 CALLERS_OWN = (
     "User-Agent: Secret-PBX/1.0",

@@ -6,7 +6,7 @@ from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, CallerIden
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 OURS = "192.0.2.1"

@@ -6,9 +6,9 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 import pytest
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
-from vosd.testing.scene import CALLEE
-from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import RINGS
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import RINGS
 
 KEY = "Signal=5\r\nDuration=160\r\n"
 RELAY = "application/dtmf-relay"

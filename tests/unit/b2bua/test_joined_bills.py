@@ -9,10 +9,10 @@ import pytest
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.rater import rate_call
 from vosd.cdr.record import CallRecord
-from vosd.testing.builders import applied_rate
-from vosd.testing.customer import OutgoingCall
-from vosd.testing.scene import CALLEE
-from vosd.testing.timed_scene import TIMED, TimedScene
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.virtual.customer import OutgoingCall
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.timed_scene import TIMED, TimedScene
 
 TARGET = "442071111111"
 LATENESSES_MS = [0, 7, 3_000, 40_000]

@@ -4,11 +4,11 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.cdr.record import CallRecord
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.side import SILENCE, Reply
-from vosd.testing.vendor import RINGS
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import RINGS
 
 TARGET = "442071111111"
 

@@ -1,8 +1,8 @@
 """Messages that lay ready for a while: bills go by when they came (DESIGN D2), what we do goes by the clock."""
 
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.vendor import RINGS, SILENT, answers
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import RINGS, SILENT, answers
 
 TARGET = "442071111111"
 

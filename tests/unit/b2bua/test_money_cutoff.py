@@ -9,10 +9,10 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.vendor import answers
+from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.vendor import answers
 
 LATENESS = [0, 9, 49, 50, 700, 3_000]
 STRICT = rating_policy(hold_time_precision_ms=0)

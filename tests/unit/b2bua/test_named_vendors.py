@@ -3,12 +3,12 @@
 import pytest
 
 from vosd.sip.flows import Hop
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import RINGS, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 

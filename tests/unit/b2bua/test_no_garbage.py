@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, Scene
-from vosd.testing.side import Reply
-from vosd.testing.vendor import Line, Script, answers, answers_reliably, refuses
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE, Scene
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably, refuses
 
 OURS = ("vosd.sip", "vosd.b2bua", "vosd.engine", "vosd.base")
 

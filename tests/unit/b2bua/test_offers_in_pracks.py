@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.testing.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE
-from vosd.testing.side import Reply
-from vosd.testing.vendor import Line, Script, answers_reliably
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import Line, Script, answers_reliably
 
 NEW_OFFER = OFFER.replace("1 1", "1 2").replace("20000", "20008")
 SETTLED_AND_UPDATING = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))

@@ -6,9 +6,9 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE
-from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 
 class MistakeError(Exception):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER
-from vosd.testing.vendor import Line, Script
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER
+from vosd.testing.virtual.vendor import Line, Script
 
 EARLY_OFFER = Script((Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200)))
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from vosd.testing.customer import Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.races import Race, ended, in_every_order, in_talk, ringing
-from vosd.testing.scene import CALLEE, Scene, sides
-from vosd.testing.sessions import revised
-from vosd.testing.side import Reply
-from vosd.testing.vendor import TRIES, Line, Script
+from vosd.testing.data.sessions import revised
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.races import Race, ended, in_every_order, in_talk, ringing
+from vosd.testing.virtual.scene import CALLEE, Scene, sides
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import TRIES, Line, Script
 
 
 def test_cancel_against_200():

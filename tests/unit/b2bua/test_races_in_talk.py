@@ -7,10 +7,10 @@ from itertools import product
 
 import pytest
 
-from vosd.testing.races import Race, agreed, in_every_order, in_talk
-from vosd.testing.scene import sides
-from vosd.testing.sessions import revised
-from vosd.testing.side import Reply
+from vosd.testing.data.sessions import revised
+from vosd.testing.virtual.races import Race, agreed, in_every_order, in_talk
+from vosd.testing.virtual.scene import sides
+from vosd.testing.virtual.side import Reply
 
 
 @pytest.mark.parametrize("methods", list(product(("INVITE", "UPDATE"), repeat=2)), ids=" and ".join)

@@ -5,11 +5,11 @@ RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: whoever answers is paid, hung up w
 
 import pytest
 
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.races import Race, agreed, ended, in_every_order
-from vosd.testing.scene import CALLEE, Scene
-from vosd.testing.vendor import Line, Script
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.races import Race, agreed, ended, in_every_order
+from vosd.testing.virtual.scene import CALLEE, Scene
+from vosd.testing.virtual.vendor import Line, Script
 
 EARLY = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, is_reliable=True)))
 

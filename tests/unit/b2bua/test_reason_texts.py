@@ -3,9 +3,9 @@
 import pytest
 
 from vosd.base.cause import EndReason
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, sides
-from vosd.testing.vendor import RINGS, refuses
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, sides
+from vosd.testing.virtual.vendor import RINGS, refuses
 
 SAID = 'Reason: Q.850;cause=17;text="rack 7 is full"'
 

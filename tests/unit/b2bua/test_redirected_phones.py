@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway, phone, routing_gateway
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone, routing_gateway
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 

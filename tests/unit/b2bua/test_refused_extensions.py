@@ -5,12 +5,12 @@ import re
 import pytest
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import INSISTS_ON_RELIABLE, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.probe import SDP, request
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.side import Side
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.probe import SDP, request
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.side import Side
 from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 NO_TIMER = SessionTimerSettings(enabled=False)

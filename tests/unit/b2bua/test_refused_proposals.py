@@ -5,8 +5,8 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 
 import pytest
 
-from vosd.testing.scene import sides
-from vosd.testing.side import SILENCE, Reply
+from vosd.testing.virtual.scene import sides
+from vosd.testing.virtual.side import SILENCE, Reply
 
 both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
 both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])

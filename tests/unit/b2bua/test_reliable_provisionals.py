@@ -6,11 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.vendor import Line, Script, answers, answers_reliably
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Reliability
 
 RINGS_RELIABLY = Script((Line(0, 100), Line(0, 180, "", (), True), Line(1_000, 200, ANSWER)))

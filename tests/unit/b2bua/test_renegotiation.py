@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.testing.customer import Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, sides
-from vosd.testing.sessions import answering, revised
-from vosd.testing.side import Reply
-from vosd.testing.vendor import answers
+from vosd.testing.data.sessions import answering, revised
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, sides
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import answers
 
 FAX = OFFER.replace("m=audio 20000 RTP/AVP 0 101", "m=image 20002 udptl t38").partition("a=rtpmap")[0]
 G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU", "a=rtpmap:18 G729")

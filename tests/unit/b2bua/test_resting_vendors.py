@@ -6,12 +6,12 @@ import pytest
 import structlog
 
 from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
-from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.customer import Intent
-from vosd.testing.loopback import Endpoint
-from vosd.testing.peer import OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.vendor import RINGS, SILENT, TRIES, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OFFER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000

@@ -2,10 +2,10 @@
 
 import pytest
 
-from vosd.testing.customer import Intent
-from vosd.testing.side import Reply
-from vosd.testing.timed_scene import KNOWS_ALL, TIMED, TimedScene
-from vosd.testing.vendor import answers_timed
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.timed_scene import KNOWS_ALL, TIMED, TimedScene
+from vosd.testing.virtual.vendor import answers_timed
 
 UPDATES = ("Allow: INVITE, ACK, BYE, CANCEL, UPDATE",)
 

@@ -5,10 +5,10 @@ import pytest
 from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
-from vosd.testing.customer import HEARS_RELIABLY, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE
-from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
+from vosd.testing.virtual.scene import CALLEE
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers
 
 BUSY = parse_message(
     b"SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\n"

@@ -8,17 +8,17 @@ import re
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from vosd.testing.exchange import SWITCH
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.probe import request
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.sessions import revised
-from vosd.testing.side import Reply
-from vosd.testing.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
-from vosd.testing.wire import DropEvery, Packet
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.data.sessions import revised
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.probe import request
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
+from vosd.testing.virtual.wire import DropEvery, Packet
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects, Transfers
 
 BEHIND_PROXIES = ("Record-Route: <sip:p2.example;lr>, <sip:p1.example;lr>", "Timestamp: 54.2")

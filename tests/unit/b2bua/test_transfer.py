@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.peer import Message
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.side import Reply
-from vosd.testing.vendor import RINGS, IncomingCall, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import Message
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.side import Reply
+from vosd.testing.virtual.vendor import RINGS, IncomingCall, answers, refuses
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
 
 TARGET = "442071111111"

@@ -4,14 +4,14 @@ import pytest
 
 from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.builders import catalogue, phone
-from vosd.testing.customer import Intent
-from vosd.testing.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.probe import request
-from vosd.testing.scene import CALLEE, Scene, vendor_gateway
-from vosd.testing.vendor import RINGS, answers, refuses
+from vosd.testing.data.builders import catalogue, phone
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from vosd.testing.virtual.probe import request
+from vosd.testing.virtual.scene import CALLEE, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, answers, refuses
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
 from vosd.trunks.gateways import CallerNumbers
 

@@ -6,11 +6,11 @@ import pytest
 
 from vosd.b2bua.identity import ANONYMOUS_FROM
 from vosd.sip.flows import Listener
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.customer import Intent, OutgoingCall
-from vosd.testing.peer import OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import OFFER
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,

@@ -2,8 +2,8 @@
 
 from structlog.testing import capture_logs
 
-from vosd.testing.scene import VENDORS, Scene
-from vosd.testing.wire import delivered
+from vosd.testing.virtual.scene import VENDORS, Scene
+from vosd.testing.virtual.wire import delivered
 
 
 def silence(scene):

@@ -6,11 +6,11 @@ import pytest
 import structlog
 
 from vosd.base.cause import EndReason
-from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.customer import Intent
-from vosd.testing.peer import ANSWER, OFFER
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 
 

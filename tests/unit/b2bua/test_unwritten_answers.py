@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 import structlog
 
-from vosd.testing.customer import HEARS_RELIABLY, Intent
-from vosd.testing.peer import ANSWER
-from vosd.testing.scene import CALLEE, VENDORS
-from vosd.testing.vendor import Line, Script
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
+from vosd.testing.virtual.scene import CALLEE, VENDORS
+from vosd.testing.virtual.vendor import Line, Script
 
 
 @pytest.mark.parametrize("sdp", [True, False])

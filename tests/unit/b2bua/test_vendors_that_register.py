@@ -5,12 +5,12 @@ from decimal import Decimal
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, routing_gateway
-from vosd.testing.customer import Intent
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.vendor import SILENT, refuses
+from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, refuses
 from vosd.trunks.dialect import CalleeDialect
 
 HOME = Endpoint("203.0.113.66", 41_234)

@@ -8,7 +8,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit, Hold, HoldEnded
 from vosd.billing.rater import rate_call, total_at
-from vosd.testing.builders import applied_rate
+from vosd.testing.data.builders import applied_rate
 
 CENT_A_SECOND = applied_rate("0.60", 1)
 HOUR = 3_600

@@ -7,7 +7,7 @@ import pytest
 
 from vosd.base.money import Rounding
 from vosd.billing.rater import Charge, breakdown, rate_call, recompute, round_fee, total_at
-from vosd.testing.builders import applied_rate, rating_policy
+from vosd.testing.data.builders import applied_rate, rating_policy
 
 
 def test_every_begun_cycle_is_paid_in_full_dur_20():

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from vosd.billing.rates import Rate, RateGroup
-from vosd.testing.builders import rating_policy
+from vosd.testing.data.builders import rating_policy
 
 
 def group(*prefixes: str) -> RateGroup:

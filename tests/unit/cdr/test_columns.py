@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from vosd.cdr.columns import KEYS, csv_row, iso_utc, json_object
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 
 def test_the_keys_are_those_of_the_record_and_the_export_number():

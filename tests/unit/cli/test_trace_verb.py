@@ -16,7 +16,7 @@ from vosd.engine.control import Arguments, ControlServer
 from vosd.engine.trace.followers import CallNews, TraceNews
 from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import TracedMessage, Way
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
 
 HEADERS = "Via: SIP/2.0/UDP x\r\nFrom: <sip:1@x>;tag=1\r\nTo: <sip:2@x>\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\n"
 

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vosd.cli.main import main
-from vosd.config import excerpt, load, rate_groups
-from vosd.config.rate_groups import read_rate_group
+from vosd.config import excerpt, load
+from vosd.config.assembly import rate_groups
+from vosd.config.assembly.rate_groups import read_rate_group
 from vosd.storage.migrate import migrate
 
 CONFIGURATION = """

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from vosd.config.load import Loaded, load
-from vosd.config.problems import ConfigError, Severity
+from vosd.config.reader.problems import ConfigError, Severity
 
 MINIMAL = """\
 rate_groups:

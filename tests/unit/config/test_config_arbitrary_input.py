@@ -7,9 +7,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vosd.config.keys.schema import InstallationKeys
 from vosd.config.load import Loaded, load
-from vosd.config.problems import ConfigError
-from vosd.config.schema import InstallationKeys
+from vosd.config.reader.problems import ConfigError
 
 KNOWN = [
     *InstallationKeys.by_key(), *InstallationKeys.apart, "name", "id", "account", "hosts", "address", "prefixes",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vosd.config.document import ALIASED_NODES_MAX, DEPTH_MAX
-from vosd.config.includes import FILE_BYTES_MAX
+from vosd.config.reader.document import ALIASED_NODES_MAX, DEPTH_MAX
+from vosd.config.reader.includes import FILE_BYTES_MAX
 
 
 @pytest.mark.parametrize("text", ["0044", "no", "10:30", "0.10", "1_000", "0x10", "~", "null", "2026-01-01", "1e3"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.config import includes
+from vosd.config.reader import includes
 
 
 def test_lists_of_included_files_are_appended_in_the_order_of_their_names(site):

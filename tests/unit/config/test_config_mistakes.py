@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.config.problems import ConfigError, Problem, Severity
+from vosd.config.reader.problems import ConfigError, Problem, Severity
 
 
 def test_mistakes_of_every_section_are_reported_at_once(site):

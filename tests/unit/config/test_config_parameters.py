@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.config.rate_report import stored_by_vos3000
+from vosd.config.assembly.rate_report import stored_by_vos3000
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "billing.json").read_text())["vectors"]
 QUANTISE = [vector for vector in VECTORS if vector["rule"] == "rate_quantise"]

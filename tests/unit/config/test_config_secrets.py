@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from vosd.admin.differences import describe
 from vosd.cli.main import main
 from vosd.config.load import load
-from vosd.config.problems import ConfigError
+from vosd.config.reader.problems import ConfigError
 from vosd.storage.database import Database
 
 SECRET = "Geheim1234"

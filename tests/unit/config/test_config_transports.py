@@ -8,7 +8,7 @@ from vosd.config.reload import reload
 from vosd.engine.settings import Listener
 from vosd.net.marking import SIGNALLING, TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsSettings, TlsVersion, VerifyClient
-from vosd.testing.certificates import Authority, Certificate
+from vosd.testing.sockets.certificates import Authority, Certificate
 
 
 @pytest.fixture(scope="module")

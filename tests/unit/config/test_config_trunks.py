@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.config.objects import MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.keys.objects import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vosd.billing.accounts import AccountType
-from vosd.config.addresses import destination
+from vosd.config.reader.addresses import destination
 from vosd.engine.settings import CdrSettings, DnsSettings, Listener, LogLevel, NameServer, OnSigterm
 from vosd.sip.settings import Limits, Timers
 from vosd.trunks.gateways import Address, HostPattern

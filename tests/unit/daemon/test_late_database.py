@@ -10,7 +10,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import until_database_answers
 from vosd.storage.database import Database, DatabaseRefusesUs, SchemaOutdated
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.service_manager import ServiceManager
 
 
 class LateDatabase:

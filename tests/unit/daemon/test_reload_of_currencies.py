@@ -9,7 +9,7 @@ from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.systemd import Notifier
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.storage.migrate import migrate
-from vosd.testing.builders import applied_rate
+from vosd.testing.data.builders import applied_rate
 
 
 def loaded_in(directory: Path, currency: str) -> Loaded:

@@ -4,10 +4,10 @@ import pytest
 
 from vosd.base.clock import Instant
 from vosd.daemon.silenced import Silenced
-from vosd.testing.builders import catalogue, phone
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import Scene
+from vosd.testing.data.builders import catalogue, phone
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.scene import Scene
 
 DESK = Endpoint("203.0.113.66", 41_234)
 FLOODER = "203.0.113.99"

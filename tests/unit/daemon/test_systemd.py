@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vosd.daemon.systemd import Notifier, from_environment
-from vosd.testing.service_manager import ServiceManager
+from vosd.testing.process.service_manager import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])

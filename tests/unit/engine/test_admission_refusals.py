@@ -10,12 +10,12 @@ from vosd.billing.accounts import AccountType
 from vosd.callcontrol.admission import Admission, CallRequest, LiveState
 from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
-from vosd.testing.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
-from vosd.testing.customer import Intent
-from vosd.testing.loopback import Endpoint
-from vosd.testing.probe import START
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.vendor import RINGS
+from vosd.testing.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.probe import START
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS
 
 LONG_AGO = 0
 

@@ -8,11 +8,11 @@ from vosd.engine.registration.authentication import PROVEN_MS
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.settings import SipSettings
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.customer import Intent
-from vosd.testing.login import Login, answer, questions
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.sockets.login import Login, answer, questions
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 """A telephone at an address that nobody knows."""

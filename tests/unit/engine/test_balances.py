@@ -9,7 +9,7 @@ from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.builders import account, applied_rate
+from vosd.testing.data.builders import account, applied_rate
 
 TEN = {"acme": account("acme")}
 

@@ -14,8 +14,8 @@ from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, lost, opened
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.routing.pipeline import RouteChoice
-from vosd.testing.builders import applied_rate, mapping_gateway, routing_gateway
-from vosd.testing.records import call_id
+from vosd.testing.data.builders import applied_rate, mapping_gateway, routing_gateway
+from vosd.testing.data.records import call_id
 
 ARRIVED = Instant(5_000, 1_790_000_000_000)
 RANG = ARRIVED.plus(900)

@@ -6,7 +6,7 @@ from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers, called_number, c
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 from vosd.trunks.dialect import CalleeSource, CallerSource
 
 

@@ -18,9 +18,9 @@ from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory import MemoryLease, MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.builders import account
-from vosd.testing.clock import ManualClock
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.builders import account
+from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.testing.virtual.clock import ManualClock
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
 OTHER = Claimant("sw1", "holder-2", "host-b", 200, "")

@@ -15,9 +15,9 @@ from vosd.engine.settings import DnsSettings, Listener
 from vosd.net.resolve import Resolver
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Kind, Means
-from vosd.testing.builders import routing_gateway
-from vosd.testing.clock import ManualClock
-from vosd.testing.nameserver import Mood, NameServer
+from vosd.testing.data.builders import routing_gateway
+from vosd.testing.sockets.nameserver import Mood, NameServer
+from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address, RoutingGateway
 
 MEANS = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))

@@ -3,10 +3,10 @@
 import pytest
 
 from vosd.sip.digest.settings import DigestSettings
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.login import Login, questions
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.sockets.login import Login, questions
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 REALM = "switch.example"

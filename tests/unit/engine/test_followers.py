@@ -7,9 +7,9 @@ import pytest
 from vosd.engine.trace import followers
 from vosd.engine.trace.followers import CallSought, TraceFollower
 from vosd.obs.traced import Way
-from vosd.testing.customer import Intent
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.vendor import SILENT, answers, refuses
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 CREDENTIALS = 'Authorization: Digest username="acme", realm="vosd", nonce="1", uri="sip:x", response="deadbeef"'
 

@@ -11,10 +11,10 @@ from vosd.callcontrol.admission import LiveState
 from vosd.cdr.record import Attempt
 from vosd.engine.peers.gateways import GatewayRow, Gateways
 from vosd.routing.breaker import SILENCES, place_of
-from vosd.testing.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.clock import ManualClock
-from vosd.testing.exchange import KeptLedger
-from vosd.testing.records import answered_call, refused_call
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.data.records import answered_call, refused_call
+from vosd.testing.virtual.clock import ManualClock
+from vosd.testing.virtual.exchange import KeptLedger
 from vosd.trunks.gateways import Address, Ping, Registration
 from vosd.trunks.scope import Scope
 

@@ -14,8 +14,8 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains
 from vosd.engine.journal import files as files_module
-from vosd.testing.journals import crash_and_read, files_of, new_journal, open_call, opened
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.journals import crash_and_read, files_of, new_journal, open_call, opened
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 NOTHING_KEPT = KeepSettings(keep_minutes=0)
 SMALL = 3_000

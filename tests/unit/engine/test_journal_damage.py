@@ -16,8 +16,8 @@ from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal.entries import Ended, Mark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 from vosd.engine.journal.replay import Remains, read_segment
-from vosd.testing.journals import crash_and_read, files_of, new_journal, open_call, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import crash_and_read, files_of, new_journal, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
 
 PAGE = 4_096
 

@@ -16,8 +16,8 @@ from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.output import END_BYTES
-from vosd.testing.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9

@@ -8,8 +8,8 @@ from vosd.base.clock import Instant
 from vosd.engine.journal import KeepSettings
 from vosd.engine.journal.journal import PRUNE_S, Journal
 from vosd.engine.journal.kept import KeptJournal
-from vosd.testing.journals import files_of, open_call, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import files_of, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
 
 SMALL = 3_000
 NOW = Instant(1_000, 1_790_000_000_000)

@@ -7,8 +7,8 @@ import structlog
 from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.testing import journals
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data import journals
+from vosd.testing.data.records import answered_call, call_id
 
 SMALL = 3_000
 """Bytes of a segment that two or three records fill."""

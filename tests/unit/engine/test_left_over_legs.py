@@ -12,13 +12,13 @@ from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import InviteParts, Peer
-from vosd.testing.builders import catalogue
-from vosd.testing.clock import ManualClock
-from vosd.testing.customer import Intent
-from vosd.testing.journals import crash_and_read, new_journal, open_call, opened
-from vosd.testing.probe import CUSTOMER, LISTENER, VENDOR, Probe
-from vosd.testing.records import answered_call, call_id
-from vosd.testing.scene import CALLEE, Scene
+from vosd.testing.data.builders import catalogue
+from vosd.testing.data.journals import crash_and_read, new_journal, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.virtual.clock import ManualClock
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.probe import CUSTOMER, LISTENER, VENDOR, Probe
+from vosd.testing.virtual.scene import CALLEE, Scene
 
 PEER = PeerSnapshot("udp:192.0.2.1:5060", VENDOR.host, VENDOR.port)
 VIA = "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKearlier1"

@@ -18,8 +18,8 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.journals import files_of, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import files_of, opened
+from vosd.testing.data.records import answered_call, call_id
 
 CALL = answered_call(1, postings=(Posting("acme", Decimal(-1), f"{call_id(1)}/customer"),))
 

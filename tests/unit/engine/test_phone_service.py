@@ -15,8 +15,8 @@ from vosd.engine.settings import PhoneServiceSettings
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
-from vosd.testing.clock import ManualClock
-from vosd.testing.registering import register_request
+from vosd.testing.data.registering import register_request
+from vosd.testing.virtual.clock import ManualClock
 
 PLACE = Peer(0, "203.0.113.9", 40_000)
 PATIENCE_S = 5.0

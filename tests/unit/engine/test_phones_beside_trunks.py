@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.testing.builders import catalogue, mapping_gateway, phone
-from vosd.testing.customer import Intent
-from vosd.testing.login import Login, answer, questions
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.sockets.login import Login, answer, questions
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 DESK = Endpoint(CUSTOMER.host, 41_234)
 """A telephone behind the same NAT as the trunk."""

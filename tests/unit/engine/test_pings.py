@@ -5,13 +5,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import Intent
-from vosd.testing.exchange import SWITCH, Exchange
-from vosd.testing.peer import Message
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.vendor import SILENT, Vendor, refuses
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import Message
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.exchange import SWITCH, Exchange
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, Vendor, refuses
 from vosd.trunks.gateways import Address, Ping
 
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)

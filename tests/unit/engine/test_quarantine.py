@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.engine.journal.quarantine import Quarantine, QuarantineError, own_reason
-from vosd.testing.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from vosd.engine.booking.recorder import PENDING_MAX, Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 

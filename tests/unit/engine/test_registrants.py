@@ -8,15 +8,15 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
-from vosd.testing.builders import catalogue, mapping_gateway
-from vosd.testing.conformance import faults_of
-from vosd.testing.customer import Intent
-from vosd.testing.exchange import SWITCH, Exchange
-from vosd.testing.guard import Guard
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
-from vosd.testing.vendor import Vendor
-from vosd.testing.vendor_registrar import Told, VendorRegistrar
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.exchange import SWITCH, Exchange
+from vosd.testing.virtual.guard import Guard
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
+from vosd.testing.virtual.vendor import Vendor
+from vosd.testing.virtual.vendor_registrar import Told, VendorRegistrar
 from vosd.trunks.gateways import Address, Registration
 
 LOGIN = Login("alice", Secret("secret"))

@@ -14,8 +14,8 @@ from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
-from vosd.testing.clock import ManualClock
-from vosd.testing.registering import register_request
+from vosd.testing.data.registering import register_request
+from vosd.testing.virtual.clock import ManualClock
 
 HOME = Peer(0, "203.0.113.66", 41_234)
 USERS = {"1001": Registrant.PHONE, "1002": Registrant.PHONE}

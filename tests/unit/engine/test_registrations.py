@@ -9,13 +9,13 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.compose import Peer
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.exchange import Exchange
-from vosd.testing.handset import Handset
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.registering import register_bytes, register_request
-from vosd.testing.scene import CUSTOMER, vendor_gateway
+from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.data.registering import register_bytes, register_request
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.exchange import Exchange
+from vosd.testing.virtual.handset import Handset
+from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)

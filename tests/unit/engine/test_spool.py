@@ -13,8 +13,8 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.journals import files_of, open_call, opened
-from vosd.testing.records import answered_call, call_id
+from vosd.testing.data.journals import files_of, open_call, opened
+from vosd.testing.data.records import answered_call, call_id
 
 
 class Database:

@@ -10,11 +10,11 @@ from vosd.engine.peers.unknown_sources import BURST, COST_MIN, RATE, NearMatches
 from vosd.engine.trace.followers import CallSought
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.compose import Peer
-from vosd.testing.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.customer import Intent
-from vosd.testing.login import Login
-from vosd.testing.loopback import Endpoint
-from vosd.testing.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.trunks.gateways import CallerNumbers, HostPattern
 
 ELSEWHERE = Endpoint("203.0.113.66", 5060)

@@ -18,7 +18,7 @@ from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
-from vosd.testing.certificates import Authority
+from vosd.testing.sockets.certificates import Authority
 
 STRANGER = "127.0.0.66"
 PATIENCE_S = 5.0

@@ -11,7 +11,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX, keep_out
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.obs.events import Event
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 from .conftest import STRANGER, until
 

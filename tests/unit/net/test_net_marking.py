@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from vosd.net.marking import Marker, TrafficClass
 from vosd.net.settings import TransportSettings
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S
 

@@ -9,7 +9,7 @@ from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.sip.wire.stream import PONG
-from vosd.testing.probe import SDP, request
+from vosd.testing.virtual.probe import SDP, request
 
 from .conftest import STRANGER, connections, until
 

@@ -12,7 +12,7 @@ import pytest
 from vosd.net import resolve
 from vosd.net.resolve import Resolver, system_name_servers
 from vosd.sip.locate import Answer, Kind, NoAnswerError, Question, Srv
-from vosd.testing.nameserver import Mood, NameServer
+from vosd.testing.sockets.nameserver import Mood, NameServer
 
 ZONE = """
 sip.example.net 60 A 192.0.2.1

@@ -20,7 +20,7 @@ from vosd.net.shield import (
     ShieldSettings,
 )
 from vosd.sip.wire.classify import Kind, Rank
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 GATEWAY, STRANGER = "192.0.2.1", "198.51.100.1"
 REGISTER = request("REGISTER")

@@ -10,8 +10,8 @@ from vosd.net import connection as patience
 from vosd.net import tcp
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PONG
-from vosd.testing.filtered import filtered
-from vosd.testing.probe import SDP, request
+from vosd.testing.sockets.filtered import filtered
+from vosd.testing.virtual.probe import SDP, request
 
 from .conftest import PATIENCE_S, connections, until
 

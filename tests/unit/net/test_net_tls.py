@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from vosd.net import tcp
 from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts, TlsFileError
-from vosd.testing.certificates import Authority, Certificate
-from vosd.testing.probe import request
+from vosd.testing.sockets.certificates import Authority, Certificate
+from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S, until
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from vosd.net import udp
 from vosd.net.sockets import ListenerUnusableError, reachable_address
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S, until
 

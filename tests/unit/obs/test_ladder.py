@@ -5,7 +5,7 @@ import pytest
 from vosd.cdr.record import Attempt
 from vosd.obs.ladder import COLUMNS, draw, heading, title
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage, Way
-from vosd.testing.peer import ANSWER, OFFER
+from vosd.testing.sockets.peer import ANSWER, OFFER
 
 CALL_ID = "01a0c450-6c01-7000-8000-000000000002"
 AT = 1_790_000_000_000

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.routing.failover import AttemptOutcome, Verdict, tries_next, verdict
-from vosd.testing.builders import routing_gateway
+from vosd.testing.data.builders import routing_gateway
 
 final, silent, ring_timeout = AttemptOutcome.final, AttemptOutcome.silent, AttemptOutcome.ring_timeout
 PLAIN = routing_gateway("carrier")

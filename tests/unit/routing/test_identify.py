@@ -6,7 +6,7 @@ import pytest
 
 from vosd.routing import identify
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.testing.builders import mapping_gateway
+from vosd.testing.data.builders import mapping_gateway
 from vosd.trunks.dialect import CalleeSource, CallerDialect
 
 

@@ -9,7 +9,7 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
-from vosd.testing.builders import routing_gateway
+from vosd.testing.data.builders import routing_gateway
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.scope import Scope
 

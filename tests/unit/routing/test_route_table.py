@@ -2,7 +2,7 @@
 
 from vosd.routing import route_table as match
 from vosd.routing.route_table import RouteTable
-from vosd.testing.builders import routing_gateway
+from vosd.testing.data.builders import routing_gateway
 from vosd.trunks.gateways import RoutingGateway
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sdp.summary import summary
-from vosd.testing.peer import OFFER
+from vosd.testing.sockets.peer import OFFER
 
 
 def sdp(*lines: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.testing.probe import Keeper, Probe
+from vosd.testing.virtual.probe import Keeper, Probe
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from vosd.sip.auth_gate import Challenged, LetIn
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, StrangerIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import Peer
-from vosd.testing.probe import LISTENER, SDP, STRANGER, Keeper, Probe, request
+from vosd.testing.virtual.probe import LISTENER, SDP, STRANGER, Keeper, Probe, request
 
 ELSEWHERE = STRANGER._replace(host="203.0.113.67")
 CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", "asked")

@@ -6,7 +6,7 @@ from vosd.sip.wire.body import MULTIPART, PARTS_MAX, media_type, objects_to, ses
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import SDP, Keeper, Probe, reply, request
+from vosd.testing.virtual.probe import SDP, Keeper, Probe, reply, request
 
 SESSION = b"Content-Type: application/sdp\r\n\r\n" + SDP
 ISUP = b"Content-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;handling=optional\r\n\r\n\1\2\3"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vosd.sip.wire.classify import Kind, answered, classify, to_tag
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import Probe, request
+from vosd.testing.virtual.probe import Probe, request
 
 IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n"
 

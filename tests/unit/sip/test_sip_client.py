@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
-from vosd.testing.probe import VENDOR, Keeper, Probe, Sent, reply, straight
+from vosd.testing.virtual.probe import VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1

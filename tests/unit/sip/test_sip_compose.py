@@ -12,7 +12,7 @@ from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import Uri
-from vosd.testing.probe import CUSTOMER, Probe, request
+from vosd.testing.virtual.probe import CUSTOMER, Probe, request
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SOURCE = Peer(0, "203.0.113.5", 40_000)

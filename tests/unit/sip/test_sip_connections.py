@@ -11,7 +11,7 @@ from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrive
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.wire.compose import Peer
-from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request
+from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1

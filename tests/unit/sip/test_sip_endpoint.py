@@ -7,7 +7,7 @@ from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.errors import ParseError
-from vosd.testing.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
+from vosd.testing.virtual.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
 
 SETTINGS = SipSettings(product="vosd/test")
 ANSWERING = SipSettings(answers_strangers=True)

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.flows import Flows, Hop, Listener, hop_of
 from vosd.sip.wire.compose import Peer
-from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
+from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
 UDP, TCP, TLS, UDP6, TCP6 = range(5)
 LISTENERS = (

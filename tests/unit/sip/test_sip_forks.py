@@ -7,7 +7,7 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AnswerStrayed, InviteArrived, RequestArrived
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
+from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.events import NoResponse
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
+from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -11,7 +11,7 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 OURS = "sip:4420@192.0.2.1"
 

@@ -8,7 +8,7 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.compose import Datagram
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
+from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

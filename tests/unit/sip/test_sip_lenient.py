@@ -8,7 +8,7 @@ from vosd.sip.events import AckArrived, CancelArrived, InviteArrived, RequestArr
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
 

@@ -14,7 +14,7 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import CUSTOMER, SDP, Probe, request
+from vosd.testing.virtual.probe import CUSTOMER, SDP, Probe, request
 
 RATIO: Final = 3
 ROUNDS: Final = 60

@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.screening import has_looped
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 MARK = "z9hG4bKours"
 OURS = ("10.0.0.1:5060", "[2001:db8::1]:5070")

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived
-from vosd.testing.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -8,7 +8,7 @@ from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
 from vosd.sip.wire.compose import Peer, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)
 REMAPPED = Peer(0, "203.0.113.9", 41_111)

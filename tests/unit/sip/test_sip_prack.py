@@ -10,7 +10,7 @@ from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -7,7 +7,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.headers.rules import header_fault
 from vosd.sip.wire.compose import InviteParts, ack_of_failure, cancel, invite, response, response_stem
 from vosd.sip.wire.message import Request
-from vosd.testing.probe import CUSTOMER, SDP, VENDOR, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 OK = (
     "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK-1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"

@@ -13,10 +13,10 @@ from vosd.sip.registration.outbound import (
     News,
     State,
 )
-from vosd.testing.conformance import faults_of
-from vosd.testing.exchange import SWITCH
-from vosd.testing.registration_stage import SLACK, TERMS, RegistrationStage, guarded
-from vosd.testing.vendor_registrar import Told
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.registration_stage import SLACK, TERMS, RegistrationStage, guarded
+from vosd.testing.virtual.vendor_registrar import Told
 
 
 @pytest.fixture

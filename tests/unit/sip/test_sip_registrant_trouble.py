@@ -11,10 +11,10 @@ from vosd.sip.registration.outbound import (
     News,
     State,
 )
-from vosd.testing.conformance import faults_of
-from vosd.testing.exchange import SWITCH
-from vosd.testing.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
-from vosd.testing.vendor_registrar import Told, VendorRegistrar
+from vosd.testing.virtual.conformance import faults_of
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
+from vosd.testing.virtual.vendor_registrar import Told, VendorRegistrar
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri, are_equivalent
-from vosd.testing.registering import register_request
+from vosd.testing.data.registering import register_request
 
 NOW = Instant(1_000_000, 1_790_000_000_000)
 HERE = Peer(0, "203.0.113.9", 40_001)

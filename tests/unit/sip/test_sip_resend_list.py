@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AnswerStrayed, NoResponse
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 T1, T2 = 500, 4_000
 RFC_GIVE_UP = 64 * T1

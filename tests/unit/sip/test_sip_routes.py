@@ -6,7 +6,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 CONTACT = "sip:4930@192.0.2.10:5060"
 

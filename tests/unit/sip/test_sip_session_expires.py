@@ -8,7 +8,7 @@ import pytest
 from vosd.sip.headers.session_expires import Refresher, SessionExpires, min_se_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 
 def invite(headers):

@@ -7,7 +7,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.sip.dialog.session_timer import Agreed, SessionTimer, Side, Wish, objection
 from vosd.sip.headers.session_expires import Refresher, SessionExpires
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import request
+from vosd.testing.virtual.probe import request
 
 THEN = Instant(1_000_000, 5_000_000)
 SETTINGS = SessionTimerSettings()

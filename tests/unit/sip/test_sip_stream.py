@@ -11,7 +11,7 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.stream import PONG, StreamFramer
-from vosd.testing.probe import SDP, request
+from vosd.testing.virtual.probe import SDP, request
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS", branch="z9hG4bK-2")

@@ -6,7 +6,7 @@ from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.store import UNREACHABLE_MS
 from vosd.sip.wire.compose import Peer
-from vosd.testing.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
+from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
 
 T1 = 500
 GIVE_UP = 64 * T1

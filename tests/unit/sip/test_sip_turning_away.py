@@ -9,7 +9,7 @@ from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
 from vosd.sip.wire.classify import Kind
 from vosd.sip.wire.compose import Datagram
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
+from vosd.testing.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
 
 RETRY = "Retry-After: 3\r\n"
 

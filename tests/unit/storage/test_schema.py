@@ -6,7 +6,7 @@ from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.rows import Encoding, ledger_row, prepare
-from vosd.testing.records import answered_call
+from vosd.testing.data.records import answered_call
 
 NOT_IN_THE_ROW = {"attempts", "postings", "recorded"}
 

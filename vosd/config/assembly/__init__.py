@@ -1,0 +1,1 @@
+"""From the keys to the catalogue: references are followed, defaults filled in, conflicts reported."""

@@ -1,0 +1,67 @@
+"""Rates that rounding would hurt, named before they cost money (DESIGN section 7, RATE-30, RATE-31).
+
+vosd keeps rates as entered and rounds charges only. Who comes from VOS3000 learns here which rates it would
+have stored as another price, and everybody learns which rates charge nothing for a whole cycle.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from vosd.base.money import EXACT, Rounding, format_amount, round_to_unit
+from vosd.billing.rater import round_fee
+from vosd.billing.rates import Rate, RatingPolicy
+from vosd.config.assembly.rate_groups import ReadGroup
+from vosd.config.reader.problems import Place, Problem, ProblemList, Severity
+
+
+class StoredRate(NamedTuple):
+    """What VOS3000 would have kept of a rate."""
+
+    rate: Decimal
+    is_lossless: bool
+
+
+def stored_by_vos3000(rate: Decimal, fee_precision: int) -> StoredRate:
+    """Round a rate as VOS3000 does when it is entered: half up to the fee precision (RATE-30)."""
+    stored = round_to_unit(rate, Decimal(1).scaleb(-fee_precision), Rounding.HALF_UP)
+    return StoredRate(stored, is_lossless=stored == rate)
+
+
+def is_free_cycle(rate: Rate, policy: RatingPolicy) -> bool:
+    """Say whether one cycle of a positive rate is charged nothing after rounding."""
+    if not rate.billing_rate:
+        return False
+    per_cycle = rate.billing_rate
+    if not rate.per_cycle:
+        per_cycle = EXACT.divide(EXACT.multiply(per_cycle, Decimal(rate.billing_cycle)), Decimal(60))
+    return not round_fee(per_cycle, policy)
+
+
+def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
+    """Name each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing."""
+    policy = read.group.policy
+    found = []
+    for rate, place in read.rates:
+        stored = stored_by_vos3000(rate.billing_rate, policy.fee_precision)
+        if is_free_cycle(rate, policy):
+            unit = format_amount(policy.fee_unit)
+            expected = f"a fee precision at which one cycle of {rate.billing_cycle} s costs at least {unit}"
+            found.append(_warning(read, rate, place, f"{expected}, or it is free"))
+        if not stored.is_lossless:
+            kept = format_amount(stored.rate) + ("" if stored.rate else ", a free rate")
+            expected = f"at most {policy.fee_precision} decimals; VOS3000 would have stored {kept}"
+            found.append(_warning(read, rate, place, expected))
+    return tuple(found)
+
+
+def summarise(report: tuple[Problem, ...], read: ReadGroup, place: Place, problems: ProblemList) -> None:
+    """Note in one line how many rates of a group the report names."""
+    if report:
+        expected = f"rates that suit its fee precision {read.group.policy.fee_precision}"
+        words = f"{expected}; {len(report)} do not: `vosd check` names each"
+        problems.warning(place, f"rate_groups[{read.group.name}]", words)
+
+
+def _warning(read: ReadGroup, rate: Rate, place: Place, expected: str) -> Problem:
+    key = f"rate_groups[{read.group.name}].rates[{rate.prefix}].billing_rate"
+    return Problem(place.file, place.line, key, f"{rate.billing_rate:f}", expected, Severity.WARNING)

@@ -1,0 +1,1 @@
+"""The keys of the configuration: one section of the file a module."""

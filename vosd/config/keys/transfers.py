@@ -1,0 +1,80 @@
+"""The keys of transfers, which telephones and customers' trunks share."""
+
+import re
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import model_validator
+
+from vosd.config.keys.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError
+from vosd.trunks.dialect import KEYS_MAX, TransferDisplay, TransferKeys
+
+_SEQUENCE: Final = re.compile(rf"[0-9*#A-D]{{1,{KEYS_MAX}}}\Z")
+_NUMBER: Final = re.compile(r"[0-9*#]{1,32}\Z")
+
+
+class Shown(NamedTuple):
+    """Whose number the target of a transfer is shown, and which where that is fixed."""
+
+    display: TransferDisplay = TransferDisplay.CALLER
+    number: str = ""
+
+
+def shown_number() -> FromText:
+    """Read whom the target of a transfer is shown."""
+
+    def read(text: str) -> Shown:
+        for display in (TransferDisplay.CALLER, TransferDisplay.PHONE):
+            if text.lower() == display.value:
+                return Shown(display)
+        if not _NUMBER.match(text):
+            raise ValueError
+        return Shown(TransferDisplay.NUMBER, text)
+
+    return FromText("caller, phone, or 1 to 32 characters of 0-9, * and #", read, _write)
+
+
+def _write(shown: Shown) -> str:
+    return shown.number or shown.display.value
+
+
+def sequence() -> FromText:
+    """Read what is pressed for something."""
+
+    def read(text: str) -> str:
+        if not _SEQUENCE.match(text.upper()):
+            raise ValueError
+        return text.upper()
+
+    return FromText(f"1 to {KEYS_MAX} keys of 0-9, *, # and A-D", read)
+
+
+class TransferKeyKeys(Keys):
+    """What is pressed during a call to transfer it, as INFO tells it. Default: keys transfer nothing."""
+
+    blind: Annotated[str, sequence()] = ""
+    """Begins a transfer: the number follows, ended by ``#`` or a pause of 4 s."""
+    attended: Annotated[str, sequence()] = ""
+    """The same, but the telephone talks to the target until it hangs up or presses ``end``; the other side waits."""
+    cancel: Annotated[str, sequence()] = ""
+    """Takes the transfer back, while the number is dialled, or the target is called or talked to."""
+    end: Annotated[str, sequence()] = ""
+    """Hangs up the telephone that transfers while the target is called or talked to."""
+
+    @property
+    def keys(self) -> TransferKeys | None:
+        """Return the sequences; None where there is none."""
+        if not self.blind and not self.attended:
+            return None
+        return TransferKeys(self.blind, self.attended, self.cancel, self.end)
+
+    @model_validator(mode="after")
+    def _differ(self) -> "TransferKeyKeys":
+        if (self.cancel or self.end) and not self.blind and not self.attended:
+            raise KeyProblemError("blind", "what begins a transfer")
+        written = [(name, text) for name in ("blind", "attended", "cancel", "end") if (text := getattr(self, name))]
+        for name, text in written:
+            for other, longer in written:
+                if name != other and longer.endswith(text):
+                    raise KeyProblemError(name, f"keys that {other} ({longer}) does not end with")
+        return self

@@ -1,0 +1,1 @@
+"""From files to typed values that know their file and line."""

@@ -1,0 +1,149 @@
+"""Addresses as operators write them: sockets to listen on, sources of customers, destinations of vendors.
+
+Only a destination may be a name, which the running switch looks up. ``localhost`` is 127.0.0.1.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, NamedTuple
+
+from vosd.base.host import domain
+from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
+from vosd.engine.settings import Listener, NameServer
+from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.trunks.gateways import Address, HostPattern
+
+DNS_PORT: Final = 53
+
+_BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
+_PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
+_TRANSPORTS: Final = frozenset({"udp", "tcp", "tls"})
+_TRANSPORTS_LATER: Final = frozenset({"ws", "wss"})
+
+
+class _HostPort(NamedTuple):
+    host: IPv4Address | IPv6Address
+    port: int | None
+
+
+def listener() -> FromText:
+    """Read ``transport:host:port``."""
+
+    def read(text: str) -> Listener:
+        word, _, rest = text.partition(":")
+        transport = _transport(word)
+        host, port = _host_port(rest)
+        return Listener(transport, str(host), port or DEFAULT_PORTS[transport])
+
+    return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
+
+
+def ip() -> FromText:
+    """Read one IP address without port; IPv6 with or without brackets."""
+
+    def read(text: str) -> str:
+        host, port = _host_port(text)
+        if port is not None or host.is_unspecified:
+            raise ValueError
+        return str(host)
+
+    return FromText("an IP address without port", read)
+
+
+def name_server() -> FromText:
+    """Read where a name server is asked: address, optional port."""
+
+    def read(text: str) -> NameServer:
+        host, port = _host_port(text)
+        if host.is_unspecified:
+            raise ValueError
+        return NameServer(str(host), port or DNS_PORT)
+
+    return FromText("an IP address or address:port, such as 192.0.2.53 or [2001:db8::53]:53", read)
+
+
+def destination() -> FromText:
+    """Read where a vendor's packets go: address or name, optional port, optional ``;transport=``."""
+
+    def read(text: str) -> Address:
+        place, *parameters = text.split(";")
+        transport = None
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.lower() != "transport" or transport is not None:
+                raise ValueError
+            transport = _transport(value)
+        written, port = _split_port(place)
+        name = domain(written)
+        if name is not None and name != "localhost":
+            return Address(name, port, transport)
+        host = _ip(written)
+        if host.is_unspecified:
+            raise ValueError
+        return Address(str(host), port or DEFAULT_PORTS[transport or "udp"], transport)
+
+    return FromText(
+        "an address or name, with a port or without, such as 192.0.2.7:5060, [2001:db8::7] or sip.example.net, "
+        "and ;transport=udp, tcp or tls after it where that is fixed",
+        read,
+    )
+
+
+def source() -> FromText:
+    """Read where a customer's packets come from: address, network, or address:port."""
+
+    def read(text: str) -> HostPattern:
+        if "/" in text:
+            return HostPattern(_network(text), None)
+        host, port = _host_port(text)
+        return HostPattern(ip_network(host), port)
+
+    return FromText("an address, a network or address:port, such as 192.0.2.0/24", read)
+
+
+def _host_port(text: str) -> _HostPort:
+    written, port = _split_port(text)
+    return _HostPort(_ip(written), port)
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    """Return the host, without brackets, and the port behind it."""
+    if text.count(":") > 1 and not text.startswith("["):
+        return text, None
+    match = _BRACKETED.match(text) or _PLAIN.match(text)
+    if not match:
+        raise ValueError
+    port = None if match[2] is None else int(match[2])
+    if port is not None and not 1 <= port <= 65_535:
+        raise ExpectedError("a port from 1 to 65535")
+    return match[1], port
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address:
+    if text.lower() == "localhost":
+        return IPv4Address("127.0.0.1")
+    try:
+        address = ip_address(text)
+    except ValueError:
+        if domain(text) is not None:
+            raise ExpectedError("an IP address: a name can only stand where a vendor's packets go") from None
+        raise
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError
+    return address
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text, strict=False)
+    if network.network_address != ip_address(text.partition("/")[0]):
+        raise ExpectedError(f"a network without host bits: did you mean {network}?")
+    return network
+
+
+def _transport(written: str) -> str:
+    transport = written.lower()
+    if transport in _TRANSPORTS_LATER:
+        raise NotBuiltYetError(f"transport {transport}")
+    if transport not in _TRANSPORTS:
+        raise ValueError
+    return transport

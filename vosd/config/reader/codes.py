@@ -1,0 +1,52 @@
+"""Maps of final SIP codes, as operators write them (REQ_SIP_ROUTING_OPS section 22, replacement of error codes).
+
+``{486: 480, 5xx: 503}``: a class stands for each of its codes that is not named itself. What they lead to stands in
+``trunks.dialect``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from vosd.config.reader.fields import FromText, KeyProblemError
+from vosd.trunks.dialect import BOUND_TO_THEIR_REQUEST
+
+_SENT: Final = re.compile(r"[4-6](\d\d|xx)\Z", re.ASCII)
+_RECEIVED: Final = re.compile(r"[3-6](\d\d|xx)\Z", re.ASCII)
+_CODE: Final = re.compile(r"[4-6]\d\d\Z", re.ASCII)
+
+
+def sent_instead() -> FromText:
+    """Read which code a customer is sent in place of another."""
+
+    def can_be_replaced(written: str) -> bool:
+        return bool(_SENT.match(written)) and not _is_bound(written)
+
+    return _replacements("codes and what is sent instead, such as {486: 480, 5xx: 503}", can_be_replaced)
+
+
+def counted_as() -> FromText:
+    """Read as what code a vendor's counts."""
+
+    def can_be_received(written: str) -> bool:
+        return bool(_RECEIVED.match(written))
+
+    return _replacements("codes and what each counts as, such as {486: 480, 5xx: 503}", can_be_received)
+
+
+def _replacements(expected: str, fits: Callable[[str], bool]) -> FromText:
+    def read(pairs: Mapping[str, object]) -> dict[str, int]:
+        found = {}
+        for written, instead in pairs.items():
+            if not fits(written.lower()):
+                raise KeyProblemError(written, "a final code that can be replaced, such as 486, or a class such as 5xx")
+            if not isinstance(instead, str) or not _CODE.match(instead) or _is_bound(instead):
+                raise KeyProblemError(written, "a final code from 400 to 699 that can stand by itself")
+            found[written.lower()] = int(instead)
+        return found
+
+    return FromText(expected, read, kind=dict)
+
+
+def _is_bound(written: str) -> bool:
+    return written.isdigit() and int(written) in BOUND_TO_THEIR_REQUEST

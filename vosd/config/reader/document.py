@@ -1,0 +1,250 @@
+"""One YAML file to nodes that know their file and line, with every scalar left as text.
+
+Built from libyaml's events rather than its objects: that keeps ``0044`` and ``no`` as written, sees duplicate
+keys, and lets depth and alias expansion be bounded while reading. Knows nothing of what the keys mean.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Final
+
+import yaml
+
+from vosd.config.reader.problems import Place, ProblemList
+
+DEPTH_MAX: Final = 24
+"""Levels of nesting in one file; the configuration itself needs six."""
+ALIASED_NODES_MAX: Final = 100_000
+"""Nodes that the aliases of one file may stand for together: a few lines can otherwise mean billions."""
+
+_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}?")
+_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MERGE_KEY: Final = "<<"
+_TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Text: as written in the file, and as meant once environment variables are put in."""
+
+    place: Place
+    written: str
+    text: str
+    is_bare: bool
+    """Written without quotes: only then does an empty text mean "nothing here" and ``<<`` a merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A YAML sequence."""
+
+    place: Place
+    items: list["Node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key's place in its mapping, and the value behind it."""
+
+    place: Place
+    node: "Node"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all stands behind the key, as when every line below it is commented out."""
+        return isinstance(self.node, Scalar) and self.node.is_bare and not self.node.text
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A YAML mapping, in the order of the file."""
+
+    place: Place
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+Node = Scalar | Listing | Section
+
+
+def written_in(node: Node) -> str | None:
+    """Return the text of a scalar as it stands in the file; None for what is no single value."""
+    return node.written if isinstance(node, Scalar) else None
+
+
+class _Unreadable(Exception):  # noqa: N818 - never leaves this module
+    """The file cannot be understood any further."""
+
+    def __init__(self, line: int, expected: str) -> None:
+        super().__init__(expected)
+        self.line = line
+        self.expected = expected
+
+
+def parse_document(
+    text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+) -> Section | None:
+    """Read one YAML document whose top level is a mapping; of an empty file it has no entries.
+
+    ``${NAME}`` in a value is replaced from ``environ``. What is wrong is noted in ``problems``; None means
+    that nothing of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
+    times as fast: only their syntax has to hold.
+    """
+    if "&" in text:
+        without = frozenset()  # what is left out may hold an anchor that other parts need
+    try:
+        return _Reader(text, file, environ, problems, without).read()
+    except _Unreadable as unreadable:
+        problems.error(Place(file, unreadable.line), "", unreadable.expected)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        begins = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
+        problems.error(Place(file, line), "", f"valid YAML: {error.problem}{begins}")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.error(Place(file, line), "", f"valid YAML: {error.reason}")
+    return None
+
+
+class _Reader:
+    """Turns the events of one file into nodes; recursion is bounded by ``DEPTH_MAX``."""
+
+    def __init__(
+        self, text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
+    ) -> None:
+        self._without = without
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._file = file
+        self._environ = environ
+        self._problems = problems
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._key = ""
+        self._nodes = 0
+        self._aliased_nodes = 0
+
+    def read(self) -> Section | None:
+        next(self._events)  # the stream's own start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return Section(Place(self._file, 0))
+        top = self._node(next(self._events), 0)
+        next(self._events)  # the document's end
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise _Unreadable(_line(after), "one YAML document in a file")
+        if isinstance(top, Section):
+            return top
+        if isinstance(top, Scalar) and top.is_bare and not top.text:
+            return Section(top.place)
+        raise _Unreadable(top.place.line, "keys and values at the top level, such as 'node: sw1'")
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event)
+        if depth > DEPTH_MAX:
+            raise _Unreadable(_line(event), f"at most {DEPTH_MAX} levels of nesting")
+        before = self._nodes
+        self._nodes += 1
+        if isinstance(event, yaml.ScalarEvent):
+            node: Node = self._scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._listing(event, depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            node = self._section(event, depth)
+        else:  # libyaml raises before it gives any other event here
+            raise _Unreadable(_line(event), "a value")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._nodes - before)
+        return node
+
+    def _aliased(self, event: yaml.AliasEvent) -> Node:
+        known = self._anchors.get(event.anchor or "")
+        if known is None:
+            raise _Unreadable(_line(event), "an anchor before its alias; text that begins with * needs quotes")
+        node, size = known
+        self._nodes += size
+        self._aliased_nodes += size
+        if self._aliased_nodes > ALIASED_NODES_MAX:
+            raise _Unreadable(_line(event), f"aliases that stand for at most {ALIASED_NODES_MAX} values")
+        return node
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        place = Place(self._file, _line(event))
+        self._refuse_tag(event, place)
+        written = event.value
+        text = self._with_variables(written, place) if "${" in written else written
+        return Scalar(place, written, text, is_bare=event.implicit[0])
+
+    def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> Listing:
+        listing = Listing(Place(self._file, _line(event)), [])
+        self._refuse_tag(event, listing.place)
+        while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
+            listing.items.append(self._node(inner, depth + 1))
+        return listing
+
+    def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
+        section = Section(Place(self._file, _line(event)))
+        self._refuse_tag(event, section.place)
+        merged: list[Section] = []
+        while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
+            key = self._node(inner, depth + 1)
+            self._key = key.written if isinstance(key, Scalar) else ""
+            is_left_out = depth == 0 and self._key in self._without
+            value = self._left_out(key.place) if is_left_out else self._node(next(self._events), depth + 1)
+            if not isinstance(key, Scalar):
+                self._problems.error(key.place, "", "a key that is one word")
+            elif key.is_bare and key.written == _MERGE_KEY:
+                merged += self._merged(key.place, value)
+            else:
+                self._add(section, key, value)
+        for other in merged:
+            for name, entry in other.entries.items():
+                section.entries.setdefault(name, entry)
+        return section
+
+    def _left_out(self, place: Place) -> Listing:
+        """Pass over one value, whatever it holds."""
+        open_nodes = 0
+        while True:
+            event = next(self._events)
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                open_nodes -= 1
+            if not open_nodes:
+                return Listing(place, [])
+
+    def _add(self, section: Section, key: Scalar, value: Node) -> None:
+        earlier = section.entries.get(key.written)
+        if earlier is None:
+            section.entries[key.written] = Entry(key.place, value)
+        else:
+            self._problems.error(key.place, key.written, f"each key once; it also stands at {earlier.place}")
+
+    def _merged(self, place: Place, value: Node) -> list[Section]:
+        sources = value.items if isinstance(value, Listing) else [value]
+        found = [source for source in sources if isinstance(source, Section)]
+        if len(found) < len(sources):
+            self._problems.error(place, _MERGE_KEY, "an alias of a mapping, or a list of them")
+        return found
+
+    def _with_variables(self, written: str, place: Place) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if not _VARIABLE_NAME.match(name) or not match[0].endswith("}"):
+                self._problems.error(place, self._key, "${NAME} with the name of an environment variable")
+            elif name not in self._environ:
+                self._problems.error(place, self._key, f"the environment variable {name} to be set", match[0])
+            return self._environ.get(name, "")
+
+        return _VARIABLE.sub(value, written)
+
+    def _refuse_tag(
+        self, event: yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent, place: Place
+    ) -> None:
+        if event.tag not in _TEXT_TAGS:
+            # neither tag nor alias is quoted: it may be a password that nobody put into quotes
+            self._problems.error(place, self._key, "no YAML tag; text that begins with ! needs quotes")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

@@ -1,0 +1,163 @@
+"""The main file and everything it includes, as one document (INTERFACES section 3, ``include``).
+
+Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Final
+
+from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
+from vosd.config.reader.problems import Place, ProblemList
+
+FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Size of one YAML file; larger rate tables belong into a ``rates_file``."""
+FILES_MAX: Final = 10_000
+"""Files of one configuration."""
+
+INCLUDE: Final = "include"
+
+
+def read_files(
+    path: Path, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+) -> Section:
+    """Read ``path`` and all files it includes, directly or not, into one mapping.
+
+    Keys of the top level that are ``without`` are passed over.
+    """
+    gathering = _Gathering(environ, problems, without)
+    gathering.read(path, Place(str(path), 0), ())
+    return gathering.whole
+
+
+def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> str | None:
+    """Read a UTF-8 file of bounded size; a failure is a problem at the place that names the file."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(bytes_max + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        problems.error(named_at, key, f"a readable file: {(reason or str(error)).lower()}", str(path))
+        return None
+    if len(content) > bytes_max:
+        problems.error(named_at, key, f"a file of at most {bytes_max} bytes", str(path))
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problems.error(Place(str(path), line), "", "UTF-8 text")
+        return None
+
+
+class _Gathering:
+    """The document as far as it has been put together."""
+
+    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str]) -> None:
+        self._without = without
+        self.whole = Section(Place("", 0))
+        self._environ = environ
+        self._problems = problems
+        self._named_at: dict[Path, Place] = {}
+
+    def read(self, path: Path, named_at: Place, above: tuple[Path, ...]) -> None:
+        """Add ``path``, which ``named_at`` asks for, and then what it includes itself."""
+        try:
+            identity = path.resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            self._problems.error(named_at, INCLUDE, f"the name of a file: {error}", str(path))
+            return
+        if not self._is_new(identity, path, named_at, above):
+            return
+        text = read_text(path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
+        if text is None:
+            return
+        found_before = len(self._problems)
+        document = parse_document(text, str(path), self._environ, self._problems, self._without)
+        if document is None:
+            return
+        if not document.entries and len(self._problems) == found_before:
+            self._note_empty(path, text, is_main=not above)
+        include = document.entries.pop(INCLUDE, None)
+        self._merge(self.whole, document, "")
+        for pattern in self._patterns(include):
+            for included in self._matches(pattern):
+                self.read(included, pattern.place, (*above, identity))
+
+    def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
+        """Refuse a file without a key: it was emptied or cut off. An included one may hold comments only."""
+        if is_main or not text.strip():
+            what = "not only comments" if text.strip() else "the file is empty"
+            self._problems.error(Place(str(path), 0), "", f"keys and values; {what}")
+
+    def _is_new(self, identity: Path, path: Path, named_at: Place, above: tuple[Path, ...]) -> bool:
+        if identity in above:
+            self._problems.error(named_at, INCLUDE, "no file that includes itself", str(path))
+        elif identity in self._named_at:
+            earlier = self._named_at[identity]
+            self._problems.error(named_at, INCLUDE, f"each file once; {earlier} includes it too", str(path))
+        elif len(self._named_at) >= FILES_MAX:
+            self._problems.error(named_at, INCLUDE, f"at most {FILES_MAX} files", str(path))
+        else:
+            self._named_at[identity] = named_at
+            return True
+        return False
+
+    def _patterns(self, include: Entry | None) -> Iterable[Scalar]:
+        if include is None:
+            return
+        nodes = include.node.items if isinstance(include.node, Listing) else [include.node]
+        for node in nodes:
+            if isinstance(node, Scalar) and node.text:
+                yield node
+            else:
+                self._problems.error(
+                    node.place, INCLUDE, "a file, or a pattern such as partners/*.yaml", written_in(node)
+                )
+
+    def _matches(self, pattern: Scalar) -> Iterable[Path]:
+        wanted = Path(pattern.place.file).parent / pattern.text
+        if not has_magic(pattern.text):
+            return [wanted]
+        try:
+            found = glob(str(wanted))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        except ValueError as error:
+            self._problems.error(pattern.place, INCLUDE, f"a pattern of files: {error}", pattern.written)
+            return []
+        if not found:
+            expected = "a pattern that fits at least one file; nothing is included by it"
+            self._problems.warning(pattern.place, INCLUDE, expected, pattern.written)
+        return [Path(name) for name in sorted(found)]
+
+    def _merge(self, into: Section, other: Section, above: str) -> None:
+        for name, entry in other.entries.items():
+            mine = into.entries.get(name)
+            if mine is None or mine.is_empty:
+                into.entries[name] = _own_copy(entry)
+            elif not entry.is_empty:
+                self._join(mine, entry, f"{above}.{name}" if above else name)
+
+    def _join(self, mine: Entry, other: Entry, key: str) -> None:
+        match mine.node, other.node:
+            case Section() as ours, Section() as theirs:
+                self._merge(ours, theirs, key)
+            case Listing() as ours, Listing() as theirs:
+                ours.items.extend(theirs.items)
+            case _:  # the value is not shown: what the key means is not known yet, it may be a password
+                self._problems.error(other.place, key, f"each value once; {mine.place} sets it too")
+
+
+def _own_copy(entry: Entry) -> Entry:
+    """Copy what may grow, so that an anchor's other users do not grow with it."""
+    return Entry(entry.place, _grown_apart(entry.node))
+
+
+def _grown_apart(node: Node) -> Node:
+    match node:
+        case Section():
+            return Section(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})
+        case Listing():
+            return Listing(node.place, list(node.items))
+        case Scalar():
+            return node

@@ -1,0 +1,235 @@
+"""Nodes to models: the mapping of one section is validated as a whole, every mistake finds its line again."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from vosd.config.keys.model import Keys
+from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, written_in
+from vosd.config.reader.fields import FromText, KeyProblemError
+from vosd.config.reader.problems import Place, ProblemList, suggestion
+
+Model = TypeVar("Model", bound=Keys)
+Trail = tuple[str | int, ...]
+"""The way from a section to a value inside: keys and positions in lists."""
+
+
+class Spot(NamedTuple):
+    """Where a trail leads: the line, the key as the file spells it, the value as written."""
+
+    place: Place
+    key: str
+    written: str | None
+
+
+class Source(Protocol):
+    """Whatever the values of a model were read from: a mapping of YAML, or a line of CSV."""
+
+    @property
+    def place(self) -> Place:
+        """Where it begins."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Return dictionaries, lists and text, by the model's keys."""
+        ...
+
+    def spot(self, trail: Trail) -> Spot:
+        """Find the deepest part of the trail that is written."""
+        ...
+
+
+def read_section(
+    model: type[Model],
+    section: Section,
+    key: str,
+    problems: ProblemList,
+    defaults: Mapping[str, Any] | None = None,
+) -> Model | None:
+    """Validate one mapping; None means that ``problems`` has grown by at least one error.
+
+    ``key`` is what messages call the mapping. ``defaults`` are values as text that hold where the section has
+    none, laid under it at every depth.
+    """
+    source = SectionSource(model, section, key, problems)
+    return validate(model, source, problems, defaults)
+
+
+def validate(
+    model: type[Model], source: Source, problems: ProblemList, defaults: Mapping[str, Any] | None = None
+) -> Model | None:
+    """Validate what was read from a source, as ``read_section`` does."""
+    values = _laid_over(source.values, defaults) if defaults else source.values
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            _note(detail, model, source, problems)
+        return None
+
+
+def items_of(document: Section, name: str, problems: ProblemList) -> list[Section]:
+    """Take one list of mappings out of the document; an empty value is an empty list."""
+    entry = document.entries.pop(name, None)
+    if entry is None or entry.is_empty:
+        return []
+    if not isinstance(entry.node, Listing):
+        problems.error(entry.place, name, "a list: lines that begin with '- '")
+        return []
+    found = []
+    for node in entry.node.items:
+        if isinstance(node, Section):
+            found.append(node)
+        else:
+            problems.error(node.place, name, "keys and values in each item")
+    return found
+
+
+class SectionSource:
+    """One mapping of a document, its keys brought to the model's spelling."""
+
+    def __init__(self, model: type[Keys], section: Section, key: str, problems: ProblemList) -> None:
+        self._model = model
+        self._key = key
+        self.place = section.place
+        self._entries: dict[str, Entry] = {}
+        self._spelling: dict[str, str] = {}
+        for written, entry in section.entries.items():
+            name = model.aliases.get(written, written)
+            earlier = self._entries.setdefault(name, entry)
+            spelling = self._spelling.setdefault(name, written)
+            if earlier is not entry:
+                expected = f"either {written} or {spelling}, which stands at {earlier.place}"
+                problems.error(entry.place, _dotted(key, (written,)), expected)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Return dictionaries, lists and text, by the model's keys."""
+        return _plain(self._entries, self._model)
+
+    def spot(self, trail: Trail) -> Spot:
+        """Find the deepest part of the trail that is written."""
+        place, written = _locate(Section(self.place, self._entries), trail)
+        shown = list(trail)
+        if trail:
+            shown[0] = self._spelling.get(str(trail[0]), trail[0])
+        if trail[1:] == (0,) and isinstance(self._entries[str(trail[0])].node, Scalar):
+            shown.pop()  # one value written without brackets, where a list is allowed
+        return Spot(place, _dotted(self._key, shown), written)
+
+
+def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: ProblemList) -> None:
+    trail: Trail = detail["loc"]
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, KeyProblemError):
+        trail = (*trail, cause.key)
+    spot = source.spot(trail)
+    match detail["type"]:
+        case "extra_forbidden":
+            section = _model_at(model, trail[:-1])
+            expected = _instead_of(str(trail[-1]), section)
+            inner, _, name = spot.key.rpartition(".")
+            if spot.written == "" and inner and name == trail[-1] and not expected.endswith("?"):
+                # a password that lost its key reads as a key without a value
+                expected = "a value behind each key; one has none"
+                spot = spot._replace(key=inner)
+            if trail[-1] not in section.not_built:
+                spot = spot._replace(written=None)  # behind a mistyped key there may be a password
+        case "missing":
+            expected = f"this key: {_expected_at(model, trail)}"
+            spot = spot._replace(written=None)
+        case "value_error":
+            expected = str(cause)
+        case "tuple_type":
+            expected = "one value, or a list of them"
+        case _:  # every single value reads itself, so what is left is a section that is no mapping
+            expected = "keys and values"
+            spot = spot._replace(written=None)
+    problems.error(spot.place, spot.key, expected, spot.written)
+
+
+def _instead_of(name: str, model: type[Keys]) -> str:
+    if name in model.not_built:
+        return f"no {name!r}: it is not built yet"
+    return f"a known key; {suggestion(name, [*model.by_key(), *model.apart])}"
+
+
+def _expected_at(model: type[Keys], trail: Trail) -> str:
+    field = _model_at(model, trail[:-1]).by_key().get(str(trail[-1]))
+    words = [] if field is None else [word.expected for word in field.metadata if isinstance(word, FromText)]
+    return words[0] if words else "which has no default"
+
+
+def _model_at(model: type[Keys], trail: Trail) -> type[Keys]:
+    """Follow a trail through nested sections."""
+    for part in trail:
+        field = model.by_key().get(str(part))
+        if field is not None and (nested := section_of(field.annotation)) is not None:
+            model = nested
+    return model
+
+
+def section_of(annotation: object) -> type[Keys] | None:
+    """Return the model of a field that is a section of its own, else None."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Keys) else None
+
+
+def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:
+    """Return entries as dictionaries, lists and text; nested sections with nothing in them are left out."""
+    plain: dict[str, Any] = {}
+    fields = model.by_key()
+    for name, entry in entries.items():
+        field = fields.get(name)
+        nested = None if field is None else section_of(field.annotation)
+        if nested is None:
+            plain[name] = _value(entry.node)
+        elif isinstance(entry.node, Section):
+            plain[name] = _plain(entry.node.entries, nested)
+        elif not entry.is_empty:
+            plain[name] = _value(entry.node)
+    return plain
+
+
+def _value(node: Node) -> object:
+    match node:
+        case Scalar():
+            return node.text
+        case Listing():
+            return [_value(item) for item in node.items]
+        case Section():
+            return {name: _value(entry.node) for name, entry in node.entries.items()}
+
+
+def _laid_over(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **values}
+    for name, default in defaults.items():
+        if isinstance(default, Mapping) and isinstance(values.get(name), Mapping):
+            merged[name] = _laid_over(values[name], default)
+    return merged
+
+
+def _locate(section: Section, trail: Trail) -> tuple[Place, str | None]:
+    """Find the place of the deepest part of the trail that is written, and the value if all of it is."""
+    place: Place = section.place
+    node: Node = section
+    for part in trail:
+        if isinstance(node, Section) and part in node.entries:
+            place, node = node.entries[str(part)].place, node.entries[str(part)].node
+        elif isinstance(node, Listing) and isinstance(part, int):
+            node = node.items[part]
+            place = node.place
+        elif isinstance(node, Scalar) and part == 0:
+            break
+        else:
+            return place, None
+    return place, written_in(node)
+
+
+def _dotted(key: str, trail: Iterable[str | int]) -> str:
+    dotted = key
+    for part in trail:
+        dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return dotted.lstrip(".")

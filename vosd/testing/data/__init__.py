@@ -1,0 +1,1 @@
+"""Values that tests name: records, gateways, session descriptions, journals."""

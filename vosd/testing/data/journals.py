@@ -1,0 +1,45 @@
+"""A journal on a real directory, as tests need it: opened, filled, cut off by a crash and read again."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.journal.replay import read_segments
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.records import answered_call
+
+RESERVE_BYTES: Final = 64 * 1024
+
+
+def opened(directory: Path, **terms: Any) -> Journal:
+    """Return a journal that is ready to be written; ``terms`` are what ``Journal`` takes."""
+    journal = new_journal(directory, **terms)
+    journal.open()
+    journal.settle()
+    return journal
+
+
+def new_journal(directory: Path, **terms: Any) -> Journal:
+    """Return a journal that was not opened yet, with a small reserve."""
+    return Journal(directory, **{"reserve_bytes": RESERVE_BYTES, **terms})
+
+
+def open_call(index: int, answered_mono: int = 5_000) -> OpenCall:
+    """Return a call that was answered and has not ended."""
+    record = answered_call(index, postings=(), end_reason="Lost", hold_time_ms=0, fee_breakdown="{}")
+    record = msgspec.structs.replace(record, ended_at=record.answered_at)
+    return OpenCall(record, applied_rate("0.60"), applied_rate("0.30"), answered_mono)
+
+
+def crash_and_read(directory: Path) -> Remains:
+    """Return what another life would find now."""
+    return read_segments(listed(directory, IN_USE))
+
+
+def files_of(directory: Path) -> list[str]:
+    """Return the names of the journal's files, without the reserve."""
+    return sorted(path.name for path in directory.iterdir() if path.name.startswith("journal-"))

@@ -1,0 +1,1 @@
+"""Programs that tests start: the daemon, a database server, a service manager."""

@@ -1,0 +1,1 @@
+"""Peers of the switch on real sockets of this machine."""

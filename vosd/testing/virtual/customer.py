@@ -1,0 +1,237 @@
+"""A customer's trunk on the virtual wire: makes calls, gives them up, acknowledges them or does not, hangs up."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Final, NamedTuple
+
+from vosd.testing.sockets.login import Login, answer_to
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import ANSWER, OFFER, Message
+from vosd.testing.virtual.side import Side
+from vosd.testing.virtual.ua import GIVE_UP_MS, Repeat, UserAgent, new_branch
+from vosd.testing.virtual.wire import Wire
+
+_numbers: Final = count(1)
+
+
+class Intent(NamedTuple):
+    """What a caller will do of its own accord."""
+
+    offer: str = OFFER
+    """Empty = a late offer: the answer goes into the ACK, or into the PRACK of a reliable response."""
+    cancel_after_ms: int | None = None
+    """From the INVITE."""
+    cancel_headers: tuple[str, ...] = ()
+    hang_up_after_ms: int | None = None
+    """From the answer."""
+    acknowledges: bool = True
+    pracks: bool = True
+    """False: reliable responses are never acknowledged."""
+    headers: tuple[str, ...] = ()
+    hops: int = 70
+    caller: str = "12025550100"
+    then: Callable[["OutgoingCall"], None] | None = None
+    """What is done on the answer."""
+    login: Login | None = None
+    """What a challenge is answered with, once."""
+
+
+HEARS_RELIABLY: Final = ("Supported: 100rel",)
+INSISTS_ON_RELIABLE: Final = ("Require: 100rel",)
+KNOWS_TIMER: Final = ("Supported: timer",)
+KNOWS_UPDATE: Final = ("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK",)
+
+
+class Caller(UserAgent):
+    """A customer's trunk: makes calls."""
+
+    def __init__(self, wire: Wire, address: Address, switch: Address) -> None:
+        super().__init__(wire, address, switch)
+        self.calls: dict[str, OutgoingCall] = {}
+
+    def call(self, callee: str, intent: Intent | None = None) -> "OutgoingCall":
+        """Call somebody."""
+        made = OutgoingCall(self, callee, intent or Intent())
+        self.calls[made.call_id] = made
+        made.invite()
+        return made
+
+    def take_request(self, request: Message) -> None:
+        """Sort a request to its call; what belongs to none gets 481."""
+        call = self.calls.get(request["Call-ID"])
+        if call is not None:
+            call.take(request)
+        elif request.method != "ACK":
+            self.reply(request, 481)
+
+
+class OutgoingCall(Side):
+    """One call, as its caller sees it."""
+
+    def __init__(self, agent: UserAgent, callee: str, intent: Intent) -> None:
+        number = next(_numbers)
+        super().__init__(agent, f"customer-{number}@{agent.address.host}")
+        self.intent = intent
+        self.knows_timer = any("timer" in header for header in intent.headers)
+        self.tag = f"customer-tag-{number}"
+        self.local = f'"Secret Name" <sip:{intent.caller}@{agent.address}>;tag={self.tag}'
+        self.remote = f"<sip:{callee}@{agent.switch}>"
+        self.target = f"sip:{callee}@{agent.switch}"
+        self.sequence = 1
+        self.mine = intent.offer
+        self.statuses: list[int] = []
+        """Statuses heard to the INVITE, without 100 and repetitions of the same."""
+        self.responses: list[Message] = []
+        """All responses to the INVITE."""
+        self.is_cancelled = False
+        self._branch = new_branch()
+        self._proof: tuple[str, ...] = ()
+        """The header that answers a challenge, once there was one."""
+        self._cancel: Repeat | None = None
+        self._cancel_wanted = False
+        self._ack: str | None = None
+        self._last_rseq: int | None = None
+        """Of the last reliable response that was in order, whoever said it: the numbers are the INVITE's."""
+        self._left: dict[str, tuple[int, str, str]] = {}
+        """Early dialogs that somebody else has spoken after: how far each has counted, and the sessions there."""
+
+    @property
+    def final(self) -> int | None:
+        """The final status of the INVITE; None while there is none."""
+        return next((status for status in self.statuses if status >= 200), None)
+
+    @property
+    def refusal(self) -> Message:
+        """The response that refused the call."""
+        return next(response for response in self.responses if (response.status or 0) >= 300)
+
+    def response(self, status: int) -> Message:
+        """Return the first response of that status to the INVITE."""
+        return next(response for response in self.responses if response.status == status)
+
+    def invite(self) -> None:
+        """Send the INVITE until a response comes."""
+        number, headers = self.sequence, (*self.intent.headers, *self._proof)
+        self._invite_text = self.request(
+            "INVITE", number, self._branch, headers=headers, body=self.intent.offer, hops=self.intent.hops
+        )
+        self._cancel_text = self.request("CANCEL", number, self._branch, headers=self.intent.cancel_headers)
+        self._ack_of_failure = self.request("ACK", number, self._branch)
+        self._called, self._invited = self.remote, number
+        self.agent.waiting[self._branch, "INVITE"] = self._heard
+        self.invite_again()
+        self._inviting = Repeat(self.wire, self.invite_again, self.over, ceiling_ms=GIVE_UP_MS)
+        if self.intent.cancel_after_ms is not None:
+            self.wire.after(self.intent.cancel_after_ms, self.cancel)
+
+    def invite_again(self) -> None:
+        """Send the very same INVITE once more."""
+        self.agent.send(self._invite_text)
+
+    def cancel(self) -> None:
+        """Give the call up: at once, or as soon as the switch has shown itself (RFC 3261 section 9.1)."""
+        if self.final is None and not self.responses:
+            self._cancel_wanted = True
+        elif self.final is None and not self.is_cancelled:
+            self.is_cancelled = True
+            self.agent.send(self._cancel_text)
+            self._cancel = Repeat(self.wire, lambda: self.agent.send(self._cancel_text), self._cancel_unheard)
+            self.agent.waiting[self._branch, "CANCEL"] = self._cancel_heard
+
+    def acknowledge(self, body: str | None = None) -> None:
+        """Send the ACK of the 200, with the answer where the offer came late; repeated 200s get the same."""
+        if body is None:
+            body = "" if self.mine else ANSWER
+        self.mine = body or self.mine
+        self._ack = self._ack or self.request("ACK", self._invited, new_branch(), body=body)
+        self.agent.send(self._ack)
+
+    def take(self, request: Message) -> None:
+        """Act on a request within the dialog; a call that was refused has none."""
+        if self.final is not None and self.final >= 300:
+            if request.method != "ACK":
+                self.agent.reply(request, 481)
+        else:
+            super().take(request)
+
+    def _heard(self, response: Message) -> None:
+        status = response.status or 0
+        self._inviting.stop()
+        self.responses.append(response)
+        if self._cancel_wanted and status < 200:
+            self.cancel()
+        if status >= 300:
+            self.agent.send(self._ack_of_failure.replace(f"To: {self._called}", f"To: {response['To']}"))
+            if self._proves_itself(response):
+                return
+            self.over()
+        elif status >= 200:
+            self._established(response)
+        elif response.every("RSeq") and self.final is None:
+            self._heard_reliably(response)
+        elif response.body and self.intent.offer and self.final is None:
+            self._turn_to(response)
+            self.theirs = response.body
+        if status > 100 and (not self.statuses or self.statuses[-1] != status):
+            self.statuses.append(status)
+
+    def _proves_itself(self, response: Message) -> bool:
+        """Answer a challenge with another INVITE, where this was the first and the password is known."""
+        login = self.intent.login
+        proof = None if login is None or self._proof else answer_to(response, login, "INVITE", self.target)
+        if proof is None:
+            return False
+        self._proof = (proof,)
+        del self.agent.waiting[self._branch, "INVITE"]  # whatever else comes of the first one means nothing any more
+        self.sequence += 1
+        self._branch = new_branch()
+        self.invite()
+        return True
+
+    def _heard_reliably(self, response: Message) -> None:
+        """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
+        number = int(response["RSeq"])
+        if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
+            return  # heard before, or one before it is still missing (RFC 3262 section 4)
+        self._last_rseq = number
+        self._turn_to(response)
+        body = ""
+        if response.body:
+            self.theirs = response.body
+            if not self.mine:
+                body = self.mine = ANSWER
+        self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} {response['CSeq']}",))
+
+    def _turn_to(self, response: Message) -> None:
+        """Go on with whoever said this; what was agreed with somebody else before means nothing to him."""
+        if response["To"] != self.remote:
+            self._left[self.remote] = self.sequence, self.mine, self.theirs
+            self.sequence, self.mine, self.theirs = self._left.get(
+                response["To"], (self._invited, self.intent.offer, "")
+            )
+        self.remote, self.target = response["To"], response.target
+
+    def _established(self, response: Message) -> None:
+        is_first = self.final is None
+        self._turn_to(response)
+        if is_first and response.body:
+            self.theirs = response.body
+        if self.intent.acknowledges and not (self.is_over and self._ack is None):
+            self.acknowledge()
+        if not is_first:
+            return
+        if self.is_cancelled:
+            self.hang_up()
+            return
+        if self.intent.hang_up_after_ms is not None:
+            self.wire.after(self.intent.hang_up_after_ms, self.hang_up)
+        if self.intent.then is not None:
+            self.intent.then(self)
+
+    def _cancel_heard(self, _response: Message) -> None:
+        if self._cancel is not None:
+            self._cancel.stop()
+
+    def _cancel_unheard(self) -> None:
+        if self.final is None:
+            self.over()

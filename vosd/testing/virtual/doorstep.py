@@ -1,0 +1,88 @@
+"""Somebody at an unknown address on the virtual wire who asks one thing at a time, and repeats nothing."""
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Final
+
+from vosd.testing.sockets.login import Login, Question, answer_to, questions
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import OFFER, Message, compose
+from vosd.testing.virtual.ua import new_branch
+from vosd.testing.virtual.wire import Packet, Wire
+
+SOON_MS: Final = 100
+"""Longer than the way to the switch and back."""
+_numbers: Final = count(1)
+
+
+class Doorstep:
+    """One address; every request is a datagram and a look at what comes back."""
+
+    def __init__(
+        self, wire: Wire, address: Address, switch: Address, number: str = "1001", *, wait_ms: int = SOON_MS
+    ) -> None:
+        self.wire = wire
+        self.address = address
+        self.switch = switch
+        self.number = number
+        self.wait_ms = wait_ms
+        """How long a response may take."""
+        self.domain = str(switch)
+        """Of the address that calls or registers."""
+        self.heard: list[Message] = []
+        wire.attach(address, self._receive)
+
+    def uri(self, method: str, callee: str) -> str:
+        """Return where a request goes."""
+        return f"sip:{self.switch}" if method == "REGISTER" else f"sip:{callee}@{self.switch}"
+
+    def ask(
+        self,
+        method: str = "INVITE",
+        headers: Iterable[str] = (),
+        *,
+        callee: str = "442079460000",
+        branch: str = "",
+        call_id: str = "",
+        uri: str = "",
+    ) -> Message | None:
+        """Send a request once; return the last response that came soon, None for silence."""
+        number = next(_numbers)
+        uri = uri or self.uri(method, callee)
+        whom = f"<sip:{self.number}@{self.domain}>" if method == "REGISTER" else f"<{uri}>"
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.address};rport;branch={branch or new_branch()}",
+            f"From: <sip:{self.number}@{self.domain}>;tag=doorstep",
+            f"To: {whom}",
+            f"Call-ID: {call_id or f'doorstep-{number}'}",
+            f"CSeq: {number} {method}",
+            f"Contact: <sip:{self.number}@{self.address}>",
+            "Max-Forwards: 70",
+            *headers,
+        ]
+        before = len(self.heard)
+        self.send(compose(lines, OFFER if method == "INVITE" else ""))
+        self.wire.run_for(self.wait_ms)
+        said = [message for message in self.heard[before:] if message.status is not None]
+        return said[-1] if said else None
+
+    def prove(self, login: Login, method: str = "INVITE", **request: str) -> Message | None:
+        """Ask, answer the challenge, and return what came of that; silence and other answers are returned as such."""
+        first = self.ask(method, **request)
+        uri = request.get("uri") or self.uri(method, request.get("callee", "442079460000"))
+        proof = None if first is None else answer_to(first, login, method, uri)
+        return first if proof is None else self.ask(method, [proof], **request)
+
+    def question(self, method: str = "INVITE") -> Question:
+        """Return the first challenge to a request."""
+        response = self.ask(method)
+        assert response is not None, "no challenge"
+        return questions(response)[0]
+
+    def send(self, text: str) -> None:
+        """Send one datagram."""
+        self.wire.send(self.address, self.switch, text.encode(errors="surrogateescape"))
+
+    def _receive(self, packet: Packet) -> None:
+        self.heard.append(Message(packet.data, packet.source))

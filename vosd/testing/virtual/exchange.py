@@ -1,0 +1,262 @@
+"""One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import count
+from typing import Any, Final
+
+from vosd.base.cause import EndReason
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import CallRecord
+from vosd.engine.calls.switch import Switch
+from vosd.engine.peers.options_ping import Pings
+from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.bindings import Registrations
+from vosd.engine.registration.outbound import Registrants
+from vosd.engine.registration.registrar import Registrar
+from vosd.engine.registration.writer import RegistrationWriter
+from vosd.engine.settings import TraceSettings
+from vosd.engine.trace.followers import TraceFollowers
+from vosd.engine.trace.messages import Trace
+from vosd.obs.traced import Way
+from vosd.sip.auth_gate import AuthGate
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Listener, Locator, knows_no_names
+from vosd.sip.settings import SipSettings
+from vosd.sip.wire.compose import Peer
+from vosd.storage.memory import MemoryRegistrations
+from vosd.testing.sockets.login import Login
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.virtual.clock import ManualClock
+from vosd.testing.virtual.customer import Caller
+from vosd.testing.virtual.doorstep import SOON_MS, Doorstep
+from vosd.testing.virtual.handset import Handset
+from vosd.testing.virtual.vendor import Script, Vendor
+from vosd.testing.virtual.wire import Clockwork, Packet, Wire
+from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.gateways import RoutingGateway
+
+SWITCH: Final = Address("192.0.2.1", 5060)
+RESIDUE_MS: Final = 70_000
+"""Longer than any transaction outlives its call: two of 64·T1, and the coarseness of timers."""
+
+
+class KeptLedger:
+    """What journal and recorder would have been given."""
+
+    def __init__(self) -> None:
+        self.refuses_calls = False
+        self.takes_answers = True
+        """False while the disk takes no more."""
+        self.open: dict[str, OpenCall] = {}
+        self.records: list[CallRecord] = []
+
+    def answered(self, call: OpenCall) -> bool:
+        """Keep an answered call; one whose caller waited for his 200 comes a second time."""
+        earlier = self.open.get(call.record.call_id)
+        assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
+        if self.takes_answers:
+            self.open[call.record.call_id] = call
+        return self.takes_answers
+
+    def moved(self, call: OpenCall) -> None:
+        """Keep an answered call as it is now."""
+        assert call.record.call_id in self.open, "moved before it was answered"
+        self.open[call.record.call_id] = call
+
+    def ended(self, record: CallRecord) -> None:
+        """Keep an ended call."""
+        assert record.call_id not in {kept.call_id for kept in self.records[-100:]}, "ended twice"
+        is_open = self.open.pop(record.call_id, None) is not None
+        assert is_open == (record.vendor_answered_at is not None) or not self.takes_answers
+        self.records.append(record)
+
+
+class Exchange:
+    """The switch, its clock and its wire, and what is left in it."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        balances: Mapping[str, Decimal | str] | None = None,
+        lateness_ms: int = 0,
+        sip: SipSettings | None = None,
+        listeners: Sequence[Listener] = (Listener(*SWITCH),),
+        trace: TraceSettings | None = None,
+        auth_gate: AuthGate | None = None,
+        locate: Locator = knows_no_names,
+    ) -> None:
+        """``lateness_ms`` is how long after its time every timer of the switch runs."""
+        self.clock = ManualClock()
+        self.wire = Wire(self.clock)
+        self.ledger = KeptLedger()
+        self.credits = {
+            account.id: AccountCredit(
+                account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1
+            )
+            for account in catalogue.accounts.values()
+        }
+        self._lateness_ms = lateness_ms
+        self.waiting_ms = 0
+        """For how long each message has waited for its turn when it is served."""
+        self._tokens = count(1)
+        self.authenticator = Authenticator(
+            catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
+        )
+        settings = sip or SipSettings(product="vosd/test")
+        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, locate, auth_gate or self.authenticator)
+        ring = Trace(trace or TraceSettings(), self._knows)
+        self.trace = ring
+        self._keep = ring.message
+        self.followers = TraceFollowers(ring, self.endpoint.flows.listeners)
+        self.registered = MemoryRegistrations()
+        self.registration_writer = RegistrationWriter(self.registered, self.endpoint.flows, self.clock)
+        self.registrations = Registrations(
+            settings.registrar, self.endpoint.flows, self.registration_writer, self.endpoint.peer_moved
+        )
+        self.registrar = Registrar(self.endpoint, self.registrations)
+        self.registrar.adopt(catalogue)
+        self.switch = Switch(
+            node="sw1",
+            endpoint=self.endpoint,
+            catalogue=catalogue,
+            ledger=self.ledger,
+            entropy=lambda: next(self._tokens).to_bytes(10, "big"),
+            credits=self.credits,
+            followers=self.followers,
+            register=self.registrar.take_register,
+            addresses_of=self._addresses_of,
+        )
+        self.registrants = Registrants(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
+        self.pings = Pings(self.endpoint, self._addresses_of, self.switch.live.health, draw=_least)
+        self._adopt_vendors(catalogue)
+        self.wire.attach(SWITCH, self._receive)
+        self.wire.drive(Clockwork(self._next_due, self._fire))
+
+    # -- parties ------------------------------------------------------------------------------------------------
+
+    def caller(self, address: Address) -> Caller:
+        """Join a customer's trunk."""
+        return Caller(self.wire, address, SWITCH)
+
+    def doorstep(self, address: Address, number: str = "1001", *, wait_ms: int = SOON_MS) -> Doorstep:
+        """Let somebody ask from an address that need not be known; a response may take ``wait_ms``."""
+        return Doorstep(self.wire, address, SWITCH, number, wait_ms=wait_ms)
+
+    def vendor(self, address: Address, script: Script | None = None) -> Vendor:
+        """Join a vendor's trunk."""
+        return Vendor(self.wire, address, SWITCH, script)
+
+    def swap_catalogue(self, catalogue: Catalogue) -> None:
+        """Reload."""
+        self.switch.swap_catalogue(catalogue)
+        self.authenticator.adopt(catalogue)
+        self.registrar.adopt(catalogue)
+        self._adopt_vendors(catalogue)
+
+    def part(self) -> None:
+        """Stop asking vendors, and take our registrations back."""
+        self.pings.stop()
+        self.registrants.leave(self.clock.now())
+        self.flush()
+
+    def telephone(self, number: str, address: Address, **terms: Any) -> Handset:
+        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``Handset`` takes."""
+        return Handset(self.wire, address, SWITCH, Login(number, "secret"), **terms)
+
+    # -- what is asked of it ------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> CallRecord:
+        """The only record."""
+        (record,) = self.ledger.records
+        return record
+
+    def end_all(self, reason: EndReason) -> None:
+        """End every call by order."""
+        self.switch.end_calls(self.switch.calls(), reason, self.clock.now())
+        self.flush()
+
+    def flush(self) -> None:
+        """Put on the wire what the switch wants to send."""
+        for peer, data in self.endpoint.datagrams_to_send():
+            self._keep(self.clock.now().wall, Way.OUT, peer, data)
+            self.wire.send(SWITCH, Address(peer.host, peer.port), data)
+
+    def leftovers(self) -> dict[str, Any]:
+        """Return what a switch without calls must not have: anything here is a leak."""
+        found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
+        found["open in the journal"] = len(self.ledger.open)
+        found["places"] = self.switch.live.occupancy.total()
+        for account, credit in self.credits.items():
+            found[f"reserved of {account}"] = credit.reserved
+        return {name: amount for name, amount in found.items() if amount}
+
+    def residue(self) -> dict[str, int]:
+        """Let 64·T1 pass, and again; return whatever the switch still has."""
+        self.wire.run_for(RESIDUE_MS)
+        return {name: amount for name, amount in {**self.switch.census(), **self.leftovers()}.items() if amount}
+
+    def statement(self, account: str) -> Decimal:
+        """Return what the records book on an account, signed."""
+        return sum(
+            (posting.amount for record in self.ledger.records for posting in record.postings
+             if posting.account == account),
+            Decimal(0),
+        )  # fmt: skip
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _token(self) -> str:
+        return f"switch{next(self._tokens):08x}"
+
+    def _knows(self, host: str, port: int) -> bool:
+        is_gateway = self.switch.knows(host, port)
+        return (
+            is_gateway or self.authenticator.has_proven(host, self.clock.now()) or self.registrations.knows(host, port)
+        )
+
+    def _knows_host(self, host: str) -> bool:
+        return self.switch.knows_host(host)
+
+    def _adopt_vendors(self, catalogue: Catalogue) -> None:
+        now, gateways = self.clock.now(), catalogue.routing_gateways.values()
+        self.registrants.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self.pings.adopt(gateways, now)
+        self.flush()
+
+    def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
+        if gateway.registers:
+            return self.registrations.addresses(gateway.name)
+        return self.registrants.routed(gateway.name, gateway.addresses)
+
+    def _receive(self, packet: Packet) -> None:
+        now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)
+        self._keep(now.came.wall, Way.IN, source, packet.data)
+        event = self.endpoint.receive_datagram(packet.data, source, now)
+        if event is not None:
+            self.switch.hear(event)
+        self.flush()
+
+    def _next_due(self) -> int | None:
+        dues: Iterable[int | None] = (
+            self.endpoint.next_timer(), self.switch.next_deadline(), self.registrations.next_end()
+        )  # fmt: skip
+        due = min((each for each in dues if each is not None), default=None)
+        return None if due is None else due + self._lateness_ms
+
+    def _fire(self) -> None:
+        now = self.clock.now()
+        for event in self.endpoint.handle_timers(now):
+            self.switch.hear(event)
+        self.switch.handle_deadlines(now)
+        self.registrations.expire(now)
+        self.flush()
+
+
+def _least(_most: int) -> int:
+    """Draw nothing: what is spread by chance begins at once."""
+    return 0

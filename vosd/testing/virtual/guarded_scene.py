@@ -1,0 +1,36 @@
+"""The usual scene, its first vendor behind guards."""
+
+from typing import Any, Final
+
+from vosd.base.credentials import Login
+from vosd.base.secret import Secret
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.guard import Guard, GuardedVendor
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import Script
+
+LOGIN: Final = Login("vosd", Secret("secret"))
+BRIEF: Final = 1_000
+
+
+class GuardedScene(Scene):
+    """The usual scene, its first vendor behind guards."""
+
+    def __init__(
+        self, *guards: Guard, script: Script | None = None, login: Login | None = LOGIN, **switch: Any
+    ) -> None:
+        terms = switch.pop("parameters", {})
+        first = {"login": login, **switch.pop("first", {})}
+        gateways = [vendor_gateway(0, **first), vendor_gateway(1)][: switch.pop("vendors", 2)]
+        content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **terms)
+        super().__init__(content, **switch)
+        self.guarded = GuardedVendor(self.wire, VENDORS[0], SWITCH, *guards, script=script)
+        self.vendors[0] = self.vendor = self.guarded
+
+    def call_through(self, **intent: Any) -> OutgoingCall:
+        """Make a call and see it to its end."""
+        call = self.caller.call(CALLEE, Intent(**{"hang_up_after_ms": BRIEF, **intent}))
+        self.wire.run_until(lambda: call.is_over)
+        return call

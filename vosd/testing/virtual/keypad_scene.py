@@ -1,0 +1,52 @@
+"""A scene whose customer transfers by keys, and what its tests do again and again."""
+
+from typing import Any, Final
+
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.side import Side
+from vosd.trunks.dialect import CallerDialect, TransferKeys
+
+TARGET: Final = "442071111111"
+KEYS: Final = TransferKeys(blind="*1", attended="*2", cancel="*0", end="*9")
+SETTLED_MS: Final = 40_000
+
+
+def keypad_scene(keys: TransferKeys | None = KEYS, *, balance: str = "100", **terms: Any) -> Scene:
+    """Make a customer with these keys and a vendor; ``terms`` are others of the customer's dialect."""
+    dialect = CallerDialect(transfer_keys=keys, **terms)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
+    return Scene(catalogue([trunk, vendor_gateway(0)]), balance=balance)
+
+
+def talking(scene: Scene, *headers: str) -> OutgoingCall:
+    """Make a call and return it a second after its answer."""
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    return call
+
+
+def press(scene: Scene, side: Side, keys: str, every_ms: int = 300) -> None:
+    """Press keys, one after the other."""
+    for key in keys:
+        side.ask("INFO", body=f"Signal={key}\r\nDuration=160\r\n", kind="application/dtmf-relay")
+        scene.wire.run_for(every_ms)
+
+
+def passed_on(side: Side) -> str:
+    """Return the keys that a side was told of."""
+    return "".join(info.body[len("Signal=")] for info in side.asked["INFO"])
+
+
+def settle(scene: Scene) -> None:
+    """Require that nothing is left of any call."""
+    scene.wire.run_for(SETTLED_MS)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def reasons(scene: Scene) -> list[str]:
+    """Return why the calls ended, in the order of their ends."""
+    return [record.end_reason for record in scene.exchange.ledger.records]

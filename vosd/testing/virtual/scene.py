@@ -1,0 +1,84 @@
+"""A customer, three vendors and a switch between them on virtual time: the stage of most call flows."""
+
+from typing import Any, Final
+
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import CallRecord
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.virtual.customer import Caller, Intent, OutgoingCall
+from vosd.testing.virtual.exchange import Exchange
+from vosd.testing.virtual.side import Side
+from vosd.testing.virtual.vendor import IncomingCall, Script, Vendor
+from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.gateways import RoutingGateway
+
+CUSTOMER: Final = Endpoint("198.51.100.10", 5060)
+VENDORS: Final = (Endpoint("203.0.113.1", 5060), Endpoint("203.0.113.2", 5070), Endpoint("203.0.113.3", 5060))
+CALLEE: Final = "442079460000"
+
+
+def vendor_gateway(index: int, **terms: Any) -> RoutingGateway:
+    """Make the trunk of one vendor; a lower index is tried first."""
+    host, port = VENDORS[index]
+    terms = {"addresses": (GatewayAddress(host, port),), "priority": index, "account": "carriers", **terms}
+    return routing_gateway(f"vendor-{index}", "44", **terms)
+
+
+def usual_catalogue(
+    *,
+    vendors: int = 2,
+    terms: dict[str, Any] | None = None,
+    customer: dict[str, Any] | None = None,
+    **parameters: Any,
+) -> Catalogue:
+    """Make a catalogue of ``acme``, which may dial 44, and some vendors; ``terms`` are all vendors'."""
+    gateways = [vendor_gateway(index, **(terms or {})) for index in range(vendors)]
+    return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {})), *gateways], **parameters)
+
+
+def sides(first: str, call: OutgoingCall, there: IncomingCall) -> tuple[Side, Side]:
+    """Return both ends of a call, that one first which ``first`` names: ``caller`` or ``callee``."""
+    return (call, there) if first == "caller" else (there, call)
+
+
+class Scene:
+    """The parties, and what is asked of them after every call."""
+
+    def __init__(self, content: Catalogue | None = None, *, balance: str = "100", **switch: Any) -> None:
+        """``switch`` is what ``Exchange`` takes."""
+        self.exchange = Exchange(content or usual_catalogue(), balances={"acme": balance}, **switch)
+        self.wire = self.exchange.wire
+        self.caller: Caller = self.exchange.caller(CUSTOMER)
+        self.vendors: list[Vendor] = [self.exchange.vendor(address) for address in VENDORS]
+        self.vendor = self.vendors[0]
+
+    @property
+    def record(self) -> CallRecord:
+        """The only record."""
+        return self.exchange.record
+
+    def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:
+        """Make a call that is answered; return both ends once they are a second into it."""
+        if script is not None:
+            self.vendor.script = script
+        call = self.caller.call(CALLEE, intent)
+        self.wire.run_until(lambda: call.final == 200)
+        self.wire.run_for(1_000)
+        return call, self.vendor.calls[-1]
+
+    def finish(self, call: OutgoingCall) -> CallRecord:
+        """Let the caller hang up, and close."""
+        call.hang_up()
+        self.wire.run_until(lambda: call.is_over)
+        return self.close()
+
+    def bytes_to(self, address: Endpoint) -> bytes:
+        """Return everything the switch sent there."""
+        return b"\n".join(packet.data for packet in self.wire.packets if packet.target == address)
+
+    def close(self) -> CallRecord:
+        """Require that nothing is left, at once and after 64·T1, and return the one record."""
+        assert self.exchange.leftovers() == {}
+        assert self.exchange.residue() == {}
+        return self.record

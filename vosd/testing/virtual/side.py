@@ -1,0 +1,259 @@
+"""One call as one user agent sees it: its dialog, its requests and replies, the session, and whether it is over."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, NamedTuple
+
+from vosd.testing.data.sessions import answering, revised
+from vosd.testing.sockets.peer import Message, compose
+from vosd.testing.virtual.asking import Asking
+from vosd.testing.virtual.ua import Repeat, UserAgent, transaction_of
+
+TO_CHANGE_THE_SESSION: Final = frozenset({"INVITE", "UPDATE"})
+
+
+class Reply(NamedTuple):
+    """How one request within a dialog is answered."""
+
+    status: int = 200
+    """0 = not at all; a provisional one leaves it there."""
+    body: str | None = None
+    """None = whatever fits: the answer to an offer, an offer where none came."""
+    after_ms: int = 0
+    headers: tuple[str, ...] = ()
+
+
+SILENCE: Final = Reply(0)
+
+
+class Side:
+    """One call of a user agent.
+
+    It answers every request within the dialog as RFC 3261, 3264 and 3311 want it, until told otherwise.
+    """
+
+    def __init__(self, agent: UserAgent, call_id: str) -> None:
+        self.agent = agent
+        self.wire = agent.wire
+        self.call_id = call_id
+        self.tag = ""
+        self.local = ""
+        """From of our requests, with its tag."""
+        self.remote = ""
+        """To of our requests."""
+        self.target = ""
+        self.sequence = 0
+        self.is_over = False
+        self.acknowledges = True
+        self.knows_timer = False
+        """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
+        self.gone: int | None = None
+        """What every request gets from now on: 0 = nothing, 481 = the call was forgotten."""
+        self.mine = ""
+        """Our session description as agreed upon."""
+        self.theirs = ""
+        """The other side's."""
+        self.got: dict[str, list[int]] = {}
+        """Statuses heard to our own requests within the dialog, by method; 0 where there was none."""
+        self.asked: defaultdict[str, list[Message]] = defaultdict(list)
+        """What the other side asked within the dialog, by method, without repetitions."""
+        self.asking: list[Asking] = []
+        """Requests of ours that have no final response yet."""
+        self.acks: list[Message] = []
+        self._replies: defaultdict[str, deque[Reply]] = defaultdict(deque)
+        self._remote_sequence = -1
+        self._unanswered: dict[tuple[str, str], Message] = {}
+        """INVITEs of the other side without a final response of ours, by transaction."""
+        self._repeating: dict[str, Repeat] = {}
+        """Our final responses to INVITEs that have no ACK yet, by the number of their CSeq."""
+        self._offered: str | None = None
+        """An offer of ours in a 2xx, whose answer comes in the ACK."""
+
+    def agrees_with(self, other: "Side") -> bool:
+        """Say whether each of two ends holds the session description that the other one has given."""
+        return (self.mine, self.theirs) == (other.theirs, other.mine)
+
+    # -- requests of ours ---------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        sequence: int,
+        branch: str,
+        *,
+        headers: Iterable[str] = (),
+        body: str = "",
+        kind: str = "application/sdp",
+        hops: int = 70,
+    ) -> str:
+        """Write a request of this call."""
+        lines = [
+            f"{method} {self.target} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.agent.address};rport;branch={branch}",
+            f"From: {self.local}",
+            f"To: {self.remote}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {sequence} {method}",
+            f"Contact: <sip:{self.agent.address}>",
+            f"Max-Forwards: {hops}",
+            *headers,
+        ]
+        return compose(lines, body, kind)
+
+    def ask(self, method: str, *, body: str = "", kind: str = "application/sdp", headers: Iterable[str] = ()) -> Asking:
+        """Send a request within the dialog and repeat it until a final response."""
+        return Asking(self, method, body=body, kind=kind, headers=headers)
+
+    def propose(self, *attributes: str, method: str = "INVITE") -> str:
+        """Offer the next version of our session, with these attributes; return it."""
+        offer = revised(self.mine, *attributes)
+        self.ask(method, body=offer)
+        return offer
+
+    def hang_up(self, *headers: str) -> None:
+        """Send BYE; the call is over when that is answered, or never will be."""
+        if not self.is_over:
+            self.ask("BYE", headers=headers)
+
+    def answered(self, method: str, status: int) -> None:
+        """Note the final status of a request of ours, 0 where there was none."""
+        self.got.setdefault(method, []).append(status)
+        if method == "BYE":
+            self.over()
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether an offer of ours in a 2xx has no answer yet; no other may be made then (RFC 3261 section 14.1)."""
+        return self._offered is not None
+
+    # -- requests of the other side -----------------------------------------------------------------------------
+
+    def will(self, method: str, *replies: Reply) -> None:
+        """Answer the next requests of a method so."""
+        self._replies[method].extend(replies)
+
+    def take(self, request: Message) -> None:
+        """Act on a request within the dialog that has no reply yet."""
+        method = request.method or ""
+        if self.gone is not None:
+            self._take_no_more(request, method, self.gone)
+        elif method == "ACK":
+            self._take_ack(request)
+        elif method == "CANCEL":
+            self._take_cancel(request)
+        elif transaction_of(request) not in self._unanswered:
+            number = int(request["CSeq"].partition(" ")[0])
+            if number <= self._remote_sequence:
+                self.agent.reply(request, 500)
+                return
+            self._remote_sequence = number
+            self.asked[method].append(request)
+            self._reply(request, method)
+
+    def hung_up(self, bye: Message) -> None:
+        """Take the other side's BYE."""
+        self.agent.reply(bye, 200)
+        self.over()
+
+    def over(self) -> None:
+        """Note the end; nothing is repeated for a call that is over but what ends it."""
+        self.is_over = True
+        for repeat in self._repeating.values():
+            repeat.stop()
+        for asking in self.asking:
+            if asking.method != "BYE":
+                asking.stop()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _take_no_more(self, request: Message, method: str, status: int) -> None:
+        if method != "ACK":
+            self.asked[method].append(request)
+            if status:
+                self.agent.reply(request, status)
+
+    def _reply(self, request: Message, method: str) -> None:
+        waiting = self._replies[method]
+        reply = waiting.popleft() if waiting else Reply(self._fitting(method))
+        self._unanswered[transaction_of(request)] = request
+        if method == "BYE" and reply.status == 200:
+            self.hung_up(request)
+        elif reply.after_ms:
+            if method == "INVITE":
+                self.agent.reply(request, 100)
+            self.wire.after(reply.after_ms, partial(self._give, reply, request))
+        else:
+            self._give(reply, request)
+
+    def _fitting(self, method: str) -> int:
+        """Return what RFC 3261 section 14.2 and RFC 3311 section 5.2 want said to a request that comes now."""
+        if method not in TO_CHANGE_THE_SESSION:
+            return 200
+        if any(asking.offers or asking.method == "INVITE" for asking in self.asking) or self._offered is not None:
+            return 491
+        return 500 if any(pending == "INVITE" for _, pending in self._unanswered) else 200
+
+    def _give(self, reply: Reply, request: Message) -> None:
+        key = transaction_of(request)
+        if key not in self._unanswered:
+            return  # cancelled meanwhile
+        method = request.method or ""
+        if reply.status >= 200:
+            del self._unanswered[key]
+        body = reply.body or ""
+        if method in TO_CHANGE_THE_SESSION and 200 <= reply.status < 300:
+            if reply.body is None and (request.body or method == "INVITE"):
+                body = answering(request.body, self.mine)
+            self._agree(request, body)
+        if reply.status:
+            headers = (*reply.headers, *self._timer_agreed(request, reply.status))
+            again = self.agent.reply(request, reply.status, headers=headers, body=body)
+            if method == "INVITE" and reply.status >= 200:
+                self._await_ack(request, reply.status, again)
+
+    def _timer_agreed(self, request: Message, status: int) -> tuple[str, ...]:
+        expires = request.every("Session-Expires")
+        if not (self.knows_timer and expires and 200 <= status < 300):
+            return ()
+        return f"Session-Expires: {expires[0]}", "Require: timer"
+
+    def _agree(self, request: Message, body: str) -> None:
+        if request.body:
+            self.theirs = request.body
+            self.mine = body or self.mine
+        elif body:
+            self._offered = body
+
+    def _await_ack(self, invite: Message, status: int, again: Callable[[], None]) -> None:
+        """Repeat a final response until its ACK comes; a 2xx that is never acknowledged ends the call (13.3.1.4)."""
+
+        def missing() -> None:
+            del self._repeating[_number(invite)]
+            if status < 300:
+                self.hang_up()
+
+        self._repeating[_number(invite)] = Repeat(self.wire, again, missing)
+
+    def _take_ack(self, ack: Message) -> None:
+        self.acks.append(ack)
+        repeat = self._repeating.pop(_number(ack), None)
+        if repeat is None:
+            return
+        repeat.stop()
+        if self._offered is not None:
+            if ack.body:
+                self.mine, self.theirs = self._offered, ack.body
+            self._offered = None
+
+    def _take_cancel(self, cancel: Message) -> None:
+        branch, _ = transaction_of(cancel)
+        self.asked["CANCEL"].append(cancel)
+        self.agent.reply(cancel, 200)
+        invite = self._unanswered.pop((branch, "INVITE"), None)
+        if invite is not None:
+            self._await_ack(invite, 487, self.agent.reply(invite, 487))
+
+
+def _number(message: Message) -> str:
+    return message["CSeq"].partition(" ")[0]

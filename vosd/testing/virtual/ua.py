@@ -1,0 +1,128 @@
+"""User agents on the virtual wire: an address that sorts what comes, and repeats what was said.
+
+They keep RFC 3261's promises by themselves: requests are repeated until they are answered, a 2xx until its ACK,
+repeated requests get the same response again. They read and write SIP without ``vosd.sip``, on purpose: a fault
+there must not hide behind the same fault in its tester. What goes on within a dialog stands in ``side``.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
+from typing import Final
+
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import Message, compose, response_lines
+from vosd.testing.virtual.wire import Appointment, Packet, Wire
+
+T1_MS: Final = 500
+T2_MS: Final = 4_000
+GIVE_UP_MS: Final = 64 * T1_MS
+
+_numbers: Final = count(1)
+
+
+class Repeat:
+    """Sends a message, that was sent once, again and again at doubling intervals, for 64·T1 or until stopped."""
+
+    def __init__(
+        self, wire: Wire, send: Callable[[], None], given_up: Callable[[], None], *, ceiling_ms: int = T2_MS
+    ) -> None:
+        self._wire = wire
+        self._send = send
+        self._interval_ms = T1_MS
+        self._ceiling_ms = ceiling_ms
+        self._end = wire.after(GIVE_UP_MS, self._give_up(given_up))
+        self._next: Appointment = wire.after(T1_MS, self._again)
+
+    def stop(self) -> None:
+        """Fall silent."""
+        self._next.call_off()
+        self._end.call_off()
+
+    def _again(self) -> None:
+        self._send()
+        self._interval_ms = min(2 * self._interval_ms, self._ceiling_ms)
+        self._next = self._wire.after(self._interval_ms, self._again)
+
+    def _give_up(self, given_up: Callable[[], None]) -> Callable[[], None]:
+        def end() -> None:
+            self.stop()
+            given_up()
+
+        return end
+
+
+class UserAgent:
+    """One address on the wire: sorts what comes to its calls, and repeats its responses."""
+
+    def __init__(self, wire: Wire, address: Address, switch: Address) -> None:
+        self.wire = wire
+        self.address = address
+        self.switch = switch
+        self.heard: list[Message] = []
+        """Every message that arrived, in order."""
+        self.waiting: dict[tuple[str, str], Callable[[Message], None]] = {}
+        """Who hears the responses to a request, by its branch and method."""
+        self._said: dict[tuple[str, str], Callable[[], None]] = {}
+        wire.attach(address, self._receive)
+
+    def send(self, text: str) -> None:
+        """Send to the switch."""
+        self.wire.send(self.address, self.switch, text.encode(errors="surrogateescape"))
+
+    def reply(
+        self,
+        request: Message,
+        status: int,
+        *,
+        tag: str = "",
+        headers: Iterable[str] = (),
+        body: str = "",
+        contact: bool = True,
+    ) -> Callable[[], None]:
+        """Answer a request; whenever it is repeated, answer the same again. Return what does that out of turn."""
+        lines = response_lines(request, status, tag, self.address)
+        if 300 <= status < 400 or not contact:
+            lines.pop()  # the contacts of a redirection are the places to go to instead
+        data = compose([*lines, *headers], body).encode()
+        again = partial(self.wire.send, self.address, request.source, data)
+        self._said[transaction_of(request)] = again
+        again()
+        return again
+
+    def repeat_reply(self, request: Message) -> None:
+        """Send the last response to a request once more, if there is any."""
+        again = self._said.get(transaction_of(request))
+        if again is not None:
+            again()
+
+    def heard_of(self, what: str | int) -> list[Message]:
+        """Return the requests of a method, or the responses of a status, that arrived."""
+        return [message for message in self.heard if what in (message.method, message.status)]
+
+    def take_request(self, request: Message) -> None:
+        """Act on a request that was not heard before."""
+        raise NotImplementedError
+
+    def _receive(self, packet: Packet) -> None:
+        message = Message(packet.data, packet.source)
+        self.heard.append(message)
+        if message.status is not None:
+            waiting = self.waiting.get(transaction_of(message))
+            if waiting is not None:
+                waiting(message)
+        elif transaction_of(message) in self._said and message.method != "ACK":
+            self.repeat_reply(message)
+        else:
+            self.take_request(message)
+
+
+def new_branch() -> str:
+    """Return a branch that no other request has."""
+    return f"z9hG4bK-tested-{next(_numbers)}"
+
+
+def transaction_of(message: Message) -> tuple[str, str]:
+    """Return what tells one transaction from another: the branch of the topmost Via, and the method."""
+    branch = message["Via"].partition("branch=")[2].partition(";")[0].partition(",")[0]
+    return branch, message["CSeq"].partition(" ")[2]

@@ -1,0 +1,240 @@
+"""A vendor's trunk on the virtual wire: answers, refuses, rings or keeps silent by a script."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import count
+from typing import Final, NamedTuple
+
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import ANSWER, Message
+from vosd.testing.virtual.side import Side
+from vosd.testing.virtual.ua import Repeat, UserAgent
+from vosd.testing.virtual.wire import Wire
+
+_numbers: Final = count(1)
+
+
+class Line(NamedTuple):
+    """One response of a script."""
+
+    after_ms: int
+    """From the INVITE."""
+    status: int
+    body: str = ""
+    headers: tuple[str, ...] = ()
+    is_reliable: bool = False
+    """Repeated until its PRACK comes (RFC 3262); later ones wait for that. Not so where the INVITE offers no 100rel."""
+
+
+class Script(NamedTuple):
+    """How an INVITE is treated."""
+
+    lines: tuple[Line, ...]
+    hang_up_after_ms: int | None = None
+    """From the answer."""
+    accepts_cancel: bool = True
+    """False: the CANCEL is answered, and the script goes on."""
+    is_patient: bool = False
+    """True: without an ACK the vendor just waits, where others hang up after 64·T1."""
+    forks: tuple["Script", ...] = ()
+    """What other phones do that the same INVITE rings, each with a To tag of its own."""
+    then: Callable[["IncomingCall"], None] | None = None
+    """What is done once the answer is acknowledged: nothing may be asked before (RFC 3261 sections 14.1 and 15)."""
+
+
+def answers(after_ms: int = 1_000, *, body: str = ANSWER, hang_up_after_ms: int | None = None) -> Script:
+    """Ring at once, answer later."""
+    return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, body)), hang_up_after_ms)
+
+
+def answers_reliably(body: str = ANSWER, after_ms: int = 1_000) -> Script:
+    """Play early media that is answered reliably, and answer later without saying it again."""
+    return Script((Line(0, 100), Line(0, 183, body, (), True), Line(after_ms, 200)))
+
+
+def answers_timed(expires: str = "", *, knows_update: bool = True, after_ms: int = 1_000) -> Script:
+    """Ring at once, answer later with a Session-Expires, by default the one of the INVITE."""
+    methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO" + (", UPDATE" if knows_update else "")
+    headers = (f"Allow: {methods}", "Supported: timer", *((f"Session-Expires: {expires}",) if expires else ()))
+    return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, ANSWER, headers)))
+
+
+def refuses(status: int, after_ms: int = 0, *, headers: tuple[str, ...] = ()) -> Script:
+    """Refuse with a final code."""
+    return Script((Line(0, 100), Line(after_ms, status, "", headers)))
+
+
+SILENT: Final = Script(())
+RINGS: Final = Script((Line(0, 100), Line(0, 180)))
+"""Rings for ever."""
+TRIES: Final = Script((Line(0, 100),))
+"""Shows itself and does nothing more."""
+
+
+class Vendor(UserAgent):
+    """Takes calls by a script for all, or by called number."""
+
+    def __init__(self, wire: Wire, address: Address, switch: Address, script: Script | None = None) -> None:
+        super().__init__(wire, address, switch)
+        self.script = script or answers()
+        self.by_number: Mapping[str, Script] = {}
+        self.calls: list[IncomingCall] = []
+
+    @property
+    def only_call(self) -> "IncomingCall":
+        """The one call that came."""
+        (call,) = self.calls
+        return call
+
+    def take_request(self, request: Message) -> None:
+        """Sort a request to its call, or take a new one; whatever names no phone is for the first that rang.
+
+        An INVITE that was refused may be said again in another way: with the same Call-ID and a new number.
+        """
+        call_id = request["Call-ID"]
+        known = [each for each in self.calls if each.call_id == call_id]
+        number = request["CSeq"].partition(" ")[0]
+        call = next((each for each in known if each.tag == request.to_tag), None)
+        if call is None and not request.to_tag:
+            call = next((each for each in known if each.invite["CSeq"].partition(" ")[0] == number), None)
+        if call is None and known and (request.to_tag or request.method != "INVITE"):
+            call = known[0]
+        if call is not None:
+            call.take(request)
+        elif request.method == "INVITE":
+            called = request.start_line.partition(":")[2].partition("@")[0]
+            script = self.by_number.get(called, self.script)
+            self.calls.extend(IncomingCall(self, request, each) for each in (script, *script.forks))
+        elif request.method != "ACK":
+            self.reply(request, 481)
+
+
+class IncomingCall(Side):
+    """One call, as the vendor sees it."""
+
+    def __init__(self, agent: Vendor, invite: Message, script: Script) -> None:
+        super().__init__(agent, invite["Call-ID"])
+        self.invite = invite
+        self.script = script
+        self.tag = f"vendor-tag-{next(_numbers)}"
+        self.local = f"{invite['To']};tag={self.tag}"
+        self.remote = invite["From"]
+        self.target = invite.target
+        self.theirs = invite.body
+        self.final: int | None = None
+        self.is_cancelled = False
+        self._remote_sequence = int(invite["CSeq"].partition(" ")[0])
+        self._final_repeat: Repeat | None = None
+        self._may_be_reliable = "100rel" in (*invite.listed("Supported"), *invite.listed("Require"))
+        self._rseq = 100 * next(_numbers)
+        self._unheard: Repeat | None = None
+        self._offers_early = self._offers_in_answer = False
+        self._later: deque[Line] = deque()
+        """What waits for a PRACK."""
+        for line in script.lines:
+            self.wire.after(line.after_ms, partial(self.respond, line))
+
+    def respond(self, line: Line) -> None:
+        """Send a response to the INVITE, unless there was a final one; a final one until its ACK comes."""
+        if self.final is not None:
+            return
+        if self._unheard is not None and line.status < 300:
+            self._later.append(line)
+        elif line.is_reliable and self._may_be_reliable:
+            self._respond_reliably(line)
+        elif line.status < 200:
+            self._say(line)
+        else:
+            self._finish(line)
+
+    def take(self, request: Message) -> None:
+        """Act on a request of this call."""
+        match request.method:
+            case "INVITE" if request["CSeq"] == self.invite["CSeq"]:
+                self.agent.repeat_reply(request)
+            case "ACK" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
+                self._acknowledged(request)
+            case "CANCEL" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
+                self.is_cancelled = True
+                self.agent.reply(request, 200, tag=self.tag)
+                if self.script.accepts_cancel:
+                    self.respond(Line(0, 487))
+            case "PRACK":
+                self._take_prack(request)
+            case "BYE" if self.final != 200:
+                self.agent.reply(request, 481)
+            case _ if self.final is not None and self.final >= 300:
+                self.agent.reply(request, 481)
+            case _:
+                super().take(request)
+
+    def over(self) -> None:
+        """Note the end; nothing is repeated for a call that the other side has ended."""
+        super().over()
+        if self._final_repeat is not None and self.final == 200:
+            self._final_repeat.stop()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _say(self, line: Line, *headers: str) -> Callable[[], None]:
+        """Send a response to the INVITE; return what sends it again."""
+        if line.body:
+            self.mine = line.body
+        tag = self.tag if line.status > 100 else ""
+        return self.agent.reply(self.invite, line.status, tag=tag, headers=(*line.headers, *headers), body=line.body)
+
+    def _respond_reliably(self, line: Line) -> None:
+        self._rseq += 1
+        self._offers_early = bool(line.body) and not self.theirs
+        again = self._say(line, "Require: 100rel", f"RSeq: {self._rseq}")
+        self._unheard = Repeat(self.wire, again, self._prack_missing)
+
+    def _take_prack(self, prack: Message) -> None:
+        number, _, rest = prack["RAck"].partition(" ")
+        if self._unheard is None or int(number) != self._rseq or rest != self.invite["CSeq"]:
+            self.agent.reply(prack, 481)
+            return
+        self._unheard.stop()
+        self._unheard = None
+        if self._offers_early and prack.body:
+            self.theirs = prack.body
+        super().take(prack)
+        while self._later and self._unheard is None:
+            self.respond(self._later.popleft())
+
+    def _prack_missing(self) -> None:
+        self._unheard = None
+        self.respond(Line(0, 504))
+
+    def _finish(self, line: Line) -> None:
+        if self._unheard is not None:
+            self._unheard.stop()
+            self._unheard = None
+        self._later.clear()
+        self.final = line.status
+        self.knows_timer = any("timer" in header for header in line.headers)
+        if line.status == 200 and not line.body and not self._may_be_reliable:
+            line = line._replace(body=self.mine)  # what was said before may not have been heard
+        self._final_repeat = Repeat(self.wire, self._say(line), self._ack_of_final_missing)
+        if line.status >= 300:
+            self.over()
+            return
+        if line.body and not self.theirs:
+            self._offers_in_answer, self._offered = True, line.body
+        if self.script.hang_up_after_ms is not None:
+            self.wire.after(self.script.hang_up_after_ms, self.hang_up)
+
+    def _acknowledged(self, ack: Message) -> None:
+        self.acks.append(ack)
+        if self._final_repeat is not None:
+            self._final_repeat.stop()
+        if self._offers_in_answer:
+            self.theirs, self._offered = ack.body or self.theirs, None
+            self._offers_in_answer = False
+        if self.script.then is not None and len(self.acks) == 1 and not self.is_over:
+            self.script.then(self)
+
+    def _ack_of_final_missing(self) -> None:
+        if self.final == 200 and not self.script.is_patient:
+            self.hang_up()

@@ -1,0 +1,196 @@
+"""A network on virtual time: packets that arrive, get lost, come twice or out of order, and whoever sends them.
+
+Owns the order of events. Nothing sleeps: time is moved to whatever happens next. Knows no SIP.
+"""
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.virtual.clock import ManualClock
+
+TRANSIT_MS: Final = 1
+"""How long a packet is on its way unless its fate says otherwise."""
+_TRANSCRIPT_PACKETS: Final = 60
+
+
+class NeverHappenedError(VosError):
+    """What was waited for did not come about in its time; the message lists the last packets."""
+
+
+class Packet(NamedTuple):
+    """One datagram as it left."""
+
+    sent_at: int
+    source: Address
+    target: Address
+    data: bytes
+
+    def __str__(self) -> str:
+        first = self.data.partition(b"\r\n")[0].decode(errors="replace")
+        return f"{self.sent_at:>9} {self.source} > {self.target}  {first}"
+
+
+Fate = Callable[[Packet], Sequence[int]]
+"""What becomes of a packet: after how many milliseconds each of its copies arrives; none = lost."""
+
+
+def delivered(_packet: Packet) -> Sequence[int]:
+    """Let every packet arrive once, in order."""
+    return (TRANSIT_MS,)
+
+
+class DropEvery:
+    """Loses every n-th packet, the first of them after ``spared`` others."""
+
+    def __init__(self, nth: int, spared: int = 0) -> None:
+        self._nth = nth
+        self._count = nth - 1 - spared
+
+    def __call__(self, _packet: Packet) -> Sequence[int]:
+        """Decide over one packet."""
+        self._count += 1
+        return () if self._count % self._nth == 0 else (TRANSIT_MS,)
+
+
+class Directions:
+    """Two fates: one for packets towards an address, one for all others."""
+
+    def __init__(self, address: Address, towards: Fate, others: Fate) -> None:
+        self._address = address
+        self._towards = towards
+        self._others = others
+
+    def __call__(self, packet: Packet) -> Sequence[int]:
+        """Decide over one packet."""
+        return self._towards(packet) if packet.target == self._address else self._others(packet)
+
+
+class Storm:
+    """Loses, doubles and delays packets at random, hence reorders them; the same seed does the same again."""
+
+    def __init__(self, seed: int, *, loss: float = 0.0, doubling: float = 0.0, jitter_ms: int = 0) -> None:
+        self._random = Random(seed)
+        self._loss = loss
+        self._doubling = doubling
+        self._jitter_ms = jitter_ms
+
+    def __call__(self, _packet: Packet) -> Sequence[int]:
+        """Decide over one packet."""
+        if self._random.random() < self._loss:
+            return ()
+        copies = 2 if self._random.random() < self._doubling else 1
+        return [TRANSIT_MS + self._random.randint(0, self._jitter_ms) for _ in range(copies)]
+
+
+class Appointment:
+    """Something that will be done at its time unless it is called off."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def call_off(self) -> None:
+        """Let it not happen."""
+        self.action = None
+
+
+class Clockwork(NamedTuple):
+    """Somebody with timers of his own: when he wants to be woken next, and how."""
+
+    next_due: Callable[[], int | None]
+    fire: Callable[[], None]
+
+
+class Wire:
+    """Everybody's packets and timers in one order of time."""
+
+    def __init__(self, clock: ManualClock, fate: Fate = delivered) -> None:
+        self.clock = clock
+        self.fate = fate
+        self.packets: list[Packet] = []
+        """Every packet that was sent, whatever became of it."""
+        self._receivers: dict[Address, Callable[[Packet], None]] = {}
+        self._outside: dict[Address, Address] = {}
+        self._agenda: list[tuple[int, int, Appointment]] = []
+        self._order = count()
+        self._clockworks: list[Clockwork] = []
+
+    def attach(self, address: Address, receive: Callable[[Packet], None]) -> None:
+        """Bring packets for ``address`` to ``receive``; packets for nobody are lost."""
+        self._receivers[address] = receive
+
+    def hide(self, inside: Address, outside: Address) -> None:
+        """Put NAT before somebody: his packets leave from ``outside``, and only what is sent there reaches him.
+
+        Another mapping than before takes its place; what is sent to the old one is lost.
+        """
+        before = self._outside.get(inside, inside)
+        self._outside[inside] = outside
+        self._receivers[outside] = self._receivers.pop(before)
+
+    def drive(self, clockwork: Clockwork) -> None:
+        """Wake somebody who keeps timers himself."""
+        self._clockworks.append(clockwork)
+
+    def send(self, source: Address, target: Address, data: bytes) -> None:
+        """Send one packet to its fate."""
+        packet = Packet(self.clock.now().mono, self._outside.get(source, source), target, data)
+        self.packets.append(packet)
+        for delay_ms in self.fate(packet):
+            self.after(delay_ms, lambda: self.deliver(packet))
+
+    def deliver(self, packet: Packet) -> None:
+        """Let a packet arrive now."""
+        receive = self._receivers.get(packet.target)
+        if receive is not None:
+            receive(packet)
+
+    def after(self, delay_ms: int, action: Callable[[], None]) -> Appointment:
+        """Do something after so many milliseconds."""
+        appointment = Appointment(action)
+        heappush(self._agenda, (self.clock.now().mono + delay_ms, next(self._order), appointment))
+        return appointment
+
+    def run_for(self, duration_ms: int) -> None:
+        """Let time pass."""
+        until = self.clock.now().mono + duration_ms
+        while self._step(until):
+            pass
+        self.clock.move_to(until)
+
+    def run_until(self, condition: Callable[[], object], within_ms: int = 600_000) -> None:
+        """Let time pass until ``condition`` holds.
+
+        Raises:
+            NeverHappenedError: it did not within ``within_ms``.
+        """
+        until = self.clock.now().mono + within_ms
+        while not condition():
+            if not self._step(until):
+                raise NeverHappenedError("\n".join(["not in time:", *self.transcript()]))
+
+    def transcript(self) -> list[str]:
+        """Return the last packets, one a line."""
+        return [str(packet) for packet in self.packets[-_TRANSCRIPT_PACKETS:]]
+
+    def _step(self, until: int) -> bool:
+        """Do the next thing that is due by ``until``; False when there is none."""
+        dues = [(due, each) for each in self._clockworks if (due := each.next_due()) is not None]
+        first = min(dues, key=lambda pair: pair[0], default=None)
+        if self._agenda and (first is None or self._agenda[0][0] <= first[0]):
+            if self._agenda[0][0] > until:
+                return False
+            at, _, appointment = heappop(self._agenda)
+            self.clock.move_to(at)
+            if appointment.action is not None:
+                appointment.action()
+            return True
+        if first is None or first[0] > until:
+            return False
+        self.clock.move_to(first[0])
+        first[1].fire()
+        return True
