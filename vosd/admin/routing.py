@@ -13,8 +13,9 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import STEPS, Admission, CallRequest, LiveState
+from vosd.callcontrol.admission import STEPS, Admission, CallRequest
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
+from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.pipeline import RouteRequest

@@ -5,7 +5,7 @@ mapping gateway and the account, money) and leaves nothing behind when it refuse
 that it is handed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -15,106 +15,17 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
-from vosd.billing.holds import AccountCredit, Hold
-from vosd.billing.rates import AppliedRate, Rate
+from vosd.billing.holds import Hold
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.routing.breaker import Breakers, place_of
-from vosd.routing.capacity import Full, Occupancy
-from vosd.routing.health import Health
+from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
-from vosd.routing.rest import Rests
 from vosd.trunks.dialect import CalleeSource, CallerSource
-from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
+from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.scope import Scope
-
-AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
-
-
-def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
-    """Return where a gateway is when no name needs finding."""
-    return gateway.addresses
-
-
-class LiveState:
-    """The counters and credits that running calls share; they outlive a reload (DESIGN D3, D6)."""
-
-    __slots__ = ("addresses_of", "breakers", "credits", "health", "occupancy", "rests", "unregistered")
-
-    def __init__(
-        self, credits: dict[str, AccountCredit] | None = None, addresses_of: AddressesOf = as_configured
-    ) -> None:
-        self.addresses_of = addresses_of
-        """Where a gateway is right now."""
-        self.occupancy = Occupancy()
-        self.rests = Rests()
-        self.breakers = Breakers()
-        self.health = Health()
-        self.unregistered: set[str] = set()
-        """Routing gateways that want a registration of ours and have none."""
-        self.credits = {} if credits is None else credits
-
-
-class Vendors:
-    """Answers routing's questions about money (``routing.ports.VendorTerms``)."""
-
-    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_unregistered")
-
-    def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
-        self._addresses_of = live.addresses_of
-        self._catalogue = catalogue
-        self._credits = live.credits
-        self._health = live.health
-        self._breakers = live.breakers
-        self._unregistered = live.unregistered
-
-    def rated(self, gateway: RoutingGateway, callee: str) -> bool:
-        """Say whether the gateway's account has a buy rate for ``callee``."""
-        return self.rate(gateway, callee) is not None
-
-    def rate(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
-        """Return the buy rate, or None."""
-        if gateway.account is None:
-            return None
-        group = self._catalogue.accounts[gateway.account].rate_group
-        return self._catalogue.rate_groups[group].find(callee) if group is not None else None
-
-    def charge_alike(self, gateway: RoutingGateway, dialled: str, followed: str) -> bool:
-        """Say whether the gateway's account charges for one number what it charges for another."""
-        return _price(self.rate(gateway, dialled)) == _price(self.rate(gateway, followed))
-
-    def located(self, gateway: RoutingGateway) -> bool:
-        """Say whether any address of the gateway is known."""
-        return bool(self._addresses_of(gateway))
-
-    def registered(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway wants no registration, or has ours."""
-        return gateway.name not in self._unregistered
-
-    def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
-        """Return for how long the gateway has been down; None = it is up."""
-        return self._health.down_ms(gateway.name, mono_ms) if self._health else None
-
-    def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
-        """Return for how much longer every address of the gateway rests, for ``payer`` or all; 0 = one does not."""
-        if gateway.name not in self._breakers.resting:
-            return 0
-        addresses = self._addresses_of(gateway)
-        places = (place_of(gateway, each, payer) for each in addresses)
-        return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
-
-    def funded(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway's account is postpaid or has something left (GW-08)."""
-        credit = None if gateway.account is None else self._credits.get(gateway.account)
-        if credit is None or credit.limit is None:
-            return True
-        available = credit.available
-        return available is None or available > 0
-
-
-def _price(rate: AppliedRate | None) -> Rate | None:
-    """Return what a rate says of money, whatever it is for."""
-    return None if rate is None else msgspec.structs.replace(rate.rate, prefix="", area="", rate_type="")
 
 
 class Numbers(Protocol):
@@ -170,7 +81,7 @@ class Admission:
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self.catalogue = catalogue
         self.live = live
-        self.vendors = Vendors(catalogue, live)
+        self.vendors = LiveVendors(catalogue, live)
 
     def admit(self, call: CallRequest) -> Refusal | None:
         """Put a call through every step; on refusal give back what it had taken, window included."""

@@ -10,7 +10,7 @@ from vosd.admin.routing import RouteExplanation, UnknownGatewayError, explain_ro
 from vosd.base.clock import Instant
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import recompute
-from vosd.callcontrol.admission import LiveState
+from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.testing.data import builders

@@ -7,7 +7,8 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
-from vosd.callcontrol.admission import Admission, CallRequest, LiveState
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.live_state import LiveState
 from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
 from vosd.testing.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group

@@ -7,7 +7,7 @@ import pytest
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.callcontrol.admission import LiveState
+from vosd.callcontrol.live_state import LiveState
 from vosd.cdr.record import Attempt
 from vosd.engine.peers.gateways import GatewayRow, Gateways
 from vosd.routing.breaker import SILENCES, place_of

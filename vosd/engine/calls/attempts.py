@@ -14,7 +14,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.hunt import Way
 from vosd.base.clock import Instant
-from vosd.callcontrol.admission import LiveState
+from vosd.callcontrol.live_state import LiveState
 from vosd.engine.calls.live_call import LiveCall
 from vosd.obs.events import Event
 from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of

@@ -16,7 +16,8 @@ from vosd.b2bua.transfer import Substitute, call_named_by
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import Admission, CallRequest, Vendors
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
 from vosd.engine.calls.refusals import Refusals
 from vosd.sip.endpoint import Endpoint
@@ -28,7 +29,7 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 
-Carry = Callable[[Call, CallRequest, Vendors], None]
+Carry = Callable[[Call, CallRequest, LiveVendors], None]
 
 
 class TransferNumbers:

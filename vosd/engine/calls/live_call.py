@@ -7,8 +7,9 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest, Vendors
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, opened
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.sip.dialog.snapshot import DialogSnapshot
 
 
@@ -17,7 +18,7 @@ class LiveCall:
 
     __slots__ = ("call", "call_request", "kept", "timer", "vendor_rate", "vendors")
 
-    def __init__(self, call: Call, call_request: CallRequest, vendors: Vendors) -> None:
+    def __init__(self, call: Call, call_request: CallRequest, vendors: LiveVendors) -> None:
         self.call = call
         self.call_request = call_request
         self.vendors = vendors

@@ -23,8 +23,10 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import AddressesOf, Admission, CallRequest, LiveState, Vendors, as_configured
+from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.bookkeeping import conclude, draft
+from vosd.callcontrol.live_state import AddressesOf, LiveState, as_configured
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.attempts import Attempts
@@ -340,9 +342,7 @@ class Switch:
         self._close(record, call_request)
         self._followers.ended(call.arrival, call.journey, record)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _carry(self, call: Call, call_request: CallRequest, vendors: Vendors) -> None:
+    def _carry(self, call: Call, call_request: CallRequest, vendors: LiveVendors) -> None:
         self._carried[call.arrival.call_id] = LiveCall(call, call_request, vendors)
         self._empty.clear()
 

@@ -8,8 +8,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from vosd.base.clock import Clock, Instant
-from vosd.callcontrol.admission import LiveState, Vendors
 from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.call_sink import CallSink
@@ -132,7 +133,7 @@ def _rows(
     blocked: Collection[Source],
     now: Instant,
 ) -> Iterator[GatewayRow]:
-    vendors = Vendors(catalogue, live)
+    vendors = LiveVendors(catalogue, live)
     for gateway in catalogue.routing_gateways.values():
         state = _routing_state(gateway, vendors, live, now)
         down_ms = vendors.down_ms(gateway, now.mono) if state is GatewayState.DOWN else None
@@ -174,7 +175,7 @@ def _row(
     )
 
 
-def _routing_state(gateway: RoutingGateway, vendors: Vendors, live: LiveState, now: Instant) -> GatewayState:
+def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
     if not vendors.registered(gateway):
@@ -188,7 +189,7 @@ def _routing_state(gateway: RoutingGateway, vendors: Vendors, live: LiveState, n
     return GatewayState.UP if gateway.registration is None else GatewayState.REGISTERED
 
 
-def _rest_ms(gateway: RoutingGateway, vendors: Vendors, live: LiveState, now: Instant) -> int:
+def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> int:
     """Return for how much longer a vendor rests, because it asked for that or because calls to it fail."""
     return max(live.rests.remaining_ms(gateway.name, now.mono), vendors.resting_ms(gateway, now.mono))
 

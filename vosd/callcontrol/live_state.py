@@ -1,0 +1,36 @@
+"""Counters and credits that all calls of the switch share."""
+
+from collections.abc import Callable, Sequence
+
+from vosd.billing.holds import AccountCredit
+from vosd.routing.breaker import Breakers
+from vosd.routing.capacity import Occupancy
+from vosd.routing.health import Health
+from vosd.routing.rest import Rests
+from vosd.trunks.gateways import Address, RoutingGateway
+
+AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
+
+
+def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
+    """Return where a gateway is when no name needs finding."""
+    return gateway.addresses
+
+
+class LiveState:
+    """The counters and credits that running calls share; they outlive a reload."""
+
+    __slots__ = ("addresses_of", "breakers", "credits", "health", "occupancy", "rests", "unregistered")
+
+    def __init__(
+        self, credits: dict[str, AccountCredit] | None = None, addresses_of: AddressesOf = as_configured
+    ) -> None:
+        self.addresses_of = addresses_of
+        """Where a gateway is right now."""
+        self.occupancy = Occupancy()
+        self.rests = Rests()
+        self.breakers = Breakers()
+        self.health = Health()
+        self.unregistered: set[str] = set()
+        """Routing gateways that want a registration of ours and have none."""
+        self.credits = {} if credits is None else credits
