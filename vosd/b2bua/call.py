@@ -33,7 +33,8 @@ class Call(CallParts):
     # -- hunting ------------------------------------------------------------------------------------------------
 
     def begin(self, now: Instant) -> None:
-        """Try the first gateway."""
+        """Tell the caller that its INVITE has come, and try the first gateway."""
+        self.caller.begin(now)
         self._try_next(now)
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
@@ -264,11 +265,13 @@ class Call(CallParts):
         self.state = CallState.HUNTING
         self.caller.begin_attempt(now)
         try:
-            self.callee = CalleeLeg(self.endpoint, self, choice, address, self._hops, now)
+            leg = CalleeLeg(self.endpoint, self, choice, address, now)
+            leg.begin(self.caller.offer, self._hops, now)
+            self.callee = leg
         finally:
             if self.callee is None:  # a mistake of ours: nothing else gives the place back
                 self._board.vacate(choice)
-        self.journey.tries(choice, self.callee.sip_call_id, str(self.callee.peer))
+        self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
         self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
 
     def _attempt_over(

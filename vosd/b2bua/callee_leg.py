@@ -67,6 +67,7 @@ class CalleeLeg(Leg):
 
     __slots__ = (
         "_acknowledged",
+        "_address",
         "_early",
         "_heard_rseq",
         "_invitation",
@@ -87,8 +88,9 @@ class CalleeLeg(Leg):
     )
 
     def __init__(
-        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, hops: int, now: Instant
+        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant
     ) -> None:
+        """Nothing is sent before ``begin``."""
         dialect = choice.gateway.dialect
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)
         self.call = call
@@ -111,23 +113,29 @@ class CalleeLeg(Leg):
         """The tag of the phone whose session the caller was given; an INVITE may ring several."""
         self._sessions: dict[str, bytes] = {}
         """What each of them has said, by its tag."""
-        caller, login = call.caller, choice.gateway.login
+        self._address = address
+        self._tag = endpoint.token()
+        self._invitation: Invitation | None = None
         flow = address.flow
         if flow is None:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = Peer(flow, address.host, address.port or 5060)
-        offer = self._say(caller.offer)
-        self._tag = endpoint.token()
-        self._invitation: Invitation | None = written(
-            endpoint, choice, address, self.peer, hops,
+
+    def begin(self, offer: bytes, hops: int, now: Instant) -> None:
+        """Send the INVITE with ``offer``, which is the caller's or what a media engine has made of it."""
+        choice, caller = self.choice, self.call.caller
+        dialect, login = choice.gateway.dialect, choice.gateway.login
+        offer = self._say(offer)
+        self._invitation = written(
+            self._endpoint, choice, self._address, self.peer, hops,
             caller_identity=caller.caller_identity,
             tag=self._tag,
             offer=offer,
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
             may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably),
-            answers=None if login is None else Answers(login, call.settings.challenges_max),
+            answers=None if login is None else Answers(login, self.call.settings.challenges_max),
         )  # fmt: skip
-        self._transaction: InviteClient = self._invitation.send(endpoint, self.timer.first_offer(), self, now)
+        self._transaction: InviteClient = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
 
     owns_call_id = True
 

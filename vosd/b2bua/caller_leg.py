@@ -7,6 +7,7 @@ from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.leg import SDP, Leg
 from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_timer import Wish
@@ -17,6 +18,7 @@ from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
+from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
 from vosd.trunks.dialect import CallerDialect, Reliability
@@ -46,6 +48,7 @@ class CallerLeg(Leg):
         "_sent_early_media",
         "_transaction",
         "_unheard",
+        "_valid_s",
         "_waiting_answer",
         "_waiting_rings",
         "_wish",
@@ -68,10 +71,9 @@ class CallerLeg(Leg):
         request: Request,
         source: Peer,
         dialect: CallerDialect,
-        now: Instant,
         user: str = "",
     ) -> None:
-        """Begin the leg and answer 100; ``user`` is who has proven to be the caller.
+        """``user`` is who has proven to be the caller; nothing is sent before ``begin``.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
@@ -113,10 +115,16 @@ class CallerLeg(Leg):
             transaction.answer_at(source)
         self.offer = self.listen_to(request)
         transaction.owner = self
-        transaction.respond(100, "", endpoint.server_header, now)
+        self._valid_s = _valid_s(request)
+        self._expiry: Timer[TimerOwner] | None = None
+
+    def begin(self, now: Instant) -> None:
+        """Answer 100, take requests within the dialog from now on, and end when the INVITE expires."""
+        endpoint = self._endpoint
+        self._transaction.respond(100, "", endpoint.server_header, now)
         endpoint.adopt(self.dialog.local_tag, self)
-        valid_s = _valid_s(request)
-        self._expiry = None if valid_s is None else endpoint.set_alarm(self, now.plus(1_000 * valid_s))
+        if self._valid_s is not None:
+            self._expiry = endpoint.set_alarm(self, now.plus(1_000 * self._valid_s))
 
     @property
     def invite(self) -> InviteServer:

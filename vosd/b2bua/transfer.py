@@ -374,6 +374,9 @@ class Substitute:
         self.hears_reliably = False
         self.is_settled = False
 
+    def begin(self, now: Instant) -> None:
+        """Send nothing: the side that left is not told that its target is called."""
+
     def begin_attempt(self, now: Instant) -> None:
         """Need no new dialog."""
 

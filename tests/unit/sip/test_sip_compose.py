@@ -119,7 +119,7 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     call = SimpleNamespace(
         caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), hears_reliably=False)
     )
-    CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], 69, probe.now)
+    CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], probe.now).begin(b"", 69, probe.now)
     sent = probe.sent()[0]
     head = sent.data.partition(b"\r\n\r\n")[0]
     assert [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]] == [

@@ -132,7 +132,7 @@ class Intake:
                 self.admission.give_back(call_request)
                 self._refusals.refuse_extension(event, arrival, call_request, *objection)
                 return
-            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, at, event.user)
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, event.user)
         except Exception:
             self.admission.give_back(call_request)
             raise
@@ -199,8 +199,9 @@ class Intake:
         if objection is not None:
             self._refusals.answer(event, *objection)
             return
-        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.at, event.user)
+        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.user)
         leg.call = call
+        leg.begin(event.at)
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
