@@ -87,9 +87,7 @@ class CalleeLeg(Leg):
         "tried_at",
     )
 
-    def __init__(
-        self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant) -> None:
         """Nothing is sent before ``begin``."""
         dialect = choice.gateway.dialect
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)
