@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from vosd.b2bua.given_up import GivenUp, lasted_ms
 from vosd.b2bua.invitation import Invitation, written
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.b2bua.reasons import reason_headers
@@ -31,28 +32,6 @@ if TYPE_CHECKING:
 
 EARLY_MAX = 16
 """Forks of one INVITE that are listened to; no honest gateway rings more phones at once."""
-
-
-def lasted_ms(began: Instant, now: Instant) -> int:
-    """Return for how long an attempt went on until what ended it came: that may have waited since before it began."""
-    return max(0, now.came.mono - began.mono)
-
-
-class GivenUp(NamedTuple):
-    """What is remembered of an attempt that was left: should it answer all the same, it cost money."""
-
-    call: "Call"
-    gateway: str
-    started_at: Instant
-    pdd_ms: int | None
-
-    def answer_strayed(self, event: AnswerStrayed) -> None:
-        """Hear that the gateway answered although it was given up."""
-        self.call.answer_strayed(self.row("Late Answer", event.at), event.at)
-
-    def row(self, reason: str, now: Instant) -> Attempt:
-        """Return the row of an answer that was hung up at once."""
-        return Attempt(self.gateway, 200, lasted_ms(self.started_at, now), self.pdd_ms, reason)
 
 
 class Pracking(NamedTuple):
