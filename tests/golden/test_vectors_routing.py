@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.config.keys.parameters import ParameterKeys
@@ -26,7 +27,7 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
 from vosd.sip.wire.compose import Peer
-from vosd.testing.data.builders import account, catalogue, phone, routing_gateway
+from vosd.testing.data.builders import account, applied_rate, catalogue, phone, routing_gateway
 from vosd.testing.data.registering import register_request
 from vosd.testing.sockets.login import CHALLENGES, Login
 from vosd.testing.sockets.loopback import Endpoint
@@ -80,8 +81,8 @@ class VendorsWithCredits:
     def located(self, gateway):
         return True
 
-    def rated(self, gateway, callee):
-        return True
+    def terms(self, gateway, callee):
+        return applied_rate()
 
     def funded(self, gateway):
         available = self._credits[gateway.account].available
@@ -111,7 +112,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
         )
         for each in given["gateways"]
     )
-    request = RouteRequest(callee=given["called"], caller="", mono_ms=60_000)
+    request = RouteRequest(callee=given["called"], caller="", at=Instant(60_000, 0))
     routes = find_routes(request, table, occupancy, Rests(), VendorsWithCredits(given["gateways"]))
     if expect["order"]:
         assert not isinstance(routes, Refusal)

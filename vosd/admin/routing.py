@@ -98,7 +98,7 @@ def explain_route(
     admission = Admission(catalogue, live)
     call = _call_request(catalogue, mapping, caller, callee, at)
     refusal = _try(admission, call)
-    request = RouteRequest(call.callee, call.caller, at.mono, mapping.account)
+    request = RouteRequest(call.callee, call.caller, at, mapping.account)
     routes = None
     if call.rate:
         routes = explain_routes(

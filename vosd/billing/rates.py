@@ -1,12 +1,15 @@
 """Rates and rate groups as a call uses them (REQ_BILLING section 2)."""
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from vosd.base.money import Rounding
+from vosd.base.money import EXACT, Rounding
 from vosd.base.number import for_matching
 from vosd.base.prefixes import PrefixIndex
+
+_MINUTE: Final = Decimal(60)
 
 
 class RatingPolicy(msgspec.Struct, frozen=True):
@@ -45,13 +48,21 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class AppliedRate(msgspec.Struct, frozen=True):
-    """What a call copies at admission and keeps to its end: the row, its group and version, the rounding."""
+    """What a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
 
     group: str
     version: str
     currency: str
     rate: Rate
     policy: RatingPolicy
+
+    @property
+    def price_per_minute(self) -> Decimal:
+        """The price of a minute after the first period, without tax: what vendors are compared by."""
+        rate = self.rate
+        if not rate.per_cycle:
+            return rate.billing_rate
+        return EXACT.divide(EXACT.multiply(rate.billing_rate, _MINUTE), Decimal(rate.billing_cycle))
 
 
 class RateGroup:

@@ -183,7 +183,7 @@ class Admission:
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
-        request = RouteRequest(call.callee, call.caller, call.at.mono, _known(call.account).id)
+        request = RouteRequest(call.callee, call.caller, call.at, _known(call.account).id)
         live = self.live
         routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):

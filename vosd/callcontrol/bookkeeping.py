@@ -15,6 +15,7 @@ from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -44,7 +45,6 @@ def draft(
     call_request: CallRequest,
     journey: Journey,
     ending: Ending,
-    vendor_rate: AppliedRate | None = None,
     *,
     recorded: bool = True,
 ) -> CallRecord:
@@ -55,6 +55,7 @@ def draft(
     """
     at, choice, rate, account = arrival.at, journey.choice, call_request.rate, call_request.account
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
+    vendor_rate = buy_rate(choice)
     vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
     return CallRecord(
         call_id=arrival.call_id,
@@ -99,7 +100,6 @@ def opened(
     arrival: Arrival,
     call_request: CallRequest,
     journey: Journey,
-    vendor_rate: AppliedRate | None,
     *,
     recorded: bool,
 ) -> OpenCall | None:
@@ -113,8 +113,8 @@ def opened(
     at = answered_at or vendor_answered_at
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
-    record = draft(node, arrival, call_request, journey, ending, vendor_rate, recorded=recorded or not answered_at)
-    return OpenCall(record, call_request.rate, vendor_rate, at.mono, vendor_answered_at.mono)
+    record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
+    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono)
 
 
 def conclude(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
-from vosd.routing.ports import VendorTerms
+from vosd.routing.ports import Vendors
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
@@ -44,7 +44,7 @@ def explain_routes(
     table: RouteTable,
     occupancy: Occupancy,
     rests: Rests,
-    vendors: VendorTerms,
+    vendors: Vendors,
     *,
     knows_phones: bool = True,
 ) -> Explanation:
@@ -85,22 +85,22 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phone
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
-def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: VendorTerms) -> str:
+def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
     gateway = left.gateway
     match left.cause:
         case Cause.DISABLED:
             why = "disabled"
         case Cause.RESTING:
-            remaining_s = -(-rests.remaining_ms(gateway.name, request.mono_ms) // 1_000)
+            remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
             why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"
         case Cause.FAILING:
-            remaining_s = -(-vendors.resting_ms(gateway, request.mono_ms, request.payer) // 1_000)
+            remaining_s = -(-vendors.resting_ms(gateway, request.at.mono, request.payer) // 1_000)
             why = f"resting: calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:
             server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
             why = f"not registered{server}: `vosd registrations` says more"
         case Cause.DOWN:
-            down_s = (vendors.down_ms(gateway, request.mono_ms) or 0) // 1_000
+            down_s = (vendors.down_ms(gateway, request.at.mono) or 0) // 1_000
             why = f"answers no OPTIONS: down for {down_s} s"
         case Cause.NOT_LOCATED:
             why = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
@@ -114,6 +114,6 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
             active = occupancy.active(gateway.scope, gateway.name)
             why = f"full: {active} of {gateway.max_concurrent} calls"
         case Cause.TOO_FAST:
-            recent = occupancy.recent(gateway.scope, gateway.name, request.mono_ms)
+            recent = occupancy.recent(gateway.scope, gateway.name, request.at.mono)
             why = f"{recent} calls in the last second, {gateway.max_cps} allowed"
     return why

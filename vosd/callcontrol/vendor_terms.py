@@ -1,4 +1,4 @@
-"""What routing needs to know about vendors: buy rates, funds, and whether they can be reached now."""
+"""What routing needs to know about vendors: terms, funds, and whether they can be reached now."""
 
 import msgspec
 
@@ -6,11 +6,12 @@ from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
+from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.gateways import RoutingGateway
 
 
 class LiveVendors:
-    """Implements ``routing.ports.VendorTerms`` with a catalogue and the live state."""
+    """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_unregistered")
 
@@ -22,27 +23,27 @@ class LiveVendors:
         self._breakers = live.breakers
         self._unregistered = live.unregistered
 
-    def rated(self, gateway: RoutingGateway, callee: str) -> bool:
-        """Say whether the gateway's account has a buy rate for ``callee``."""
-        return self.rate(gateway, callee) is not None
-
-    def rate(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
-        """Return the buy rate, or None."""
+    def terms(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
+        """Return the buy rate of the gateway's account for ``callee``, or None; a phone has none."""
         if gateway.account is None:
             return None
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee) if group is not None else None
 
-    def charge_alike(self, gateway: RoutingGateway, dialled: str, followed: str) -> bool:
-        """Say whether the gateway's account charges for one number what it charges for another."""
-        return _price(self.rate(gateway, dialled)) == _price(self.rate(gateway, followed))
+    def charges_alike(self, redirected: RouteChoice) -> bool:
+        """Say whether a number that a vendor redirects to costs what the dialled one does.
+
+        The choice carries the terms of the dialled number, and the new number as ``callee_out``.
+        """
+        followed = self.terms(redirected.gateway, redirected.callee_out)
+        return _price(followed) == _price(buy_rate(redirected))
 
     def located(self, gateway: RoutingGateway) -> bool:
         """Say whether any address of the gateway is known."""
         return bool(self._addresses_of(gateway))
 
     def registered(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway wants no registration, or has ours."""
+        """Say whether the gateway requires no registration, or has ours."""
         return gateway.name not in self._unregistered
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
@@ -50,7 +51,7 @@ class LiveVendors:
         return self._health.down_ms(gateway.name, mono_ms) if self._health else None
 
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
-        """Return for how much longer every address of the gateway rests, for ``payer`` or all; 0 = one does not."""
+        """Return how long until the first address of the gateway no longer rests for ``payer``; 0 = one does not."""
         if gateway.name not in self._breakers.resting:
             return 0
         addresses = self._addresses_of(gateway)
@@ -58,7 +59,7 @@ class LiveVendors:
         return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
 
     def funded(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway's account is postpaid or has something left."""
+        """Say whether the gateway's account is postpaid or has a positive balance left."""
         credit = None if gateway.account is None else self._credits.get(gateway.account)
         if credit is None or credit.limit is None:
             return True
@@ -66,6 +67,18 @@ class LiveVendors:
         return available is None or available > 0
 
 
+def buy_rate(choice: RouteChoice | None) -> AppliedRate | None:
+    """Return the buy rate that ``LiveVendors.terms`` found for a choice: what the vendor's side is booked by.
+
+    Raises:
+        TypeError: the terms are not from ``LiveVendors``.
+    """
+    terms = None if choice is None else choice.terms
+    if terms is None or isinstance(terms, AppliedRate):
+        return terms
+    raise TypeError(f"terms of {type(terms).__name__} cannot be booked")
+
+
 def _price(rate: AppliedRate | None) -> Rate | None:
-    """Return what a rate says of money, whatever it is for."""
+    """Return a rate without its destination, for comparing what two cost."""
     return None if rate is None else msgspec.structs.replace(rate.rate, prefix="", area="", rate_type="")

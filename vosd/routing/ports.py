@@ -1,36 +1,50 @@
-"""What routing asks of others without knowing them; ``engine`` answers from rates, credits and the directory."""
+"""What routing needs to know of vendors beyond their configuration; call control implements it."""
 
+from decimal import Decimal
 from typing import Protocol
 
 from vosd.trunks.gateways import RoutingGateway
 
 
 class VendorTerms(Protocol):
-    """Whether a vendor may be given a call, as far as money and the way to it decide."""
+    """What a vendor charges for one call.
 
-    def rated(self, gateway: RoutingGateway, callee: str) -> bool:
-        """Say whether the gateway's account has a buy rate for ``callee``."""
+    Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
+    call by them.
+    """
+
+    @property
+    def price_per_minute(self) -> Decimal:
+        """The price of a minute after the first period, without tax, in the vendor's currency."""
+        ...
+
+
+class Vendors(Protocol):
+    """The state of vendors at the moment of a call."""
+
+    def terms(self, gateway: RoutingGateway, callee: str) -> VendorTerms | None:
+        """Return what a call to ``callee`` costs through the gateway; None = no buy rate."""
         ...
 
     def located(self, gateway: RoutingGateway) -> bool:
-        """Say whether any address of the gateway is known: a name may lead nowhere (RFC 3263)."""
+        """Say whether an address of the gateway is known: a name may not resolve (RFC 3263)."""
         ...
 
     def registered(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway takes calls from us without a registration, or we are registered with it."""
+        """Say whether the gateway takes calls without a registration of ours, or has one."""
         ...
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
-        """Return for how long the gateway has been found not to be there; None = it is there."""
+        """Return for how long the gateway has been down; None = it is up."""
         ...
 
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
         """Return for how much longer the gateway rests because calls to it failed in a row; 0 = it does not.
 
-        Those of ``payer`` may have failed there alone.
+        It may rest for the calls of ``payer`` alone.
         """
         ...
 
     def funded(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway's account is postpaid or has something left (GW-08)."""
+        """Say whether the gateway's account is postpaid or has a positive balance left."""
         ...

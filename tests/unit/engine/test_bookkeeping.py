@@ -32,12 +32,12 @@ APPLICATION = CallRequest(
 ARRIVAL = Arrival(call_id(1), "+4930", "+4420", "in@them", "192.0.2.10:5060", ARRIVED)
 
 
-def journey(answered: Instant | None, vendor_answered: Instant | None = None) -> Journey:
+def journey(answered: Instant | None, vendor_answered: Instant | None = None, buy: AppliedRate | None = BUY) -> Journey:
     """Return what happened to a call that rang."""
     return Journey(
         ringing_at=RANG, answered_at=answered, vendor_answered_at=vendor_answered or answered, progress_at=RANG,
         codec="PCMU", attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
-        choice=RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930"),
+        choice=RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930", buy),
         sip_call_ids_out=["out@us"], destination_address="198.51.100.7:5060",
     )  # fmt: skip
 
@@ -51,8 +51,8 @@ def kept(
     recorded: bool = True,
 ) -> OpenCall:
     """Return the journal's copy of the call since it was answered."""
-    what = journey(answered, vendor_answered)
-    call = opened("sw1", ARRIVAL, APPLICATION, what, buy, recorded=recorded)
+    what = journey(answered, vendor_answered, buy)
+    call = opened("sw1", ARRIVAL, APPLICATION, what, recorded=recorded)
     assert call is not None
     return msgspec.structs.replace(call, customer_rate=sell)
 
@@ -197,7 +197,7 @@ def test_no_time_of_a_record_comes_before_another_when_the_wall_clock_is_set(jum
 
     what = journey(after(4_000), after(3_900))
     what.ringing_at = after(900)
-    call = opened("sw1", ARRIVAL, APPLICATION, what, BUY, recorded=True)
+    call = opened("sw1", ARRIVAL, APPLICATION, what, recorded=True)
     assert call is not None
     record = ended(61_500, call, wall_jump=jump)
     times = record.started_at, record.ringing_at, record.vendor_answered_at, record.answered_at, record.ended_at
@@ -216,5 +216,15 @@ def test_a_record_names_the_currencies_of_both_sides_and_so_do_its_entries():
     assert (record.currency, record.vendor_currency) == ("USD", "EUR")
     assert [posting.currency for posting in record.postings] == ["USD", "EUR"]
     failed = Ending(EndReason.BUSY, HangupSource.CALLEE, ARRIVED.plus(2_000), 486, 17)
-    record = draft("sw1", ARRIVAL, APPLICATION, journey(None), failed, euro)
+    record = draft("sw1", ARRIVAL, APPLICATION, journey(None, buy=euro), failed)
     assert (record.currency, record.vendor_currency) == ("USD", "EUR")
+
+
+def test_terms_that_call_control_did_not_give_out_are_not_booked():
+    class Terms:
+        price_per_minute = Decimal("0.01")
+
+    what = journey(ANSWERED)
+    what.choice = RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930", Terms())
+    with pytest.raises(TypeError, match="Terms"):
+        opened("sw1", ARRIVAL, APPLICATION, what, recorded=True)

@@ -1,6 +1,7 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
 from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.errors import Refusal
 from vosd.base.secret import Secret
@@ -9,11 +10,12 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import routing_gateway
+from vosd.testing.data.builders import applied_rate, routing_gateway
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.scope import Scope
 
-REQUEST = RouteRequest(callee="+442071", caller="+4930", mono_ms=10_000)
+REQUEST = RouteRequest(callee="+442071", caller="+4930", at=Instant(10_000, 1_790_000_000_000))
+TERMS = applied_rate("0.30")
 
 
 class Vendors:
@@ -21,6 +23,8 @@ class Vendors:
 
     def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
         self.failing = frozenset(failing)
+        self.asked = []
+        """Whose terms were looked up, for which number."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
 
@@ -36,8 +40,9 @@ class Vendors:
     def located(self, gateway):
         return gateway.account not in self.lost
 
-    def rated(self, gateway, callee):
-        return gateway.account not in self.unrated
+    def terms(self, gateway, callee):
+        self.asked.append((gateway.account, callee))
+        return None if gateway.account in self.unrated else TERMS
 
     def funded(self, gateway):
         return gateway.account not in self.unfunded
@@ -57,19 +62,19 @@ def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) 
 def busy(name: str, calls: int) -> Occupancy:
     occupancy = Occupancy()
     for _ in range(calls):
-        occupancy.take(Scope.ROUTING, name, None, None, REQUEST.mono_ms)
+        occupancy.take(Scope.ROUTING, name, None, None, REQUEST.at.mono)
     return occupancy
 
 
 def resting(name: str, seconds: int = 7) -> Rests:
     rests = Rests()
-    rests.begin(name, seconds, REQUEST.mono_ms)
+    rests.begin(name, seconds, REQUEST.at.mono)
     return rests
 
 
-def test_choice_carries_the_prefix_and_the_numbers_as_they_go_out():
+def test_choice_carries_the_prefix_the_numbers_as_they_go_out_and_the_terms():
     gateway = routing_gateway("a", "44")
-    assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930"),), ())
+    assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
 
 
 def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order():
@@ -86,7 +91,7 @@ def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order()
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
+        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     routes = search(*gateways, occupancy=occupancy, rests=resting("tired"), vendors=vendors)
     assert [choice.gateway.name for choice in routes.choices] == ["first", "second"]
@@ -157,6 +162,39 @@ def test_unrated_gateway_is_kept_where_that_was_allowed():
     assert [choice.gateway.name for choice in routes.choices] == ["a"]
 
 
+def test_terms_are_looked_up_once_and_only_for_the_gateways_that_are_reached():
+    gateways = [routing_gateway("off", enabled=False), routing_gateway("a"), routing_gateway("b"), routing_gateway("c")]
+    vendors = Vendors()
+    routes = find_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), vendors)
+    assert not isinstance(routes, Refusal)
+    assert vendors.asked == [("a", "+442071")]
+    assert [next(routes).terms, next(routes).terms] == [TERMS, TERMS]
+    assert vendors.asked == [("a", "+442071"), ("b", "+442071")]
+
+
+def test_a_choice_without_buy_rate_has_no_terms_and_a_last_resort_keeps_its_own():
+    unrated, failing = routing_gateway("a", allow_unrated=True), routing_gateway("b")
+    (choice,) = search(unrated, vendors=Vendors(unrated={"a"})).choices
+    assert choice.terms is None
+    (choice,) = search(failing, vendors=Vendors(failing={"b"})).choices
+    assert (choice.is_last_resort, choice.terms) == (True, TERMS)
+
+
+def test_choices_can_be_sorted_by_what_their_vendors_charge():
+    class Priced(Vendors):
+        def terms(self, gateway, callee):
+            return prices[gateway.name]
+
+    prices = {
+        "minute": applied_rate("0.30", 60),
+        "cycle": applied_rate("0.02", 6, per_cycle=True),
+        "low": applied_rate("0.19"),
+    }
+    routes = search(*map(routing_gateway, prices), vendors=Priced())
+    by_price = sorted(routes.choices, key=lambda choice: choice.terms.price_per_minute)
+    assert [choice.gateway.name for choice in by_price] == ["low", "cycle", "minute"]
+
+
 def test_looking_takes_no_place():
     occupancy = Occupancy()
     gateway = routing_gateway("a", max_concurrent=1, max_cps=1)
@@ -171,7 +209,7 @@ def test_the_next_route_is_looked_for_when_somebody_asks_for_it():
     routes = find_routes(REQUEST, table, occupancy, Rests(), Vendors())
     assert not isinstance(routes, Refusal)
     assert next(routes).gateway.name == "a"
-    occupancy.take(Scope.ROUTING, "b", 1, None, REQUEST.mono_ms)
+    occupancy.take(Scope.ROUTING, "b", 1, None, REQUEST.at.mono)
     assert [choice.gateway.name for choice in routes] == ["c"]
 
 
@@ -201,7 +239,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.mono_ms)
+        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (

@@ -44,10 +44,10 @@ class Attempts:
         """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
         choice, address = way
         gateway, live = choice.gateway, self._live
-        call_request, vendors = carried.call_request, carried.vendors
-        is_redirected = choice.callee_out != call_request.callee  # a 3xx names whom it likes
-        if is_redirected and not vendors.charge_alike(gateway, call_request.callee_billing, choice.callee_out):
-            return False  # the customer has not agreed to another price
+        call_request = carried.call_request
+        is_redirected = choice.callee_out != call_request.callee
+        if is_redirected and not carried.vendors.charges_alike(choice):
+            return False  # a 3xx must not turn the call into a dearer one
         if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
             return False
         attempts = carried.call.journey.attempts
@@ -59,7 +59,6 @@ class Attempts:
             return False
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, self._payer(carried.call)), now.mono)
-        carried.vendor_rate = vendors.rate(gateway, call_request.callee_billing)
         return True
 
     def addresses_of(self, call: Call, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:

@@ -6,7 +6,6 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
-from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, opened
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -16,14 +15,13 @@ from vosd.sip.dialog.snapshot import DialogSnapshot
 class LiveCall:
     """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
 
-    __slots__ = ("call", "call_request", "kept", "timer", "vendor_rate", "vendors")
+    __slots__ = ("call", "call_request", "kept", "timer", "vendors")
 
     def __init__(self, call: Call, call_request: CallRequest, vendors: LiveVendors) -> None:
         self.call = call
         self.call_request = call_request
         self.vendors = vendors
         """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
-        self.vendor_rate: AppliedRate | None = None
         self.kept: OpenCall | None = None
         """What the journal has of the call, once it is answered."""
         self.timer: Timer[Call] | None = None
@@ -31,7 +29,7 @@ class LiveCall:
     def opened(self, node: str, *, recorded: bool) -> OpenCall | None:
         """Return what the journal is to keep of the call as it stands; None where no gateway has answered."""
         call = self.call
-        kept = opened(node, call.arrival, self.call_request, call.journey, self.vendor_rate, recorded=recorded)
+        kept = opened(node, call.arrival, self.call_request, call.journey, recorded=recorded)
         return None if kept is None else msgspec.structs.replace(kept, legs=legs_of(call))
 
     def granted_s(self, hold: Hold) -> int:

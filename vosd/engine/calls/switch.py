@@ -331,7 +331,7 @@ class Switch:
             self._deadlines.cancel(carried.timer)
         kept = carried.kept or carried.opened(self._node, recorded=self._records_own_ends)
         if kept is None:
-            record = draft(self._node, call.arrival, call_request, call.journey, ending, carried.vendor_rate)
+            record = draft(self._node, call.arrival, call_request, call.journey, ending)
             self.notices.quarrels(record, ending.at)
         else:
             strays = call.journey.attempts[len(kept.record.attempts) :]
