@@ -169,7 +169,7 @@ class ComingAndGoing(RuleBasedStateMachine):
                 admission.give_back(call)
                 return
         self.running.append(Running(call, uuid7(STARTED, next(self.numbers).to_bytes(10, "big"))))
-        self.service.switch._ledger.answered(self.open_call(self.running[-1]))
+        self.service.switch.services.sink.answered(self.open_call(self.running[-1]))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), used=st.floats(0, 1))
@@ -182,7 +182,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         postings = () if entry is None else (Posting(entry.account, entry.amount, entry.reference),)
         record = msgspec.structs.replace(self.open_call(call).record, postings=postings, end_reason="Normal")
         self.charged[call_request.account.id] += charge.total
-        self.service.switch._close(record, call_request)
+        self.service.switch.services.close(record, call_request)
 
     @rule(away=st.booleans())
     def the_database_comes_or_goes(self, away):

@@ -41,7 +41,7 @@ class Call(CallParts):
         """A gateway has shown itself (100), rings, or sends early media."""
         if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
             return
-        self._board.set_deadline(self, leg.waits_until())
+        self._board.set_deadline(leg.waits_until())
         if status not in RINGING:
             return
         self._board.attempt_rings(leg)
@@ -88,8 +88,8 @@ class Call(CallParts):
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
-        elif self._board.answer_waits(self):
-            self._board.set_deadline(self, now.plus(ANSWER_WAIT_MS))
+        elif self._board.answer_waits():
+            self._board.set_deadline(now.plus(ANSWER_WAIT_MS))
         else:
             self._refuse_unwritten(leg, now)
             return
@@ -102,7 +102,7 @@ class Call(CallParts):
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
         journey.answered_at = answered_at
         journey.progress_at = journey.progress_at or answered_at
-        granted_s = self._board.answered(self)
+        granted_s = self._board.answered()
         if granted_s is None:
             self._refuse_unwritten(self.callee, now)
             return False
@@ -115,7 +115,7 @@ class Call(CallParts):
         """An answer came that nobody waits for: another fork, or a gateway given up. It may cost money all the same."""
         if self.state is not CallState.OVER:
             self.journey.strays(row)
-        self._board.answer_strayed(self, row, now)
+        self._board.answer_strayed(row, now)
 
     # -- talking ------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Call(CallParts):
     def moved(self) -> None:
         """One side is another now, or elsewhere: its BYE would have to go there."""
         if self.state is CallState.TALKING:
-            self._board.moved(self)
+            self._board.moved()
 
     def watch(self) -> None:
         """Set the deadline anew: money was granted, or a session was agreed upon or refreshed."""
@@ -171,7 +171,8 @@ class Call(CallParts):
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
         """A side does not take a refresh of its session; 408 = it says nothing."""
-        self._board.refresh_failed(self, leg, status, now)
+        gateway = self.callee.choice.gateway.name if self.callee is not None and leg is self.callee else None
+        self._board.refresh_failed(gateway, status, now)
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """A side never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
@@ -230,7 +231,7 @@ class Call(CallParts):
         if leg.is_only_trying and now.mono < leg.rings_until.mono:
             way = self._hunt.take(self, now)
             if way is None:
-                self._board.set_deadline(self, leg.rings_until)
+                self._board.set_deadline(leg.rings_until)
                 return
         outcome = leg.timed_out()
         leg.give_up(EndReason.NO_ANSWER, now)
@@ -272,7 +273,7 @@ class Call(CallParts):
             if self.callee is None:  # a mistake of ours: nothing else gives the place back
                 self._board.vacate(choice)
         self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
-        self._board.set_deadline(self, now.plus(choice.gateway.response_timeout_ms))
+        self._board.set_deadline(now.plus(choice.gateway.response_timeout_ms))
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
@@ -369,7 +370,7 @@ class Call(CallParts):
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
         moved, self.transfer = self.transfer, None
-        self._board.over(self)
+        self._board.over()
         if moved is not None:
             moved.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs point at each other: parting frees them now, not when the collector comes.

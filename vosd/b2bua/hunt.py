@@ -71,8 +71,8 @@ class Hunt:
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
         full = []
-        while (way := self._next(call, now)) is not None:
-            if self._board.occupy(call, way, now):
+        while (way := self._next(now)) is not None:
+            if self._board.occupy(way, now):
                 self._latest = way
                 return way
             full.append(way)
@@ -87,7 +87,7 @@ class Hunt:
         has_other_address = bool(self._ways) and self._ways[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address
 
-    def _next(self, call: "Call", now: Instant) -> Way | None:
+    def _next(self, now: Instant) -> Way | None:
         while self._ways:
             way, self._ways = self._ways[0], self._ways[1:]
             if way[0].gateway is not self._heard_from:
@@ -97,7 +97,7 @@ class Hunt:
         for choice in self._choices:
             if choice.gateway is self._heard_from:
                 continue
-            ways = [(choice, address) for address in self._board.addresses_of(call, choice.gateway, now)]
+            ways = [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
             if ways:
                 self._ways = ways[1:]
                 return ways[0]

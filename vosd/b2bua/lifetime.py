@@ -42,7 +42,7 @@ class Lifetime:
         """Set the call's deadline to the next limit."""
         first = self._nearest(call)
         self._deadline = self.granted_until if first is None else first.due
-        self._board.set_deadline(call, self._deadline)
+        self._board.set_deadline(self._deadline)
 
     def exceeded(self, call: "Call", now: Instant) -> Limit | None:
         """Return the limit that the call has reached by ``now``; money is extended where that is all."""
@@ -55,7 +55,7 @@ class Lifetime:
             if now.mono < until.mono:
                 self.watch(call)
                 return None
-            more = self._board.extend(call)
+            more = self._board.extend()
             if isinstance(more, EndReason):
                 return Limit(until, more, until)
             self._granted_s = more

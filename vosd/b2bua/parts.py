@@ -68,6 +68,11 @@ class CallParts:
         return f"<Call {self.arrival.call_id} {self.state.name}>"
 
     @property
+    def customer(self) -> str | None:
+        """The name of the trunk that the call came from."""
+        return self._board.customer
+
+    @property
     def legs(self) -> int:
         """How many legs are up."""
         return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)

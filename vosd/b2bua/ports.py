@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.hunt import Way
-    from vosd.b2bua.leg import Leg
     from vosd.b2bua.transfer import Substitute
 
 
 class Switchboard(Protocol):
-    """The switch, as one of its calls sees it."""
+    """The switch, as one of its calls sees it: each call has its own."""
 
-    def occupy(self, call: "Call", way: "Way", now: Instant) -> bool:
+    @property
+    def customer(self) -> str | None:
+        """The name of the trunk that the call came from."""
+        ...
+
+    def occupy(self, way: "Way", now: Instant) -> bool:
         """Take a place on a gateway for one attempt; False when it filled up meanwhile."""
         ...
 
@@ -42,53 +46,49 @@ class Switchboard(Protocol):
         """Give the place of an attempt back that was not answered, and hear how it ended; None = it tells nothing."""
         ...
 
-    def addresses_of(self, call: "Call", gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return where a call finds a gateway, in the order to try; empty when its name is not found."""
+    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return where the call finds a gateway, in the order to try; empty when its name is not found."""
         ...
 
     def refused(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
         """Hear a vendor's refusal: it may ask to be left alone for a while (Retry-After)."""
         ...
 
-    def answer_strayed(self, call: "Call", attempt: Attempt, now: Instant) -> None:
+    def answer_strayed(self, attempt: Attempt, now: Instant) -> None:
         """Write down an answer that was hung up at once, and may cost money all the same."""
         ...
 
-    def customer_of(self, call: "Call") -> str | None:
-        """Return the name of the trunk that a call came from."""
-        ...
-
-    def place_transfer(self, first: "Call", substitute: "Substitute", number: str, now: Instant) -> "Call | int":
+    def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":
         """Admit a call to the target of a transfer, on the account of who transfers; a status where it is refused."""
         ...
 
-    def set_deadline(self, call: "Call", at: Instant) -> None:
-        """Let ``call.deadline_due`` be called at ``at``; there is one deadline a call, the latest set holds."""
+    def set_deadline(self, at: Instant) -> None:
+        """Schedule ``call.deadline_due`` for ``at``; a call has one deadline, the one that was set last."""
         ...
 
-    def answer_waits(self, call: "Call") -> bool:
+    def answer_waits(self) -> bool:
         """Write down that the gateway has answered, and the caller cannot be told yet; False where that fails."""
         ...
 
-    def answered(self, call: "Call") -> int | None:
+    def answered(self) -> int | None:
         """Write down that the caller is answered, before he is told; return the seconds it may last for now.
 
         None = it cannot be written down, so the caller must not be told.
         """
         ...
 
-    def moved(self, call: "Call") -> None:
+    def moved(self) -> None:
         """Write down that a side of an answered call is another, or elsewhere."""
         ...
 
-    def extend(self, call: "Call") -> int | EndReason:
+    def extend(self) -> int | EndReason:
         """Ask for more time when the granted seconds are over: the new total, or why the call must end."""
         ...
 
-    def refresh_failed(self, call: "Call", leg: "Leg", status: int, now: Instant) -> None:
-        """Hear that a side did not take a refresh of its session."""
+    def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
+        """Note that the leg of a gateway, or of the caller (None), did not take a refresh of its session."""
         ...
 
-    def over(self, call: "Call") -> None:
+    def over(self) -> None:
         """Write down that the call has ended (``call.ending``), free what it held, and forget it."""
         ...

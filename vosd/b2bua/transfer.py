@@ -281,7 +281,7 @@ def consider(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard"
         or second is call
         or second.transfer is not None
         or not second.is_conversing
-        or board.customer_of(call) != board.customer_of(second)
+        or call.customer != second.customer
     ):
         leg.respond(server, 603, now)  # a foreign dialog: there is nobody here who could replace it
         return
@@ -319,7 +319,7 @@ def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str
     if call.callee is None:
         raise RuntimeError(f"{call!r} talks to nobody")
     opposite = leg if transfer.consults else call.callee  # whom the target will talk to first
-    return board.place_transfer(call, Substitute(transfer, None, opposite.heard_active(), leg), number, now)
+    return board.place_transfer(Substitute(transfer, None, opposite.heard_active(), leg), number, now)
 
 
 def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:

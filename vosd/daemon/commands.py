@@ -160,7 +160,7 @@ class Commands:
     async def calls(self, _arguments: Arguments) -> object:
         """List the running calls, the oldest first."""
         now = self._clock.now()
-        return [_for_people(snapshot(carried, now)) for carried in self._service.switch.calls()]
+        return [_for_people(snapshot(each, now)) for each in self._service.switch.calls()]
 
     async def registrations(self, _arguments: Arguments) -> object:
         """List who is registered with us, and where we are registered."""
@@ -180,7 +180,7 @@ class Commands:
         order = msgspec.convert(dict(arguments), HangupOrder)
         now = self._clock.now()
         running = self._service.switch.calls()
-        meant = [carried for carried in running if order.selection.fits(snapshot(carried, now))]
+        meant = [each for each in running if order.selection.fits(snapshot(each, now))]
         if order.at_most is not None and len(meant) > order.at_most:
             return {"fitting": len(meant), "ended": 0}
         if not meant:
@@ -249,12 +249,11 @@ class Commands:
         """Return what was said so far in a running call, or the ids of those that may be meant."""
         question = msgspec.convert(dict(arguments), RunningCallQuestion)
         switch = self._service.switch
-        calls = [carried.call for carried in switch.calls()]
-        fitting = [call for call in calls if call.arrival.call_id.startswith(question.beginning)]
+        fitting = [each for each in switch.calls() if each.call_id.startswith(question.beginning)]
         news = None
         if len(fitting) == 1:
-            news = await self._service.followers.running(fitting[0], switch.customer_of(fitting[0]))
-        return RunningCall([call.arrival.call_id for call in fitting[:CANDIDATES_MAX]], news)
+            news = await self._service.followers.running(fitting[0].call, fitting[0].customer)
+        return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], news)
 
     async def spool_retry(self, arguments: Arguments) -> object:
         """Offer records of the quarantine to the database again."""

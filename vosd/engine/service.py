@@ -176,7 +176,7 @@ class SwitchService:
             node=settings.node,
             endpoint=self._endpoint,
             catalogue=catalogue,
-            ledger=self.gateways.counting(_Keeper(self._journal, self._recorder, self.database)),
+            sink=self.gateways.counting(_Keeper(self._journal, self._recorder, self.database)),
             entropy=tokens.entropy,
             credits=self.balances.credits,
             followers=self.followers,

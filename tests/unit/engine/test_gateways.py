@@ -14,7 +14,7 @@ from vosd.routing.breaker import SILENCES, place_of
 from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.data.records import answered_call, refused_call
 from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.exchange import KeptLedger
+from vosd.testing.virtual.exchange import KeptSink
 from vosd.trunks.gateways import Address, Ping, Registration
 from vosd.trunks.scope import Scope
 
@@ -126,7 +126,7 @@ def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(sta
     )
     record = answered_call(1, pdd_ms=900, hold_time_ms=60_000, attempts=tried)
     record = msgspec.structs.replace(record, mapping_gateway="acme", routing_gateway="trunk")
-    kept = KeptLedger()
+    kept = KeptSink()
     ledger = stage.gateways.counting(kept)
     kept.open[record.call_id] = record
     ledger.ended(record)

@@ -5,17 +5,16 @@ calls is kept here and in ``routing.health``, ``routing.rest`` and ``routing.bre
 is decided in ``b2bua``.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.hunt import Way
 from vosd.base.clock import Instant
+from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
-from vosd.engine.calls.live_call import LiveCall
 from vosd.obs.events import Event
 from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
@@ -25,6 +24,9 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
+if TYPE_CHECKING:
+    from vosd.engine.calls.live_call import LiveCall
+
 LARGE_SESSION: Final = 1_000
 """Bytes of a session description with which an INVITE is cut into fragments, which many networks drop."""
 
@@ -32,25 +34,23 @@ _log = structlog.get_logger()
 
 
 class Attempts:
-    """The attempts of all calls, as vendors are concerned."""
+    """What the attempts of all calls take of vendors and tell of them; ``payer`` is the account of the caller."""
 
-    def __init__(self, live: LiveState, carried: Mapping[str, LiveCall]) -> None:
-        """``carried`` are all live calls."""
+    def __init__(self, live: LiveState) -> None:
         self._live = live
-        self._carried = carried
         live.breakers.tell = _tell
 
-    def occupy(self, carried: LiveCall, way: Way, now: Instant) -> bool:
+    def occupy(self, live_call: "LiveCall", way: Way, now: Instant) -> bool:
         """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
         choice, address = way
         gateway, live = choice.gateway, self._live
-        call_request = carried.call_request
+        call_request = live_call.call_request
         is_redirected = choice.callee_out != call_request.callee
-        if is_redirected and not carried.vendors.charges_alike(choice):
+        if is_redirected and not live_call.vendors.charges_alike(choice):
             return False  # a 3xx must not turn the call into a dearer one
         if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
             return False
-        attempts = carried.call.journey.attempts
+        attempts = live_call.call.journey.attempts
         if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in attempts):
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         else:
@@ -58,26 +58,26 @@ class Attempts:
         if full is not None:
             return False
         if gateway.name in live.breakers.resting:
-            live.breakers.begin(place_of(gateway, address, self._payer(carried.call)), now.mono)
+            live.breakers.begin(place_of(gateway, address, _name_of(call_request.account)), now.mono)
         return True
 
-    def addresses_of(self, call: Call, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+    def addresses_of(self, payer: Account | None, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
         """Return where a gateway is right now, those addresses last that rest."""
         breakers, addresses = self._live.breakers, self._live.addresses_of(gateway)
         if gateway.name not in breakers.resting or len(addresses) == 1:
             return addresses
-        payer = self._payer(call)
-        return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, payer), now.mono) > 0)
+        name = _name_of(payer)
+        return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 
-    def rings(self, leg: CalleeLeg) -> None:
+    def rings(self, leg: CalleeLeg, payer: Account | None) -> None:
         """Note that an attempt rings, or was answered."""
         live = self._live
         if live.breakers.failing:
-            live.breakers.succeeded(self._place(leg))
+            live.breakers.succeeded(_place(leg, payer))
         if live.rests.asked:
-            self._well_after_rest(leg)
+            self._well_after_rest(leg, payer)
 
-    def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+    def refused(self, leg: CalleeLeg, payer: Account | None, response: Response, now: Instant) -> None:
         """Leave a vendor alone that asks for it (RFC 3261 section 21.5.4); whatever else it says, it is there.
 
         Of several addresses it is the one that asked. What one device of a phone asks says nothing of the others.
@@ -91,11 +91,11 @@ class Attempts:
         if not wait_s:
             return
         if len(live.addresses_of(gateway)) > 1:
-            live.breakers.ask_for_rest(self._place(leg)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
+            live.breakers.ask_for_rest(_place(leg, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
         elif live.rests.begin(gateway.name, wait_s, now.mono):
-            _tell(self._place(leg)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
+            _tell(_place(leg, payer)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
-    def over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
+    def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Give the place of an attempt back that was not answered, and note what its end tells of the vendor."""
         gateway, breakers = leg.choice.gateway, self._live.breakers
         self._live.occupancy.release(gateway.scope, gateway.name)
@@ -103,12 +103,12 @@ class Attempts:
             return
         if outcome is None:
             if breakers.failing:
-                breakers.told_nothing(self._place(leg), leg.started_at.mono)
+                breakers.told_nothing(_place(leg, payer), leg.started_at.mono)
             return
         is_silent = outcome.end is not AttemptEnd.FINAL
         if (is_silent and not outcome.rang) or counts_as_failure(outcome.code, outcome.q850):
             breakers.failed(
-                self._place(leg),
+                _place(leg, payer),
                 is_silent=is_silent,
                 began_ms=leg.started_at.mono,
                 mono_ms=now.mono,
@@ -116,20 +116,21 @@ class Attempts:
             )
         else:
             if breakers.failing:
-                breakers.succeeded(self._place(leg))
+                breakers.succeeded(_place(leg, payer))
             if self._live.rests.asked:
-                self._well_after_rest(leg)
+                self._well_after_rest(leg, payer)
 
-    def _well_after_rest(self, leg: CalleeLeg) -> None:
+    def _well_after_rest(self, leg: CalleeLeg, payer: Account | None) -> None:
         if self._live.rests.succeeded(leg.choice.gateway.name, leg.started_at.mono):
-            _tell(self._place(leg)._replace(payer=""), Circuit.WELL, 0)
+            _tell(_place(leg, payer)._replace(payer=""), Circuit.WELL, 0)
 
-    def _place(self, leg: CalleeLeg) -> Place:
-        return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, self._payer(leg.call))
 
-    def _payer(self, call: Call) -> str:
-        account = self._carried[call.arrival.call_id].call_request.account
-        return "" if account is None else account.id
+def _place(leg: CalleeLeg, payer: Account | None) -> Place:
+    return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, _name_of(payer))
+
+
+def _name_of(payer: Account | None) -> str:
+    return "" if payer is None else payer.id
 
 
 def _tell(place: Place, state: Circuit, rest_ms: int) -> None:

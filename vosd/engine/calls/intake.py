@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.extensions import extension_objection, interval_objection
-from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
 from vosd.b2bua.states import CallState
@@ -16,10 +15,11 @@ from vosd.b2bua.transfer import Substitute, call_named_by
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import Admission, CallRequest
-from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.callcontrol.admission import CallRequest
 from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
+from vosd.engine.calls.services import CallServices
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
 from vosd.sip.headers.name_addr import NameAddr
@@ -28,8 +28,6 @@ from vosd.sip.screening import hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
-
-Carry = Callable[[Call, CallRequest, LiveVendors], None]
 
 
 class TransferNumbers:
@@ -73,28 +71,23 @@ def _user_of(named: str) -> str:
 
 
 class Intake:
-    """The door of the switch; ``carry`` takes what comes through, ``closed`` says why nothing may."""
+    """Admits calls and makes a ``LiveCall`` of each; ``closed`` says why none may be taken."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        board: Switchboard,
+        services: CallServices,
         refusals: Refusals,
         entropy: Callable[[], bytes],
         *,
-        carry: Carry,
         closed: Callable[[], Refusal | None],
-        admission: Admission,
         settings: CallSettings,
     ) -> None:
         self._endpoint = endpoint
-        self._board = board
+        self._services = services
         self._refusals = refusals
         self._entropy = entropy
-        self._carry = carry
         self._closed = closed
-        self.admission = admission
-        """What new calls are decided by."""
         self.settings = settings
 
     def take_invite(self, event: InviteArrived) -> None:
@@ -119,7 +112,7 @@ class Intake:
         )
         call_id = uuid7(at.wall, self._entropy())
         try:
-            refusal = self.admission.admit(call_request)
+            refusal = self._services.admission.admit(call_request)
             call_request.numbers = None  # whoever talks for hours need not keep the INVITE
             numbers = call_request.caller_in, call_request.callee_in
             arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
@@ -129,12 +122,12 @@ class Intake:
             dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
             objection = extension_objection(request, dialect)
             if objection is not None:
-                self.admission.give_back(call_request)
+                self._services.admission.give_back(call_request)
                 self._refusals.refuse_extension(event, arrival, call_request, *objection)
                 return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, event.user)
         except Exception:
-            self.admission.give_back(call_request)
+            self._services.admission.give_back(call_request)
             raise
         self._make(arrival, leg, call_request).begin(at)
 
@@ -153,7 +146,7 @@ class Intake:
             closed=self._closed(),
             user=self._prover_of(paid_by),
         )
-        refusal = self.admission.admit(call_request)
+        refusal = self._services.admission.admit(call_request)
         arrival = first.arrival._replace(
             call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
         )
@@ -169,7 +162,7 @@ class Intake:
             raise ParseError(400, "Several Replaces", request)
         replaces = Replaces.parse(request.header("replaces") or "")
         call = call_named_by(self._endpoint, replaces)
-        customer = None if call is None else self._board.customer_of(call)
+        customer = None if call is None else call.customer
         if call is None or customer is None or not self._is_of(customer, event):
             self._refusals.answer(event, 481, "")  # nobody learns of others' calls by guessing
         elif call.state is not CallState.TALKING:
@@ -182,12 +175,12 @@ class Intake:
     def _prover_of(self, call_request: CallRequest) -> str:
         """Return who has proven to be the sender of a call; one that was let in needs no proof of a later reload."""
         admitted = call_request.mapping
-        now = None if admitted is None else self.admission.catalogue.mapping_gateways.get(admitted.name)
+        now = None if admitted is None else self._services.admission.catalogue.mapping_gateways.get(admitted.name)
         return call_request.user if now is None or now.credentials is None else now.name
 
     def _is_of(self, customer: str, event: InviteArrived) -> bool:
         """Say whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""
-        catalogue, source = self.admission.catalogue, event.source
+        catalogue, source = self._services.admission.catalogue, event.source
         gateway = catalogue.mapping_gateways.get(customer)
         if gateway is not None and gateway.credentials is not None:
             return event.user == customer
@@ -206,15 +199,18 @@ class Intake:
             leg.reject(491, "", event.at)
 
     def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, call_request: CallRequest) -> Call:
+        services = self._services
+        live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
         call = Call(
             arrival=arrival,
             caller=caller,
             choices=call_request.choices,
             hops=call_request.hops,
             endpoint=self._endpoint,
-            board=self._board,
+            board=live_call,
             settings=self.settings,
         )
         caller.call = call
-        self._carry(call, call_request, self.admission.vendors)
+        live_call.call = call
+        services.running.add(arrival.call_id, live_call)
         return call

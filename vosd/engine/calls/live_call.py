@@ -1,38 +1,212 @@
-"""One live call in the switch's hands."""
+"""One live call at the switch: what it occupies, what it pays, and what it asks of the switch.
+
+It is the call's own ``b2bua.ports.Switchboard``, so that nothing is looked up by the call's id.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.hunt import Way
+from vosd.b2bua.transfer import Substitute
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall, opened
+from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
 from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.cdr.record import Attempt
+from vosd.engine.calls.services import CallServices
+from vosd.obs.events import Event
+from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address, RoutingGateway
+
+if TYPE_CHECKING:
+    from vosd.engine.calls.intake import Intake
+
+_log = structlog.get_logger()
 
 
 class LiveCall:
-    """What the switch keeps beside a call: what it occupies, what it pays, and its one deadline."""
+    """What the switch keeps beside a call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
-    __slots__ = ("call", "call_request", "kept", "timer", "vendors")
+    __slots__ = (
+        "_intake",
+        "_services",
+        "call",
+        "call_id",
+        "call_request",
+        "is_over",
+        "kept",
+        "timer",
+        "vendors",
+    )
 
-    def __init__(self, call: Call, call_request: CallRequest, vendors: LiveVendors) -> None:
-        self.call = call
+    call: Call
+    """Absent once the call is over: the two point at each other, and parting frees them without the collector."""
+
+    def __init__(
+        self, services: CallServices, intake: "Intake", call_id: str, call_request: CallRequest, vendors: LiveVendors
+    ) -> None:
+        """``intake`` admits the calls that a transfer of this one asks for."""
+        self._services = services
+        self._intake = intake
+        self.call_id = call_id
         self.call_request = call_request
         self.vendors = vendors
         """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
         self.kept: OpenCall | None = None
         """What the journal has of the call, once it is answered."""
         self.timer: Timer[Call] | None = None
+        self.is_over = False
 
-    def opened(self, node: str, *, recorded: bool) -> OpenCall | None:
+    @property
+    def customer(self) -> str | None:
+        """The name of the mapping gateway that the call came from."""
+        mapping = self.call_request.mapping
+        return None if mapping is None else mapping.name
+
+    # -- attempts -----------------------------------------------------------------------------------------------
+
+    def occupy(self, way: Way, now: Instant) -> bool:
+        """Take a place on a routing gateway."""
+        services = self._services
+        if not services.attempts.occupy(self, way, now):
+            return False
+        services.followers.attempted(self.call, self.call_request, way[0].gateway.name)
+        return True
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Give a place on a routing gateway back."""
+        self._services.live.occupancy.release(choice.gateway.scope, choice.gateway.name)
+
+    def attempt_rings(self, leg: CalleeLeg) -> None:
+        """Note that a gateway rings."""
+        self._services.attempts.rings(leg, self.call_request.account)
+
+    def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
+        """Give the place of an attempt back that was not answered, and note whose doing its end was."""
+        self._services.attempts.over(leg, self.call_request.account, outcome, now)
+
+    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return where a gateway is right now."""
+        return self._services.attempts.addresses_of(self.call_request.account, gateway, now)
+
+    def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+        """Note what a refusal tells of the vendor."""
+        self._services.attempts.refused(leg, self.call_request.account, response, now)
+
+    def answer_strayed(self, attempt: Attempt, now: Instant) -> None:
+        """Warn in the log of an answer that may cost money beyond the call.
+
+        The warning is never left out once the call is over: the record is written already and cannot tell.
+        """
+        self._services.notices.strayed(self.call_id, attempt, now, is_recorded=not self.is_over)
+
+    # -- while it lasts -----------------------------------------------------------------------------------------
+
+    def place_transfer(self, substitute: Substitute, number: str, now: Instant) -> Call | int:
+        """Admit the call that a transfer asks for, on the account that pays for this one."""
+        return self._intake.place_transfer(self.call, self.call_request, substitute, number, now)
+
+    def set_deadline(self, at: Instant) -> None:
+        """Schedule ``call.deadline_due`` for ``at``, in place of what was scheduled before."""
+        deadlines = self._services.deadlines
+        if self.timer is not None:
+            deadlines.cancel(self.timer)
+        self.timer = deadlines.schedule(at.mono, self.call)
+
+    def answer_waits(self) -> bool:
+        """Journal the gateway's answer: it bills from now on, whatever becomes of the caller."""
+        return self._keep()
+
+    def answered(self) -> int | None:
+        """Journal the answer before the caller is told; return the seconds that are paid for, None if it fails."""
+        hold = self.call_request.hold
+        if hold is None:
+            raise RuntimeError(f"{self.call!r} answered without a hold")
+        return self._granted_s(hold) if self._keep() else None
+
+    def moved(self) -> None:
+        """Journal where the sides of an answered call are now."""
+        if self.kept is not None:
+            self.kept = msgspec.structs.replace(self.kept, legs=legs_of(self.call))
+            self._services.sink.moved(self.kept)
+
+    def extend(self) -> int | EndReason:
+        """Hold money for more seconds, or say why there are none."""
+        hold, account = self.call_request.hold, self.call_request.account
+        if hold is None or account is None:
+            raise RuntimeError(f"{self.call!r} talks without a hold")
+        if self._services.live.credits[account.id].extend(hold, account.advance_s):
+            return hold.granted_s
+        return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
+
+    def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
+        """Warn in the log, seldom, of a trunk that does not take refreshes: its calls will end by it."""
+        self._services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
+
+    def over(self) -> None:
+        """Price and journal the end, free what the call held, and drop it."""
+        services, call, call_request = self._services, self.call, self.call_request
+        services.running.remove(self.call_id)
+        self.is_over = True
+        del self.call
+        ending = call.ending
+        if ending is None:
+            raise RuntimeError(f"{call!r} is over without an ending")
+        timer, self.timer = self.timer, None  # it points at the call, too
+        if timer is not None:
+            services.deadlines.cancel(timer)
+        kept = self.kept or self._opened(call)
+        if kept is None:
+            record = draft(services.node, call.arrival, call_request, call.journey, ending)
+            services.notices.quarrels(record, ending.at)
+        else:
+            strays = call.journey.attempts[len(kept.record.attempts) :]
+            recorded = ending.source is not HangupSource.SWITCH or services.records_own_ends
+            acked = call.journey.acknowledged_at
+            record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays, acknowledged=acked)
+            services.notices.unheard(record, ending.at)
+        services.close(record, call_request)
+        services.followers.ended(call.arrival, call.journey, record)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> bool:
+        """Journal what is known of a call that a gateway has answered, in place of what was known before."""
+        services, call = self._services, self.call
+        kept = self._opened(call)
+        answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
+        if kept is None or answered_at is None or choice is None:
+            raise RuntimeError(f"{call!r} was answered by no gateway")
+        services.live.health.answered(choice.gateway.name, answered_at.mono)
+        if call.callee is not None:
+            services.attempts.rings(call.callee, self.call_request.account)
+        services.notices.quarrels(kept.record, answered_at)
+        if services.sink.answered(kept):
+            self.kept = kept
+            return True
+        _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
+        return False
+
+    def _opened(self, call: Call) -> OpenCall | None:
         """Return what the journal is to keep of the call as it stands; None where no gateway has answered."""
-        call = self.call
-        kept = opened(node, call.arrival, self.call_request, call.journey, recorded=recorded)
+        services = self._services
+        recorded = services.records_own_ends
+        kept = opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded)
         return None if kept is None else msgspec.structs.replace(kept, legs=legs_of(call))
 
-    def granted_s(self, hold: Hold) -> int:
+    def _granted_s(self, hold: Hold) -> int:
         """Return for how many seconds the call may go on for now that a gateway has answered, which may limit it."""
         choice = self.call.journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:

@@ -43,7 +43,7 @@ RESIDUE_MS: Final = 70_000
 """Longer than any transaction outlives its call: two of 64·T1, and the coarseness of timers."""
 
 
-class KeptLedger:
+class KeptSink:
     """What journal and recorder would have been given."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Exchange:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
         self.wire = Wire(self.clock)
-        self.ledger = KeptLedger()
+        self.ledger = KeptSink()
         self.credits = {
             account.id: AccountCredit(
                 account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1
@@ -123,7 +123,7 @@ class Exchange:
             node="sw1",
             endpoint=self.endpoint,
             catalogue=catalogue,
-            ledger=self.ledger,
+            sink=self.ledger,
             entropy=lambda: next(self._tokens).to_bytes(10, "big"),
             credits=self.credits,
             followers=self.followers,

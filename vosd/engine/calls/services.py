@@ -1,0 +1,93 @@
+"""What all live calls of a switch share: counters, the sink for their records, deadlines, and the list of the calls.
+
+A ``LiveCall`` is handed this once; nothing in here looks a call up by its id on behalf of a call.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from vosd.b2bua.call import Call
+from vosd.base.wheel import TICK_MS, TimerWheel
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.cdr.record import CallRecord
+from vosd.engine.calls.attempts import Attempts
+from vosd.engine.calls.call_sink import CallSink
+from vosd.engine.calls.notices import Notices
+from vosd.engine.trace.followers import TraceFollowers
+from vosd.obs.log import call_line
+
+if TYPE_CHECKING:
+    from vosd.engine.calls.live_call import LiveCall
+
+
+class RunningCalls:
+    """The live calls by their ids, oldest first."""
+
+    __slots__ = ("_by_id", "_empty")
+
+    def __init__(self) -> None:
+        self._by_id: Final[dict[str, LiveCall]] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, call_id: str, live_call: "LiveCall") -> None:
+        """Keep a call that begins."""
+        self._by_id[call_id] = live_call
+        self._empty.clear()
+
+    def remove(self, call_id: str) -> None:
+        """Drop a call that has ended; raises KeyError for one that is not here."""
+        del self._by_id[call_id]
+        if not self._by_id:
+            self._empty.set()
+
+    def all(self) -> "tuple[LiveCall, ...]":
+        """Return the live calls, oldest first."""
+        return tuple(self._by_id.values())
+
+    async def emptied(self) -> None:
+        """Wait until no call is alive."""
+        await self._empty.wait()
+
+
+class CallServices:
+    """The parts of the switch that a live call uses."""
+
+    __slots__ = (
+        "admission", "attempts", "deadlines", "followers", "live", "node", "notices", "records_own_ends", "running",
+        "sink",
+    )  # fmt: skip
+
+    def __init__(
+        self, node: str, admission: Admission, sink: CallSink, notices: Notices, followers: TraceFollowers
+    ) -> None:
+        self.node = node
+        self.adopt(admission)
+        self.live = admission.live
+        self.sink = sink
+        self.notices = notices
+        self.followers = followers
+        self.attempts = Attempts(self.live)
+        self.deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
+        self.running = RunningCalls()
+
+    def adopt(self, admission: Admission) -> None:
+        """Admit new calls by another catalogue."""
+        self.admission = admission
+        """The steps that new calls go through."""
+        self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
+        """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+
+    def close(self, record: CallRecord, call_request: CallRequest) -> None:
+        """Journal the priced record, then move its money from held to owed."""
+        credits = self.live.credits
+        try:
+            self.sink.ended(record)
+        finally:
+            self.admission.give_back(call_request)
+        for posting in record.postings:
+            credits[posting.account].post(posting.amount)
+        call_line(record)
