@@ -12,11 +12,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage import migrate as migration
-from vosd.storage import schema
+from vosd.storage import migrations, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
-from vosd.storage.migrate import MigrationsMissing, migrate, migrate_async, migrations_path
+from vosd.storage.migrate import migrate, migrate_async
+from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
 from vosd.testing.data.records import answered_call
 
 
@@ -51,9 +51,9 @@ async def test_migrating_again_keeps_what_is_there(url, database):
     await database.check_schema()
 
 
-def test_the_schema_names_the_newest_migration():
+def test_the_newest_migration_is_the_one_that_alembic_upgrades_to():
     script = ScriptDirectory(str(migrations_path()))
-    assert script.get_heads() == [schema.REVISION]
+    assert script.get_heads() == [newest_revision()]
 
 
 async def test_a_migration_can_be_taken_back_and_made_again(url, database):
@@ -102,13 +102,15 @@ def test_an_sqlite_file_is_made_with_its_directory_and_for_its_owner_alone(tmp_p
 
 
 def test_an_installed_package_carries_its_migrations_inside(tmp_path, monkeypatch):
-    monkeypatch.setattr(migration, "_PACKAGE", tmp_path / "vosd")
+    monkeypatch.setattr(migrations, "_PACKAGE", tmp_path / "vosd")
     with pytest.raises(MigrationsMissing, match="install vosd again"):
         migrations_path()
     for place in (tmp_path / "migrations", tmp_path / "vosd" / "_migrations"):
         place.mkdir(parents=True)
         (place / "env.py").touch()
         assert migrations_path() == place
+        with pytest.raises(MigrationsMissing, match="install vosd again"):
+            newest_revision()
 
 
 def test_a_schema_of_another_version_is_not_touched_and_explained(tmp_path):

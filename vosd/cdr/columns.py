@@ -1,42 +1,35 @@
-"""The columns of a CDR as people and programs read them: ``--json`` and CSV (INTERFACES section 5).
+"""The columns of a CDR: their order, and their notation in ``--json`` and CSV.
 
-Owns the order and the names of the keys and the notation of times and money. Refuses to know where a record
-comes from and how the database spells its columns.
+Names, kinds and order follow from the fields of ``CallRecord`` and ``Attempt``; only ``export_seq`` and ``attempts``
+are added here. Refuses to know where a record comes from and how a database spells its values.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from vosd.base.money import format_amount
+from vosd.cdr.kinds import Column, Kind, columns_of
 from vosd.cdr.record import Attempt, CallRecord
 
-KEYS: Final = (
-    "call_id", "export_seq", "node",
-    "mapping_gateway", "routing_gateway",
-    "customer_account", "vendor_account", "currency", "vendor_currency",
-    "caller_in", "callee_in", "caller_out", "callee_out", "callee_billing",
-    "sip_call_id_in", "sip_call_id_out", "source_address", "destination_address",
-    "codec",
-    "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at", "ended_at",
-    "pdd_ms",
-    "hold_time_ms", "hold_time_s",
-    "billed_seconds", "vendor_billed_seconds",
-    "fee", "tax", "cost", "cost_tax",
-    "rate_group", "rate_prefix", "rate_area", "vendor_rate_prefix",
-    "fee_breakdown",
-    "hangup_source",
-    "end_reason", "sip_code", "q850_cause", "reason_text",
-    "attempts",
-)  # fmt: skip
-"""The keys of a ``--json`` object in order; also the header of the CSV form."""
+RECORD_COLUMNS: Final = columns_of(CallRecord)
+"""The columns that a record itself fills, in the order of its fields."""
+EXPORT_SEQ: Final = Column("export_seq", Kind.NUMBER, 64, False, "order of commit, for exports that miss nothing")
+"""The column that the database fills."""
+ATTEMPTS: Final = Column("attempts", Kind.ROWS, 0, False, "every gateway tried, in order")
+ATTEMPT_COLUMNS: Final = columns_of(Attempt)
+"""The columns of a row of ``attempts``."""
 
-_TIMES: Final = frozenset(
-    {"started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at", "ended_at"}
-)
-_AMOUNTS: Final = frozenset({"fee", "tax", "cost", "cost_tax"})
+COLUMNS: Final = (RECORD_COLUMNS[0], EXPORT_SEQ, *RECORD_COLUMNS[1:], ATTEMPTS)
+"""Every column in the order in which people and programs read them."""
+KEYS: Final = tuple(column.name for column in COLUMNS)
+"""The keys of a ``--json`` object in order; also the header of the CSV form."""
+ATTEMPT_KEYS: Final = tuple(column.name for column in ATTEMPT_COLUMNS)
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,50 +51,51 @@ def iso_utc(wall_ms: int) -> str:
 def json_object(record: CallRecord, export_seq: int | None) -> dict[str, Any]:
     """Return the ``--json`` object of a call; ``export_seq`` is None while it is not booked.
 
-    Money and times are strings as INTERFACES section 2 writes them; the fee breakdown and the attempts are
-    nested, not text in text.
+    Times are ISO 8601, money is text in plain notation; the fee breakdown and the attempts are nested objects.
     """
-    return {key: _json_value(record, export_seq, key) for key in KEYS}
+    values = {
+        column.name: _in_json(column, value) for column, value in zip(RECORD_COLUMNS, _values(record), strict=True)
+    }
+    values[EXPORT_SEQ.name] = export_seq
+    values[ATTEMPTS.name] = [_attempt_object(attempt) for attempt in record.attempts]
+    return {key: values[key] for key in KEYS}
 
 
 def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:
     """Return the cells of a call under the header ``KEYS``; what did not happen is an empty cell.
 
-    The fee breakdown is the JSON text as stored, the attempts are one JSON array.
+    A document is the JSON text as stored, the attempts are one JSON array.
     """
     values = json_object(record, export_seq)
-    values["fee_breakdown"] = record.fee_breakdown
-    values["attempts"] = msgspec.json.encode(values["attempts"]).decode()
+    for column in _DOCUMENTS:
+        values[column.name] = getattr(record, column.name)
+    values[ATTEMPTS.name] = msgspec.json.encode(values[ATTEMPTS.name]).decode()
     return ["" if value is None else str(value) for value in values.values()]
 
 
-def _json_value(record: CallRecord, export_seq: int | None, key: str) -> Any:
-    if key == "export_seq":
-        return export_seq
-    if key == "attempts":
-        return [_attempt_object(attempt) for attempt in record.attempts]
-    value = getattr(record, key)
-    if key == "fee_breakdown":
-        return _nested(value)
-    if value is None:
-        return None
-    if key in _TIMES:
-        return iso_utc(value)
-    return format_amount(value) if key in _AMOUNTS else value
+_values: Final = attrgetter(*(column.name for column in RECORD_COLUMNS))
+_DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is Kind.DOCUMENT)
 
 
 def _attempt_object(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "gateway": attempt.gateway,
-        "code": attempt.code,
-        "ms": attempt.ms,
-        "pdd_ms": attempt.pdd_ms,
-        "reason": attempt.reason,
-    }
+    return {column.name: _in_json(column, getattr(attempt, column.name)) for column in ATTEMPT_COLUMNS}
 
 
-def _nested(text: str) -> Any:
+def _in_json(column: Column, value: Any) -> Any:
+    notation = _NOTATIONS.get(column.kind)
+    return value if notation is None or value is None else notation(value)
+
+
+def _nested(document: str) -> Any:
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(document)
     except msgspec.DecodeError:
-        return text  # a damaged breakdown must not hide the call; the reader sees the text itself
+        return document  # a damaged breakdown must not hide the call: its text is shown as it is
+
+
+_NOTATIONS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+    Kind.TIME: iso_utc,
+    Kind.AMOUNT: format_amount,
+    Kind.DOCUMENT: _nested,
+}
+"""What is written otherwise than it is kept."""

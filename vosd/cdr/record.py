@@ -1,86 +1,104 @@
-"""The record of one call, as the journal keeps it and the database stores it (INTERFACES section 5)."""
+"""The record of one call, as the journal keeps it and the database stores it.
+
+A field whose type is ``Annotated`` with a form of ``vosd.cdr.kinds`` is a column of the CDR. Tables, rows, JSON, CSV
+and ``docs/cdr.md`` are derived from these declarations, in the order of the fields (ADR 38).
+"""
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from vosd.base.money import ZERO
+from vosd.cdr.kinds import (
+    ADDRESS_LENGTH,
+    CURRENCY_LENGTH,
+    NAME_LENGTH,
+    NUMBER_LENGTH,
+    REASON_LENGTH,
+    SIP_CALL_ID_LENGTH,
+    account,
+    amount,
+    call_identity,
+    document,
+    number,
+    text,
+    time,
+    word,
+)
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One gateway that was tried: final SIP code (0 = no response), milliseconds it took, and why it ended."""
+    """One gateway that was tried."""
 
-    gateway: str
-    code: int
-    ms: int
-    pdd_ms: int | None
-    reason: str
+    gateway: Annotated[str, word(NAME_LENGTH, "routing gateway")]
+    code: Annotated[int, number(16, "final SIP code; 0 = no response")]
+    ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
+    pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
+    reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended")]
 
 
 class Posting(msgspec.Struct, frozen=True):
     """One ledger entry that the call books: ``amount`` is signed (a charge is negative).
 
-    ``reference`` is unique per (account, kind), which is what makes a retry harmless (DESIGN D4).
+    ``reference`` is unique for each account and kind, so that a batch may be booked again without harm (ADR 5).
     """
 
     account: str
     amount: Decimal
     reference: str
     currency: str | None = None
-    """Of the amount, ISO 4217; None = written before postings had one."""
+    """Currency of the amount, ISO 4217; None in records of versions that did not write it."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a CDR holds; times are UTC milliseconds since the epoch, money is ``Decimal``."""
 
-    call_id: str
-    node: str
-    mapping_gateway: str | None = None
-    routing_gateway: str | None = None
-    customer_account: str | None = None
-    vendor_account: str | None = None
-    currency: str | None = None
-    caller_in: str = ""
-    callee_in: str = ""
-    caller_out: str | None = None
-    callee_out: str | None = None
-    callee_billing: str | None = None
-    sip_call_id_in: str = ""
-    sip_call_id_out: str | None = None
-    source_address: str = ""
-    destination_address: str | None = None
-    codec: str | None = None
-    started_at: int
-    ringing_at: int | None = None
-    answered_at: int | None = None
-    ended_at: int
-    pdd_ms: int | None = None
-    hold_time_ms: int = 0
-    hold_time_s: int = 0
-    billed_seconds: int = 0
-    vendor_billed_seconds: int = 0
-    fee: Decimal = ZERO
-    tax: Decimal = ZERO
-    cost: Decimal = ZERO
-    cost_tax: Decimal = ZERO
-    rate_group: str | None = None
-    rate_prefix: str | None = None
-    rate_area: str | None = None
-    vendor_rate_prefix: str | None = None
-    fee_breakdown: str = "{}"
-    hangup_source: str
-    end_reason: str
-    sip_code: int | None = None
-    q850_cause: int | None = None
-    vendor_answered_at: int | None = None
-    """When the winning 200 was received; ``answered_at`` is when ours was sent to the caller."""
-    vendor_currency: str | None = None
-    """Of ``cost`` and ``cost_tax``, ISO 4217; ``currency`` is that of ``fee`` and ``tax``."""
-    reason_text: str | None = None
-    """Text of the Reason header with which a peer ended the call (RFC 3326)."""
-    acknowledged_at: int | None = None
-    """When the caller's ACK of our 200 came; None without one, or where the caller is a transferred party."""
+    call_id: Annotated[str, call_identity("vosd's own id of the call, a UUID of version 7")]
+    node: Annotated[str, word(NAME_LENGTH, "the switch that carried the call")]
+    mapping_gateway: Annotated[str | None, word(NAME_LENGTH, "mapping gateway or phone that the call came from")] = None
+    routing_gateway: Annotated[str | None, word(NAME_LENGTH, "routing gateway that was tried last")] = None
+    customer_account: Annotated[str | None, account("account that pays `fee` and `tax`")] = None
+    vendor_account: Annotated[str | None, account("account that `cost` and `cost_tax` are booked on")] = None
+    currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")] = None
+    vendor_currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `cost` and `cost_tax`")] = None
+    caller_in: Annotated[str, text(NUMBER_LENGTH, "calling number as received")] = ""
+    callee_in: Annotated[str, text(NUMBER_LENGTH, "called number as received")] = ""
+    caller_out: Annotated[str | None, text(NUMBER_LENGTH, "calling number as sent to the vendor")] = None
+    callee_out: Annotated[str | None, text(NUMBER_LENGTH, "called number as sent to the vendor")] = None
+    callee_billing: Annotated[str | None, text(NUMBER_LENGTH, "called number as rated")] = None
+    sip_call_id_in: Annotated[str, text(SIP_CALL_ID_LENGTH, "Call-ID of the caller's leg")] = ""
+    sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
+    source_address: Annotated[str, text(ADDRESS_LENGTH, "host:port that the INVITE came from")] = ""
+    destination_address: Annotated[str | None, text(ADDRESS_LENGTH, "host:port of the last vendor")] = None
+    codec: Annotated[str | None, word(32, "first audio codec of the answer, as rtpmap names it (`PCMU`)")] = None
+    started_at: Annotated[int, time("receipt of the INVITE")]
+    ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
+    answered_at: Annotated[int | None, time("our 200 sent to the caller; the fee runs from here")] = None
+    acknowledged_at: Annotated[int | None, time("receipt of the ACK of our 200; null for a transferred party")] = None
+    vendor_answered_at: Annotated[int | None, time("receipt of the winning 200; the cost runs from here")] = None
+    ended_at: Annotated[int, time("first BYE, or the switch's own deadline")]
+    pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200 passed on")] = None
+    hold_time_ms: Annotated[int, number(64, "milliseconds from answer to end")] = 0
+    hold_time_s: Annotated[int, number(32, "the same in seconds, by the hold-time rule")] = 0
+    billed_seconds: Annotated[int, number(32, "seconds that `fee` covers")] = 0
+    vendor_billed_seconds: Annotated[int, number(32, "seconds that `cost` covers")] = 0
+    fee: Annotated[Decimal, amount("the customer's charge without tax")] = ZERO
+    tax: Annotated[Decimal, amount("tax on `fee`")] = ZERO
+    cost: Annotated[Decimal, amount("the vendor's charge without tax")] = ZERO
+    cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
+    rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
+    rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
+    rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None
+    vendor_rate_prefix: Annotated[str | None, word(32, "prefix of the vendor's rate")] = None
+    fee_breakdown: Annotated[str, document(1_000_000, "steps of both charges, enough to compute them again")] = "{}"
+    hangup_source: Annotated[str, word(8, "who ended the call: `caller`, `callee` or `switch`")]
+    end_reason: Annotated[str, word(REASON_LENGTH, "why the call ended, see operations.md")]
+    sip_code: Annotated[int | None, number(16, "final code as the caller saw it")] = None
+    q850_cause: Annotated[int | None, number(16, "cause of ITU-T Q.850")] = None
+    reason_text: Annotated[str | None, text(128, "text of the Reason header that ended it (RFC 3326)")] = None
     attempts: tuple[Attempt, ...] = ()
+    """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()
     recorded: bool = True
-    """False when the call books money but leaves no row (SERVER_BILLING_RECORD_SERVER_HANG_UP=0, DESIGN 7)."""
+    """False when the call books money but leaves no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP=0)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from vosd.cdr.columns import KEYS, csv_row, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, csv_row, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
@@ -245,8 +245,7 @@ def _show_sheets(shown: dict[str, Any]) -> None:
     attempts, breakdown = shown.pop("attempts"), shown.pop("fee_breakdown")
     output.sheet(shown)
     output.line("")
-    columns = ("gateway", "code", "ms", "pdd_ms", "reason")
-    output.table(columns, [[attempt[key] for key in columns] for attempt in attempts], empty="no gateway was tried")
+    output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")
     parts = breakdown if isinstance(breakdown, dict) else {}
     said = {name: value for name, value in parts.items() if not isinstance(value, list)}
     if said:  # of a call whose peer vanished

@@ -12,6 +12,7 @@ from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO
+from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.ports import Changes, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
@@ -149,7 +150,7 @@ class SqlBooks:
             entries = self._post(batch, standings)
             rows = [call.cdr for call in batch if call.cdr is not None]
             number = self._writer.encode.number
-            numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
+            numbered = [(number(export_seq, 64), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
             await self._writer.insert(connection, schema.cdr, numbered)
             attempts = [row for call in batch for row in call.attempts]
             await self._writer.insert(connection, schema.cdr_attempt, attempts)
@@ -177,10 +178,10 @@ class SqlBooks:
         encode = self._writer.encode
         return [
             (
-                encode.name(account, schema.ACCOUNT_LENGTH),
-                encode.money(standing.balance),
-                encode.number(standing.seq),
-                encode.number(mark),
+                encode.account(account, ACCOUNT_LENGTH),
+                encode.money(standing.balance, 0),
+                encode.number(standing.seq, 64),
+                encode.number(mark, 64),
             )
             for account, standing in standings.items()
         ]

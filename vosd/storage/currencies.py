@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Row, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.types import identifying
@@ -71,6 +72,6 @@ async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequenc
 
 
 def _chunks(accounts: Collection[str]) -> Iterator[list[str]]:
-    names = sorted(identifying(name, schema.ACCOUNT_LENGTH) for name in accounts)
+    names = sorted(identifying(name, ACCOUNT_LENGTH) for name in accounts)
     for start in range(0, len(names), _AT_ONCE):
         yield names[start : start + _AT_ONCE]

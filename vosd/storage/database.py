@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreDamaged, StoreUnavailable
-from vosd.storage import schema
+from vosd.storage.migrations import newest_revision
 from vosd.storage.types import Unstorable
 
 PATIENCE_S: Final = 30.0
@@ -159,12 +159,14 @@ class Database:
         Raises:
             SchemaOutdated: they are older, newer or missing; the message says what to do.
             StoreUnavailable: the database is away.
+            MigrationsMissing: the installation is incomplete.
         """
         async with self.reading() as connection:
             found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
-        if found is None or str(found) < schema.REVISION:
-            raise SchemaOutdated(self._outdated(f"has schema {found or 'none'}, not {schema.REVISION}"))
-        if str(found) > schema.REVISION:
+        wanted = newest_revision()
+        if found is None or str(found) < wanted:
+            raise SchemaOutdated(self._outdated(f"has schema {found or 'none'}, not {wanted}"))
+        if str(found) > wanted:
             message = f"{self.place} was migrated by a newer vosd (schema {found}): install that version"
             raise SchemaOutdated(message)
 

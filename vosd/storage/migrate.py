@@ -1,40 +1,19 @@
-"""Bringing a database to this version's schema with Alembic, from the tree or from an installed wheel.
+"""Bring a database to this version's schema with Alembic.
 
-Owns where the migrations lie and how they are run. Refuses to run them unasked: the daemon only checks
-(``Database.check_schema``).
+Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.check_schema``).
 """
 
 import asyncio
 from pathlib import Path
-from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection, make_url
 
-from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
-
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
-
-
-class MigrationsMissing(VosError):  # noqa: N818 - describes the installation
-    """The installation lacks its migrations."""
-
-
-def migrations_path() -> Path:
-    """Return the directory of the migrations: inside the package when installed, beside it in the tree.
-
-    Raises:
-        MigrationsMissing: neither is there.
-    """
-    for candidate in (_PACKAGE / "_migrations", _PACKAGE.parent / "migrations"):
-        if (candidate / "env.py").is_file():
-            return candidate
-    message = f"this installation has no migrations below {_PACKAGE}: install vosd again"
-    raise MigrationsMissing(message)
+from vosd.storage.migrations import migrations_path
 
 
 def migrate(url: str) -> None:
@@ -67,7 +46,7 @@ async def migrate_async(url: str) -> None:
 
 
 def _make_file(file: Path) -> None:
-    """Make the file of a new database; who called whom and who has what money is nobody else's to read."""
+    """Make the file of a new database, readable by its owner only: it holds calls and money."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)

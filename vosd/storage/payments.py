@@ -2,6 +2,7 @@
 
 from sqlalchemy import insert, select, update
 
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.books import lock_accounts
 from vosd.storage.currencies import settle_one
@@ -30,7 +31,7 @@ class SqlPayments:
         """
         account, entry = schema.account, schema.ledger_entry
         async with self._database.writing() as connection:
-            name = identifying(payment.account, schema.ACCOUNT_LENGTH)
+            name = identifying(payment.account, ACCOUNT_LENGTH)
             reference = identifying(payment.reference, schema.REFERENCE_LENGTH)
             mark = await self._writer.take_numbers(connection, 1)
             if payment.must_exist and await connection.scalar(select(account.c.id).where(account.c.id == name)) is None:
@@ -55,7 +56,7 @@ class SqlPayments:
                     balance_after=after,
                     kind=payment.kind.value,
                     reference=reference,
-                    operator=_cut(payment.operator, schema.NAME_LENGTH),
+                    operator=_cut(payment.operator, NAME_LENGTH),
                     memo=_cut(payment.memo, schema.MEMO_LENGTH),
                     created_at=payment.made_at,
                     currency=currency,

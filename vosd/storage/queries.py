@@ -127,6 +127,11 @@ def stored_call(row: Mapping[str, Any], attempts: Iterable[Attempt]) -> StoredCa
     return StoredCall(CallRecord(**values, attempts=tuple(attempts)), export_seq)
 
 
+def stored_attempt(row: Sequence[Any]) -> Attempt:
+    """Make the attempt of a row of ``schema.cdr_attempt``: its key, and then the columns that ``Attempt`` declares."""
+    return Attempt(*row[len(schema.cdr_attempt.primary_key) :])
+
+
 def _begins(beginning: str) -> ColumnElement[bool]:
     least, greatest = bounds(beginning)
     return and_(_cdr.call_id >= least, _cdr.call_id <= greatest)
@@ -158,6 +163,5 @@ async def _stored_calls(connection: AsyncConnection, query: Select[Any]) -> list
     table = schema.cdr_attempt.c
     some = select(schema.cdr_attempt).where(table.call_id.in_(list(attempts)))
     for row in await connection.execute(some.order_by(table.call_id, table.position)):
-        attempt = Attempt(row.gateway, row.code, row.ms, row.pdd_ms, row.reason)
-        attempts[row.call_id].append(attempt)
+        attempts[row.call_id].append(stored_attempt(row))
     return [stored_call(row, attempts[row["call_id"]]) for row in rows]

@@ -1,13 +1,16 @@
-"""A booked call as rows: which value of the record stands in which column, and what is cut or refused.
+"""A booked call as encoded rows of the tables ``cdr``, ``cdr_attempt`` and ``ledger_entry``.
 
-The order of each function is the order of the columns in ``schema``. How a value is spelled is the database's
-own affair and comes as an ``Encoding``. Refuses to know statements and balances.
+The values of a row are in the order of the table's columns in ``schema``; those of a CDR follow from the columns that
+its record declares. Each database encodes values its own way, given as an ``Encoding``. Refuses to know statements and
+balances.
 """
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from vosd.cdr.columns import ATTEMPT_COLUMNS, RECORD_COLUMNS
+from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, NAME_LENGTH, Column, Kind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord, Posting
 from vosd.storage import schema
@@ -19,22 +22,41 @@ CALL_KIND: Final = EntryKind.CALL.value
 """The kind of the ledger entries that calls make."""
 
 
-class Encoding(NamedTuple):
-    """How one database wants its values; None stands for what did not happen.
+Encode: TypeAlias = Callable[[Any, int], Any]
+"""Encode a value of a column of the given size; None stands for what did not happen."""
 
-    ``name`` and ``label`` take words of which there are few (accounts; gateways, reasons) and may remember
-    them. ``name`` and ``reference`` refuse what ``label`` and ``text`` cut (``types.identifying``,
-    ``types.descriptive``).
+
+class Encoding:
+    """How one database writes values: a function for each kind, and the rows made with them.
+
+    ``ACCOUNT`` refuses text that ``WORD`` and ``TEXT`` cut (``types.identifying``, ``types.descriptive``). The
+    functions for ``ACCOUNT`` and ``WORD`` may remember what they have encoded. ``reference`` is as strict as
+    ``ACCOUNT`` and remembers nothing.
     """
 
-    key: Callable[[str | None], Any]
-    name: Callable[[str | None, int], Any]
-    reference: Callable[[str, int], Any]
-    label: Callable[[str | None, int], Any]
-    text: Callable[[str | None, int], Any]
-    number: Callable[[int | None], Any]
-    money: Callable[[Decimal], Any]
-    moment: Callable[[int | None], Any]
+    def __init__(self, kinds: Mapping[Kind, Encode], reference: Callable[[str, int], Any]) -> None:
+        self.key = kinds[Kind.CALL_ID]
+        self.account = kinds[Kind.ACCOUNT]
+        self.word = kinds[Kind.WORD]
+        self.text = kinds[Kind.TEXT]
+        self.number = kinds[Kind.NUMBER]
+        self.money = kinds[Kind.AMOUNT]
+        self.moment = kinds[Kind.TIME]
+        self.reference = reference
+        self.call = _row_of(RECORD_COLUMNS, kinds)
+        self.attempt = _row_of(ATTEMPT_COLUMNS, kinds)
+
+
+def _row_of(columns: Sequence[Column], kinds: Mapping[Kind, Encode]) -> Callable[[Any], Row]:
+    """Return the function that encodes the declared columns of a record."""
+    values = attrgetter(*(column.name for column in columns))
+    encoders = tuple(kinds[column.kind] for column in columns)
+    sizes = tuple(column.size for column in columns)
+
+    def encode(record: Any) -> Row:
+        return tuple([to(value, size) for to, value, size in zip(encoders, values(record), sizes, strict=True)])
+
+    return encode
 
 
 class PreparedCall(NamedTuple):
@@ -55,11 +77,15 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     Raises:
         Unstorable: naming the value that no column can hold.
     """
-    ended_at = encode.moment(record.ended_at)
+    ended_at = encode.moment(record.ended_at, 0)
     if not record.recorded:
-        return PreparedCall(record, None, (), encode.key(None), ended_at)
-    key = encode.key(record.call_id)
-    return PreparedCall(record, _cdr(record, key, encode), _attempts(record, key, encode), key, ended_at)
+        return PreparedCall(record, None, (), encode.key(None, 0), ended_at)
+    key = encode.key(record.call_id, 0)
+    attempts = tuple(
+        (key, encode.number(position, 16), *encode.attempt(attempt))
+        for position, attempt in enumerate(record.attempts, start=1)
+    )
+    return PreparedCall(record, encode.call(record), attempts, key, ended_at)
 
 
 def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode: Encoding) -> Row:
@@ -69,80 +95,15 @@ def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode:
         Unstorable: naming the value that no column can hold.
     """
     return (
-        encode.name(posting.account, schema.ACCOUNT_LENGTH),
-        encode.number(standing.seq),
-        encode.money(posting.amount),
-        encode.money(standing.balance),
-        encode.label(CALL_KIND, schema.KIND_LENGTH),
+        encode.account(posting.account, ACCOUNT_LENGTH),
+        encode.number(standing.seq, 64),
+        encode.money(posting.amount, 0),
+        encode.money(standing.balance, 0),
+        encode.word(CALL_KIND, schema.KIND_LENGTH),
         encode.reference(posting.reference, schema.REFERENCE_LENGTH),
         call.ledger_key,
-        encode.label(None, schema.NAME_LENGTH),
-        encode.label(None, schema.MEMO_LENGTH),
+        encode.word(None, NAME_LENGTH),
+        encode.word(None, schema.MEMO_LENGTH),
         call.ended_at,
-        encode.label(posting.currency, schema.CURRENCY_LENGTH),
-    )
-
-
-def _cdr(record: CallRecord, key: Any, encode: Encoding) -> Row:
-    _, name, _, label, text, number, money, moment = encode
-    return (
-        key,
-        label(record.node, schema.NAME_LENGTH),
-        label(record.mapping_gateway, schema.NAME_LENGTH),
-        label(record.routing_gateway, schema.NAME_LENGTH),
-        name(record.customer_account, schema.ACCOUNT_LENGTH),
-        name(record.vendor_account, schema.ACCOUNT_LENGTH),
-        label(record.currency, schema.CURRENCY_LENGTH),
-        text(record.caller_in, schema.NUMBER_LENGTH),
-        text(record.callee_in, schema.NUMBER_LENGTH),
-        text(record.caller_out, schema.NUMBER_LENGTH),
-        text(record.callee_out, schema.NUMBER_LENGTH),
-        text(record.callee_billing, schema.NUMBER_LENGTH),
-        text(record.sip_call_id_in, schema.SIP_CALL_ID_LENGTH),
-        text(record.sip_call_id_out, schema.SIP_CALL_ID_LENGTH),
-        text(record.source_address, schema.ADDRESS_LENGTH),
-        text(record.destination_address, schema.ADDRESS_LENGTH),
-        label(record.codec, schema.CODEC_LENGTH),
-        moment(record.started_at),
-        moment(record.ringing_at),
-        moment(record.answered_at),
-        moment(record.ended_at),
-        number(record.pdd_ms),
-        number(record.hold_time_ms),
-        number(record.hold_time_s),
-        number(record.billed_seconds),
-        number(record.vendor_billed_seconds),
-        money(record.fee),
-        money(record.tax),
-        money(record.cost),
-        money(record.cost_tax),
-        label(record.rate_group, schema.NAME_LENGTH),
-        label(record.rate_prefix, schema.PREFIX_LENGTH),
-        label(record.rate_area, schema.AREA_LENGTH),
-        label(record.vendor_rate_prefix, schema.PREFIX_LENGTH),
-        text(record.fee_breakdown, schema.BREAKDOWN_LENGTH),
-        label(record.hangup_source, schema.SOURCE_LENGTH),
-        label(record.end_reason, schema.REASON_LENGTH),
-        number(record.sip_code),
-        number(record.q850_cause),
-        moment(record.vendor_answered_at),
-        label(record.vendor_currency, schema.CURRENCY_LENGTH),
-        text(record.reason_text, schema.REASON_TEXT_LENGTH),
-        moment(record.acknowledged_at),
-    )
-
-
-def _attempts(record: CallRecord, key: Any, encode: Encoding) -> tuple[Row, ...]:
-    label, number = encode.label, encode.number
-    return tuple(
-        (
-            key,
-            number(position),
-            label(attempt.gateway, schema.NAME_LENGTH),
-            number(attempt.code),
-            number(attempt.ms),
-            number(attempt.pdd_ms),
-            label(attempt.reason, schema.REASON_LENGTH),
-        )
-        for position, attempt in enumerate(record.attempts, start=1)
+        encode.word(posting.currency, CURRENCY_LENGTH),
     )

@@ -6,33 +6,29 @@ One counter orders every commit: a transaction takes its next numbers first, so 
 and whoever reads in the counter's order misses nothing (``cdr.export_seq``, ``account.changed``).
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.types import TypeEngine
 
+from vosd.cdr.columns import ATTEMPT_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
+from vosd.cdr.kinds import (
+    ACCOUNT_LENGTH,
+    ADDRESS_LENGTH,
+    CURRENCY_LENGTH,
+    NAME_LENGTH,
+    SIP_CALL_ID_LENGTH,
+    Kind,
+)
+from vosd.cdr.kinds import Column as CdrColumn
 from vosd.storage.types import CallKey, Moment, Money
 
-REVISION: Final = "0003"
-"""The migration that this schema corresponds to."""
-
-ACCOUNT_LENGTH: Final = 64
 REFERENCE_LENGTH: Final = 128
-NAME_LENGTH: Final = 64
-NUMBER_LENGTH: Final = 64
-ADDRESS_LENGTH: Final = 64
-SIP_CALL_ID_LENGTH: Final = 255
-CODEC_LENGTH: Final = 32
-PREFIX_LENGTH: Final = 32
-AREA_LENGTH: Final = 128
-REASON_LENGTH: Final = 32
-SOURCE_LENGTH: Final = 8
-CURRENCY_LENGTH: Final = 3
-REASON_TEXT_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
 MEMO_LENGTH: Final = 255
-BREAKDOWN_LENGTH: Final = 1_000_000
 CONTACT_LENGTH: Final = 512
 PATH_LENGTH: Final = 1_100
 AGENT_LENGTH: Final = 128
@@ -50,6 +46,41 @@ _IN_MYSQL: Final[dict[str, Any]] = {
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",  # names compare by their characters: Acme is not acme
 }
+
+_NUMBERS: Final[Mapping[int, type[TypeEngine[int]]]] = {16: SmallInteger, 32: Integer, 64: BigInteger}
+"""Column types of whole numbers by their width in bits."""
+_COMMENTS: Final = {"export_seq": "order of commit", "code": "final SIP code; 0 = no response"}
+"""Comments that the first migration gave to columns of calls; ``docs/cdr.md`` explains all of them."""
+
+
+def _column(column: CdrColumn) -> Column[Any]:
+    return Column(
+        column.name,
+        _type(column),
+        primary_key=column.kind is Kind.CALL_ID,
+        nullable=column.is_optional,
+        comment=_COMMENTS.get(column.name),
+    )
+
+
+def _type(column: CdrColumn) -> TypeEngine[Any]:
+    match column.kind:
+        case Kind.CALL_ID:
+            return CallKey()
+        case Kind.ACCOUNT | Kind.WORD | Kind.TEXT:
+            return String(column.size)
+        case Kind.NUMBER:
+            return _NUMBERS[column.size]()
+        case Kind.AMOUNT:
+            return Money()
+        case Kind.TIME:
+            return Moment()
+        case Kind.DOCUMENT:
+            return Text().with_variant(MEDIUMTEXT(), "mysql")
+        case Kind.ROWS:
+            message = f"{column.name} is a table of its own"
+            raise ValueError(message)
+
 
 counter: Final = Table(
     "counter",
@@ -95,50 +126,7 @@ ledger_entry: Final = Table(
 cdr: Final = Table(
     "cdr",
     metadata,
-    Column("export_seq", BigInteger, nullable=False, comment="order of commit"),
-    Column("call_id", CallKey, primary_key=True),
-    Column("node", String(NAME_LENGTH), nullable=False),
-    Column("mapping_gateway", String(NAME_LENGTH)),
-    Column("routing_gateway", String(NAME_LENGTH)),
-    Column("customer_account", String(ACCOUNT_LENGTH)),
-    Column("vendor_account", String(ACCOUNT_LENGTH)),
-    Column("currency", String(CURRENCY_LENGTH)),
-    Column("caller_in", String(NUMBER_LENGTH), nullable=False),
-    Column("callee_in", String(NUMBER_LENGTH), nullable=False),
-    Column("caller_out", String(NUMBER_LENGTH)),
-    Column("callee_out", String(NUMBER_LENGTH)),
-    Column("callee_billing", String(NUMBER_LENGTH)),
-    Column("sip_call_id_in", String(SIP_CALL_ID_LENGTH), nullable=False),
-    Column("sip_call_id_out", String(SIP_CALL_ID_LENGTH)),
-    Column("source_address", String(ADDRESS_LENGTH), nullable=False),
-    Column("destination_address", String(ADDRESS_LENGTH)),
-    Column("codec", String(CODEC_LENGTH)),
-    Column("started_at", Moment, nullable=False),
-    Column("ringing_at", Moment),
-    Column("answered_at", Moment),
-    Column("ended_at", Moment, nullable=False),
-    Column("pdd_ms", Integer),
-    Column("hold_time_ms", BigInteger, nullable=False),
-    Column("hold_time_s", Integer, nullable=False),
-    Column("billed_seconds", Integer, nullable=False),
-    Column("vendor_billed_seconds", Integer, nullable=False),
-    Column("fee", Money, nullable=False),
-    Column("tax", Money, nullable=False),
-    Column("cost", Money, nullable=False),
-    Column("cost_tax", Money, nullable=False),
-    Column("rate_group", String(NAME_LENGTH)),
-    Column("rate_prefix", String(PREFIX_LENGTH)),
-    Column("rate_area", String(AREA_LENGTH)),
-    Column("vendor_rate_prefix", String(PREFIX_LENGTH)),
-    Column("fee_breakdown", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False),
-    Column("hangup_source", String(SOURCE_LENGTH), nullable=False),
-    Column("end_reason", String(REASON_LENGTH), nullable=False),
-    Column("sip_code", SmallInteger),
-    Column("q850_cause", SmallInteger),
-    Column("vendor_answered_at", Moment),
-    Column("vendor_currency", String(CURRENCY_LENGTH)),
-    Column("reason_text", String(REASON_TEXT_LENGTH)),
-    Column("acknowledged_at", Moment),
+    *(_column(column) for column in (EXPORT_SEQ, *RECORD_COLUMNS)),
     Unique("export_seq", name="cdr_export"),
     Index("cdr_started", "started_at", "call_id"),
     Index("cdr_customer", "customer_account", "started_at"),
@@ -158,11 +146,7 @@ cdr_attempt: Final = Table(
     metadata,
     Column("call_id", CallKey, primary_key=True),
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
-    Column("gateway", String(NAME_LENGTH), nullable=False),
-    Column("code", SmallInteger, nullable=False, comment="final SIP code; 0 = no response"),
-    Column("ms", Integer, nullable=False),
-    Column("pdd_ms", Integer),
-    Column("reason", String(REASON_LENGTH), nullable=False),
+    *(_column(column) for column in ATTEMPT_COLUMNS),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )

@@ -5,7 +5,7 @@ what a statement compiled for each batch does (``bench/booking.py``). Refuses to
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -13,9 +13,10 @@ from pymysql.converters import escape_string
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vosd.cdr.kinds import Kind
 from vosd.storage import schema
 from vosd.storage.database import ContentRefused, Database, SchemaOutdated
-from vosd.storage.rows import Encoding, Row
+from vosd.storage.rows import Encode, Encoding, Row
 from vosd.storage.types import call_key, descriptive, exact_money, identifying, moment_text, money_units
 
 _BYTES_PER_CHARACTER: Final = 4
@@ -65,14 +66,17 @@ class SqliteWriter:
 
     def __init__(self) -> None:
         self.encode = Encoding(
-            key=lambda value: None if value is None else call_key(value),
-            name=_remembered(lambda value, length: None if value is None else identifying(value, length)),
+            {
+                Kind.CALL_ID: lambda value, _: None if value is None else call_key(value),
+                Kind.ACCOUNT: _remembered(lambda value, size: None if value is None else identifying(value, size)),
+                Kind.WORD: _remembered(_cut),
+                Kind.TEXT: _cut,
+                Kind.DOCUMENT: _cut,
+                Kind.NUMBER: lambda value, _: value,
+                Kind.AMOUNT: lambda value, _: money_units(value),
+                Kind.TIME: lambda value, _: None if value is None else moment_text(value),
+            },
             reference=identifying,
-            label=_remembered(lambda value, length: None if value is None else descriptive(value, length)),
-            text=lambda value, length: None if value is None else descriptive(value, length),
-            number=lambda value: value,
-            money=money_units,
-            moment=lambda value: None if value is None else moment_text(value),
         )
         self._inserts: Mapping[str, str] = {table.name: _insert_with_marks(table) for table in _INSERTED}
 
@@ -101,14 +105,17 @@ class MySqlWriter:
 
     def __init__(self) -> None:
         self.encode = Encoding(
-            key=_key_literal,
-            name=_remembered(lambda value, length: "NULL" if value is None else _name_literal(value, length)),
+            {
+                Kind.CALL_ID: lambda value, _: _key_literal(value),
+                Kind.ACCOUNT: _remembered(lambda value, size: "NULL" if value is None else _name_literal(value, size)),
+                Kind.WORD: _remembered(_text_literal),
+                Kind.TEXT: _text_literal,
+                Kind.DOCUMENT: _text_literal,
+                Kind.NUMBER: lambda value, _: "NULL" if value is None else str(int(value)),
+                Kind.AMOUNT: lambda value, _: format(exact_money(value), "f"),
+                Kind.TIME: lambda value, _: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
+            },
             reference=_name_literal,
-            label=_remembered(_text_literal),
-            text=_text_literal,
-            number=lambda value: "NULL" if value is None else str(int(value)),
-            money=lambda value: format(exact_money(value), "f"),
-            moment=lambda value: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
         )
         self._inserts: Mapping[str, str] = {table.name: _insert_head(table) for table in _INSERTED}
 
@@ -168,7 +175,11 @@ def _packets(rows: list[str], room: int) -> Iterator[str]:
         yield ",".join(rows[start:])
 
 
-def _remembered(encode: Callable[[str | None, int], Any]) -> Callable[[str | None, int], Any]:
+def _cut(value: str | None, size: int) -> str | None:
+    return None if value is None else descriptive(value, size)
+
+
+def _remembered(encode: Encode) -> Encode:
     return lru_cache(maxsize=_WORDS_REMEMBERED)(encode)
 
 

@@ -1,22 +1,49 @@
-"""A CDR as ``--json`` and CSV have it (INTERFACES sections 2 and 5)."""
+"""A CDR as ``--json`` and CSV have it, and the page that explains its columns."""
 
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from vosd.cdr.columns import KEYS, csv_row, iso_utc, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
+from vosd.cdr.record import CallRecord
+from vosd.cli.cdr import _ON_SCREEN, _SHOWN
+from vosd.storage.cdr_manual import manual
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
+PUBLISHED = """
+    call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
+    caller_in callee_in caller_out callee_out callee_billing sip_call_id_in sip_call_id_out source_address
+    destination_address codec started_at ringing_at answered_at acknowledged_at vendor_answered_at ended_at pdd_ms
+    hold_time_ms hold_time_s billed_seconds vendor_billed_seconds fee tax cost cost_tax rate_group rate_prefix rate_area
+    vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text attempts
+"""
+"""Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
-def test_the_keys_are_those_of_the_record_and_the_export_number():
-    record = answered_call(1)
-    assert set(KEYS) == ({*record.__struct_fields__} - {"postings", "recorded"}) | {"export_seq"}
-    assert list(json_object(record, 7)) == list(KEYS)
+
+def test_the_columns_are_those_that_users_hold_on_to():
+    assert list(KEYS) == PUBLISHED.split()
+    assert ATTEMPT_KEYS == ("gateway", "code", "ms", "pdd_ms", "reason")
+    assert list(json_object(answered_call(1), 7)) == PUBLISHED.split()
 
 
-def test_an_answered_call_reads_as_interfaces_says():
+def test_every_field_of_a_record_is_a_column_but_what_has_a_table_of_its_own():
+    fields = [name for name in CallRecord.__struct_fields__ if name not in {"attempts", "postings", "recorded"}]
+    assert [column.name for column in RECORD_COLUMNS] == fields
+
+
+def test_the_manual_of_the_columns_is_what_the_record_declares():
+    page = (Path(__file__).parents[3] / "docs" / "cdr.md").read_text(encoding="utf-8")
+    assert page == manual(), "run: python -m vosd.storage.cdr_manual > docs/cdr.md"
+
+
+def test_the_columns_of_listings_exist():
+    assert {*_ON_SCREEN, *_SHOWN} <= {*KEYS}
+
+
+def test_money_is_plain_text_and_times_are_iso_8601_in_an_answered_call():
     record = answered_call(0, fee=Decimal("1.5"), tax=Decimal("0.15000000"), cost=Decimal(0))
     row = json_object(record, 7)
     assert json.loads(json.dumps(row)) == row

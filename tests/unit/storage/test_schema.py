@@ -2,6 +2,7 @@
 
 import msgspec
 
+from vosd.cdr.kinds import Kind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
@@ -10,16 +11,7 @@ from vosd.testing.data.records import answered_call
 
 NOT_IN_THE_ROW = {"attempts", "postings", "recorded"}
 
-as_it_is = Encoding(
-    key=lambda value: value,
-    name=lambda value, _: value,
-    reference=lambda value, _: value,
-    label=lambda value, _: value,
-    text=lambda value, _: value,
-    number=lambda value: value,
-    money=lambda value: value,
-    moment=lambda value: value,
-)
+as_it_is = Encoding(dict.fromkeys(Kind, lambda value, _: value), reference=lambda value, _: value)
 
 
 def test_every_column_of_cdr_is_a_field_of_the_record_and_the_other_way_round():

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, Kind
 from vosd.cdr.ports import Changes, RejectedRecords, Standing
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.ports import (
     CallFilter,
@@ -21,7 +22,7 @@ from vosd.storage.ports import (
     check_currency,
     receipt_of_earlier,
 )
-from vosd.storage.queries import stored_call
+from vosd.storage.queries import stored_attempt, stored_call
 from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
 from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
 
@@ -180,7 +181,7 @@ class MemoryStore:
         call = prepare(record, _AS_IT_IS)
         postings = [
             (
-                identifying(posting.account, schema.ACCOUNT_LENGTH),
+                identifying(posting.account, ACCOUNT_LENGTH),
                 exact_money(posting.amount),
                 identifying(posting.reference, schema.REFERENCE_LENGTH),
             )
@@ -239,52 +240,55 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
 
 
 def _begins(number: str, beginning: str) -> bool:
-    return for_matching(number).startswith(for_matching(descriptive(beginning, schema.NUMBER_LENGTH)))
+    return for_matching(number).startswith(for_matching(descriptive(beginning, NUMBER_LENGTH)))
 
 
 def _stored(call: PreparedCall, export_seq: int) -> StoredCall:
     assert call.cdr is not None, "only a call with a row is stored"
     row = dict(zip(_CDR_COLUMNS, (export_seq, *call.cdr), strict=True))
-    return stored_call(row, (Attempt(*values[2:]) for values in call.attempts))
+    return stored_call(row, map(stored_attempt, call.attempts))
 
 
 def _optional(check: Any) -> Any:
-    """Let None through and check everything else."""
-    return lambda value, *length: None if value is None else check(value, *length)
+    """Pass None and check everything else."""
+    return lambda value, size: None if value is None else check(value, size)
 
 
-def _number(value: int) -> int:
+def _number(value: int, _: int) -> int:
     if value.bit_length() > 63:
         message = f"{value} is no number that a database holds"
         raise Unstorable(message)
     return value
 
 
-def _amount(value: Decimal) -> Decimal:
+def _amount(value: Decimal, _: int) -> Decimal:
     if abs(exact_money(value)) > LIMIT:
         message = f"{value} is more than the books hold"
         raise Unstorable(message)
     return value
 
 
-def _key(call_id: str) -> str:
+def _key(call_id: str, _: int) -> str:
     call_key(call_id)
     return call_id
 
 
-def _moment(wall_ms: int) -> int:
+def _moment(wall_ms: int, _: int) -> int:
     moment_text(wall_ms)
     return wall_ms
 
 
 _AS_IT_IS: Final = Encoding(
-    key=_optional(_key),
-    name=_optional(identifying),
+    {
+        Kind.CALL_ID: _optional(_key),
+        Kind.ACCOUNT: _optional(identifying),
+        Kind.WORD: _optional(descriptive),
+        Kind.TEXT: _optional(descriptive),
+        Kind.DOCUMENT: _optional(descriptive),
+        Kind.NUMBER: _optional(_number),
+        Kind.AMOUNT: _amount,
+        Kind.TIME: _optional(_moment),
+    },
     reference=identifying,
-    label=_optional(descriptive),
-    text=_optional(descriptive),
-    number=_optional(_number),
-    money=_amount,
-    moment=_optional(_moment),
 )
 """Values as Python has them, cut and refused like everywhere else."""

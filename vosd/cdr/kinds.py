@@ -1,0 +1,109 @@
+"""Kinds of values that a CDR holds, and how a field of a record declares that it is a column.
+
+A field is a column when its type is ``Annotated`` with a ``Form``. Refuses to know JSON, CSV and SQL: each reader of
+``vosd.cdr.columns`` translates the kinds into its own notation.
+"""
+
+from enum import Enum
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
+
+import msgspec
+
+ACCOUNT_LENGTH: Final = 64
+NAME_LENGTH: Final = 64
+NUMBER_LENGTH: Final = 64
+ADDRESS_LENGTH: Final = 64
+SIP_CALL_ID_LENGTH: Final = 255
+CURRENCY_LENGTH: Final = 3
+REASON_LENGTH: Final = 32
+
+
+class Kind(Enum):
+    """What a value is: decides its notation in JSON and CSV, its column type, and whether it may be cut."""
+
+    CALL_ID = "id of a call"
+    ACCOUNT = "name of an account: stored unchanged or refused"
+    WORD = "text with few distinct values: names, codes, reasons"
+    TEXT = "any text, cut where it is too long"
+    NUMBER = "whole number"
+    AMOUNT = "money"
+    TIME = "UTC milliseconds since the epoch"
+    DOCUMENT = "JSON document as text"
+    ROWS = "rows of a table of their own"
+
+
+class Form(NamedTuple):
+    """What a field declares of its column.
+
+    ``size`` is the maximum length of text in characters and the width of a number in bits.
+    """
+
+    kind: Kind
+    size: int
+    meaning: str
+
+
+class Column(NamedTuple):
+    """A column as declared by a field of a record."""
+
+    name: str
+    kind: Kind
+    size: int
+    is_optional: bool
+    """Whether the value is None where the thing did not happen."""
+    meaning: str
+
+
+def call_identity(meaning: str) -> Form:
+    """Declare the id of a call, a UUID."""
+    return Form(Kind.CALL_ID, 0, meaning)
+
+
+def account(meaning: str) -> Form:
+    """Declare the id of an account."""
+    return Form(Kind.ACCOUNT, ACCOUNT_LENGTH, meaning)
+
+
+def word(length: int, meaning: str) -> Form:
+    """Declare text of which there are few different ones."""
+    return Form(Kind.WORD, length, meaning)
+
+
+def text(length: int, meaning: str) -> Form:
+    """Declare any other text."""
+    return Form(Kind.TEXT, length, meaning)
+
+
+def number(bits: int, meaning: str) -> Form:
+    """Declare a whole number of 16, 32 or 64 bits."""
+    return Form(Kind.NUMBER, bits, meaning)
+
+
+def amount(meaning: str) -> Form:
+    """Declare money."""
+    return Form(Kind.AMOUNT, 0, meaning)
+
+
+def time(meaning: str) -> Form:
+    """Declare a point in time."""
+    return Form(Kind.TIME, 0, meaning)
+
+
+def document(length: int, meaning: str) -> Form:
+    """Declare text that is a JSON document."""
+    return Form(Kind.DOCUMENT, length, meaning)
+
+
+def columns_of(record: type[msgspec.Struct]) -> tuple[Column, ...]:
+    """Return the columns that the fields of a record declare, in the order of the fields."""
+    hints = get_type_hints(record, include_extras=True)
+    declared = []
+    for name in record.__struct_fields__:
+        form = next((each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Form)), None)
+        if form is not None:
+            declared.append(Column(name, form.kind, form.size, _takes_none(hints[name]), form.meaning))
+    return tuple(declared)
+
+
+def _takes_none(annotated: Any) -> bool:
+    return type(None) in get_args(get_args(annotated)[0])

@@ -1,0 +1,71 @@
+"""The page that explains the columns of a CDR: ``python -m vosd.storage.cdr_manual``.
+
+What it prints is ``docs/cdr.md``; a test keeps the two together.
+"""
+
+import sys
+from typing import Final
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import mysql
+
+from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, COLUMNS
+from vosd.cdr.kinds import Column, Kind
+from vosd.storage import schema
+
+_INTRODUCTION: Final = """\
+# Call detail records
+
+This page is generated: `python -m vosd.storage.cdr_manual > docs/cdr.md`.
+
+`vosd cdr list --json` prints an array of objects with these keys, `vosd cdr show CALL_ID --json` one object, and
+`vosd cdr list --csv` has them as its header. The table `cdr` has a column of the same name for each, `attempts` is the
+table `cdr_attempt`.
+
+- Times are ISO 8601 in UTC with milliseconds and `Z`. Money is text in plain notation with two to eight decimals.
+- *null* stands where a thing did not happen; in CSV the cell is empty. A call that was not answered costs `"0.00"`.
+- Text that is too long for its column is cut, except names of accounts: a record with such a name is refused
+  (`vosd spool list`).
+- `fee_breakdown` and `attempts` are nested in JSON; in CSV they are JSON in a cell.
+- Read money with `--json` rather than from SQLite: there it is an integer of 1e-8.
+"""
+
+
+_ON_ATTEMPTS: Final = """\
+`attempts` has one object for each gateway that was tried. In the table `cdr_attempt` they are numbered by `position`.
+"""
+
+
+def manual() -> str:
+    """Return the page in Markdown."""
+    parts = [
+        _INTRODUCTION,
+        _table(COLUMNS, schema.cdr),
+        "## An attempt\n",
+        _ON_ATTEMPTS,
+        _table(ATTEMPT_COLUMNS, schema.cdr_attempt),
+    ]
+    return "\n".join(parts)
+
+
+def _table(columns: tuple[Column, ...], table: Table) -> str:
+    rows = [
+        f"| `{column.name}` | {column.meaning} | {_in_json(column)} | {_in_mysql(column, table)} |"
+        for column in columns
+    ]
+    return "\n".join(["| key | meaning | JSON | MySQL |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def _in_json(column: Column) -> str:
+    written = {Kind.NUMBER: "number", Kind.DOCUMENT: "object", Kind.ROWS: "array"}.get(column.kind, "text")
+    return f"{written} or null" if column.is_optional else written
+
+
+def _in_mysql(column: Column, table: Table) -> str:
+    if column is ATTEMPTS:
+        return "table `cdr_attempt`"
+    return f"`{table.columns[column.name].type.compile(dialect=mysql.dialect())}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manual())
