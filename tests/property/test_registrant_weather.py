@@ -58,7 +58,7 @@ class Watched(RegistrationStage):
 
     def check(self) -> None:
         registrant = self.registrant
-        under_way = [key for key in self.exchange.endpoint._store.clients if key.endswith(" REGISTER")]
+        under_way = [key for key in self.exchange.endpoint.store.clients if key.endswith(" REGISTER")]
         assert len(under_way) <= 1
         assert under_way or registrant.next_attempt_at is not None, "it would never move again"
         if registrant.is_registered:

@@ -52,6 +52,23 @@ class TimerWheel(Generic[Owner]):
         self._size += 1
         return timer
 
+    def add(self, timer: Timer[Owner]) -> None:
+        """Set a timer that was made before; it fires after all timers of its tick that are set already."""
+        bucket = self._buckets.get(timer.tick)
+        if bucket is None:
+            bucket = self._buckets[timer.tick] = {}
+            heappush(self._order, timer.tick)
+        bucket[timer] = None
+        self._size += 1
+
+    def position(self, timer: Timer[Owner]) -> tuple[int, int] | None:
+        """Return the tick of a timer and its place in it; None when it has fired or was cancelled.
+
+        Linear in the number of timers of the tick.
+        """
+        bucket = self._buckets.get(timer.tick, {})
+        return (timer.tick, list(bucket).index(timer)) if timer in bucket else None
+
     def cancel(self, timer: Timer[Owner]) -> None:
         """Take a timer back; one that has fired or was cancelled before is left alone."""
         bucket = self._buckets.get(timer.tick)

@@ -137,14 +137,14 @@ class ClientCore:
         key = f"{branch_of(message.header('via') or '')} {message.cseq.method}"
         transaction = self._store.clients.get(key)
         if transaction is None:
-            spent = self._store.spent.get(key)
-            if isinstance(spent, Datagram):
+            finished = self._store.finished.get(key)
+            if isinstance(finished, Datagram):
                 if message.status >= 200:
-                    return self._acknowledge_again(key, spent, message, now)
-            elif isinstance(spent, Unacknowledged):
-                if 200 <= message.status < 300 and message.to_tag not in {"", spent.to_tag}:
-                    return self._take_fork(key, spent.parts, message, now)
-            elif spent is None:
+                    return self._acknowledge_again(key, finished, message, now)
+            elif isinstance(finished, Unacknowledged):
+                if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
+                    return self._take_fork(key, finished.parts, message, now)
+            elif finished is None:
                 self._dropped["response to no request"] += 1
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
@@ -175,7 +175,7 @@ class ClientCore:
         return len(known) == 1
 
     def _is_known(self, key: str) -> bool:
-        return key in self._store.clients or self._store.spent.get(key) is not None
+        return key in self._store.clients or self._store.finished.get(key) is not None
 
     def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> AnswerStrayed | None:
         """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
@@ -190,7 +190,7 @@ class ClientCore:
         """Hang another fork up, or repeat the ACK of one that was."""
         for number in range(FORKS_MAX):
             fork = f"{key} {number}"
-            known = self._store.spent.get(fork)
+            known = self._store.finished.get(fork)
             if not isinstance(known, Datagram):
                 self._end_answer(fork, parts, answer, now)
                 owner = self._dialogs.owners.get(tag_of(parts.from_))

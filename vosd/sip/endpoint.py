@@ -6,7 +6,7 @@ what we ask of them is written in ``client_core``; here both meet the time and t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from vosd.base.clock import Instant
@@ -16,7 +16,7 @@ from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
-from vosd.sip.dialog.table import DialogTable
+from vosd.sip.dialog.table import DialogOwner, DialogTable
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
@@ -60,10 +60,11 @@ class Endpoint:
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
         self.dropped: Counter[str] = Counter()
         """Datagrams and requests that came to nothing, by why."""
-        self._store = TransactionStore(settings.timers, self.flows.reliable)
-        self._dialogs = DialogTable(self._store)
+        self.store = TransactionStore(settings.timers, self.flows.reliable)
+        """Transactions and timers; for this package, and for snapshots of what they are about."""
+        self._dialogs = DialogTable(self.store)
         self.client = ClientCore(
-            self._store,
+            self.store,
             self.flows,
             self._dialogs,
             agent_header=self.agent_header,
@@ -73,7 +74,7 @@ class Endpoint:
         )
         """What we ask of peers."""
         self._server = ServerCore(
-            self._store,
+            self.store,
             self.flows,
             self._dialogs,
             settings,
@@ -81,7 +82,7 @@ class Endpoint:
             knows=knows,
             auth_gate=auth_gate,
             server_header=self.server_header,
-            say_goodbye=self._say_goodbye,
+            send_pending_bye=self._send_pending_bye,
             dropped=self.dropped,
         )
         self.adopt = self._dialogs.adopt
@@ -120,10 +121,10 @@ class Endpoint:
 
     def belongs(self, kind: Kind, data: bytes) -> bool:
         """Say by a look whether a message is of a transaction or dialog of ours that runs, or did until just now."""
-        store = self._store
+        store = self.store
         if kind is Kind.RESPONSE:
             key = answered(data)
-            return key.startswith(self.flows.mark) and (key in store.clients or store.spent.get(key) is not None)
+            return key.startswith(self.flows.mark) and (key in store.clients or store.finished.get(key) is not None)
         tag = to_tag(data).decode("utf-8", "surrogateescape")
         if tag and (self._dialogs.has(tag) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
             return True
@@ -131,7 +132,7 @@ class Endpoint:
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
         """Hear that the connection to ``peer`` is gone, or could not be made; return what follows from it."""
-        waiting = self._store.streams.pop(peer, {})
+        waiting = self.store.streams.pop(peer, {})
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
 
@@ -141,35 +142,35 @@ class Endpoint:
         Anything else is repeated by its timers: within a call the way may come back, and a BYE must not be given up.
         So is an INVITE that was sent before: the peer may have it, and answer.
         """
-        transaction = self._store.clients.get(answered(data))
+        transaction = self.store.clients.get(answered(data))
         if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
             return None
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
         """Fire every timer that is due, one at a time: what an event leads to is done before the next one fires."""
-        self._store.spent.expire(now.mono)
-        for owner in self._store.wheel.expire(now.mono):
+        self.store.finished.expire(now.mono)
+        for owner in self.store.wheel.expire(now.mono):
             event = owner.timer_due(now)
             if event is not None and not self._is_residue(event):
                 yield event
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timers`` is wanted next, in milliseconds of the monotonic clock."""
-        times = [due for due in (self._store.wheel.next_due(), self._store.spent.next_due()) if due is not None]
+        times = [due for due in (self.store.wheel.next_due(), self.store.finished.next_due()) if due is not None]
         return min(times, default=None)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return what is to be sent, in order, and forget it."""
-        out = self._store.out
+        out = self.store.out
         if out:
-            self._store.out = []
+            self.store.out = []
         return out
 
     @property
     def awaits_answers(self) -> bool:
         """Whether any request of ours has no final response yet."""
-        return bool(self._store.clients)
+        return bool(self.store.clients)
 
     @property
     def answers_strangers(self) -> bool:
@@ -183,7 +184,7 @@ class Endpoint:
     ) -> Acceptance:
         """Answer an INVITE with 200 and repeat that until its ACK."""
         data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
-        return Acceptance(self._store, dialog, transaction.stem, data, owner, now)
+        return Acceptance(self.store, dialog, transaction.stem, data, owner, now)
 
     def send_reliably(
         self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int, owner: Any,
@@ -193,18 +194,18 @@ class Endpoint:
         headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
         data = transaction.prepare(status, tag, headers, body)
         peer = transaction.stem.peer
-        return ReliableProvisional(self._store, peer, data, number, owner, now, has_session=bool(body))
+        return ReliableProvisional(self.store, peer, data, number, owner, now, has_session=bool(body))
 
     def bye_after_ack(self, acceptance: Acceptance, headers: str) -> None:
         """Hang up a caller that has not acknowledged our 200 yet: the BYE waits for the ACK (section 15.1.1)."""
         acceptance.owner = None
-        acceptance.goodbye = headers
+        acceptance.bye_headers = headers
         self.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
     def refuse_left_over(self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant) -> None:
         """Refuse an INVITE that an earlier life has not answered; one that is repeated meanwhile is a new call."""
-        if key not in self._store.servers:
-            InviteServer(self._store, key, stem).respond(503, tag, self.server_header + headers, now)
+        if key not in self.store.servers:
+            InviteServer(self.store, key, stem).respond(503, tag, self.server_header + headers, now)
 
     def ignore(self, transaction: InviteServer) -> None:
         """Leave an INVITE without any answer, as if it had never come."""
@@ -220,22 +221,26 @@ class Endpoint:
 
     def set_alarm(self, owner: Any, at: Instant) -> Timer[TimerOwner]:
         """Let an ``AlarmRang`` for ``owner`` come at ``at``."""
-        return self._store.set_timer(at.mono, _Alarm(owner))
+        return self.store.set_timer(at.mono, Alarm(owner))
 
     def call_off(self, alarm: Timer[TimerOwner]) -> None:
         """Take an alarm back; one that has rung is left alone."""
-        self._store.wheel.cancel(alarm)
+        self.store.wheel.cancel(alarm)
 
     def tell_of_unclaimed(self, owner: Any) -> None:
         """Tell ``owner`` of every request without an owner, such as a BYE, that got no response."""
-        self._store.unclaimed = owner
+        self.store.unclaimed = owner
+
+    def dialog_owners(self) -> Iterable[DialogOwner]:
+        """Return what keeps a dialog: legs, and pending BYEs."""
+        return self._dialogs.owners.values()
 
     def census(self) -> dict[str, int]:
         """Count what is alive, for ``vosd status``."""
-        store = self._store
+        store = self.store
         return {
             "dialogs": len(self._dialogs),
-            "transactions": len(store.servers) + len(store.clients) + len(store.spent),
+            "transactions": len(store.servers) + len(store.clients) + len(store.finished),
             "timers": len(store.wheel),
         }
 
@@ -264,23 +269,23 @@ class Endpoint:
             key = key_prefix(Via.parse(top_via(data))) + "INVITE"
         except ParseError:
             return False
-        return key in self._store.servers or self._store.spent.get(key) is not None
+        return key in self.store.servers or self.store.finished.get(key) is not None
 
     def _is_residue(self, event: Event) -> bool:
         """Deal with the ACK that never came for a call that is over; say whether that was it."""
         if isinstance(event, AckMissing) and event.owner is None:
-            self._say_goodbye(event.acceptance, event.at)
+            self._send_pending_bye(event.acceptance, event.at)
             return True
         return False
 
-    def _say_goodbye(self, acceptance: Acceptance, now: Instant) -> None:
+    def _send_pending_bye(self, acceptance: Acceptance, now: Instant) -> None:
         acceptance.acknowledged()
-        self.client.send_bye(acceptance.dialog, acceptance.goodbye or "", now)
+        self.client.send_bye(acceptance.dialog, acceptance.bye_headers or "", now)
         self.forget(acceptance.dialog.local_tag, now)
 
 
-class _Alarm:
-    """A time that somebody asked for."""
+class Alarm:
+    """A timer of the endpoint's user (``Endpoint.set_alarm``)."""
 
     __slots__ = ("_owner",)
 
@@ -288,7 +293,8 @@ class _Alarm:
         self._owner = owner
 
     def timer_due(self, now: Instant) -> AlarmRang:
+        """Return the event of the time that was asked for."""
         return AlarmRang(self._owner, now)
 
     def transport_failed(self, now: Instant) -> None:
-        """Have nothing to do with connections."""
+        """Do nothing: an alarm has no connection."""

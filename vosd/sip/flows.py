@@ -82,9 +82,7 @@ class Flows:
         self.reliable = tuple(each.transport != "udp" for each in listeners)
         self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)
         """Whole Contact lines, one a flow."""
-        self._via = tuple(
-            f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport;branch={self.mark}" for each in listeners
-        )
+        self._via = self._begun_vias()
         self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
         """What the Contacts of trunks mean: peers say the same in every call."""
@@ -94,6 +92,17 @@ class Flows:
             for flow, each in sorted(enumerate(listeners), key=lambda pair: _distance(pair[1], realm)):
                 for transport in (each.transport, None):
                     self._first.setdefault((transport, ":" in each.host, realm), flow)
+
+    def go_on_as(self, mark: str, refusal_tag: str) -> None:
+        """Take over the mark and the tag of an earlier process, whose requests and responses are under way."""
+        self.mark, self.refusal_tag = mark, refusal_tag
+        self._via = self._begun_vias()
+
+    def _begun_vias(self) -> tuple[str, ...]:
+        """Return Via values up to the part of the branch that differs from request to request, one a flow."""
+        return tuple(
+            f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport;branch={self.mark}" for each in self.listeners
+        )
 
     def new_via(self, flow: int) -> str:
         """Return a Via value with a fresh branch."""

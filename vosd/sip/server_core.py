@@ -38,7 +38,7 @@ from vosd.sip.wire.lenient import CONFIRMING
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.stateless import common_invite
 
-SayGoodbye = Callable[[Acceptance, Instant], None]
+SendPendingBye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE had to wait for the ACK of our 200."""
 
 
@@ -56,7 +56,7 @@ class ServerCore:
         knows: Callable[[str, int], bool],
         auth_gate: AuthGate,
         server_header: str,
-        say_goodbye: SayGoodbye,
+        send_pending_bye: SendPendingBye,
         dropped: Counter[str],
     ) -> None:
         self._store = store
@@ -67,7 +67,7 @@ class ServerCore:
         self._knows = knows
         self._auth_gate = auth_gate
         self._server_header = server_header
-        self._say_goodbye = say_goodbye
+        self._send_pending_bye = send_pending_bye
         self._dropped = dropped
         self._refused = RecentRefusals()
 
@@ -89,10 +89,10 @@ class ServerCore:
             else:
                 self._refuse_for_now(request, source)
             return None
-        spent = self._store.spent.get(key)
-        if spent is not None and not self._reuses_branch(request, spent):
-            if isinstance(spent, Datagram):
-                self._store.out.append(spent)
+        finished = self._store.finished.get(key)
+        if finished is not None and not self._reuses_branch(request, finished):
+            if isinstance(finished, Datagram):
+                self._store.out.append(finished)
             return None
         refused = self._refused.get(key, now.mono)
         if refused is not None:
@@ -100,10 +100,10 @@ class ServerCore:
             return None
         return self._take_new_request(request, source, prefix, now)
 
-    def _reuses_branch(self, request: Request, spent: Entry) -> bool:
+    def _reuses_branch(self, request: Request, finished: Entry) -> bool:
         """Say whether a request that bears the branch of a finished one is another one all the same, by its CSeq."""
-        if isinstance(spent, Datagram):
-            return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in spent.data
+        if isinstance(finished, Datagram):
+            return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in finished.data
         dialog = self._dialogs.find(request)[1] if request.to_tag else None
         return dialog is not None and request.cseq.number > dialog.remote_sequence
 
@@ -211,7 +211,7 @@ class ServerCore:
         return stem
 
     def _is_known(self, key: str) -> bool:
-        return key in self._store.servers or self._store.spent.get(key) is not None
+        return key in self._store.servers or self._store.finished.get(key) is not None
 
     def refuse_malformed(
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
@@ -268,7 +268,7 @@ class ServerCore:
         method = request.method
         if method == "INVITE":
             merging = f"{request.call_id} {request.from_tag} {request.cseq.number}"
-            if merging in self._store.merging or self._store.spent.get(merging) is not None:
+            if merging in self._store.merging or self._store.finished.get(merging) is not None:
                 self._answer(stem, key, method, 482, "", now)  # section 8.2.2.2: one call, however it was forked
                 return None
             return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now, user)
@@ -321,14 +321,14 @@ class ServerCore:
         if isinstance(transaction, InviteServer):
             transaction.acknowledged(now)
             return None
-        if self._store.spent.get(invite_key) is Mark.ABSORB:  # timer I: the ACK of a failure once more
+        if self._store.finished.get(invite_key) is Mark.ABSORB:  # timer I: the ACK of a failure once more
             return None
         owner, dialog = self._dialogs.find(request)
         if owner is None or dialog is None:
             return None  # an ACK is never answered
         if isinstance(owner, PendingBye):
             if owner.acceptance.is_met_by(request):
-                self._say_goodbye(owner.acceptance, now)
+                self._send_pending_bye(owner.acceptance, now)
             return None
         return AckArrived(owner, request, now)
 
@@ -337,7 +337,7 @@ class ServerCore:
     ) -> CancelArrived | None:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
-        found = transaction is not None or self._store.spent.get(prefix + "INVITE") is not None
+        found = transaction is not None or self._store.finished.get(prefix + "INVITE") is not None
         owner: Any = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog: Dialog | None = owner.dialog if owner is not None else None
         tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.base.wheel import TimerWheel
+from vosd.base.wheel import Timer, TimerWheel
 
 TICK_MS = 10
 
@@ -106,3 +106,16 @@ def test_every_timer_fires_once_within_its_tick_unless_cancelled(timers, looks):
             assert before < -(-kept[number] // TICK_MS) * TICK_MS <= now
         before = now
     assert fired_at.keys() == kept.keys()
+
+
+def test_timers_that_are_added_again_at_their_position_fire_in_the_same_order():
+    wheel = TimerWheel(10)
+    timers = [wheel.schedule(at, name) for name, at in (("b", 25), ("c", 11), ("a", 29), ("gone", 21))]
+    wheel.cancel(timers[3])
+    positions = [wheel.position(timer) for timer in timers]
+    assert positions == [(3, 0), (2, 0), (3, 1), None]
+    other = TimerWheel(10)
+    for (tick, _), timer in sorted(zip(positions[:3], timers, strict=False), key=lambda pair: pair[0]):
+        other.add(Timer(timer.owner, tick))
+    assert list(other.expire(30)) == list(wheel.expire(30)) == ["c", "b", "a"]
+    assert len(other) == 0

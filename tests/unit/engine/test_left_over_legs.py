@@ -173,7 +173,7 @@ def test_text_that_is_no_utf_8_is_written_down_too(directory):
 def test_a_dialog_of_an_earlier_life_gets_ack_and_bye_by_its_route():
     probe = Probe()
     flows = probe.endpoint.flows
-    probe.endpoint.client.end_left_over(DIALOG.restored(flows, no_login), DIALOG.invite_sequence, "", probe.now)
+    probe.endpoint.client.end_left_over(DIALOG.to_hang_up(flows, no_login), DIALOG.invite_sequence, "", probe.now)
     ack, bye = probe.sent()[:2]
     assert (ack.title, bye.title) == ("ACK", "BYE")
     assert ack.request.cseq.number == 1
@@ -289,7 +289,7 @@ def test_a_connection_that_went_with_the_earlier_life_is_replaced_by_one_to_the_
     dialog = msgspec.structs.replace(
         DIALOG, seen_at=seen_at, routes=(), target=b"sip:2@198.51.100.7:5070;transport=tcp", invite_sequence=0
     )
-    probe.endpoint.client.end_left_over(dialog.restored(probe.endpoint.flows, no_login), 0, "", probe.now)
+    probe.endpoint.client.end_left_over(dialog.to_hang_up(probe.endpoint.flows, no_login), 0, "", probe.now)
     [bye] = probe.sent()
     assert bye.peer == Peer(1, VENDOR.host, 40_123)
     probe.fail(bye.peer)

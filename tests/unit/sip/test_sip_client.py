@@ -95,7 +95,7 @@ def test_whoever_waits_for_the_answer_is_told(probe, answered):
     sent = hang_up(probe)
     owner = Keeper()
     data = sent.data.replace(b"token1", b"token9")
-    client = Client(probe.endpoint._store, "z9hG4bKmarktoken9 BYE", VENDOR, data, owner, probe.now)
+    client = Client(probe.endpoint.store, "z9hG4bKmarktoken9 BYE", VENDOR, data, owner, probe.now)
     [again] = probe.sent()
     if answered:
         event = probe.receive(reply(again, 200), VENDOR)

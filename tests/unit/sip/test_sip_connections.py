@@ -54,7 +54,7 @@ def talk(probe: Probe, owner: Keeper) -> Dialog:
 
 
 def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values()) and not probe.endpoint._store.streams
+    return not any(probe.endpoint.census().values()) and not probe.endpoint.store.streams
 
 
 # -- what is sent once --------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_timer_d_ends_the_memory_of_a_failure(probe, owner):
     probe.receive(failure, VENDOR)
     probe.advance(GIVE_UP - 1)
     assert probe.endpoint.census()["transactions"] == 1
-    assert probe.endpoint.census()["timers"] == 0, "what is spent costs a row, not a timer"
+    assert probe.endpoint.census()["timers"] == 0, "a finished transaction costs a row, not a timer"
     probe.advance(T1 + 1)
     assert nothing_left(probe)
     probe.sent()
@@ -243,7 +243,7 @@ def test_the_memory_of_an_answered_invite_is_its_ack_and_nothing_more(probe, own
     dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
-    kept = probe.endpoint._store.spent.get(f"{sent.request.via.branch} INVITE")
+    kept = probe.endpoint.store.finished.get(f"{sent.request.via.branch} INVITE")
     assert kept == Datagram(ack.peer, ack.data)
     assert probe.endpoint.census() == {"dialogs": 0, "transactions": 1, "timers": 0}
 

@@ -115,7 +115,7 @@ def test_a_refusal_that_nobody_acknowledged_is_over_after_timer_h(probe):
     refuse(probe, arrive(probe))
     probe.advance(GIVE_UP)
     assert is_new(probe, COPY)
-    assert probe.endpoint._store.merging == {"in@192.0.2.10 theirs 1"}
+    assert probe.endpoint.store.merging == {"in@192.0.2.10 theirs 1"}
 
 
 def test_an_invite_that_is_ignored_may_come_by_another_path(probe):
@@ -145,5 +145,5 @@ def test_when_everything_is_over_nothing_is_remembered(probe):
         else:
             refuse(probe, event)
     probe.advance(GIVE_UP + T1)
-    assert not probe.endpoint._store.merging
+    assert not probe.endpoint.store.merging
     assert not any(probe.endpoint.census().values())

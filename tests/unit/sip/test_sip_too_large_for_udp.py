@@ -22,7 +22,7 @@ def probe() -> Probe:
 
 
 def nothing_left(probe: Probe) -> bool:
-    return not any(probe.endpoint.census().values()) and not probe.endpoint._store.streams
+    return not any(probe.endpoint.census().values()) and not probe.endpoint.store.streams
 
 
 def large_invite(probe: Probe, owner: Keeper, **how) -> list[Sent]:

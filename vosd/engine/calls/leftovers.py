@@ -116,7 +116,7 @@ class Leftovers:
         elif isinstance(leg, InviteSnapshot):
             client.cancel_left_over(leg.restored(flows, self._answers_of), _REASON, now)
         else:
-            client.end_left_over(leg.restored(flows, self._answers_of), leg.invite_sequence, _REASON, now)
+            client.end_left_over(leg.to_hang_up(flows, self._answers_of), leg.invite_sequence, _REASON, now)
 
     def _answers_of(self, gateway: str) -> Answers | None:
         """Return what proves us to a gateway, if we have a login there."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Acceptance:
     """The wait for one ACK; ``owner`` None means that the call is over and a BYE follows the ACK."""
 
-    __slots__ = ("_invite", "_retry", "_spare", "_store", "dialog", "goodbye", "owner")
+    __slots__ = ("_invite", "_retry", "_spare", "_store", "bye_headers", "dialog", "owner")
 
     def __init__(
         self, store: TransactionStore, dialog: "Dialog", stem: ResponseStem, data: bytes, owner: Any, now: Instant
@@ -27,7 +27,7 @@ class Acceptance:
         self._invite = stem.cseq
         self.dialog = dialog
         self.owner = owner
-        self.goodbye: str | None = None
+        self.bye_headers: str | None = None
         """Headers of the BYE that must wait for the ACK (section 15.1.1)."""
         self._store = store
         self._spare = stem.spare

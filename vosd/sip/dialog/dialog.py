@@ -24,9 +24,9 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
 
-    __slots__ = ("_nat", "_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
-                 "local_tag", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route", "routes",
-                 "target", "user")  # fmt: skip
+    __slots__ = ("_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+                 "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
+                 "routes", "target", "user")  # fmt: skip
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Dialog:
         self._source = peer
         self.answers = answers
         """What the peer has asked us to prove; None = we have no login there."""
-        self._nat = nat
+        self.nat = nat
         self.is_behind_nat = is_behind_nat
         """Whether its requests go where the peer's own came from last, whatever it says of itself."""
         self.user = user
@@ -145,7 +145,7 @@ class Dialog:
     def confirm(self, response: Response) -> None:
         """Take over what the 2xx says of an early dialog: its route set and target replace the earlier (13.2.2.4)."""
         self.routes = tuple(reversed(response.headers("record-route")))
-        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self._nat, response, self._source)
+        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self.nat, response, self._source)
         self._aim(_target_or_none(response) or self.target)
 
     def refresh(self, message: Request | Response) -> bool:
@@ -157,7 +157,7 @@ class Dialog:
         if target is None or target == self.target:
             return False
         if not self.routes and not self.is_behind_nat:
-            self.is_behind_nat = is_behind_nat(self._nat, message, self._source)
+            self.is_behind_nat = is_behind_nat(self.nat, message, self._source)
         self._aim(target)
         return True
 

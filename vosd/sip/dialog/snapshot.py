@@ -11,8 +11,10 @@ import msgspec
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.digest.answer import Answers
+from vosd.sip.digest.answer import Answers, Challenge
+from vosd.sip.digest.hashing import Algorithm, Qop
 from vosd.sip.flows import Flows
+from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.compose import InviteParts, Peer, ResponseStem, encode
 
@@ -43,8 +45,59 @@ class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True):
         return Peer(flow, self.host, self.port)
 
 
+class AnsweredChallenge(msgspec.Struct, frozen=True, array_like=True):
+    """A challenge of a peer, and how many requests have answered it."""
+
+    is_proxy: bool
+    realm: bytes
+    nonce: bytes
+    algorithm: Algorithm
+    names_algorithm: bool
+    qop: Qop | None
+    opaque: bytes | None
+    is_stale: bool
+    answered: int
+
+    @classmethod
+    def all_of(cls, answers: Answers | None) -> "tuple[AnsweredChallenge, ...]":
+        """Describe the challenges that requests to a peer answer."""
+        if answers is None:
+            return ()
+        return tuple(
+            cls(
+                each.is_proxy,
+                encode(each.realm),
+                encode(each.nonce),
+                each.algorithm,
+                each.names_algorithm,
+                each.qop,
+                None if each.opaque is None else encode(each.opaque),
+                each.is_stale,
+                answered,
+            )
+            for each, answered in answers.asked()
+        )
+
+    def restored(self) -> tuple[Challenge, int]:
+        """Return the challenge, and how many requests have answered it."""
+        challenge = Challenge(
+            self.is_proxy,
+            text_of(self.realm),
+            text_of(self.nonce),
+            self.algorithm,
+            self.names_algorithm,
+            self.qop,
+            None if self.opaque is None else text_of(self.opaque),
+            self.is_stale,
+        )
+        return challenge, self.answered
+
+
 class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A dialog of an answered call."""
+    """A dialog.
+
+    The fields with defaults are absent from journals of earlier versions, which kept what a BYE needs and no more.
+    """
 
     call_id: bytes
     local: bytes
@@ -58,6 +111,10 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """Whose login answers a challenge; empty where there is none."""
     invite_sequence: int = 0
     """CSeq of our INVITE, whose 2xx may still want its ACK; 0 = the INVITE was the peer's."""
+    remote_sequence: int = -1
+    nat: Nat = Nat.NO
+    user: str = ""
+    asked: tuple[AnsweredChallenge, ...] = ()
 
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
@@ -73,25 +130,42 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
             dialog.is_behind_nat,
             gateway,
             invite_sequence,
+            dialog.remote_sequence,
+            dialog.nat,
+            dialog.user,
+            AnsweredChallenge.all_of(dialog.answers),
         )
 
-    def restored(self, flows: Flows, answers_of: AnswersOf) -> Dialog:
-        """Return a dialog whose next request the peer takes."""
+    @property
+    def local_tag(self) -> str:
+        """Our tag."""
+        return tag_of(text_of(self.local))
+
+    def restored(self, flows: Flows, answers: Answers | None) -> Dialog:
+        """Return the dialog as it stood: its next request has the next number."""
         return Dialog(
-            call_id=_text(self.call_id),
-            local=_text(self.local),
-            local_tag="",
-            remote=_text(self.remote),
-            remote_tag="",
-            target=_text(self.target),
-            routes=tuple(map(_text, self.routes)),
-            local_sequence=self.local_sequence + COUNTED_SINCE,
-            remote_sequence=-1,
+            call_id=text_of(self.call_id),
+            local=text_of(self.local),
+            local_tag=self.local_tag,
+            remote=text_of(self.remote),
+            remote_tag=tag_of(text_of(self.remote)),
+            target=text_of(self.target),
+            routes=tuple(map(text_of, self.routes)),
+            local_sequence=self.local_sequence,
+            remote_sequence=self.remote_sequence,
             peer=self.seen_at.restored(flows),
             way=flows.next_hop,
-            answers=answers_of(self.gateway),
+            answers=answers,
+            nat=self.nat,
             is_behind_nat=self.is_behind_nat,
+            user=self.user,
         )
+
+    def to_hang_up(self, flows: Flows, answers_of: AnswersOf) -> Dialog:
+        """Return a dialog for a BYE, long after the snapshot: its CSeq is above all that were used since."""
+        dialog = self.restored(flows, answers_of(self.gateway))
+        dialog.local_sequence += COUNTED_SINCE
+        return dialog
 
 
 class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -127,14 +201,14 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
         """Return the parts that its CANCEL, and the ACK of whatever answers it, repeat."""
         return InviteParts(
-            uri=_text(self.uri),
-            via=_text(self.via),
-            from_=_text(self.from_),
-            to=_text(self.to),
-            call_id=_text(self.call_id),
+            uri=text_of(self.uri),
+            via=text_of(self.via),
+            from_=text_of(self.from_),
+            to=text_of(self.to),
+            call_id=text_of(self.call_id),
             sequence=self.sequence,
             peer=self.peer.restored(flows),
-            route=_text(self.route),
+            route=text_of(self.route),
             answers=answers_of(self.gateway),
             nat=Nat.AUTO if self.is_behind_nat else Nat.NO,
         )
@@ -172,15 +246,16 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def restored(self, flows: Flows) -> tuple[str, ResponseStem]:
         """Return the key of the transaction and the stem of its final response."""
         stem = ResponseStem(
-            up_to_tag=_text(self.up_to_tag),
-            after_tag=_text(self.after_tag),
+            up_to_tag=text_of(self.up_to_tag),
+            after_tag=text_of(self.after_tag),
             peer=self.peer.restored(flows),
             tagged=self.tagged,
-            cseq=_text(self.cseq),
+            cseq=text_of(self.cseq),
             spare=None if self.spare is None else self.spare.restored(flows),
         )
-        return _text(self.key), stem
+        return text_of(self.key), stem
 
 
-def _text(raw: bytes) -> str:
+def text_of(raw: bytes) -> str:
+    """Return text as it was before ``encode``."""
     return raw.decode("utf-8", "surrogateescape")

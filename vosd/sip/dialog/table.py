@@ -106,8 +106,8 @@ class DialogTable:
 
     def has(self, tag: str) -> bool:
         """Say whether we gave a tag, and the dialog runs, or did until just now."""
-        return tag in self.owners or self._store.spent.get(f"dialog {tag}") is not None
+        return tag in self.owners or self._store.finished.get(f"dialog {tag}") is not None
 
     def crosses_the_end(self, request: Request) -> bool:
         """Say whether a BYE has met ours on the way (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
-        return request.method in CROSSING and self._store.spent.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG
+        return request.method in CROSSING and self._store.finished.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG

@@ -4,7 +4,7 @@ A challenge comes from outside: what is echoed of it stands between quotes, what
 A password never leaves but hashed, so Basic is no challenge to us.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from vosd.base.credentials import Login
@@ -109,9 +109,11 @@ class _Asked:
 class Answers:
     """What one peer has asked for so far, and our login there: later requests prove themselves unasked."""
 
-    __slots__ = ("_asked", "login", "rounds_max")
+    __slots__ = ("_asked", "gateway", "login", "rounds_max")
 
-    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX) -> None:
+    def __init__(self, login: Login, rounds_max: int = ROUNDS_MAX, gateway: str = "") -> None:
+        """``gateway`` is the name of the gateway that the login is for."""
+        self.gateway = gateway
         self.login = login
         self.rounds_max = rounds_max
         """How many challenges to one request are answered."""
@@ -121,6 +123,16 @@ class Answers:
     def are_wanted(self) -> bool:
         """Whether anybody has asked yet."""
         return bool(self._asked)
+
+    def asked(self) -> tuple[tuple[Challenge, int], ...]:
+        """Return the challenges that are answered unasked, and how many requests have answered each."""
+        return tuple((each.challenge, each.answered) for each in self._asked.values())
+
+    def go_on_from(self, asked: Iterable[tuple[Challenge, int]]) -> None:
+        """Take over what ``asked`` returned in another process."""
+        for challenge, answered in asked:
+            known = self._asked[challenge.is_proxy, challenge.realm] = _Asked(challenge)
+            known.answered = answered
 
     def learn(self, response: Response, rounds: int = 0, *, is_proven: bool = True) -> bool:
         """Take the challenges of a 401 or 407; False when there is none that can be answered, or our proof was refused.

@@ -5,6 +5,7 @@ a dictionary, and entries expire by whole ticks of time.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class _Lane:
         self.batches: deque[tuple[int, list[str]]] = deque()
 
 
-class SpentTransactions:
+class FinishedTransactions:
     """Keys of finished transactions until their last timer (D, I, J, K, L or M) has run out."""
 
     __slots__ = ("_entries", "_lanes", "_tick_ms")
@@ -71,6 +72,18 @@ class SpentTransactions:
             lane.batches[-1][1].append(key)
         else:
             lane.batches.append((tick, [key]))
+
+    def keep_until(self, key: str, what: Entry, stay_ms: int, due_ms: int) -> None:
+        """Keep what was kept before, until the tick that ``kept`` named."""
+        self.keep(key, what, stay_ms, due_ms - stay_ms)
+
+    def kept(self) -> Iterator[tuple[str, Entry, int, int]]:
+        """Return key, entry, stay and end of everything that is kept, the oldest of each stay first."""
+        for lane in self._lanes.values():
+            for due_ms, keys in lane.batches:
+                for key in keys:
+                    if key in self._entries:
+                        yield key, self._entries[key], lane.stay_ms, due_ms
 
     def replace(self, key: str, what: Entry) -> None:
         """Change what is kept for a key that is still here; how long it stays does not change."""

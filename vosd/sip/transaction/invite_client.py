@@ -142,7 +142,7 @@ class InviteClient:
     def acknowledge(self, ack: Datagram) -> None:
         """Send the ACK of a 2xx, and again whenever that 2xx is repeated."""
         self._store.out.append(ack)
-        self._store.spent.replace(self._key, ack)
+        self._store.finished.replace(self._key, ack)
 
     def cancel(self, headers: str, now: Instant) -> None:
         """Ask the peer to give the INVITE up, as soon as it has shown itself (section 9.1).

@@ -2,7 +2,7 @@
 
 A row says what an input does; an input without a row is a mistake of ours and raises. Timers are inputs. The
 objects that act on the moves stand in the files beside this one; what a finished transaction still absorbs is
-kept by ``spent``.
+kept by ``finished``.
 """
 
 from collections.abc import Mapping

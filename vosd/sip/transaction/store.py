@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.sip.events import Event
 from vosd.sip.settings import Timers
-from vosd.sip.transaction.finished import Entry, SpentTransactions
+from vosd.sip.transaction.finished import Entry, FinishedTransactions
 from vosd.sip.wire.compose import Datagram, Peer
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ class TransactionStore:
 
     __slots__ = (
         "clients",
+        "finished",
         "merging",
         "out",
         "reliable",
         "servers",
-        "spent",
         "streams",
         "timers",
         "unclaimed",
@@ -64,7 +64,7 @@ class TransactionStore:
         """INVITEs in progress, by what copies of one on other paths have in common (section 8.2.2.2)."""
         self.out: list[Datagram] = []
         self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
-        self.spent = SpentTransactions(max(timers.t1_ms, TICK_MS))
+        self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS))
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
         self.unclaimed: Any = None
@@ -96,4 +96,4 @@ class TransactionStore:
 
     def retire(self, key: str, what: Entry, stay_ms: int, now: Instant) -> None:
         """Keep what a finished transaction still answers or swallows, for as long as its last timer runs."""
-        self.spent.keep(key, what, stay_ms, now.mono)
+        self.finished.keep(key, what, stay_ms, now.mono)
