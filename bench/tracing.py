@@ -17,7 +17,7 @@ from typing import NamedTuple
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import Fate
 from vosd.engine.trace.messages import Trace
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 CALLER, VENDOR = Peer(0, "198.51.100.10", 5060), Peer(0, "203.0.113.1", 5060)
@@ -69,7 +69,7 @@ def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
     """Keep whole calls, of which so many in a hundred fail."""
     for index, (legs, said) in enumerate(calls):
         for peer, data in said:
-            trace.message(NOW, Way.IN, peer, data)
+            trace.message(NOW, Direction.IN, peer, data)
         trace.ended(legs, Fate.FAILED if (index * 7 + 3) % 100 < failing else Fate.WELL)
 
 
@@ -108,7 +108,7 @@ def main() -> None:
         trace = Trace(SETTINGS, lambda _host, _port: True)
         cost = nanoseconds_a_message(trace, seconds, failing, padding)
         more = [each for number in range(100) for each in call_of(10**7 + number, padding).said]
-        longest = longest_ms([partial(trace.message, NOW, Way.IN, *each) for each in more])
+        longest = longest_ms([partial(trace.message, NOW, Direction.IN, *each) for each in more])
         print(f"{name:40}{cost:14.0f}{longest:12.3f}{trace.held_bytes / 2**20:10.1f}")
     asked = call_of(10**7, b"").legs[:1]
     print(f"{'asking for a call':40}{'':14}{longest_ms([partial(trace.call_of, asked)] * 20):12.3f}")

@@ -7,7 +7,7 @@ all that follows and leaves the call in one state of ``states``. There is one de
 from vosd.b2bua import talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.hunt import Way
+from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.parts import CallParts
@@ -225,17 +225,17 @@ class Call(CallParts):
         if self.state is CallState.ANSWERED:
             self.caller_unreachable(now)
             return
-        leg, way = self.callee, None
+        leg, next_hop = self.callee, None
         if leg is None:
             return
         if leg.is_only_trying and now.mono < leg.rings_until.mono:
-            way = self._hunt.take(self, now)
-            if way is None:
+            next_hop = self._hunt.take(self, now)
+            if next_hop is None:
                 self._board.set_deadline(leg.rings_until)
                 return
         outcome = leg.timed_out()
         leg.give_up(EndReason.NO_ANSWER, now)
-        self._attempt_over(leg, outcome, now, way=way)
+        self._attempt_over(leg, outcome, now, next_hop=next_hop)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call because somebody ordered it (``vosd hangup``, a stop of the switch)."""
@@ -256,13 +256,13 @@ class Call(CallParts):
         at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
 
-    def _try_next(self, now: Instant, way: Way | None = None) -> None:
-        """Place a leg at ``way``, else at the next gateway that has room; without any, end the call."""
-        way = way or self._hunt.take(self, now)
-        if way is None:
+    def _try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
+        """Place a leg at ``next_hop``, else at the next gateway that has room; without any, end the call."""
+        next_hop = next_hop or self._hunt.take(self, now)
+        if next_hop is None:
             self._search_failed(now)
             return
-        choice, address = way
+        choice, address = next_hop
         self.state = CallState.HUNTING
         self.caller.begin_attempt(now)
         try:
@@ -277,9 +277,9 @@ class Call(CallParts):
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
-        way: Way | None = None,
+        next_hop: NextHop | None = None,
     ) -> None:  # fmt: skip
-        """Count an attempt, and try the next: ``way`` is taken already.
+        """Count an attempt, and try the next: ``next_hop`` is taken already.
 
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried whatever else holds.
         """
@@ -290,7 +290,7 @@ class Call(CallParts):
         leg.close(now)
         self.callee = None
         if goes_on or tries_next(leg.choice.gateway, outcome):
-            self._try_next(now, way)
+            self._try_next(now, next_hop)
         else:
             self._search_failed(now)
 

@@ -20,8 +20,8 @@ from vosd.trunks.gateways import Address, RoutingGateway
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
-Way = tuple[RouteChoice, Address]
-"""Who is called for whom, and where."""
+NextHop = tuple[RouteChoice, Address]
+"""The route that is tried, and the address of its gateway."""
 
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
@@ -47,60 +47,60 @@ class Hunt:
     after the other.
     """
 
-    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_stays", "_ways", "outcomes")
+    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_next_hops", "_stays", "outcomes")
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
         self._board = board
         self._flows = flows
-        self._ways: Sequence[Way] = ()
+        self._next_hops: Sequence[NextHop] = ()
         """Other addresses of the gateway that is tried, or places that it has named."""
         self._heard_from: RoutingGateway | None = None
         """The gateway that gave the latest refusal: its other addresses would give the same."""
-        self._latest: Way | None = None
+        self._latest: NextHop | None = None
         self._named: set[tuple[str, ...]] | None = None
         """Places that have sent a 3xx, or that one has named: none is called twice (RFC 3261 section 8.1.3.4)."""
         self._stays = False
         """Whether the latest refusal led on to other places of its gateway, and to no other gateway."""
         self.outcomes: list[AttemptOutcome] = []
 
-    def take(self, call: "Call", now: Instant) -> Way | None:
+    def take(self, call: "Call", now: Instant) -> NextHop | None:
         """Take a place at the next gateway that has room, and return its address; None when the search is over."""
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
         begun = len(self.outcomes) + (call.callee is not None)
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
         full = []
-        while (way := self._next(now)) is not None:
-            if self._board.occupy(way, now):
-                self._latest = way
-                return way
-            full.append(way)
+        while (next_hop := self._next(now)) is not None:
+            if self._board.occupy(next_hop, now):
+                self._latest = next_hop
+                return next_hop
+            full.append(next_hop)
         if call.callee is not None:  # when that one is over there may be room
-            self._ways = full
+            self._next_hops = full
         return None
 
     def leads_on(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
         """Say whether a refusal leads to another place of the same gateway: one that its 3xx names, or after a 503."""
         if outcome.code < 400:
             return self.redirected(choice, response)
-        has_other_address = bool(self._ways) and self._ways[0][0].gateway is choice.gateway
+        has_other_address = bool(self._next_hops) and self._next_hops[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address
 
-    def _next(self, now: Instant) -> Way | None:
-        while self._ways:
-            way, self._ways = self._ways[0], self._ways[1:]
-            if way[0].gateway is not self._heard_from:
-                return way
+    def _next(self, now: Instant) -> NextHop | None:
+        while self._next_hops:
+            next_hop, self._next_hops = self._next_hops[0], self._next_hops[1:]
+            if next_hop[0].gateway is not self._heard_from:
+                return next_hop
         if self._stays:
             return None
         for choice in self._choices:
             if choice.gateway is self._heard_from:
                 continue
-            ways = [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
-            if ways:
-                self._ways = ways[1:]
-                return ways[0]
+            next_hops = [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
+            if next_hops:
+                self._next_hops = next_hops[1:]
+                return next_hops[0]
         return None
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
@@ -121,17 +121,17 @@ class Hunt:
             self._named = set()
         if self._latest is not None:
             self._named.add(_place(self._latest))
-        found = [way for contact in _by_preference(redirect) if (way := self._way(choice, contact))]
-        ways = []
-        for way in found:
-            if _place(way) not in self._named:
-                self._named.add(_place(way))
-                ways.append(way)
-        self._ways = ways[:CONTACTS_MAX]
-        return bool(ways)
+        found = [next_hop for contact in _by_preference(redirect) if (next_hop := self._next_hop_of(choice, contact))]
+        next_hops = []
+        for next_hop in found:
+            if _place(next_hop) not in self._named:
+                self._named.add(_place(next_hop))
+                next_hops.append(next_hop)
+        self._next_hops = next_hops[:CONTACTS_MAX]
+        return bool(next_hops)
 
-    def _way(self, choice: RouteChoice, contact: NameAddr) -> Way | None:
-        """Return the way to one place of a 3xx; None where it leads nowhere, or to a name not found yet."""
+    def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
+        """Return one contact of a 3xx as the next hop; None for no SIP address, or a name not resolved yet."""
         hop = hop_of(contact.uri)
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
@@ -157,9 +157,9 @@ def _is_of_address(outcome: AttemptOutcome) -> bool:
     return outcome.code == SERVICE_UNAVAILABLE if outcome.end is AttemptEnd.FINAL else not outcome.rang
 
 
-def _place(way: Way) -> tuple[str, ...]:
-    """Return what makes two ways the same to the peer: number, host, port, transport."""
-    choice, address = way
+def _place(next_hop: NextHop) -> tuple[str, ...]:
+    """Return what makes two next hops the same to the peer: number, host, port, transport."""
+    choice, address = next_hop
     transport = address.transport or "udp"
     return choice.callee_out, address.host, str(address.port or DEFAULT_PORTS[transport]), transport
 

@@ -18,7 +18,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.callee_leg import CalleeLeg
-    from vosd.b2bua.hunt import Way
+    from vosd.b2bua.hunt import NextHop
     from vosd.b2bua.transfer import Substitute
 
 
@@ -30,7 +30,7 @@ class Switchboard(Protocol):
         """The name of the trunk that the call came from."""
         ...
 
-    def occupy(self, way: "Way", now: Instant) -> bool:
+    def occupy(self, next_hop: "NextHop", now: Instant) -> bool:
         """Take a place on a gateway for one attempt; False when it filled up meanwhile."""
         ...
 

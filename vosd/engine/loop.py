@@ -17,7 +17,7 @@ from vosd.base.wheel import TICK_MS
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.trace.messages import Keep
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StrangerIgnored
 from vosd.sip.wire.compose import Datagram, Peer
@@ -32,7 +32,7 @@ RETRY_AFTER_MAX_S: Final = 5
 _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
 """The trunk is not known yet, so neither is what it wants to read."""
 
-_IN, _OUT = Way  # an enum looks its members up every time
+_IN, _OUT = Direction  # an enum looks its members up every time
 
 Transmit = Callable[[bytes, tuple[str, int]], None]
 HangUp = Callable[[int, str, int, str], None]

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt
-from vosd.obs.traced import Outcome, TracedCall, TracedMessage, Way
+from vosd.obs.traced import Direction, Outcome, TracedCall, TracedMessage
 from vosd.sdp.summary import summary
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
@@ -56,13 +56,13 @@ class _Lanes:
     def empty(self) -> str:
         return "|".ljust(self._spacing) * (len(self.names) - 1) + "|"
 
-    def arrow(self, party: _Party, way: Way) -> str:
+    def arrow(self, party: _Party, way: Direction) -> str:
         """Draw an arrow between a party and the switch over whatever lies between them."""
         theirs, ours = self._at[party] * self._spacing, self._own * self._spacing
         left, right = sorted((theirs, ours))
         row = list(self.empty())
         row[left + 1 : right] = [mark.replace(" ", "-") for mark in row[left + 1 : right]]
-        to_the_right = (ours if way is Way.OUT else theirs) == left
+        to_the_right = (ours if way is Direction.OUT else theirs) == left
         row[right - 1 if to_the_right else left + 1] = ">" if to_the_right else "<"
         return "".join(row)
 
@@ -88,7 +88,7 @@ def draw(call: TracedCall) -> Iterator[str]:
     yield f"{'ms':>{_TIME_COLUMNS}}  {lanes.header()}"
     if not (messages[0].leg == 0 and messages[0].data.startswith(b"INVITE ")):
         yield f"{'':>{_TIME_COLUMNS}}  {lanes.empty()}  ({_BEGINS_LATE})"
-    seen: set[tuple[int, Way, bytes]] = set()
+    seen: set[tuple[int, Direction, bytes]] = set()
     for message in messages:
         key = (message.leg, message.way, message.data)
         row = f"{message.at - start:>{_TIME_COLUMNS}}  {lanes.arrow(_party(message), message.way)}"
@@ -151,7 +151,7 @@ def _gateway_names(call: TracedCall) -> Mapping[_Party, list[str]]:
     """Return which gateways were tried at each address: the n-th leg is the n-th attempt."""
     names: dict[_Party, list[str]] = {}
     for message in call.messages:
-        if 1 <= message.leg <= len(call.gateways) and message.way is Way.OUT:
+        if 1 <= message.leg <= len(call.gateways) and message.way is Direction.OUT:
             known, name = names.setdefault(_party(message), []), call.gateways[message.leg - 1]
             if name not in known:
                 known.append(name)

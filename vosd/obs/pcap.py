@@ -8,7 +8,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from vosd.obs.traced import TracedMessage, Way
+from vosd.obs.traced import Direction, TracedMessage
 
 _RAW_IP: Final = 101
 """LINKTYPE_RAW: packets begin with their IP header, of either version."""
@@ -29,7 +29,7 @@ def packet(message: TracedMessage) -> bytes:
     theirs = (_address(message.remote_host), message.remote_port)
     if ours[0].version != theirs[0].version:
         ours, theirs = (_mapped(ours[0]), ours[1]), (_mapped(theirs[0]), theirs[1])
-    source, target = (theirs, ours) if message.way is Way.IN else (ours, theirs)
+    source, target = (theirs, ours) if message.way is Direction.IN else (ours, theirs)
     payload = message.data[:_LARGEST_PAYLOAD]
     datagram = _datagram(*source, *target, payload)
     seconds, ms = divmod(message.at, 1_000)

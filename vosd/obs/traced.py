@@ -23,8 +23,8 @@ _KEYS: Final = re.compile(
 _KEY_MARKS: Final = (b"inline:", b"\nk=", b"key-mgmt:")
 
 
-class Way(Enum):
-    """Which way a message went, seen from the switch."""
+class Direction(Enum):
+    """Whether a message was received or sent by the switch."""
 
     IN = "in"
     OUT = "out"
@@ -35,7 +35,7 @@ class TracedMessage(msgspec.Struct, frozen=True):
 
     at: int
     """UTC milliseconds at which it came, or at which we sent it."""
-    way: Way
+    way: Direction
     leg: int
     """0 is the caller's, the others are the attempts in their order."""
     transport: str

@@ -10,14 +10,14 @@ from vosd.admin.control import DaemonUnreachableError
 from vosd.admin.tracing import Gathering, NothingKeptError, follow, messages_of, traced_call
 from vosd.cdr.columns import json_object
 from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, TraceNews
-from vosd.obs.traced import TracedMessage, Way
+from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
 
 RECORD = answered_call(1)
 
 
 def message(at: int) -> TracedMessage:
-    return TracedMessage(at, Way.IN, 0, "udp", "192.0.2.1", 5060, "198.51.100.10", 5060, b"INVITE")
+    return TracedMessage(at, Direction.IN, 0, "udp", "192.0.2.1", 5060, "198.51.100.10", 5060, b"INVITE")
 
 
 def news(call_id: str, *at: int, gateways: tuple[str, ...] = (), is_last: bool = False) -> TraceNews:

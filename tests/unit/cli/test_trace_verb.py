@@ -15,19 +15,19 @@ from vosd.cli.main import main
 from vosd.engine.control import Arguments, ControlServer
 from vosd.engine.trace.followers import CallNews, TraceNews
 from vosd.obs.pcap import FILE_HEADER, packet
-from vosd.obs.traced import TracedMessage, Way
+from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
 
 HEADERS = "Via: SIP/2.0/UDP x\r\nFrom: <sip:1@x>;tag=1\r\nTo: <sip:2@x>\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\n"
 
 
-def message(start: str, at: int = 1_790_000_000_000, way: Way = Way.IN) -> TracedMessage:
+def message(start: str, at: int = 1_790_000_000_000, way: Direction = Direction.IN) -> TracedMessage:
     data = f"{start}\r\n{HEADERS}X-Bytes: ".encode() + b"\xff\r\n\r\n"
     return TracedMessage(at, way, 0, "udp", "192.0.2.1", 5060, "198.51.100.10", 5060, data)
 
 
 INVITE = message("INVITE sip:44@x SIP/2.0")
-BUSY = message("SIP/2.0 486 Busy Here", way=Way.OUT)
+BUSY = message("SIP/2.0 486 Busy Here", way=Direction.OUT)
 
 
 def news(call_id: str, *messages: TracedMessage, is_last: bool = False) -> CallNews:

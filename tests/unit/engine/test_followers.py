@@ -6,7 +6,7 @@ import pytest
 
 from vosd.engine.trace import followers
 from vosd.engine.trace.followers import CallSought, TraceFollower
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from vosd.testing.virtual.vendor import SILENT, answers, refuses
@@ -118,7 +118,7 @@ def test_news_come_piece_by_piece_until_the_call_has_ended_and_settled(scene):
     told = [*first.messages, *second.messages, *third.messages, *last.messages]
     whole = call_of(scene, [record.sip_call_id_in]).messages
     assert told == whole
-    assert {each.way for each in told} == {Way.IN, Way.OUT}
+    assert {each.way for each in told} == {Direction.IN, Direction.OUT}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
 from vosd.engine.loop import Loop
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.events import StrangerIgnored
 from vosd.sip.wire.compose import Datagram, Peer
 
@@ -76,7 +76,7 @@ class Core:
         self.said.append("journal")
 
     # the trace
-    def keep(self, at: int, way: Way, peer: Peer, data: bytes) -> None:
+    def keep(self, at: int, way: Direction, peer: Peer, data: bytes) -> None:
         self.peers.append(peer)
         self.said.append(f"kept {data.decode()} {way.value} {peer}")
 
@@ -143,14 +143,14 @@ async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(
 
 
 async def test_what_we_do_about_it_goes_by_the_clock(core):
-    kept: list[tuple[int, Way]] = []
+    kept: list[tuple[int, Direction]] = []
     loop = Loop(SystemClock(), core, core, core, lambda at, way, _peer, _data: kept.append((at, way)))
     loop.attach([core.transmit, core.transmit])
     before = SystemClock().now().wall
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
     loop.detach()
     (came, first), (left, second) = kept
-    assert (first, second) == (Way.IN, Way.OUT)
+    assert (first, second) == (Direction.IN, Direction.OUT)
     assert came < before <= left
 
 

@@ -9,7 +9,7 @@ import pytest
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
 from vosd.engine.trace.messages import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 CALLER = Peer(0, "198.51.100.10", 5060)
@@ -39,8 +39,8 @@ def said(trace: Trace, *call_ids: str) -> list[bytes]:
 def a_call(trace: Trace, name: str, fate: Fate | None, *, size: int = 1_000, at: int = NOW) -> None:
     """Put four messages of two legs in, and say what became of the call."""
     for peer, leg in ((CALLER, "in"), (VENDOR, "out")):
-        trace.message(at, Way.IN, peer, message(f"{name}-{leg}", size=size))
-        trace.message(at, Way.OUT, peer, message(f"{name}-{leg}", RINGING if fate is None else BUSY, size=size))
+        trace.message(at, Direction.IN, peer, message(f"{name}-{leg}", size=size))
+        trace.message(at, Direction.OUT, peer, message(f"{name}-{leg}", RINGING if fate is None else BUSY, size=size))
     if fate is not None:
         trace.ended((f"{name}-in", f"{name}-out"), fate)
 
@@ -56,15 +56,15 @@ def kept(trace: Trace, names: Iterable[str]) -> set[str]:
 def test_a_message_is_found_by_its_call_id_however_the_header_is_written(name):
     trace = ring()
     first, second = message("abc@host", name=name), message("abc@host", RINGING)
-    trace.message(NOW, Way.IN, CALLER, first)
-    trace.message(NOW, Way.OUT, CALLER, second)
+    trace.message(NOW, Direction.IN, CALLER, first)
+    trace.message(NOW, Direction.OUT, CALLER, second)
     assert said(trace, "abc@host") == [first, second]
 
 
 def test_a_call_id_in_a_body_is_nobodys():
     trace = ring()
     data = b"INVITE sip:44@192.0.2.1 SIP/2.0\r\ni: abc\r\n\r\nCall-ID of the body\r\ni: def\r\n"
-    trace.message(NOW, Way.IN, CALLER, data)
+    trace.message(NOW, Direction.IN, CALLER, data)
     assert (said(trace, "abc"), said(trace, "def")) == ([data], [])
 
 
@@ -73,31 +73,31 @@ def test_a_call_id_in_a_body_is_nobodys():
 )
 def test_what_has_no_call_id_is_not_kept(data):
     trace = ring()
-    trace.message(NOW, Way.IN, CALLER, data)
+    trace.message(NOW, Direction.IN, CALLER, data)
     assert trace.held_bytes == 0
 
 
 def test_strangers_take_no_room():
     """Nor do our answers to them: a scanner cannot push the calls out."""
     trace = ring()
-    trace.message(NOW, Way.IN, STRANGER, message("scan"))
-    trace.message(NOW, Way.OUT, STRANGER, message("scan", "SIP/2.0 403 Forbidden"))
+    trace.message(NOW, Direction.IN, STRANGER, message("scan"))
+    trace.message(NOW, Direction.OUT, STRANGER, message("scan", "SIP/2.0 403 Forbidden"))
     assert trace.held_bytes == 0
 
 
 def test_a_known_call_is_kept_whoever_speaks_in_it():
     """A peer may answer from another address, and a request of ours may go to one that only a Contact names."""
     trace = ring()
-    trace.message(NOW, Way.IN, CALLER, message("call"))
-    trace.message(NOW, Way.IN, STRANGER, message("call", "BYE sip:44@192.0.2.1 SIP/2.0"))
-    trace.message(NOW, Way.OUT, STRANGER, message("ours"))
+    trace.message(NOW, Direction.IN, CALLER, message("call"))
+    trace.message(NOW, Direction.IN, STRANGER, message("call", "BYE sip:44@192.0.2.1 SIP/2.0"))
+    trace.message(NOW, Direction.OUT, STRANGER, message("ours"))
     assert (len(said(trace, "call")), len(said(trace, "ours"))) == (2, 1)
 
 
 def test_messages_of_one_millisecond_come_in_their_order():
     trace = ring()
     for call_id, start in (("in", "INVITE"), ("out", "INVITE"), ("out", RINGING), ("in", RINGING)):
-        trace.message(NOW, Way.IN, CALLER, message(call_id, f"{start} x"))
+        trace.message(NOW, Direction.IN, CALLER, message(call_id, f"{start} x"))
     legs = [traced.leg for traced in trace.messages(("in", "out"))]
     assert legs == [0, 1, 1, 0]
     second = trace.messages(("in", "out"))[1].entry[0]
@@ -108,7 +108,7 @@ def test_a_call_is_found_by_the_call_id_of_any_leg():
     trace = ring()
     legs = ("in", "first", "second")
     for leg in legs:
-        trace.message(NOW, Way.OUT, VENDOR, message(leg))
+        trace.message(NOW, Direction.OUT, VENDOR, message(leg))
     trace.ended(legs, Fate.FAILED)
     for asked in legs:
         assert [traced.leg for traced in trace.call_of((asked,))] == [0, 1, 2]
@@ -119,8 +119,8 @@ def test_a_caller_may_use_a_call_id_again():
     """After a challenge or a refusal the next INVITE has the same one (RFC 3261 section 22.2): it is one story."""
     trace = ring()
     for index in range(LEGS_MAX + 5):
-        trace.message(NOW, Way.IN, CALLER, message("in"))
-        trace.message(NOW, Way.OUT, VENDOR, message(f"out-{index}"))
+        trace.message(NOW, Direction.IN, CALLER, message("in"))
+        trace.message(NOW, Direction.OUT, VENDOR, message(f"out-{index}"))
         trace.ended(("in", f"out-{index}"), Fate.WELL)
     legs = [traced.leg for traced in trace.call_of(("in",))]
     assert legs.count(0) == LEGS_MAX + 5
@@ -159,8 +159,8 @@ def test_what_a_failed_call_says_late_stays_with_it():
     for index in range(10):
         a_call(trace, f"{index:03}", Fate.WELL)
     late = message("failed-out", "SIP/2.0 487 Request Terminated")
-    trace.message(NOW + 500, Way.IN, VENDOR, late)
-    trace.message(NOW + 600, Way.OUT, VENDOR, message("failed-out", "ACK sip:44@203.0.113.1 SIP/2.0"))
+    trace.message(NOW + 500, Direction.IN, VENDOR, late)
+    trace.message(NOW + 600, Direction.OUT, VENDOR, message("failed-out", "ACK sip:44@203.0.113.1 SIP/2.0"))
     found = trace.call_of(("failed-in",))
     assert [traced.leg for traced in found] == [0, 0, 1, 1, 1, 1]
     assert found[4].entry[4] == late
@@ -198,7 +198,7 @@ def test_where_all_calls_are_being_set_up_the_oldest_go():
 def test_what_is_no_call_is_not_taken_for_one_that_is_being_set_up():
     """A gateway's OPTIONS come with a new Call-ID every few seconds and never end."""
     trace = ring(20_000, 20_000)
-    trace.message(NOW, Way.IN, CALLER, message("ping", "OPTIONS sip:192.0.2.1 SIP/2.0"))
+    trace.message(NOW, Direction.IN, CALLER, message("ping", "OPTIONS sip:192.0.2.1 SIP/2.0"))
     for index in range(10):
         a_call(trace, f"{index:03}", Fate.WELL)
     assert said(trace, "ping") == []
@@ -207,11 +207,11 @@ def test_what_is_no_call_is_not_taken_for_one_that_is_being_set_up():
 def test_a_conversation_that_does_not_end_leaves_room_for_others():
     trace = ring(MIB, MIB)
     for index in range(3 * MESSAGES_MAX):
-        trace.message(NOW, Way.IN, CALLER, message("talks", f"INFO {index}", size=1_000))
+        trace.message(NOW, Direction.IN, CALLER, message("talks", f"INFO {index}", size=1_000))
         if index % 10 == 0:
             a_call(trace, f"{index:03}", Fate.FAILED)
     for index in range(100):
-        trace.message(NOW, Way.IN, CALLER, message("talks", f"INFO again-{index}", size=10_000))
+        trace.message(NOW, Direction.IN, CALLER, message("talks", f"INFO again-{index}", size=10_000))
     assert kept(trace, ["000"]) == {"000"}
     rest = said(trace, "talks")
     assert rest[-1].startswith(b"INFO again-99\r\n")
@@ -252,7 +252,7 @@ def test_the_bound_holds_after_every_message_whatever_comes():
         start = random.choice(("INVITE x", "INVITE x", RINGING, BUSY, "OPTIONS x"))
         peer = random.choice((CALLER, VENDOR, STRANGER))
         data = message(call, start, size=size) if random.random() < 0.95 else random.randbytes(200)
-        trace.message(NOW + step, random.choice((Way.IN, Way.OUT)), peer, data)
+        trace.message(NOW + step, random.choice((Direction.IN, Direction.OUT)), peer, data)
         if random.random() < 0.2:
             trace.ended((call, f"{random.randrange(step // 8 + 12)}"), random.choice((Fate.WELL, Fate.FAILED)))
         assert trace.held_bytes <= limit
@@ -267,7 +267,7 @@ def test_the_bound_holds_after_every_message_whatever_comes():
 def test_what_waits_to_be_filed_is_bounded_too():
     trace = ring()
     for step in range(3 * UNFILED_MAX):
-        trace.message(NOW + step, Way.IN, CALLER, message(f"call-{step}", size=700))
+        trace.message(NOW + step, Direction.IN, CALLER, message(f"call-{step}", size=700))
         assert len(trace._unfiled) < UNFILED_MAX
-    trace.message(NOW, Way.IN, CALLER, message("large", size=SMALL_BYTES))
+    trace.message(NOW, Direction.IN, CALLER, message("large", size=SMALL_BYTES))
     assert trace._unfiled == []

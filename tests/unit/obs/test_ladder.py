@@ -4,7 +4,7 @@ import pytest
 
 from vosd.cdr.record import Attempt
 from vosd.obs.ladder import COLUMNS, draw, heading, title
-from vosd.obs.traced import Outcome, TracedCall, TracedMessage, Way
+from vosd.obs.traced import Direction, Outcome, TracedCall, TracedMessage
 from vosd.testing.sockets.peer import ANSWER, OFFER
 
 CALL_ID = "01a0c450-6c01-7000-8000-000000000002"
@@ -17,7 +17,7 @@ def vendor(index: int) -> tuple[str, int]:
 
 
 def said(
-    at_ms: int, way: Way, leg: int, start: str, *, cseq: str = "1 INVITE", body: str = "", header: str = "",
+    at_ms: int, way: Direction, leg: int, start: str, *, cseq: str = "1 INVITE", body: str = "", header: str = "",
     remote: tuple[str, int] | None = None, transport: str = "udp",
 ) -> TracedMessage:  # fmt: skip
     kind = "Content-Type: application/sdp\r\n" if body else ""
@@ -50,16 +50,16 @@ def test_a_failed_over_call_is_drawn_with_its_attempts_and_its_end():
         (Attempt("carrier-a", 0, 5_000, None, "No Answer"), Attempt("carrier-b", 486, 1_200, 80, "Busy")),
     )  # fmt: skip
     call = traced(
-        said(0, Way.IN, 0, INVITE, body=OFFER),
-        said(0, Way.OUT, 0, "SIP/2.0 100 Trying"),
-        said(1, Way.OUT, 1, INVITE, body=OFFER),
-        said(501, Way.OUT, 1, INVITE, body=OFFER),
-        said(5_001, Way.OUT, 2, INVITE, body=OFFER),
-        said(5_081, Way.IN, 2, "SIP/2.0 183 Session Progress", body=ANSWER),
-        said(6_201, Way.IN, 2, "SIP/2.0 486 Busy Here"),
-        said(6_201, Way.OUT, 2, ACK, cseq="1 ACK"),
-        said(6_201, Way.OUT, 0, "SIP/2.0 486 Busy Here", header='Reason: Q.850;cause=17;text="Busy"\r\n'),
-        said(6_230, Way.IN, 0, ACK, cseq="1 ACK"),
+        said(0, Direction.IN, 0, INVITE, body=OFFER),
+        said(0, Direction.OUT, 0, "SIP/2.0 100 Trying"),
+        said(1, Direction.OUT, 1, INVITE, body=OFFER),
+        said(501, Direction.OUT, 1, INVITE, body=OFFER),
+        said(5_001, Direction.OUT, 2, INVITE, body=OFFER),
+        said(5_081, Direction.IN, 2, "SIP/2.0 183 Session Progress", body=ANSWER),
+        said(6_201, Direction.IN, 2, "SIP/2.0 486 Busy Here"),
+        said(6_201, Direction.OUT, 2, ACK, cseq="1 ACK"),
+        said(6_201, Direction.OUT, 0, "SIP/2.0 486 Busy Here", header='Reason: Q.850;cause=17;text="Busy"\r\n'),
+        said(6_230, Direction.IN, 0, ACK, cseq="1 ACK"),
         gateways=("carrier-a", "carrier-b"),
         outcome=busy,
     )
@@ -96,16 +96,16 @@ Busy: 486 to the caller, Q.850 cause 17, ended by callee
 
 def test_an_answered_call_tells_how_long_it_talked():
     outcome = Outcome("Normal", "caller", 200, 16, 61_250, ())
-    lines = list(draw(traced(said(0, Way.IN, 0, INVITE), outcome=outcome)))
+    lines = list(draw(traced(said(0, Direction.IN, 0, INVITE), outcome=outcome)))
     assert lines[-1] == ("Normal: 200 to the caller, Q.850 cause 16, ended by caller, after 61250 ms of conversation")
 
 
 def test_a_call_that_goes_on_says_so():
-    assert list(draw(traced(said(0, Way.IN, 0, INVITE))))[-1] == "the call goes on"
+    assert list(draw(traced(said(0, Direction.IN, 0, INVITE))))[-1] == "the call goes on"
 
 
 def test_a_call_whose_beginning_is_gone_says_so():
-    call = traced(said(0, Way.IN, 1, "BYE sip:x SIP/2.0", cseq="2 BYE"), gateways=("carrier-a",))
+    call = traced(said(0, Direction.IN, 1, "BYE sip:x SIP/2.0", cseq="2 BYE"), gateways=("carrier-a",))
     lines = list(draw(call))
     assert lines[1:3] == ["  vosd    192.0.2.1:5060", "  1       203.0.113.1:5061"]
     assert lines[4:7] == [
@@ -117,11 +117,13 @@ def test_a_call_whose_beginning_is_gone_says_so():
 
 
 def test_ten_attempts_fit_into_a_hundred_columns():
-    messages = [said(0, Way.IN, 0, INVITE, body=OFFER)]
+    messages = [said(0, Direction.IN, 0, INVITE, body=OFFER)]
     for leg in range(1, 11):
         messages += [
-            said(leg * 10, Way.OUT, leg, INVITE, body=OFFER),
-            said(leg * 10 + 5, Way.IN, leg, "SIP/2.0 503 Service Unavailable", header="Reason: SIP;cause=503\r\n"),
+            said(leg * 10, Direction.OUT, leg, INVITE, body=OFFER),
+            said(
+                leg * 10 + 5, Direction.IN, leg, "SIP/2.0 503 Service Unavailable", header="Reason: SIP;cause=503\r\n"
+            ),
         ]
     lines = list(draw(traced(*messages, gateways=tuple(f"carrier-{leg}" for leg in range(1, 11)))))
     assert max(map(len, lines)) <= COLUMNS
@@ -130,7 +132,7 @@ def test_ten_attempts_fit_into_a_hundred_columns():
 
 
 def test_a_long_phrase_goes_on_in_the_next_line():
-    call = traced(said(0, Way.IN, 0, f"SIP/2.0 404 {'nobody of that name ' * 12}"))
+    call = traced(said(0, Direction.IN, 0, f"SIP/2.0 404 {'nobody of that name ' * 12}"))
     lines = list(draw(call))
     assert max(map(len, lines)) <= COLUMNS
     assert sum("nobody" in line for line in lines) > 2
@@ -138,16 +140,16 @@ def test_a_long_phrase_goes_on_in_the_next_line():
 
 def test_two_gateways_at_one_address_share_its_lane():
     call = traced(
-        said(0, Way.IN, 0, INVITE),
-        said(0, Way.OUT, 1, INVITE),
-        said(9, Way.OUT, 2, INVITE, remote=vendor(1)),
+        said(0, Direction.IN, 0, INVITE),
+        said(0, Direction.OUT, 1, INVITE),
+        said(9, Direction.OUT, 2, INVITE, remote=vendor(1)),
         gateways=("carrier-a", "carrier-a-premium"),
     )
     assert "  1       203.0.113.1:5061            carrier-a, carrier-a-premium" in list(draw(call))
 
 
 def test_a_caller_and_a_gateway_at_one_address_have_a_lane_each():
-    call = traced(said(0, Way.IN, 0, INVITE), said(1, Way.OUT, 1, INVITE, remote=CALLER))
+    call = traced(said(0, Direction.IN, 0, INVITE), said(1, Direction.OUT, 1, INVITE, remote=CALLER))
     assert [line[9:].split("  INVITE")[0] for line in arrows(call)] == [
         "  |---------->|           |",
         "  |           |---------->|",
@@ -155,7 +157,7 @@ def test_a_caller_and_a_gateway_at_one_address_have_a_lane_each():
 
 
 def test_a_transport_other_than_udp_is_named():
-    call = traced(said(0, Way.IN, 0, INVITE, transport="tls"), said(0, Way.OUT, 1, INVITE))
+    call = traced(said(0, Direction.IN, 0, INVITE, transport="tls"), said(0, Direction.OUT, 1, INVITE))
     lines = list(draw(call))
     assert lines[1:3] == ["  caller  198.51.100.10:5060 tls      acme", "  vosd    192.0.2.1:5060 tls, 192.0.2.1:5060"]
 

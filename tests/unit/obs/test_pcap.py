@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from vosd.obs.pcap import FILE_HEADER, packet
-from vosd.obs.traced import TracedMessage, Way
+from vosd.obs.traced import Direction, TracedMessage
 
 AT = 1_790_000_000_123
 
@@ -65,7 +65,9 @@ def read_packet(data: bytes, at_us: int, original: int) -> Read:
     return Read(at_us, f"{source} {source_port}", f"{target} {target_port}", udp[8:], original)
 
 
-def message(data: bytes, way: Way = Way.IN, local: str = "192.0.2.1", remote: str = "198.51.100.10", **also):
+def message(
+    data: bytes, way: Direction = Direction.IN, local: str = "192.0.2.1", remote: str = "198.51.100.10", **also
+):
     return TracedMessage(
         **{
             "at": AT,
@@ -83,7 +85,7 @@ def message(data: bytes, way: Way = Way.IN, local: str = "192.0.2.1", remote: st
 
 
 def test_messages_become_datagrams_between_the_two_sockets_at_their_times():
-    capture = FILE_HEADER + packet(message(b"INVITE")) + packet(message(b"SIP/2.0 100", Way.OUT, at=AT + 1))
+    capture = FILE_HEADER + packet(message(b"INVITE")) + packet(message(b"SIP/2.0 100", Direction.OUT, at=AT + 1))
     assert read(capture) == [
         Read(AT * 1_000, "198.51.100.10 5070", "192.0.2.1 5060", b"INVITE", 34),
         Read((AT + 1) * 1_000, "192.0.2.1 5060", "198.51.100.10 5070", b"SIP/2.0 100", 39),
@@ -91,13 +93,13 @@ def test_messages_become_datagrams_between_the_two_sockets_at_their_times():
 
 
 def test_ipv6_keeps_its_addresses():
-    (found,) = read(FILE_HEADER + packet(message(b"INVITE!", Way.OUT, "2001:db8::1", "fe80::2%eth0")))
+    (found,) = read(FILE_HEADER + packet(message(b"INVITE!", Direction.OUT, "2001:db8::1", "fe80::2%eth0")))
     assert (found.source, found.target, found.payload) == ("2001:db8::1 5060", "fe80::2 5070", b"INVITE!")
 
 
 def test_addresses_of_both_families_meet_in_ipv6():
     """The address that peers are told of need not be of the family that was spoken."""
-    (found,) = read(FILE_HEADER + packet(message(b"INVITE", Way.IN, "192.0.2.1", "2001:db8::2")))
+    (found,) = read(FILE_HEADER + packet(message(b"INVITE", Direction.IN, "192.0.2.1", "2001:db8::2")))
     assert (found.source, found.target) == ("2001:db8::2 5070", "::ffff:c000:201 5060")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.hunt import Way
+from vosd.b2bua.hunt import NextHop
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
@@ -40,9 +40,9 @@ class Attempts:
         self._live = live
         live.breakers.tell = _tell
 
-    def occupy(self, live_call: "LiveCall", way: Way, now: Instant) -> bool:
+    def occupy(self, live_call: "LiveCall", next_hop: NextHop, now: Instant) -> bool:
         """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
-        choice, address = way
+        choice, address = next_hop
         gateway, live = choice.gateway, self._live
         call_request = live_call.call_request
         is_redirected = choice.callee_out != call_request.callee

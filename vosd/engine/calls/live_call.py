@@ -12,7 +12,7 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.hunt import Way
+from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -77,12 +77,12 @@ class LiveCall:
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
-    def occupy(self, way: Way, now: Instant) -> bool:
+    def occupy(self, next_hop: NextHop, now: Instant) -> bool:
         """Take a place on a routing gateway."""
         services = self._services
-        if not services.attempts.occupy(self, way, now):
+        if not services.attempts.occupy(self, next_hop, now):
             return False
-        services.followers.attempted(self.call, self.call_request, way[0].gateway.name)
+        services.followers.attempted(self.call, self.call_request, next_hop[0].gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:

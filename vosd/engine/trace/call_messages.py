@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
@@ -22,7 +22,7 @@ LEGS_MAX: Final = 16
 """More than one call has; where a caller uses a Call-ID again, the later ones stay."""
 _SHED: Final = 64
 
-Entry = tuple[int, int, Way, Peer, bytes]
+Entry = tuple[int, int, Direction, Peer, bytes]
 """One message: position, UTC milliseconds, way, peer, bytes; a plain tuple, for one is made with every message.
 
 The position is how many bytes had been written to the ring with this message: it puts those of one millisecond in

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, Conversation, Entry, Fate, Room
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 SET_UP_WITHIN_MS: Final = 180_000
@@ -31,11 +31,11 @@ _SEARCHED_BYTES: Final = 4_096
 """How far an unusual Call-ID is looked for: junk of 64 KiB must cost little."""
 _FINAL: Final = tuple(f"SIP/2.0 {digit}".encode() for digit in range(2, 7))
 
-Keep = Callable[[int, Way, Peer, bytes], None]
+Keep = Callable[[int, Direction, Peer, bytes], None]
 """What is told of every message: UTC milliseconds, way, peer, bytes."""
 
 
-_Said = tuple[int, Way, Peer, bytes]
+_Said = tuple[int, Direction, Peer, bytes]
 _Outcome = tuple[Sequence[str], Fate]
 
 
@@ -65,13 +65,13 @@ class Trace:
 
     # -- in -----------------------------------------------------------------------------------------------------
 
-    def message(self, at: int, way: Way, peer: Peer, data: bytes) -> None:
+    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         """Keep one message that came or leaves; ``at`` is UTC milliseconds.
 
         It is filed with others later: many in a row cost a third of what each costs between packets.
         """
         unfiled = self._unfiled
-        unfiled.append((at, way, peer, data))
+        unfiled.append((at, direction, peer, data))
         if len(unfiled) >= UNFILED_MAX or len(data) > SMALL_BYTES:
             self._file()
 
@@ -88,19 +88,19 @@ class Trace:
             else:
                 self._file_outcome(*item)
 
-    def _file_message(self, at: int, way: Way, peer: Peer, data: bytes) -> None:
+    def _file_message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         start = data.find(_CALL_ID) + _CALL_ID_LENGTH
         written_usually = start >= _CALL_ID_LENGTH
         call_id = data[start : data.find(b"\r\n", start)] if written_usually else _call_id_of(data)
         conversation = self._conversations.get(call_id)
         if conversation is None:
             call_id = call_id.strip()
-            conversation = self._conversations.get(call_id) or self._begin(call_id, at, way, peer, data)
+            conversation = self._conversations.get(call_id) or self._begin(call_id, at, direction, peer, data)
             if conversation is None:
                 return
         recent = self._recent
         written = recent.written = recent.written + len(data) + MESSAGE_OVERHEAD_BYTES
-        conversation.entries.append((written, at, way, peer, data))
+        conversation.entries.append((written, at, direction, peer, data))
         if written > recent.full_at:
             self._make_room(conversation, at)
 
@@ -150,16 +150,16 @@ class Trace:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin(self, call_id: bytes, at: int, way: Way, peer: Peer, data: bytes) -> Conversation | None:
+    def _begin(self, call_id: bytes, at: int, direction: Direction, peer: Peer, data: bytes) -> Conversation | None:
         """Return the conversation that a message begins; None where it begins none."""
         if not call_id:
             return None
         kept = self._failed.conversations.get(call_id)
         if kept is not None:
             position = self._recent.pass_on(len(data))
-            self._add_late(kept, (position, at, way, peer, data))
+            self._add_late(kept, (position, at, direction, peer, data))
             return None
-        if (way is Way.IN or data.startswith(b"SIP/")) and not self._is_kept_of(peer):
+        if (direction is Direction.IN or data.startswith(b"SIP/")) and not self._is_kept_of(peer):
             return None
         if _is_of_registration(data):
             return None

@@ -15,7 +15,7 @@ from vosd.sip.wire.grammar import first_of
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.uri import Uri, without_headers
 
-Way = Callable[[str, Peer], Peer]
+NextHopOf = Callable[[str, Peer], Peer]
 """Where a request for a URI goes, given the peer as last seen: ``Flows.next_hop``."""
 
 _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
@@ -24,7 +24,7 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
 
-    __slots__ = ("_source", "_way", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+    __slots__ = ("_next_hop_of", "_source", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
                  "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
                  "routes", "target", "user")  # fmt: skip
 
@@ -41,7 +41,7 @@ class Dialog:
         local_sequence: int,
         remote_sequence: int,
         peer: Peer,
-        way: Way,
+        next_hop_of: NextHopOf,
         answers: Answers | None = None,
         nat: Nat = Nat.NO,
         is_behind_nat: bool = False,
@@ -54,7 +54,7 @@ class Dialog:
         self.remote_tag = remote_tag
         self.local_sequence = local_sequence
         self.remote_sequence = remote_sequence
-        self._way = way
+        self._next_hop_of = next_hop_of
         self._source = peer
         self.answers = answers
         """What the peer has asked us to prove; None = we have no login there."""
@@ -68,7 +68,7 @@ class Dialog:
 
     @classmethod
     def of_caller(
-        cls, request: Request, local_tag: str, source: Peer, way: Way, nat: Nat = Nat.NO, user: str = ""
+        cls, request: Request, local_tag: str, source: Peer, next_hop_of: NextHopOf, nat: Nat = Nat.NO, user: str = ""
     ) -> "Dialog":
         """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
 
@@ -89,14 +89,14 @@ class Dialog:
             local_sequence=0,
             remote_sequence=request.cseq.number,
             peer=source,
-            way=way,
+            next_hop_of=next_hop_of,
             nat=nat,
             is_behind_nat=is_behind_nat(nat, request, source),
             user=user,
         )
 
     @classmethod
-    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, way: Way) -> "Dialog":
+    def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, next_hop_of: NextHopOf) -> "Dialog":
         """Make the dialog that a response to our INVITE establishes (section 12.1.2).
 
         A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
@@ -112,7 +112,7 @@ class Dialog:
             local_sequence=parts.sequence,
             remote_sequence=-1,
             peer=parts.peer,
-            way=way,
+            next_hop_of=next_hop_of,
             nat=parts.nat,
             is_behind_nat=is_behind_nat(parts.nat, response, parts.peer),
             answers=parts.answers,
@@ -138,7 +138,7 @@ class Dialog:
             local_sequence=0,
             remote_sequence=-1,
             peer=peer,
-            way=_straight,
+            next_hop_of=_straight,
             answers=answers,
         )
 
@@ -214,11 +214,11 @@ class Dialog:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
-        self.peer = self._source if self.is_behind_nat else self._way(next_stop, self._source)
+        self.peer = self._source if self.is_behind_nat else self._next_hop_of(next_stop, self._source)
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
-    """Send everything to the peer itself (``Way``)."""
+    """Send everything to the peer itself (``NextHopOf``)."""
     return peer
 
 

@@ -154,7 +154,7 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
             local_sequence=self.local_sequence,
             remote_sequence=self.remote_sequence,
             peer=self.seen_at.restored(flows),
-            way=flows.next_hop,
+            next_hop_of=flows.next_hop,
             answers=answers,
             nat=self.nat,
             is_behind_nat=self.is_behind_nat,

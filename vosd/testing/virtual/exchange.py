@@ -20,7 +20,7 @@ from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
-from vosd.obs.traced import Way
+from vosd.obs.traced import Direction
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener, Locator, knows_no_names
@@ -183,7 +183,7 @@ class Exchange:
     def flush(self) -> None:
         """Put on the wire what the switch wants to send."""
         for peer, data in self.endpoint.datagrams_to_send():
-            self._keep(self.clock.now().wall, Way.OUT, peer, data)
+            self._keep(self.clock.now().wall, Direction.OUT, peer, data)
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)
 
     def leftovers(self) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class Exchange:
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)
-        self._keep(now.came.wall, Way.IN, source, packet.data)
+        self._keep(now.came.wall, Direction.IN, source, packet.data)
         event = self.endpoint.receive_datagram(packet.data, source, now)
         if event is not None:
             self.switch.hear(event)

@@ -26,7 +26,7 @@ VENDOR: Final = Peer(0, "198.51.100.7", 5060)
 STRANGER: Final = Peer(0, "203.0.113.66", 5060)
 LISTENER: Final = Listener("192.0.2.1", 5060)
 straight: Final = Flows((LISTENER, Listener("2001:db8::1", 5060)), str).next_hop
-"""The way of a dialog that has only UDP and addresses before it (``sip.dialog.dialog.Way``)."""
+"""The next hop in a dialog that uses only UDP and plain addresses (``sip.dialog.dialog.NextHopOf``)."""
 SDP: Final = b"v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
 
