@@ -56,7 +56,7 @@ class Call(CallParts):
 
     def another_speaks(self, now: Instant) -> None:
         """Another phone of the same gateway than the one heard before sends media, or answers."""
-        self.let_go_of_conversation(now)
+        self.drop_bridge(now)
         self.caller.begin_attempt(now)
 
     def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
@@ -125,8 +125,8 @@ class Call(CallParts):
             return
         if leg is self.caller:
             self.journey.acknowledged(now.came)
-        if self.conversation is not None and self.callee.is_acknowledged:
-            self.conversation.acknowledged(leg, session)
+        if self.bridge is not None and self.callee.is_acknowledged:
+            self.bridge.acknowledged(leg, session)
         elif leg is self.caller and not self.callee.is_acknowledged:
             self.journey.codec = first_audio_codec(session)
             self.callee.acknowledge(session)
@@ -144,8 +144,8 @@ class Call(CallParts):
     def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
         """The other side agrees to talk to the newcomer: the old caller goes."""
         left, self.caller = self.caller, newcomer
-        if self.conversation is not None and isinstance(left, CallerLeg):
-            self.conversation.replace(left, newcomer)
+        if self.bridge is not None and isinstance(left, CallerLeg):
+            self.bridge.replace(left, newcomer)
         left.hang_up("", now)
         self.moved()
 
@@ -286,7 +286,7 @@ class Call(CallParts):
         self._hunt.note(leg.choice, outcome, redirected=goes_on)
         self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
         self._board.attempt_over(leg, outcome, now)
-        self.let_go_of_conversation(now)
+        self.drop_bridge(now)
         leg.close(now)
         self.callee = None
         if goes_on or tries_next(leg.choice.gateway, outcome):
@@ -308,7 +308,7 @@ class Call(CallParts):
         if self.state is CallState.TALKING:
             if self.outlived(now, at):
                 return
-            self.let_go_of_conversation(now)
+            self.drop_bridge(now)
             if self.transfer is not None and self.transfer.is_under_way and isinstance(self.caller, CallerLeg):
                 self.transfer.transferor_left(now)
                 return
@@ -322,7 +322,7 @@ class Call(CallParts):
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
         if not self._accepts(CallEvent.CALLEE_BYE) or self.outlived(now) or self.callee is None:
             return
-        self.let_go_of_conversation(now)
+        self.drop_bridge(now)
         self.callee.close(now)
         if self.state is CallState.ANSWERED:
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
@@ -335,7 +335,7 @@ class Call(CallParts):
         now, at, dead = now or at, at.came, None
         if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
             at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
-        self.let_go_of_conversation(now)
+        self.drop_bridge(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
@@ -346,7 +346,7 @@ class Call(CallParts):
         if leg is None:
             return
         outcome = leg.given_up(now)
-        self.let_go_of_conversation(now)
+        self.drop_bridge(now)
         leg.give_up(reason, now)
         if self.state is not CallState.ANSWERED:
             self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
@@ -375,5 +375,5 @@ class Call(CallParts):
             moved.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs point at each other: parting frees them now, not when the collector comes.
         self.callee = None
-        self.conversation = None
+        self.bridge = None
         del self.caller

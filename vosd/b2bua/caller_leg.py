@@ -323,7 +323,7 @@ class CallerLeg(Leg):
             callee is None
             or callee.early_dialog is None
             or not (self.is_settled and callee.takes_update)
-            or not (self.call.conversation is None or self.call.conversation.is_quiet)
+            or not (self.call.bridge is None or self.call.bridge.is_quiet)
             or self._waiting_answer is not None
             or not isinstance(server, Server)
         ):
@@ -348,8 +348,8 @@ class CallerLeg(Leg):
     def _invite_over(self, now: Instant) -> None:
         """Nobody waits for the answer to the INVITE any more."""
         if self.call.caller is not self:  # a newcomer, that the other side has not agreed to yet
-            if self.call.conversation is not None:
-                self.call.conversation.session_unwanted(self, now)
+            if self.call.bridge is not None:
+                self.call.bridge.session_unwanted(self, now)
         else:
             self.call.caller_cancelled(now)
 

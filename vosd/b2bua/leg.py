@@ -298,9 +298,9 @@ class Leg:
 
     def cancelled(self, event: CancelArrived) -> None:
         """Hear that this side gave its own proposal up."""
-        conversation = self.call.conversation
-        if conversation is not None:
-            conversation.session_unwanted(self, event.at)
+        bridge = self.call.bridge
+        if bridge is not None:
+            bridge.session_unwanted(self, event.at)
 
     def ack_came(self, event: AckArrived) -> None:
         """Hear the ACK of a 200 of ours; a repeated one says nothing new."""

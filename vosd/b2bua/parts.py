@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
@@ -26,9 +26,9 @@ class CallParts:
         "_hunt",
         "_lifetime",
         "arrival",
+        "bridge",
         "callee",
         "caller",
-        "conversation",
         "ending",
         "endpoint",
         "journey",
@@ -52,7 +52,7 @@ class CallParts:
         self.caller = caller
         self.callee: CalleeLeg | None = None
         self.transfer: Transfer | None = None
-        self.conversation: Conversation | None = None
+        self.bridge: Bridge | None = None
         """What goes on between the legs, once anything does."""
         self.state = CallState.HUNTING
         self.journey = Journey()
@@ -82,21 +82,21 @@ class CallParts:
         """Say whether both sides are there and have agreed upon a session."""
         if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
             return False
-        return self.conversation is not None or isinstance(self.caller, CallerLeg)
+        return self.bridge is not None or isinstance(self.caller, CallerLeg)
 
-    def let_go_of_conversation(self, now: Instant) -> None:
+    def drop_bridge(self, now: Instant) -> None:
         """Let go of whatever the legs were about, before their dialogs end."""
-        conversation, self.conversation = self.conversation, None
-        if conversation is not None:
-            conversation.over(now)
+        bridge, self.bridge = self.bridge, None
+        if bridge is not None:
+            bridge.over(now)
 
-    def talk(self, callee: CalleeLeg) -> Conversation:
-        """Return the conversation of the two legs."""
-        if self.conversation is None:
+    def talk(self, callee: CalleeLeg) -> Bridge:
+        """Return the bridge between the two legs."""
+        if self.bridge is None:
             if not isinstance(self.caller, CallerLeg):
                 raise RuntimeError(f"{self!r} has nobody to talk")
-            self.conversation = Conversation(self.endpoint, self.caller, callee)
-        return self.conversation
+            self.bridge = Bridge(self.endpoint, self.caller, callee)
+        return self.bridge
 
     def _accepts(self, call_event: CallEvent) -> bool:
         return call_event in ACCEPTED[self.state]

@@ -14,7 +14,7 @@ from vosd.sip.events import AlarmRang
 from vosd.sip.transaction.invite_client import InviteClient
 
 if TYPE_CHECKING:
-    from vosd.b2bua.conversation import Conversation
+    from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.supervision import Supervision
 
@@ -70,8 +70,8 @@ class News(Proposal):
 
     __slots__ = ("_said_before",)
 
-    def __init__(self, endpoint: Endpoint, conversation: "Conversation | None", far: "Leg", session: bytes) -> None:
-        super().__init__(endpoint, conversation, far, "INVITE", session)
+    def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", session: bytes) -> None:
+        super().__init__(endpoint, bridge, far, "INVITE", session)
         self._said_before = far.said
 
     def begin_when_free(self, now: Instant) -> None:

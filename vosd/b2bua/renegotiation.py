@@ -1,6 +1,6 @@
 """One change of the session: a side proposes, the other is asked, and its answer goes back (RFC 3264, RFC 3311).
 
-There is at most one at a time in a conversation. Offer and answer pass through as they are; codecs, hold, fax and
+There is at most one at a time in a bridge. Offer and answer pass through as they are; codecs, hold, fax and
 video are the peers' affair. A refusal changes nothing, the call goes on as it was.
 """
 
@@ -19,8 +19,8 @@ from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.store import TimerOwner
 
 if TYPE_CHECKING:
+    from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.call import Call
-    from vosd.b2bua.conversation import Conversation
     from vosd.b2bua.leg import Leg
 
 TRIES_MAX: Final = 5
@@ -34,7 +34,7 @@ class Proposal(ABC):
         "_alarm",
         "_asked",
         "_asked_at",
-        "_conversation",
+        "_bridge",
         "_endpoint",
         "_is_cancelled",
         "_method",
@@ -43,13 +43,11 @@ class Proposal(ABC):
         "far",
     )
 
-    def __init__(
-        self, endpoint: Endpoint, conversation: "Conversation | None", far: "Leg", method: str, offer: bytes
-    ) -> None:
-        """``conversation`` is None while ``far`` has nobody opposite."""
+    def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", method: str, offer: bytes) -> None:
+        """``bridge`` is None while ``far`` has nobody opposite."""
         self.far = far
         self._endpoint = endpoint
-        self._conversation = conversation
+        self._bridge = bridge
         self._method = method
         self._offer = offer
         self._asked: Client | InviteClient | None = None
@@ -151,8 +149,8 @@ class Proposal(ABC):
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
-        if self._conversation is not None:
-            self._conversation.settled(self)
+        if self._bridge is not None:
+            self._bridge.settled(self)
 
 
 class Renegotiation(Proposal):
@@ -163,7 +161,7 @@ class Renegotiation(Proposal):
     def __init__(
         self,
         endpoint: Endpoint,
-        conversation: "Conversation",
+        bridge: "Bridge",
         origin: "Leg",
         far: "Leg",
         server: Server | InviteServer,
@@ -172,7 +170,7 @@ class Renegotiation(Proposal):
         offer: bytes,
     ) -> None:
         """``server`` is the request that brought the proposal; without ``offer`` the far side is to make it."""
-        super().__init__(endpoint, conversation, far, method, offer)
+        super().__init__(endpoint, bridge, far, method, offer)
         self.origin = origin
         self._said_before = far.said
         self._server: Server | InviteServer | None = server
@@ -223,8 +221,8 @@ class Introduction(Proposal):
 
     __slots__ = ("_first", "_second")
 
-    def __init__(self, endpoint: Endpoint, conversation: "Conversation", first: "Leg", second: "Leg") -> None:
-        super().__init__(endpoint, conversation, first, "INVITE", second.heard_active())
+    def __init__(self, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> None:
+        super().__init__(endpoint, bridge, first, "INVITE", second.heard_active())
         self._first = first
         self._second = second
 
@@ -243,8 +241,8 @@ class Introduction(Proposal):
 
     def _refused(self, status: int, now: Instant) -> None:
         self._over()
-        if status not in {408, 481, 487} and self._conversation is not None:
-            self._conversation.found_no_session(now)
+        if status not in {408, 481, 487} and self._bridge is not None:
+            self._bridge.found_no_session(now)
 
 
 def status_for_origin(status: int) -> int:

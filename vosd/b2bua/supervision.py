@@ -161,7 +161,7 @@ class Supervision:
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
             self._pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
-        if call.conversation is not None and not call.conversation.is_quiet:
+        if call.bridge is not None and not call.bridge.is_quiet:
             return False  # what is under way may do as well
         self._pending = refresh = Refresh(self._endpoint, self, leg)
         refresh.begin(now)

@@ -10,8 +10,8 @@ from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
+    from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.call import Call
-    from vosd.b2bua.conversation import Conversation
     from vosd.b2bua.leg import Leg
 
 
@@ -23,13 +23,13 @@ class Takeover(Renegotiation):
     def __init__(
         self,
         endpoint: Endpoint,
-        conversation: "Conversation",
+        bridge: "Bridge",
         call: "Call",
         newcomer: CallerLeg,
         far: "Leg",
         server: InviteServer,
     ) -> None:
-        super().__init__(endpoint, conversation, newcomer, far, server, method="INVITE", offer=newcomer.offer)
+        super().__init__(endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer)
         self._call = call
         self._newcomer = newcomer
 

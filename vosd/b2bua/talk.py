@@ -1,6 +1,6 @@
 """What a side may ask for while the call stands: another session, a key pressed, another partner.
 
-Each request is brought to the conversation of the two legs, or answered here where there is none yet.
+Each request is brought to the bridge between the two legs, or answered here where there is none yet.
 """
 
 from typing import TYPE_CHECKING

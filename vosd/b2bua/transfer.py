@@ -8,8 +8,8 @@ either of them a ``Substitute`` stands for the side that left.
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import Hold
@@ -157,7 +157,7 @@ class Transfer:
             self._join(self.second, now)
             return
         if self._stage is Stage.CALLING and isinstance(left, CallerLeg):
-            first.let_go_of_conversation(now)
+            first.drop_bridge(now)
             first.caller = Substitute(self, first)
             left.hang_up("", now)
 
@@ -196,11 +196,11 @@ class Transfer:
         self._stop(now)
         self._stage = Stage.CONSULTING
         first = self.first
-        first.let_go_of_conversation(now)
-        second.let_go_of_conversation(now)
+        first.drop_bridge(now)
+        second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
-            first.conversation = second.conversation = Conversation(self._endpoint, second.callee, transferor)
-            first.conversation.introduce(now, transferor)
+            first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
+            first.bridge.introduce(now, transferor)
             self._hold = Hold(self._endpoint, first.callee)
             self._hold.begin_when_free(now)
 
@@ -209,7 +209,7 @@ class Transfer:
         self._stop(now)
         first = self.first
         first.transfer = None
-        first.let_go_of_conversation(now)
+        first.drop_bridge(now)
         if first.callee is not None and isinstance(first.caller, CallerLeg):
             first.talk(first.callee).introduce(now)
 
@@ -219,12 +219,12 @@ class Transfer:
         first = self.first
         if isinstance(first.caller, CallerLeg):
             left, first.caller = first.caller, Substitute(self, first)
-            first.let_go_of_conversation(now)
+            first.drop_bridge(now)
             left.hang_up("", now)
-        second.let_go_of_conversation(now)
+        second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
-            first.conversation = second.conversation = Conversation(self._endpoint, first.callee, second.callee)
-            first.conversation.introduce(now)
+            first.bridge = second.bridge = Bridge(self._endpoint, first.callee, second.callee)
+            first.bridge.introduce(now)
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: nobody pays for how late that was found (DESIGN D13)."""

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, Conversation, Fate, Room
+from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, Fate, LegMessages, Room
 from vosd.engine.trace.messages import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
@@ -204,7 +204,7 @@ def test_what_is_no_call_is_not_taken_for_one_that_is_being_set_up():
     assert said(trace, "ping") == []
 
 
-def test_a_conversation_that_does_not_end_leaves_room_for_others():
+def test_a_leg_that_does_not_end_leaves_room_for_others():
     trace = ring(MIB, MIB)
     for index in range(3 * MESSAGES_MAX):
         trace.message(NOW, Direction.IN, CALLER, message("talks", f"INFO {index}", size=1_000))
@@ -231,18 +231,18 @@ def rooms_of(trace: Trace) -> tuple[Room, Room]:
     return trace._recent, trace._failed
 
 
-def memory_of(conversation: Conversation) -> int:
-    """Count what the interpreter has for a conversation; peers are shared with the loop, names of legs with legs."""
-    entries = conversation.entries
-    objects = [conversation, entries, *entries, *(part for entry in entries for part in (entry[0], entry[1], entry[4]))]
+def memory_of(leg_messages: LegMessages) -> int:
+    """Count what the interpreter has for a leg; peers are shared with the loop, names of legs with legs."""
+    entries = leg_messages.entries
+    objects = [leg_messages, entries, *entries, *(part for entry in entries for part in (entry[0], entry[1], entry[4]))]
     collector = 16 * (2 + len(entries))
     places = 200  # in the dictionary and the queue of the room
-    names = sys.getsizeof(conversation.legs) + 2 * sys.getsizeof(conversation.call_id)
+    names = sys.getsizeof(leg_messages.call_ids) + 2 * sys.getsizeof(leg_messages.call_id)
     return sum(map(sys.getsizeof, objects)) + collector + places + names
 
 
 def test_the_bound_holds_after_every_message_whatever_comes():
-    """Calls of every fate, messages of 64 KiB, endless conversations, junk, Call-IDs of 8 KiB."""
+    """Calls of every fate, messages of 64 KiB, endless legs, junk, Call-IDs of 8 KiB."""
     random = Random(7)
     trace = ring(700_000, 400_000)
     limit = 1_100_000
@@ -257,11 +257,11 @@ def test_the_bound_holds_after_every_message_whatever_comes():
             trace.ended((call, f"{random.randrange(step // 8 + 12)}"), random.choice((Fate.WELL, Fate.FAILED)))
         assert trace.held_bytes <= limit
     for room, bound in zip(rooms_of(trace), (700_000, 400_000), strict=True):
-        conversations = room.conversations.values()
+        by_call_id = room.by_call_id.values()
         assert 0.6 * bound < room.held_bytes <= bound
-        assert room.held_bytes == sum(conversation.size_bytes for conversation in conversations)
-        assert set(room.by_age) == set(conversations)
-        assert sum(map(memory_of, conversations)) <= room.held_bytes
+        assert room.held_bytes == sum(leg_messages.size_bytes for leg_messages in by_call_id)
+        assert set(room.by_age) == set(by_call_id)
+        assert sum(map(memory_of, by_call_id)) <= room.held_bytes
 
 
 def test_what_waits_to_be_filed_is_bounded_too():

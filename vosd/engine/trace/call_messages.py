@@ -1,6 +1,6 @@
-"""What was said under one Call-ID, and rooms that hold such conversations within a bound of memory.
+"""The messages with one Call-ID, and rooms that hold such legs within a bound of memory.
 
-Owns the accounting: whoever writes to a room lets the oldest go while it is overfull. Refuses to read messages.
+Owns the accounting: who writes to a room removes the oldest legs while it is overfull. Does not read messages.
 """
 
 from collections import deque
@@ -13,11 +13,11 @@ from vosd.sip.wire.compose import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
 """What a message costs beside its own bytes, at most: its entry and two numbers."""
-CONVERSATION_OVERHEAD_BYTES: Final = 1_000
-"""What a conversation costs beside its messages and Call-ID, at most: its place, its share in the list of the legs of
+LEG_OVERHEAD_BYTES: Final = 1_000
+"""What a leg costs beside its messages and Call-ID, at most: its entry, its share in the list of the legs of
 its call, and two peers, shared by its messages."""
 MESSAGES_MAX: Final = 256
-"""A conversation that is longer loses its oldest messages first when room is needed: none takes it all."""
+"""The oldest messages of a longer leg are dropped first when room is needed, so that no leg takes all of it."""
 LEGS_MAX: Final = 16
 """More than one call has; where a caller uses a Call-ID again, the later ones stay."""
 _SHED: Final = 64
@@ -31,38 +31,38 @@ order. The bytes are those that came or went: nothing is copied.
 
 
 class Fate(Enum):
-    """What has become of the call that a conversation belongs to."""
+    """The outcome of the call that a leg belongs to."""
 
     OPEN = "it goes on, or there is none"
     WELL = "it was answered, and a party hung up"
     FAILED = "it ended in any other way"
 
 
-class Conversation:
+class LegMessages:
     """Every message with one Call-ID, in order."""
 
-    __slots__ = ("call_id", "entries", "fate", "legs")
+    __slots__ = ("call_id", "call_ids", "entries", "fate")
 
     def __init__(self, call_id: bytes) -> None:
         self.call_id = call_id
         self.entries: list[Entry] = []
         self.fate = Fate.OPEN
-        self.legs: tuple[bytes, ...] = ()
+        self.call_ids: tuple[bytes, ...] = ()
         """The Call-IDs of all legs of its call, the caller's first; empty until the call has ended."""
 
-    def belongs_to(self, legs: tuple[bytes, ...], fate: Fate) -> None:
+    def belongs_to(self, call_ids: tuple[bytes, ...], fate: Fate) -> None:
         """Write down a call that has ended; with an earlier one of the same Call-ID it becomes one story."""
-        if self.legs:
-            legs = tuple(dict.fromkeys((*self.legs, *legs)))
-            legs = legs[:1] + legs[1:][-LEGS_MAX:]
-        self.legs = legs
+        if self.call_ids:
+            call_ids = tuple(dict.fromkeys((*self.call_ids, *call_ids)))
+            call_ids = call_ids[:1] + call_ids[1:][-LEGS_MAX:]
+        self.call_ids = call_ids
         if self.fate is not Fate.FAILED:
             self.fate = fate
 
     @property
     def standing_bytes(self) -> int:
         """What it costs without its messages; the Call-ID is here and in the list of legs."""
-        return CONVERSATION_OVERHEAD_BYTES + 2 * len(self.call_id)
+        return LEG_OVERHEAD_BYTES + 2 * len(self.call_id)
 
     @property
     def size_bytes(self) -> int:
@@ -76,14 +76,14 @@ def cost_of(entries: Sequence[Entry]) -> int:
 
 
 class Room:
-    """Conversations in the order of their age."""
+    """Legs in the order of their age."""
 
-    __slots__ = ("_limit_bytes", "by_age", "conversations", "full_at", "written")
+    __slots__ = ("_limit_bytes", "by_age", "by_call_id", "full_at", "written")
 
     def __init__(self, limit_bytes: int) -> None:
-        self.conversations: dict[bytes, Conversation] = {}
+        self.by_call_id: dict[bytes, LegMessages] = {}
         self._limit_bytes = limit_bytes
-        self.by_age: deque[Conversation] = deque()
+        self.by_age: deque[LegMessages] = deque()
         """The oldest first."""
         self.written = 0
         """Bytes ever taken in."""
@@ -100,15 +100,15 @@ class Room:
         """Whether something has to leave."""
         return self.written > self.full_at
 
-    def admit(self, conversation: Conversation) -> None:
-        """Take a conversation in as the youngest."""
-        self.conversations[conversation.call_id] = conversation
-        self.by_age.append(conversation)
-        self.written += conversation.size_bytes
+    def admit(self, leg_messages: LegMessages) -> None:
+        """Add a leg as the youngest."""
+        self.by_call_id[leg_messages.call_id] = leg_messages
+        self.by_age.append(leg_messages)
+        self.written += leg_messages.size_bytes
 
-    def add(self, conversation: Conversation, entry: Entry) -> None:
-        """Write one more message of a conversation that is here."""
-        conversation.entries.append(entry)
+    def add(self, leg_messages: LegMessages, entry: Entry) -> None:
+        """Add a message to a leg that is in the room."""
+        leg_messages.entries.append(entry)
         self.written += cost_of((entry,))
 
     def pass_on(self, size_bytes: int) -> int:
@@ -118,14 +118,14 @@ class Room:
         return self.written
 
     def dismiss_oldest(self) -> None:
-        """Let the oldest conversation go."""
-        conversation = self.by_age.popleft()
-        del self.conversations[conversation.call_id]
-        self.full_at += conversation.size_bytes
+        """Remove the oldest leg."""
+        leg_messages = self.by_age.popleft()
+        del self.by_call_id[leg_messages.call_id]
+        self.full_at += leg_messages.size_bytes
 
-    def shorten(self, conversation: Conversation) -> bool:
-        """Take a few of its oldest messages off a conversation of more than ``MESSAGES_MAX``; say whether it was."""
-        entries = conversation.entries
+    def shorten(self, leg_messages: LegMessages) -> bool:
+        """Drop a few of the oldest messages of a leg with more than ``MESSAGES_MAX``; return whether it had more."""
+        entries = leg_messages.entries
         if len(entries) <= MESSAGES_MAX:
             return False
         self.full_at += cost_of(entries[:_SHED])

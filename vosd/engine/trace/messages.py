@@ -1,9 +1,9 @@
 """The messages of recent calls, always kept, within a bound of memory: failed calls stay longer.
 
 On the path of every packet a message costs an entry in a list; it is filed under its Call-ID with many others, and
-everything else is done when somebody asks, or when memory is used up. What then leaves first is the oldest
-conversation; that of a call that failed moves to a room of its own. Strangers' messages are not kept unless new calls
-are followed, nor are registrations, of which thousands of phones send many. Refuses to draw, and to know who looks on.
+everything else is done when it is asked for, or when memory is used up. The oldest leg is then removed first; that of
+a call that failed moves to a room of its own. Messages of unknown sources are kept only while new calls are followed.
+Registrations, of which thousands of phones send many, are not kept. Does not format messages.
 """
 
 import re
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, Conversation, Entry, Fate, Room
+from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, Entry, Fate, LegMessages, Room
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
@@ -23,7 +23,7 @@ UNFILED_MAX: Final = 256
 SMALL_BYTES: Final = 4_096
 """A longer message is filed at once, with all that waits."""
 _SPARED_AT_ONCE: Final = 4
-"""How many conversations one message may spare: what it costs must not depend on how many are being set up."""
+"""How many legs of calls in set-up one message may pass over, so that its cost does not depend on their number."""
 _CALL_ID: Final = b"\r\nCall-ID: "
 _CALL_ID_LENGTH: Final = len(_CALL_ID)
 _OTHERWISE_WRITTEN: Final = re.compile(rb"^(?:call-id|i)[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -60,7 +60,7 @@ class Trace:
         """Whether unknown sources are kept as well: while new calls are followed."""
         self._recent = Room(settings.recent_bytes)
         self._failed = Room(settings.failed_bytes)
-        self._conversations = self._recent.conversations
+        self._by_call_id = self._recent.by_call_id
         self._unfiled: list[_Said | _Outcome] = []
 
     # -- in -----------------------------------------------------------------------------------------------------
@@ -76,11 +76,11 @@ class Trace:
             self._file()
 
     def ended(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
-        """Learn which conversations were one call, the caller's first, and what became of it."""
+        """Note which legs were one call, the caller's first, and its outcome."""
         self._unfiled.append((sip_call_ids, fate))
 
     def _file(self) -> None:
-        """Put what has come into its conversations."""
+        """Sort the latest messages by Call-ID."""
         unfiled, self._unfiled = self._unfiled, []
         for item in unfiled:
             if len(item) == 4:
@@ -92,28 +92,28 @@ class Trace:
         start = data.find(_CALL_ID) + _CALL_ID_LENGTH
         written_usually = start >= _CALL_ID_LENGTH
         call_id = data[start : data.find(b"\r\n", start)] if written_usually else _call_id_of(data)
-        conversation = self._conversations.get(call_id)
-        if conversation is None:
+        leg_messages = self._by_call_id.get(call_id)
+        if leg_messages is None:
             call_id = call_id.strip()
-            conversation = self._conversations.get(call_id) or self._begin(call_id, at, direction, peer, data)
-            if conversation is None:
+            leg_messages = self._by_call_id.get(call_id) or self._begin(call_id, at, direction, peer, data)
+            if leg_messages is None:
                 return
         recent = self._recent
         written = recent.written = recent.written + len(data) + MESSAGE_OVERHEAD_BYTES
-        conversation.entries.append((written, at, direction, peer, data))
+        leg_messages.entries.append((written, at, direction, peer, data))
         if written > recent.full_at:
-            self._make_room(conversation, at)
+            self._make_room(leg_messages, at)
 
     def _file_outcome(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
-        legs = tuple(_keys(sip_call_ids))
-        recent, failed = self._conversations, self._failed.conversations
-        for leg in legs:
-            conversation = recent.get(leg)
-            if conversation is not None:
-                conversation.belongs_to(legs, fate)
-            conversation = failed.get(leg) if failed else None
-            if conversation is not None:
-                conversation.belongs_to(legs, fate)
+        call_ids = tuple(_keys(sip_call_ids))
+        recent, failed = self._by_call_id, self._failed.by_call_id
+        for call_id in call_ids:
+            leg_messages = recent.get(call_id)
+            if leg_messages is not None:
+                leg_messages.belongs_to(call_ids, fate)
+            leg_messages = failed.get(call_id) if failed else None
+            if leg_messages is not None:
+                leg_messages.belongs_to(call_ids, fate)
 
     # -- out ----------------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Trace:
         """Return what is left of an ended call, in order; any one of its Call-IDs is enough."""
         self._file()
         found = [each for call_id in _keys(sip_call_ids) for each in self._find(call_id)]
-        return self._messages(list(dict.fromkeys(leg for each in found for leg in each.legs or (each.call_id,))))
+        return self._messages(list(dict.fromkeys(leg for each in found for leg in each.call_ids or (each.call_id,))))
 
     def messages(self, sip_call_ids: Iterable[str], after: int = 0) -> list[Traced]:
         """Return what came after a position under the given Call-IDs, in order; the first is the caller's."""
@@ -138,23 +138,23 @@ class Trace:
         found = [
             Traced(leg, entry)
             for leg, call_id in enumerate(legs)
-            for conversation in self._find(call_id)
-            for entry in conversation.entries[bisect_right(conversation.entries, after, key=_position) :]
+            for leg_messages in self._find(call_id)
+            for entry in leg_messages.entries[bisect_right(leg_messages.entries, after, key=_position) :]
         ]
         found.sort(key=lambda traced: _position(traced.entry))
         return found
 
-    def _find(self, call_id: bytes) -> list[Conversation]:
-        rooms = (self._failed.conversations, self._recent.conversations)
+    def _find(self, call_id: bytes) -> list[LegMessages]:
+        rooms = (self._failed.by_call_id, self._recent.by_call_id)
         return [room[call_id] for room in rooms if call_id in room]
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin(self, call_id: bytes, at: int, direction: Direction, peer: Peer, data: bytes) -> Conversation | None:
-        """Return the conversation that a message begins; None where it begins none."""
+    def _begin(self, call_id: bytes, at: int, direction: Direction, peer: Peer, data: bytes) -> LegMessages | None:
+        """Return the leg that a message begins; None where it begins none."""
         if not call_id:
             return None
-        kept = self._failed.conversations.get(call_id)
+        kept = self._failed.by_call_id.get(call_id)
         if kept is not None:
             position = self._recent.pass_on(len(data))
             self._add_late(kept, (position, at, direction, peer, data))
@@ -163,35 +163,35 @@ class Trace:
             return None
         if _is_of_registration(data):
             return None
-        conversation = Conversation(call_id)
-        self._recent.admit(conversation)
-        return conversation
+        leg_messages = LegMessages(call_id)
+        self._recent.admit(leg_messages)
+        return leg_messages
 
     def _is_kept_of(self, peer: Peer) -> bool:
         return self.keeps_strangers or self._knows(peer.host, peer.port)
 
-    def _add_late(self, conversation: Conversation, entry: Entry) -> None:
-        self._failed.shorten(conversation)
-        self._failed.add(conversation, entry)
+    def _add_late(self, leg_messages: LegMessages, entry: Entry) -> None:
+        self._failed.shorten(leg_messages)
+        self._failed.add(leg_messages, entry)
         self._make_room_for_failed()
 
-    def _make_room(self, busiest: Conversation, now: int) -> None:
+    def _make_room(self, busiest: LegMessages, now: int) -> None:
         """Let the oldest go until the bound holds again; ``busiest`` has just grown."""
         recent, by_age = self._recent, self._recent.by_age
         recent.shorten(busiest)
         spared = 0
         while recent.written > recent.full_at:
-            conversation = by_age[0]
-            fate = conversation.fate
-            if recent.shorten(conversation):
+            leg_messages = by_age[0]
+            fate = leg_messages.fate
+            if recent.shorten(leg_messages):
                 continue
-            if fate is Fate.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(conversation, now):
+            if fate is Fate.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(leg_messages, now):
                 by_age.rotate(-1)
                 spared += 1
                 continue
             recent.dismiss_oldest()
             if fate is Fate.FAILED:
-                self._failed.admit(conversation)
+                self._failed.admit(leg_messages)
                 self._make_room_for_failed()
 
     def _make_room_for_failed(self) -> None:
@@ -219,9 +219,9 @@ def _is_of_registration(data: bytes) -> bool:
     return data.startswith(b"REGISTER ") or (data.startswith(b"SIP/") and b" REGISTER\r\n" in data)
 
 
-def _is_being_set_up(conversation: Conversation, now: int) -> bool:
-    """Say whether a conversation that is open is that of a call whose outcome nobody knows yet."""
-    entries = conversation.entries
+def _is_being_set_up(leg_messages: LegMessages, now: int) -> bool:
+    """Return whether an open leg is one of a call that is still being set up."""
+    entries = leg_messages.entries
     if not entries or now - entries[0][1] > SET_UP_WITHIN_MS:
         return False
     return entries[0][4].startswith(b"INVITE ") and not any(

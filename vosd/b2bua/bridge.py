@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
 
-class Conversation:
+class Bridge:
     """What goes on between two legs."""
 
     __slots__ = ("_endpoint", "_one", "_other", "_proposal")
