@@ -77,7 +77,7 @@ PHONES: Final = {
     "scanner": f"{NETWORK}.54",
 }
 """Where telephones are; no switch knows their addresses."""
-STRANGER: Final = Endpoint(f"{NETWORK}.99", 15_099)
+UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """Nobody's address."""
 
 VENDORS: Final = {

@@ -7,7 +7,7 @@ import pytest
 
 from vosd.testing.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
 
-from .addresses import STRANGER, SWITCH
+from .addresses import SWITCH, UNKNOWN_SOURCE
 from .conversation import conversing
 from .expectations import Expected, answered, check
 from .stage import Stage
@@ -159,7 +159,7 @@ def test_torn_invites_never_raise_and_leave_no_call(call: OutgoingCall, customer
 
 
 def test_an_unknown_source_is_not_answered(stage: Stage) -> None:
-    with Peer(STRANGER) as stranger:
+    with Peer(UNKNOWN_SOURCE) as stranger:
         call = OutgoingCall(stranger, stage.address, stage.number("4410"))
         call.invite()
         call.send(call.request("OPTIONS"))

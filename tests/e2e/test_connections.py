@@ -10,7 +10,7 @@ from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 from vosd.testing.sockets.stream_peer import StreamPeer
 
-from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, STRANGER, VENDORS
+from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, UNKNOWN_SOURCE, VENDORS
 from .expectations import answered, check
 from .stage import Stage, versatile_stage
 
@@ -167,7 +167,7 @@ def test_a_stranger_is_not_answered_and_loses_its_connection(
     stage: Stage, authority: Authority, address: Endpoint
 ) -> None:
     client = authority.client_context() if address == SECURE_CONNECTED_SWITCH else None
-    with StreamPeer(STRANGER, client=client) as stranger:
+    with StreamPeer(UNKNOWN_SOURCE, client=client) as stranger:
         call = OutgoingCall(stranger, address, stage.number("4420"))
         call.invite()
         assert stranger.is_left_by(address)
@@ -198,7 +198,7 @@ def test_hundreds_of_connections_leave_room_for_calls(
     def connected(host: str) -> socket.socket:
         return socket.create_connection(CONNECTED_SWITCH, source_address=(host, 0))
 
-    crowd = [connected(host) for host in (STRANGER.host, CUSTOMERS["acme"]) for _ in range(300)]
+    crowd = [connected(host) for host in (UNKNOWN_SOURCE.host, CUSTOMERS["acme"]) for _ in range(300)]
     call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
     expect_an_answered_call(stage, call, tcp_vendor, "carrier-tcp")
     for sock in crowd:

@@ -14,7 +14,7 @@ import pytest
 
 from vosd.testing.process.daemon import Daemon
 
-from .addresses import FLOODED_SWITCH, STRANGER
+from .addresses import FLOODED_SWITCH, UNKNOWN_SOURCE
 from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
@@ -88,7 +88,7 @@ def flooded_events(stage: Stage) -> list[str]:
 @contextmanager
 def junk(stage: Stage, seconds: int) -> Iterator[None]:
     """Have a stranger send what is no SIP."""
-    command = [sys.executable, "-m", "bench.junk", *map(str, (*stage.address, STRANGER.host, JUNK_RATE, seconds))]
+    command = [sys.executable, "-m", "bench.junk", *map(str, (*stage.address, UNKNOWN_SOURCE.host, JUNK_RATE, seconds))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as sender:
         try:
             yield
@@ -114,4 +114,4 @@ def test_calls_go_on_beside_a_flood_of_junk(flooded: Stage, block: str) -> None:
     flooded.expect_nothing_left()
     flooded.expect_books_in_order()
     blocked = [line["source"] for line in flooded.daemon.log() if line.get("event") == "source_blocked"]
-    assert blocked == ([STRANGER.host] if block != "0" else [])
+    assert blocked == ([UNKNOWN_SOURCE.host] if block != "0" else [])

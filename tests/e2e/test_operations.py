@@ -8,7 +8,7 @@ import pytest
 from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
-from .addresses import OPERATED_SWITCH, STRANGER
+from .addresses import OPERATED_SWITCH, UNKNOWN_SOURCE
 from .conditions import eventually
 from .conversation import conversing
 from .expectations import Expected, answered, check
@@ -54,7 +54,7 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:
-    with Peer(STRANGER) as stranger:
+    with Peer(UNKNOWN_SOURCE) as stranger:
         call = OutgoingCall(stranger, operated.address, operated.number("4410"))
         call.invite()
 

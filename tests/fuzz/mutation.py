@@ -13,7 +13,7 @@ from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.digest.verifier import Verifier
 from vosd.testing.sockets.login import Login, Question, answer
-from vosd.testing.virtual.probe import SDP, START, STRANGER, request
+from vosd.testing.virtual.probe import SDP, START, UNKNOWN_SOURCE, request
 
 BRANCH: Final = b"z9hG4bKmarktoken1"
 """Of the INVITE that the endpoint under test sends first."""
@@ -34,7 +34,7 @@ SECRET: Final = b"sealed"
 
 def _proven(method: str, algorithm: str) -> bytes:
     """Write a request of the phone 1001 that has answered its challenge."""
-    challenge = Verifier(SECRET, DIGEST).challenge(STRANGER.host, START.mono, f"{method}{algorithm}")
+    challenge = Verifier(SECRET, DIGEST).challenge(UNKNOWN_SOURCE.host, START.mono, f"{method}{algorithm}")
     question = Question("Authorization", digest_parameters(challenge.splitlines()[0].partition(":")[2]) or {})
     uri = "sip:4420@192.0.2.1"
     line = answer(question, Login("1001", "secret", algorithm), method, uri)

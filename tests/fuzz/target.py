@@ -17,7 +17,7 @@ from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.stream import StreamFramer
 from vosd.testing.data.builders import catalogue, mapping_gateway, phone
 from vosd.testing.virtual.exercise import exercise
-from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from .mutation import DIGEST, SECRET
 
@@ -32,7 +32,7 @@ LIFETIME: Final = 2_000
 """Messages that one endpoint sees; the next begins afresh."""
 STEP_MS: Final = 40
 SMALL: Final = Limits(max_message_bytes=600, max_headers=12, max_line_chars=80)
-SOURCES: Final = (CUSTOMER, CUSTOMER, CUSTOMER, VENDOR, STRANGER)
+SOURCES: Final = (CUSTOMER, CUSTOMER, CUSTOMER, VENDOR, UNKNOWN_SOURCE)
 
 
 class Target:
@@ -68,7 +68,7 @@ class Target:
 
     def _open(self) -> None:
         auth_gate = Authenticator(PHONES, SECRET, lambda: "salt", CUSTOMER.host.__eq__)
-        self._probe = Probe(SipSettings(answers_strangers=self._random.random() < 0.5), auth_gate=auth_gate)
+        self._probe = Probe(SipSettings(answers_unknown_sources=self._random.random() < 0.5), auth_gate=auth_gate)
         event = self._probe.receive(request(body=SDP))
         assert isinstance(event, InviteArrived)
         owner = Keeper()

@@ -9,7 +9,7 @@ from vosd.sip.events import Event, InviteArrived, RegisterArrived
 from vosd.sip.headers.via import Via
 from vosd.sip.registration.registrar import Outcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
-from vosd.testing.virtual.probe import CUSTOMER, STRANGER, Probe
+from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, Probe
 
 from .torture import MESSAGES, name_of
 
@@ -168,7 +168,7 @@ def headers_of(data: bytes) -> dict[str, str]:
 @pytest.mark.parametrize("stem", sorted(MESSAGES))
 def test_a_stranger_gets_no_answer_to_any_of_them(stem):
     probe = Probe(SipSettings())
-    assert not isinstance(probe.receive(MESSAGES[stem], STRANGER), InviteArrived)
+    assert not isinstance(probe.receive(MESSAGES[stem], UNKNOWN_SOURCE), InviteArrived)
     assert probe.sent() == []
 
 

@@ -14,7 +14,7 @@ from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.compose import escape_user, response, response_stem
 from vosd.sip.wire.uri import Uri
 from vosd.testing.virtual.exercise import exercise
-from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nv: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKtoken1\r\nf: <sip:a@b>;tag=ours\r\n"
@@ -104,10 +104,12 @@ def test_what_has_no_problems_is_answered_without_problems(data):
 
 
 @given(
-    st.lists(st.tuples(datagrams, st.sampled_from([CUSTOMER, VENDOR, STRANGER]), st.integers(0, 40_000)), max_size=8)
+    st.lists(
+        st.tuples(datagrams, st.sampled_from([CUSTOMER, VENDOR, UNKNOWN_SOURCE]), st.integers(0, 40_000)), max_size=8
+    )
 )
 def test_the_endpoint_survives_any_traffic_and_has_forgotten_it_in_the_end(traffic):
-    probe = Probe(SipSettings(answers_strangers=True))
+    probe = Probe(SipSettings(answers_unknown_sources=True))
     event = probe.receive(request(body=SDP))
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)

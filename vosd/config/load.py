@@ -191,7 +191,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4, parameters.resend_interval),
             limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
             product=None if product == HIDDEN else product,
-            answers_strangers=sip.unknown_source is UnknownSource.REJECT,
+            answers_unknown_sources=sip.unknown_source is UnknownSource.REJECT,
             registrar=RegistrarSettings(
                 sip.registrar.granted_by_default,
                 sip.registrar.min_expires,

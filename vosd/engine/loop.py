@@ -19,7 +19,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.trace.messages import Keep
 from vosd.obs.traced import Direction
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import StrangerIgnored
+from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.compose import Datagram, Peer
 from vosd.trunks.dialect import ReasonForm
 
@@ -80,7 +80,7 @@ class Loop:
         event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
             self._switch.hear(event)
-            if type(event) is StrangerIgnored and event.status is None:
+            if type(event) is UnknownSourceIgnored and event.status is None:
                 self._hang_up(flow, host, port, event.why)
         self.flush(now)
 

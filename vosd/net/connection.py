@@ -7,8 +7,8 @@ a message or does not read is closed.
 import asyncio
 from typing import Final, NamedTuple, Protocol, cast
 
-from vosd.net.places import Origin
 from vosd.net.settings import ConnectionLimits
+from vosd.net.slots import Origin
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PONG, StreamFramer
 
@@ -16,7 +16,7 @@ MESSAGE_S: Final = 10.0
 """What a message may take from its first byte to its last, and an accepted connection until its first message."""
 UNREAD_BYTES_MAX: Final = 512 * 1024
 """What may wait for a peer that does not read."""
-FAREWELL_S: Final = 2.0
+CLOSE_S: Final = 2.0
 """What a peer gets to take the last bytes before a connection is cut."""
 
 
@@ -68,12 +68,12 @@ class Connection(asyncio.Protocol):
         self._busy_at = self._began_at = self._loop.time()
         """When the last byte went either way, of an unknown source the last message; when the message began that is
         not whole yet, or the connection."""
-        self._owes_message = origin is not Origin.SWITCH
+        self._awaits_message = origin is not Origin.SWITCH
         """Whether the peer has connected and not yet sent a message: a connection alone holds no place for long.
 
         A keep-alive does as well where the peer is known.
         """
-        self._spoke_last = False
+        self._sent_last = False
         """Whether we have said something since the peer last did."""
         self._is_ending = False
         """Whether we have begun to end it; the transport says so only later."""
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._is_ending = True
         self._why = why
         self._transport.close()
-        self._wake_at(self._loop.time() + FAREWELL_S)
+        self._wake_at(self._loop.time() + CLOSE_S)
 
     def cut(self, why: str) -> None:
         """End it at once."""
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         now = self._loop.time()
-        self._spoke_last = False
+        self._sent_last = False
         framer = self._framer
         was_amid = framer.is_amid_message
         messages = framer.feed(data)
@@ -137,12 +137,12 @@ class Connection(asyncio.Protocol):
             self.close(framer.lost)
             return
         # Blank lines keep only the connection of a known peer: anybody can send them for ever.
-        is_known = self.origin is not Origin.STRANGER or self._owner.knows(self)
+        is_known = self.origin is not Origin.UNKNOWN or self._owner.knows(self)
         if messages or is_known:
             self._busy_at = now
         if messages or (pings and is_known):
-            self._owes_message = False
-        if messages or not (was_amid or self._owes_message):
+            self._awaits_message = False
+        if messages or not (was_amid or self._awaits_message):
             self._began_at = now
         self._wake_by(self._deadline())
 
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-        in_doubt = exc is not None or self._is_cut or (self._spoke_last and not self._is_ending)
+        in_doubt = exc is not None or self._is_cut or (self._sent_last and not self._is_ending)
         self._owner.closed(self, self._why, in_doubt=in_doubt)
 
     def _write(self, data: bytes) -> None:
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
         if transport is None or self._is_ending:
             return
         transport.write(data)
-        self._spoke_last = True
+        self._sent_last = True
         if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             self.cut("the peer does not read")
 
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
 
     def _deadline(self) -> float:
         """Return when patience ends, as things stand."""
-        if self._framer.is_amid_message or self._owes_message:
+        if self._framer.is_amid_message or self._awaits_message:
             return self._began_at + MESSAGE_S
         return self._busy_at + self._patience.idle_ms / 1000
 
@@ -188,9 +188,9 @@ class Connection(asyncio.Protocol):
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._look)
+        self._timer = self._loop.call_at(at, self._check_deadline)
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         """End what has outlived its time; what was busy meanwhile is looked at again later."""
         self._timer = None
         if self._is_ending:
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
             self._wake_at(deadline)
         elif self._framer.is_amid_message:
             self.cut("a message came too slowly")
-        elif self._owes_message:
+        elif self._awaits_message:
             self.cut("no message came")
         else:
             self.close()

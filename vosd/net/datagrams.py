@@ -79,23 +79,23 @@ class Datagrams:
             message.vectors = 1
         self._first = ctypes.addressof(self._messages)
         self._data = memoryview(self._buffer).cast("B")
-        self._senders = memoryview(self._names).cast("B")
+        self._sender_bytes = memoryview(self._names).cast("B")
         self._words = memoryview(self._messages).cast("B").cast("I")
-        self._heard: dict[bytes, tuple[str, int]] = {}
-        self._told: dict[tuple[str, int], bytes] = {}
+        self._senders_by_name: dict[bytes, tuple[str, int]] = {}
+        self._names_by_sender: dict[tuple[str, int], bytes] = {}
 
     def read(self) -> Iterator[tuple[bytes, tuple[str, int]]]:
         """Yield what lies ready, at most ``BATCH`` datagrams, each with its sender; errors of the past are nothing."""
-        data, senders, words = self._data, self._senders, self._words
+        data, senders, words = self._data, self._sender_bytes, self._words
         for index in range(_receive(self._file, self._first, BATCH, socket.MSG_DONTWAIT, None)):
             start = index * DATAGRAM_MAX
             name = bytes(senders[index * _NAME_BYTES : (index + 1) * _NAME_BYTES])
-            sender = self._heard.get(name) or self._meet(name)
+            sender = self._senders_by_name.get(name) or self._sender_of(name)
             yield bytes(data[start : start + words[index * _STRIDE + _LENGTH]]), sender
 
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
         """Send one datagram; say whether the kernel has taken it."""
-        name = self._told.get(to) or self._name(to)
+        name = self._names_by_sender.get(to) or self._name(to)
         taken: int = _send(self._file, data, len(data), socket.MSG_DONTWAIT, name, len(name))
         return taken >= 0
 
@@ -103,22 +103,22 @@ class Datagrams:
         """Touch the socket no more: the number of a closed file is soon another's."""
         self._file = -1
 
-    def _meet(self, name: bytes) -> tuple[str, int]:
+    def _sender_of(self, name: bytes) -> tuple[str, int]:
         """Read a struct sockaddr, and remember it."""
-        if len(self._heard) >= ADDRESSES_MAX:
-            self._heard.clear()
+        if len(self._senders_by_name) >= ADDRESSES_MAX:
+            self._senders_by_name.clear()
         (port,) = struct.unpack_from("!H", name, 2)
         if self._is_version6:
             sender = socket.inet_ntop(socket.AF_INET6, name[8:24]), port
         else:
             sender = socket.inet_ntop(socket.AF_INET, name[4:8]), port
-        self._heard[name] = sender
+        self._senders_by_name[name] = sender
         return sender
 
     def _name(self, to: tuple[str, int]) -> bytes:
         """Write a struct sockaddr, and remember it; empty for an address of the other family, or none at all."""
-        if len(self._told) >= ADDRESSES_MAX:
-            self._told.clear()
+        if len(self._names_by_sender) >= ADDRESSES_MAX:
+            self._names_by_sender.clear()
         host, port = to
         try:
             if self._is_version6:
@@ -130,5 +130,5 @@ class Datagrams:
                 )
         except OSError:
             return b""
-        self._told[to] = name
+        self._names_by_sender[to] = name
         return name

@@ -12,7 +12,7 @@ from vosd.base.host import source_of
 from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 from vosd.sip.wire.classify import Kind, Rank, classify
 
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Entrance:
         )
         self._blocked: dict[str, float] = {}
         """Until when each address is kept out, in the order of that."""
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
         self.unsent = core.unsent
         self.serve = core.serve
         """Serve those that wait: to be called once everything that lies ready was taken."""
@@ -110,7 +110,7 @@ class Entrance:
         self._keep_out()
 
     def _block(self, host: str, until: float) -> None:
-        if self._seldom.admits(host, round(time.monotonic() * 1000)):
+        if self._log_limiter.admits(host, round(time.monotonic() * 1000)):
             _log.warning(Event.SOURCE_BLOCKED, source=host, seconds=self._shield.settings.block_s)
         if len(self._blocked) < ADDRESSES_MAX:
             self._blocked.pop(host, None)

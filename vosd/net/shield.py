@@ -18,16 +18,16 @@ from vosd.sip.wire.classify import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Sources that are remembered, of each kind; the one not heard for longest makes room."""
-HURTS_PER_S: Final = 2_000
+BLOCK_PER_S: Final = 2_000
 """A source is blocked for so much a second that comes to nothing, and no sooner: anybody can send in its name."""
-BLOCK_AT: Final = 4.0
+BLOCK_TIMES_RATE: Final = 4.0
 """And for no less than that many times its rate."""
-STRAYS_PER_S: Final = 500
+UNMATCHED_PER_S: Final = 500
 """What a peer may send as if it belonged to something of ours: what came too late, or is a stranger's to us."""
 WITHIN_PER_S: Final = 500
 WITHIN_AT_ONCE: Final = 1_000
 """What a stranger may send that does belong: the far end of a dialog need not be where its gateway is."""
-ACQUAINTANCE_S: Final = 10.0
+LOOKUP_VALID_S: Final = 10.0
 """How long a source is taken for what it was: gateways and phones come and go."""
 _AGENT: Final = re.compile(rb"\nUser-Agent[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _HEAD_BYTES: Final = 2_048
@@ -40,8 +40,8 @@ SCANNERS: Final = ("friendly-scanner", "sipvicious", "sundayddr", "sipcli", "ppl
 class ShieldSettings:
     """What a source may ask; rates are in requests a second, 0 = no limit."""
 
-    stranger_rate: int = 50
-    stranger_burst: int = 250
+    unknown_rate: int = 50
+    unknown_burst: int = 250
     """At once, after silence."""
     gateway_rate: int = 5_000
     """Of new things: what belongs to a call is not counted."""
@@ -62,11 +62,11 @@ class Answer(Enum):
 class _Source:
     """One address, or the /64 that an IPv6 address is in."""
 
-    __slots__ = ("allowance", "blocked_until", "excess", "judged_at", "requests", "strays", "within")
+    __slots__ = ("allowance", "blocked_until", "excess", "judged_at", "requests", "unmatched", "within")
 
     def __init__(self, burst: float, now: float) -> None:
         self.requests = Bucket(burst, now)
-        self.strays: Bucket | None = None
+        self.unmatched: Bucket | None = None
         """Apart, so that what is forged in a source's name leaves it its requests."""
         self.within: Bucket | None = None
         """What a stranger may still send that belongs to something."""
@@ -104,7 +104,7 @@ class Shield:
         self._gateways: dict[str, Bucket] = {}
         """What each gateway with a limit of its own has left; the catalogue bounds their number."""
         self._known: OrderedDict[str, _Source] = OrderedDict()
-        self._strangers: OrderedDict[str, _Source] = OrderedDict()
+        self._unknown: OrderedDict[str, _Source] = OrderedDict()
         self.settings = settings
 
     @property
@@ -120,39 +120,39 @@ class Shield:
         self._scanner = re.compile(b"|".join(scanners)) if scanners else None
         self._gateways.clear()
         self._known.clear()
-        self._strangers.clear()
+        self._unknown.clear()
 
     def release(self, host: str) -> None:
         """Take messages of a source again that is blocked."""
-        source = self._strangers.get(source_of(host))
+        source = self._unknown.get(source_of(host))
         if source is not None:
             source.blocked_until = 0.0
 
     def __len__(self) -> int:
         """Return how many sources are remembered."""
-        return len(self._known) + len(self._strangers)
+        return len(self._known) + len(self._unknown)
 
     def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
         """Say whose turn a message waits for, or that it is not served."""
         source = self._known.get(host)
-        if source is not None and now - source.judged_at < ACQUAINTANCE_S:
-            return self._of_peer(source, kind, data, now)
+        if source is not None and now - source.judged_at < LOOKUP_VALID_S:
+            return self._judge_known(source, kind, data, now)
         key = source_of(host) if ":" in host else host
-        stranger = self._strangers.get(key)
+        unknown = self._unknown.get(key)
         # Of a /64 that sends, one address may be a gateway's: there each is looked up.
-        if stranger is not None and key == host and now - stranger.judged_at < ACQUAINTANCE_S:
-            return self._of_stranger(stranger, kind, data, host, now)
+        if unknown is not None and key == host and now - unknown.judged_at < LOOKUP_VALID_S:
+            return self._judge_unknown(unknown, kind, data, host, now)
         if self._knows(host):
-            source = self._meet(self._known, host, source, self._settings.gateway_rate, now)
+            source = self._looked_up(self._known, host, source, self._settings.gateway_rate, now)
             source.allowance = self._allowance_at(host)
-            return self._of_peer(source, kind, data, now)
+            return self._judge_known(source, kind, data, now)
         self._known.pop(host, None)
-        stranger = self._meet(self._strangers, key, stranger, self._settings.stranger_burst, now)
-        return self._of_stranger(stranger, kind, data, host, now)
+        unknown = self._looked_up(self._unknown, key, unknown, self._settings.unknown_burst, now)
+        return self._judge_unknown(unknown, kind, data, host, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _meet(
+    def _looked_up(
         self, sources: OrderedDict[str, _Source], key: str, source: _Source | None, burst: float, now: float
     ) -> _Source:
         """Return a source whose standing was looked up just now."""
@@ -165,13 +165,13 @@ class Shield:
             source.judged_at = now
         return source
 
-    def _of_peer(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | Answer:
+    def _judge_known(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | Answer:
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
             if self._belongs(kind, data):
                 return Rank.RUNNING
-            if source.strays is None:
-                source.strays = Bucket(STRAYS_PER_S, now)
-            if source.strays.take(1, STRAYS_PER_S, STRAYS_PER_S, now):
+            if source.unmatched is None:
+                source.unmatched = Bucket(UNMATCHED_PER_S, now)
+            if source.unmatched.take(1, UNMATCHED_PER_S, UNMATCHED_PER_S, now):
                 return Rank.OTHER
             self._dropped["too much of no call of ours"] += 1
             return Answer.SILENCE
@@ -195,30 +195,30 @@ class Shield:
             bucket = self._gateways[name] = Bucket(rate, now)
         return bucket.take(1, rate, rate, now)
 
-    def _of_stranger(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
+    def _judge_unknown(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
         if source.blocked_until:
             if now < source.blocked_until:
                 self._dropped["blocked source"] += 1
                 return Answer.SILENCE
             source.blocked_until = 0.0
-        rate, burst = self._settings.stranger_rate, self._settings.stranger_burst
+        rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
             if self._belongs(kind, data):
                 return self._within(source, host, now)
-            if source.strays is None:
-                source.strays = Bucket(burst, now)
-            bucket, why = source.strays, "too much of no call of ours"
+            if source.unmatched is None:
+                source.unmatched = Bucket(burst, now)
+            bucket, why = source.unmatched, "too much of no call of ours"
         elif kind is Kind.JUNK:
-            return self._come_to_nothing(source, "not SIP", host, now)
+            return self._drop(source, "not SIP", host, now)
         elif kind is Kind.KEEP_ALIVE:
-            return self._come_to_nothing(source, KEPT_ALIVE, host, now)
+            return self._drop(source, KEPT_ALIVE, host, now)
         elif self._is_scanner(data):
-            return self._come_to_nothing(source, "scanner", host, now)
+            return self._drop(source, "scanner", host, now)
         else:
             bucket, why = source.requests, "too many requests of a stranger"
         if bucket.take(1, rate, burst, now):
-            return Rank.STRANGER
-        return self._come_to_nothing(source, why, host, now)
+            return Rank.UNKNOWN
+        return self._drop(source, why, host, now)
 
     def _within(self, source: _Source, host: str, now: float) -> Rank | Answer:
         """Let a stranger take part in a call of ours, in measure: who has one call is no reason to neglect others."""
@@ -226,7 +226,7 @@ class Shield:
             source.within = Bucket(WITHIN_AT_ONCE, now)
         if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):
             return Rank.RUNNING
-        return self._come_to_nothing(source, "too much of a stranger's calls", host, now)
+        return self._drop(source, "too much of a stranger's calls", host, now)
 
     def _is_scanner(self, data: bytes) -> bool:
         if self._scanner is None:
@@ -234,16 +234,16 @@ class Shield:
         agent = _AGENT.search(data, 0, _HEAD_BYTES)
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
-    def _come_to_nothing(self, source: _Source, why: str, host: str, now: float) -> Answer:
+    def _drop(self, source: _Source, why: str, host: str, now: float) -> Answer:
         """Drop a message, and block its source where that alone would keep us busy."""
         self._dropped[why] += 1
         settings = self._settings
         if not settings.block_s:
             return Answer.SILENCE
-        bearable = max(BLOCK_AT * settings.stranger_rate, HURTS_PER_S)
+        threshold = max(BLOCK_TIMES_RATE * settings.unknown_rate, BLOCK_PER_S)
         if source.excess is None:
-            source.excess = Bucket(bearable, now)
-        if not source.excess.take(1, bearable, bearable, now) and not self._knows(host):
+            source.excess = Bucket(threshold, now)
+        if not source.excess.take(1, threshold, threshold, now) and not self._knows(host):
             source.excess = None
             source.blocked_until = now + settings.block_s
             self._block(host, source.blocked_until)

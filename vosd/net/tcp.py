@@ -16,10 +16,10 @@ import structlog
 from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
 from vosd.net.entrance import Core, Entrance
 from vosd.net.marking import Marker
-from vosd.net.places import Origin, Places
+from vosd.net.slots import ConnectionSlots, Origin
 from vosd.net.sockets import bound, unbound
 from vosd.net.tls import TlsContexts
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 from vosd.sip.settings import Limits
 
 CONNECT_S: Final = 5.0
@@ -49,7 +49,7 @@ class StreamFlow:
         core: Core,
         entrance: Entrance,
         limits: Limits,
-        places: Places,
+        slots: ConnectionSlots,
         marker: Marker,
         tls: TlsContexts | None,
     ) -> None:
@@ -61,7 +61,7 @@ class StreamFlow:
         self._core = core
         self._entrance = entrance
         self._limits = limits
-        self._places = places
+        self._slots = slots
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker)
         self._open: dict[Address, Connection] = {}
@@ -69,7 +69,7 @@ class StreamFlow:
         """What waits for a connection that is being opened."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
         self._listening.listen(BACKLOG)
         self._loop.add_reader(self._listening, self._accept)
 
@@ -136,15 +136,15 @@ class StreamFlow:
             self._admit(sock, Address(address[0], address[1]))
 
     def _admit(self, sock: socket.socket, peer: Address) -> None:
-        origin = Origin.GATEWAY if self._core.is_known_source(peer.host) else Origin.STRANGER
-        full = self._places.take(origin, peer.host, self._loop.time())
+        origin = Origin.GATEWAY if self._core.is_known_source(peer.host) else Origin.UNKNOWN
+        full = self._slots.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()
-            self._complain(peer, f"the limit {full} of sip.connections is reached")
+            self._warn(peer, f"the limit {full} of sip.connections is reached")
             return
-        self._run(self._welcome(sock, peer, origin))
+        self._run(self._start(sock, peer, origin))
 
-    async def _welcome(self, sock: socket.socket, peer: Address, origin: Origin) -> None:
+    async def _start(self, sock: socket.socket, peer: Address, origin: Origin) -> None:
         """Make a connection of what was accepted; its place is given back where that fails."""
         connection = self._connection(peer, origin)
         context = None if self.tls is None else self.tls.server
@@ -157,17 +157,17 @@ class StreamFlow:
                 ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
             )
         except OSError as error:  # ssl.SSLError and time-outs are such
-            self._complain(peer, f"no connection: {_reason(error)}")
+            self._warn(peer, f"no connection: {_reason(error)}")
         finally:
             if not connection.was_made:
                 sock.close()
-                self._places.give_back(origin, peer.host)
+                self._slots.give_back(origin, peer.host)
 
     def _pause(self, error: OSError) -> None:
         """Wait a little when the process may open no more files, instead of asking again at once for ever."""
         self._loop.remove_reader(self._listening)
         self._loop.call_later(PAUSE_S, self._resume)
-        if self._seldom.admits("", round(self._loop.time() * 1000)):
+        if self._log_limiter.admits("", round(self._loop.time() * 1000)):
             _log.error(
                 "connections cannot be accepted",
                 flow=self._flow,
@@ -183,7 +183,7 @@ class StreamFlow:
 
     async def _connect(self, peer: Address) -> None:
         """Open a connection for what waits for it; where that fails, the core hears of it."""
-        full = self._places.take(Origin.SWITCH, peer.host, self._loop.time())
+        full = self._slots.take(Origin.SWITCH, peer.host, self._loop.time())
         if full is not None:
             self._give_up(peer, f"the limit {full} of sip.connections is reached")
             return
@@ -195,7 +195,7 @@ class StreamFlow:
             why = _reason(error)
         finally:
             if not connection.was_made:
-                self._places.give_back(Origin.SWITCH, peer.host)
+                self._slots.give_back(Origin.SWITCH, peer.host)
         if why is not None:
             self._give_up(peer, why)
 
@@ -222,7 +222,7 @@ class StreamFlow:
 
     def _give_up(self, peer: Address, why: str) -> None:
         self._unsent.pop(peer, None)
-        self._complain(peer, f"no connection: {why}")
+        self._warn(peer, f"no connection: {why}")
         self._core.failed(self._flow, *peer)
 
     # -- connection.Owner ---------------------------------------------------------------------------------------
@@ -237,29 +237,29 @@ class StreamFlow:
         """Pass a message on."""
         if self._entrance.receive(self._flow, data, *connection.peer):
             self._entrance.serve()
-        elif connection.origin is Origin.STRANGER:
+        elif connection.origin is Origin.UNKNOWN:
             connection.close("a stranger asks for too much")
 
     def knows(self, connection: Connection) -> bool:
         """Say whether the peer of a connection is known, and count it as such from then on."""
-        if connection.origin is not Origin.STRANGER:
+        if connection.origin is not Origin.UNKNOWN:
             return True
         if not self._core.is_known_source(connection.peer.host):
             return False
         connection.origin = Origin.GATEWAY
-        self._places.recognise(connection.peer.host)
+        self._slots.recognise(connection.peer.host)
         return True
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Let go of a connection."""
         peer = connection.peer
-        self._places.give_back(connection.origin, peer.host)
+        self._slots.give_back(connection.origin, peer.host)
         if self._open.get(peer) is connection:
             del self._open[peer]
         if not self._open:
             self._emptied.set()
         if why is not None:
-            self._complain(peer, why)
+            self._warn(peer, why)
         self._core.closed(self._flow, *peer)
         if in_doubt:
             self._core.failed(self._flow, *peer)
@@ -267,7 +267,7 @@ class StreamFlow:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _connection(self, peer: Address, origin: Origin) -> Connection:
-        return Connection(peer, origin, self, self._limits, self._places.limits)
+        return Connection(peer, origin, self, self._limits, self._slots.limits)
 
     def _tune(self, sock: socket.socket) -> None:
         """Set what every connection of ours has."""
@@ -283,9 +283,9 @@ class StreamFlow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _complain(self, peer: Address, why: str) -> None:
+    def _warn(self, peer: Address, why: str) -> None:
         """Log why there is no connection, at most once a minute for each address."""
-        if self._seldom.admits(peer.host, round(self._loop.time() * 1000)):
+        if self._log_limiter.admits(peer.host, round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from vosd.net.connection import Address
 from vosd.net.entrance import Core, Entrance
 from vosd.net.marking import Marker
-from vosd.net.places import Places
 from vosd.net.settings import TransportSettings
+from vosd.net.slots import ConnectionSlots
 from vosd.net.sockets import ListenerUnusableError
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
@@ -36,7 +36,7 @@ class Transports:
         self._limits = limits
         self._core = core
         self._marker = Marker(settings.marking)
-        self._places = Places(settings.connections)
+        self._slots = ConnectionSlots(settings.connections)
         self._entrance = Entrance(core, settings.shield, self._keep_out)
         self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
@@ -62,7 +62,7 @@ class Transports:
     @property
     def connections(self) -> int:
         """How many connections there are."""
-        return len(self._places)
+        return len(self._slots)
 
     def local_address(self, flow: int) -> tuple[str, int]:
         """Return host and port of a listener as the kernel has them: with a port where 0 was asked for."""
@@ -87,7 +87,7 @@ class Transports:
     def adjust(self, settings: TransportSettings, tls: TlsContexts | None) -> None:
         """Let new connections, and all that is sent over UDP, follow other settings; open connections stay."""
         self._tls = tls
-        self._places.limits = settings.connections
+        self._slots.limits = settings.connections
         self._entrance.adjust(settings.shield)
         if settings.marking != self._marker.traffic_class:
             self._marker = Marker(settings.marking)
@@ -111,7 +111,7 @@ class Transports:
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
         local = Address(host, port)
-        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._places, self._marker, tls)
+        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls)
 
     def _keep_out(self) -> None:
         """Have the kernel keep out who is blocked now, and see to it that they are let in again."""

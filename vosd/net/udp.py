@@ -17,7 +17,7 @@ from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import keep_out
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
@@ -31,7 +31,7 @@ _BUFFERS: Final = (
     (socket.SO_SNDBUF, _SO_SNDBUFFORCE, "net.core.wmem_max"),
 )
 
-_FOR_WANT_OF_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
+_NO_BUFFER_SPACE: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
 """Why a datagram is lost that would have been sent a moment later."""
 
 _log = structlog.get_logger()
@@ -51,7 +51,7 @@ class UdpFlow:
         self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
         _widen(self._socket)
         self._datagrams = Datagrams(self._socket)
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._take)
 
@@ -73,11 +73,11 @@ class UdpFlow:
             socket.inet_pton(self._socket.family, host)  # or the next line would ask a name server
             self._socket.sendto(data, to)
         except OSError as error:
-            if error.errno in _FOR_WANT_OF_ROOM:
+            if error.errno in _NO_BUFFER_SPACE:
                 _log.debug("datagram not sent", to=to)
                 return
             why = error.strerror or "not an address of the listener's family"
-            if self._seldom.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
+            if self._log_limiter.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
                 here = "udp:{}:{}".format(*self.local_address)
                 _log.error("datagram not sent", host=host, port=port, listener=here, error=why)
             self._loop.call_soon(self._entrance.unsent, data)

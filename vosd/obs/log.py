@@ -189,7 +189,7 @@ def _now() -> str:
     return now.isoformat().replace("+00:00", "Z")
 
 
-class Seldom:
+class LogLimiter:
     """Decides which of many like events deserve a line: one for a key and period, in bounded memory.
 
     A scanner with more source addresses than ``keys_max`` shares one line a period among all that do not fit.

@@ -41,7 +41,7 @@ class AuthGate(Protocol):
     """Whoever gives the verdicts."""
 
     @property
-    def hears_strangers(self) -> bool:
+    def examines_unknown_sources(self) -> bool:
         """Whether anybody may prove who it is; else requests from unknown addresses are dropped unread."""
         ...
 
@@ -57,7 +57,7 @@ class AuthGate(Protocol):
 class _OpenGate:
     """Where addresses are all that counts."""
 
-    hears_strangers: Final = False
+    examines_unknown_sources: Final = False
 
     def is_shut_to(self, _source: Peer, _now: Instant) -> bool:
         return False

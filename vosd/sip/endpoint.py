@@ -173,9 +173,9 @@ class Endpoint:
         return bool(self.store.clients)
 
     @property
-    def answers_strangers(self) -> bool:
+    def answers_unknown_sources(self) -> bool:
         """Whether requests of unknown sources get an answer."""
-        return self._settings.answers_strangers
+        return self._settings.answers_unknown_sources
 
     # -- what a call does ---------------------------------------------------------------------------------------
 

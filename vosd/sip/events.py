@@ -119,7 +119,7 @@ class NoResponse(msgspec.Struct, frozen=True):
     at: Instant
 
 
-class StrangerIgnored(msgspec.Struct, frozen=True):
+class UnknownSourceIgnored(msgspec.Struct, frozen=True):
     """A request of an unknown source, or one that is not heard any more, was dropped without an answer.
 
     Or it was answered with a challenge that such a source will hardly meet.
@@ -147,5 +147,5 @@ Event = (
     | AnswerStrayed
     | ProvisionalUnheard
     | AlarmRang
-    | StrangerIgnored
+    | UnknownSourceIgnored
 )

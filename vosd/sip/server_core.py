@@ -18,7 +18,7 @@ from vosd.sip.events import (
     InviteArrived,
     RegisterArrived,
     RequestArrived,
-    StrangerIgnored,
+    UnknownSourceIgnored,
 )
 from vosd.sip.flows import MAGIC, Flows
 from vosd.sip.headers.cseq import UNREAD
@@ -121,7 +121,7 @@ class ServerCore:
         if why:
             self._dropped[why] += 1
             invite = request if method == "INVITE" else None
-            return StrangerIgnored(source, f"{method} {request.uri}", now, why, invite)
+            return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
         user = ""
         if method in EXAMINED and not request.to_tag:
             verdict = self._auth_gate.examine(request, source, now)
@@ -129,7 +129,7 @@ class ServerCore:
                 self._challenge(request, source, verdict)
                 if verdict.why != UNKNOWN:
                     return None
-                return StrangerIgnored(source, f"{method} {request.uri}", now, UNKNOWN, request, verdict.status)
+                return UnknownSourceIgnored(source, f"{method} {request.uri}", now, UNKNOWN, request, verdict.status)
             user = verdict.user
         stem = self._stem_of(request, source)
         if method == "CANCEL":
@@ -220,7 +220,7 @@ class ServerCore:
         self._dropped[error.reason.lower() if message is not None else "not SIP"] += 1
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
-        is_heard = self._settings.answers_strangers or self._knows(source.host, source.port)
+        is_heard = self._settings.answers_unknown_sources or self._knows(source.host, source.port)
         if not is_heard or self._auth_gate.is_shut_to(source, now):
             return
         try:
@@ -247,9 +247,9 @@ class ServerCore:
                 return ""
         if self._auth_gate.is_shut_to(source, now):
             return "locked out source"
-        if self._settings.answers_strangers or self._knows(source.host, source.port):
+        if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
             return ""
-        is_examined = method in EXAMINED and not request.to_tag and self._auth_gate.hears_strangers
+        is_examined = method in EXAMINED and not request.to_tag and self._auth_gate.examines_unknown_sources
         return "" if is_examined else UNKNOWN
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:

@@ -68,6 +68,6 @@ class SipSettings:
     limits: Limits = field(default_factory=Limits)
     product: str | None = None
     """Text of ``Server`` and ``User-Agent``; None hides both."""
-    answers_strangers: bool = False
+    answers_unknown_sources: bool = False
     """``unknown_source: reject``: requests of unknown sources get an answer; otherwise silence."""
     registrar: RegistrarSettings = field(default_factory=RegistrarSettings)

@@ -19,7 +19,7 @@ def test_mappings_are_merged_and_an_empty_one_stands_back(site):
 
     loaded = site.load("include: [more.yaml]\nsip: {unknown_source: reject}\naccounts:\n")
 
-    assert loaded.settings.sip.answers_strangers
+    assert loaded.settings.sip.answers_unknown_sources
     assert loaded.settings.sip.product is None
     assert "acme" in loaded.catalogue.accounts
 

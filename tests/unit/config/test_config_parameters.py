@@ -31,10 +31,10 @@ def test_the_preset_gives_vos3000s_defaults_and_the_file_still_wins(site):
     loaded = site.load("preset: vos3000\n")
 
     assert (rounding.fee_precision, rounding.fee_unit, cycle) == (2, Decimal("0.01"), 6)
-    assert loaded.settings.sip.answers_strangers
+    assert loaded.settings.sip.answers_unknown_sources
     assert loaded.catalogue.parameters.max_call_seconds == 604_800
     assert site.load("preset: vos3000\nlimits: {max_call_seconds: 60}").catalogue.parameters.max_call_seconds == 60
-    assert not site.load("preset: vos3000\nsip: {unknown_source: drop}").settings.sip.answers_strangers
+    assert not site.load("preset: vos3000\nsip: {unknown_source: drop}").settings.sip.answers_unknown_sources
 
 
 def test_every_supported_parameter_arrives(site):

@@ -43,7 +43,7 @@ def test_every_setting_of_the_installation_arrives(site):
     )
     assert str(settings.listen[1]) == "udp:[2001:db8::1]:5061"
     assert settings.advertise == ("198.51.100.1", None, "198.51.100.1")
-    assert settings.sip.answers_strangers
+    assert settings.sip.answers_unknown_sources
     assert settings.sip.timers == Timers(50, 400, 500)
     assert settings.sip.limits == Limits(4000, 64, 1000)
     assert settings.sip.product == "carrier switch"

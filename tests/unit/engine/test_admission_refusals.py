@@ -108,7 +108,7 @@ def test_an_unknown_source_wins_over_everything_and_hears_nothing():
 
 
 def test_an_unknown_source_may_be_told_403():
-    scene = Scene(sip=SipSettings(answers_strangers=True))
+    scene = Scene(sip=SipSettings(answers_unknown_sources=True))
     stranger = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
     call = stranger.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)

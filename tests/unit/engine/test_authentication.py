@@ -165,7 +165,7 @@ class TestLockOut:
 
     @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "CANCEL", "BYE"])
     def test_nothing_is_answered_where_strangers_usually_are_nor_where_somebody_has_proven_himself(self, method):
-        stage = scene(sip=SipSettings(answers_strangers=True))
+        stage = scene(sip=SipSettings(answers_unknown_sources=True))
         doorstep = stage.exchange.doorstep(DESK)
         stage.exchange.doorstep(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
         broken = ["CSeq: 1 OPTIONS"]

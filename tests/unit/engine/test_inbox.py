@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.engine.overload import inbox as engine_inbox
-from vosd.engine.overload.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, STRANGERS_MAX, TURN_S, Inbox
+from vosd.engine.overload.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, TURN_S, UNKNOWN_MAX, Inbox
 from vosd.engine.overload.load import Load, OverloadSettings
 from vosd.sip.wire.classify import Rank
 
@@ -181,9 +181,9 @@ def test_who_says_much_within_calls_does_not_keep_others_waiting(world):
 
 def test_registrations_of_phones_do_not_wait_behind_strangers(world):
     for stranger in range(10_000):
-        world.come(Rank.STRANGER, f"203.{stranger >> 16}.{stranger >> 8 & 255}.{stranger & 255}", "forged")
+        world.come(Rank.UNKNOWN, f"203.{stranger >> 16}.{stranger >> 8 & 255}.{stranger & 255}", "forged")
     world.come(Rank.OTHER, PHONE, *["REGISTER"] * 6)
-    assert world.dropped["too many requests wait"] == 10_000 - engine_inbox.STRANGERS_MAX
+    assert world.dropped["too many requests wait"] == 10_000 - engine_inbox.UNKNOWN_MAX
     world.cost_s = 0.0001
     world.inbox.serve()
     assert world.served[:8] == ["REGISTER"] * 3 + ["forged"] + ["REGISTER"] * 3 + ["forged"]
@@ -339,7 +339,7 @@ def test_nothing_is_lost_unseen_and_every_line_ends(arrivals, cost_s):
         world.inbox.serve()
         world.now += pause
         world.turn()
-        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX + STRANGERS_MAX
+        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX + UNKNOWN_MAX
     for _ in range(10_000):
         if not world.alarms:
             break

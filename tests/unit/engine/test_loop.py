@@ -11,7 +11,7 @@ from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
 from vosd.engine.loop import Loop
 from vosd.obs.traced import Direction
-from vosd.sip.events import StrangerIgnored
+from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.compose import Datagram, Peer
 
 PEER = Peer(1, "192.0.2.10", 5060)
@@ -191,7 +191,7 @@ async def test_a_detached_loop_wakes_up_no_more(core, loop):
 
 
 async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(core):
-    core.event = StrangerIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
+    core.event = UnknownSourceIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
     loop = Loop(SystemClock(), core, core, core, core.keep)
     loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())

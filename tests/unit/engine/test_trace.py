@@ -14,7 +14,7 @@ from vosd.sip.wire.compose import Peer
 
 CALLER = Peer(0, "198.51.100.10", 5060)
 VENDOR = Peer(0, "203.0.113.1", 5060)
-STRANGER = Peer(0, "192.0.2.66", 5060)
+UNKNOWN_SOURCE = Peer(0, "192.0.2.66", 5060)
 NOW = 1_790_000_000_000
 MIB = 1024 * 1024
 
@@ -80,8 +80,8 @@ def test_what_has_no_call_id_is_not_kept(data):
 def test_strangers_take_no_room():
     """Nor do our answers to them: a scanner cannot push the calls out."""
     trace = ring()
-    trace.message(NOW, Direction.IN, STRANGER, message("scan"))
-    trace.message(NOW, Direction.OUT, STRANGER, message("scan", "SIP/2.0 403 Forbidden"))
+    trace.message(NOW, Direction.IN, UNKNOWN_SOURCE, message("scan"))
+    trace.message(NOW, Direction.OUT, UNKNOWN_SOURCE, message("scan", "SIP/2.0 403 Forbidden"))
     assert trace.held_bytes == 0
 
 
@@ -89,8 +89,8 @@ def test_a_known_call_is_kept_whoever_speaks_in_it():
     """A peer may answer from another address, and a request of ours may go to one that only a Contact names."""
     trace = ring()
     trace.message(NOW, Direction.IN, CALLER, message("call"))
-    trace.message(NOW, Direction.IN, STRANGER, message("call", "BYE sip:44@192.0.2.1 SIP/2.0"))
-    trace.message(NOW, Direction.OUT, STRANGER, message("ours"))
+    trace.message(NOW, Direction.IN, UNKNOWN_SOURCE, message("call", "BYE sip:44@192.0.2.1 SIP/2.0"))
+    trace.message(NOW, Direction.OUT, UNKNOWN_SOURCE, message("ours"))
     assert (len(said(trace, "call")), len(said(trace, "ours"))) == (2, 1)
 
 
@@ -250,7 +250,7 @@ def test_the_bound_holds_after_every_message_whatever_comes():
         call = f"{random.randrange(max(1, step // 8), step // 8 + 12)}" + "y" * (8_000 if step % 500 == 0 else 0)
         size = random.choice((0, 300, 700, 700, 700, 65_000 if step % 20 == 0 else 700))
         start = random.choice(("INVITE x", "INVITE x", RINGING, BUSY, "OPTIONS x"))
-        peer = random.choice((CALLER, VENDOR, STRANGER))
+        peer = random.choice((CALLER, VENDOR, UNKNOWN_SOURCE))
         data = message(call, start, size=size) if random.random() < 0.95 else random.randbytes(200)
         trace.message(NOW + step, random.choice((Direction.IN, Direction.OUT)), peer, data)
         if random.random() < 0.2:

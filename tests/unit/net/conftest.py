@@ -20,7 +20,7 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
 from vosd.testing.sockets.certificates import Authority
 
-STRANGER = "127.0.0.66"
+UNKNOWN_SOURCE = "127.0.0.66"
 PATIENCE_S = 5.0
 
 
@@ -41,7 +41,7 @@ class Ear:
         self.names: dict[str, str] = {}
         self.patience_s = 60.0
         """What a connection may take."""
-        self.strangers = {STRANGER}
+        self.unknown_sources = {UNKNOWN_SOURCE}
         """Addresses at which nobody has proven who he is."""
         self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
         self.core = Core(
@@ -53,7 +53,7 @@ class Ear:
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
             unsent=self.unsent.append,
             closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
-            is_known_source=lambda host: host not in self.strangers,
+            is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,
             name_of=self.names.get,
             connects_within=lambda _host: self.patience_s,
@@ -194,10 +194,10 @@ class Vendor:
         self.address = Address("", 0)
 
     async def listen(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
-        self._server = await asyncio.start_server(self._welcome, host, 0, ssl=context)
+        self._server = await asyncio.start_server(self._start, host, 0, ssl=context)
         self.address = Address(*self._server.sockets[0].getsockname()[:2])
 
-    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._peers.append(Peer(reader, writer))
         self._arrivals.put_nowait(self._peers[-1])
 

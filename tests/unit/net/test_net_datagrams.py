@@ -90,5 +90,5 @@ def test_what_is_remembered_of_addresses_is_bounded(sockets, monkeypatch):
             ((_, sender),) = datagrams.read()
             assert datagrams.send(b"y", sender)
             assert peer.recv(10) == b"y"
-    assert len(datagrams._heard) <= 3
-    assert len(datagrams._told) <= 3
+    assert len(datagrams._senders_by_name) <= 3
+    assert len(datagrams._names_by_sender) <= 3

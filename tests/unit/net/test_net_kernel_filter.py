@@ -13,7 +13,7 @@ from vosd.net.shield import ShieldSettings
 from vosd.obs.events import Event
 from vosd.testing.virtual.probe import request
 
-from .conftest import STRANGER, until
+from .conftest import UNKNOWN_SOURCE, until
 
 OPTIONS = request("OPTIONS")
 JUNK = b"\x01" * 400
@@ -79,23 +79,23 @@ async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_heard(op
     log = type("Log", (), {"warning": staticmethod(lambda name, **what: told.append((name, what)))})
     monkeypatch.setattr(entrance, "_log", log)
     node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(block_s=30)))
-    with socket.socket(type=socket.SOCK_DGRAM) as stranger, socket.socket(type=socket.SOCK_DGRAM) as gateway:
-        stranger.bind((STRANGER, 0))
+    with socket.socket(type=socket.SOCK_DGRAM) as unknown, socket.socket(type=socket.SOCK_DGRAM) as gateway:
+        unknown.bind((UNKNOWN_SOURCE, 0))
         gateway.bind(("127.0.0.1", 0))
         while not told:
-            stranger.sendto(JUNK, node.address())
+            unknown.sendto(JUNK, node.address())
             await asyncio.sleep(0)
         dropped = node.ear.dropped.total()
-        assert told == [(Event.SOURCE_BLOCKED, {"source": STRANGER, "seconds": 30})]
+        assert told == [(Event.SOURCE_BLOCKED, {"source": UNKNOWN_SOURCE, "seconds": 30})]
         for _ in range(50):
-            stranger.sendto(JUNK, node.address())
+            unknown.sendto(JUNK, node.address())
         gateway.sendto(OPTIONS, node.address())
         assert await node.ear.message() == (0, OPTIONS, gateway.getsockname())
         assert node.ear.dropped.total() == dropped  # the fifty never came so far
 
         node.transports.adjust(TransportSettings(), None)  # a reload lets everybody be heard again
-        stranger.sendto(OPTIONS, node.address())
-        assert await node.ear.message() == (0, OPTIONS, stranger.getsockname())
+        unknown.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, unknown.getsockname())
 
 
 async def test_a_blocked_source_is_heard_again_when_its_time_is_over(opened, monkeypatch):
@@ -103,19 +103,19 @@ async def test_a_blocked_source_is_heard_again_when_its_time_is_over(opened, mon
     now = [1_000.0]
     monkeypatch.setattr(entrance.time, "monotonic", lambda: now[0])
     node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(block_s=30)))
-    with socket.socket(type=socket.SOCK_DGRAM) as stranger:
-        stranger.bind((STRANGER, 0))
+    with socket.socket(type=socket.SOCK_DGRAM) as unknown:
+        unknown.bind((UNKNOWN_SOURCE, 0))
         while not node.transports._entrance.blocked:
-            stranger.sendto(JUNK, node.address())
+            unknown.sendto(JUNK, node.address())
             await asyncio.sleep(0)
         dropped = node.ear.dropped.total()
         now[0] += 29.0
         node.transports._entrance.release_due()
-        stranger.sendto(JUNK, node.address())
+        unknown.sendto(JUNK, node.address())
         now[0] += 1.5
         node.transports._entrance.release_due()
-        stranger.sendto(OPTIONS, node.address())
-        assert await node.ear.message() == (0, OPTIONS, stranger.getsockname())
+        unknown.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, unknown.getsockname())
         assert node.ear.dropped.total() == dropped
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from vosd.base.bucket import Allowance
 from vosd.net import shield as net_shield
 from vosd.net.shield import (
-    ACQUAINTANCE_S,
-    HURTS_PER_S,
+    BLOCK_PER_S,
+    LOOKUP_VALID_S,
     SCANNERS,
-    STRAYS_PER_S,
+    UNMATCHED_PER_S,
     WITHIN_AT_ONCE,
     WITHIN_PER_S,
     Answer,
@@ -22,9 +22,9 @@ from vosd.net.shield import (
 from vosd.sip.wire.classify import Kind, Rank
 from vosd.testing.virtual.probe import request
 
-GATEWAY, STRANGER = "192.0.2.1", "198.51.100.1"
+GATEWAY, UNKNOWN_SOURCE = "192.0.2.1", "198.51.100.1"
 REGISTER = request("REGISTER")
-SETTINGS = ShieldSettings(stranger_rate=10, stranger_burst=20, gateway_rate=100, block_s=30)
+SETTINGS = ShieldSettings(unknown_rate=10, unknown_burst=20, gateway_rate=100, block_s=30)
 
 
 class AuthGate:
@@ -103,69 +103,69 @@ def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
 def test_a_gateway_is_not_believed_that_something_belongs_to_a_call(auth_gate, kind):
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
-    assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == STRAYS_PER_S - 1
+    assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == UNMATCHED_PER_S - 1
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Answer.SILENCE
     assert auth_gate.heard(100, Kind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
     assert auth_gate.blocked == []
 
 
 def test_a_stranger_gets_little_and_no_answer(auth_gate):
-    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
-    assert auth_gate.heard(39, Kind.OTHER, STRANGER) == 19
-    assert auth_gate.judge(Kind.CALL, STRANGER) is Answer.SILENCE
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
+    assert auth_gate.heard(39, Kind.OTHER, UNKNOWN_SOURCE) == 19
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Answer.SILENCE
     assert auth_gate.dropped["too many requests of a stranger"] == 21
     auth_gate.now += 1.0
-    assert auth_gate.heard(30, Kind.OTHER, STRANGER) == 10
+    assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 10
     assert auth_gate.blocked == []
 
 
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
 def test_what_only_looks_as_if_it_belonged_to_a_call_counts(auth_gate, kind):
     auth_gate.ours.add(b"ours")
-    assert auth_gate.judge(kind, STRANGER, b"forged") is Rank.STRANGER
-    assert auth_gate.heard(30, kind, STRANGER, b"forged") == 19
-    assert auth_gate.heard(100, kind, STRANGER, b"ours") == 100
-    assert auth_gate.judge(kind, STRANGER, b"ours") is Rank.RUNNING
-    assert auth_gate.heard(30, Kind.OTHER, STRANGER) == 20, "what is forged in its name leaves it its requests"
+    assert auth_gate.judge(kind, UNKNOWN_SOURCE, b"forged") is Rank.UNKNOWN
+    assert auth_gate.heard(30, kind, UNKNOWN_SOURCE, b"forged") == 19
+    assert auth_gate.heard(100, kind, UNKNOWN_SOURCE, b"ours") == 100
+    assert auth_gate.judge(kind, UNKNOWN_SOURCE, b"ours") is Rank.RUNNING
+    assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 20, "what is forged in its name leaves it its requests"
 
 
 def test_a_stranger_within_a_call_is_heard_in_measure(auth_gate):
     auth_gate.ours.add(b"ours")
-    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, STRANGER, b"ours") == WITHIN_AT_ONCE
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, UNKNOWN_SOURCE, b"ours") == WITHIN_AT_ONCE
     auth_gate.now += 1.0
-    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, STRANGER, b"ours") == WITHIN_PER_S
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, UNKNOWN_SOURCE, b"ours") == WITHIN_PER_S
 
 
 def test_junk_is_never_heard_and_much_of_it_blocks_its_source(auth_gate):
-    assert auth_gate.heard(10_000, Kind.JUNK, STRANGER) == 0
-    assert auth_gate.blocked == [(STRANGER, auth_gate.now + 30)]
-    assert auth_gate.dropped["not SIP"] == HURTS_PER_S + 1
-    assert auth_gate.dropped["blocked source"] == 10_000 - HURTS_PER_S - 1
+    assert auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE) == 0
+    assert auth_gate.blocked == [(UNKNOWN_SOURCE, auth_gate.now + 30)]
+    assert auth_gate.dropped["not SIP"] == BLOCK_PER_S + 1
+    assert auth_gate.dropped["blocked source"] == 10_000 - BLOCK_PER_S - 1
     auth_gate.ours.add(b"ours")
-    assert auth_gate.judge(Kind.WITHIN, STRANGER, b"ours") is Answer.SILENCE
+    assert auth_gate.judge(Kind.WITHIN, UNKNOWN_SOURCE, b"ours") is Answer.SILENCE
     auth_gate.now += 30.1
-    assert auth_gate.heard(1, Kind.OTHER, STRANGER) == 1
+    assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE) == 1
 
 
 def test_junk_that_somebody_sends_in_the_name_of_a_phone_leaves_it_its_registration(auth_gate):
     """Whose name a datagram has costs nothing to forge: little of it may not silence whom it names."""
     for _ in range(100):
-        assert auth_gate.heard(HURTS_PER_S // 20, Kind.JUNK, STRANGER) == 0
+        assert auth_gate.heard(BLOCK_PER_S // 20, Kind.JUNK, UNKNOWN_SOURCE) == 0
         auth_gate.now += 0.1
-    assert auth_gate.heard(10, Kind.OTHER, STRANGER) == 10
+    assert auth_gate.heard(10, Kind.OTHER, UNKNOWN_SOURCE) == 10
     assert auth_gate.blocked == []
 
 
 def test_a_stranger_somewhat_over_its_rate_is_not_blocked(auth_gate):
     for _ in range(200):
-        auth_gate.heard(4, Kind.OTHER, STRANGER)  # 40 a second: 10 are served, 30 dropped
+        auth_gate.heard(4, Kind.OTHER, UNKNOWN_SOURCE)  # 40 a second: 10 are served, 30 dropped
         auth_gate.now += 0.1
     assert auth_gate.blocked == []
 
 
 def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
     for _ in range(100):
-        assert auth_gate.heard(1, Kind.KEEP_ALIVE, STRANGER) == 0
+        assert auth_gate.heard(1, Kind.KEEP_ALIVE, UNKNOWN_SOURCE) == 0
         auth_gate.now += 1.0
     assert auth_gate.dropped == {"keep-alive": 100}
 
@@ -173,50 +173,51 @@ def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
 @pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
 def test_scanners_are_not_heard(auth_gate, agent):
     data = REGISTER.replace(b"CSeq:", f"user-agent:  {agent} x\r\nCSeq:".encode())
-    assert auth_gate.heard(5, Kind.OTHER, STRANGER, data) == 0
+    assert auth_gate.heard(5, Kind.OTHER, UNKNOWN_SOURCE, data) == 0
     assert auth_gate.dropped["scanner"] == 5
     assert auth_gate.heard(1, Kind.OTHER, GATEWAY, data) == 1
 
 
 def test_a_scanner_named_elsewhere_is_none(auth_gate):
     data = REGISTER.replace(b"CSeq:", b"Subject: sipvicious\r\nCSeq:")
-    assert auth_gate.heard(1, Kind.OTHER, STRANGER, data) == 1
+    assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE, data) == 1
 
 
 def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(auth_gate):
-    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
-    auth_gate.known = {STRANGER}
-    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.STRANGER
-    auth_gate.now += ACQUAINTANCE_S
-    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.CALL
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
+    auth_gate.known = {UNKNOWN_SOURCE}
+    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.UNKNOWN
+    auth_gate.now += LOOKUP_VALID_S
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.CALL
     auth_gate.known = {GATEWAY}
-    auth_gate.now += ACQUAINTANCE_S
-    assert auth_gate.judge(Kind.CALL, STRANGER) is Rank.STRANGER
+    auth_gate.now += LOOKUP_VALID_S
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
     assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.CALL
 
 
 def test_who_becomes_a_gateway_is_not_blocked_meanwhile(auth_gate):
-    auth_gate.heard(1, Kind.OTHER, STRANGER)
-    auth_gate.known.add(STRANGER)
-    auth_gate.heard(10_000, Kind.JUNK, STRANGER)
+    auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE)
+    auth_gate.known.add(UNKNOWN_SOURCE)
+    auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE)
     assert auth_gate.blocked == []
 
 
 def test_other_settings_hold_at_once_and_unblock(auth_gate):
-    auth_gate.heard(10_000, Kind.JUNK, STRANGER)
-    auth_gate.shield.settings = ShieldSettings(stranger_rate=0, scanners=(), block_s=0)
+    auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE)
+    auth_gate.shield.settings = ShieldSettings(unknown_rate=0, scanners=(), block_s=0)
     assert (
-        auth_gate.heard(5_000, Kind.OTHER, STRANGER, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")) == 5_000
+        auth_gate.heard(5_000, Kind.OTHER, UNKNOWN_SOURCE, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq"))
+        == 5_000
     )
 
 
-@pytest.mark.parametrize("host", [STRANGER, "2001:db8::7"])
+@pytest.mark.parametrize("host", [UNKNOWN_SOURCE, "2001:db8::7"])
 def test_a_source_that_is_released_is_heard_at_once(auth_gate, host):
     auth_gate.heard(10_000, Kind.JUNK, host)
     assert auth_gate.judge(Kind.OTHER, host) is Answer.SILENCE
     auth_gate.now += 1.0
     auth_gate.shield.release(host)
-    assert auth_gate.judge(Kind.OTHER, host) is Rank.STRANGER
+    assert auth_gate.judge(Kind.OTHER, host) is Rank.UNKNOWN
 
 
 def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(auth_gate):
@@ -239,6 +240,6 @@ def test_a_stranger_is_never_served_more_than_its_allowance(traffic):
     auth_gate = AuthGate()
     began, heard = auth_gate.now, 0
     for kind, count, pause in traffic:
-        heard += auth_gate.heard(count, kind, STRANGER)
+        heard += auth_gate.heard(count, kind, UNKNOWN_SOURCE)
         auth_gate.now += pause
         assert heard <= 2 * (20 + 10 * (auth_gate.now - began)) + 1e-6  # its requests, and what belongs to nothing

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.obs.log import Seldom, call_line, configure
+from vosd.obs.log import LogLimiter, call_line, configure
 
 RECORD = CallRecord(
     call_id="01890000-0000-7000-8000-000000000001",
@@ -155,7 +155,7 @@ def test_an_unknown_level_is_refused() -> None:
 
 
 def test_one_line_for_a_source_and_minute() -> None:
-    seldom = Seldom(period_ms=60_000)
+    seldom = LogLimiter(period_ms=60_000)
     assert [seldom.admits("192.0.2.1", at) for at in (0, 1, 59_999, 60_000, 60_001)] == [
         True, False, False, True, False,
     ]  # fmt: skip
@@ -163,7 +163,7 @@ def test_one_line_for_a_source_and_minute() -> None:
 
 
 def test_a_scanner_with_many_addresses_shares_one_line_and_bounded_memory() -> None:
-    seldom = Seldom(period_ms=60_000, keys_max=10)
+    seldom = LogLimiter(period_ms=60_000, keys_max=10)
     admitted = [key for key in range(1_000) if seldom.admits(f"192.0.2.{key}", 5)]
     assert admitted == list(range(11))
     assert len(seldom) == 11

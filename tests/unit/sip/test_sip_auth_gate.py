@@ -3,12 +3,12 @@
 import pytest
 
 from vosd.sip.auth_gate import Challenged, LetIn
-from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, StrangerIgnored
+from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import Peer
-from vosd.testing.virtual.probe import LISTENER, SDP, STRANGER, Keeper, Probe, request
+from vosd.testing.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, Keeper, Probe, request
 
-ELSEWHERE = STRANGER._replace(host="203.0.113.67")
+ELSEWHERE = UNKNOWN_SOURCE._replace(host="203.0.113.67")
 CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", "asked")
 TCP = 1
 
@@ -16,9 +16,9 @@ TCP = 1
 class GateKeeper:
     """Gives the verdict that the test wants."""
 
-    def __init__(self, verdict=CHALLENGE, *, hears_strangers=True):
+    def __init__(self, verdict=CHALLENGE, *, examines_unknown_sources=True):
         self.verdict = verdict
-        self.hears_strangers = hears_strangers
+        self.examines_unknown_sources = examines_unknown_sources
         self.shut_to = None
         self.examined = []
 
@@ -39,27 +39,27 @@ def probe_with(auth_gate: GateKeeper) -> Probe:
 @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
 def test_a_challenge_is_sent_and_nothing_is_kept(method):
     probe = probe_with(GateKeeper())
-    assert probe.receive(request(method), STRANGER) is None
+    assert probe.receive(request(method), UNKNOWN_SOURCE) is None
     (sent,) = probe.sent()
-    assert (sent.response.status, sent.response.to_tag, sent.peer) == (401, "tag", STRANGER)
+    assert (sent.response.status, sent.response.to_tag, sent.peer) == (401, "tag", UNKNOWN_SOURCE)
     assert sent.response.header("www-authenticate") == 'Digest realm="x", nonce="y"'
     assert not any(probe.endpoint.census().values())
-    assert probe.receive(request("ACK", to="<sip:4420@192.0.2.1>;tag=tag", cseq="1 ACK"), STRANGER) is None
+    assert probe.receive(request("ACK", to="<sip:4420@192.0.2.1>;tag=tag", cseq="1 ACK"), UNKNOWN_SOURCE) is None
     assert probe.sent() == []
     assert probe.endpoint.dropped == {"asked": 1}
 
 
 def test_a_challenge_over_tcp_goes_back_on_its_connection():
     probe = probe_with(GateKeeper())
-    caller = Peer(TCP, STRANGER.host, 40_000)
-    probe.receive(request("REGISTER", via=f"SIP/2.0/TCP {STRANGER.host}:5060;branch=z9hG4bK-1"), caller)
+    caller = Peer(TCP, UNKNOWN_SOURCE.host, 40_000)
+    probe.receive(request("REGISTER", via=f"SIP/2.0/TCP {UNKNOWN_SOURCE.host}:5060;branch=z9hG4bK-1"), caller)
     assert [sent.peer for sent in probe.sent()] == [caller]
 
 
 @pytest.mark.parametrize("rport", ["", ";rport"])
 def test_a_challenge_finds_its_way_through_a_nat(rport):
     probe = probe_with(GateKeeper())
-    seen = STRANGER._replace(port=41_234)
+    seen = UNKNOWN_SOURCE._replace(port=41_234)
     via = f"SIP/2.0/UDP 192.168.1.2:5060{rport};branch=z9hG4bK-1"
     probe.receive(request("REGISTER", via=via, headers="Contact: <sip:1001@192.168.1.2:5060>\r\n"), seen)
     (sent,) = probe.sent()
@@ -68,15 +68,15 @@ def test_a_challenge_finds_its_way_through_a_nat(rport):
 
 def test_a_challenge_to_who_asks_for_nothing_else_goes_to_the_port_of_its_via():
     probe = probe_with(GateKeeper())
-    probe.receive(request("REGISTER", via=f"SIP/2.0/UDP {STRANGER.host}:5066;branch=z9hG4bK-1"), STRANGER)
+    probe.receive(request("REGISTER", via=f"SIP/2.0/UDP {UNKNOWN_SOURCE.host}:5066;branch=z9hG4bK-1"), UNKNOWN_SOURCE)
     (sent,) = probe.sent()
-    assert sent.peer == STRANGER._replace(port=5066)
+    assert sent.peer == UNKNOWN_SOURCE._replace(port=5066)
 
 
 def test_who_is_let_in_is_named_in_the_event():
     probe = probe_with(GateKeeper(LetIn("1001")))
-    invited = probe.receive(request(body=SDP), STRANGER)
-    registered = probe.receive(request("REGISTER", branch="z9hG4bK-2", call_id="r"), STRANGER)
+    invited = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
+    registered = probe.receive(request("REGISTER", branch="z9hG4bK-2", call_id="r"), UNKNOWN_SOURCE)
     assert isinstance(invited, InviteArrived)
     assert isinstance(registered, RegisterArrived)
     assert (invited.user, registered.user) == ("1001", "1001")
@@ -85,53 +85,53 @@ def test_who_is_let_in_is_named_in_the_event():
 def test_a_repetition_of_what_was_let_in_is_not_examined_again():
     auth_gate = GateKeeper(LetIn("1001"))
     probe = probe_with(auth_gate)
-    probe.receive(request(body=SDP), STRANGER)
-    assert probe.receive(request(body=SDP), STRANGER) is None
+    probe.receive(request(body=SDP), UNKNOWN_SOURCE)
+    assert probe.receive(request(body=SDP), UNKNOWN_SOURCE) is None
     assert len(auth_gate.examined) == 1
 
 
 def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
     probe = probe_with(GateKeeper(LetIn("1001")))
-    event = probe.receive(request(body=SDP), STRANGER)
+    event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert isinstance(event, InviteArrived)
     event.transaction.owner = Keeper()
-    assert isinstance(probe.receive(request("CANCEL"), ELSEWHERE), StrangerIgnored)
-    assert isinstance(probe.receive(request("CANCEL"), STRANGER._replace(port=9)), CancelArrived)
+    assert isinstance(probe.receive(request("CANCEL"), ELSEWHERE), UnknownSourceIgnored)
+    assert isinstance(probe.receive(request("CANCEL"), UNKNOWN_SOURCE._replace(port=9)), CancelArrived)
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "SUBSCRIBE", "CANCEL"])
 def test_other_methods_of_strangers_never_come_to_the_door(method):
     auth_gate = GateKeeper(LetIn("1001"))
-    assert isinstance(probe_with(auth_gate).receive(request(method), STRANGER), StrangerIgnored)
+    assert isinstance(probe_with(auth_gate).receive(request(method), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
 def test_a_request_that_claims_a_dialog_of_nobodys_never_comes_to_the_door():
     auth_gate = GateKeeper(LetIn("1001"))
     again = request(to="<sip:4420@192.0.2.1>;tag=guessed", body=SDP)
-    assert isinstance(probe_with(auth_gate).receive(again, STRANGER), StrangerIgnored)
+    assert isinstance(probe_with(auth_gate).receive(again, UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
 def test_strangers_are_not_heard_where_nobody_can_prove_anything():
-    auth_gate = GateKeeper(hears_strangers=False)
-    assert isinstance(probe_with(auth_gate).receive(request(), STRANGER), StrangerIgnored)
+    auth_gate = GateKeeper(examines_unknown_sources=False)
+    assert isinstance(probe_with(auth_gate).receive(request(), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
 def test_where_the_door_is_shut_nothing_new_is_heard_and_what_was_let_in_goes_on():
     auth_gate = GateKeeper(LetIn("1001"))
     probe = probe_with(auth_gate)
-    event = probe.receive(request(body=SDP), STRANGER)
+    event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert isinstance(event, InviteArrived)
     event.transaction.owner = Keeper()
     event.transaction.respond(180, "ours", "", probe.now)
     probe.sent()
-    auth_gate.shut_to = STRANGER.host
-    ignored = probe.receive(request(branch="z9hG4bK-2", call_id="another"), STRANGER)
-    assert isinstance(ignored, StrangerIgnored)
+    auth_gate.shut_to = UNKNOWN_SOURCE.host
+    ignored = probe.receive(request(branch="z9hG4bK-2", call_id="another"), UNKNOWN_SOURCE)
+    assert isinstance(ignored, UnknownSourceIgnored)
     assert ignored.why == "locked out source"
     assert probe.sent() == []
-    assert probe.receive(request(body=SDP), STRANGER) is None
+    assert probe.receive(request(body=SDP), UNKNOWN_SOURCE) is None
     assert probe.titles() == ["180"]
-    assert isinstance(probe.receive(request("CANCEL"), STRANGER), CancelArrived)
+    assert isinstance(probe.receive(request("CANCEL"), UNKNOWN_SOURCE), CancelArrived)

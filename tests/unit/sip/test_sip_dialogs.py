@@ -9,7 +9,7 @@ from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -224,7 +224,7 @@ def test_a_200_is_met_by_the_ack_with_its_own_number_only(probe):
 
 def test_a_dialogs_peer_may_have_moved_to_an_address_that_nobody_knows(probe):
     owner = talk(probe)
-    event = probe.receive(in_dialog("BYE"), STRANGER)
+    event = probe.receive(in_dialog("BYE"), UNKNOWN_SOURCE)
     assert event.owner is owner
 
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from vosd.sip.events import AlarmRang, InviteArrived, StrangerIgnored
+from vosd.sip.events import AlarmRang, InviteArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.errors import ParseError
-from vosd.testing.virtual.probe import CUSTOMER, SDP, START, STRANGER, Keeper, Peer, Probe, request
+from vosd.testing.virtual.probe import CUSTOMER, SDP, START, UNKNOWN_SOURCE, Keeper, Peer, Probe, request
 
 SETTINGS = SipSettings(product="vosd/test")
-ANSWERING = SipSettings(answers_strangers=True)
+ANSWERING = SipSettings(answers_unknown_sources=True)
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ def test_an_answer_that_was_given_at_once_is_given_again_to_a_repetition(probe):
 
 
 def test_a_stranger_gets_silence_and_is_told_of(probe):
-    event = probe.receive(request("OPTIONS"), STRANGER)
-    assert event == StrangerIgnored(STRANGER, "OPTIONS sip:4420@192.0.2.1", START)
+    event = probe.receive(request("OPTIONS"), UNKNOWN_SOURCE)
+    assert event == UnknownSourceIgnored(UNKNOWN_SOURCE, "OPTIONS sip:4420@192.0.2.1", START)
     assert probe.sent() == []
     assert probe.endpoint.dropped == {"unknown source": 1}
     assert probe.endpoint.census()["transactions"] == 0
@@ -258,15 +258,15 @@ def test_a_stranger_gets_silence_and_is_told_of(probe):
     ],
 )  # fmt: skip
 def test_nothing_that_a_stranger_sends_finds_us_out(probe, data):
-    probe.receive(data, STRANGER)
+    probe.receive(data, UNKNOWN_SOURCE)
     assert probe.sent() == []
 
 
 def test_where_strangers_are_answered_they_get_what_everybody_gets():
     probe = Probe(ANSWERING)
-    assert isinstance(probe.receive(request(), STRANGER), InviteArrived)
-    assert answer_to(probe, request("OPTIONS"), STRANGER).status == 200
-    assert answer_to(probe, request(cseq="x INVITE"), STRANGER).status == 400
+    assert isinstance(probe.receive(request(), UNKNOWN_SOURCE), InviteArrived)
+    assert answer_to(probe, request("OPTIONS"), UNKNOWN_SOURCE).status == 200
+    assert answer_to(probe, request(cseq="x INVITE"), UNKNOWN_SOURCE).status == 400
 
 
 def test_a_source_is_asked_for_by_address_and_port():
@@ -342,7 +342,7 @@ def test_a_max_forwards_that_is_no_number_deserves_400(probe, value):
     [
         ("SIP/2.0/UDP h:5070;maddr=192.0.2.77;branch=z9hG4bK-m", Peer(0, "192.0.2.77", 5070)),
         ("SIP/2.0/UDP h;maddr=192.0.2.77;rport;branch=z9hG4bK-m", Peer(0, "192.0.2.77", 5060)),
-        (f"SIP/2.0/UDP h:5070;maddr={STRANGER.host};branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
+        (f"SIP/2.0/UDP h:5070;maddr={UNKNOWN_SOURCE.host};branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
         ("SIP/2.0/UDP h:5070;maddr=224.0.1.75;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
         ("SIP/2.0/UDP h:5070;maddr=0.0.0.0;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
         ("SIP/2.0/UDP h:5070;maddr=[2001:db8::7];branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
@@ -357,7 +357,7 @@ def test_a_response_goes_where_maddr_says_at_the_port_of_sent_by_if_that_is_a_pe
 
 
 def test_a_stranger_does_not_make_us_send_to_whom_he_names():
-    probe = Probe(SipSettings(answers_strangers=True))
+    probe = Probe(SipSettings(answers_unknown_sources=True))
     via = "SIP/2.0/UDP 203.0.113.66:5060;maddr=192.0.2.77;branch=z9hG4bK-m"
-    probe.receive(request("OPTIONS", via=via), STRANGER)
-    assert [sent.peer for sent in probe.sent()] == [STRANGER]
+    probe.receive(request("OPTIONS", via=via), UNKNOWN_SOURCE)
+    assert [sent.peer for sent in probe.sent()] == [UNKNOWN_SOURCE]

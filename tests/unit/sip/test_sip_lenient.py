@@ -8,7 +8,7 @@ from vosd.sip.events import AckArrived, CancelArrived, InviteArrived, RequestArr
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, SDP, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
 
@@ -216,7 +216,7 @@ def test_the_strict_reader_still_refuses_all_of_it():
 
 
 def test_strangers_hear_nothing_for_a_faulty_bye(probe):
-    assert probe.receive(within("BYE", headers="no colon\r\n"), STRANGER) is None
+    assert probe.receive(within("BYE", headers="no colon\r\n"), UNKNOWN_SOURCE) is None
     assert probe.sent() == []
 
 

@@ -8,7 +8,7 @@ from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
 from vosd.sip.wire.compose import Peer, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, STRANGER, VENDOR, Keeper, Probe, reply, request, straight
+from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)
 REMAPPED = Peer(0, "203.0.113.9", 41_111)
@@ -227,5 +227,5 @@ def test_what_does_not_fit_the_dialog_moves_nobody(forged):
     probe = Probe()
     dialog = talk(probe)
     probe.receive(from_home("INFO", 2, to=TO_US, via=HOME_VIA.format("first")), OUTSIDE)
-    probe.receive(forged, STRANGER)
+    probe.receive(forged, UNKNOWN_SOURCE)
     assert dialog.peer == OUTSIDE

@@ -12,11 +12,11 @@ from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.auth_gate import UNKNOWN
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import NoResponse, ResponseArrived, StrangerIgnored
+from vosd.sip.events import NoResponse, ResponseArrived, UnknownSourceIgnored
 from vosd.sip.transaction.client import Client
 from vosd.trunks.gateways import RoutingGateway
 
@@ -34,7 +34,7 @@ class Notices:
         self.vendors: Mapping[str, Sequence[str]] = {}
         """Names of the routing gateways at each host that is configured."""
         self.near_matches = NearMatches()
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
         self._byes_unanswered = 0
         """Since the start."""
         self.refreshes_failed: Counter[str] = Counter()
@@ -42,9 +42,9 @@ class Notices:
         self.unrecorded: Counter[EndReason] = Counter()
         """Calls that were refused without a record, since the start."""
 
-    def stranger(self, event: StrangerIgnored) -> None:
+    def stranger(self, event: UnknownSourceIgnored) -> None:
         """Warn of a source that is no gateway of ours, or is not heard any more; say whom it nearly is."""
-        if not self._seldom.admits(event.source.host, event.at.mono):
+        if not self._log_limiter.admits(event.source.host, event.at.mono):
             return
         nearly = self.near_matches.of(event.source, event.request, event.at) if event.why == UNKNOWN else []
         answer = {} if event.status is None else {"answered": event.status}
@@ -54,12 +54,14 @@ class Notices:
     def quarrels(self, record: CallRecord, at: Instant) -> None:
         """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
         for attempt in record.attempts:
-            if attempt.code in OUR_CREDENTIALS and self._seldom.admits(f"{attempt.gateway} {attempt.code}", at.mono):
+            if attempt.code in OUR_CREDENTIALS and self._log_limiter.admits(
+                f"{attempt.gateway} {attempt.code}", at.mono
+            ):
                 _log.warning(Event.ACCOUNT_REFUSED, gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
 
     def strayed(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
         """Warn of an answer that was hung up at once: the vendor may charge for it."""
-        if is_recorded and not self._seldom.admits(f"{attempt.gateway} strayed", at.mono):
+        if is_recorded and not self._log_limiter.admits(f"{attempt.gateway} strayed", at.mono):
             return
         _log.warning("answer hung up at once", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
@@ -71,7 +73,7 @@ class Notices:
         if record.answered_at is not None or record.hangup_source == "switch":
             return
         customer, gateway = record.mapping_gateway, record.routing_gateway
-        if self._seldom.admits(f"{customer} unheard", at.mono):
+        if self._log_limiter.admits(f"{customer} unheard", at.mono):
             _log.warning(
                 Event.ANSWER_UNHEARD, customer=customer, gateway=gateway, call_id=record.call_id, cost=str(record.cost)
             )
@@ -87,7 +89,7 @@ class Notices:
         if not data.startswith(b"BYE "):
             return
         self._byes_unanswered += 1
-        if self._seldom.admits(f"{peer.host} {Event.BYE_UNANSWERED}", event.at.mono):
+        if self._log_limiter.admits(f"{peer.host} {Event.BYE_UNANSWERED}", event.at.mono):
             _log.warning(
                 Event.BYE_UNANSWERED.value,
                 peer=str(peer),
@@ -101,7 +103,7 @@ class Notices:
         if not isinstance(event.transaction, Client):
             return
         peer, data = event.transaction.sent
-        if data.startswith(b"BYE ") and self._seldom.admits(f"{peer.host} {Event.BYE_REFUSED}", event.at.mono):
+        if data.startswith(b"BYE ") and self._log_limiter.admits(f"{peer.host} {Event.BYE_REFUSED}", event.at.mono):
             _log.warning(
                 Event.BYE_REFUSED.value,
                 peer=str(peer),
@@ -113,7 +115,7 @@ class Notices:
     def refresh_failed(self, gateway: str, call_id: str, status: int, at: Instant) -> None:
         """Warn of a gateway that does not take refreshes of a session; ``status`` 408 may be silence."""
         self.refreshes_failed[gateway] += 1
-        if self._seldom.admits(f"{gateway} {Event.SESSION_REFRESH_FAILED}", at.mono):
+        if self._log_limiter.admits(f"{gateway} {Event.SESSION_REFRESH_FAILED}", at.mono):
             failed = self.refreshes_failed[gateway]
             _log.warning(
                 Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
@@ -122,7 +124,7 @@ class Notices:
     def refused(self, refusal: Refusal, at: Instant) -> None:
         """Count a refusal that leaves no record, and warn of it."""
         self.unrecorded[refusal.reason] += 1
-        if self._seldom.admits(refusal.reason.text, at.mono):
+        if self._log_limiter.admits(refusal.reason.text, at.mono):
             count = self.unrecorded[refusal.reason]
             _log.warning("calls refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
 

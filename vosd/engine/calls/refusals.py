@@ -19,14 +19,14 @@ from vosd.engine.calls.notices import Notices
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, StrangerIgnored
+from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, UnknownSourceIgnored
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.errors import ParseError
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 _log = structlog.get_logger()
-_STRANGERS: Final = CallerDialect()
+_UNKNOWN_SOURCES: Final = CallerDialect()
 _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 """Strangers would fill the database, and where too much waits to be written a record would only add to it."""
 
@@ -52,15 +52,17 @@ class Refusals:
 
     def refuse(self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
         """Answer a call that was not admitted; an unknown source gets what the configuration says."""
-        dialect = _STRANGERS if call_request.mapping is None else call_request.mapping.dialect
+        dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
         refusal = refusal._replace(status=dialect.sent_for(refusal.status))
         if is_behind_nat(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
         match refusal.reason:
             case EndReason.UNKNOWN_SOURCE:
-                status = refusal.status if self._endpoint.answers_strangers else None
+                status = refusal.status if self._endpoint.answers_unknown_sources else None
                 summary = f"INVITE {event.request.uri}"
-                self.stranger(StrangerIgnored(event.source, summary, event.at, request=event.request, status=status))
+                self.stranger(
+                    UnknownSourceIgnored(event.source, summary, event.at, request=event.request, status=status)
+                )
                 if status is not None:
                     self._answer(event, refusal, dialect.reasons)
                 else:
@@ -72,7 +74,7 @@ class Refusals:
                 self._answer(event, refusal, dialect.reasons)
                 self.record(arrival, call_request, refusal)
 
-    def stranger(self, event: StrangerIgnored) -> None:
+    def stranger(self, event: UnknownSourceIgnored) -> None:
         """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
 
         It leaves no record, as strangers would fill the database.
@@ -99,13 +101,15 @@ class Refusals:
 
         ``headers`` say what was expected, so the trunk's map of codes does not apply.
         """
-        dialect = _STRANGERS if call_request.mapping is None else call_request.mapping.dialect
+        dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
         if is_behind_nat(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
         self.answer(event, status, headers, dialect.reasons)
         self.record(arrival, call_request, Refusal(_reason_of(status), status, headers.strip()))
 
-    def answer(self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _STRANGERS.reasons) -> None:
+    def answer(
+        self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _UNKNOWN_SOURCES.reasons
+    ) -> None:
         """Answer an INVITE that is refused for its form; no record is left of that here."""
         headers += reason_headers(form, _reason_of(status), q850_of_status(status), status)
         event.transaction.respond(status, self._endpoint.token(), self._endpoint.server_header + headers, event.at)

@@ -40,7 +40,7 @@ from vosd.sip.events import (
     RegisterArrived,
     RequestArrived,
     ResponseArrived,
-    StrangerIgnored,
+    UnknownSourceIgnored,
 )
 from vosd.sip.wire.errors import ParseError
 
@@ -103,7 +103,7 @@ class Switch:
                 event.owner.ack_came(event)
             elif isinstance(event, RegisterArrived):
                 self._take_register(event)
-            elif isinstance(event, StrangerIgnored):
+            elif isinstance(event, UnknownSourceIgnored):
                 self._refusals.stranger(event)
             else:
                 getattr(event.owner, _OWNERS_TOLD[type(event)])(event)

@@ -25,7 +25,7 @@ CALLS_MAX: Final = 2_000
 """New calls that wait."""
 OTHERS_MAX: Final = 4_000
 """Other new requests of peers that wait."""
-STRANGERS_MAX: Final = 4_000
+UNKNOWN_MAX: Final = 4_000
 """What waits of anybody else."""
 TURN_S: Final = 0.004
 """For how long work is done before the sockets are looked at again: running calls may have said something."""
@@ -109,7 +109,7 @@ class Inbox:
         self._running: CalmQueue[tuple[int, bytes, str, int, float]] = CalmQueue(RUNNING_MAX, RUNNING_FEW)
         self._calls: FairQueue[Message] = FairQueue(CALLS_MAX)
         self._others: FairQueue[Message] = FairQueue(OTHERS_MAX)
-        self._strangers: FairQueue[Message] = FairQueue(STRANGERS_MAX)
+        self._strangers: FairQueue[Message] = FairQueue(UNKNOWN_MAX)
         self._served = 0
         self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())

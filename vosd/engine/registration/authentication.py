@@ -17,7 +17,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.calls.caller import InviteNumbers
 from vosd.obs.events import Event
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
 from vosd.sip.auth_gate import BY_ADDRESS, UNKNOWN, Challenged, LetIn, Verdict
 from vosd.sip.digest.domains import domain_of
@@ -93,7 +93,7 @@ class Authenticator:
         self._lock_out = LockOut(catalogue.parameters.lock_out)
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
         """By address, the latest proof last."""
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -108,7 +108,7 @@ class Authenticator:
     # -- the door -----------------------------------------------------------------------------------------------
 
     @property
-    def hears_strangers(self) -> bool:
+    def examines_unknown_sources(self) -> bool:
         """Whether anybody may prove who it is: there are phones, or trunks with credentials."""
         return self._catalogue.has_users
 
@@ -247,7 +247,7 @@ class Authenticator:
     def _count(self, request: Request, source: Peer, username: str, now: Instant) -> None:
         """Tell of a failure, and lock its source out where it was one too many."""
         host = source.host
-        if self._seldom.admits(host, now.mono):
+        if self._log_limiter.admits(host, now.mono):
             _log.warning(WRONG, source=str(source), username=username[:100], method=request.method)
         if self._is_peer(host):
             return  # a trunk with a wrong password is told so, and its other calls go on (DESIGN section 7)

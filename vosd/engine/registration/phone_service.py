@@ -17,7 +17,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.registration.bindings import Registrant, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import Event
-from vosd.obs.log import Seldom
+from vosd.obs.log import LogLimiter
 from vosd.sip.wire.compose import Peer, host_text
 
 TIMEOUT_S: Final = 5.0
@@ -83,7 +83,7 @@ class PhoneService:
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         """Open since an earlier report."""
         self._is_away = False
-        self._seldom = Seldom()
+        self._log_limiter = LogLimiter()
 
     def __len__(self) -> int:
         """Return how many phones wait to be reported."""
@@ -145,7 +145,7 @@ class PhoneService:
             if status >= 500 or status in _NOT_NOW:
                 self._failed(settings, f"status {status}")
                 return False
-            if status >= 300 and self._seldom.admits(str(status), self._clock.now().mono):
+            if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.PHONE_SERVICE_REFUSED, service=str(settings), status=status, phone=report.phone)
             self._succeeded(settings)
             if self._waiting.get(report.phone) is report:

@@ -225,12 +225,12 @@ class TraceFollowers:
         """Look on for as long as the context lasts."""
         follower = TraceFollower(sought, self._show, self.trace)
         self._present.append(follower)
-        self.trace.keeps_strangers = True
+        self.trace.keeps_unknown_sources = True
         try:
             yield follower
         finally:
             self._present.remove(follower)
-            self.trace.keeps_strangers = self.are_present
+            self.trace.keeps_unknown_sources = self.are_present
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
         """Return what is left of a call that has ended, by any of its Call-IDs; empty when nothing is."""

@@ -56,7 +56,7 @@ class Trace:
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:
         """``knows`` says whether a host and port are a gateway of ours."""
         self._knows = knows
-        self.keeps_strangers = False
+        self.keeps_unknown_sources = False
         """Whether unknown sources are kept as well: while new calls are followed."""
         self._recent = Room(settings.recent_bytes)
         self._failed = Room(settings.failed_bytes)
@@ -168,7 +168,7 @@ class Trace:
         return leg_messages
 
     def _is_kept_of(self, peer: Peer) -> bool:
-        return self.keeps_strangers or self._knows(peer.host, peer.port)
+        return self.keeps_unknown_sources or self._knows(peer.host, peer.port)
 
     def _add_late(self, leg_messages: LegMessages, entry: Entry) -> None:
         self._failed.shorten(leg_messages)

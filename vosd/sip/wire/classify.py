@@ -37,7 +37,7 @@ class Rank(Enum):
     """A peer of ours wants a new call."""
     OTHER = auto()
     """Another new request of a peer: phones' registrations."""
-    STRANGER = auto()
+    UNKNOWN = auto()
     """Anything of anybody else."""
 
 

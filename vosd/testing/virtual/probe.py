@@ -23,7 +23,7 @@ from vosd.sip.wire.parse import parse_message
 START: Final = Instant(1_000_000, 1_790_000_000_000)
 CUSTOMER: Final = Peer(0, "192.0.2.10", 5060)
 VENDOR: Final = Peer(0, "198.51.100.7", 5060)
-STRANGER: Final = Peer(0, "203.0.113.66", 5060)
+UNKNOWN_SOURCE: Final = Peer(0, "203.0.113.66", 5060)
 LISTENER: Final = Listener("192.0.2.1", 5060)
 straight: Final = Flows((LISTENER, Listener("2001:db8::1", 5060)), str).next_hop
 """The next hop in a dialog that uses only UDP and plain addresses (``sip.dialog.dialog.NextHopOf``)."""
@@ -75,7 +75,7 @@ class Probe:
         self,
         settings: SipSettings | None = None,
         *,
-        knows: Callable[[str, int], bool] = lambda host, _port: host != STRANGER.host,
+        knows: Callable[[str, int], bool] = lambda host, _port: host != UNKNOWN_SOURCE.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
         locate: Locator = knows_no_names,
         auth_gate: AuthGate = OPEN_GATE,

@@ -8,7 +8,7 @@ from vosd.base.bucket import Bucket
 from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
 
-CALLERS_MAX: Final = 4_096
+RATED_SOURCES_MAX: Final = 4_096
 """Strangers whose connections are counted by the second; the one that came first makes room."""
 BURST_S: Final = 2
 """How many seconds' worth of connections may come at once."""
@@ -19,13 +19,13 @@ class Origin(Enum):
 
     GATEWAY = "gateway"
     """A peer at the address of a gateway, or of a registered user."""
-    STRANGER = "stranger"
+    UNKNOWN = "unknown"
     """A peer at any other address: a scanner, a phone before it registers, the far end of a dialog that has moved."""
     SWITCH = "switch"
     """We ourselves."""
 
 
-class Places:
+class ConnectionSlots:
     """The connections of all listeners, counted against one set of limits."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -35,8 +35,8 @@ class Places:
         """Accepted connections."""
         self._unknown_by_source: Counter[str] = Counter()
         """Accepted connections from unknown sources: by address, of IPv6 by /64."""
-        self._strangers = Bucket(limits.unknown_rate * BURST_S, 0.0)
-        self._callers: OrderedDict[str, Bucket] = OrderedDict()
+        self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
+        self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
         """What each stranger may still open."""
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Places:
         """
         if len(self) >= self.limits.most:
             return "max"
-        if origin is Origin.STRANGER:
+        if origin is Origin.UNKNOWN:
             full = self._full_for_unknown(host, now)
             if full is not None:
                 return full
@@ -60,7 +60,7 @@ class Places:
 
     def recognise(self, host: str) -> None:
         """Count a connection of an unknown source as one of a gateway or a registered user from now on."""
-        self._count(Origin.STRANGER, host, -1)
+        self._count(Origin.UNKNOWN, host, -1)
         self._count(Origin.GATEWAY, host, 1)
 
     def give_back(self, origin: Origin, host: str) -> None:
@@ -71,7 +71,7 @@ class Places:
         self._taken[origin] += change
         if origin is not Origin.SWITCH:
             _add(self._by_source, host, change)
-        if origin is Origin.STRANGER:
+        if origin is Origin.UNKNOWN:
             _add(self._unknown_by_source, source_of(host), change)
 
     def _full_for_unknown(self, host: str, now: float) -> str | None:
@@ -79,22 +79,22 @@ class Places:
         limits = self.limits
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
-        if self._taken[Origin.STRANGER] >= limits.most_unknown:
+        if self._taken[Origin.UNKNOWN] >= limits.most_unknown:
             return "max_unknown"
-        return self._hasty(host, now)
+        return self._rate_exceeded(host, now)
 
-    def _hasty(self, host: str, now: float) -> str | None:
+    def _rate_exceeded(self, host: str, now: float) -> str | None:
         """Say which rate a stranger's new connection exceeds: each costs a task, over TLS a handshake."""
         rate, overall = self.limits.unknown_rate_per_source, self.limits.unknown_rate
         key = source_of(host)
-        bucket = self._callers.get(key)
+        bucket = self._new_by_source.get(key)
         if bucket is None:
-            if len(self._callers) >= CALLERS_MAX:
-                self._callers.popitem(last=False)
-            bucket = self._callers[key] = Bucket(rate * BURST_S, now)
+            if len(self._new_by_source) >= RATED_SOURCES_MAX:
+                self._new_by_source.popitem(last=False)
+            bucket = self._new_by_source[key] = Bucket(rate * BURST_S, now)
         if not bucket.take(1, rate, rate * BURST_S, now):
             return "unknown_rate_per_source"
-        return None if self._strangers.take(1, overall, overall * BURST_S, now) else "unknown_rate"
+        return None if self._unknown.take(1, overall, overall * BURST_S, now) else "unknown_rate"
 
 
 def _add(counts: Counter[str], key: str, change: int) -> None:

@@ -11,7 +11,7 @@ from vosd.net.shield import ShieldSettings
 from vosd.sip.wire.stream import PONG
 from vosd.testing.virtual.probe import SDP, request
 
-from .conftest import STRANGER, connections, until
+from .conftest import UNKNOWN_SOURCE, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
@@ -36,10 +36,10 @@ async def test_one_source_may_have_only_so_many_connections(opened, connect):
 
 async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
     node = await opened(settings=connections(unknown=1))
-    first = await connect(node.address(), STRANGER)
+    first = await connect(node.address(), UNKNOWN_SOURCE)
     first.writer.write(OPTIONS)
     await node.ear.message()
-    assert await (await connect(node.address(), STRANGER)).is_closed()
+    assert await (await connect(node.address(), UNKNOWN_SOURCE)).is_closed()
     gateway = await connect(node.address())
     gateway.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == gateway.address
@@ -47,20 +47,20 @@ async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
 
 async def test_one_stranger_leaves_places_to_others(opened, connect):
     node = await opened(settings=connections(unknown=3, unknown_per_source=2))
-    node.ear.strangers.add("127.0.0.67")
-    held = [await connect(node.address(), STRANGER) for _ in range(2)]
+    node.ear.unknown_sources.add("127.0.0.67")
+    held = [await connect(node.address(), UNKNOWN_SOURCE) for _ in range(2)]
     for peer in held:
         peer.writer.write(OPTIONS)
         await node.ear.message()
     with capture_logs() as logs:
-        assert await (await connect(node.address(), STRANGER)).is_closed()
+        assert await (await connect(node.address(), UNKNOWN_SOURCE)).is_closed()
     assert "max_unknown_per_source" in logs[0]["why"]
     other = await connect(node.address(), "127.0.0.67")
     other.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == other.address
     held[0].writer.close()
     await until(lambda: node.transports.connections == 2)
-    again = await connect(node.address(), STRANGER)
+    again = await connect(node.address(), UNKNOWN_SOURCE)
     again.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == again.address
 
@@ -69,7 +69,7 @@ async def test_one_stranger_leaves_places_to_others(opened, connect):
 async def test_blank_lines_do_not_keep_the_connection_of_a_stranger(opened, connect, monkeypatch, blank):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     node = await opened(settings=connections(idle_ms=200))
-    silent, talking = await connect(node.address(), STRANGER), await connect(node.address(), STRANGER)
+    silent, talking = await connect(node.address(), UNKNOWN_SOURCE), await connect(node.address(), UNKNOWN_SOURCE)
     talking.writer.write(OPTIONS)
     await node.ear.message()
     assert await asyncio.gather(*(peer.keep_alive(blank, 1.0) for peer in (silent, talking))) == [False, False]
@@ -81,15 +81,15 @@ async def test_who_has_proven_himself_is_kept_by_blank_lines_and_takes_no_place_
 ):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     node = await opened(settings=connections(unknown=1, idle_ms=200))
-    node.ear.strangers.add("127.0.0.67")
-    node.ear.on_receive = lambda *_: node.ear.strangers.discard(STRANGER)
-    phone = await connect(node.address(), STRANGER)
+    node.ear.unknown_sources.add("127.0.0.67")
+    node.ear.on_receive = lambda *_: node.ear.unknown_sources.discard(UNKNOWN_SOURCE)
+    phone = await connect(node.address(), UNKNOWN_SOURCE)
     phone.writer.write(OPTIONS)
     await node.ear.message()
     assert await phone.keep_alive(PONG * 2, 0.6)
-    stranger = await connect(node.address(), "127.0.0.67")
-    stranger.writer.write(OPTIONS)
-    assert (await node.ear.message())[2] == stranger.address
+    unknown = await connect(node.address(), "127.0.0.67")
+    unknown.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == unknown.address
     phone.writer.write(INVITE)
     assert await node.ear.message() == (0, INVITE, phone.address)
 
@@ -101,10 +101,10 @@ async def test_strangers_cannot_connect_as_fast_as_they_like(opened, connect, li
     """Each connection costs a task, over TLS a handshake; a gateway's are not counted."""
     node = await opened(settings=TransportSettings(connections=limits))
     for _ in range(2):
-        peer = await connect(node.address(), STRANGER)
+        peer = await connect(node.address(), UNKNOWN_SOURCE)
         peer.writer.write(OPTIONS)
         await node.ear.message()
-    assert await (await connect(node.address(), STRANGER)).is_closed()
+    assert await (await connect(node.address(), UNKNOWN_SOURCE)).is_closed()
     for _ in range(5):
         peer = await connect(node.address())
         peer.writer.write(OPTIONS)
@@ -112,8 +112,8 @@ async def test_strangers_cannot_connect_as_fast_as_they_like(opened, connect, li
 
 
 async def test_a_stranger_who_sends_too_much_loses_its_connection(opened, connect):
-    node = await opened(settings=TransportSettings(shield=ShieldSettings(stranger_burst=2)))
-    peer = await connect(node.address(), STRANGER)
+    node = await opened(settings=TransportSettings(shield=ShieldSettings(unknown_burst=2)))
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
     peer.writer.write(OPTIONS * 5)
     assert await peer.is_closed()
     assert node.ear.messages == 2
@@ -122,7 +122,7 @@ async def test_a_stranger_who_sends_too_much_loses_its_connection(opened, connec
 async def test_a_connection_can_be_closed_on_a_stranger(opened, connect):
     node = await opened()
     node.ear.on_receive = lambda flow, data, source: node.transports.hang_up(flow, *source, "unknown source")
-    peer = await connect(node.address(), STRANGER)
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
     peer.writer.write(OPTIONS * 3)
     assert await peer.is_closed()
     assert node.ear.messages == 1
