@@ -13,7 +13,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.load import load
 from vosd.config.reader.problems import ConfigError
-from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
@@ -300,7 +300,7 @@ def test_registered_endpoints_are_reached_where_they_are_seen(given, expect):
     registrations = Registrations(RegistrarSettings(), flows, Unwritten())
     source = Peer(0, public, given["received_port"])
     wanted = register_request(f"<sip:1001@{given['contact']}>")
-    registrations.register("1001", Registrant.PHONE, wanted, source, ManualClock().now())
+    registrations.register("1001", RegistrantKind.PHONE, wanted, source, ManualClock().now())
     kept_alive, hidden, called = registrations.peers(), registrations.hidden_peers(), registrations.addresses("1001")
     assert [str(peer).replace(public, "PublicIP") for peer in kept_alive] == [expect["keepalive_to"]]
     assert hidden == kept_alive

@@ -164,7 +164,7 @@ class Commands:
 
     async def registrations(self, _arguments: Arguments) -> object:
         """List who is registered with us, and where we are registered."""
-        return [*await self._registered_with_us(), *self._service.registrants.rows()]
+        return [*await self._registered_with_us(), *self._service.outbound.rows()]
 
     async def _registered_with_us(self) -> list[dict[str, object]]:
         listeners = self._service.listeners

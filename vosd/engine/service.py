@@ -40,7 +40,7 @@ from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS, Registrations
 from vosd.engine.registration.keepalive import KeepAlives
-from vosd.engine.registration.outbound import Registrants
+from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
@@ -183,7 +183,7 @@ class SwitchService:
             register=self._registrar.take_register,
             addresses_of=self.addresses_of,
         )
-        self.registrants = Registrants(self._endpoint, self.directory.resolved, self.switch.live.unregistered)
+        self.outbound = OutboundRegistrations(self._endpoint, self.directory.resolved, self.switch.live.unregistered)
         self._pings = Pings(self._endpoint, self.directory.addresses, self.switch.live.health)
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, trace.message)
         patience_s = settings.sip.timers.transaction_ms / 1000
@@ -310,7 +310,7 @@ class SwitchService:
         """Return where a gateway or a phone is right now."""
         if gateway.registers:
             return self.registrations.addresses(gateway.name)
-        return self.registrants.routed(gateway.name, self.directory.addresses(gateway))
+        return self.outbound.routed(gateway.name, self.directory.addresses(gateway))
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
         """End calls by order and tell their peers."""
@@ -350,7 +350,7 @@ class SwitchService:
     def _adopt_vendors(self, catalogue: Catalogue) -> None:
         """Register where that is wanted, and ask who is to be asked."""
         now, gateways = self._clock.now(), catalogue.routing_gateways.values()
-        self.registrants.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self.outbound.adopt(gateways, catalogue.parameters.challenges_max, now)
         self._pings.adopt(gateways, now)
         self._loop.flush(now)
 
@@ -358,10 +358,10 @@ class SwitchService:
         """Take our registrations back."""
         now = self._clock.now()
         self._pings.stop()
-        self.registrants.leave(now)
+        self.outbound.leave(now)
         self._loop.flush(now)
         for _ in range(round(PARTING_S / TICK_S)):
-            if self.registrants.have_left:
+            if self.outbound.have_left:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("a vendor did not answer the end of our registration; there it runs out by itself")

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.base.nat import Nat
-from vosd.engine.registration.bindings import Registrant
+from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.wire.compose import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway, phone
 from vosd.testing.data.registering import register_request
@@ -201,7 +201,7 @@ def register(
 ) -> None:
     headers = [f"Path: {path}"] if path else []
     wanted, now = register_request(f"<sip:{number}@{contact}>", cseq=cseq, headers=headers), scene.exchange.clock.now()
-    scene.exchange.registrations.register(number, Registrant.PHONE, wanted, Peer(0, *source), now)
+    scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
 
 
 def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
@@ -37,7 +37,7 @@ class Desk:
     ) -> None:
         self.cseq += 1
         request = register_request(contact, cseq=self.cseq, expires=expires, via=via)
-        outcome = self.table.register(name, Registrant.PHONE, request, source, self.clock.now())
+        outcome = self.table.register(name, RegistrantKind.PHONE, request, source, self.clock.now())
         assert outcome.status == 200
 
     @property

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.engine.registration import phone_service
-from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.sip.flows import Flows, Listener
@@ -85,7 +85,7 @@ class Home:
         self.table = Registrations(RegistrarSettings(), flows, Unwritten(), presence=self.service.changed)
         self._cseq = 0
 
-    def register(self, name="1001", kind=Registrant.PHONE, expires=600, place=PLACE) -> None:
+    def register(self, name="1001", kind=RegistrantKind.PHONE, expires=600, place=PLACE) -> None:
         self._cseq += 1
         request = register_request(f"<sip:{name}@192.168.1.100>", cseq=self._cseq, expires=expires)
         self.table.register(name, kind, request, place, self.clock.now())
@@ -142,7 +142,7 @@ async def test_a_phone_that_comes_and_goes_is_reported_with_place_and_time(home,
 
 
 async def test_expiry_is_reported_and_gateways_are_not_phones(home, program):
-    home.register("trunk", Registrant.GATEWAY)
+    home.register("trunk", RegistrantKind.GATEWAY)
     home.register()
     assert (await program.report())["phone"] == "1001"
     home.clock.move_to(home.clock.now().mono + 700_000)

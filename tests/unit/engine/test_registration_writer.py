@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.engine.registration.writer import BATCH, RegistrationWriter
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey
@@ -18,7 +18,7 @@ from vosd.testing.data.registering import register_request
 from vosd.testing.virtual.clock import ManualClock
 
 HOME = Peer(0, "203.0.113.66", 41_234)
-USERS = {"1001": Registrant.PHONE, "1002": Registrant.PHONE}
+USERS = {"1001": RegistrantKind.PHONE, "1002": RegistrantKind.PHONE}
 LISTENERS = (Listener("192.0.2.1", 5_060, "udp", "udp:0.0.0.0:5060"),
              Listener("192.0.2.1", 5_061, "tls", "tls:0.0.0.0:5061"))  # fmt: skip
 
@@ -56,7 +56,7 @@ class Life:
         self._cseq += 1
         contact = contact or f"sip:{name}@10.0.0.1"
         request = register_request(f"<{contact}>", expires=lifetime, cseq=self._cseq, **parts)
-        outcome = self.table.register(name, Registrant.PHONE, request, source, self.clock.now())
+        outcome = self.table.register(name, RegistrantKind.PHONE, request, source, self.clock.now())
         assert outcome.status == 200
 
     async def rows(self):

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.engine.registration.bindings import Registrant
+from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
@@ -269,4 +269,4 @@ def test_a_datagram_socket_loses_nobody():
 
 def register(switch: Exchange, name: str, contact: str, source: Peer, **parts) -> None:
     request = register_request(f"<{contact}>", call_id=f"{name}-{contact}", **parts)
-    switch.registrations.register(name, Registrant.PHONE, request, source, switch.clock.now())
+    switch.registrations.register(name, RegistrantKind.PHONE, request, source, switch.clock.now())

@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 Key = TypeVar("Key")
 
 
-class Registrant(Enum):
+class RegistrantKind(Enum):
     """What kind of user a registration is of."""
 
     PHONE = "phone"
@@ -55,9 +55,9 @@ class Departure(Enum):
 
 
 _NEWS: Final = {
-    Registrant.PHONE: (Event.PHONE_ONLINE, Event.PHONE_OFFLINE),
-    Registrant.GATEWAY: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
-    Registrant.VENDOR: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
+    RegistrantKind.PHONE: (Event.PHONE_ONLINE, Event.PHONE_OFFLINE),
+    RegistrantKind.GATEWAY: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
+    RegistrantKind.VENDOR: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
 }
 
 
@@ -65,7 +65,7 @@ class Registration(NamedTuple):
     """One binding as people see it."""
 
     name: str
-    kind: Registrant
+    kind: RegistrantKind
     binding: Binding
 
 
@@ -74,7 +74,7 @@ class _User:
 
     __slots__ = ("bindings", "kind", "timer")
 
-    def __init__(self, kind: Registrant) -> None:
+    def __init__(self, kind: RegistrantKind) -> None:
         self.kind = kind
         self.bindings: Bindings = ()
         self.timer: Timer[str] | None = None
@@ -116,7 +116,7 @@ class Registrations:
         self._tell_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
-        self._present: Counter[Registrant] = Counter()
+        self._present: Counter[RegistrantKind] = Counter()
         """How many of each kind are registered (PHN-05)."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._peers: dict[Peer, int] = {}
@@ -134,7 +134,7 @@ class Registrations:
 
     # -- registering --------------------------------------------------------------------------------------------
 
-    def register(self, name: str, kind: Registrant, request: Request, source: Peer, now: Instant) -> Outcome:
+    def register(self, name: str, kind: RegistrantKind, request: Request, source: Peer, now: Instant) -> Outcome:
         """Carry out a REGISTER of a user that has proven who it is.
 
         Raises:
@@ -176,7 +176,7 @@ class Registrations:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
 
-    def adopt(self, users: Mapping[str, Registrant], changed: Collection[str] = ()) -> None:
+    def adopt(self, users: Mapping[str, RegistrantKind], changed: Collection[str] = ()) -> None:
         """Let go of everybody whom the configuration no longer has, and of those who have to prove something else."""
         for name in [name for name, user in self._users.items() if users.get(name) is not user.kind]:
             self._change(name, self._users[name].kind, (), Departure.REMOVED)
@@ -185,7 +185,7 @@ class Registrations:
             if user is not None:
                 self._change(name, user.kind, (), Departure.OTHER_CREDENTIALS)
 
-    async def restore(self, users: Mapping[str, Registrant]) -> None:
+    async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
         """Take over what an earlier life has left of these users; the others are forgotten.
 
         Raises:
@@ -267,14 +267,14 @@ class Registrations:
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits, for ``vosd status``."""
         return {
-            "phones_online": self._present[Registrant.PHONE],
+            "phones_online": self._present[RegistrantKind.PHONE],
             "registrations": self._size,
             "registrations_unwritten": len(self._writer),
         }
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _change(self, name: str, kind: Registrant, after: Bindings, departure: Departure) -> None:
+    def _change(self, name: str, kind: RegistrantKind, after: Bindings, departure: Departure) -> None:
         """Put a user's bindings in the place of those there were, and tell whoever must know."""
         user = self._users.get(name)
         if user is None:
@@ -295,7 +295,7 @@ class Registrations:
             self._tell_departure(name, kind, departure, before[-1].peer)
         elif not before:
             newest = after[-1]
-            if kind is Registrant.PHONE:
+            if kind is RegistrantKind.PHONE:
                 self._tell_presence(name, newest.peer, is_online=True)
             _log.info(
                 _NEWS[kind][0],
@@ -346,8 +346,8 @@ class Registrations:
         if not self._flows.reliable[peer.flow] and _needs_keep_alive(binding):
             _one_less(self._hidden, peer)
 
-    def _tell_departure(self, name: str, kind: Registrant, departure: Departure, place: Peer | None = None) -> None:
-        if kind is Registrant.PHONE:
+    def _tell_departure(self, name: str, kind: RegistrantKind, departure: Departure, place: Peer | None = None) -> None:
+        if kind is RegistrantKind.PHONE:
             self._tell_presence(name, place, is_online=False)
         _log.info(_NEWS[kind][1], name=name, reason=departure.value)
 

@@ -16,7 +16,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.obs.events import Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import Draw, News, Registrant, State, Terms
+from vosd.sip.registration.outbound import Draw, News, OutboundRegistration, State, Terms
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
@@ -45,9 +45,9 @@ class _Identity(NamedTuple):
 class _Entry:
     """The registration of one gateway."""
 
-    __slots__ = ("gateway", "identity", "registrant", "registration")
+    __slots__ = ("gateway", "identity", "ours", "registration")
 
-    registrant: Registrant
+    ours: OutboundRegistration
 
     def __init__(self, gateway: str, registration: Registration, identity: _Identity) -> None:
         self.gateway = gateway
@@ -55,7 +55,7 @@ class _Entry:
         self.identity = identity
 
 
-class Registrants:
+class OutboundRegistrations:
     """All our registrations."""
 
     def __init__(self, endpoint: Endpoint, resolve: Resolve, unregistered: set[str], draw: Draw = randrange) -> None:
@@ -65,7 +65,7 @@ class Registrants:
         self._unregistered = unregistered
         self._draw = draw
         self._entries: dict[str, _Entry] = {}
-        self._leaving: list[Registrant] = []
+        self._leaving: list[OutboundRegistration] = []
 
     @property
     def have_left(self) -> bool:
@@ -104,7 +104,7 @@ class Registrants:
             self._give_up(entry, now)
         # Not kept in step by hand: a gateway may have taken over another's registration, whatever became of its own.
         self._unregistered.clear()
-        self._unregistered.update(name for name, each in self._entries.items() if not each.registrant.is_registered)
+        self._unregistered.update(name for name, each in self._entries.items() if not each.ours.is_registered)
         self._tell_moved({name for name in before if name not in lacked})
 
     def leave(self, now: Instant) -> None:
@@ -116,13 +116,13 @@ class Registrants:
     def routed(self, gateway: str, addresses: Sequence[Address]) -> Sequence[Address]:
         """Return the addresses of a gateway with the route that its registrar wants our calls to take (RFC 3608)."""
         entry = self._entries.get(gateway)
-        if entry is None or not entry.registrant.service_route:
+        if entry is None or not entry.ours.service_route:
             return addresses
-        return tuple(address._replace(path=entry.registrant.service_route) for address in addresses)
+        return tuple(address._replace(path=entry.ours.service_route) for address in addresses)
 
     def rows(self) -> Iterable[dict[str, object]]:
         """Return each registration as ``vosd registrations`` shows it."""
-        return (outbound(name, entry.registration, entry.registrant) for name, entry in self._entries.items())
+        return (outbound(name, entry.registration, entry.ours) for name, entry in self._entries.items())
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -136,11 +136,11 @@ class Registrants:
             return [Hop(address.host, address.port, address.transport) for address in found]
 
         terms = _terms(registration, identity.interface, rounds_max)
-        entry.registrant = Registrant(self._endpoint, terms, whereabouts, self._draw, partial(self._hear, entry))
-        entry.registrant.begin(at)
+        entry.ours = OutboundRegistration(self._endpoint, terms, whereabouts, self._draw, partial(self._hear, entry))
+        entry.ours.begin(at)
         return entry
 
-    def _hear(self, entry: _Entry, _registrant: Registrant, news: News) -> None:
+    def _hear(self, entry: _Entry, _ours: OutboundRegistration, news: News) -> None:
         """Note and tell what has become of a registration, unless it was given up."""
         if self._entries.get(entry.gateway) is not entry:
             return
@@ -153,25 +153,25 @@ class Registrants:
     def _tell_moved(self, held: set[str]) -> None:
         """Tell which gateways have a registration now and had none, or the other way round, by a reload alone."""
         for name, entry in self._entries.items():
-            if entry.registrant.is_registered != (name in held):
+            if entry.ours.is_registered != (name in held):
                 _tell(entry, News.LOST if name in held else News.GAINED)
 
     def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
         """Have a registration go on with other terms; say whether it asks for them at ``at``."""
         terms = _terms(registration, entry.identity.interface, rounds_max)
-        registrant = entry.registrant
-        if rounds_max != registrant.terms.rounds_max:
-            registrant.bear(rounds_max)
-        if terms == registrant.terms:
+        ours = entry.ours
+        if rounds_max != ours.terms.rounds_max:
+            ours.bear(rounds_max)
+        if terms == ours.terms:
             return False
         entry.registration = registration
-        registrant.amend(terms, at)
+        ours.amend(terms, at)
         return True
 
     def _give_up(self, entry: _Entry, now: Instant) -> None:
-        entry.registrant.leave(now)
-        if entry.registrant.state is not State.GONE:
-            self._leaving.append(entry.registrant)
+        entry.ours.leave(now)
+        if entry.ours.state is not State.GONE:
+            self._leaving.append(entry.ours)
 
 
 def _tell(entry: _Entry, news: News) -> None:
@@ -182,11 +182,11 @@ def _tell(entry: _Entry, news: News) -> None:
     }
     match news:
         case News.GAINED:
-            _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.registrant.expires_at))
+            _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.ours.expires_at))
         case News.LOST:
-            _log.warning(Event.REGISTRATION_LOST, **facts, status=entry.registrant.last_status)
+            _log.warning(Event.REGISTRATION_LOST, **facts, status=entry.ours.last_status)
         case News.REFUSED:
-            _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.registrant.last_status)
+            _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.ours.last_status)
 
 
 def _terms(registration: Registration, interface: str | None, rounds_max: int) -> Terms:
@@ -201,21 +201,21 @@ def _terms(registration: Registration, interface: str | None, rounds_max: int) -
     )
 
 
-def outbound(gateway: str, registration: Registration, registrant: Registrant) -> dict[str, object]:
+def outbound(gateway: str, registration: Registration, ours: OutboundRegistration) -> dict[str, object]:
     """Write a registration of ours as ``vosd registrations`` shows it."""
     return {
         "direction": "outbound",
         "name": gateway,
         "kind": "routing_gateway",
-        "state": registrant.state.value,
+        "state": ours.state.value,
         "server": str(registration.server),
         "username": registration.user,
-        "contact": registrant.contact or None,
-        "registered_at": _moment(registrant.registered_at),
-        "expires_at": _moment(registrant.expires_at),
-        "next_attempt_at": _moment(registrant.next_attempt_at),
-        "failures": registrant.failures,
-        "last_status": registrant.last_status,
+        "contact": ours.contact or None,
+        "registered_at": _moment(ours.registered_at),
+        "expires_at": _moment(ours.expires_at),
+        "next_attempt_at": _moment(ours.next_attempt_at),
+        "failures": ours.failures,
+        "last_status": ours.last_status,
     }
 
 

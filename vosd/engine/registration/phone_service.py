@@ -14,7 +14,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
-from vosd.engine.registration.bindings import Registrant, Registration
+from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -99,7 +99,7 @@ class PhoneService:
         """Report every phone that is online."""
         if self._settings is not None:
             for name, kind, binding in self._registered().listed():
-                if kind is Registrant.PHONE:
+                if kind is RegistrantKind.PHONE:
                     self._put(Report(name, PhoneState.ONLINE, binding.peer, binding.registered_at))
 
     def adjust(self, settings: PhoneServiceSettings | None) -> None:

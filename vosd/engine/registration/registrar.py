@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.registration.bindings import Registrant, Registrations
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.nat import is_behind_nat
@@ -34,7 +34,7 @@ class Registrar:
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
-        self._users: Mapping[str, tuple[_User, Registrant]] = {}
+        self._users: Mapping[str, tuple[_User, RegistrantKind]] = {}
         """By name: the phone's number, or the gateway's own."""
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -84,7 +84,7 @@ class Registrar:
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
 
-    def _names(self) -> dict[str, Registrant]:
+    def _names(self) -> dict[str, RegistrantKind]:
         return {name: kind for name, (_, kind) in self._users.items()}
 
 
@@ -98,7 +98,7 @@ def _proves_as(before: _User, now: _User) -> bool:
     return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
 
 
-def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:
+def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, RegistrantKind]]:
     return {
         gateway.name: (
             _User(username, gateway),
@@ -109,7 +109,7 @@ def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, Registrant]]:
     }
 
 
-def _kind_of(name: str, catalogue: Catalogue) -> Registrant:
+def _kind_of(name: str, catalogue: Catalogue) -> RegistrantKind:
     if name in catalogue.phones:
-        return Registrant.PHONE
-    return Registrant.GATEWAY if name in catalogue.mapping_gateways else Registrant.VENDOR
+        return RegistrantKind.PHONE
+    return RegistrantKind.GATEWAY if name in catalogue.mapping_gateways else RegistrantKind.VENDOR

@@ -86,7 +86,7 @@ class Terms(NamedTuple):
 class Audience(Protocol):
     """Whoever wants to know."""
 
-    def __call__(self, registrant: "Registrant", news: News, /) -> None:
+    def __call__(self, registration: "OutboundRegistration", news: News, /) -> None:
         """Hear the news."""
         ...
 
@@ -97,7 +97,7 @@ Draw = Callable[[int], int]
 """Draws a whole number from 0 up to, not including, its argument."""
 
 
-class Registrant:
+class OutboundRegistration:
     """One registration."""
 
     __slots__ = (
@@ -160,7 +160,7 @@ class Registrant:
         """Where the vendor wants our requests to pass, as it said last (RFC 3608)."""
 
     def __repr__(self) -> str:
-        return f"<Registrant {self.terms.user}@{self.terms.domain} {self.state.name}>"
+        return f"<OutboundRegistration {self.terms.user}@{self.terms.domain} {self.state.name}>"
 
     @property
     def is_registered(self) -> bool:

@@ -14,7 +14,7 @@ from vosd.engine.calls.switch import Switch
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import Registrations
-from vosd.engine.registration.outbound import Registrants
+from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
@@ -130,7 +130,7 @@ class Exchange:
             register=self.registrar.take_register,
             addresses_of=self._addresses_of,
         )
-        self.registrants = Registrants(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
+        self.outbound = OutboundRegistrations(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
         self.pings = Pings(self.endpoint, self._addresses_of, self.switch.live.health, draw=_least)
         self._adopt_vendors(catalogue)
         self.wire.attach(SWITCH, self._receive)
@@ -160,7 +160,7 @@ class Exchange:
     def part(self) -> None:
         """Stop asking vendors, and take our registrations back."""
         self.pings.stop()
-        self.registrants.leave(self.clock.now())
+        self.outbound.leave(self.clock.now())
         self.flush()
 
     def telephone(self, number: str, address: Address, **terms: Any) -> Handset:
@@ -224,14 +224,14 @@ class Exchange:
 
     def _adopt_vendors(self, catalogue: Catalogue) -> None:
         now, gateways = self.clock.now(), catalogue.routing_gateways.values()
-        self.registrants.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self.outbound.adopt(gateways, catalogue.parameters.challenges_max, now)
         self.pings.adopt(gateways, now)
         self.flush()
 
     def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
         if gateway.registers:
             return self.registrations.addresses(gateway.name)
-        return self.registrants.routed(gateway.name, gateway.addresses)
+        return self.outbound.routed(gateway.name, gateway.addresses)
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)

@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import News, Registrant, Terms
+from vosd.sip.registration.outbound import News, OutboundRegistration, Terms
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.exchange import SWITCH, Exchange
 from vosd.testing.virtual.guard import Guard
@@ -33,7 +33,7 @@ class RegistrationStage:
         self.vendor = VendorRegistrar(self.wire, VENDOR, SWITCH, *guards)
         self.places = [Hop(*VENDOR, None)]
         self.news: list[News] = []
-        self.registrant = Registrant(
+        self.registrant = OutboundRegistration(
             self.exchange.endpoint, terms, lambda: self.places, draw, lambda _who, news: self.news.append(news)
         )
         self.began_at = self.now.mono
