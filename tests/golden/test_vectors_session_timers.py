@@ -72,7 +72,7 @@ def test_refreshes_divide_the_interval(stage, given, expect):
     forsake(*ends)
     scene.wire.run_for(1_000 * interval_s)
     assert seconds(scene, "UPDATE", CUSTOMER, since) == [expect.get("first_refresh_at_s", interval_s)]
-    scene.wire.run_until(lambda: scene.exchange.ledger.records, within_ms=NEVER)
+    scene.wire.run_until(lambda: scene.exchange.sink.records, within_ms=NEVER)
     if "expires_at_s" in expect:
         assert scene.record.hold_time_ms == 1_000 * expect["expires_at_s"]
     assert scene.record.end_reason == "Session Timeout"
@@ -84,7 +84,7 @@ def test_the_profiles_limit_peers_without_timer(stage, given, expect):
     scene = stage(given)
     answered(scene, None, answers())
     limit_s = expect.get("no_timer_limit_s", given["SS_SIP_NO_TIMER_REINVITE_INTERVAL"]) or 604_800
-    scene.wire.run_until(lambda: scene.exchange.ledger.records, within_ms=NEVER)
+    scene.wire.run_until(lambda: scene.exchange.sink.records, within_ms=NEVER)
     assert (scene.record.hold_time_ms, scene.record.end_reason) == (1_000 * limit_s, "Maximum Duration")
 
 
@@ -97,7 +97,7 @@ def test_a_dead_peer_ends_the_call(stage, given, expect):
     refreshed = [at for at in seconds(scene, "UPDATE", CUSTOMER, since) if at]
     assert refreshed == given["refresh_ok_at_s"] == seconds(scene, "UPDATE", VENDORS[0], since)
     forsake(*ends)
-    scene.wire.run_until(lambda: scene.exchange.ledger.records, within_ms=NEVER)
+    scene.wire.run_until(lambda: scene.exchange.sink.records, within_ms=NEVER)
     assert (scene.record.end_reason, scene.record.hangup_source) == (expect["end_reason"], "switch")
     assert scene.record.hold_time_ms == 1_000 * expect["hangup_at_s"]
     addresses = {"caller": CUSTOMER, "callee": VENDORS[0]}
@@ -141,7 +141,7 @@ def test_a_peer_without_timer_may_not_talk_for_ever(stage, given, expect, withou
         assert scene.record.hold_time_ms == 1_000 * expect["max_duration_s"]
         assert (scene.record.end_reason, scene.record.hangup_source) == ("Maximum Duration", "switch")
     else:
-        assert scene.exchange.ledger.records == []
+        assert scene.exchange.sink.records == []
         call.hang_up()
         scene.wire.run_for(1_000)
         assert scene.record.end_reason == "Normal"

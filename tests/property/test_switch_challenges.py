@@ -61,8 +61,8 @@ def test_no_call_is_lost_and_none_stays_up(guard, plans, seed):
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
     assert all(call.is_over for call in calls), scene.wire.transcript()
-    records = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
-    assert len(records) == len(scene.exchange.ledger.records)
+    records = {record.sip_call_id_in: record for record in scene.exchange.sink.records}
+    assert len(records) == len(scene.exchange.sink.records)
     for record in records.values():
         tried = [attempt.gateway for attempt in record.attempts if attempt.reason not in ("Forked", "Late Answer")]
         assert len(tried) == len(set(tried)), "one row a gateway, however often it asked for proof"

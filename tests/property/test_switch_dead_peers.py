@@ -170,8 +170,8 @@ class Day:
         """Require what holds for all days; return the records by call."""
         exchange = self.scene.exchange
         assert exchange.residue() == {}
-        records = {record.sip_call_id_in: record for record in exchange.ledger.records}
-        assert len(records) == len(exchange.ledger.records)
+        records = {record.sip_call_id_in: record for record in exchange.sink.records}
+        assert len(records) == len(exchange.sink.records)
         for account, credit in exchange.credits.items():
             assert exchange.statement(account) == credit.unbooked
         for record in records.values():

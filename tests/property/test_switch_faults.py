@@ -148,7 +148,7 @@ class Day:
         scene.wire.attach(SWITCH, received)
         with capture_logs() as lines:
             flow(scene)
-            scene.wire.run_until(lambda: not scene.exchange.switch.has_calls and scene.exchange.ledger.records)
+            scene.wire.run_until(lambda: not scene.exchange.switch.has_calls and scene.exchange.sink.records)
             record = scene.close()
         assert [line for line in lines if line["log_level"] in {"error", "critical"}] == []
         self.record = replace(record, sip_call_id_in="", sip_call_id_out="")

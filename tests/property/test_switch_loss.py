@@ -50,8 +50,8 @@ def carry(scene, plans, caller=None, login=None):
 def assert_all_agree_that_all_is_over(scene, calls):
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
-    records = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
-    assert len(records) == len(scene.exchange.ledger.records)
+    records = {record.sip_call_id_in: record for record in scene.exchange.sink.records}
+    assert len(records) == len(scene.exchange.sink.records)
     assert set(records) <= {call.call_id for call in calls}
     for call in calls:
         assert call.is_over, scene.wire.transcript()
@@ -81,7 +81,7 @@ def test_losing_every_nth_packet_loses_no_answered_call(nth, direction):
         scene.wire.fate = Directions(SWITCH, towards, others)
         calls = carry(scene, [("caller hangs up", "answers"), ("caller hangs up", "hangs up")])
         assert [call.final for call in calls] == [200, 200]
-        assert {record.end_reason for record in scene.exchange.ledger.records} == {"Normal"}
+        assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
         assert_all_agree_that_all_is_over(scene, calls)
 
 

@@ -203,7 +203,7 @@ class Day:
         self.scene.wire.run_for(RESIDUE_MS)
         assert exchange.leftovers() == {}
         assert exchange.residue() == {}
-        records = exchange.ledger.records
+        records = exchange.sink.records
         assert len({record.call_id for record in records}) == len(records)
         for account, credit in exchange.credits.items():
             assert exchange.statement(account) == credit.unbooked

@@ -75,7 +75,7 @@ class OneAccount(RuleBasedStateMachine):
 
     @property
     def records(self):
-        return self.scene.exchange.ledger.records
+        return self.scene.exchange.sink.records
 
     def owed_at_worst(self) -> Decimal:
         """The true balance once all is booked, if every running call lasts as long as it may."""

@@ -139,8 +139,8 @@ class Day:
         scene = self.scene
         assert scene.exchange.leftovers() == {}
         assert scene.exchange.residue() == {}
-        records = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
-        assert len(records) == len(scene.exchange.ledger.records)
+        records = {record.sip_call_id_in: record for record in scene.exchange.sink.records}
+        assert len(records) == len(scene.exchange.sink.records)
         for call in self.calls:
             assert call.is_over
             if call.call_id in records:

@@ -198,7 +198,7 @@ def test_a_call_that_is_being_transferred_takes_part_in_no_other_transfer(scene)
     scene.wire.run_until(lambda: to_first.is_over)
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
-    assert len(scene.exchange.ledger.records) == 3
+    assert len(scene.exchange.sink.records) == 3
 
 
 def test_a_phone_that_has_not_taken_a_call_over_yet_may_not_transfer_it(scene):

@@ -199,7 +199,7 @@ def test_money_that_runs_out_while_they_consult_ends_what_it_pays_for(balance):
     assert target.is_over
     settle(scene)
     assert "Balance Exhausted" in reasons(scene)
-    assert sum(record.fee for record in scene.exchange.ledger.records) <= Decimal(balance)
+    assert sum(record.fee for record in scene.exchange.sink.records) <= Decimal(balance)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_call_to_the_target_is_paid_like_any_other(scene):
     scene.wire.run_for(10_000)
     target.hang_up()
     settle(scene)
-    first, second = scene.exchange.ledger.records
+    first, second = scene.exchange.sink.records
     assert {first.customer_account, second.customer_account} == {"acme"}
     assert {first.callee_in, second.callee_in} == {CALLEE, TARGET}
     assert first.hold_time_ms > second.hold_time_ms > 20_000 or second.hold_time_ms > first.hold_time_ms > 20_000

@@ -41,7 +41,7 @@ def at_home(nat: Nat = Nat.AUTO) -> Scene:
 
 def written_down(scene: Scene) -> list[tuple[str, int]]:
     """Return where the journal says that the sides of the only call are."""
-    [kept] = scene.exchange.ledger.open.values()
+    [kept] = scene.exchange.sink.open.values()
     return [(leg.seen_at.host, leg.seen_at.port) for leg in kept.legs]
 
 

@@ -141,7 +141,7 @@ def test_a_device_that_wants_to_be_left_alone_speaks_for_itself_only():
     office.register(f"<sip:b@{OFFICE}>", expires=0)
     assert called(scene).final == 200
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
-    tried = [[attempt.gateway for attempt in record.attempts] for record in scene.exchange.ledger.records]
+    tried = [[attempt.gateway for attempt in record.attempts] for record in scene.exchange.sink.records]
     assert tried == [[NUMBER, NUMBER], [NUMBER, NUMBER], [NUMBER, "vendor-0"]]
 
 
@@ -204,7 +204,7 @@ def test_calls_to_and_from_a_phone_share_its_limit():
     assert made.final == 503
     first.hang_up()
     scene.wire.run_until(lambda: first.is_over)
-    assert [each.end_reason for each in scene.exchange.ledger.records] == ["Busy", "Gateway Capacity", "Normal"]
+    assert [each.end_reason for each in scene.exchange.sink.records] == ["Busy", "Gateway Capacity", "Normal"]
     assert scene.exchange.leftovers() == {}
 
 

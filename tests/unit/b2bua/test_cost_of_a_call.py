@@ -51,5 +51,5 @@ def test_a_call_passes_no_more_functions_than_it_did(scene):
         make_calls(scene, COUNTED)
     finally:
         sys.setprofile(earlier)
-    assert len(scene.exchange.ledger.records) == WARM_UP + COUNTED
+    assert len(scene.exchange.sink.records) == WARM_UP + COUNTED
     assert 1_000 < counter.calls / COUNTED <= CALLS_MAX

@@ -18,7 +18,7 @@ def scene_of(billing, *, probe=Probe.NONE, **switch):
 
 def end(scene):
     """Return how long the call was, in seconds, and how its record names that."""
-    scene.wire.run_until(lambda: scene.exchange.ledger.records, within_ms=10**9)
+    scene.wire.run_until(lambda: scene.exchange.sink.records, within_ms=10**9)
     assert scene.exchange.residue() == {}
     record = scene.record
     assert record.end_reason == "Session Timeout"
@@ -36,7 +36,7 @@ def test_a_call_with_two_dead_peers(billing, length_s):
     scene.run(400)
     for side in sides:
         side.gone = 0
-    answered_at = scene.exchange.ledger.open[next(iter(scene.exchange.ledger.open))].record.answered_at
+    answered_at = scene.exchange.sink.open[next(iter(scene.exchange.sink.open))].record.answered_at
     length, named, noticed = end(scene)
     assert (length, named) == (length_s, billing.value)
     assert scene.record.answered_at == answered_at

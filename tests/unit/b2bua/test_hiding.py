@@ -105,5 +105,5 @@ def test_a_call_with_bytes_that_no_record_can_hold_is_refused(scene):
     scene.caller.send(call.request("INVITE", 1, "z9hG4bK-odd").replace(call.call_id, "\udcff"))
     scene.wire.run_for(100)
     assert [message.status for message in scene.caller.heard] == [400, 400]
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert scene.exchange.residue() == {}

@@ -41,10 +41,10 @@ class JoinedScene(TimedScene):
 
     def ends(self) -> list[CallRecord]:
         """Return both records, in the order of the calls, once both are over; each is billed to its length."""
-        self.wire.run_until(lambda: len(self.exchange.ledger.records) == 2, within_ms=10**9)
+        self.wire.run_until(lambda: len(self.exchange.sink.records) == 2, within_ms=10**9)
         self.wire.run_for(60_000)
         assert self.exchange.residue() == {}
-        found = sorted(self.exchange.ledger.records, key=lambda record: record.started_at)
+        found = sorted(self.exchange.sink.records, key=lambda record: record.started_at)
         assert [record.callee_in for record in found] == [CALLEE, TARGET]
         for record in found:
             assert record.fee == rate_call(applied_rate(), record.hold_time_ms).total

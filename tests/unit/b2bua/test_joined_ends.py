@@ -37,7 +37,7 @@ def records(scene: Scene) -> list[CallRecord]:
     """Require that nothing is left, and return both records in the order of their calls."""
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
-    found = sorted(scene.exchange.ledger.records, key=lambda record: (record.started_at, record.call_id))
+    found = sorted(scene.exchange.sink.records, key=lambda record: (record.started_at, record.call_id))
     assert [record.callee_in for record in found] == [CALLEE, TARGET]
     assert scene.exchange.statement("acme") == -sum(record.fee + record.tax for record in found)
     return found
@@ -58,12 +58,12 @@ def test_two_calls_whose_time_is_over_at_once_end_once_each(lateness_ms):
 def test_a_party_that_hangs_up_after_both_have_run_out_is_billed_to_the_second(lateness_ms):
     scene = Scene(usual_catalogue(max_call_seconds=30), lateness_ms=lateness_ms)
     join(scene, apart_ms=0)
-    answered_at = max(record.record.answered_at or 0 for record in scene.exchange.ledger.open.values())
+    answered_at = max(record.record.answered_at or 0 for record in scene.exchange.sink.open.values())
     scene.wire.run_for(answered_at + 30_000 - scene.exchange.clock.now().wall + 5)
     scene.vendor.calls[1].hang_up()
     scene.wire.run_for(5_000)
     assert [record.hold_time_ms for record in records(scene)] == [30_000, 30_000]
-    assert {record.end_reason for record in scene.exchange.ledger.records} == {"Maximum Duration"}
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"Maximum Duration"}
 
 
 def test_a_bye_that_waited_for_its_turn_ends_no_call_before_its_answer(scene):
@@ -165,7 +165,7 @@ def test_a_transfer_to_nobodys_number_leaves_no_record_of_an_unknown_source():
 
 def test_a_transfer_is_refused_without_a_record_while_too_much_waits_to_be_written(scene):
     call, party = scene.talk()
-    scene.exchange.ledger.refuses_calls = True
+    scene.exchange.sink.refuses_calls = True
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [503]

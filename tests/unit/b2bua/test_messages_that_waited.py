@@ -89,7 +89,7 @@ def test_a_call_to_a_target_ends_not_before_it_began():
     scene.wire.run_for(40)
     scene.exchange.waiting_ms = 0
     scene.wire.run_for(3_000)
-    records = scene.exchange.ledger.records
+    records = scene.exchange.sink.records
     assert len(records) == 2
     assert all(record.started_at <= (record.ringing_at or record.started_at) <= record.ended_at for record in records)
     assert all(attempt.ms >= 0 for record in records for attempt in record.attempts)

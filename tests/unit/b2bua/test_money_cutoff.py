@@ -53,7 +53,7 @@ def test_the_overdraft_limit_is_spent_to_the_last_cent():
 def test_a_bye_after_the_deadline_but_before_the_timer_is_not_billed_beyond_it(side, late_ms):
     scene = strict_scene("1.50", lateness_ms=3_000)
     call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: scene.exchange.ledger.open)
+    scene.wire.run_until(lambda: scene.exchange.sink.open)
     party = call if side == "caller" else scene.vendor.only_call
     scene.wire.after(150_000 - 1 + late_ms, party.hang_up)
     scene.wire.run_until(lambda: call.is_over)
@@ -66,7 +66,7 @@ def test_a_bye_after_the_deadline_but_before_the_timer_is_not_billed_beyond_it(s
 def test_a_bye_before_the_deadline_ends_a_call_as_the_party_wanted(early_ms):
     scene = strict_scene("1.50", lateness_ms=3_000)
     call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: scene.exchange.ledger.open)
+    scene.wire.run_until(lambda: scene.exchange.sink.open)
     scene.wire.after(150_000 - 1 - early_ms, call.hang_up)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
@@ -89,7 +89,7 @@ def test_a_call_whose_ack_is_missing_is_not_billed_beyond_what_is_paid(lateness_
 def test_an_order_after_the_deadline_but_before_the_timer_does_not_bill_beyond_it():
     scene = strict_scene("0.60", lateness_ms=3_000)
     scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: scene.exchange.ledger.open)
+    scene.wire.run_until(lambda: scene.exchange.sink.open)
     scene.wire.run_for(61_000)
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     scene.wire.run_for(10)
@@ -100,7 +100,7 @@ def test_an_order_after_the_deadline_but_before_the_timer_does_not_bill_beyond_i
 def test_money_that_comes_in_while_a_call_runs_prolongs_it():
     scene = strict_scene("0.60")
     call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: scene.exchange.ledger.open)
+    scene.wire.run_until(lambda: scene.exchange.sink.open)
     scene.wire.run_for(30_000)
     scene.exchange.credits["acme"].committed(Decimal("1.00"), 2)
     scene.wire.run_until(lambda: call.is_over)
@@ -113,7 +113,7 @@ def test_two_calls_share_a_balance_and_neither_goes_below_it():
     scene.wire.run_until(lambda: all(call.is_over for call in calls))
     scene.wire.run_for(10)
     assert scene.exchange.leftovers() == {}
-    assert sum(record.fee for record in scene.exchange.ledger.records) == Decimal("2.00")
+    assert sum(record.fee for record in scene.exchange.sink.records) == Decimal("2.00")
     assert scene.exchange.credits["acme"].unbooked == Decimal("-2.00")
     assert scene.exchange.residue() == {}
 

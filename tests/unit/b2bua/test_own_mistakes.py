@@ -86,12 +86,12 @@ def test_while_the_parties_talk(scene, monkeypatch, call_event):
 @pytest.mark.parametrize("method", ["answered", "ended"])
 def test_in_the_ledger(scene, monkeypatch, method):
     with monkeypatch.context() as patch:
-        patch.setattr(scene.exchange.ledger, method, mistaken)
+        patch.setattr(scene.exchange.sink, method, mistaken)
         call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
         scene.wire.run_until(lambda: call.is_over)
         scene.wire.run_for(100)
     assert scene.vendor.only_call.is_over
-    scene.exchange.ledger.open.clear()
+    scene.exchange.sink.open.clear()
     nothing_is_left(scene)
     another_call_works(scene)
 
@@ -103,7 +103,7 @@ def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(CallerLeg, "hang_up", mistaken)
         scene.exchange.end_all(EndReason.ADMINISTRATIVE)
-    assert len(scene.exchange.ledger.records) == 3
+    assert len(scene.exchange.sink.records) == 3
     assert scene.exchange.switch.census()["calls"] == 0
     scene.wire.run_for(100)
     assert all(there.is_over for there in scene.vendor.calls)
@@ -112,7 +112,7 @@ def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
 
 def test_a_refusal_that_cannot_be_written_down_is_still_told(scene, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(scene.exchange.ledger, "ended", mistaken)
+        patch.setattr(scene.exchange.sink, "ended", mistaken)
         call = scene.caller.call("33")
         scene.wire.run_until(lambda: call.is_over)
     assert call.final == 403

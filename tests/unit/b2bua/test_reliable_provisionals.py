@@ -240,7 +240,7 @@ def test_what_is_paid_for_runs_from_the_callers_200():
 
 
 def test_the_journal_knows_a_call_that_the_vendor_bills_while_the_caller_waits(scene, waiting):
-    (kept,) = scene.exchange.ledger.open.values()
+    (kept,) = scene.exchange.sink.open.values()
     assert (kept.record.answered_at, kept.record.sip_code) == (None, None)
     assert kept.record.vendor_answered_at is not None
     waiting.cancel()

@@ -23,7 +23,7 @@ def call_through(scene, **intent):
     """Make a call, wait for its end, and return the gateways that it tried with its post-dial delay."""
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10, **intent))
     scene.wire.run_until(lambda: call.is_over)
-    record = scene.exchange.ledger.records[-1]
+    record = scene.exchange.sink.records[-1]
     return [each.gateway for each in record.attempts], record.pdd_ms
 
 
@@ -55,7 +55,7 @@ def test_after_its_rest_one_call_is_let_through_and_the_vendor_is_well_when_that
         probing = scene.caller.call(CALLEE, Intent(cancel_after_ms=30_000))
         meanwhile = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
         scene.wire.run_until(lambda: meanwhile.is_over)
-    assert scene.exchange.ledger.records[-1].attempts[0].gateway == "vendor-1"  # it did not wait for the other
+    assert scene.exchange.sink.records[-1].attempts[0].gateway == "vendor-1"  # it did not wait for the other
     assert events(lines) == [("gateway_well", "203.0.113.1:5060")]
     scene.vendor.script = answers(0)
     assert call_through(scene)[0] == ["vendor-0"]
@@ -117,7 +117,7 @@ def test_the_only_vendor_is_tried_although_it_rests():
         call_through(scene)
     scene.vendor.script = answers(0)
     assert call_through(scene)[0] == ["vendor-0"]
-    assert scene.exchange.ledger.records[-1].end_reason == "Normal"
+    assert scene.exchange.sink.records[-1].end_reason == "Normal"
 
 
 def test_a_busy_number_is_no_failure_of_the_vendor():
@@ -177,9 +177,7 @@ def test_one_payer_whose_calls_fail_takes_the_vendor_from_nobody_else(script, ti
     assert call_through(scene)[0] == ["vendor-0"], "for this one it is well"
     late = other.call(CALLEE, intent)
     scene.wire.run_until(lambda: late.is_over)
-    assert [each.gateway for each in scene.exchange.ledger.records[-1].attempts] == ["vendor-1"], (
-        "for the other it rests"
-    )
+    assert [each.gateway for each in scene.exchange.sink.records[-1].attempts] == ["vendor-1"], "for the other it rests"
     scene.wire.run_for(70_000)
     assert scene.exchange.leftovers() == {}
 
@@ -197,7 +195,7 @@ def test_calls_of_several_payers_that_fail_let_the_vendor_rest_for_all():
     assert [line.get("customer") for line in lines if line["event"] == "gateway_resting"] == [None]
     call = other.call(CALLEE, Intent(hang_up_after_ms=10))
     scene.wire.run_until(lambda: call.is_over)
-    assert [each.gateway for each in scene.exchange.ledger.records[-1].attempts] == ["vendor-1"]
+    assert [each.gateway for each in scene.exchange.sink.records[-1].attempts] == ["vendor-1"]
 
 
 def test_a_vendor_with_one_address_that_asks_for_a_rest_is_in_the_log_until_a_call_succeeds_there():

@@ -26,7 +26,7 @@ def test_a_vendor_that_would_refresh_too_late_is_refreshed():
     scene = TimedScene()
     call, there = scene.answered(KNOWS_ALL, answers_timed("1800;refresher=uas"))
     scene.run(4_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert len(there.asked["UPDATE"]) == 13
     call.hang_up()
     assert scene.end()[1] == "Normal"

@@ -54,7 +54,7 @@ def test_a_refresh_that_gets_through_in_the_end_keeps_the_call(status):
     _, there = scene.answered()
     there.will("UPDATE", *[Reply(status)] * 4, SILENCE)
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 @pytest.mark.parametrize("lateness_ms", [0, 7, 3_000, 40_000])
@@ -84,7 +84,7 @@ def test_however_large_the_margin_a_refresh_is_tried_first(margin_s, length_s):
     scene.wire.fate = lambda _packet: (40,)
     call, there = scene.answered()
     scene.run(4_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     started = len(call.asked["UPDATE"])
     scene.wire.run_until(lambda: len(call.asked["UPDATE"]) > started)
     scene.run(1)
@@ -173,7 +173,7 @@ def test_a_peer_that_speaks_of_timers_later_is_limited_no_more():
     scene.run(1)
     assert asking.final["Session-Expires"] == "600;refresher=uas"
     scene.run(5_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     call.gone = 0
     length, reason = scene.end()
     assert (10_000 < length < 10_700, reason) == (True, "Session Timeout")
@@ -222,7 +222,7 @@ def test_an_invite_with_a_session_interval_that_is_none_is_400(text):
     scene = TimedScene()
     call = scene.caller.call(CALLEE, Intent(headers=(f"Session-Expires: {text}",)))
     scene.wire.run_until(lambda: call.final)
-    assert (call.final, scene.exchange.ledger.records) == (400, [])
+    assert (call.final, scene.exchange.sink.records) == (400, [])
     assert scene.exchange.residue() == {}
 
 
@@ -294,12 +294,12 @@ def test_joined_legs_keep_their_timers():
     scene.wire.run_until(lambda: len(scene.vendor.calls) == 2 and scene.vendor.calls[1].final == 200)
     second = scene.vendor.calls[1]
     scene.run(2_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert min(len(side.asked["UPDATE"]) for side in (first, second)) >= 9
     second.gone = 0
-    scene.wire.run_until(lambda: len(scene.exchange.ledger.records) == 2)
+    scene.wire.run_until(lambda: len(scene.exchange.sink.records) == 2)
     scene.run(1)
-    reasons = {record.callee_in: record.end_reason for record in scene.exchange.ledger.records}
+    reasons = {record.callee_in: record.end_reason for record in scene.exchange.sink.records}
     assert reasons == {CALLEE: "Normal", "4420555": "Session Timeout"}
     assert len(first.asked["BYE"]) == 1
     assert scene.exchange.residue() == {}
@@ -317,7 +317,7 @@ def test_a_leg_whose_caller_has_left_is_refreshed_while_the_target_rings():
     call.hang_up()
     scene.run(20)
     assert len(first.asked["UPDATE"]) == 2
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_a_running_call_keeps_the_terms_that_it_began_with():
@@ -374,4 +374,4 @@ def test_a_phone_whose_interval_is_too_small_takes_nothing_over():
     pickup = scene.caller.call(CALLEE, Intent(headers=headers))
     scene.wire.run_until(lambda: pickup.final)
     assert (pickup.final, pickup.refusal["Min-SE"]) == (422, "90")
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []

@@ -40,7 +40,7 @@ def test_a_refresh_is_an_update_that_the_other_side_does_not_hear(which):
     assert "timer" in update.listed("Supported")
     assert len(other.asked["UPDATE"]) - before == (0 if which == "caller" else 1)
     scene.run(5_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 @pytest.mark.parametrize("which", BOTH)
@@ -56,7 +56,7 @@ def test_without_update_the_very_same_offer_is_made_again(which):
     assert end_.asked["UPDATE"] == []
     assert len(end_.acks) == (1 if which == "caller" else 2)
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 @pytest.mark.parametrize("status", [405, 501, 403, 488])
@@ -69,7 +69,7 @@ def test_a_peer_that_refuses_update_after_all_gets_the_offer(status):
     scene.run(300)
     assert (len(there.asked["UPDATE"]), len(there.asked["INVITE"])) == (1, 2)
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_each_leg_has_its_own_interval():
@@ -90,7 +90,7 @@ def test_an_answer_that_is_news_is_told_to_the_other_side():
     scene.run(310)
     assert "m=audio 30002" in call.theirs
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert len(there.asked["INVITE"]) == 11
 
 
@@ -103,7 +103,7 @@ def test_glare_is_waited_out(which):
     assert len(end_.asked["INVITE"]) == 3
     assert len(other.asked["INVITE"]) == 1
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_a_longer_interval_is_asked_for_where_a_refresh_gets_422():
@@ -176,7 +176,7 @@ def test_the_role_of_the_refresher_changes_hands():
     (update,) = call.asked["UPDATE"]
     assert update["Session-Expires"] == "120;refresher=uac"
     scene.run(1_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_a_2xx_may_hand_the_role_over():
@@ -206,7 +206,7 @@ def test_a_later_interval_that_is_garbage_is_400(method):
     asking = call.ask(method, headers=("Supported: timer", "Session-Expires: soon"))
     scene.run(1)
     assert asking.final.status == 400
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_an_update_of_the_peer_that_crosses_ours_goes_first():
@@ -218,7 +218,7 @@ def test_an_update_of_the_peer_that_crosses_ours_goes_first():
     scene.run(1)
     assert asking.final.status == 200
     scene.run(3_000)
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_a_proposal_that_crosses_our_offer_gets_491():

@@ -73,5 +73,5 @@ def test_every_happening_in_every_state(scene, state, call_event):
     if not heeded:
         assert call.state is state
     if call.state is CallState.OVER:
-        assert len(scene.exchange.ledger.records) == 1
+        assert len(scene.exchange.sink.records) == 1
         assert scene.exchange.switch.census()["calls"] == 0

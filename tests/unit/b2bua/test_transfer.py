@@ -86,7 +86,7 @@ def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     scene.wire.run_for(10_000)
     both(scene)[1].hang_up()
     settle(scene)
-    to_target, to_party = sorted(scene.exchange.ledger.records, key=lambda record: record.callee_in)
+    to_target, to_party = sorted(scene.exchange.sink.records, key=lambda record: record.callee_in)
     assert (to_target.callee_in, to_party.callee_in) == (TARGET, CALLEE)
     assert {record.customer_account for record in (to_target, to_party)} == {"acme"}
     assert {record.end_reason for record in (to_target, to_party)} == {"Normal"}
@@ -98,7 +98,7 @@ def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     assert to_party.hold_time_ms == to_party.ended_at - to_party.answered_at
     assert to_target.hold_time_ms == to_target.ended_at - to_target.answered_at
     assert to_target.sip_call_id_in == to_party.sip_call_id_in
-    fees = sum((record.fee + record.tax for record in scene.exchange.ledger.records), Decimal(0))
+    fees = sum((record.fee + record.tax for record in scene.exchange.sink.records), Decimal(0))
     assert scene.exchange.statement("acme") == -fees
     assert scene.exchange.credits["acme"].reserved == 0
 
@@ -127,7 +127,7 @@ def test_a_target_that_is_busy_leaves_the_call_as_it_was(scene):
     assert not scene.vendor.calls[0].is_over
     call.hang_up()
     settle(scene)
-    assert [record.end_reason for record in scene.exchange.ledger.records] == ["Busy", "Normal"]
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Busy", "Normal"]
 
 
 def test_a_party_that_is_left_alone_is_let_go(scene):
@@ -165,7 +165,7 @@ def test_a_party_that_hangs_up_takes_the_ringing_target_with_it(scene):
     assert scene.vendor.calls[1].is_cancelled
     assert call.is_over
     settle(scene)
-    assert [record.end_reason for record in scene.exchange.ledger.records] == ["Normal", "Cancelled"]
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Cancelled"]
 
 
 def test_attended_transfer_connects_two_calls_that_are_there(scene):
@@ -186,7 +186,7 @@ def test_attended_transfer_connects_two_calls_that_are_there(scene):
     party.hang_up()
     scene.wire.run_until(lambda: target.is_over)
     settle(scene)
-    assert len(scene.exchange.ledger.records) == 2
+    assert len(scene.exchange.sink.records) == 2
 
 
 def test_after_a_transfer_both_may_put_each_other_on_hold(scene):
@@ -212,7 +212,7 @@ def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
     scene.wire.run_for(5_000)
     assert all(each.is_over for each in both(scene))
     settle(scene)
-    assert {record.end_reason for record in scene.exchange.ledger.records} == {"No Common Codec", "Normal"}
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"No Common Codec", "Normal"}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_vendor_may_not_spend_a_customers_money(scene):
     assert scene.vendor.only_call.got["REFER"] == [403]
     call.hang_up()
     settle(scene)
-    assert len(scene.exchange.ledger.records) == 1
+    assert len(scene.exchange.sink.records) == 1
 
 
 def transferring(dialect: CallerDialect) -> Scene:

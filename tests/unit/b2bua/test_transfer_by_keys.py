@@ -38,7 +38,7 @@ def test_the_other_side_is_connected_with_the_number_that_follows_the_key(scene,
     target.hang_up()
     settle(scene)
     assert reasons(scene) == ["Normal", "Normal"]
-    assert {record.customer_account for record in scene.exchange.ledger.records} == {"acme"}
+    assert {record.customer_account for record in scene.exchange.sink.records} == {"acme"}
 
 
 def test_the_telephone_talks_on_until_the_target_answers(scene):

@@ -167,10 +167,10 @@ def test_a_vendors_code_counts_as_what_the_operator_says():
 
 def winner(scene: Scene) -> str | None:
     """Make a call and return which vendor got it."""
-    before = len(scene.exchange.ledger.records)
+    before = len(scene.exchange.sink.records)
     call_through(scene)
     assert scene.exchange.leftovers() == {}
-    (record,) = scene.exchange.ledger.records[before:]
+    (record,) = scene.exchange.sink.records[before:]
     return record.routing_gateway
 
 

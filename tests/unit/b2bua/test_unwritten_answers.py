@@ -13,7 +13,7 @@ from vosd.testing.virtual.vendor import Line, Script
 
 @pytest.mark.parametrize("sdp", [True, False])
 def test_an_answer_that_cannot_be_written_down_is_a_refused_call(scene, sdp):
-    scene.exchange.ledger.takes_answers = False
+    scene.exchange.sink.takes_answers = False
     with structlog.testing.capture_logs() as logged:
         call = scene.caller.call(CALLEE, Intent() if sdp else Intent(offer=""))
         scene.wire.run_until(lambda: call.is_over)
@@ -33,7 +33,7 @@ def test_an_answer_that_waited_and_cannot_be_written_down_costs_what_the_vendor_
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
     call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
     scene.wire.run_for(3_000)
-    scene.exchange.ledger.takes_answers = False
+    scene.exchange.sink.takes_answers = False
     call.remote, call.target = call.response(183)["To"], call.response(183).target
     call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
     scene.wire.run_until(lambda: call.is_over)

@@ -64,7 +64,7 @@ def test_until_it_registers_the_next_vendor_has_its_calls():
     again = called(scene)
     again.hang_up()
     scene.wire.run_until(lambda: again.is_over)
-    assert [record.routing_gateway for record in scene.exchange.ledger.records] == ["vendor-1", "dynamic"]
+    assert [record.routing_gateway for record in scene.exchange.sink.records] == ["vendor-1", "dynamic"]
 
 
 def test_alone_and_not_registered_it_leaves_no_route():
@@ -108,7 +108,7 @@ def test_what_it_has_proven_does_not_make_it_a_customer():
     scene = stage()
     box(scene).register()
     assert scene.exchange.doorstep(HOME, USER).prove(Login(USER, "secret")).status == 403
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
 
 def test_one_that_a_reload_takes_away_is_registered_no_more():

@@ -58,7 +58,7 @@ def test_a_gateway_that_says_100_is_kept_while_the_next_has_no_room():
     scene.vendor.script = Script((Line(0, 100), Line(10_000, 180), Line(15_000, 200, ANSWER)))
     second = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_until(lambda: first.is_over and second.is_over)
-    ended = {record.sip_call_id_in: record for record in scene.exchange.ledger.records}
+    ended = {record.sip_call_id_in: record for record in scene.exchange.sink.records}
     assert [each.gateway for each in ended[second.call_id].attempts] == ["vendor-0"]
     assert scene.exchange.leftovers() == {}
 

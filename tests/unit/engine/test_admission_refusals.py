@@ -103,7 +103,7 @@ def test_an_unknown_source_wins_over_everything_and_hears_nothing():
     call = stranger.call(CALLEE, Intent(hops=0))
     scene.wire.run_until(lambda: call.is_over)
     assert stranger.heard == []
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert scene.exchange.residue() == {}
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_source_may_be_told_403():
     call = stranger.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 403
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert scene.exchange.residue() == {}
 
 
@@ -124,7 +124,7 @@ def test_a_vendor_that_calls_is_a_stranger():
     call = intruder.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)
     assert intruder.heard == []
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert scene.exchange.residue() == {}
 
 
@@ -141,13 +141,13 @@ def test_a_disabled_gateway_is_told_so_and_leaves_a_record():
 def test_overload_is_told_with_retry_after_counted_and_leaves_no_record():
     """The record would only add to what cannot be written."""
     scene = Scene()
-    scene.exchange.ledger.refuses_calls = True
+    scene.exchange.sink.refuses_calls = True
     for _ in range(3):
         call = refused(scene)
         assert call.final == 503
         assert 1 <= int(call.refusal["Retry-After"]) <= 5
         assert 'text="Overload"' in call.refusal["Reason"]
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
     assert scene.exchange.switch.notices.unrecorded == {EndReason.OVERLOAD: 3}
     assert scene.exchange.residue() == {}
 
@@ -184,7 +184,7 @@ def test_an_invite_without_contact_takes_nothing():
     scene.wire.run_for(10)
     assert scene.caller.heard[-1].status == 400
     assert scene.exchange.residue() == {}
-    assert len(scene.exchange.ledger.records) == 1
+    assert len(scene.exchange.sink.records) == 1
 
 
 # -- capacity ---------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_the_rate_is_limited_in_a_sliding_second_and_refused_calls_do_not_count(
     scene.wire.run_for(100)
     refused_at = [at for at, call in calls.items() if call.final == 503]
     assert refused_at == [800, 999, 1_300]
-    assert {record.end_reason for record in scene.exchange.ledger.records} == {RATE[scope]}
+    assert {record.end_reason for record in scene.exchange.sink.records} == {RATE[scope]}
     for call in calls.values():
         call.cancel()
     scene.wire.run_for(1_000)

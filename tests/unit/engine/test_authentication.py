@@ -51,7 +51,7 @@ class TestChallenges:
         for _ in range(50):
             assert doorstep.ask().status == 401
         assert {name: number for name, number in stage.exchange.endpoint.census().items() if number} == {}
-        assert stage.exchange.ledger.records == []
+        assert stage.exchange.sink.records == []
         assert stage.exchange.endpoint.dropped == {"unknown source": 50}
 
     def test_the_ack_of_a_challenge_is_taken_silently(self):
@@ -254,7 +254,7 @@ class TestLockOut:
     def test_no_record_is_left_of_wrong_credentials(self):
         stage = scene()
         stage.exchange.doorstep(DESK).prove(WRONG)
-        assert stage.exchange.ledger.records == []
+        assert stage.exchange.sink.records == []
 
 
 class TestProofsOfAddresses:

@@ -214,7 +214,7 @@ def test_strangers_are_told_of_while_somebody_looks_on_and_not_kept_otherwise(sc
         assert news(scene, other) == []
     assert (told.cdr["end_reason"], told.cdr["mapping_gateway"], told.cdr["sip_code"]) == ("Unknown Source", None, None)
     assert starts(told.messages)[0] == ("in", 0, "INVITE")
-    assert scene.exchange.ledger.records == []
+    assert scene.exchange.sink.records == []
 
     held = scene.exchange.followers.trace.held_bytes
     scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.98")).call(CALLEE)

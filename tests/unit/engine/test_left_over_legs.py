@@ -240,7 +240,7 @@ def test_an_invite_is_described_as_it_was_sent():
 def test_an_answered_call_is_written_down_with_what_hangs_both_sides_up(scene_of_calls):
     scene = scene_of_calls
     call, incoming = scene.talk()
-    [kept] = scene.exchange.ledger.open.values()
+    [kept] = scene.exchange.sink.open.values()
     callee, caller = kept.legs
     assert (callee.call_id.decode(), callee.gateway, callee.invite_sequence) == (incoming.call_id, "vendor-0", 1)
     assert (caller.call_id.decode(), caller.gateway, caller.invite_sequence) == (call.call_id, "", 0)
@@ -262,7 +262,7 @@ def test_a_side_that_moves_within_the_call_is_written_down_where_it_is(scene_of_
     mover.agent = moved
     mover.propose("a=sendonly")
     scene.wire.run_for(100)
-    [kept] = scene.exchange.ledger.open.values()
+    [kept] = scene.exchange.sink.open.values()
     targets = {leg.call_id: leg.target for leg in kept.legs}
     assert b":5099" in targets[mover.call_id.encode()]
     call.hang_up()
@@ -276,7 +276,7 @@ def test_who_took_a_call_over_is_written_down_in_place_of_who_left(scene_of_call
     named = f"{call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {named}",)))
     scene.wire.run_until(lambda: newcomer.final == 200 and call.is_over)
-    [kept] = scene.exchange.ledger.open.values()
+    [kept] = scene.exchange.sink.open.values()
     assert [leg.call_id.decode() for leg in kept.legs] == [there.call_id, newcomer.call_id]
     newcomer.hang_up()
     scene.wire.run_until(lambda: newcomer.is_over)

@@ -52,7 +52,7 @@ class Stage(Scene):
         call = self.caller.call(CALLEE, Intent(hang_up_after_ms=10))
         self.wire.run_until(lambda: call.is_over)
         self.wire.run_for(1_000)
-        return self.exchange.ledger.records[-1].routing_gateway
+        return self.exchange.sink.records[-1].routing_gateway
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class TestCallsOfPhones:
         stage.wire.run_until(lambda: second.is_over)
         assert (second.final, second.responses[-1]["Reason"]) == (503, 'Q.850;cause=42;text="Gateway Capacity"')
         stage.wire.run_until(lambda: first.is_over)
-        assert {record.end_reason for record in stage.exchange.ledger.records} == {"Normal", "Gateway Capacity"}
+        assert {record.end_reason for record in stage.exchange.sink.records} == {"Normal", "Gateway Capacity"}
 
     def test_what_belongs_to_a_call_of_a_phone_is_not_challenged(self):
         stage = scene()
@@ -98,9 +98,9 @@ class TestCallsOfPhones:
         doorstep = stage.exchange.doorstep(DESK)
         assert doorstep.prove(WRONG).status == 401
         assert doorstep.prove(RIGHT, "REGISTER", call_id="registers").status == 403
-        assert stage.exchange.ledger.records == []
+        assert stage.exchange.sink.records == []
         assert doorstep.prove(RIGHT, call_id="calls").status == 403
-        (record,) = stage.exchange.ledger.records
+        (record,) = stage.exchange.sink.records
         assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("1001", "Account Disabled", 403)
         assert (record.fee, record.attempts) == (0, ())
 
@@ -190,7 +190,7 @@ class TestMidCall:
         stage.wire.run_until(lambda: target.is_over)
         stage.wire.run_for(3_000)
         assert stage.exchange.leftovers() == {}
-        records = stage.exchange.ledger.records
+        records = stage.exchange.sink.records
         assert {(each.mapping_gateway, each.customer_account, each.end_reason) for each in records} == {
             ("1001", "acme", "Normal")
         }
@@ -208,7 +208,7 @@ class TestMidCall:
         party, target = stage.vendor.calls
         party.hang_up()
         stage.wire.run_until(lambda: target.is_over)
-        assert [record.mapping_gateway for record in stage.exchange.ledger.records] == ["acme", "acme"]
+        assert [record.mapping_gateway for record in stage.exchange.sink.records] == ["acme", "acme"]
 
     @pytest.mark.parametrize(("login", "status"), [(RIGHT, 200), (Login("1002", "secret"), 481), (WRONG, 401)])
     def test_a_call_is_taken_over_by_its_own_phone_alone(self, login, status):

@@ -91,7 +91,7 @@ class TestWithPhones:
         first_lines = [message.data.split(b"\r\n")[0].split(b" ")[0:2] for message in told.messages]
         assert first_lines[0][0] == b"INVITE"
         assert first_lines[1] == [b"SIP/2.0", b"401"]
-        assert stage.exchange.ledger.records == []
+        assert stage.exchange.sink.records == []
 
 
 class TestWhatNearlyMatched:

@@ -38,14 +38,14 @@ class Refusals:
         self,
         node: str,
         endpoint: Endpoint,
-        ledger: CallSink,
+        sink: CallSink,
         notices: Notices,
         followers: TraceFollowers,
         entropy: Callable[[], bytes],
     ) -> None:
         self._node = node
         self._endpoint = endpoint
-        self._ledger = ledger
+        self._sink = sink
         self._notices = notices
         self._followers = followers
         self._entropy = entropy
@@ -142,7 +142,7 @@ class Refusals:
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey = Journey()
         record = draft(self._node, arrival, call_request, journey, ending)
-        self._ledger.ended(record)
+        self._sink.ended(record)
         call_line(record)
         self._followers.ended(arrival, journey, record)
 

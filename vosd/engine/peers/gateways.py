@@ -77,9 +77,9 @@ class Gateways:
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
         self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
 
-    def counting(self, ledger: CallSink) -> CallSink:
-        """Return a ledger that counts every ended call before it is kept."""
-        return _CountingLedger(ledger, self.note)
+    def counting(self, sink: CallSink) -> CallSink:
+        """Return a sink that counts every ended call before it is kept."""
+        return _CountingSink(sink, self.note)
 
     def note(self, record: CallRecord) -> None:
         """Count a call that has ended: for the gateway it came from, and for each that was tried."""
@@ -93,24 +93,24 @@ class Gateways:
         return _rows(self._catalogue, live, self._figures, registered, blocked, self._clock.now())
 
 
-class _CountingLedger:
-    def __init__(self, ledger: CallSink, note: Callable[[CallRecord], None]) -> None:
-        self._ledger = ledger
+class _CountingSink:
+    def __init__(self, sink: CallSink, note: Callable[[CallRecord], None]) -> None:
+        self._sink = sink
         self._note = note
 
     @property
     def refuses_calls(self) -> bool:
-        return self._ledger.refuses_calls
+        return self._sink.refuses_calls
 
     def answered(self, call: OpenCall) -> bool:
-        return self._ledger.answered(call)
+        return self._sink.answered(call)
 
     def moved(self, call: OpenCall) -> None:
-        self._ledger.moved(call)
+        self._sink.moved(call)
 
     def ended(self, record: CallRecord) -> None:
         self._note(record)
-        self._ledger.ended(record)
+        self._sink.ended(record)
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:

@@ -92,7 +92,7 @@ class Exchange:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
         self.wire = Wire(self.clock)
-        self.ledger = KeptSink()
+        self.sink = KeptSink()
         self.credits = {
             account.id: AccountCredit(
                 account.id, account.overdraft_limit, Decimal((balances or {}).get(account.id, 0)), 1
@@ -123,7 +123,7 @@ class Exchange:
             node="sw1",
             endpoint=self.endpoint,
             catalogue=catalogue,
-            sink=self.ledger,
+            sink=self.sink,
             entropy=lambda: next(self._tokens).to_bytes(10, "big"),
             credits=self.credits,
             followers=self.followers,
@@ -172,7 +172,7 @@ class Exchange:
     @property
     def record(self) -> CallRecord:
         """The only record."""
-        (record,) = self.ledger.records
+        (record,) = self.sink.records
         return record
 
     def end_all(self, reason: EndReason) -> None:
@@ -189,7 +189,7 @@ class Exchange:
     def leftovers(self) -> dict[str, Any]:
         """Return what a switch without calls must not have: anything here is a leak."""
         found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
-        found["open in the journal"] = len(self.ledger.open)
+        found["open in the journal"] = len(self.sink.open)
         found["places"] = self.switch.live.occupancy.total()
         for account, credit in self.credits.items():
             found[f"reserved of {account}"] = credit.reserved
@@ -203,7 +203,7 @@ class Exchange:
     def statement(self, account: str) -> Decimal:
         """Return what the records book on an account, signed."""
         return sum(
-            (posting.amount for record in self.ledger.records for posting in record.postings
+            (posting.amount for record in self.sink.records for posting in record.postings
              if posting.account == account),
             Decimal(0),
         )  # fmt: skip

@@ -49,4 +49,4 @@ def settle(scene: Scene) -> None:
 
 def reasons(scene: Scene) -> list[str]:
     """Return why the calls ended, in the order of their ends."""
-    return [record.end_reason for record in scene.exchange.ledger.records]
+    return [record.end_reason for record in scene.exchange.sink.records]

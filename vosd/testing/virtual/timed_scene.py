@@ -50,7 +50,7 @@ class TimedScene(Scene):
 
     def end(self) -> tuple[float, str]:
         """Let the call come to its end; return its length in seconds and why it ended."""
-        self.wire.run_until(lambda: self.exchange.ledger.records, within_ms=10**9)
+        self.wire.run_until(lambda: self.exchange.sink.records, within_ms=10**9)
         assert self.exchange.residue() == {}
         assert faults_of(self.wire.packets, SWITCH) == []
         return self.record.hold_time_ms / 1_000, self.record.end_reason
