@@ -1,1 +1,1 @@
-"""Sockets: bytes in from peers, bytes out to them. Refuses to know what the bytes say."""
+"""Sockets: receive bytes from peers and send bytes to them. The content of messages is not read here."""

@@ -1,7 +1,7 @@
-"""One connection of a TCP or TLS listener, from its opening to its end; who opened it makes no difference here.
+"""One connection of a TCP or TLS listener, accepted or opened by us.
 
-Owns what has come and does not yet make a message, and how long a peer may take: one that is silent, slow to finish
-a message or does not read is closed.
+Owns the bytes of an unfinished message and the time limits: a peer that is silent, too slow to finish a message or does
+not read is disconnected.
 """
 
 import asyncio
@@ -13,39 +13,39 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PONG, StreamFramer
 
 MESSAGE_S: Final = 10.0
-"""What a message may take from its first byte to its last, and an accepted connection until its first message."""
+"""Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
 UNREAD_BYTES_MAX: Final = 512 * 1024
-"""What may wait for a peer that does not read."""
+"""Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
-"""What a peer gets to take the last bytes before a connection is cut."""
+"""Time for the last bytes to be written before a closing connection is aborted."""
 
 
 class Address(NamedTuple):
-    """A peer's end of a connection."""
+    """The peer's end of a connection."""
 
     host: str
     port: int
 
 
 class Owner(Protocol):
-    """Whoever keeps connections."""
+    """Owner of connections: is told when they open, receive a message and close."""
 
     def opened(self, connection: "Connection") -> None:
-        """Hear that a connection can be written to."""
+        """Called when a connection can be written to."""
         ...
 
     def message_came(self, connection: "Connection", data: bytes) -> None:
-        """Take one whole message."""
+        """Called with each complete message."""
         ...
 
     def knows(self, connection: "Connection") -> bool:
-        """Say whether the peer is a gateway or a registered user by now; ``connection.origin`` follows."""
+        """Return whether the peer is a gateway or a registered user by now, and update ``connection.origin``."""
         ...
 
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
-        """Hear that a connection is no more, and ``why`` where its peer misbehaved.
+        """Called when a connection is closed; ``why`` is given where its peer misbehaved.
 
-        ``in_doubt``: it is not known to have delivered what was last sent.
+        ``in_doubt``: the bytes sent last may not have been delivered.
         """
         ...
 
@@ -61,38 +61,40 @@ class Connection(asyncio.Protocol):
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        """None before it is made and after it is lost."""
+        """None before it is connected and after it is lost."""
         self.was_made = False
-        """Whether its owner has heard of it, and will hear of its end."""
+        """Whether ``owner.opened`` was called; only then ``owner.closed`` will be."""
         self._timer: asyncio.TimerHandle | None = None
         self._busy_at = self._began_at = self._loop.time()
-        """When the last byte went either way, of an unknown source the last message; when the message began that is
-        not whole yet, or the connection."""
+        """Time of the last byte in either direction (from an unknown source: of the last complete message); time at
+        which the unfinished message began, or the connection.
+        """
         self._awaits_message = origin is not Origin.SWITCH
-        """Whether the peer has connected and not yet sent a message: a connection alone holds no place for long.
+        """Whether the peer connected and has sent no message yet: a bare connection keeps its slot for ``MESSAGE_S``
+        only.
 
-        A keep-alive does as well where the peer is known.
+        From a known source a keep-alive counts as a message.
         """
         self._sent_last = False
-        """Whether we have said something since the peer last did."""
+        """Whether we sent something after the last byte received."""
         self._is_ending = False
-        """Whether we have begun to end it; the transport says so only later."""
+        """Whether we have begun to close: the transport reports it only later."""
         self._why: str | None = None
         self._is_cut = False
-        """Whether we ended it with things unsaid."""
+        """Whether we aborted it with bytes still unsent."""
 
     @property
     def is_open(self) -> bool:
-        """Whether what is sent now can still arrive."""
+        """Return whether bytes sent now can still arrive."""
         return self._transport is not None and not self._is_ending and not self._transport.is_closing()
 
     def send(self, data: bytes) -> None:
-        """Write; a peer that does not read loses its connection."""
+        """Write; abort the connection if the peer does not read."""
         self._busy_at = self._loop.time()
         self._write(data)
 
     def close(self, why: str | None = None) -> None:
-        """End it once everything is written, ``why`` where its peer misbehaved."""
+        """Close after everything is written; ``why`` where the peer misbehaved."""
         if self._transport is None or self._is_ending:
             return
         self._is_ending = True
@@ -101,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._wake_at(self._loop.time() + CLOSE_S)
 
     def cut(self, why: str) -> None:
-        """End it at once."""
+        """Abort at once."""
         if self._transport is not None:
             self._is_ending = self._is_cut = True
             self._why = self._why or why
@@ -110,7 +112,7 @@ class Connection(asyncio.Protocol):
     # -- asyncio.Protocol ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register with the owner and start the timer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self.was_made = True
         self._busy_at = self._began_at = self._loop.time()
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Pass every message on that is now whole."""
+        """Pass on every message that is complete by now."""
         if self._is_ending:
             return
         now = self._loop.time()
@@ -131,12 +133,12 @@ class Connection(asyncio.Protocol):
             self._write(PONG * pings)
         for message in messages:
             self._owner.message_came(self, message)
-            if not self.is_open:  # closed on a stranger, after its first
+            if not self.is_open:  # the owner closed it on an unknown source
                 return
         if framer.lost is not None:
             self.close(framer.lost)
             return
-        # Blank lines keep only the connection of a known peer: anybody can send them for ever.
+        # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not Origin.UNKNOWN or self._owner.knows(self)
         if messages or is_known:
             self._busy_at = now
@@ -147,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._wake_by(self._deadline())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the owner."""
+        """Tell the owner that the connection is gone."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
@@ -155,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._owner.closed(self, self._why, in_doubt=in_doubt)
 
     def _write(self, data: bytes) -> None:
-        """Write, and give a peer up that does not read."""
+        """Write, and abort if the peer does not read."""
         transport = self._transport
         if transport is None or self._is_ending:
             return
@@ -165,7 +167,7 @@ class Connection(asyncio.Protocol):
             self.cut("the peer does not read")
 
     def _break_off(self) -> None:
-        """End what has been closed and takes too long: the peer does not read, or leaves TLS without a farewell."""
+        """Abort a closing connection after ``CLOSE_S``: the peer does not read, or sends no TLS close_notify."""
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
             self.cut("the peer does not read")
@@ -175,13 +177,13 @@ class Connection(asyncio.Protocol):
     # -- time ---------------------------------------------------------------------------------------------------
 
     def _deadline(self) -> float:
-        """Return when patience ends, as things stand."""
+        """Return when the current time limit ends."""
         if self._framer.is_amid_message or self._awaits_message:
             return self._began_at + MESSAGE_S
         return self._busy_at + self._patience.idle_ms / 1000
 
     def _wake_by(self, deadline: float) -> None:
-        """Wake at a deadline that is nearer than the one we sleep for; a farther one is seen on waking."""
+        """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
         if not self._is_ending and (self._timer is None or self._timer.when() > deadline):
             self._wake_at(deadline)
 
@@ -191,7 +193,7 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(at, self._check_deadline)
 
     def _check_deadline(self) -> None:
-        """End what has outlived its time; what was busy meanwhile is looked at again later."""
+        """Close the connection if its time limit has passed, else set the timer again."""
         self._timer = None
         if self._is_ending:
             self._break_off()

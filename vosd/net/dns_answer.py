@@ -1,7 +1,7 @@
-"""What a name server answered, read within bounds: an answer is somebody else's bytes and is read on the loop.
+"""Read responses of name servers, within limits: they are foreign input and are parsed on the event loop.
 
-dnspython reads names and records. It is not given the whole message: 3 KB of names with a hundred labels each keep
-its message reader busy for a quarter of a second. Owns no socket.
+dnspython parses single names and records. It is not given the whole message: 3 KB of names with a hundred labels each
+keep its message parser busy for a quarter of a second. Owns no socket.
 """
 
 from typing import Final
@@ -27,9 +27,9 @@ MESSAGE_BYTES_MAX: Final = 4_096
 RECORDS_MAX: Final = 64
 LABELS_MAX: Final = 32
 CHAIN_MAX: Final = 8
-"""Aliases that may stand between a name and its records."""
+"""Most CNAMEs between a name and its records."""
 NOTHING_TTL_S: Final = 300
-"""For how long nothing is believed to be there, at most, and where the zone does not say (RFC 2308 section 5)."""
+"""Longest time for which a negative answer is cached, and the time where the zone gives none (RFC 2308 section 5)."""
 TTL_MAX_S: Final = 2**31 - 1
 """A larger one counts as 0 (RFC 2181 section 8)."""
 
@@ -41,24 +41,24 @@ Found = tuple[dns.name.Name, int, Rdata]
 
 
 class UnusableAnswerError(NoAnswerError):
-    """A server gave an answer that says nothing, or more than is read."""
+    """A server's response is an error, empty of meaning, or exceeds the limits."""
 
 
 def answers(wire: bytes, query: bytes) -> bool:
-    """Say whether a message can be the response to ``query``: the identifier, and the response bit."""
+    """Return whether a message can be the response to ``query``: same identifier, response bit set."""
     return len(wire) >= _HEADER_BYTES and wire[:2] == query[:2] and bool(wire[2] & 0x80)
 
 
 def is_truncated(wire: bytes) -> bool:
-    """Say whether a response was cut off to fit a datagram."""
+    """Return whether a response was truncated to fit a datagram (TC bit)."""
     return bool(wire[2] & 0x02)
 
 
 def read_answer(wire: bytes, question: Question) -> Answer:
-    """Read a response to ``question``; what is not there is an answer without records.
+    """Read a response to ``question``; a name without such records gives an answer without records.
 
     Raises:
-        UnusableAnswerError: the server has failed, or the response is broken, about something else, or too large.
+        UnusableAnswerError: the server has failed, or the response is broken, to another question, or too large.
     """
     if len(wire) > MESSAGE_BYTES_MAX:
         raise UnusableAnswerError(f"more than {MESSAGE_BYTES_MAX} bytes")
@@ -69,7 +69,7 @@ def read_answer(wire: bytes, question: Question) -> Answer:
 
 
 class _Reader:
-    """One response, section by section."""
+    """Parser of one response, section by section."""
 
     def __init__(self, wire: bytes, question: Question) -> None:
         self._parser = dns.wire.Parser(wire)
@@ -103,7 +103,7 @@ class _Reader:
             raise UnusableAnswerError("the answer to another question")
 
     def _section(self, count: int) -> list[Found]:
-        """Read the records of one section that are of any interest."""
+        """Read the records of one section, of the types in ``_READ``."""
         parser, found = self._parser, []
         for _ in range(count):
             name = self._get_name()
@@ -117,7 +117,7 @@ class _Reader:
         return found
 
     def _follow_aliases(self, found: list[Found]) -> tuple[dns.name.Name, list[int]]:
-        """Return the name that the records must have, and the TTLs of the aliases that lead to it."""
+        """Return the name at the end of the CNAME chain, and the TTLs of its CNAMEs."""
         aliases = {name: (ttl_s, rdata.target) for name, ttl_s, rdata in found if isinstance(rdata, CNAME)}
         owner = self._name
         ttls: list[int] = []
@@ -129,7 +129,7 @@ class _Reader:
         return owner, ttls
 
     def _negative_ttls(self, authorities: int) -> list[int]:
-        """Return for how long the zone says that nothing is there (RFC 2308 section 5)."""
+        """Return the TTLs for a negative answer, from the SOA records (RFC 2308 section 5)."""
         found = self._section(authorities)
         return [min(ttl_s, rdata.minimum) for _, ttl_s, rdata in found if isinstance(rdata, SOA)]
 

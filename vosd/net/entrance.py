@@ -1,4 +1,4 @@
-"""The one way in for messages, whatever listener they came by: the shield first, then the core."""
+"""Entry point of every received message, from all listeners: the shield first, then the core."""
 
 import time
 from collections import Counter
@@ -21,36 +21,41 @@ _SILENCE: Final = Answer.SILENCE
 
 
 class Core(NamedTuple):
-    """What the flows tell the core, and what they ask of it."""
+    """Callbacks from the listeners to the core."""
 
     take: Callable[[Rank, int, bytes, str, int], None]
-    """Let one message wait for its turn: rank, flow, bytes, the peer's host and port."""
+    """Queue one message: rank, flow, bytes, the peer's host and port."""
     refuse: Callable[[int, bytes, str, int], None]
-    """Refuse one request of a peer that asks too much."""
+    """Refuse one request of a peer above its rate."""
     serve: Callable[[], None]
-    """Serve those that wait."""
+    """Serve the queued messages."""
     belongs: Callable[[Kind, bytes], bool]
-    """Say whether a response, or a request that says so, belongs to what we do."""
+    """Return whether a response or an in-dialog request belongs to a transaction or dialog of ours."""
     dropped: Counter[str]
-    """What came to nothing, by why."""
+    """Number of dropped messages by reason."""
     failed: Callable[[int, str, int], None]
-    """Hear that what was sent last to a peer may not have arrived: flow, host and port. Never called while sending."""
+    """Report that the last bytes sent to a peer may not have arrived: flow, host and port.
+
+    Never called from within a send.
+    """
     unsent: Callable[[bytes], None]
-    """Hear that a datagram could not be sent, and never will be. Never called while sending."""
+    """Report that a datagram could not be sent and will not be. Never called from within a send."""
     closed: Callable[[int, str, int], None]
-    """Hear that a connection is gone, whoever closed it and why: flow, host and port. Comes before ``failed``."""
+    """Report that a connection is closed, by either side: flow, host and port. Called before ``failed``."""
     is_known_source: Callable[[str], bool]
-    """Say whether an address is a gateway's, or somebody's who has proven himself."""
+    """Return whether an address belongs to a gateway or to an authenticated user."""
     allowance_at: Callable[[str], Allowance | None]
-    """Say what the gateway at an address may ask from all its addresses together; None = no such limit."""
+    """Return the rate limit (``max_requests``) shared by all addresses of the gateway at an address; None = no such
+    limit.
+    """
     name_of: Callable[[str], str | None]
-    """Say which name the certificate of the vendor at an address must bear; None = the address itself."""
+    """Return the name that the certificate of the vendor at an address must contain; None = the address itself."""
     connects_within: Callable[[str], float]
-    """Say how many seconds a connection to an address may take at most."""
+    """Return the time limit in seconds for connecting to an address."""
 
 
 class Entrance:
-    """Judges every message; ``keep_out`` is told whenever other addresses are to be kept out by the kernel."""
+    """Applies the shield to every message; calls ``keep_out`` when the set of blocked addresses changes."""
 
     def __init__(self, core: Core, settings: ShieldSettings, keep_out: Callable[[], None]) -> None:
         self._core = core
@@ -59,19 +64,19 @@ class Entrance:
             settings, core.is_known_source, core.belongs, self._block, core.dropped, core.allowance_at
         )
         self._blocked: dict[str, float] = {}
-        """Until when each address is kept out, in the order of that."""
+        """Time at which each blocked address is released, earliest first."""
         self._log_limiter = LogLimiter()
         self.unsent = core.unsent
         self.serve = core.serve
-        """Serve those that wait: to be called once everything that lies ready was taken."""
+        """Serve the queued messages: call it after all received messages were queued."""
 
     @property
     def blocked(self) -> dict[str, float]:
-        """Until when each address is kept out by the kernel, in seconds of the monotonic clock."""
+        """Release time of each address blocked in the kernel, in seconds of the monotonic clock."""
         return self._blocked
 
     def receive(self, flow: int, data: bytes, host: str, port: int) -> bool:
-        """Take one message, which waits for its turn until ``serve``; say whether it is heard at all."""
+        """Queue one message until ``serve``; return False if it was dropped."""
         verdict = self._shield.judge(classify(data), data, host, time.monotonic())
         if verdict is _SILENCE:
             return False
@@ -82,7 +87,7 @@ class Entrance:
         return True
 
     def release(self, host: str) -> bool:
-        """Take messages of a source again, of IPv6 of its /64; False where it was not blocked.
+        """Unblock a source (for IPv6 its /64); return False if it was not blocked.
 
         Raises:
             ValueError: ``host`` is no IP address.
@@ -97,13 +102,13 @@ class Entrance:
         return bool(blocked)
 
     def adjust(self, settings: ShieldSettings) -> None:
-        """Judge by other settings, and by what is known now; nobody stays blocked."""
+        """Change the settings; every source is looked up again and unblocked."""
         self._shield.settings = settings
         self._blocked.clear()
         self._keep_out()
 
     def release_due(self) -> None:
-        """Let those be heard again whose time is over."""
+        """Unblock the sources whose time is over."""
         now = time.monotonic()
         while self._blocked and next(iter(self._blocked.values())) <= now:
             del self._blocked[next(iter(self._blocked))]

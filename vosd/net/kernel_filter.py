@@ -1,7 +1,7 @@
-"""Blocked sources kept out by the kernel: their datagrams cost us nothing, not even their place in the buffer.
+"""Block sources in the kernel: their datagrams cost no CPU time here and no space in the socket buffer.
 
-A classic BPF program on the socket (SO_ATTACH_FILTER, Linux, no privilege needed) drops what comes from a few
-addresses. Where that cannot be had, all goes on without.
+A classic BPF program on the socket (SO_ATTACH_FILTER, Linux, no privilege needed) drops datagrams from a few addresses.
+Where it cannot be attached, the switch works without it.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 ADDRESSES_MAX: Final = 64
-"""Sources in one program, so that what others send is looked at in well under a microsecond."""
+"""Most addresses in one program: each costs a comparison for every datagram, together well under a microsecond."""
 
 _SO_ATTACH_FILTER: Final = 26
 _SO_DETACH_FILTER: Final = 27
@@ -28,15 +28,15 @@ _IPV6_SOURCE: Final = _NETWORK_HEADER + 8
 _WHOLE: Final = 0xFFFF_FFFF
 
 _Instruction = tuple[int, int, int, int]
-"""Code, how far to jump if true, how far if false, operand."""
+"""Opcode, jump if true, jump if false, operand."""
 
 _log = structlog.get_logger()
 
 
 def keep_out(sock: socket.socket, hosts: Iterable[str]) -> bool:
-    """Let nothing from these addresses reach ``sock`` from now on; say whether that worked.
+    """Drop datagrams from these addresses before they reach ``sock``; return whether the kernel accepted the filter.
 
-    Replaces what was kept out before; those beyond ``ADDRESSES_MAX`` and those of the other family are left out.
+    Replaces the previous filter; addresses beyond ``ADDRESSES_MAX`` and of the other family are left out.
     """
     program = _program([ip_address(host.partition("%")[0]) for host in hosts], sock.family)
     try:
@@ -51,7 +51,7 @@ def keep_out(sock: socket.socket, hosts: Iterable[str]) -> bool:
 
 
 def _program(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> list[_Instruction]:
-    """Write the program; empty where nothing is to be kept out."""
+    """Compile the program; empty if no address is to be blocked."""
     drop, take = (_RETURN, 0, 0, 0), (_RETURN, 0, 0, _WHOLE)
     steps: list[_Instruction] = []
     if family == socket.AF_INET:
@@ -83,4 +83,4 @@ def _detach(sock: socket.socket) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
     except FileNotFoundError:
-        """There was none."""
+        """No filter was attached."""

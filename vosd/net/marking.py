@@ -1,4 +1,4 @@
-"""Which class of traffic our packets are (QOS-01 to QOS-05): the IPv4 TOS byte, the IPv6 traffic class.
+"""Traffic class of our packets: the IPv4 TOS byte, the IPv6 traffic class.
 
 The byte is a DSCP (RFC 2474) shifted by the two bits of ECN, which belong to the kernel.
 """
@@ -17,7 +17,7 @@ _EXPEDITED_FORWARDING: Final = 46
 
 @dataclass(frozen=True, slots=True)
 class TrafficClass:
-    """One value of the byte.
+    """A value of the TOS byte.
 
     Raises:
         ValueError: it is no byte, or its ECN bits are not zero.
@@ -31,12 +31,12 @@ class TrafficClass:
 
     @property
     def dscp(self) -> int:
-        """The six bits that routers look at."""
+        """The upper six bits, which routers evaluate."""
         return self.byte >> 2
 
     @property
     def name(self) -> str:
-        """The field's name for it: BE, CS1 to CS7, AF11 to AF43 (RFC 2597), EF, or the number."""
+        """Usual name: BE, CS1 to CS7, AF11 to AF43 (RFC 2597), EF, or the number."""
         selector, rest = divmod(self.dscp, 8)
         if self.dscp == _EXPEDITED_FORWARDING:
             return "EF"
@@ -55,14 +55,14 @@ SIGNALLING: Final = TrafficClass(0xA0)
 
 
 class Marker:
-    """Marks sockets with one class; where the kernel does not let it, calls go on unmarked (QOS-05)."""
+    """Marks sockets with one class; if the kernel refuses, traffic goes on unmarked."""
 
     def __init__(self, traffic_class: TrafficClass) -> None:
         self.traffic_class = traffic_class
         self._is_refused = False
 
     def mark(self, sock: socket.socket) -> None:
-        """Have the packets of ``sock`` marked; a refusal is logged once."""
+        """Mark the packets of ``sock``; a refusal is logged once."""
         version6 = sock.family == socket.AF_INET6
         level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if version6 else (socket.IPPROTO_IP, socket.IP_TOS)
         try:

@@ -1,7 +1,7 @@
-"""Questions to name servers, asked without ever holding the loop up: UDP, and TCP where an answer is cut off.
+"""Ask name servers without blocking the event loop: over UDP, and over TCP after a truncated response.
 
-Owns which server is asked when, and for how long. Refuses to remember answers (``engine.peers.directory`` does) and to
-know what they mean (``sip.locate`` does).
+Owns the order of servers, retries and time-outs. Does not cache (see ``engine.peers.directory``) and does not interpret
+records (see ``sip.locate``).
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from vosd.sip.locate import Answer, NoAnswerError, Question
 
 DNS_PORT: Final = 53
 _DATAGRAM_BYTES: Final = 1_232
-"""What a server may send in a datagram: no path fragments it (DNS flag day 2020)."""
+"""Largest response asked for over UDP: no path fragments it (DNS flag day 2020)."""
 
 NameServer = tuple[str, int]
-"""IP address in text, and port."""
+"""IP address as text, and port."""
 
 
 def system_name_servers() -> list[NameServer]:
-    """Return the servers of /etc/resolv.conf as it is now; this machine's own where it names none."""
+    """Return the servers of /etc/resolv.conf as it is now; 127.0.0.1 where it names none."""
     try:
         configured = dns.resolver.Resolver().nameservers
     except dns.resolver.NoResolverConfiguration:
@@ -37,8 +37,8 @@ def system_name_servers() -> list[NameServer]:
 class Resolver:
     """Asks one server after another, ``attempts`` times around, each for ``timeout_ms``.
 
-    The server that answered last is asked first. Without ``servers`` those of the operating system are asked, as
-    they are at that moment: a machine may change its network.
+    The server that answered last is asked first. Without ``servers``, /etc/resolv.conf is read at each question: a
+    machine may change its network.
     """
 
     def __init__(self, servers: Sequence[NameServer], timeout_ms: int, attempts: int) -> None:
@@ -48,10 +48,10 @@ class Resolver:
         self._answered_last: NameServer | None = None
 
     async def ask(self, question: Question) -> Answer:
-        """Return the records that there are, perhaps none.
+        """Return the records, perhaps none.
 
         Raises:
-            NoAnswerError: no server gave an answer that can be used.
+            NoAnswerError: no server gave a usable response.
         """
         failures: dict[NameServer, str] = {}
         for server in self._in_turn():
@@ -82,25 +82,26 @@ async def _exchange(server: NameServer, question: Question) -> Answer:
 
 
 class _Conversation(asyncio.DatagramProtocol):
-    """One query over UDP: the first datagram that can be its response."""
+    """One query over UDP: waits for the first datagram that can be its response."""
 
     def __init__(self, query: bytes) -> None:
         self._query = query
         self.response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
-        """Take the response; anything else may be forged."""
+        """Take the response; ignore anything else, which may be forged."""
         if answers(data, self._query) and not self.response.done():
             self.response.set_result(data)
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there."""
+        """Report that the server's port is closed (ICMP)."""
         if not self.response.done():
             self.response.set_exception(exc)
 
 
 async def _ask_by_datagram(server: NameServer, query: bytes) -> bytes:
-    # A socket for each query has a port that nobody can guess, and, connected, hears that server alone.
+    # A socket of its own gives each query a random source port (against forged responses, RFC 5452 section 9.2);
+    # connected, it receives from that server only.
     family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:

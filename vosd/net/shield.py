@@ -1,8 +1,8 @@
-"""How much of us one source may have, judged before anything is read.
+"""Per-source rate limits, applied before parsing.
 
-Whoever sends from an address of ours is limited generously, and only in what asks for something new: what belongs to
-a call passes. A stranger gets little, junk and scanners nothing, and one who goes on for all that is not heard for a
-while. Pure: time is an argument, in seconds of the monotonic clock.
+Known sources (gateways, authenticated users) have a generous limit, and only for new requests: messages within a call
+pass. Unknown sources have a low limit; junk and known scanners are dropped; a source that keeps sending far above its
+limit is blocked for a while. Pure: time is an argument, in seconds of the monotonic clock.
 """
 
 import re
@@ -17,70 +17,73 @@ from vosd.base.host import source_of
 from vosd.sip.wire.classify import KEPT_ALIVE, Kind, Rank
 
 SOURCES_MAX: Final = 16_384
-"""Sources that are remembered, of each kind; the one not heard for longest makes room."""
+"""Most sources remembered, known and unknown each; the one looked up longest ago is forgotten first."""
 BLOCK_PER_S: Final = 2_000
-"""A source is blocked for so much a second that comes to nothing, and no sooner: anybody can send in its name."""
+"""Block a source only above this rate of dropped messages: UDP sources can be forged, and a block then hits the owner.
+"""
 BLOCK_TIMES_RATE: Final = 4.0
-"""And for no less than that many times its rate."""
+"""Nor below this multiple of its rate limit."""
 UNMATCHED_PER_S: Final = 500
-"""What a peer may send as if it belonged to something of ours: what came too late, or is a stranger's to us."""
+"""Rate limit for a known source's responses and in-dialog requests that match nothing of ours: late ones, or forged."""
 WITHIN_PER_S: Final = 500
 WITHIN_AT_ONCE: Final = 1_000
-"""What a stranger may send that does belong: the far end of a dialog need not be where its gateway is."""
+"""Rate limit for an unknown source's messages that do match a call: the far end of a dialog may be at an address that
+no gateway has.
+"""
 LOOKUP_VALID_S: Final = 10.0
-"""How long a source is taken for what it was: gateways and phones come and go."""
+"""For how long the result of a lookup is used: gateways and phones come and go."""
 _AGENT: Final = re.compile(rb"\nUser-Agent[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _HEAD_BYTES: Final = 2_048
 
 SCANNERS: Final = ("friendly-scanner", "sipvicious", "sundayddr", "sipcli", "pplsip", "sip-scan", "vaxsipuseragent")
-"""User-Agents of programs that look for switches to abuse, in lower case."""
+"""Parts of the User-Agent of known SIP scanners, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShieldSettings:
-    """What a source may ask; rates are in requests a second, 0 = no limit."""
+    """Rate limits of sources; rates are in requests a second, 0 = no limit."""
 
     unknown_rate: int = 50
     unknown_burst: int = 250
-    """At once, after silence."""
+    """Most requests at once, after a silence."""
     gateway_rate: int = 5_000
-    """Of new things: what belongs to a call is not counted."""
+    """Rate limit of a known source for new requests; messages within a call do not count."""
     block_s: int = 30
-    """For how long a source is not heard that goes far beyond its rate; 0 = it is never blocked."""
+    """Seconds for which a source far above its limit is blocked; 0 = never."""
     scanners: tuple[str, ...] = SCANNERS
-    """What the User-Agent of a stranger may not contain."""
+    """Requests of unknown sources whose User-Agent contains one of these are dropped."""
 
 
 class Answer(Enum):
-    """What becomes of a message that is not served."""
+    """Result for a message that is not served."""
 
     REFUSE = auto()
-    """503: the sender is a peer of ours and may come again."""
+    """Answer 503: the sender is a known source and may retry."""
     SILENCE = auto()
 
 
 class _Source:
-    """One address, or the /64 that an IPv6 address is in."""
+    """State of one address (unknown IPv6 sources: one /64)."""
 
     __slots__ = ("allowance", "blocked_until", "excess", "judged_at", "requests", "unmatched", "within")
 
     def __init__(self, burst: float, now: float) -> None:
         self.requests = Bucket(burst, now)
         self.unmatched: Bucket | None = None
-        """Apart, so that what is forged in a source's name leaves it its requests."""
+        """A bucket of its own, so that messages forged in a source's name do not use up its requests."""
         self.within: Bucket | None = None
-        """What a stranger may still send that belongs to something."""
+        """Remaining messages of an unknown source that match a call."""
         self.excess: Bucket | None = None
-        """What it may still send beyond its rate before it is blocked."""
+        """Remaining dropped messages before the source is blocked."""
         self.allowance: Allowance | None = None
-        """What its gateway has beside its own; None = no such limit."""
+        """Rate limit shared with the other addresses of its gateway; None = no such limit."""
         self.judged_at = now
-        """When we looked whether it is known."""
+        """Time of the last lookup."""
         self.blocked_until = 0.0
 
 
 class Shield:
-    """The sources, and what is left of their allowances."""
+    """Table of sources with the rest of their allowances."""
 
     def __init__(
         self,
@@ -91,10 +94,15 @@ class Shield:
         dropped: Counter[str],
         allowance_at: Callable[[str], Allowance | None] = lambda _host: None,
     ) -> None:
-        """``knows`` tells peers of ours by address, ``belongs`` what is sent within our calls, whoever sends it.
+        """Create an empty table.
 
-        ``allowance_at`` tells what the gateway at an address may ask from all its addresses. ``block`` hears of an
-        address that is not heard until the given time; ``dropped`` counts what came to nothing.
+        Args:
+            settings: the rate limits.
+            knows: return whether an address is a known source.
+            belongs: return whether a message matches a transaction or dialog of ours, whatever its source.
+            block: called with an address to block and the time of its release.
+            dropped: counts dropped messages by reason.
+            allowance_at: return the rate limit shared by all addresses of the gateway at an address.
         """
         self._knows = knows
         self._belongs = belongs
@@ -102,19 +110,19 @@ class Shield:
         self._dropped = dropped
         self._allowance_at = allowance_at
         self._gateways: dict[str, Bucket] = {}
-        """What each gateway with a limit of its own has left; the catalogue bounds their number."""
+        """Remaining requests of each gateway with a limit of its own; the catalogue bounds their number."""
         self._known: OrderedDict[str, _Source] = OrderedDict()
         self._unknown: OrderedDict[str, _Source] = OrderedDict()
         self.settings = settings
 
     @property
     def settings(self) -> ShieldSettings:
-        """What a source may ask."""
+        """The rate limits in force."""
         return self._settings
 
     @settings.setter
     def settings(self, settings: ShieldSettings) -> None:
-        """Change it; whom we know is looked up anew, and nobody stays blocked."""
+        """Change the limits; all sources are looked up again and unblocked."""
         self._settings = settings
         scanners = [re.escape(name.encode().lower()) for name in settings.scanners]
         self._scanner = re.compile(b"|".join(scanners)) if scanners else None
@@ -123,7 +131,7 @@ class Shield:
         self._unknown.clear()
 
     def release(self, host: str) -> None:
-        """Take messages of a source again that is blocked."""
+        """Unblock a source."""
         source = self._unknown.get(source_of(host))
         if source is not None:
             source.blocked_until = 0.0
@@ -133,13 +141,13 @@ class Shield:
         return len(self._known) + len(self._unknown)
 
     def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
-        """Say whose turn a message waits for, or that it is not served."""
+        """Return the queue for a message, or that it is refused or dropped."""
         source = self._known.get(host)
         if source is not None and now - source.judged_at < LOOKUP_VALID_S:
             return self._judge_known(source, kind, data, now)
         key = source_of(host) if ":" in host else host
         unknown = self._unknown.get(key)
-        # Of a /64 that sends, one address may be a gateway's: there each is looked up.
+        # Within an IPv6 /64 of an unknown source, single addresses may be gateways: there each address is looked up.
         if unknown is not None and key == host and now - unknown.judged_at < LOOKUP_VALID_S:
             return self._judge_unknown(unknown, kind, data, host, now)
         if self._knows(host):
@@ -155,7 +163,7 @@ class Shield:
     def _looked_up(
         self, sources: OrderedDict[str, _Source], key: str, source: _Source | None, burst: float, now: float
     ) -> _Source:
-        """Return a source whose standing was looked up just now."""
+        """Return the entry of a source that was looked up just now; add it where it is missing."""
         if source is None:
             if len(sources) >= SOURCES_MAX:
                 sources.popitem(last=False)
@@ -188,7 +196,7 @@ class Shield:
         return Rank.CALL if kind is Kind.CALL else Rank.OTHER
 
     def _takes(self, allowance: Allowance, now: float) -> bool:
-        """Count a request against what its gateway may ask from all its addresses; say whether that allows it."""
+        """Count a request against the limit shared by a gateway's addresses; return whether it is within."""
         name, rate = allowance
         bucket = self._gateways.get(name)
         if bucket is None:
@@ -221,7 +229,7 @@ class Shield:
         return self._drop(source, why, host, now)
 
     def _within(self, source: _Source, host: str, now: float) -> Rank | Answer:
-        """Let a stranger take part in a call of ours, in measure: who has one call is no reason to neglect others."""
+        """Accept a message of an unknown source within a call, up to ``WITHIN_PER_S``: one call must not allow a flood."""
         if source.within is None:
             source.within = Bucket(WITHIN_AT_ONCE, now)
         if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):
@@ -235,7 +243,7 @@ class Shield:
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
     def _drop(self, source: _Source, why: str, host: str, now: float) -> Answer:
-        """Drop a message, and block its source where that alone would keep us busy."""
+        """Drop a message, and block its source at a rate of dropped messages that would load the switch."""
         self._dropped[why] += 1
         settings = self._settings
         if not settings.block_s:

@@ -1,4 +1,4 @@
-"""How many connections there are, and whose: what one peer, or the world, may take of the switch."""
+"""Connection limits: total, per source, for unknown sources."""
 
 from collections import Counter, OrderedDict
 from enum import Enum
@@ -9,9 +9,9 @@ from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
 
 RATED_SOURCES_MAX: Final = 4_096
-"""Strangers whose connections are counted by the second; the one that came first makes room."""
+"""Unknown sources whose rate of new connections is counted; the oldest entry is forgotten first."""
 BURST_S: Final = 2
-"""How many seconds' worth of connections may come at once."""
+"""Burst size: connections of so many seconds may come at once."""
 
 
 class Origin(Enum):
@@ -22,30 +22,30 @@ class Origin(Enum):
     UNKNOWN = "unknown"
     """A peer at any other address: a scanner, a phone before it registers, the far end of a dialog that has moved."""
     SWITCH = "switch"
-    """We ourselves."""
+    """This switch."""
 
 
 class ConnectionSlots:
-    """The connections of all listeners, counted against one set of limits."""
+    """Slots for the connections of all listeners, with one set of limits."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._taken: Counter[Origin] = Counter()
         self._by_source: Counter[str] = Counter()
-        """Accepted connections."""
+        """Accepted connections by address."""
         self._unknown_by_source: Counter[str] = Counter()
-        """Accepted connections from unknown sources: by address, of IPv6 by /64."""
+        """Accepted connections from unknown sources by address (IPv6: /64)."""
         self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
         self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
-        """What each stranger may still open."""
+        """Rate limit of new connections for each unknown source."""
 
     def __len__(self) -> int:
         return self._taken.total()
 
     def take(self, origin: Origin, host: str, now: float) -> str | None:
-        """Take a place for one connection; where there is none, say which limit is reached.
+        """Take a slot for one connection; return the name of the limit that is reached, or None.
 
-        ``now`` is in seconds of any clock that does not go back.
+        ``now`` is in seconds of a monotonic clock.
         """
         if len(self) >= self.limits.most:
             return "max"
@@ -59,12 +59,12 @@ class ConnectionSlots:
         return None
 
     def recognise(self, host: str) -> None:
-        """Count a connection of an unknown source as one of a gateway or a registered user from now on."""
+        """Count a connection of an unknown source as one of a known source from now on."""
         self._count(Origin.UNKNOWN, host, -1)
         self._count(Origin.GATEWAY, host, 1)
 
     def give_back(self, origin: Origin, host: str) -> None:
-        """Give a place back that was taken."""
+        """Release a slot."""
         self._count(origin, host, -1)
 
     def _count(self, origin: Origin, host: str, change: int) -> None:
@@ -75,7 +75,7 @@ class ConnectionSlots:
             _add(self._unknown_by_source, source_of(host), change)
 
     def _full_for_unknown(self, host: str, now: float) -> str | None:
-        """Say which limit a connection of an unknown source would exceed."""
+        """Return the name of the limit that a connection of an unknown source would exceed."""
         limits = self.limits
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
@@ -84,7 +84,7 @@ class ConnectionSlots:
         return self._rate_exceeded(host, now)
 
     def _rate_exceeded(self, host: str, now: float) -> str | None:
-        """Say which rate a stranger's new connection exceeds: each costs a task, over TLS a handshake."""
+        """Return the name of the rate limit that a new connection exceeds: each costs a task, over TLS a handshake."""
         rate, overall = self.limits.unknown_rate_per_source, self.limits.unknown_rate
         key = source_of(host)
         bucket = self._new_by_source.get(key)
@@ -98,7 +98,7 @@ class ConnectionSlots:
 
 
 def _add(counts: Counter[str], key: str, change: int) -> None:
-    """Add to a count and keep no zero."""
+    """Change a count; remove it at zero."""
     counts[key] += change
     if not counts[key]:
         del counts[key]

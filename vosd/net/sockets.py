@@ -1,4 +1,4 @@
-"""Sockets made ready: bound to an address of ours, of the right family, marked. Refuses to read or write them."""
+"""Create sockets: of the right family, marked, bound to a local address. Reading and writing is done elsewhere."""
 
 import socket
 from typing import Final
@@ -14,10 +14,10 @@ class ListenerUnusableError(VosError):
 
 
 def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> socket.socket:
-    """Return a socket that peers find at ``host``:``port``.
+    """Return a socket bound to ``host``:``port``.
 
     Raises:
-        ListenerUnusableError: the address is not ours, taken, or not allowed.
+        ListenerUnusableError: the address is not local, already in use, or not permitted.
     """
     sock = unbound(kind, host, marker)
     try:
@@ -33,7 +33,7 @@ def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> sock
 
 
 def unbound(kind: socket.SocketKind, host: str, marker: Marker) -> socket.socket:
-    """Return a socket that never blocks, of the family of ``host``; an IPv6 one carries no IPv4."""
+    """Return a non-blocking socket of the family of ``host``; an IPv6 one accepts no IPv4."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     if family == socket.AF_INET6:
@@ -43,14 +43,14 @@ def unbound(kind: socket.SocketKind, host: str, marker: Marker) -> socket.socket
 
 
 def bracketed(host: str) -> str:
-    """Write an address so that a port can follow."""
+    """Return an address with brackets if it is IPv6, so that a port can follow."""
     return f"[{host}]" if ":" in host else host
 
 
 def reachable_address(host: str) -> str:
     """Return the address that peers can use for a socket bound to ``host``: for a wildcard, that of the default route.
 
-    Asks the kernel which address it would send from; nothing is sent.
+    Asks the kernel which source address it would use; nothing is sent.
     """
     wildcard = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # documentation addresses, RFC 5737 and RFC 3849
     if host not in wildcard:

@@ -1,8 +1,8 @@
 """A TCP or TLS listener: the connections that peers open to it, and those that we open from its address.
 
-To the core it is a flow like a UDP socket: whole messages come with the peer's address, and what is sent to an
-address takes the connection that is there, or opens one. Only that it can fail, and says so. Refuses to know what
-messages say, and which connection a dialog had: RFC 3261 section 18 leaves that to the addresses.
+To the core it is a flow like a UDP socket: complete messages arrive with the peer's address, and a message is sent on
+the open connection with that address or on a new one. Unlike UDP, failures are reported. Does not read messages and
+does not bind dialogs to connections: RFC 3261 section 18 identifies a connection by its addresses.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from vosd.obs.log import LogLimiter
 from vosd.sip.settings import Limits
 
 CONNECT_S: Final = 5.0
-"""What opening a connection may take at most, TLS apart."""
+"""Longest time for opening a connection, without TLS."""
 HANDSHAKE_S: Final = 5.0
-"""What the TLS handshake may take."""
+"""Time limit of the TLS handshake."""
 ACCEPTED_AT_ONCE: Final = 64
-"""Connections taken in before calls have their turn."""
+"""Connections accepted in one turn of the event loop."""
 BACKLOG: Final = 1_024
 PAUSE_S: Final = 0.5
-"""How long nothing is accepted when the kernel has nothing more to give."""
+"""Pause of accepting when the kernel has no file descriptors or memory left."""
 DEAD_PEER_MS: Final = 15_000
-"""A connection whose peer acknowledges nothing for so long is broken."""
+"""A connection whose peer acknowledges nothing for so long is broken (TCP_USER_TIMEOUT)."""
 PROBE_AFTER_S: Final = 120
-"""A silent connection is probed after so long, so that one that is gone is not kept for calls."""
+"""Idle time before TCP keep-alive probes, so that a dead connection is not kept for calls."""
 
 _log = structlog.get_logger()
 
 
 class StreamFlow:
-    """One listening socket and every connection that has its address at our end."""
+    """One listening socket and all connections with its local address."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class StreamFlow:
         tls: TlsContexts | None,
     ) -> None:
         self.tls = tls
-        """What new connections are encrypted with; None = TCP alone."""
+        """TLS contexts for new connections; None = plain TCP."""
         self.marker = marker
         self._flow = flow
         self._local = local
@@ -66,7 +66,7 @@ class StreamFlow:
         self._listening = bound(socket.SOCK_STREAM, *local, marker)
         self._open: dict[Address, Connection] = {}
         self._unsent: dict[Address, list[bytes]] = {}
-        """What waits for a connection that is being opened."""
+        """Messages waiting for a connection that is being opened."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self._log_limiter = LogLimiter()
@@ -96,18 +96,18 @@ class StreamFlow:
             self._loop.call_soon(self._core.failed, self._flow, *peer)
 
     def hang_up(self, on: tuple[str, int], why: str) -> None:
-        """Close the connection with a peer, where there is one."""
+        """Close the connection with a peer, if there is one."""
         connection = self._open.get(Address(*on))
         if connection is not None:
             connection.close(why)
 
     def remark(self, marker: Marker) -> None:
-        """Mark what is sent from now on otherwise; open connections keep their class."""
+        """Mark new connections with another class; open connections keep theirs."""
         self.marker = marker
         marker.mark(self._listening)
 
     async def close(self) -> None:
-        """Accept no more, and close every connection once its last bytes are written."""
+        """Stop accepting, and close every connection after its last bytes are written."""
         self._loop.remove_reader(self._listening)
         self._listening.close()
         for task in self._tasks:
@@ -122,13 +122,13 @@ class StreamFlow:
     # -- the peers' connections ---------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        """Take in those who wait, a batch at a time."""
+        """Accept waiting connections, one batch at a time."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 sock, address = self._listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
-            except ConnectionAbortedError:  # gone again before its turn
+            except ConnectionAbortedError:  # closed by the peer before it was accepted
                 continue
             except OSError as error:
                 self._pause(error)
@@ -145,7 +145,7 @@ class StreamFlow:
         self._run(self._start(sock, peer, origin))
 
     async def _start(self, sock: socket.socket, peer: Address, origin: Origin) -> None:
-        """Make a connection of what was accepted; its place is given back where that fails."""
+        """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
         context = None if self.tls is None else self.tls.server
         try:
@@ -164,7 +164,7 @@ class StreamFlow:
                 self._slots.give_back(origin, peer.host)
 
     def _pause(self, error: OSError) -> None:
-        """Wait a little when the process may open no more files, instead of asking again at once for ever."""
+        """Pause accepting when no more files can be opened, instead of retrying in a busy loop."""
         self._loop.remove_reader(self._listening)
         self._loop.call_later(PAUSE_S, self._resume)
         if self._log_limiter.admits("", round(self._loop.time() * 1000)):
@@ -182,7 +182,7 @@ class StreamFlow:
     # -- our own ------------------------------------------------------------------------------------------------
 
     async def _connect(self, peer: Address) -> None:
-        """Open a connection for what waits for it; where that fails, the core hears of it."""
+        """Open a connection for the waiting messages; report a failure to the core."""
         full = self._slots.take(Origin.SWITCH, peer.host, self._loop.time())
         if full is not None:
             self._give_up(peer, f"the limit {full} of sip.connections is reached")
@@ -228,20 +228,20 @@ class StreamFlow:
     # -- connection.Owner ---------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
-        """Take a connection into use, and send what waited for it."""
+        """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)
 
     def message_came(self, connection: Connection, data: bytes) -> None:
-        """Pass a message on."""
+        """Pass a message to the entrance."""
         if self._entrance.receive(self._flow, data, *connection.peer):
             self._entrance.serve()
         elif connection.origin is Origin.UNKNOWN:
-            connection.close("a stranger asks for too much")
+            connection.close("too many messages of an unknown source")
 
     def knows(self, connection: Connection) -> bool:
-        """Say whether the peer of a connection is known, and count it as such from then on."""
+        """Return whether the peer is a known source; if it has become one, count its connection as such."""
         if connection.origin is not Origin.UNKNOWN:
             return True
         if not self._core.is_known_source(connection.peer.host):
@@ -251,7 +251,7 @@ class StreamFlow:
         return True
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
-        """Let go of a connection."""
+        """Forget a connection and report it to the core."""
         peer = connection.peer
         self._slots.give_back(connection.origin, peer.host)
         if self._open.get(peer) is connection:
@@ -270,7 +270,7 @@ class StreamFlow:
         return Connection(peer, origin, self, self._limits, self._slots.limits)
 
     def _tune(self, sock: socket.socket) -> None:
-        """Set what every connection of ours has."""
+        """Set the socket options of every connection."""
         sock.setblocking(False)
         self.marker.mark(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -290,7 +290,7 @@ class StreamFlow:
 
 
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
-"""Of Linux: the port is chosen when connecting, so that it must be free for that peer only."""
+"""Linux: the port is chosen at connect, so it must be unused for that peer only."""
 
 
 def _reason(error: OSError) -> str:

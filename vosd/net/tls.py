@@ -1,7 +1,7 @@
-"""TLS as we speak it: our certificate, whom we believe, which versions; as contexts that are ready to use.
+"""TLS contexts from the settings: our certificate, trusted authorities, versions.
 
-A vendor is verified as RFC 5922 section 7 wants it, with two differences that the standard library brings: names
-are read from DNS and IP entries alone, not from ``sip:`` URIs, and a wildcard stands for one label.
+A vendor is verified as in RFC 5922 section 7, with two differences of the standard library: names are taken from DNS
+and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label.
 """
 
 import ssl
@@ -21,7 +21,7 @@ _DEMANDS: Final = {
 
 
 class TlsFileError(VosError):
-    """A file of TLS cannot be used; ``key`` is the setting that names it, ``expected`` what it should hold."""
+    """A TLS file cannot be used; ``key`` is the setting that names it, ``expected`` what the file should hold."""
 
     def __init__(self, key: str, path: Path, expected: str) -> None:
         super().__init__(f"{key}: {path}: expected {expected}")
@@ -32,7 +32,7 @@ class TlsFileError(VosError):
 
 @dataclass(frozen=True, slots=True)
 class TlsContexts:
-    """One state of the files: what new connections are made with; those that are open do not notice another."""
+    """Contexts for new connections, from the files as they were when loaded; open connections keep theirs."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
@@ -53,7 +53,7 @@ class TlsContexts:
             client.verify_mode = ssl.CERT_NONE
         for context in (server, client):
             context.minimum_version = _VERSIONS[settings.min_version]
-            context.options |= ssl.OP_NO_RENEGOTIATION  # a peer must not make us compute at will
+            context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
             _show_certificate(context, settings)
             if settings.ca is None:
                 context.load_default_certs()
@@ -63,7 +63,7 @@ class TlsContexts:
 
 
 def _require_pem(settings: TlsSettings) -> None:
-    """Find out which file is wrong, as OpenSSL does not say."""
+    """Find out which file is wrong: OpenSSL's error does not say."""
     for key, path in (
         ("certificate", settings.certificate),
         ("private_key", settings.private_key),

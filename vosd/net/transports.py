@@ -1,6 +1,6 @@
-"""Every listener of a node, whatever its transport, as the flows that the core sends through.
+"""All listeners of a node, of every transport, as the flows through which the core sends.
 
-A flow is the place of a listener in ``sip.listen``.
+A flow is the index of a listener in ``sip.listen``.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from vosd.sip.settings import Limits
 
 
 class Transports:
-    """The listeners, opened together and closed together."""
+    """The listeners, opened and closed together."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Transports:
         limits: Limits,
         core: Core,
     ) -> None:
-        """Prepare; ``listen`` holds transport, host and port of each, ``tls`` what the settings' files say."""
+        """Prepare; ``listen`` holds transport, host and port of each, ``tls`` the loaded files."""
         self._listen = tuple(listen)
         self._tls = tls
         self._limits = limits
@@ -56,28 +56,28 @@ class Transports:
 
     @property
     def transmit(self) -> list[Callable[[bytes, tuple[str, int]], None]]:
-        """One sender a flow."""
+        """One send function for each flow."""
         return [flow.send for flow in self._flows]
 
     @property
     def connections(self) -> int:
-        """How many connections there are."""
+        """Number of open connections."""
         return len(self._slots)
 
     def local_address(self, flow: int) -> tuple[str, int]:
-        """Return host and port of a listener as the kernel has them: with a port where 0 was asked for."""
+        """Return host and port of a listener as bound: with the port that the kernel chose for 0."""
         return self._flows[flow].local_address
 
     def hang_up(self, flow: int, host: str, port: int, why: str) -> None:
-        """Close the connection with a peer, where there is one."""
+        """Close the connection with a peer, if there is one."""
         self._flows[flow].hang_up((host, port), why)
 
     def blocked(self) -> Mapping[str, float]:
-        """Return until when each address is blocked for its flood, in seconds of the monotonic clock."""
+        """Return the release time of each blocked address, in seconds of the monotonic clock."""
         return self._entrance.blocked
 
     def release(self, host: str) -> bool:
-        """Take messages of a blocked source again; False where it was not blocked.
+        """Unblock a source; return False if it was not blocked.
 
         Raises:
             ValueError: ``host`` is no IP address.
@@ -85,7 +85,7 @@ class Transports:
         return self._entrance.release(host)
 
     def adjust(self, settings: TransportSettings, tls: TlsContexts | None) -> None:
-        """Let new connections, and all that is sent over UDP, follow other settings; open connections stay."""
+        """Apply other settings to UDP and to new connections; open connections keep theirs."""
         self._tls = tls
         self._slots.limits = settings.connections
         self._entrance.adjust(settings.shield)
@@ -98,7 +98,7 @@ class Transports:
                 flow.tls = tls
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all listeners."""
         if self._release is not None:
             self._release.cancel()
         while self._flows:
@@ -114,7 +114,7 @@ class Transports:
         return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls)
 
     def _keep_out(self) -> None:
-        """Have the kernel keep out who is blocked now, and see to it that they are let in again."""
+        """Block the current set of addresses in the kernel, and schedule their release."""
         blocked = self._entrance.blocked
         for flow in self._flows:
             if isinstance(flow, UdpFlow):

@@ -1,7 +1,7 @@
 """UDP listeners.
 
-The socket is read by a reader of our own, which takes what lies ready before any of it is served: so the kernel
-need not choose blindly what to drop, and what belongs to a running call is found behind a thousand new ones.
+Each turn reads all waiting datagrams before any is served, so that the switch, not the kernel, chooses what to drop,
+and messages of running calls are found behind a thousand new ones.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from vosd.net.sockets import bound
 from vosd.obs.log import LogLimiter
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024
-"""Asked of the kernel both ways, so that a burst of calls waits instead of being lost."""
+"""Receive and send buffer requested from the kernel, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
-"""Batches taken in before some of it is served: what waits here can be told apart, what waits in the kernel cannot."""
+"""Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
@@ -32,19 +32,19 @@ _BUFFERS: Final = (
 )
 
 _NO_BUFFER_SPACE: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
-"""Why a datagram is lost that would have been sent a moment later."""
+"""Errors after which the same datagram could be sent a moment later."""
 
 _log = structlog.get_logger()
 
 
 class UdpFlow:
-    """One socket, marked and open; ``flow`` is its place among the listeners."""
+    """One open and marked UDP socket; ``flow`` is its index among the listeners."""
 
     def __init__(self, flow: int, host: str, port: int, entrance: Entrance, marker: Marker) -> None:
-        """Open it.
+        """Open the socket.
 
         Raises:
-            ListenerUnusableError: the address is not ours, taken, or not allowed.
+            ListenerUnusableError: the address is not local, already in use, or not permitted.
         """
         self._flow = flow
         self._entrance = entrance
@@ -57,17 +57,17 @@ class UdpFlow:
 
     @property
     def local_address(self) -> tuple[str, int]:
-        """Host and port of our end."""
+        """Local host and port."""
         host, port, *_ = self._socket.getsockname()
         return host, port
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send one datagram; one that the kernel has no room for is lost, as any may be: timers repeat it."""
+        """Send one datagram; without buffer space it is lost, and SIP timers retransmit it."""
         if not self._datagrams.send(data, to):
             self._send_again(data, to)
 
     def _send_again(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send once more, and learn why it cannot be: no route, another family, no permission."""
+        """Send once more through Python's socket to learn the error: no route, another family, no permission."""
         host, port = to
         try:
             socket.inet_pton(self._socket.family, host)  # or the next line would ask a name server
@@ -83,14 +83,14 @@ class UdpFlow:
             self._loop.call_soon(self._entrance.unsent, data)
 
     def remark(self, marker: Marker) -> None:
-        """Mark what is sent from now on otherwise."""
+        """Mark packets with another class from now on."""
         marker.mark(self._socket)
 
     def hang_up(self, on: tuple[str, int], why: str) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing: UDP has no connection."""
 
     def keep_out(self, hosts: Iterable[str]) -> None:
-        """Have the kernel drop what comes from these addresses, and from no others."""
+        """Have the kernel drop datagrams from exactly these addresses."""
         keep_out(self._socket, hosts)
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class UdpFlow:
         self._socket.close()
 
     def _take(self) -> None:
-        """Take what lies ready, then have it served."""
+        """Read all waiting datagrams, then serve them."""
         flow, receive, read = self._flow, self._entrance.receive, self._datagrams.read
         for _ in range(BATCHES_AT_ONCE):
             taken = 0
@@ -113,12 +113,12 @@ class UdpFlow:
 
 
 def _widen(sock: socket.socket) -> None:
-    """Give the socket large buffers: what we ask for where we may, what the operator allows (rmem_max) elsewhere."""
+    """Enlarge the buffers: to ``BUFFER_BYTES`` with privilege, else to the operator's limit (rmem_max)."""
     for option, forced, limit in _BUFFERS:
         try:
             sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
         except PermissionError:
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-            granted = sock.getsockopt(socket.SOL_SOCKET, option) // 2  # the kernel counts its own needs, too
+            granted = sock.getsockopt(socket.SOL_SOCKET, option) // 2  # the kernel reports twice the usable size
             if granted < BUFFER_BYTES // 2:
                 _log.warning("small socket buffer: bursts may be lost", bytes=granted, set=f"{limit}={BUFFER_BYTES}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine.overload.fair_queue import CalmQueue, FairQueue
+from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_nobody_starves_beside_a_flood(flood, others):
 
 
 def test_while_few_wait_they_are_served_as_they_came_and_of_more_sources_take_turns():
-    queue: CalmQueue[str] = CalmQueue(100, 2)
+    queue: LateFairQueue[str] = LateFairQueue(100, 2)
     for item in ("a1", "a2", "a3", "a4", "a5", "b1", "b2"):
         assert queue.put(item[0], item) is None
     assert len(queue) == 7
@@ -96,7 +96,7 @@ def test_while_few_wait_they_are_served_as_they_came_and_of_more_sources_take_tu
 
 @given(st.lists(st.one_of(st.sampled_from("abc"), st.just("take")), max_size=100))
 def test_what_one_source_puts_in_comes_out_in_order(steps):
-    queue: CalmQueue[tuple[str, int]] = CalmQueue(200, 3)
+    queue: LateFairQueue[tuple[str, int]] = LateFairQueue(200, 3)
     out: list[tuple[str, int]] = []
     for number, step in enumerate(steps):
         if step != "take":

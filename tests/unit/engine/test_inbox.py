@@ -230,11 +230,11 @@ def test_at_three_times_what_it_can_carry_it_carries_what_it_can(world):
     world.cost_s, world.refusal_s = 0.001, 0.00002
     world.load(GATEWAY, 3_000, 10.0)
     assert len(world.served) > 9_000
-    assert world.inbox.load is Load.TOO_MUCH
+    assert world.inbox.load is Load.OVERLOADED
     waiting = len(world.inbox)
     assert waiting < 3_000 * 0.1  # nobody waits much longer than the bound
     world.load(GATEWAY, 500, 2.0)
-    assert world.inbox.load is Load.BEARABLE
+    assert world.inbox.load is Load.NORMAL
     refused = len(world.refused)
     world.load(GATEWAY, 500, 5.0)
     assert len(world.refused) == refused
@@ -264,7 +264,7 @@ def test_a_late_event_loop_counts_as_waiting(world):
         world.inbox.serve()
         world.now += 0.1
         world.turn()
-    assert world.inbox.load is Load.TOO_MUCH
+    assert world.inbox.load is Load.OVERLOADED
     assert "call" in world.refused
 
 
@@ -285,7 +285,7 @@ def test_without_work_it_sleeps(world):
     world.come(Rank.RUNNING, GATEWAY, "BYE")
     world.inbox.serve()
     for _ in range(10):
-        world.now += engine_inbox.BEAT_S
+        world.now += engine_inbox.MEASURE_S
         world.turn()
     assert world.alarms == []
 

@@ -18,8 +18,8 @@ def watch() -> LoadWatch:
 
 def observe(watch: LoadWatch, lag_ms: float, seconds: float, start: float) -> list[Load]:
     """Look every beat from ``start`` on; return the changes."""
-    beats = round(seconds / BEAT)
-    changes = [watch.observe(lag_ms / 1000, start + beat * BEAT) for beat in range(beats + 1)]
+    measurements = round(seconds / BEAT)
+    changes = [watch.observe(lag_ms / 1000, start + measurement * BEAT) for measurement in range(measurements + 1)]
     return [change for change in changes if change is not None]
 
 
@@ -31,13 +31,13 @@ def test_a_burst_is_no_overload(watch):
 
 
 def test_a_lag_that_lasts_is_one_and_its_end_takes_a_calm_second(watch):
-    assert observe(watch, 60, LASTING_S, 0.0) == [Load.TOO_MUCH]
+    assert observe(watch, 60, LASTING_S, 0.0) == [Load.OVERLOADED]
     assert watch.is_too_late(0.050)
     assert not watch.is_too_late(0.049)
     assert observe(watch, 30, 5.0, 1.0) == []  # below the bound, not below half of it
     assert observe(watch, 20, OVER_S - 2 * BEAT, 10.0) == []
     assert observe(watch, 30, 0.0, 11.0) == []
-    assert observe(watch, 20, OVER_S, 12.0) == [Load.BEARABLE]
+    assert observe(watch, 20, OVER_S, 12.0) == [Load.NORMAL]
     assert not watch.is_too_late(10.0)
 
 
@@ -48,14 +48,14 @@ def test_none_is_refused_where_the_operator_says_so():
 
 
 def test_an_overload_ends_when_the_operator_says_so(watch):
-    assert observe(watch, 60, 1.0, 0.0) == [Load.TOO_MUCH]
+    assert observe(watch, 60, 1.0, 0.0) == [Load.OVERLOADED]
     watch.settings = OverloadSettings(max_lag_ms=0)
-    assert observe(watch, 60, 2.0, 2.0) == [Load.BEARABLE]
+    assert observe(watch, 60, 2.0, 2.0) == [Load.NORMAL]
 
 
 @given(st.lists(st.floats(0, 1), max_size=400))
 def test_it_changes_at_most_once_a_second_or_so(lags):
     watch = LoadWatch(OverloadSettings(max_lag_ms=50))
-    changes = [watch.observe(lag, beat * BEAT) for beat, lag in enumerate(lags)]
-    begun = [beat for beat, change in enumerate(changes) if change is Load.TOO_MUCH]
+    changes = [watch.observe(lag, measurement * BEAT) for measurement, lag in enumerate(lags)]
+    begun = [measurement for measurement, change in enumerate(changes) if change is Load.OVERLOADED]
     assert all(later - earlier >= OVER_S / BEAT for earlier, later in pairwise(begun))

@@ -1,1 +1,1 @@
-"""The queue of received messages, and what is refused under load."""
+"""Queues of received messages, and refusal of new calls under load."""

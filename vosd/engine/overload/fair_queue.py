@@ -1,6 +1,6 @@
-"""Bounded queues that many sources share fairly: served in turn, and what is too much is that of the longest line.
+"""Bounded queues with fairness between sources: served in turn; when full, the longest queue loses its oldest item.
 
-Every operation is O(1), whatever the number of sources.
+Every operation is O(1), for any number of sources.
 """
 
 from collections import OrderedDict, deque
@@ -10,29 +10,29 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """One line a source, at most ``most`` items in all."""
+    """One queue for each source, at most ``most`` items in all."""
 
     __slots__ = ("_by_length", "_lines", "_longest", "_most", "_size")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lines: OrderedDict[str, deque[Item]] = OrderedDict()
-        """The source whose turn it is stands in front."""
+        """The source that is served next is first."""
         self._by_length: dict[int, OrderedDict[str, None]] = {}
-        """The sources with a line of each length."""
+        """Sources by the length of their queue."""
         self._longest = 0
         self._size = 0
 
     def __len__(self) -> int:
-        """Return how many items wait."""
+        """Return the number of waiting items."""
         return self._size
 
     def has(self, source: str) -> bool:
-        """Say whether anything of a source waits."""
+        """Return whether an item of a source waits."""
         return source in self._lines
 
     def put(self, source: str, item: Item) -> Item | None:
-        """Add an item; return the one that had to go for it: the oldest of the longest line, which may be the same."""
+        """Add an item; return the item dropped for it (the oldest of the longest queue), or None."""
         line = self._lines.get(source)
         if line is None:
             line = self._lines[source] = deque()
@@ -42,7 +42,7 @@ class FairQueue(Generic[Item]):
         return self.drop() if self._size > self._most else None
 
     def take(self) -> Item | None:
-        """Take the oldest item of the source whose turn it is, or None where nobody waits."""
+        """Take the oldest item of the next source, or None if the queue is empty."""
         if not self._size:
             return None
         source = next(iter(self._lines))
@@ -52,11 +52,11 @@ class FairQueue(Generic[Item]):
         return item
 
     def drop(self) -> Item:
-        """Take the oldest item of the longest line."""
+        """Take the oldest item of the longest queue."""
         return self._take_of(next(iter(self._by_length[self._longest])))
 
     def oldest(self) -> Item | None:
-        """Return the oldest item of the longest line, or None where nobody waits."""
+        """Return the oldest item of the longest queue, or None if the queue is empty."""
         if not self._size:
             return None
         return self._lines[next(iter(self._by_length[self._longest]))][0]
@@ -71,7 +71,7 @@ class FairQueue(Generic[Item]):
         return item
 
     def _moved(self, source: str, before: int, after: int) -> None:
-        """Note that a line has grown or shrunk by one."""
+        """Note that a source's queue has grown or shrunk by one."""
         by_length = self._by_length
         if before:
             sources = by_length[before]
@@ -84,34 +84,34 @@ class FairQueue(Generic[Item]):
             self._longest = after
 
 
-class CalmQueue(FairQueue[Item]):
-    """A fair queue that begins to be one when more than a few wait: until then they are served as they came.
+class LateFairQueue(FairQueue[Item]):
+    """First in, first out up to ``fifo_max`` items; the items beyond are served fairly by source.
 
-    What one source puts in comes out in the order it went in.
+    The items of one source keep their order.
     """
 
     __slots__ = ("_few", "_first")
 
-    def __init__(self, most: int, few: int) -> None:
-        """Hold at most ``most`` beside the ``few``."""
+    def __init__(self, most: int, fifo_max: int) -> None:
+        """Hold at most ``most`` items in addition to the ``fifo_max``."""
         super().__init__(most)
         self._first: deque[Item] = deque()
         """Served before the others."""
-        self._few = few
+        self._fifo_max = fifo_max
 
     def __len__(self) -> int:
-        """Return how many items wait."""
+        """Return the number of waiting items."""
         return len(self._first) + self._size
 
     def put(self, source: str, item: Item) -> Item | None:
-        """Add an item; return the one that had to go for it."""
-        if self._size or len(self._first) >= self._few:
+        """Add an item; return the item dropped for it, or None."""
+        if self._size or len(self._first) >= self._fifo_max:
             return super().put(source, item)
         self._first.append(item)
         return None
 
     def take(self) -> Item | None:
-        """Take the item whose turn it is, or None where nobody waits."""
+        """Take the next item, or None if the queue is empty."""
         if self._first:
             return self._first.popleft()
         return super().take() if self._size else None

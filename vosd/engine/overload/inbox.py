@@ -1,7 +1,8 @@
-"""Where messages wait for their turn: what belongs to running calls first, then new calls, the rest, strangers.
+"""Queues of received messages by rank: running calls first, then new calls, other requests, unknown sources.
 
-Sources take turns. What is too much is refused at the door, without a transaction (SIP-12); what is more than can
-even be refused is dropped, and its sender says it again. Every line is bounded.
+Within a rank, sources are served in turn. New requests above the limits are refused without a transaction; beyond
+``REFUSALS_PER_S`` they are dropped, and the sender retransmits. Every queue is bounded
+(docs/adr/0019-running-calls-first.md).
 """
 
 import time
@@ -12,50 +13,50 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 
 from vosd.base.bucket import Bucket
-from vosd.engine.overload.fair_queue import CalmQueue, FairQueue
+from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
 from vosd.sip.wire.classify import Rank
 
 RUNNING_MAX: Final = 20_000
-"""Messages of running calls that wait."""
-RUNNING_FEW: Final = 64
-"""So many of them are served as they come; of more, sources take turns."""
+"""Queue limit for messages of running calls."""
+RUNNING_FIFO_MAX: Final = 64
+"""So many of them are served first in, first out; the rest by source in turn."""
 CALLS_MAX: Final = 2_000
-"""New calls that wait."""
+"""Queue limit for new calls."""
 OTHERS_MAX: Final = 4_000
-"""Other new requests of peers that wait."""
+"""Queue limit for other requests of known sources."""
 UNKNOWN_MAX: Final = 4_000
-"""What waits of anybody else."""
+"""Queue limit for requests of unknown sources."""
 TURN_S: Final = 0.004
-"""For how long work is done before the sockets are looked at again: running calls may have said something."""
+"""Longest time of work before the sockets are read again: messages of running calls may have arrived."""
 RUNNING_S: Final = 0.003
-"""How much of a turn running calls may have while new work waits."""
+"""Part of ``TURN_S`` for running calls while new requests wait."""
 OTHERS_EVERY: Final = 4
-"""Of so many new requests that are served one is no call, so that phones can register whatever goes on.
+"""Serve one other request for so many new requests, so that phones can register during a flood of calls.
 
-Of so many of those, one is a stranger's.
+Of so many of these, one is of an unknown source.
 """
 REFUSALS_PER_S: Final = 8_000
 REFUSALS_AT_ONCE: Final = 800
-BEAT_S: Final = 0.02
-"""How often the lag is looked at while there is something to do."""
+MEASURE_S: Final = 0.02
+"""Interval at which the lag is measured while there is work."""
 
 _CANCEL: Final = b"CANC"
 _log = structlog.get_logger()
 
 Process = Callable[[int, bytes, str, int, float], None]
-"""Takes one message: flow, bytes, host and port of its sender, and when it came: its wait is no part of a call."""
+"""Process one message: flow, bytes, host and port of its sender, time of arrival (the wait is not billed)."""
 
 Refuse = Callable[[int, bytes, str, int], None]
-"""Answers one request that is not served."""
+"""Answer one request that is not served."""
 
 REFUSED: Final = "refused with 503"
-"""What ``dropped`` counts requests under that were refused unread."""
+"""Key in ``dropped`` for requests refused before parsing."""
 
 
 class Message(NamedTuple):
-    """One that waits."""
+    """A waiting message."""
 
     at: float
     flow: int
@@ -65,10 +66,10 @@ class Message(NamedTuple):
 
 
 class Handle(Protocol):
-    """Something that will be called."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Cancel the call."""
         ...
 
 
@@ -76,16 +77,16 @@ class Scheduler(Protocol):
     """The part of an event loop that is needed."""
 
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Call once what lies ready was seen to."""
+        """Call in the next turn of the event loop."""
         ...
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Call in so many seconds."""
+        """Call after ``delay`` seconds."""
         ...
 
 
 class Inbox:
-    """The lines, and who stands in them."""
+    """The queues, and the order in which they are served."""
 
     def __init__(
         self,
@@ -96,9 +97,15 @@ class Inbox:
         dropped: Counter[str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``process`` serves a message, ``refuse`` answers a request with 503 and ``refusal_tag`` in To.
+        """Create empty queues.
 
-        ``dropped`` counts what is not served.
+        Args:
+            process: serves a message.
+            refuse: answers a request with 503 and ``refusal_tag`` in To.
+            settings: when new calls are refused for lag.
+            refusal_tag: To tag of our stateless refusals; an ACK with it is dropped.
+            dropped: counts messages that are not served, by reason.
+            clock: seconds of the monotonic clock.
         """
         self._process = process
         self._refuse = refuse
@@ -106,65 +113,65 @@ class Inbox:
         self._dropped = dropped
         self._clock = clock
         self._watch = LoadWatch(settings)
-        self._running: CalmQueue[tuple[int, bytes, str, int, float]] = CalmQueue(RUNNING_MAX, RUNNING_FEW)
+        self._running: LateFairQueue[tuple[int, bytes, str, int, float]] = LateFairQueue(RUNNING_MAX, RUNNING_FIFO_MAX)
         self._calls: FairQueue[Message] = FairQueue(CALLS_MAX)
         self._others: FairQueue[Message] = FairQueue(OTHERS_MAX)
-        self._strangers: FairQueue[Message] = FairQueue(UNKNOWN_MAX)
+        self._unknown: FairQueue[Message] = FairQueue(UNKNOWN_MAX)
         self._served = 0
         self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())
         self._scheduler: Scheduler | None = None
         self._soon: Handle | None = None
-        self._beat: Handle | None = None
+        self._measurement: Handle | None = None
         self._late = 0.0
-        """How late the event loop was the last time we looked."""
+        """Delay of the event loop at the last measurement."""
         self._was_busy = False
-        """Whether anything came since."""
+        """Whether a message was served since."""
         self._refused_before = 0
 
     def __len__(self) -> int:
-        """Return how many new requests wait."""
-        return len(self._calls) + len(self._others) + len(self._strangers)
+        """Return the number of new requests that wait."""
+        return len(self._calls) + len(self._others) + len(self._unknown)
 
     @property
     def load(self) -> Load:
-        """What the switch makes of what it has to do."""
+        """Current load state."""
         return self._watch.load
 
     def attach(self, scheduler: Scheduler) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         self._scheduler = scheduler
 
     def detach(self) -> None:
-        """Serve nobody any more."""
-        for handle in (self._soon, self._beat):
+        """Stop serving."""
+        for handle in (self._soon, self._measurement):
             if handle is not None:
                 handle.cancel()
-        self._scheduler = self._soon = self._beat = None
+        self._scheduler = self._soon = self._measurement = None
 
     def adjust(self, settings: OverloadSettings) -> None:
-        """Refuse by other settings from now on."""
+        """Change when new calls are refused."""
         self._watch.settings = settings
 
     def take(self, rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
-        """Let one message wait until ``serve``; before ``attach`` it is left to its sender to say it again."""
+        """Queue one message until ``serve``; before ``attach`` drop it: the sender retransmits."""
         if self._scheduler is None:
             return
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
-                return  # it acknowledges a refusal, of which nothing is left
+                return  # ACK of a stateless refusal
             if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
                 self._dropped["too many messages of calls wait"] += 1
-        elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # no CANCEL overtakes its INVITE
+        elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
             surplus = self._calls.put(host, Message(self._clock(), flow, data, host, port))
             if surplus is not None:
-                self._turn_away(surplus)
+                self._refuse_waiting(surplus)
         else:
-            line = self._others if rank is Rank.OTHER else self._strangers
+            line = self._others if rank is Rank.OTHER else self._unknown
             self._put_other(line, Message(self._clock(), flow, data, host, port))
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
-        """Refuse a request of a peer that asks for too much; drop it where that would be too much, too."""
+        """Refuse a request above a limit; drop it when too many are refused already."""
         if self._scheduler is not None and self._refusals.take(1, REFUSALS_PER_S, REFUSALS_AT_ONCE, self._clock()):
             self._dropped[REFUSED] += 1
             self._refuse(flow, data, host, port)
@@ -172,25 +179,25 @@ class Inbox:
             self._dropped["more than can be refused"] += 1
 
     def serve(self) -> None:
-        """Work for ``TURN_S``: what belongs to running calls, then new work in its part of it; the rest soon."""
+        """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
         running, process, clock = self._running, self._process, self._clock
         self._was_busy = True
         now = clock()
         until = now + TURN_S
-        running_until = now + (RUNNING_S if self._calls or self._others or self._strangers else TURN_S)
+        running_until = now + (RUNNING_S if self._calls or self._others or self._unknown else TURN_S)
         try:
             while now < running_until and (message := running.take()) is not None:
                 process(*message)
                 now = clock()
-            if self._calls or self._others or self._strangers:
+            if self._calls or self._others or self._unknown:
                 self._serve_new(now, until)
-        finally:  # whatever went wrong with one message, the others must still be served
+        finally:  # after an error in one message, the others must still be served
             scheduler = self._scheduler
             if scheduler is not None:
-                if self._soon is None and (running or self._calls or self._others or self._strangers):
+                if self._soon is None and (running or self._calls or self._others or self._unknown):
                     self._soon = scheduler.call_soon(self._go_on)
-                if self._beat is None:
-                    self._beat = scheduler.call_later(BEAT_S, self._look, clock() + BEAT_S)
+                if self._measurement is None:
+                    self._measurement = scheduler.call_later(MEASURE_S, self._measure, clock() + MEASURE_S)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -200,33 +207,33 @@ class Inbox:
 
     def _serve_new(self, now: float, until: float) -> None:
         clock = self._clock
-        self._turn_late_away(now)
+        self._refuse_late(now)
         while now < until and (message := self._next()) is not None:
             self._process(message.flow, message.data, message.host, message.port, message.at)
             now = clock()
 
-    def _turn_late_away(self, now: float) -> None:
-        """Refuse those who have waited for too long, the longest line first."""
+    def _refuse_late(self, now: float) -> None:
+        """Refuse new calls that waited too long, from the longest queue first."""
         calls, watch = self._calls, self._watch
         while (oldest := calls.oldest()) is not None and watch.is_too_late(now - oldest.at + self._late):
-            self._turn_away(calls.drop())
+            self._refuse_waiting(calls.drop())
 
     def _next(self) -> Message | None:
-        """Return whose turn it is."""
+        """Return the next new request."""
         self._served += 1
-        if self._served % OTHERS_EVERY == 0 and (self._others or self._strangers):
+        if self._served % OTHERS_EVERY == 0 and (self._others or self._unknown):
             return self._next_other()
         return self._calls.take() or self._next_other()
 
     def _next_other(self) -> Message | None:
-        """Return whose turn it is of those who want no call: peers go first, strangers may be phones that come home."""
+        """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones."""
         self._others_served += 1
-        if self._others_served % OTHERS_EVERY == 0 and self._strangers:
-            return self._strangers.take()
-        return self._others.take() or self._strangers.take()
+        if self._others_served % OTHERS_EVERY == 0 and self._unknown:
+            return self._unknown.take()
+        return self._others.take() or self._unknown.take()
 
-    def _turn_away(self, message: Message) -> None:
-        if message.data[:4] == _CANCEL:  # its INVITE was before it
+    def _refuse_waiting(self, message: Message) -> None:
+        if message.data[:4] == _CANCEL:  # its INVITE is older and was refused or served before
             self._put_other(self._others, message)
         else:
             self.refuse(message.flow, message.data, message.host, message.port)
@@ -235,25 +242,25 @@ class Inbox:
         if line.put(message.host, message) is not None:
             self._dropped["too many requests wait"] += 1
 
-    def _look(self, due: float) -> None:
-        """See how late we are, and whether that is an overload."""
+    def _measure(self, due: float) -> None:
+        """Measure the lag, and note the start or end of an overload."""
         now = self._clock()
-        self._beat = None
+        self._measurement = None
         self._late = max(0.0, now - due)
         oldest = self._calls.oldest()
         lag = self._late + (0.0 if oldest is None else now - oldest.at)
         change = self._watch.observe(lag, now)
         if change is not None:
-            self._tell(change, lag)
-        if self._scheduler is not None and (self._was_busy or self._watch.load is Load.TOO_MUCH):
+            self._log_change(change, lag)
+        if self._scheduler is not None and (self._was_busy or self._watch.load is Load.OVERLOADED):
             self._was_busy = False
-            self._beat = self._scheduler.call_later(BEAT_S, self._look, now + BEAT_S)
+            self._measurement = self._scheduler.call_later(MEASURE_S, self._measure, now + MEASURE_S)
         else:
             self._late = 0.0
 
-    def _tell(self, load: Load, lag: float) -> None:
+    def _log_change(self, load: Load, lag: float) -> None:
         refused = self._dropped[REFUSED]
-        if load is Load.TOO_MUCH:
+        if load is Load.OVERLOADED:
             self._refused_before = refused
             _log.warning(Event.OVERLOAD_BEGINS, lag_ms=round(lag * 1000), new_calls_waiting=len(self._calls))
         else:

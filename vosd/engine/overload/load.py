@@ -1,8 +1,7 @@
-"""When there is too much to do: pure, time is an argument, in seconds of the monotonic clock.
+"""Detect an overload. Pure: time is an argument, in seconds of the monotonic clock.
 
-What is watched is the lag: how long a new call has waited for its turn, and how late the event loop is. A burst lets
-it rise for a moment and is none of our business; a lag that does not go away is an overload (the idea of CoDel,
-RFC 8289).
+The measure is the lag: the wait of a new call in the queue plus the delay of the event loop. A burst raises it for a
+moment and is harmless; a lag that persists is an overload (the idea of CoDel, RFC 8289).
 """
 
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from enum import Enum, auto
 from typing import Final
 
 LASTING_S: Final = 0.1
-"""A lag over the bound is an overload once it has lasted for so long."""
+"""A lag above the limit is an overload after it has lasted for so long."""
 OVER_S: Final = 1.0
-"""An overload is over once the lag was below half the bound for so long."""
+"""An overload is over after the lag was below half the limit for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,36 +19,36 @@ class OverloadSettings:
     """When new calls are refused."""
 
     max_lag_ms: int = 100
-    """What a new call may wait for its turn; 0 = none is ever refused for that."""
+    """Longest wait of a new call; 0 = no call is refused for its wait."""
 
 
 class Load(Enum):
-    """What the switch makes of it."""
+    """Load state of the switch."""
 
-    BEARABLE = auto()
-    TOO_MUCH = auto()
-    """New calls that have waited for too long are refused."""
+    NORMAL = auto()
+    OVERLOADED = auto()
+    """New calls that have waited longer than the limit are refused."""
 
 
 class LoadWatch:
-    """Tells an overload from a burst."""
+    """Distinguishes an overload from a burst."""
 
     __slots__ = ("_since", "load", "settings")
 
     def __init__(self, settings: OverloadSettings) -> None:
         self.settings = settings
-        self.load = Load.BEARABLE
+        self.load = Load.NORMAL
         self._since: float | None = None
-        """Since when the lag speaks for the other state."""
+        """Time since which the lag has indicated the other state."""
 
     def observe(self, lag_s: float, now: float) -> Load | None:
-        """Take note of the lag; return the new state where it changes. To be called some ten times a second."""
+        """Record the lag; return the new state if it changes. Call it about ten times a second."""
         bound = self.settings.max_lag_ms / 1000
-        if self.load is Load.BEARABLE:
-            speaks_for_change, patience, other = 0 < bound <= lag_s, LASTING_S, Load.TOO_MUCH
+        if self.load is Load.NORMAL:
+            indicates_change, patience, other = 0 < bound <= lag_s, LASTING_S, Load.OVERLOADED
         else:
-            speaks_for_change, patience, other = not bound or lag_s < bound / 2, OVER_S, Load.BEARABLE
-        if not speaks_for_change:
+            indicates_change, patience, other = not bound or lag_s < bound / 2, OVER_S, Load.NORMAL
+        if not indicates_change:
             self._since = None
         elif self._since is None:
             self._since = now
@@ -60,5 +59,5 @@ class LoadWatch:
         return None
 
     def is_too_late(self, lag_s: float) -> bool:
-        """Say whether a new call that has waited for so long is refused."""
-        return self.load is Load.TOO_MUCH and lag_s * 1000 >= self.settings.max_lag_ms
+        """Return whether a new call is refused after such a wait."""
+        return self.load is Load.OVERLOADED and lag_s * 1000 >= self.settings.max_lag_ms
