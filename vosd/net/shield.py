@@ -229,7 +229,7 @@ class Shield:
         return self._drop(source, why, host, now)
 
     def _within(self, source: _Source, host: str, now: float) -> Rank | Answer:
-        """Accept a message of an unknown source within a call, up to ``WITHIN_PER_S``: one call must not allow a flood."""
+        """Accept a message of an unknown source within a call, up to ``WITHIN_PER_S``, and drop the rest."""
         if source.within is None:
             source.within = Bucket(WITHIN_AT_ONCE, now)
         if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):

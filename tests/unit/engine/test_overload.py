@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vosd.engine.overload.load import LASTING_S, OVER_S, Load, LoadWatch, OverloadSettings
 
-BEAT = 0.02
+INTERVAL_S = 0.02
 
 
 @pytest.fixture
@@ -18,14 +18,16 @@ def watch() -> LoadWatch:
 
 def observe(watch: LoadWatch, lag_ms: float, seconds: float, start: float) -> list[Load]:
     """Look every beat from ``start`` on; return the changes."""
-    measurements = round(seconds / BEAT)
-    changes = [watch.observe(lag_ms / 1000, start + measurement * BEAT) for measurement in range(measurements + 1)]
+    measurements = round(seconds / INTERVAL_S)
+    changes = [
+        watch.observe(lag_ms / 1000, start + measurement * INTERVAL_S) for measurement in range(measurements + 1)
+    ]
     return [change for change in changes if change is not None]
 
 
 def test_a_burst_is_no_overload(watch):
     for second in range(10):
-        assert observe(watch, 200, LASTING_S - 2 * BEAT, second) == []
+        assert observe(watch, 200, LASTING_S - 2 * INTERVAL_S, second) == []
         assert observe(watch, 10, 0.5, second + 0.5) == []
     assert not watch.is_too_late(10.0)
 
@@ -35,7 +37,7 @@ def test_a_lag_that_lasts_is_one_and_its_end_takes_a_calm_second(watch):
     assert watch.is_too_late(0.050)
     assert not watch.is_too_late(0.049)
     assert observe(watch, 30, 5.0, 1.0) == []  # below the bound, not below half of it
-    assert observe(watch, 20, OVER_S - 2 * BEAT, 10.0) == []
+    assert observe(watch, 20, OVER_S - 2 * INTERVAL_S, 10.0) == []
     assert observe(watch, 30, 0.0, 11.0) == []
     assert observe(watch, 20, OVER_S, 12.0) == [Load.NORMAL]
     assert not watch.is_too_late(10.0)
@@ -56,6 +58,6 @@ def test_an_overload_ends_when_the_operator_says_so(watch):
 @given(st.lists(st.floats(0, 1), max_size=400))
 def test_it_changes_at_most_once_a_second_or_so(lags):
     watch = LoadWatch(OverloadSettings(max_lag_ms=50))
-    changes = [watch.observe(lag, measurement * BEAT) for measurement, lag in enumerate(lags)]
+    changes = [watch.observe(lag, measurement * INTERVAL_S) for measurement, lag in enumerate(lags)]
     begun = [measurement for measurement, change in enumerate(changes) if change is Load.OVERLOADED]
-    assert all(later - earlier >= OVER_S / BEAT for earlier, later in pairwise(begun))
+    assert all(later - earlier >= OVER_S / INTERVAL_S for earlier, later in pairwise(begun))

@@ -90,7 +90,7 @@ class LateFairQueue(FairQueue[Item]):
     The items of one source keep their order.
     """
 
-    __slots__ = ("_few", "_first")
+    __slots__ = ("_fifo_max", "_first")
 
     def __init__(self, most: int, fifo_max: int) -> None:
         """Hold at most ``most`` items in addition to the ``fifo_max``."""
