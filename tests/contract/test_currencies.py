@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from vosd.cdr.record import Posting
+from vosd.cdr.ports import RejectedRecords, Standing
+from vosd.cdr.record import CallRecord, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment
-from vosd.testing.data.records import STARTED, answered_call
+from vosd.testing.data.records import STARTED, answered_call, call_id
 
 
 def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:
@@ -79,6 +80,66 @@ async def test_more_accounts_than_one_statement_takes_are_settled(store):
     await store.books.open_accounts(names)
     assert await store.books.settle_currencies(dict.fromkeys(names, "USD")) == {}
     assert set((await store.books.currencies(names)).values()) == {"USD"}
+
+
+def call(index: int, currency: str, account: str = "acme") -> CallRecord:
+    return answered_call(index, postings=(Posting(account, Decimal(-1), f"{call_id(index)}/customer", currency),))
+
+
+async def test_a_call_in_another_currency_than_its_account_is_refused_and_the_rest_is_booked(store):
+    await store.books.open_accounts(["acme"])
+    await store.books.settle_currencies({"acme": "USD"})
+    with pytest.raises(RejectedRecords) as rejection:
+        await store.books.book([call(1, "USD"), call(2, "EUR"), call(3, "USD"), call(4, "EUR", account="other")])
+    [(record, reason)] = rejection.value.rejected
+    assert record.call_id == call_id(2)
+    assert reason == "account acme has its money in USD, this call's posting is in EUR"
+    assert rejection.value.standings == {"acme": Standing(Decimal(-2), 2), "other": Standing(Decimal(-1), 1)}
+    assert await store.queries.call(call_id(2)) is None
+    assert await store.queries.standing("acme") == Standing(Decimal(-2), 2)
+
+
+async def test_neither_side_of_a_call_is_booked_where_one_is_in_another_currency(store):
+    await store.books.open_accounts(["acme", "carrier-a"])
+    await store.books.settle_currencies({"acme": "USD", "carrier-a": "EUR"})
+    with pytest.raises(RejectedRecords, match="account carrier-a has its money in EUR, this call's posting is in USD"):
+        await store.books.book([answered_call(1, customer_account="acme", vendor_account="carrier-a")])
+    assert await store.queries.standing("acme") == await store.queries.standing("carrier-a") == Standing(Decimal(0), 0)
+
+
+async def test_a_call_that_is_booked_stays_booked_although_its_account_has_another_currency_now(store):
+    await store.payments.add(payment())
+    before = await store.books.book([call(1, "USD")])
+    await store.books.settle_currencies({"acme": "EUR"})
+    assert await store.books.currencies(["acme"]) == {"acme": "EUR"}
+    assert await store.books.book([call(1, "USD")]) == before
+    with pytest.raises(RejectedRecords) as rejection:
+        await store.books.book([call(1, "USD"), call(2, "USD"), call(3, "EUR")])
+    assert [each.record.call_id for each in rejection.value.rejected] == [call_id(2)]
+    assert await store.queries.standing("acme") == Standing(Decimal(3), 3)
+
+
+async def test_a_refused_call_is_booked_once_its_account_has_that_currency(store):
+    await store.books.open_accounts(["acme"])
+    await store.books.settle_currencies({"acme": "USD"})
+    with pytest.raises(RejectedRecords):
+        await store.books.book([call(1, "EUR")])
+    assert await store.books.settle_currencies({"acme": "EUR"}) == {}
+    assert await store.books.book([call(1, "EUR")]) == {"acme": Standing(Decimal(-1), 1)}
+
+
+async def test_an_account_that_a_call_opens_takes_the_currency_of_the_call(store):
+    await store.books.book([call(1, "EUR", account="new")])
+    assert await store.books.currencies(["new"]) == {"new": "EUR"}
+    with pytest.raises(RejectedRecords, match="account new has its money in EUR, this call's posting is in USD"):
+        await store.books.book([call(2, "USD", account="new")])
+
+
+async def test_a_call_that_cost_nothing_is_booked_in_any_currency(store):
+    await store.books.open_accounts(["acme"])
+    await store.books.settle_currencies({"acme": "USD"})
+    free = answered_call(1, postings=(Posting("acme", Decimal(0), f"{call_id(1)}/customer", "EUR"),))
+    assert await store.books.book([free]) == {"acme": Standing(Decimal(0), 0)}
 
 
 async def test_every_entry_of_the_ledger_says_its_currency(database):

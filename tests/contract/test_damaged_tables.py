@@ -57,7 +57,7 @@ async def test_a_reference_that_is_taken_is_a_fault_of_the_call(database):
     stolen = answered_call(1).postings
     with pytest.raises(RejectedRecords) as refused:
         await books.book([answered_call(2, postings=stolen), refused_call(3)])
-    assert [record.call_id for record in refused.value.records] == [answered_call(2).call_id]
+    assert [each.record.call_id for each in refused.value.rejected] == [answered_call(2).call_id]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from vosd.engine.journal.files import IN_USE, listed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.verify import Difference, Fault, verify_ledger
-from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 entry, cdr = schema.ledger_entry, schema.cdr
 CALLS = [
@@ -111,7 +111,7 @@ async def test_a_posting_that_is_missing_or_has_another_amount_is_found(switch, 
 async def test_a_call_in_quarantine_is_a_difference_until_it_is_booked(switch):
     refused = answered_call(5, customer_account="acme")
     switch.end(refused)
-    await switch.journal.refused([refused], "no room")
+    await switch.journal.refused(rejected("no room", refused))
     (found,) = await switch.differences()
     assert (found.fault, found.account, found.call_id) == (Fault.QUARANTINED, "acme", call_id(5))
     await SqlBooks(switch.database).book([refused])

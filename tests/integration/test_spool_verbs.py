@@ -12,7 +12,7 @@ from vosd.cli.main import main
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.storage.migrate import migrate
 from vosd.testing.data.journals import files_of, open_call, opened
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 CONFIGURATION = """
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
@@ -49,7 +49,7 @@ def installation(tmp_path: Path) -> Installation:
 
 
 def test_refused_records_are_listed_shown_and_exported(installation):
-    installation.quarantine.put([answered_call(1), answered_call(2)], "too long a name")
+    installation.quarantine.put(rejected("too long a name", answered_call(1), answered_call(2)))
     listed = installation.ask("spool", "list")
     assert [(each["call_id"], each["why"]) for each in listed] == [
         (call_id(1), "too long a name"),
@@ -67,7 +67,7 @@ def test_refused_records_are_listed_shown_and_exported(installation):
 
 
 def test_a_refused_record_is_named_by_the_first_digits_of_its_call(installation):
-    installation.quarantine.put([answered_call(1), answered_call(2)], "why")
+    installation.quarantine.put(rejected("why", answered_call(1), answered_call(2)))
     whole = installation.ask("spool", "show", call_id(1))
     unique = next(length for length in range(8, 37) if call_id(1)[:length] != call_id(2)[:length])
     assert installation.ask("spool", "show", call_id(1)[:unique]) == whole
@@ -77,14 +77,14 @@ def test_a_refused_record_is_named_by_the_first_digits_of_its_call(installation)
 
 
 def test_an_export_that_cannot_be_written_says_so(installation):
-    installation.quarantine.put([answered_call(1)], "why")
+    installation.quarantine.put(rejected("why", answered_call(1)))
     result = installation.run("spool", "export", str(installation.directory / "missing" / "refused.json"))
     assert (result.exit_code, "cannot be written: No such file" in result.stderr) == (1, True)
 
 
 def test_a_retry_books_what_the_database_takes_and_keeps_the_rest(installation):
     unfit = answered_call(2, customer_account="x ")
-    installation.quarantine.put([answered_call(1), unfit], "why")
+    installation.quarantine.put(rejected("why", answered_call(1), unfit))
     result = installation.run("spool", "retry", "--json")
     assert result.exit_code == 1
     outcome = json.loads(result.stdout)
@@ -105,7 +105,7 @@ def test_only_refused_calls_can_be_shown_or_tried_again(installation):
 
 
 def test_a_file_of_the_quarantine_that_cannot_be_read_is_named(installation):
-    installation.quarantine.put([answered_call(1)], "why")
+    installation.quarantine.put(rejected("why", answered_call(1)))
     (installation.directory / "var" / "quarantine" / f"{call_id(2)}.json").write_text("?")
     result = installation.run("spool", "list")
     assert call_id(1) in result.stdout

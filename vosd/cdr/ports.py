@@ -1,7 +1,7 @@
 """What the switch asks of its database: whole calls booked together, and the standing of accounts.
 
-``storage`` implements ``Books`` over MySQL, SQLite and memory; whoever needs it is handed one. Refuses to
-know SQL, connections and retries: when to try again is the caller's decision (DESIGN D9).
+``storage`` implements ``Books`` over MySQL, SQLite and memory. Refuses to know SQL, connections and retries: when to
+try again is the caller's decision.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from vosd.cdr.record import CallRecord
 
 
 class Standing(NamedTuple):
-    """A committed balance and the account's ledger sequence number at which it held (DESIGN D13)."""
+    """A committed balance and the account's ledger sequence number at which it held (ADR 3)."""
 
     balance: Decimal
     seq: int
@@ -26,7 +26,7 @@ class Changes(NamedTuple):
     mark: int
 
 
-class StoreUnavailable(VosError):  # noqa: N818 - a state of the world, not a mistake
+class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake
     """The database cannot be reached or did not finish; try the same again later, it books nothing twice."""
 
 
@@ -37,19 +37,23 @@ class StoreDamaged(StoreUnavailable):
     """
 
 
+class RejectedRecord(NamedTuple):
+    """A record that the database can never take, and why."""
+
+    record: CallRecord
+    reason: str
+
+
 class RejectedRecords(VosError):  # noqa: N818 - it carries the records
     """Records that the database can never take; every other record of the batch is booked.
 
-    ``records`` are the refused ones, ``why`` names each with its reason, ``standings`` holds what ``book``
-    would have returned for the rest.
+    ``standings`` holds what ``book`` would have returned for the rest.
     """
 
-    def __init__(
-        self, records: Sequence[CallRecord], why: str, standings: Mapping[str, Standing] | None = None
-    ) -> None:
-        super().__init__(f"the database refuses {len(records)} call record(s), keep them apart: {why}")
-        self.records = tuple(records)
-        self.why = why
+    def __init__(self, rejected: Sequence[RejectedRecord], standings: Mapping[str, Standing] | None = None) -> None:
+        reasons = "; ".join(f"{record.call_id}: {reason}" for record, reason in rejected)
+        super().__init__(f"the database refuses {len(rejected)} call record(s), keep them apart: {reasons}")
+        self.rejected = tuple(rejected)
         self.standings: Mapping[str, Standing] = standings or {}
 
 
@@ -86,7 +90,8 @@ class Books(Protocol):
         """Book whole calls in one transaction and return the standing of every account they touched.
 
         What is booked already changes nothing (a retry after a crash): a CDR is known by its call id, a
-        ledger entry by account and reference (DESIGN D4). An account without a row gets one.
+        ledger entry by account and reference (ADR 5). An account without a row gets one, in the currency of its first
+        posting. A record is also rejected where a posting is in another currency than its account (ADR 32).
 
         Raises:
             StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.

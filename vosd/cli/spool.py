@@ -14,6 +14,9 @@ from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vosd.engine.booking.spool import Outcome, Spool
     from vosd.engine.journal.quarantine import Quarantine, Refused
     from vosd.engine.settings import Settings
 
@@ -66,10 +69,10 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
 @pass_invocation
 def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> None:
     """Offer refused records to the database again: those named, or all. Exit code 1 where it refuses any."""
-    settings = invocation.settings
-    quarantine = _quarantine(settings)
+    quarantine = _quarantine(invocation.settings)
     wanted = [_refused_id(quarantine, call_id) for call_id in call_ids]
-    _report(asyncio.run(_retry(invocation, settings, wanted)), as_json)
+    asked = _ask_switch_or_do(invocation, "spool_retry", {"call_ids": wanted}, lambda spool: spool.retry(wanted))
+    _report(asyncio.run(asked), as_json)
 
 
 @spool.command("export")
@@ -78,17 +81,8 @@ def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> Non
 @pass_invocation
 def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
-    import msgspec
-
     whole = [_whole(each) for each in _quarantine(invocation.settings).read().records]
-    if file is None:
-        output.document(whole)
-        return
-    _write(file, msgspec.json.encode(whole))
-    if as_json:
-        output.document({"file": str(file), "records": len(whole)})
-    else:
-        output.line(f"{len(whole)} records written to {file}")
+    _deliver(whole, "records", file, as_json=as_json)
 
 
 @spool.command("check")
@@ -126,21 +120,14 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
     if book and target is not None:
         raise click.UsageError("--book or --output, not both")
     if book:
-        _report(asyncio.run(_salvage(invocation, file.absolute())), as_json)
+        path = file.absolute()
+        asked = _ask_switch_or_do(invocation, "spool_salvage", {"file": str(path)}, lambda spool: spool.salvage(path))
+        _report(asyncio.run(asked), as_json)
         return
-    import msgspec
-
     from vosd.engine.journal.salvage import ended_in
 
     records = [_with_postings(record) for record in _examined(ended_in, file)]
-    if target is None:
-        output.document(records)
-        return
-    _write(target, msgspec.json.encode(records))
-    if as_json:
-        output.document({"file": str(target), "records": len(records)})
-    else:
-        output.line(f"{len(records)} ended calls written to {target}")
+    _deliver(records, "ended calls", target, as_json=as_json)
 
 
 def _examined(read: Any, path: Path) -> Any:
@@ -151,12 +138,26 @@ def _examined(read: Any, path: Path) -> Any:
         raise OperationError(message) from error
 
 
-def _write(path: Path, document: bytes) -> None:
+def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_json: bool) -> None:
+    """Write a JSON array to a file and say so, or print it where no file is given.
+
+    Raises:
+        OperationError: the file cannot be written.
+    """
+    import msgspec
+
+    if file is None:
+        output.document(records)
+        return
     try:
-        path.write_bytes(document + b"\n")
+        file.write_bytes(msgspec.json.encode(records) + b"\n")
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}"
+        message = f"{file} cannot be written: {error.strerror or error}"
         raise OperationError(message) from error
+    if as_json:
+        output.document({"file": str(file), "records": len(records)})
+    else:
+        output.line(f"{len(records)} {what} written to {file}")
 
 
 def _quarantine(settings: "Settings") -> "Quarantine":
@@ -205,7 +206,12 @@ def _with_postings(record: Any) -> dict[str, Any]:
     from vosd.base.money import format_amount
 
     postings = [
-        {"account": each.account, "amount": format_amount(each.amount), "reference": each.reference}
+        {
+            "account": each.account,
+            "amount": format_amount(each.amount),
+            "currency": each.currency,
+            "reference": each.reference,
+        }
         for each in record.postings
     ]
     return {**json_object(record, None), "postings": postings}
@@ -223,21 +229,15 @@ def _report(outcome: dict[str, Any], as_json: bool) -> None:
         sys.exit(OperationError.exit_code)
 
 
-async def _retry(invocation: Invocation, settings: "Settings", call_ids: list[str]) -> dict[str, Any]:
-    asked = await invocation.running_switch().ask_if_running("spool_retry", call_ids=call_ids)
-    if asked is not None:
-        return dict(asked)
-    return await _without_switch(settings, lambda spool: spool.retry(call_ids))
+async def _ask_switch_or_do(
+    invocation: Invocation, request: str, arguments: dict[str, Any], work: "Callable[[Spool], Awaitable[Outcome]]"
+) -> dict[str, Any]:
+    """Let the running switch do it, or do it here where none runs."""
+    asked = await invocation.running_switch().ask_if_running(request, **arguments)
+    return await _without_switch(invocation.settings, work) if asked is None else dict(asked)
 
 
-async def _salvage(invocation: Invocation, file: Path) -> dict[str, Any]:
-    asked = await invocation.running_switch().ask_if_running("spool_salvage", file=str(file))
-    if asked is not None:
-        return dict(asked)
-    return await _without_switch(invocation.settings, lambda spool: spool.salvage(file))
-
-
-async def _without_switch(settings: "Settings", work: Any) -> dict[str, Any]:
+async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitable[Outcome]]") -> dict[str, Any]:
     """Book without a running switch, and keep one from starting meanwhile: it would not know what is booked."""
     import msgspec
 

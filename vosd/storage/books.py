@@ -1,25 +1,26 @@
-"""The booking of calls: CDRs, attempts, ledger entries and balances in one transaction (DESIGN D4).
+"""Booking of calls: CDRs, attempts, ledger entries and balances in one transaction (ADR 5).
 
-Owns what a batch means: what is booked already, what the balances become, which record is to blame. Refuses to
-know the databases' dialects (``writers``) and when to try again (the recorder's affair).
+Decides what of a batch is booked already, what the balances become and which record is refused. Refuses to know the
+databases' dialects (``writers``) and when to try again (the recorder).
 """
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import ACCOUNT_LENGTH
-from vosd.cdr.ports import Changes, RejectedRecords, Standing
+from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
-from vosd.storage.currencies import currencies_of, settle_all
+from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
+from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
-from vosd.storage.rows import CALL_KIND, PreparedCall, Row, ledger_row, prepare
-from vosd.storage.types import Unstorable, call_key
+from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
+from vosd.storage.types import Unstorable
 from vosd.storage.writers import writer_for
 
 _ENCODED_AT_ONCE: Final = 32
@@ -76,16 +77,18 @@ class SqlBooks:
         while waiting:
             batch = waiting.pop()
             try:
-                standings |= await self._book(batch)
+                committed = await self._book(batch)
             except ContentRefused as refusal:
                 if len(batch) == 1:
-                    refused.append((batch[0].record, str(refusal)))
+                    refused.append(RejectedRecord(batch[0].record, str(refusal)))
                     continue
                 middle = len(batch) // 2
                 waiting += [batch[middle:], batch[:middle]]
+            else:
+                standings |= committed.standings
+                refused += committed.rejected
         if refused:
-            why = "; ".join(f"{record.call_id}: {reason}" for record, reason in refused)
-            raise RejectedRecords([record for record, _ in refused], why, standings)
+            raise RejectedRecords(refused, standings)
         return standings
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
@@ -96,9 +99,9 @@ class SqlBooks:
         """
         leaving = [record for record in records if record.recorded or any(each.amount for each in record.postings)]
         async with self._database.reading() as connection:
-            with_row = await _calls_with_row(connection, leaving)
-            taken = await _references_taken(connection, [record for record in leaving if not record.recorded])
-        return [record for record in leaving if not _is_there(record, with_row, taken)]
+            with_cdr = await cdrs_of(connection, leaving)
+            taken = await entries_of(connection, [record for record in leaving if not record.recorded])
+        return [record for record in leaving if not _is_there(record, with_cdr, taken)]
 
     def newest_commit(self) -> int:
         """Return the number of the latest commit since the question before, 0 = none."""
@@ -118,34 +121,42 @@ class SqlBooks:
         mark = max((row.changed for row in rows), default=after)
         return Changes({row.id: Standing(row.balance, row.seq) for row in rows}, mark)
 
-    async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[tuple[CallRecord, str]]]:
+    async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []
-        refused: list[tuple[CallRecord, str]] = []
+        refused: list[RejectedRecord] = []
         for count, record in enumerate(records, start=1):
             try:
                 calls.append(prepare(record, self._writer.encode))
             except Unstorable as fault:
-                refused.append((record, str(fault)))
+                refused.append(RejectedRecord(record, str(fault)))
             if count % _ENCODED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # a full batch in one go would hold up the packets of running calls
         return calls, refused
 
-    async def _book(self, batch: list[PreparedCall]) -> dict[str, Standing]:
+    async def _book(self, batch: list[PreparedCall]) -> "_Committed":
         """Book a batch, at first as if none of it were booked: that is so unless this is a retry."""
         if not batch:
-            return {}
+            return _Committed({}, [])
         try:
             return await self._commit(batch, known_new=True)
         except AlreadyThere:
             return await self._commit(batch, known_new=False)
 
-    async def _commit(self, batch: list[PreparedCall], *, known_new: bool) -> dict[str, Standing]:
-        touched = sorted({posting.account for call in batch for posting in call.record.postings})
+    async def _commit(self, batch: list[PreparedCall], *, known_new: bool) -> "_Committed":
+        currencies: dict[str, str | None] = {}
+        for call in batch:
+            for posting in call.record.postings:
+                currencies[posting.account] = currencies.get(posting.account) or posting.currency
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, len(batch) + 1)
-            found = await lock_accounts(connection, touched, mark)
+            accounts = await lock_accounts(connection, sorted(currencies), mark, currencies)
+            held = {name: account.currency for name, account in accounts.items()}
+            found = {name: account.standing for name, account in accounts.items()}
             if not known_new:
                 batch = await _not_yet_booked(connection, batch)
+            batch, rejected = _in_held_currencies(batch, held)
+            if rejected and known_new:
+                raise AlreadyThere("a posting is in another currency: is it booked already?")
             standings = dict(found)
             entries = self._post(batch, standings)
             rows = [call.cdr for call in batch if call.cdr is not None]
@@ -158,7 +169,7 @@ class SqlBooks:
             moved = {name: standing for name, standing in standings.items() if standing != found[name]}
             await self._writer.save_accounts(connection, self._account_rows(moved, mark))
         self._newest_commit = mark
-        return standings
+        return _Committed(standings, rejected)
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
         """Carry every posting to its account's standing, in place, and return the ledger's rows."""
@@ -187,24 +198,59 @@ class SqlBooks:
         ]
 
 
-async def lock_accounts(connection: AsyncConnection, accounts: Sequence[str], mark: int) -> dict[str, Standing]:
-    """Lock the rows of sorted accounts until the transaction ends and return their standings.
+class _Committed(NamedTuple):
+    standings: dict[str, Standing]
+    """Of every account that the batch mentions."""
+    rejected: list[RejectedRecord]
+    """What was left out of the transaction."""
 
-    An account without a row gets one, which the commit numbered ``mark`` changed. Rows are locked in the order
-    of ids, so that two writers cannot wait for each other.
+
+class LockedAccount(NamedTuple):
+    """The row of an account, locked until the transaction ends."""
+
+    standing: Standing
+    currency: str | None
+    """None = not settled yet."""
+
+
+async def lock_accounts(
+    connection: AsyncConnection, accounts: Sequence[str], mark: int, currencies: Mapping[str, str | None] | None = None
+) -> dict[str, LockedAccount]:
+    """Lock the rows of sorted accounts until the transaction ends and return them.
+
+    An account without a row gets one, which the commit numbered ``mark`` changed, in its currency of ``currencies``.
+    Rows are locked in the order of ids, so that two writers cannot wait for each other.
     """
     if not accounts:
         return {}
     table = schema.account.c
-    query = select(table.id, table.balance, table.seq).where(table.id.in_(accounts))
+    query = select(table.id, table.balance, table.seq, table.currency).where(table.id.in_(accounts))
     rows = (await connection.execute(query.order_by(table.id).with_for_update())).all()
-    standings = {row.id: Standing(row.balance, row.seq) for row in rows}
-    missing = [account for account in accounts if account not in standings]
+    locked = {row.id: LockedAccount(Standing(row.balance, row.seq), row.currency) for row in rows}
+    wanted = currencies or {}
+    missing = {account: wanted.get(account) for account in accounts if account not in locked}
     if missing:
-        new = [{"id": account, "balance": ZERO, "seq": 0, "changed": mark} for account in missing]
+        new = [
+            {"id": account, "balance": ZERO, "seq": 0, "changed": mark, "currency": currency}
+            for account, currency in missing.items()
+        ]
         await connection.execute(insert(schema.account), new)
-        standings |= dict.fromkeys(missing, Standing(ZERO, 0))
-    return standings
+        locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
+    return locked
+
+
+def _in_held_currencies(
+    batch: Iterable[PreparedCall], held: Mapping[str, str | None]
+) -> tuple[list[PreparedCall], list[RejectedRecord]]:
+    """Divide a batch into what can be booked and what posts another currency than its account has."""
+    fitting, rejected = [], []
+    for call in batch:
+        fault = other_currency(call.record, held)
+        if fault is None:
+            fitting.append(call)
+        else:
+            rejected.append(RejectedRecord(call.record, fault))
+    return fitting, rejected
 
 
 async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]) -> list[PreparedCall]:
@@ -214,50 +260,25 @@ async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]
         ContentRefused: a posting's reference is taken by another call, so that this one can never be booked.
     """
     records = [call.record for call in batch]
-    with_row = await _calls_with_row(connection, records)
-    taken = await _references_taken(connection, records)
+    with_cdr = await cdrs_of(connection, records)
+    taken = await entries_of(connection, records)
     new = []
     for call in batch:
         record = call.record
         keys = [(posting.account, posting.reference) for posting in record.postings]
         entries = [key for key in keys if key in taken]
-        if record.recorded and call_key(record.call_id) in with_row:
+        if record.recorded and record.call_id in with_cdr:
             continue
         if not entries:
             new.append(call)
-        elif record.recorded or any(taken[key] is not None for key in entries):
+        elif record.recorded or any(taken[key].call_id is not None for key in entries):
             account, reference = entries[0]
             message = f"reference {reference} of account {account} is booked for another call"
             raise ContentRefused(message)
     return new
 
 
-def _is_there(record: CallRecord, with_row: Collection[bytes], taken: Mapping[tuple[str, str], str | None]) -> bool:
+def _is_there(record: CallRecord, with_cdr: Collection[str], taken: Mapping[tuple[str, str], BookedEntry]) -> bool:
     if record.recorded:
-        return call_key(record.call_id) in with_row
+        return record.call_id in with_cdr
     return any((posting.account, posting.reference) in taken for posting in record.postings)
-
-
-async def _calls_with_row(connection: AsyncConnection, records: Iterable[CallRecord]) -> set[bytes]:
-    """Return the keys of those calls that have their CDR."""
-    cdr = schema.cdr.c
-    recorded = [record.call_id for record in records if record.recorded]
-    found = await connection.scalars(select(cdr.call_id).where(cdr.call_id.in_(recorded)))
-    return {call_key(call_id) for call_id in found}
-
-
-async def _references_taken(
-    connection: AsyncConnection, records: Iterable[CallRecord]
-) -> dict[tuple[str, str], str | None]:
-    """Return the records' (account, reference) pairs that are in the ledger, with the call of each."""
-    references: dict[str, list[str]] = {}
-    for record in records:
-        for posting in record.postings:
-            references.setdefault(posting.account, []).append(posting.reference)
-    if not references:
-        return {}
-    entry = schema.ledger_entry.c
-    mentioned = [and_(entry.account == account, entry.reference.in_(wanted)) for account, wanted in references.items()]
-    query = select(entry.account, entry.reference, entry.call_id)
-    rows = await connection.execute(query.where(entry.kind == CALL_KIND, or_(*mentioned)))
-    return {(row.account, row.reference): row.call_id for row in rows}

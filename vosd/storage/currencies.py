@@ -1,4 +1,4 @@
-"""In which currency each account's money is: settled once, when the account is first used with one.
+"""The currency of each account: settled once, when the account is first used with one.
 
 An account that has ledger entries keeps its currency for ever: its balance is their sum. One that was there before
 accounts had currencies takes the one that is configured when it is first seen.
@@ -11,6 +11,7 @@ from sqlalchemy import Row, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH
+from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.types import identifying
@@ -57,6 +58,21 @@ async def currencies_of(database: Database, accounts: Collection[str]) -> Mappin
     """
     async with database.reading() as connection:
         return {row.id: row.currency for chunk in _chunks(accounts) for row in await _rows(connection, chunk)}
+
+
+def other_currency(record: CallRecord, held: Mapping[str, str | None]) -> str | None:
+    """Say which posting is in another currency than its account has, by account; None = all fit.
+
+    An amount in another currency would be added to a balance that it is no part of. No later attempt can succeed: an
+    account that has entries keeps its currency.
+    """
+    for posting in record.postings:
+        currency = held.get(posting.account)
+        if posting.amount and None not in {posting.currency, currency} and posting.currency != currency:
+            return (
+                f"account {posting.account} has its money in {currency}, this call's posting is in {posting.currency}"
+            )
+    return None
 
 
 async def _settle(connection: AsyncConnection, name: str, wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""Payments, adjustments and zeroing in MySQL and SQLite (REQ_BILLING PAY-01 to PAY-06)."""
+"""Payments, adjustments and zeroing in MySQL and SQLite."""
 
 from sqlalchemy import insert, select, update
 
@@ -37,7 +37,7 @@ class SqlPayments:
             if payment.must_exist and await connection.scalar(select(account.c.id).where(account.c.id == name)) is None:
                 message = f"account {payment.account} is in no ledger"
                 raise NoSuchAccount(message)
-            standing = (await lock_accounts(connection, [name], mark))[name]
+            standing = (await lock_accounts(connection, [name], mark))[name].standing
             currency = await settle_one(connection, name, payment.currency)
             check_currency(payment, currency)
             same = select(entry.c.amount, entry.c.balance_after).where(

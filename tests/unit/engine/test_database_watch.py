@@ -19,7 +19,7 @@ from vosd.engine.settings import CdrSettings
 from vosd.storage.memory import MemoryLease, MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data.builders import account
-from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 from vosd.testing.virtual.clock import ManualClock
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
@@ -292,7 +292,7 @@ async def test_a_call_that_waits_or_was_refused_by_the_database_is_not_missing(s
     for record in (waiting, refused):
         switch.journal.ended(record)
     switch.recorder.add(waiting)
-    await switch.journal.refused([refused], "why")
+    await switch.journal.refused(rejected("why", refused))
     assert await switch.watch._comparison.missing_call() is None
 
 

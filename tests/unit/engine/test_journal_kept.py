@@ -9,7 +9,7 @@ from vosd.engine.journal import KeepSettings
 from vosd.engine.journal.journal import PRUNE_S, Journal
 from vosd.engine.journal.kept import KeptJournal
 from vosd.testing.data.journals import files_of, open_call, opened
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000
 NOW = Instant(1_000, 1_790_000_000_000)
@@ -135,7 +135,7 @@ def test_a_call_that_ended_and_cannot_be_read_is_named(directory):
 async def test_a_call_in_quarantine_waits_no_more(directory):
     journal = opened(directory)
     journal.ended(answered_call(1))
-    await journal.refused([answered_call(1)], "why not")
+    await journal.refused(rejected("why not", answered_call(1)))
     reading = KeptJournal(directory)
     assert len(list(reading.ended())) == 1
     assert reading.waiting == set()

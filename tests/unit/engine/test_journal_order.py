@@ -8,7 +8,7 @@ from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.testing.data import journals
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000
 """Bytes of a segment that two or three records fill."""
@@ -49,7 +49,7 @@ async def test_a_refused_call_leaves_the_journal_for_the_quarantine_and_keeps_no
     refused = answered_call(1)
     journal.ended(refused)
     journal.flush()
-    await journal.refused([refused], "a name too long")
+    await journal.refused(rejected("a name too long", refused))
     fill(journal, range(10, 30))
     assert journal.unbooked == 1
     assert len(journals.files_of(tmp_path / "journal")) <= 2
@@ -64,7 +64,7 @@ async def test_a_refused_call_that_cannot_be_quarantined_stays_in_the_journal(tm
     journal.flush()
     (tmp_path / "quarantine").write_text("a file is in the way")
     with structlog.testing.capture_logs() as logged:
-        await journal.refused([refused], "a name too long")
+        await journal.refused(rejected("a name too long", refused))
     assert [line["event"] for line in logged][1:] == [
         "the quarantine cannot be written, refused calls stay in the journal"
     ]
@@ -79,5 +79,5 @@ async def test_with_too_many_refused_calls_no_new_one_may_be_taken(tmp_path, mon
     for index in range(3):
         assert not journal.is_overfull
         journal.ended(answered_call(index))
-        await journal.refused([answered_call(index)], "why not")
+        await journal.refused(rejected("why not", answered_call(index)))
     assert journal.is_overfull

@@ -19,7 +19,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.journals import files_of, opened
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 CALL = answered_call(1, postings=(Posting("acme", Decimal(-1), f"{call_id(1)}/customer"),))
 
@@ -31,7 +31,7 @@ class Database(MemoryStore):
 
     async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
         if self.refuses and records:
-            raise RejectedRecords(records, "unfit")
+            raise RejectedRecords(rejected("unfit", *records))
         return await super().book(records)
 
 
@@ -81,7 +81,7 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
 
 @pytest.mark.parametrize("first", ["the recorder", "the retry"])
 async def test_a_call_in_journal_and_quarantine_is_forgotten_once(scene, first):
-    scene.journal.quarantine.put([CALL], "unfit")  # and killed before the journal said so
+    scene.journal.quarantine.put(rejected("unfit", CALL))  # and killed before the journal said so
     scene.journal.ended(CALL)
     scene.credit.post(Decimal(-1))
     if first == "the retry":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vosd.engine.journal.quarantine import Quarantine, QuarantineError, own_reason
-from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.engine.journal.quarantine import Quarantine, QuarantineError
+from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_what_is_put_in_is_there_for_the_next_life_and_for_its_owner_only(directory):
-    why = f"{call_id(1)}: a name; too long; {call_id(2)}: no such account"
-    Quarantine(directory).put([answered_call(1), refused_call(2)], why)
+    refused = [*rejected("a name; too long", answered_call(1)), *rejected("no such account", refused_call(2))]
+    Quarantine(directory).put(refused)
     quarantine = Quarantine(directory)
     assert len(quarantine) == 2
     content = quarantine.read()
@@ -31,7 +31,7 @@ def test_what_is_put_in_is_there_for_the_next_life_and_for_its_owner_only(direct
 
 def test_what_is_removed_is_gone_and_the_rest_stays(directory):
     quarantine = Quarantine(directory)
-    quarantine.put([answered_call(1), answered_call(2)], "why")
+    quarantine.put(rejected("why", answered_call(1), answered_call(2)))
     quarantine.remove([call_id(1), call_id(9)])
     assert len(quarantine) == Quarantine(directory).count() == 1
     assert quarantine.get(call_id(1)) is None
@@ -40,7 +40,7 @@ def test_what_is_removed_is_gone_and_the_rest_stays(directory):
 
 def test_a_file_that_cannot_be_read_is_named_and_counted(directory):
     quarantine = Quarantine(directory)
-    quarantine.put([answered_call(1)], "why")
+    quarantine.put(rejected("why", answered_call(1)))
     (directory / f"{call_id(2)}.json").write_text("{")
     assert quarantine.count() == 2
     content = quarantine.read()
@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_named_and_counted(directory):
 
 def test_text_that_is_no_utf_8_is_kept_escaped(directory):
     quarantine = Quarantine(directory)
-    quarantine.put([answered_call(1, sip_call_id_in="\udcfc@192.0.2.10")], "why")
+    quarantine.put(rejected("why", answered_call(1, sip_call_id_in="\udcfc@192.0.2.10")))
     [refused] = quarantine.read().records
     assert (refused.record.sip_call_id_in, refused.record.fee) == ("\\udcfc@192.0.2.10", answered_call(1).fee)
 
@@ -62,7 +62,3 @@ def test_without_a_quarantine_there_is_nothing_in_it(directory):
     assert (len(quarantine), quarantine.read().records, quarantine.get(call_id(1))) == (0, [], None)
     quarantine.remove([call_id(1)])
     assert not directory.exists()
-
-
-def test_a_reason_that_names_no_call_is_that_of_all():
-    assert own_reason(call_id(1), "all of them") == "all of them"

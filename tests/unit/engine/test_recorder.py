@@ -16,7 +16,7 @@ from vosd.engine.booking.recorder import PENDING_MAX, Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 
@@ -287,7 +287,7 @@ async def test_a_call_that_the_database_refuses_is_quarantined_and_still_owed(
 async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, credits, database, booking):
     class Refusing(MemoryStore):
         async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-            raise RejectedRecords(records, "all of them")
+            raise RejectedRecords(rejected("all of them", *records))
 
     good, database.store = database.store, Refusing()
     end(recorder, journal, credits, call(0))

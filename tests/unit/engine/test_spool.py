@@ -14,7 +14,7 @@ from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.journals import files_of, open_call, opened
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, rejected
 
 
 class Database:
@@ -31,8 +31,7 @@ class Database:
         refused = [record for record in records if record.call_id in self.refuses]
         standings = await self.store.book([record for record in records if record.call_id not in self.refuses])
         if refused:
-            why = "; ".join(f"{record.call_id}: unfit" for record in refused)
-            raise RejectedRecords(refused, why, standings)
+            raise RejectedRecords(rejected("unfit", *refused), standings)
         return standings
 
 
@@ -61,7 +60,7 @@ def call(index: int) -> CallRecord:
 
 
 async def test_what_is_booked_leaves_the_quarantine_and_is_owed_no_more(spool, quarantine, credits, database):
-    quarantine.put([call(1), call(2)], "unfit")
+    quarantine.put(rejected("unfit", call(1), call(2)))
     quarantine.owed.update((call_id(1), call_id(2)))
     credits["acme"].post(Decimal(-2))
     database.refuses = {call_id(2)}
@@ -75,13 +74,13 @@ async def test_what_is_booked_leaves_the_quarantine_and_is_owed_no_more(spool, q
 
 
 async def test_only_the_named_are_tried(spool, quarantine):
-    quarantine.put([call(1), call(2)], "unfit")
+    quarantine.put(rejected("unfit", call(1), call(2)))
     assert (await spool.retry([call_id(2)])).booked == [call_id(2)]
     assert quarantine.get(call_id(1)) is not None
 
 
 async def test_while_the_database_is_away_everything_stays(spool, quarantine, database):
-    quarantine.put([call(1)], "unfit")
+    quarantine.put(rejected("unfit", call(1)))
     database.is_away = True
     with pytest.raises(StoreUnavailable):
         await spool.retry()

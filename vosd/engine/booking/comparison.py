@@ -110,13 +110,13 @@ class Comparison:
             try:
                 await self._books.book(lacking)
             except RejectedRecords as rejected:
-                booked -= len(rejected.records)
-                refused += len(rejected.records)
+                booked -= len(rejected.rejected)
+                refused += len(rejected.rejected)
                 waiting = self._recorder.waiting()  # they are owed, and the recorder comes to them
-                aside_now = [record for record in rejected.records if record.call_id not in waiting]
-                for record in aside_now:
-                    self._balances.owe(record.postings)
-                await self._journal.refused(aside_now, rejected.why)
+                aside_now = [each for each in rejected.rejected if each.record.call_id not in waiting]
+                for each in aside_now:
+                    self._balances.owe(each.record.postings)
+                await self._journal.refused(aside_now)
         return booked, refused
 
 

@@ -115,8 +115,8 @@ class Recorder:
         try:
             return await self._books.book(batch), set()
         except RejectedRecords as rejected:
-            await self._journal.refused(rejected.records, rejected.why)
-            return rejected.standings, {record.call_id for record in rejected.records}
+            await self._journal.refused(rejected.rejected)
+            return rejected.standings, {record.call_id for record, _ in rejected.rejected}
 
     async def _release_refused_before(self, booked: list[CallRecord]) -> None:
         """Take out of quarantine what is booked: an earlier life put it there and was killed before it said so."""

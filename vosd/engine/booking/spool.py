@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, RejectedRecords, Standing
+from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.quarantine import Quarantine, own_reason
+from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
 
 BATCH: Final = 500
@@ -79,9 +79,13 @@ class Spool:
             records = _batches(ended_in(file))
             while batch := await asyncio.to_thread(next, records, None):
                 booked = {record.call_id for record in await self._book(batch, outcome)}
-                for record in batch:
-                    if record.call_id not in booked:
-                        await asyncio.to_thread(self._quarantine.put, [record], outcome.refused[record.call_id])
+                refused = [
+                    RejectedRecord(record, outcome.refused[record.call_id])
+                    for record in batch
+                    if record.call_id not in booked
+                ]
+                if refused:
+                    await asyncio.to_thread(self._quarantine.put, refused)
         return outcome
 
     async def _book(self, batch: Sequence[CallRecord], outcome: Outcome) -> list[CallRecord]:
@@ -91,7 +95,7 @@ class Spool:
             standings, why = await self._books.book(batch), {}
         except RejectedRecords as rejected:
             standings = rejected.standings
-            why = {record.call_id: own_reason(record.call_id, rejected.why) for record in rejected.records}
+            why = {record.call_id: reason for record, reason in rejected.rejected}
         outcome.refused.update(why)
         booked = [record for record in batch if record.call_id not in why]
         outcome.booked += [record.call_id for record in booked]

@@ -1,15 +1,15 @@
-"""What the journal says, and how each kind of record is encoded."""
+"""Entries of the journal, and how each kind is encoded and read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, get_args
 from uuid import UUID
 
 import msgspec
 
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.frames import NO_CALL, Frame, framed
+from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
 
@@ -69,7 +69,9 @@ class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
     """Every leg of the earlier life was hung up."""
 
 
-Entry = OpenCall | Ended | Mark | Booked | Quarantined | PlacedCall | LeftOver | HungUp
+Entry = PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
+NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
+"""The names of the kinds, as people read them."""
 
 KIND_ANSWERED: Final = 1
 KIND_ENDED: Final = 2
@@ -146,14 +148,24 @@ def hung_up_frame() -> bytes:
     return framed(KIND_HUNG_UP, NO_CALL, 0, _encode(HungUp()))
 
 
-def entry_in(frame: Frame) -> Entry | None:
-    """Return what a record says; None where another version of vosd wrote it and this one cannot read it."""
+def name_of(entry: Entry) -> str:
+    """Return the name of the entry's kind."""
+    return str(entry.__struct_config__.tag)
+
+
+def entries_in(file: BinaryIO) -> Iterator[Entry | Frame | Damage]:
+    """Yield what a file holds: entries, records of another version of vosd as they are, and damaged parts."""
+    for part in frames_in(file):
+        yield part if isinstance(part, Damage) else _entry_in(part)
+
+
+def _entry_in(frame: Frame) -> Entry | Frame:
     if frame.kind not in _KNOWN:
-        return None
+        return frame
     try:
         return _decode(frame.payload)
     except msgspec.DecodeError:
-        return None
+        return frame
 
 
 def id_bytes(call_id: str) -> bytes:

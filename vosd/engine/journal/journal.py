@@ -17,6 +17,7 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import OpenCall, end_of
+from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import (
     Booked,
@@ -38,7 +39,7 @@ from vosd.engine.journal.files import IN_USE, Files, KeepSettings, listed
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.output import RESERVE_BYTES, Output
-from vosd.engine.journal.quarantine import DIRECTORY, Quarantine, own_reason
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains, read_segments
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
@@ -214,23 +215,23 @@ class Journal:
         self._unbooked[number] = self._unbooked.get(number, 0) + 1
         self._output.append(ended_frame(record, mono))
 
-    async def refused(self, records: Sequence[CallRecord], why: str) -> None:
+    async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Move calls that the database will not take as they are into quarantine; what they cost must be owed by then.
 
         They are on the disk there before the journal forgets them. Where that fails they stay in the journal, and the
         next start offers them to the database again.
         """
-        for record in records:
-            reason = own_reason(record.call_id, why)
+        for record, reason in rejected:
             _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
+        call_ids = [record.call_id for record, _ in rejected]
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self.quarantine.put, records, why)
+            await asyncio.get_running_loop().run_in_executor(None, self.quarantine.put, rejected)
         except OSError as error:
             _log.error("the quarantine cannot be written, refused calls stay in the journal", error=str(error))
             return
         finally:
-            self.quarantine.owed.update(record.call_id for record in records if record.call_id in self.quarantine)
-        done = self._settled(record.call_id for record in records)
+            self.quarantine.owed.update(call_id for call_id in call_ids if call_id in self.quarantine)
+        done = self._settled(call_ids)
         self._output.append(quarantined_frame(Quarantined(done)))
         self.flush()
         self._retire_segments()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, entry_in, id_text
+from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, entries_in, id_text
 from vosd.engine.journal.files import all_files, opened
-from vosd.engine.journal.frames import NO_CALL, Damage, frames_in
+from vosd.engine.journal.frames import NO_CALL, Damage
 
 
 class KeptJournal:
@@ -46,11 +46,11 @@ class KeptJournal:
             with file:
                 if os.fstat(file.fileno()).st_mtime < self._since_s:
                     continue
-                for part in frames_in(file):
+                for part in entries_in(file):
                     if isinstance(part, Damage):
                         self._note_damage(part)
                         continue
-                    record = self._take(entry_in(part))
+                    record = self._take(part)
                     if record is not None:
                         yield record
 

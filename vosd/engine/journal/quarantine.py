@@ -1,11 +1,10 @@
-"""The quarantine: call records that the database refuses, each in a file of its own until its cause is mended.
+"""Quarantine: call records that the database refuses, each in a file of its own until the cause is corrected.
 
 One JSON file a call in ``state_dir/quarantine``, synced before the journal may forget the call. The files are the only
 truth: ``vosd spool`` reads them without a running switch. Refuses to know databases.
 """
 
 import os
-import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import escaped
 
 DIRECTORY: Final = "quarantine"
 """Its name within ``state_dir``."""
 _SUFFIX: Final = ".json"
-_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -82,18 +81,16 @@ class Quarantine:
         self.count()
         return frozenset(self._ids)
 
-    def put(self, records: Iterable[CallRecord], why: str) -> None:
+    def put(self, rejected: Iterable[RejectedRecord]) -> None:
         """Keep records; they are on the disk when this returns, which may take milliseconds for each.
-
-        ``why`` may name the reason of each as ``CALL_ID: reason``, joined by semicolons.
 
         Raises:
             OSError: some are not kept.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for record in records:
+        for record, reason in rejected:
             path = self._path(record.call_id)
-            refused = Refused(record, own_reason(record.call_id, why), time.time_ns() // 1_000_000)
+            refused = Refused(record, reason, time.time_ns() // 1_000_000)
             _write(path, _encode(refused))
             self._ids.add(record.call_id)
         _sync_directory(self._directory)
@@ -134,12 +131,6 @@ class Quarantine:
 
     def _path(self, call_id: str) -> Path:
         return self._directory / f"{Path(call_id).name}{_SUFFIX}"
-
-
-def own_reason(call_id: str, why: str) -> str:
-    """Return what a refusal of several calls says of one; all of it where it does not name the call."""
-    found = re.search(rf"{re.escape(call_id)}: (.*?)(?=; {_UUID}: |\Z)", why, re.DOTALL)
-    return found[1] if found else why
 
 
 def _encode(refused: Refused) -> bytes:

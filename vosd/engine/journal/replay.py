@@ -28,10 +28,10 @@ from vosd.engine.journal.entries import (
     Mark,
     PlacedCall,
     Quarantined,
-    entry_in,
+    entries_in,
     id_text,
 )
-from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame, frames_in
+from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
@@ -157,13 +157,14 @@ def read_segments(segments: Iterable[Path]) -> Remains:
 
 def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
     """Take in the records of one file."""
-    for part in frames_in(file):
-        if isinstance(part, Damage):
-            _note_damage(part, segment, remains)
-        elif (entry := entry_in(part)) is not None:
-            remains.take(entry)
-        else:
-            _note_unknown(part, segment, remains)
+    for part in entries_in(file):
+        match part:
+            case Damage():
+                _note_damage(part, segment, remains)
+            case Frame():
+                _note_unknown(part, segment, remains)
+            case _:
+                remains.take(part)
 
 
 def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:

@@ -1,4 +1,4 @@
-"""Looking into one journal file, whole or damaged: what stands in it, and what can be read."""
+"""Examine one journal file, whole or damaged: what it holds, and what of it can be read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,28 +7,11 @@ from typing import Final
 
 import msgspec
 
-from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import (
-    Booked,
-    Ended,
-    Entry,
-    HungUp,
-    LeftOver,
-    Mark,
-    PlacedCall,
-    Quarantined,
-    entry_in,
-    id_text,
-)
-from vosd.engine.journal.frames import NO_CALL, Damage, frames_in
+from vosd.engine.journal.entries import NAMES, Ended, entries_in, id_text, name_of
+from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 
 DAMAGES_LISTED: Final = 1_000
-
-_NAMES: Final[dict[type[Entry], str]] = {
-    PlacedCall: "placed", OpenCall: "answered", Ended: "ended", Mark: "mark", Booked: "booked",
-    Quarantined: "quarantined", LeftOver: "left_over", HungUp: "hung_up",
-}  # fmt: skip
 
 
 class DamagedPart(msgspec.Struct, frozen=True):
@@ -58,19 +41,21 @@ def examine(path: Path) -> Examination:
     Raises:
         OSError: it cannot be read.
     """
-    counts = Counter(dict.fromkeys((*_NAMES.values(), "unknown"), 0))
+    counts = Counter(dict.fromkeys((*NAMES, "unknown"), 0))
     damaged: list[DamagedPart] = []
     damages = 0
     with path.open("rb") as file:
-        for part in frames_in(file):
-            if isinstance(part, Damage):
-                damages += 1
-                if len(damaged) < DAMAGES_LISTED:
-                    call_id = None if part.call == NO_CALL else id_text(part.call)
-                    damaged.append(DamagedPart(part.offset, part.fault.value, call_id))
-            else:
-                entry = entry_in(part)
-                counts["unknown" if entry is None else _NAMES[type(entry)]] += 1
+        for part in entries_in(file):
+            match part:
+                case Damage():
+                    damages += 1
+                    if len(damaged) < DAMAGES_LISTED:
+                        call_id = None if part.call == NO_CALL else id_text(part.call)
+                        damaged.append(DamagedPart(part.offset, part.fault.value, call_id))
+                case Frame():
+                    counts["unknown"] += 1
+                case _:
+                    counts[name_of(part)] += 1
     return Examination(str(path), dict(counts), damaged, damages)
 
 
@@ -81,7 +66,6 @@ def ended_in(path: Path) -> Iterator[CallRecord]:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        for part in frames_in(file):
-            entry = None if isinstance(part, Damage) else entry_in(part)
-            if isinstance(entry, Ended):
-                yield entry.record
+        for part in entries_in(file):
+            if isinstance(part, Ended):
+                yield part.record

@@ -9,9 +9,10 @@ from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, Kind
-from vosd.cdr.ports import Changes, RejectedRecords, Standing
+from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
+from vosd.storage.currencies import other_currency
 from vosd.storage.ports import (
     CallFilter,
     EntryKind,
@@ -89,19 +90,18 @@ class MemoryStore:
         Raises:
             RejectedRecords: the named records cannot be stored as they are; all others are booked.
         """
-        refused: list[tuple[CallRecord, str]] = []
+        refused: list[RejectedRecord] = []
         touched: set[str] = set()
         for record in records:
             try:
                 self._book(record)
             except Unstorable as fault:
-                refused.append((record, str(fault)))
+                refused.append(RejectedRecord(record, str(fault)))
             else:
                 touched |= {posting.account for posting in record.postings}
         standings = {account: self._accounts[account].standing for account in sorted(touched)}
         if refused:
-            why = "; ".join(f"{record.call_id}: {reason}" for record, reason in refused)
-            raise RejectedRecords([record for record, _ in refused], why, standings)
+            raise RejectedRecords(refused, standings)
         return standings
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
@@ -199,11 +199,18 @@ class MemoryStore:
                     return
                 message = f"reference {reference} of account {account} is booked for another call"
                 raise Unstorable(message)
+        held: dict[str, str | None] = {}
+        for posting in record.postings:
+            row = self._accounts.get(posting.account)
+            held.setdefault(posting.account, posting.currency if row is None else row.currency)
+        fault = other_currency(record, held)
+        if fault is not None:
+            raise Unstorable(fault)
         self.commits += 1
         if call.cdr is not None:
             self._calls[record.call_id] = _stored(call, self.commits)
         for account, amount, reference in postings:
-            self._open(account)
+            self._open(account, held[account])
             if amount:
                 self._append(account, amount, CALL_KIND, reference, call.ledger_key)
 
@@ -214,8 +221,8 @@ class MemoryStore:
         here = (self._by_reference.get((each.account, CALL_KIND, each.reference)) for each in record.postings)
         return bool(postings) and not any(here)
 
-    def _open(self, account: str) -> _Account:
-        return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self.commits))
+    def _open(self, account: str, currency: str | None = None) -> _Account:
+        return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self.commits, currency))
 
     def _append(self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None) -> None:
         row = self._accounts[account]

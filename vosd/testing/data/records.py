@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.base.ids import uuid7
 from vosd.base.money import ZERO
+from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import Attempt, CallRecord, Posting
 
 STARTED: Final = 1_790_000_000_000
@@ -108,3 +109,8 @@ def refused_call(index: int, **changes: Any) -> CallRecord:
         q850_cause=21,
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def rejected(reason: str, *records: CallRecord) -> list[RejectedRecord]:
+    """Return records that the database refuses, all for the same reason."""
+    return [RejectedRecord(record, reason) for record in records]
