@@ -1,7 +1,7 @@
-"""SIP from datagram to dialog, without I/O (RFC 3261): bytes and time in, events and bytes out.
+"""SIP from datagrams to dialogs, without I/O (RFC 3261): bytes and time in, events and bytes out.
 
-Refuses to know calls, routes and money, and what a body holds. Sockets, clocks and randomness are the
-engine's: time and tokens are arguments.
+Calls, routes, money and the content of bodies are handled elsewhere. Sockets, clocks and randomness belong to the
+engine: time and tokens are arguments.
 """
 
 from vosd.sip.wire.errors import ParseError

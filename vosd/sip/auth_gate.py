@@ -1,7 +1,7 @@
-"""The door: who begins something with us proves who it is before anything is kept of its request.
+"""Authentication gate: decides on each new INVITE and REGISTER before any state is kept for it.
 
-A verdict is given on each INVITE and REGISTER from outside dialogs that is no repetition of one that was let in. The
-core only obeys it; who is known by address and who by a digest is known to whoever stands at the door.
+It is asked about requests from outside dialogs, except retransmissions of accepted ones. The SIP core applies the
+verdict; the implementation (``engine.registration.authentication``) knows the addresses and the digest users.
 """
 
 from typing import Final, NamedTuple, Protocol
@@ -11,51 +11,51 @@ from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
 
 UNKNOWN: Final = "unknown source"
-"""Why a challenge is reported: the source is unknown and sends no credentials."""
+"""Reason reported for a challenge: the source is unknown and sent no credentials."""
 EXAMINED: Final = frozenset({"INVITE", "REGISTER"})
-"""What needs a verdict."""
+"""Methods that need a verdict."""
 
 
 class LetIn(NamedTuple):
-    """It goes on as the request of ``user``, who has proven to be that; empty = whoever its address says."""
+    """Accept the request as one of ``user``, who has authenticated; empty = identified by source address."""
 
     user: str = ""
 
 
 class Challenged(NamedTuple):
-    """It is answered with a challenge, or another failure, and forgotten."""
+    """Answer with a challenge or another failure, and keep no state."""
 
     status: int
     headers: str
-    """Whole lines."""
+    """Whole header lines."""
     tag: str
-    """Of To: the same each time that the same request comes (RFC 3261 section 8.2.7)."""
+    """Tag for To: the same for every retransmission of the request (RFC 3261 section 8.2.7)."""
     why: str = ""
-    """What it is counted under, if it is more than a question."""
+    """Key under which it is counted, if it is more than a first challenge."""
 
 
 Verdict = LetIn | Challenged
 
 
 class AuthGate(Protocol):
-    """Whoever gives the verdicts."""
+    """Decides on new requests."""
 
     @property
     def examines_unknown_sources(self) -> bool:
-        """Whether anybody may prove who it is; else requests from unknown addresses are dropped unread."""
+        """Whether unknown sources may authenticate; otherwise their requests are dropped unread."""
         ...
 
     def is_shut_to(self, source: Peer, now: Instant) -> bool:
-        """Say whether nothing that begins something is heard from a source."""
+        """Return whether all new requests of a source are dropped."""
         ...
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
-        """Judge an INVITE or REGISTER."""
+        """Decide on an INVITE or REGISTER."""
         ...
 
 
 class _OpenGate:
-    """Where addresses are all that counts."""
+    """Gate of a switch that identifies by source address only."""
 
     examines_unknown_sources: Final = False
 

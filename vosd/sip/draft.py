@@ -1,6 +1,6 @@
-"""Requests of ours before they are written: what it takes to write one again with proof of who we are.
+"""Drafts of requests that may have to be sent again with credentials.
 
-Kept only where a peer may challenge: everywhere else a request is its bytes (RFC 3261 section 22.2).
+Kept only where a peer may challenge (RFC 3261 section 22.2); any other request is kept as bytes.
 """
 
 from typing import Final, NamedTuple
@@ -12,21 +12,21 @@ CHALLENGES: Final = frozenset({401, 407})
 
 
 class InviteDraft(NamedTuple):
-    """An INVITE; ``parts`` are those of its latest writing, as the caller wanted them."""
+    """An INVITE; ``parts`` are those of the last transmission, as the caller asked for them."""
 
     parts: InviteParts
     max_forwards: int
     headers: str
     body: bytes
     is_fixed: bool = True
-    """Whether the transport is the operator's, or the dialog's, and no size changes it."""
+    """Whether the transport is set by the operator or the dialog, so that the size of the request cannot change it."""
     dialog: Dialog | None = None
-    """That of a re-INVITE."""
+    """The dialog of a re-INVITE."""
     rounds: int = 0
-    """Challenges answered so far."""
+    """Number of challenges answered."""
 
     def again(self, via: str, counted: int) -> "InviteDraft":
-        """Return the next writing, a new request; outside a dialog ``counted`` is the last number that was used."""
+        """Return the draft of the next request; outside a dialog ``counted`` is the last CSeq number used."""
         if self.dialog is None:
             parts = self.parts._replace(via=via, sequence=counted + 1)
         else:
@@ -35,7 +35,7 @@ class InviteDraft(NamedTuple):
 
 
 class RequestDraft(NamedTuple):
-    """Any other request; its dialog counts its numbers."""
+    """Any other request; its dialog counts the CSeq numbers."""
 
     dialog: Dialog
     method: str

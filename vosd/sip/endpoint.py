@@ -1,8 +1,8 @@
-"""The SIP engine's one door: datagrams and time in, events and datagrams out.
+"""Facade of the SIP core: datagrams and time in, events and datagrams out.
 
-Owns transactions, the dialogs' addresses and what is left of both; whoever uses it owns the calls. Never
-reads a clock, never opens a socket, never draws a random number. What peers ask of us is read in ``server_core``,
-what we ask of them is written in ``client_core``; here both meet the time and the outside.
+Owns the transactions, the table of dialogs and what remains of both after their end; its user owns the calls. Never
+reads a clock, opens a socket or draws a random number. Requests of peers are handled in ``server_core``, our own
+requests in ``client_core``.
 """
 
 from collections import Counter
@@ -34,11 +34,11 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.parse import parse_message
 
 _BY_BRANCH: Final = (b"ACK ", b"CANC")
-"""How requests begin that are for an INVITE, whose branch they have."""
+"""First bytes of the requests that have the branch of an INVITE."""
 
 
 class Endpoint:
-    """Everything SIP of one switch, sans I/O."""
+    """The SIP core of one switch, without I/O."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class Endpoint:
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
         self.dropped: Counter[str] = Counter()
-        """Datagrams and requests that came to nothing, by why."""
+        """Dropped datagrams and requests by reason."""
         self.store = TransactionStore(settings.timers, self.flows.reliable)
-        """Transactions and timers; for this package, and for snapshots of what they are about."""
+        """Transactions and timers; for this package, and for snapshots."""
         self._dialogs = DialogTable(self.store)
         self.client = ClientCore(
             self.store,
@@ -72,7 +72,7 @@ class Endpoint:
             token=token,
             placed=placed,
         )
-        """What we ask of peers."""
+        """Our own requests."""
         self._server = ServerCore(
             self.store,
             self.flows,
@@ -92,7 +92,7 @@ class Endpoint:
     # -- in -----------------------------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> Event | None:
-        """Take one message; return what its reader must hear of, if anything. Never raises for what came."""
+        """Process one message; return the event for the user, if any. Never raises for what was received."""
         message: Request | Response | None = None
         try:
             message = parse_message(data, self._settings.limits)
@@ -103,9 +103,9 @@ class Endpoint:
             return self._take_leniently(data, error, message, source, now)
 
     def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
-        """Refuse a request with the 503 that is returned, and leave nothing behind; never raises for what came.
+        """Refuse a request with the 503 that is returned, and keep no state; never raises for what was received.
 
-        What repeats a request that was taken goes its way.
+        A retransmission of an accepted request is processed as usual.
         """
         refusal = self._server.turn_common_away(data, source, headers, now)
         if refusal is not None:
@@ -120,7 +120,7 @@ class Endpoint:
             return None
 
     def belongs(self, kind: Kind, data: bytes) -> bool:
-        """Say by a look whether a message is of a transaction or dialog of ours that runs, or did until just now."""
+        """Return whether a message belongs to a live or recently finished transaction or dialog, without parsing it."""
         store = self.store
         if kind is Kind.RESPONSE:
             key = answered(data)
@@ -131,15 +131,15 @@ class Endpoint:
         return data[:4] in _BY_BRANCH and self._is_for_invite(data)
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
-        """Hear that the connection to ``peer`` is gone, or could not be made; return what follows from it."""
+        """Process the loss of the connection to ``peer``, or the failure to open it; return the events that follow."""
         waiting = self.store.streams.pop(peer, {})
         events = [owner.transport_failed(now) for owner in tuple(waiting)]
         return [event for event in events if event is not None]
 
     def unsent(self, data: bytes, now: Instant) -> Event | None:
-        """Hear that a datagram cannot be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
+        """Process a datagram that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
 
-        Anything else is repeated by its timers: within a call the way may come back, and a BYE must not be given up.
+        Other messages are left to their timers: within a call the route may come back, and a BYE must not be given up.
         So is an INVITE that was sent before: the peer may have it, and answer.
         """
         transaction = self.store.clients.get(answered(data))
@@ -148,7 +148,7 @@ class Endpoint:
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
-        """Fire every timer that is due, one at a time: what an event leads to is done before the next one fires."""
+        """Fire every due timer, one at a time: the user handles each event before the next timer fires."""
         self.store.finished.expire(now.mono)
         for owner in self.store.wheel.expire(now.mono):
             event = owner.timer_due(now)
@@ -156,12 +156,12 @@ class Endpoint:
                 yield event
 
     def next_timer(self) -> int | None:
-        """Return when ``handle_timers`` is wanted next, in milliseconds of the monotonic clock."""
+        """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
         times = [due for due in (self.store.wheel.next_due(), self.store.finished.next_due()) if due is not None]
         return min(times, default=None)
 
     def datagrams_to_send(self) -> list[Datagram]:
-        """Return what is to be sent, in order, and forget it."""
+        """Return the datagrams to send, in order, and clear the list."""
         out = self.store.out
         if out:
             self.store.out = []
@@ -169,12 +169,12 @@ class Endpoint:
 
     @property
     def awaits_answers(self) -> bool:
-        """Whether any request of ours has no final response yet."""
+        """Return whether any request of ours has no final response yet."""
         return bool(self.store.clients)
 
     @property
     def answers_unknown_sources(self) -> bool:
-        """Whether requests of unknown sources get an answer."""
+        """Return whether requests of unknown sources are answered."""
         return self._settings.answers_unknown_sources
 
     # -- what a call does ---------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Endpoint:
     def send_success(
         self, transaction: InviteServer, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant
     ) -> Acceptance:
-        """Answer an INVITE with 200 and repeat that until its ACK."""
+        """Answer an INVITE with 200, and retransmit it until its ACK."""
         data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
         return Acceptance(self.store, dialog, transaction.stem, data, owner, now)
 
@@ -190,53 +190,53 @@ class Endpoint:
         self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int, owner: Any,
         now: Instant,
     ) -> ReliableProvisional:  # fmt: skip
-        """Answer an INVITE with a provisional response and repeat that until its PRACK (RFC 3262)."""
+        """Answer an INVITE with a provisional response, and retransmit it until its PRACK (RFC 3262)."""
         headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
         data = transaction.prepare(status, tag, headers, body)
         peer = transaction.stem.peer
         return ReliableProvisional(self.store, peer, data, number, owner, now, has_session=bool(body))
 
     def bye_after_ack(self, acceptance: Acceptance, headers: str) -> None:
-        """Hang up a caller that has not acknowledged our 200 yet: the BYE waits for the ACK (section 15.1.1)."""
+        """Release a caller that has not acknowledged our 200: the BYE waits for the ACK (RFC 3261 section 15.1.1)."""
         acceptance.owner = None
         acceptance.bye_headers = headers
         self.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
     def refuse_left_over(self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant) -> None:
-        """Refuse an INVITE that an earlier life has not answered; one that is repeated meanwhile is a new call."""
+        """Refuse an INVITE that was open when the process ended; a retransmission received meanwhile is a new call."""
         if key not in self.store.servers:
             InviteServer(self.store, key, stem).respond(503, tag, self.server_header + headers, now)
 
     def ignore(self, transaction: InviteServer) -> None:
-        """Leave an INVITE without any answer, as if it had never come."""
+        """Forget an INVITE without answering it."""
         transaction.forget()
 
     def dialog_kept_by(self, tag: str) -> Any:
-        """Return who keeps the dialog that bears our ``tag``, or None."""
+        """Return the owner of the dialog with our ``tag``, or None."""
         return self._dialogs.owners.get(tag)
 
     def has_looped(self, request: Request) -> bool:
-        """Say whether a Via of ours is among those of the request: our own request has come back to us."""
+        """Return whether a Via of ours is among those of the request: our own request has come back."""
         return has_looped(request, self.flows.mark, self.flows.sent_by)
 
     def set_alarm(self, owner: Any, at: Instant) -> Timer[TimerOwner]:
-        """Let an ``AlarmRang`` for ``owner`` come at ``at``."""
+        """Send an ``AlarmRang`` event to ``owner`` at ``at``."""
         return self.store.set_timer(at.mono, Alarm(owner))
 
     def call_off(self, alarm: Timer[TimerOwner]) -> None:
-        """Take an alarm back; one that has rung is left alone."""
+        """Cancel an alarm; one that has fired is ignored."""
         self.store.wheel.cancel(alarm)
 
     def tell_of_unclaimed(self, owner: Any) -> None:
-        """Tell ``owner`` of every request without an owner, such as a BYE, that got no response."""
+        """Set the ``owner`` that is told of requests without an owner, such as a BYE, that got no response."""
         self.store.unclaimed = owner
 
     def dialog_owners(self) -> Iterable[DialogOwner]:
-        """Return what keeps a dialog: legs, and pending BYEs."""
+        """Return the owners of dialogs: legs, and pending BYEs."""
         return self._dialogs.owners.values()
 
     def census(self) -> dict[str, int]:
-        """Count what is alive, for ``vosd status``."""
+        """Count live objects, for ``vosd status``."""
         store = self.store
         return {
             "dialogs": len(self._dialogs),
@@ -249,7 +249,7 @@ class Endpoint:
     def _take_leniently(
         self, data: bytes, error: ParseError, read: Request | Response | None, source: Peer, now: Instant
     ) -> Event | None:
-        """Take a message that confirms or ends something in spite of its faults; refuse any other one."""
+        """Process a message that confirms or ends something in spite of its faults; refuse any other one."""
         message = mended(data, error, read, source, self._settings.limits)
         try:
             if isinstance(message, Response) and self.client.expects(message):
@@ -264,7 +264,7 @@ class Endpoint:
     # -- residue ------------------------------------------------------------------------------------------------
 
     def _is_for_invite(self, data: bytes) -> bool:
-        """Say whether an ACK or CANCEL has the branch of an INVITE that we have taken."""
+        """Return whether an ACK or CANCEL has the branch of an INVITE that we accepted."""
         try:
             key = key_prefix(Via.parse(top_via(data))) + "INVITE"
         except ParseError:
@@ -272,7 +272,7 @@ class Endpoint:
         return key in self.store.servers or self.store.finished.get(key) is not None
 
     def _is_residue(self, event: Event) -> bool:
-        """Deal with the ACK that never came for a call that is over; say whether that was it."""
+        """Send the pending BYE of an ended call whose ACK never arrived; return whether the event was that."""
         if isinstance(event, AckMissing) and event.owner is None:
             self._send_pending_bye(event.acceptance, event.at)
             return True
@@ -293,7 +293,7 @@ class Alarm:
         self._owner = owner
 
     def timer_due(self, now: Instant) -> AlarmRang:
-        """Return the event of the time that was asked for."""
+        """Return the event."""
         return AlarmRang(self._owner, now)
 
     def transport_failed(self, now: Instant) -> None:

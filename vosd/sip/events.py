@@ -1,6 +1,6 @@
-"""What the SIP engine tells its user.
+"""Events of the SIP core for its user.
 
-Every event carries the instant at which it is told, which knows when its packet came (DESIGN D2).
+Every event carries the instant at which it is reported; ``Instant`` also holds the time of arrival of its packet.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ class InviteArrived(msgspec.Struct, frozen=True):
     source: Peer
     at: Instant
     user: str = ""
-    """Who proved to be the sender (``sip.auth_gate``); empty where the source address is all there is."""
+    """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
 
 
 class RegisterArrived(msgspec.Struct, frozen=True):
@@ -40,11 +40,11 @@ class RegisterArrived(msgspec.Struct, frozen=True):
     source: Peer
     at: Instant
     user: str = ""
-    """Who proved to be the sender (``sip.auth_gate``); empty where the source address is all there is."""
+    """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
 
 
 class RequestArrived(msgspec.Struct, frozen=True):
-    """A request within a dialog of ours, other than ACK; ``owner`` is who keeps the dialog."""
+    """A request within a dialog of ours, other than ACK; ``owner`` is the owner of the dialog."""
 
     owner: Any
     transaction: "Server | InviteServer"
@@ -54,7 +54,7 @@ class RequestArrived(msgspec.Struct, frozen=True):
 
 
 class CancelArrived(msgspec.Struct, frozen=True):
-    """An INVITE was given up before its answer; the CANCEL itself is answered already."""
+    """An INVITE was cancelled before its final response; the CANCEL is answered already."""
 
     owner: Any
     transaction: "InviteServer"
@@ -72,7 +72,7 @@ class AckArrived(msgspec.Struct, frozen=True):
 
 
 class AckMissing(msgspec.Struct, frozen=True):
-    """A 2xx of ours was not acknowledged in 64·T1 (RFC 3261 section 13.3.1.4)."""
+    """A 2xx of ours was not acknowledged within 64·T1 (RFC 3261 section 13.3.1.4)."""
 
     owner: Any
     acceptance: "Acceptance"
@@ -80,7 +80,7 @@ class AckMissing(msgspec.Struct, frozen=True):
 
 
 class ResponseArrived(msgspec.Struct, frozen=True):
-    """A response to a request of ours; retransmissions and what nobody waits for do not come up."""
+    """A response to a request of ours; retransmissions and responses that nothing waits for are not reported."""
 
     owner: Any
     transaction: "Client | InviteClient"
@@ -89,30 +89,30 @@ class ResponseArrived(msgspec.Struct, frozen=True):
 
 
 class AnswerStrayed(msgspec.Struct, frozen=True):
-    """Somebody answered whom no call waits for: a second fork, or a gateway given up; it is hung up already."""
+    """An unwanted 2xx: from a second fork, or from an abandoned gateway. ACK and BYE are sent already."""
 
     owner: Any
-    """Who asked: the leg whose INVITE was forked, or the witness of one given up."""
+    """Owner of the INVITE: the leg that was forked, or the witness of an abandoned one."""
     response: Response
     at: Instant
 
 
 class ProvisionalUnheard(msgspec.Struct, frozen=True):
-    """A reliable provisional response of ours got no PRACK in 64·T1 (RFC 3262 section 3)."""
+    """A reliable provisional response of ours got no PRACK within 64·T1 (RFC 3262 section 3)."""
 
     owner: Any
     at: Instant
 
 
 class AlarmRang(msgspec.Struct, frozen=True):
-    """The time has come that ``owner`` asked for with ``Endpoint.set_alarm``."""
+    """The timer that ``owner`` set with ``Endpoint.set_alarm`` has fired."""
 
     owner: Any
     at: Instant
 
 
 class NoResponse(msgspec.Struct, frozen=True):
-    """A request of ours found no final response in time (timers B and F)."""
+    """A request of ours got no final response in time (timers B and F)."""
 
     owner: Any
     transaction: "Client | InviteClient"
@@ -120,9 +120,9 @@ class NoResponse(msgspec.Struct, frozen=True):
 
 
 class UnknownSourceIgnored(msgspec.Struct, frozen=True):
-    """A request of an unknown source, or one that is not heard any more, was dropped without an answer.
+    """A request of an unknown or locked-out source was dropped without an answer.
 
-    Or it was answered with a challenge that such a source will hardly meet.
+    Or it was answered with a challenge that the source is not expected to meet.
     """
 
     source: Peer
@@ -130,9 +130,9 @@ class UnknownSourceIgnored(msgspec.Struct, frozen=True):
     at: Instant
     why: str = UNKNOWN
     request: Request | None = None
-    """The INVITE, where it was one."""
+    """The INVITE, if it was one."""
     status: int | None = None
-    """Of the answer; None = it was dropped."""
+    """Status of the answer; None = it was dropped."""
 
 
 Event = (

@@ -1,6 +1,6 @@
-"""Our sockets as SIP knows them: what peers are told of each, and which one a packet leaves from (RFC 3261 18, 19).
+"""Our sockets as SIP describes them: addresses in Via and Contact, and the choice of a socket (RFC 3261 18, 19).
 
-A flow is the place of a socket among the listeners. Owns no socket.
+A flow is the index of a socket among the listeners. Owns no socket.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 
 MAGIC: Final = "z9hG4bK"
-"""What every branch made by an RFC 3261 element begins with (section 8.1.1.7)."""
+"""Prefix of every branch of an RFC 3261 element (section 8.1.1.7)."""
 LARGEST_DATAGRAM: Final = 1_300
-"""Bytes of a request above which UDP is left for TCP, where nothing forbids it (section 18.1.1)."""
+"""A request of more bytes is sent over TCP instead of UDP, unless something forbids it (section 18.1.1)."""
 _REMEMBERED: Final = 1_024
 
 
 class Listener(NamedTuple):
-    """A socket of ours as peers are told of it."""
+    """A socket of ours as it is announced to peers."""
 
     host: str
     port: int
@@ -37,12 +37,12 @@ class Listener(NamedTuple):
 
     @property
     def address(self) -> str:
-        """What follows ``sip:`` where somebody is to reach this socket."""
+        """The part after ``sip:`` of a URI for this socket."""
         return self.sent_by if self.transport == "udp" else f"{self.sent_by};transport={self.transport}"
 
 
 class Hop(NamedTuple):
-    """Where a URI wants its packets: host (address or name), port and transport as far as it says them."""
+    """Next hop of a URI: host (address or name), port and transport as far as it gives them."""
 
     host: str
     port: int | None
@@ -50,20 +50,20 @@ class Hop(NamedTuple):
 
 
 class Locator(Protocol):
-    """Finds an address for a name, from memory alone."""
+    """Finds an address for a name, from its cache only."""
 
     def __call__(self, hop: Hop, /) -> Hop | None:
-        """Return the address, port and transport to use; None where nothing is known (yet)."""
+        """Return the address, port and transport to use; None if the name is not resolved (yet)."""
         ...
 
 
 def knows_no_names(_hop: Hop) -> Hop | None:
-    """Find nothing: a ``Locator`` for those who meet addresses only."""
+    """``Locator`` that resolves no names."""
     return None
 
 
 class Flows:
-    """The listeners, and the way out through them."""
+    """The listeners, and the choice of one for each destination."""
 
     def __init__(
         self, listeners: Sequence[Listener], token: Callable[[], str], locate: Locator = knows_no_names
@@ -72,40 +72,40 @@ class Flows:
         self._token = token
         self._locate = locate
         self.mark = f"{MAGIC}{token()}"
-        """How every branch of ours begins, and nobody else's."""
+        """Prefix of every branch of ours; random, so that no other element uses it."""
         self.refusal_tag = token()
-        """Our tag in every refusal that leaves nothing behind (RFC 3261 section 8.2.7): its ACK is known by it.
+        """Our To tag in stateless refusals (RFC 3261 section 8.2.7), by which their ACK is recognised.
 
-        Nothing else of ours can be told from it.
+        No other tag of ours can be guessed from it.
         """
         self.sent_by = frozenset(each.sent_by for each in listeners)
         self.reliable = tuple(each.transport != "udp" for each in listeners)
         self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)
-        """Whole Contact lines, one a flow."""
+        """Whole Contact lines, one for each flow."""
         self._via = self._begun_vias()
         self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
-        """What the Contacts of trunks mean: peers say the same in every call."""
+        """Cache of the next hops of Contacts: the peers of a trunk send the same ones in every call."""
         self._first: dict[tuple[str | None, bool, Realm], int] = {}
-        """By transport (None = any), family, and from where the peer can be reached."""
+        """First choice by transport (None = any), family, and the realm of the peer's address."""
         for realm in Realm:
             for flow, each in sorted(enumerate(listeners), key=lambda pair: _distance(pair[1], realm)):
                 for transport in (each.transport, None):
                     self._first.setdefault((transport, ":" in each.host, realm), flow)
 
     def go_on_as(self, mark: str, refusal_tag: str) -> None:
-        """Take over the mark and the tag of an earlier process, whose requests and responses are under way."""
+        """Continue with the branch prefix and the tag of an earlier process, whose transactions are still open."""
         self.mark, self.refusal_tag = mark, refusal_tag
         self._via = self._begun_vias()
 
     def _begun_vias(self) -> tuple[str, ...]:
-        """Return Via values up to the part of the branch that differs from request to request, one a flow."""
+        """Return Via values up to the variable part of the branch, one for each flow."""
         return tuple(
             f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport;branch={self.mark}" for each in self.listeners
         )
 
     def new_via(self, flow: int) -> str:
-        """Return a Via value with a fresh branch."""
+        """Return a Via value with a new branch."""
         return self._via[flow] + self._token()
 
     def same_branch(self, via: str, flow: int) -> str:
@@ -113,12 +113,12 @@ class Flows:
         return self._via[flow] + via.rpartition(self.mark)[2]
 
     def towards(self, host: str, transport: str | None = None, interface: str | None = None) -> int:
-        """Return the flow for packets to an address: the interface that was chosen, else the first that fits.
+        """Return the flow for packets to an address: the configured interface, else the first suitable listener.
 
-        A listener that announces a private address fits a private peer, one that announces a public address a public
-        peer; where there is none, any other fits but one on loopback. A transport that no listener has is answered by
-        a listener of the address family: then the peer hears us on what there is. A family that no listener has gets
-        the first listener of all, which cannot send there and says so.
+        A listener that announces a private address suits a private peer, one that announces a public address a public
+        peer; without one, any other except loopback. If no listener has the transport, one of the same address family
+        is taken: the peer then receives us over another transport. If no listener has the family, the first listener is
+        returned, which cannot send there and reports an error.
         """
         if interface is not None:
             for flow, each in enumerate(self.listeners):
@@ -129,7 +129,7 @@ class Flows:
         return self._first.get((None, family, realm), 0) if found is None else found
 
     def for_large(self, flow: int) -> int | None:
-        """Return the TCP flow beside a UDP one, or None."""
+        """Return the TCP flow to use instead of a UDP one, or None."""
         listener = self.listeners[flow]
         if listener.transport != "udp":
             return None
@@ -141,15 +141,15 @@ class Flows:
     def next_hop(self, target: str, fallback: Peer) -> Peer:
         """Return where a request for ``target`` (a URI, or a Route value) goes; ``fallback`` is the peer as last seen.
 
-        A name that is not known yet, another address family, what is no URI: the peer as last seen. So is a peer on
-        a connection that names itself by the same host: the connection is there, and may be its only way in.
+        The fallback is used for an unresolved name, another address family and an invalid URI. It is also used for a
+        peer on a connection whose URI has the same host: the connection is open, and may be the only way to reach it.
         """
         known = self._hops.get((target, fallback))
         if known is not None:
             return known
         hop = hop_of(target)
         if hop is not None and not _is_address(hop.host):
-            hop = self._locate(hop)  # where a name leads may change with every call
+            hop = self._locate(hop)  # not cached here: the servers of a name may change
             return fallback if hop is None else self._reach(hop, fallback)
         found = fallback if hop is None else self._reach(hop, fallback)
         if len(self._hops) >= _REMEMBERED:
@@ -158,27 +158,27 @@ class Flows:
         return found
 
     def located(self, hop: Hop) -> Hop | None:
-        """Return a place with its name found; None where it is not known (yet)."""
+        """Return a hop with its name resolved; None if it is not resolved (yet)."""
         return hop if _is_address(hop.host) else self._locate(hop)
 
     def beside(self, target: str, peer: Peer) -> Peer | None:
-        """Return where the owner of a Contact can be called when the connection it was seen on is gone."""
+        """Return where to call the owner of a Contact when its connection is closed; None if unknown."""
         other = self.listening(target, peer) if self.reliable[peer.flow] else None
         return None if other == peer else other
 
     def listening(self, target: str, peer: Peer) -> Peer | None:
-        """Return where the owner of a Contact takes connections, if that is the host it was seen at."""
+        """Return where the owner of a Contact accepts connections, if that is the host it was seen at."""
         hop = hop_of(target)
         if hop is None or hop.host != peer.host:
             return None
         return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
 
     def name_of(self, flow: int) -> str:
-        """Return how a socket is called beyond one life of the switch."""
+        """Return the configured name of a socket, which is stable across restarts."""
         return self._names[flow]
 
     def named(self, name: str) -> int | None:
-        """Return the flow of that name, or None."""
+        """Return the flow with that name, or None."""
         return self._names.index(name) if name in self._names else None
 
     def _reach(self, hop: Hop, fallback: Peer) -> Peer:
@@ -194,17 +194,17 @@ class Flows:
 
 
 def _distance(listener: Listener, realm: Realm) -> int:
-    """Return how badly a listener fits peers of a realm: 0 is best."""
+    """Return how badly a listener suits peers of a realm: 0 is best."""
     announced = realm_of(listener.host)
     if announced is realm:
         return 0
     return 2 if announced is Realm.MACHINE else 1
 
 
-# Peers say the same Contact in every call of a trunk, so what it means is worth remembering.
+# The peers of a trunk send the same Contact in every call.
 @lru_cache(maxsize=1024)
 def hop_of(target: str) -> Hop | None:
-    """Read where a URI or a Route value points to; None where it points nowhere."""
+    """Read the next hop from a URI or a Route value; None if it has none."""
     text = target
     if "<" in text:
         text = text[text.index("<") + 1 :].partition(">")[0]
@@ -221,7 +221,7 @@ def hop_of(target: str) -> Hop | None:
 
 @lru_cache(maxsize=1024)
 def _is_address(host: str) -> bool:
-    """Say whether packets can be sent to a host as it is; a peer may write what only looks like an address."""
+    """Return whether a host is a valid IP address; text of a peer may only look like one."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Where the servers of a domain are, from DNS records that somebody else fetches (RFC 3263, RFC 2782).
+"""Locate the servers of a domain from DNS records that the caller fetches (RFC 3263, RFC 2782).
 
-Owns which question comes next, what the answers mean together, and the order of one call's attempts. Refuses to
-ask anything, to remember anything, and to draw a number.
+Owns which question comes next, how the answers combine, and the order of attempts of one call. Does not query, cache or
+draw random numbers itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ from vosd.sip.flows import Hop
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
 SERVICES_MAX: Final = 4
-"""Of a domain's NAPTR records that fit, the preferred."""
+"""Most NAPTR records used, by preference."""
 SERVERS_MAX: Final = 10
-"""Of a domain's SRV records, the first by priority: no call tries more."""
+"""Most SRV records used, by priority: no call tries more."""
 ADDRESSES_MAX: Final = 8
-"""Of one server and address family."""
+"""Most addresses used of one server and address family."""
 
 Draw = Callable[[int], int]
-"""Gives a whole number from 0 to below the one that it is given, each as likely."""
+"""Return a random whole number from 0 to below the argument, evenly distributed."""
 
 
 class Kind(Enum):
-    """The types of records that lead to a SIP server."""
+    """Types of records that lead to a SIP server."""
 
     NAPTR = "NAPTR"
     SRV = "SRV"
@@ -35,14 +35,14 @@ class Kind(Enum):
 
 
 class Question(NamedTuple):
-    """What a name server is asked."""
+    """A question to a name server."""
 
     kind: Kind
     name: str
 
 
 class Naptr(NamedTuple):
-    """Which service of a domain is found under which name (RFC 3403)."""
+    """A service of a domain and the name under which it is found (RFC 3403)."""
 
     order: int
     preference: int
@@ -52,7 +52,7 @@ class Naptr(NamedTuple):
 
 
 class Srv(NamedTuple):
-    """A server of one service (RFC 2782); target "." says that there is none."""
+    """A server of one service (RFC 2782); target "." = the service is not offered."""
 
     priority: int
     weight: int
@@ -61,26 +61,26 @@ class Srv(NamedTuple):
 
 
 Record = Naptr | Srv | str
-"""An address record is its address in text."""
+"""An address record is its address as text."""
 
 
 class Answer(NamedTuple):
-    """The records that a question found, perhaps none, and for how many seconds that holds."""
+    """Records of an answer, perhaps none, and its time to live in seconds."""
 
     records: tuple[Record, ...]
     ttl_s: int
 
 
 class NoAnswerError(VosError):
-    """No name server gave an answer that can be used; the message says which failed, and how."""
+    """No name server gave a usable answer; the message lists each failure."""
 
 
 Known = Mapping[Question, Answer | None]
-"""Answers so far; None where none was to be had."""
+"""Answers so far; None where a question failed."""
 
 
 class Means(NamedTuple):
-    """What the switch can speak, the preferred first."""
+    """Transports and address families of the switch, preferred first."""
 
     transports: tuple[str, ...]
     families: tuple[Kind, ...]
@@ -88,7 +88,7 @@ class Means(NamedTuple):
 
 
 class Server(NamedTuple):
-    """One server of a domain, with the addresses of each family in their order of preference."""
+    """One server of a domain, with the addresses of each family in order of preference."""
 
     priority: int
     weight: int
@@ -96,16 +96,16 @@ class Server(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What the answers so far say."""
+    """Result of the answers so far."""
 
     servers: tuple[Server, ...] = ()
-    """By priority, then weight, the heaviest last; empty while anything is missing."""
+    """Sorted by priority, then weight, the heaviest last; empty while an answer is missing."""
     missing: tuple[Question, ...] = ()
-    """What must be asked before more can be said."""
+    """Questions to ask before the result is complete."""
     failed: tuple[Question, ...] = ()
-    """What should have been known and was not to be had: servers may be missing, or be the wrong ones."""
+    """Questions that failed: servers may be missing, or be the wrong ones."""
     ttl_s: int | None = None
-    """How long this holds; None where no answer went into it."""
+    """Time to live of the result in seconds; None if no answer was used."""
 
 
 _SERVICES: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
@@ -114,21 +114,21 @@ _SIP_SERVICES: Final = ("sip+d2", "sips+d2")
 
 
 def survey(sought: Hop, means: Means, known: Known) -> Survey:
-    """Say where the servers of ``sought.host``, a domain, are, or what to ask next (RFC 3263 section 4)."""
+    """Return the servers of ``sought.host``, a domain, or the next questions (RFC 3263 section 4)."""
     return _Survey(sought, means, known).result()
 
 
 class _Services(NamedTuple):
-    """The ways to a domain's servers, the preferred first."""
+    """Services of a domain, preferred first."""
 
     srv_names: tuple[tuple[str, str], ...]
-    """Transport, and the name that its SRV records have."""
+    """Transport, and the name of its SRV records."""
     settled: str | None
-    """The transport of a domain without SRV records, as far as something says it."""
+    """Transport of a domain without SRV records, if known."""
 
 
 class _Survey:
-    """One pass over the answers; it ends at the first that is missing."""
+    """One pass over the answers; it stops at the first one that is missing."""
 
     def __init__(self, sought: Hop, means: Means, known: Known) -> None:
         self._sought = sought
@@ -160,11 +160,11 @@ class _Survey:
                 return servers
         if published or self._missing or not services.srv_names:
             return ()
-        # Without SRV records the name itself stands for the one server (section 4.2).
+        # Without SRV records the name itself is the one server (section 4.2).
         return self._server(host, DEFAULT_PORTS[services.settled or "udp"], services.settled)
 
     def _services(self) -> _Services:
-        """Settle the transport (section 4.1): as asked for, by NAPTR, or whatever has SRV records."""
+        """Choose the transport (section 4.1): the one asked for, by NAPTR, or each that has SRV records."""
         host, _, transport = self._sought
         if transport is not None:
             return _Services(((transport, f"{_SERVICES[transport]}.{host}"),), transport)
@@ -179,9 +179,9 @@ class _Survey:
         return _Services(tuple((each, f"{_SERVICES[each]}.{host}") for each in self._means.transports), None)
 
     def _published(self, records: Sequence[Naptr]) -> tuple[tuple[str, str], ...]:
-        """Return transport and SRV name of the NAPTR records that are for us, by preference.
+        """Return transport and SRV name of the NAPTR records that we support, by preference.
 
-        A higher order is not looked at once a lower one fits; preferences are alternatives (RFC 3403 section 4.1).
+        A higher order is ignored once a lower one matches; preferences are alternatives (RFC 3403 section 4.1).
         """
         fitting = [
             (each.order, each.preference, transport, name)
@@ -205,7 +205,7 @@ class _Survey:
         return tuple(servers)
 
     def _server(self, host: str, port: int, transport: str | None) -> tuple[Server, ...]:
-        """Return the server of that name, or nothing where it has no address."""
+        """Return the server of that name, or nothing if it has no address."""
         families = []
         for kind in self._means.families:
             addresses = [each for each in self._ask(Question(kind, host)) if isinstance(each, str)]
@@ -214,7 +214,7 @@ class _Survey:
         return (Server(0, 0, tuple(families)),) if families else ()
 
     def _ask(self, question: Question) -> tuple[Record, ...]:
-        """Return what is known, noting what is not."""
+        """Return the known records, and note a missing answer."""
         if question not in self._known:
             self._missing.append(question)
             return ()
@@ -227,10 +227,10 @@ class _Survey:
 
 
 def in_order(servers: Sequence[Server], draw: Draw) -> list[Hop]:
-    """Return every address in the order in which one call tries them (RFC 2782, "Weight").
+    """Return all addresses in the order in which one call tries them (RFC 2782, "Weight").
 
-    A lower priority comes first; among equals each next one is drawn by weight, and a weight of 0 leaves a small
-    chance. The addresses of one server and family share its calls.
+    Lower priority values come first; among equal ones each next server is drawn by weight, where weight 0 leaves a
+    small chance. The addresses of one server and family share its calls.
     """
     hops: list[Hop] = []
     for _, group in groupby(servers, key=lambda server: server.priority):
@@ -244,9 +244,9 @@ def in_order(servers: Sequence[Server], draw: Draw) -> list[Hop]:
 
 
 def _drawn(servers: Sequence[Server], draw: Draw) -> int:
-    """Return the place of the server whose share of the running sum a drawn number falls into."""
+    """Return the index of the server whose share of the running sum contains a drawn number."""
     number = draw(sum(server.weight for server in servers) + 1)
-    for place, server in enumerate(servers[:-1]):  # ascending: those of weight 0 stand in front, as they must
+    for place, server in enumerate(servers[:-1]):  # ascending: weight 0 first, as RFC 2782 wants
         number -= server.weight
         if number <= 0:
             return place

@@ -1,7 +1,7 @@
-"""Peers behind NAT: who is, and where such a peer is reached (RFC 3581; REQ_SIP_ROUTING_OPS NAT-01, NAT-09).
+"""Detect peers behind NAT, and decide where such a peer is reached (RFC 3581).
 
-What such a peer says of itself (Contact, Via) is true inside its own network only. Packets reach it where its own
-came from, so that is where everything goes: responses, and the requests of its dialogs.
+Contact and Via of such a peer are valid inside its own network only. Responses and the requests of its dialogs are
+therefore sent to the address that its packets came from.
 """
 
 from vosd.base.host import is_private, plain_host
@@ -15,11 +15,11 @@ from vosd.sip.wire.uri import DEFAULT_PORTS
 
 
 def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
-    """Say whether a peer that is seen at one address cannot be reached at the host that it says.
+    """Return whether a peer seen at one address cannot be reached at the host that it announces (``said``).
 
-    It says a private address, and either is seen at a public one, or its Via bears that address too (``sent_by``):
-    then it is its own, and something between has changed it. A public address is believed, and so is one of the
-    same private world: carriers send from several machines and name others, as RFC 3261 allows.
+    True if that is a private address, and either the peer is seen at a public one, or its Via has the private address
+    too (``sent_by``): then it is its own, and a NAT has changed it. A public address is trusted, and so is another host
+    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows.
     """
     if said == seen:
         return False
@@ -30,9 +30,9 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
 
 
 def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
-    """Say whether the sender of a message is behind NAT, by what it says of itself if that is to be found out.
+    """Return whether the sender of a message is behind NAT: as configured, or detected with ``Nat.AUTO``.
 
-    Of a message with Record-Route the first proxy is judged: that is whom the requests of the dialog go to.
+    In a message with Record-Route the first proxy is examined: the requests of the dialog go to it.
     """
     if nat is not Nat.AUTO:
         return nat is Nat.YES
@@ -42,7 +42,7 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
 
 
 def is_elsewhere(contact: str, seen: Peer) -> bool:
-    """Say whether the owner of a registered Contact, a URI, is seen at another place than it says."""
+    """Return whether the owner of a registered Contact, a URI, is seen at another address than it announces."""
     hop = hop_of(contact)
     if hop is None:
         return True
@@ -51,16 +51,16 @@ def is_elsewhere(contact: str, seen: Peer) -> bool:
 
 
 def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool:
-    """Say whether a registered Contact is kept alive by all means.
+    """Return whether a registered Contact needs keep-alives whatever is configured.
 
-    So it is where the Contact or the Via of its REGISTER is private, or its owner is seen elsewhere.
+    It does if the Contact or the Via of its REGISTER is private, or its owner is seen at another address.
     """
     hop = hop_of(contact)
     return has_private_via or hop is None or is_private(plain_host(hop.host)) or is_elsewhere(contact, seen)
 
 
 def _first_stop(message: Message) -> str:
-    """Return what the first request to the sender of a message would be sent to; empty where it does not say."""
+    """Return the first hop of a request to the sender of a message; empty if the message has none."""
     if message.header("record-route") is not None:
         routes = message.headers("record-route")
         return next(iter(routes if isinstance(message, Request) else reversed(routes)), "")

@@ -1,6 +1,6 @@
-"""What the registrar asks of a database: to keep bindings from one life of the switch to the next.
+"""Port for stored registrations: bindings outlive a restart of the switch.
 
-``storage`` implements ``BindingStore`` over MySQL, SQLite and memory. Refuses to know SQL and retries.
+``storage`` implements ``BindingStore`` over MySQL, SQLite and memory.
 """
 
 from collections.abc import Collection, Sequence
@@ -8,15 +8,15 @@ from typing import NamedTuple, Protocol
 
 
 class BindingKey(NamedTuple):
-    """What a binding is found again by, among those of one node."""
+    """Key of a binding among those of one node."""
 
     name: str
-    """Of the user: the phone's number, or the gateway's name."""
+    """The user: the phone's number, or the gateway's name."""
     slot: int
 
 
 class StoredBinding(NamedTuple):
-    """A binding as it is written down; times are UTC milliseconds, since a life of the switch has its own clock."""
+    """A binding as stored; times are UTC milliseconds, since the monotonic clock starts anew with each process."""
 
     name: str
     slot: int
@@ -24,13 +24,13 @@ class StoredBinding(NamedTuple):
     q: int
     call_id: str
     cseq: int
-    """May be behind: refreshes are mostly not written."""
+    """May be out of date: refreshes are mostly not written."""
     registered_at: int
     until: int
-    """No later than then the binding ends, whatever refreshes were not written (``engine.registration.writer``)."""
+    """Latest end of the binding, including refreshes that were not written (``engine.registration.writer``)."""
     lifetime_s: int
     listener: str
-    """The socket it came in by, ``transport:host:port``."""
+    """Listener of the REGISTER, ``transport:host:port``."""
     host: str
     port: int
     path: tuple[str, ...]
@@ -40,21 +40,21 @@ class StoredBinding(NamedTuple):
 
 
 class BindingStore(Protocol):
-    """The database as the registrar of one node sees it."""
+    """The stored bindings of one node."""
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return everything that is kept, by name and slot.
+        """Return all stored bindings, by name and slot.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
-        """Write bindings, new or not, and remove others, in one transaction; what is not there is removed already.
+        """Write bindings, new or not, and remove others, in one transaction; missing ones count as removed.
 
         Raises:
-            StoreUnavailable: nothing was done, as far as is known; do the same again.
-            VosError: something of it can never be stored; nothing was done.
+            StoreUnavailable: nothing was changed, as far as is known; repeat the call.
+            VosError: something of it can never be stored; nothing was changed.
         """
         ...

@@ -1,4 +1,4 @@
-"""What any request from outside a dialog must pass before a call is thought of (RFC 3261 section 8.2)."""
+"""Checks on every request before it is processed (RFC 3261 section 8.2)."""
 
 import re
 from collections.abc import Collection
@@ -12,24 +12,24 @@ from vosd.sip.wire.grammar import QUOTED, TOKEN
 from vosd.sip.wire.message import Request
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
-"""The same in every message; without REGISTER, which only some may send: those know it."""
+"""Sent in every message; without REGISTER, which only some peers may send."""
 ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
 ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
 _ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"
 EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
-"""Methods of event packages (RFC 6665, RFC 3903), of which there are none to subscribe to."""
+"""Methods of event packages (RFC 6665, RFC 3903); none is supported."""
 SUPPORTED: Final = frozenset({"100rel", "replaces", "timer"})
 """Option tags that a peer may require of us (RFC 3262, RFC 3891, RFC 4028)."""
 SUPPORTED_HEADER: Final = "Supported: 100rel, replaces, timer\r\n"
 SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
-"""The same on a trunk whose session timers are switched off."""
+"""The same for a trunk with session timers switched off."""
 REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
-"""The same of a REGISTER (RFC 3327)."""
+"""The same for REGISTER (RFC 3327)."""
 CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
-"""What an OPTIONS is told, within a call or not (section 11.2)."""
+"""Header lines of the response to OPTIONS, within a call or not (section 11.2)."""
 EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}
-"""Statuses of a peer that mean to the other side what they mean here, with the line that each must have."""
+"""Statuses that are forwarded with the same meaning, and the header line that each must have."""
 
 _WITH_SESSION: Final = frozenset({"INVITE", "UPDATE", "PRACK"})
 _SESSION_TYPES: Final = frozenset({"application/sdp", "application/*", "*/*"})
@@ -40,17 +40,17 @@ _WORD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 
 
 class Objection(NamedTuple):
-    """The failure to answer with, and the header lines that explain it."""
+    """Failure status, and the header lines that explain it."""
 
     status: int
     headers: str = ""
 
 
 def objection(request: Request) -> Objection | None:
-    """Return what forbids a request, or None; the order is the RFC's: grammar, method, headers, content.
+    """Return the objection to a request, or None; checked in the RFC's order: grammar, method, headers, content.
 
     Raises:
-        ParseError: a header that is needed cannot be read.
+        ParseError: a required header cannot be read.
     """
     _check_grammar(request)
     method = request.method
@@ -66,7 +66,7 @@ def objection(request: Request) -> Objection | None:
     required = [tag for tag in request.headers("require") if tag.lower() not in supported]
     if required:
         if not all(map(_WORD.match, required)):
-            raise ParseError(400, "Bad Require", request)  # what is no word cannot be named in Unsupported
+            raise ParseError(400, "Bad Require", request)  # only a token can be repeated in Unsupported
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
     if method == "INVITE" and request.header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
@@ -74,10 +74,10 @@ def objection(request: Request) -> Objection | None:
 
 
 def objection_to_body(request: Request) -> Objection | None:
-    """Return what forbids the body of a request that may change a session, or None.
+    """Return the objection to the body of a request that may change a session, or None.
 
     Raises:
-        ParseError: it is of several parts and cannot be taken apart.
+        ParseError: it is multipart and cannot be split.
     """
     if not request.body or request.method not in _WITH_SESSION:
         return None
@@ -89,12 +89,12 @@ def objection_to_body(request: Request) -> Objection | None:
 
 
 def _check_grammar(request: Request) -> None:
-    """Refuse what RFC 4475 section 3.1.2 wants refused where a liberal reader would get by.
+    """Refuse what RFC 4475 section 3.1.2 wants refused although a liberal parser could read it.
 
     Raises:
-        ParseError: 400; 416 for a scheme that is not ours.
+        ParseError: 400; 416 for an unsupported URI scheme.
     """
-    # Within a dialog nobody reads the Request-URI, so a look is enough where it is as usual.
+    # The Request-URI within a dialog is not used, so a usual one is not parsed.
     if not (request.to_tag and _PLAIN_TARGET.match(request.uri)) and request.target.headers:
         raise ParseError(400, "Headers in the Request-URI", request)
     if _has_gap(request.header("via") or ""):
@@ -105,7 +105,7 @@ def _check_grammar(request: Request) -> None:
         raise ParseError(400, flaw, request)
 
 
-# Peers say the same Contact in every call of a trunk.
+# The peers of a trunk send the same Contact in every call.
 @lru_cache(maxsize=1024)
 def _flaw_of_contact(contact: str) -> str | None:
     if _has_gap(contact):
@@ -114,7 +114,7 @@ def _flaw_of_contact(contact: str) -> str | None:
 
 
 def _has_gap(value: str) -> bool:
-    """Say whether a parameter is missing where a semicolon announces one."""
+    """Return whether a semicolon is followed by no parameter."""
     if not (";;" in value or "; " in value or ";," in value or ";\t" in value or value[-1:] == ";"):
         return False
     if not _GAP.search(value):
@@ -123,23 +123,23 @@ def _has_gap(value: str) -> bool:
 
 
 def _takes_session(request: Request) -> bool:
-    """Say whether Accept lets the response hold a session description (section 20.1)."""
+    """Return whether Accept permits a session description in the response (section 20.1)."""
     return any(kind.partition(";")[0].strip().lower() in _SESSION_TYPES for kind in request.headers("accept"))
 
 
 def _unwanted(request: Request) -> Objection:
-    """Refuse a method: 489 for event packages, 481 for a notification nobody subscribed to (RFC 6665 4.1.3)."""
+    """Refuse a method: 489 for event packages, 481 for a NOTIFY without subscription (RFC 6665 section 4.1.3)."""
     if request.method in EVENTS:
         return Objection(489, _ALLOW_EVENTS)
     if request.method == "REFER":
-        return Objection(403)  # outside a call there is nobody to transfer
+        return Objection(403)  # outside a call there is nothing to transfer
     if request.method == "NOTIFY" or request.method in ALLOWED_IN_DIALOG:
         return Objection(489, _ALLOW_EVENTS) if request.to_tag else Objection(481)
     return Objection(405, ALLOW)
 
 
 def hops_left(request: Request) -> int:
-    """Return what Max-Forwards our own request may carry: one less, 69 where none was given, below 0 at the end.
+    """Return the Max-Forwards for our own request: one less, 69 where none was given, negative when used up.
 
     Raises:
         ParseError: 400.
@@ -153,10 +153,10 @@ def hops_left(request: Request) -> int:
 
 
 def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
-    """Say whether a request of ours has come back to us (RFC 3261 section 16.3 item 4).
+    """Return whether a request of ours has come back to us (RFC 3261 section 16.3 item 4).
 
-    Every branch of ours begins with ``mark``. Under the topmost Via our address alone tells it, ``ours`` as
-    ``host:port``; the topmost may be a customer's who has our private address behind a translation of his own.
+    Every branch of ours begins with ``mark``. In the Vias below the topmost one, our address (``ours``, as
+    ``host:port``) is enough; the topmost may come from a customer behind NAT who uses our private address himself.
 
     Raises:
         ParseError: the topmost Via cannot be read.
@@ -174,5 +174,5 @@ def _sent_by(value: str) -> str:
     try:
         via = Via.parse(value)
     except ParseError:
-        return ""  # we write none that cannot be read
+        return ""  # not ours: ours can be read
     return f"{via.host}:{via.port or 5060}"

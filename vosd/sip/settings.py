@@ -1,31 +1,31 @@
-"""What an operator may set of the SIP engine (INTERFACES section 3, ``sip``)."""
+"""Settings of the SIP core."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """The base timers of RFC 3261 section 17, in milliseconds; every other timer is made of them."""
+    """Base timers of RFC 3261 section 17, in milliseconds; all other timers derive from them."""
 
     t1_ms: int = 500
-    """Estimate of the round trip; the first retransmission comes after it."""
+    """Estimated round trip; interval before the first retransmission."""
     t2_ms: int = 4_000
-    """Longest wait between retransmissions of anything but INVITE."""
+    """Longest interval between retransmissions of any request but INVITE."""
     t4_ms: int = 5_000
     """Longest time a message stays in the network."""
 
     resend_ms: tuple[int, ...] = ()
-    """``SS_SIP_RESEND_INTERVAL``: the waits before each repetition of a request of ours over UDP; empty = T1 and T2."""
+    """``SS_SIP_RESEND_INTERVAL``: intervals before each retransmission of our requests over UDP; empty = T1 and T2."""
 
     transaction_ms: int = field(init=False)
     """64·T1: timers B, D, F, H, J, L and M; 32 s by default."""
     give_up_ms: int = field(init=False)
-    """How long a request of ours waits for its response: 64·T1, or the sum of ``resend_ms`` (SIP-04, SIP-05)."""
+    """Time limit for a response to our requests: 64·T1, or the sum of ``resend_ms``."""
     patience_ms: int = field(init=False)
-    """After how long a request other than INVITE comes every T2 only: then it is owed a 100 (RFC 4320 4.1)."""
+    """Age at which a non-INVITE request is retransmitted every T2 only; then a 100 is due (RFC 4320 section 4.1)."""
 
     def __post_init__(self) -> None:
-        """Work out once what every transaction asks for."""
+        """Compute the derived timers."""
         waited_ms, interval_ms = 0, self.t1_ms
         while interval_ms < self.t2_ms:
             waited_ms += interval_ms
@@ -37,7 +37,7 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a message may be before it is refused unread."""
+    """Size limits of messages; larger ones are refused unparsed."""
 
     max_message_bytes: int = 65_535
     max_headers: int = 256
@@ -46,28 +46,28 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RegistrarSettings:
-    """For how long, and how many, registrations are kept (RFC 3261 section 10.3)."""
+    """Duration and number of registrations (RFC 3261 section 10.3)."""
 
     default_s: int = 3_600
-    """Where a REGISTER does not say for how long."""
+    """Duration of a registration whose REGISTER gives none."""
     min_s: int = 60
-    """Below it a REGISTER gets 423; never more than an hour."""
+    """A shorter one gets 423; at most an hour."""
     max_s: int = 7_200
-    """No registration is granted for longer."""
+    """Longest duration granted."""
     max_contacts: int = 10
-    """Of one user; one more takes the place of the one that would end first."""
+    """Bindings of one user; one more replaces the one that expires first."""
     max_bindings: int = 100_000
-    """Of all users together; whoever would be beyond gets 503."""
+    """Bindings of all users together; a new one beyond gets 503."""
 
 
 @dataclass(frozen=True, slots=True)
 class SipSettings:
-    """Timers, limits and what we say of ourselves."""
+    """Timers, limits and product name."""
 
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
     product: str | None = None
     """Text of ``Server`` and ``User-Agent``; None hides both."""
     answers_unknown_sources: bool = False
-    """``unknown_source: reject``: requests of unknown sources get an answer; otherwise silence."""
+    """``unknown_source: reject``: answer requests of unknown sources; otherwise drop them."""
     registrar: RegistrarSettings = field(default_factory=RegistrarSettings)

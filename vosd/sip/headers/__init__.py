@@ -1,1 +1,1 @@
-"""Header fields as value types, one a file, read from the text of a message when somebody asks."""
+"""Header fields as value types, one in each file, parsed from the text of a message on demand."""

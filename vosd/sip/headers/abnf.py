@@ -1,10 +1,9 @@
-r"""The grammar of RFC 3261 section 25 as a strict peer reads it: words, addresses and what is made of them.
+r"""The grammar of RFC 3261 section 25 for strict checks: words, addresses and their combinations.
 
-Owns fragments of patterns; which header is made of which is ``rules``'s. A value is one line of a header with its
-continuations joined, so blanks are ``[ \t]``; bytes that are no UTF-8 are surrogates by now. Every pattern is read
-once from left to right: none gives back what it has taken but where two readings are possible at all. Where a group
-of several parts is repeated that is written ``(?>(?:...)*)``: Python before 3.11.5, which Debian 12 has, leaves half a
-repetition taken with ``(?:...)*+`` (CPython issue 106052).
+Owns fragments of patterns; ``rules`` assigns them to headers. A value is one header line with its folded lines joined,
+so blanks are ``[ \t]``; invalid UTF-8 appears as surrogates. Patterns are linear: they use possessive and atomic groups
+except where two readings are possible. A repeated group of several parts is written ``(?>(?:...)*)``: in Python before
+3.11.5, which Debian 12 has, ``(?:...)*+`` keeps a partly matched repetition (CPython issue 106052).
 """
 
 from typing import Final
@@ -38,7 +37,7 @@ IPV6: Final = "(?:" + "|".join((
     rf"(?:(?:{H16}:){{0,5}}{H16})?::{H16}",
     rf"(?:(?:{H16}:){{0,6}}{H16})?::",
 )) + ")"  # fmt: skip
-"""As RFC 5954 corrects it: RFC 3261's own production lets a third colon in (RFC 5118 section 4.10)."""
+"""As corrected by RFC 5954: the production of RFC 3261 admits a third colon (RFC 5118 section 4.10)."""
 NAME: Final = r"(?:(?!-)[A-Za-z0-9\-]++(?<!-)\.(?=[A-Za-z0-9]))*+[A-Za-z][A-Za-z0-9\-]*+(?<!-)\.?"
 HOST: Final = rf"(?:{IPV4}|\[{IPV6}\]|{NAME})"
 PORT: Final = r"0*+(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})(?!\d)"
@@ -60,7 +59,7 @@ BARE_ABSOLUTE: Final = rf"{OTHER_SCHEME}(?:[\w\-.!~*'()/:@&=+$]|{ESCAPED})++"
 REQUEST_URI: Final = rf"(?:sips?:(?:{USER})?{HOSTPORT}{URI_PARAMS}|{TEL}{URI_PARAMS}|{ABSOLUTE})"
 URI: Final = rf"(?:sips?:(?:{USER})?{HOSTPORT}{URI_PARAMS}{URI_HEADERS}|{TEL}{URI_PARAMS}|{ABSOLUTE})"
 BARE_URI: Final = rf"(?:sips?:(?:{BARE_USER})?{HOSTPORT}|{TEL}|{BARE_ABSOLUTE})"
-"""Without a comma, a question mark or a semicolon: those want angle brackets around the URI (section 20)."""
+"""Without comma, question mark and semicolon: those require angle brackets around the URI (section 20)."""
 
 # -- combinations -----------------------------------------------------------------------------------------------------
 
@@ -69,7 +68,7 @@ PARAMS: Final = rf"(?>(?:{W};{W}{NAMED_VALUE})*)"
 NAME_ADDR: Final = rf"(?:{QUOTED}{W}|(?>(?:{TOKEN}{W})*))<{URI}>"
 ADDRESS: Final = rf"(?:{NAME_ADDR}|{BARE_URI})"
 RECEIVED: Final = rf"received{W}={W}(?:{IPV4}|\[{IPV6}\]|{IPV6})"
-"""In brackets or without: RFC 5118 section 4.5."""
+"""With or without brackets: RFC 5118 section 4.5."""
 VIA: Final = rf"SIP{W}/{W}2\.0{W}/{W}{TOKEN}[ \t]++{HOST}(?:{W}:{W}{PORT})?(?>(?:{W};{W}(?:{RECEIVED}|{NAMED_VALUE}))*)"
 MEDIA: Final = rf"{TOKEN}{W}/{W}{TOKEN}{PARAMS}"
 AUTH_PARAM: Final = rf"{TOKEN}{W}={W}(?:{QUOTED}|{TOKEN})"
@@ -80,7 +79,7 @@ DATE: Final = (
 
 
 def listed(element: str) -> str:
-    """Return the pattern of a comma list with one element or more."""
+    """Return the pattern of a comma list with at least one element."""
     return rf"{element}(?>(?:{W},{W}{element})*)"
 
 

@@ -1,4 +1,4 @@
-"""Contacts of a REGISTER: where somebody is to be reached, for how long, and rather than where else (section 20.10)."""
+"""Contacts of a REGISTER: address, duration and preference (section 20.10)."""
 
 import re
 from typing import Final, NamedTuple
@@ -8,11 +8,11 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 
 SURELY: Final = 1_000
-"""The greatest preference, ``q=1``, in thousandths; it is also the default."""
+"""The highest preference, ``q=1``, in thousandths; also the default."""
 LONGEST: Final = 512
-"""Characters of a contact's URI, and of its instance: what is kept for hours, and written down, has a bound."""
+"""Most characters of a contact's URI, and of its instance: both are stored."""
 MALFORMED_S: Final = 3_600
-"""What an expiry that is no number counts as (section 20.10)."""
+"""Value of a malformed expiry (section 20.10)."""
 EXPIRES_MAX: Final = (1 << 32) - 1
 
 _Q: Final = re.compile(r"(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
@@ -20,25 +20,25 @@ _REG_ID_MAX: Final = (1 << 31) - 1
 
 
 class Contact(NamedTuple):
-    """One place to be reached at."""
+    """One contact address."""
 
     uri: str
     """As written."""
     q: int
     """Preference in thousandths."""
     expires_s: int | None
-    """None where the contact does not say it."""
+    """None if the contact does not give it."""
     instance: str
-    """The device (``+sip.instance`` of RFC 5626 section 4.1), quotes included; empty where it is not named."""
+    """The device (``+sip.instance`` of RFC 5626 section 4.1), with its quotes; empty if not given."""
     reg_id: int
-    """Which of several ways to that device this is; 0 where none is numbered."""
+    """Number of the flow to that device (``reg-id``); 0 if not given."""
 
     @classmethod
     def parse(cls, text: str) -> "Contact":
-        """Read one element of a Contact header.
+        """Parse one element of a Contact header.
 
         Raises:
-            ParseError: 400 for what is no ``sip:`` or ``sips:`` URI, or too long.
+            ParseError: 400 for other URIs than ``sip:`` and ``sips:``, or if it is too long.
         """
         address = NameAddr.parse(text)
         uri = address.uri
@@ -62,7 +62,7 @@ class Contact(NamedTuple):
 
 
 def preference(q: str) -> int:
-    """Return a preference in thousandths; one that cannot be read is the default."""
+    """Return a preference in thousandths; a malformed one is the default."""
     if not _Q.match(q):
         return SURELY
     whole, _, fraction = q.partition(".")

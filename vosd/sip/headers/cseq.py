@@ -8,9 +8,9 @@ from vosd.sip.wire.grammar import TOKEN
 
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
 COMMON_METHODS: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "PRACK", "INFO"))
-"""Methods that need no look at their characters."""
+"""Methods whose characters need no check."""
 UNREAD: Final = -1
-"""The number of a CSeq that cannot be read, in a message that is taken all the same (``sip.wire.lenient``)."""
+"""Number of a CSeq that cannot be read, in a message accepted by ``sip.wire.lenient``."""
 
 
 class CSeq(NamedTuple):
@@ -21,7 +21,7 @@ class CSeq(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "CSeq":
-        """Read ``4711 INVITE``.
+        """Parse ``4711 INVITE``.
 
         Raises:
             ParseError: 400.

@@ -1,7 +1,7 @@
-"""Diversion (RFC 5806): who sent a call on before it came here, as the older of two headers says it.
+"""Diversion (RFC 5806): the parties that forwarded a call before it came here; the older of two headers for that.
 
-A diversion is read for what may go on, number, reason, counter and privacy, and written with a host of ours: nothing
-else of the network that it comes from gets out.
+Only number, reason, counter and privacy are read; the header is written with our own host, so that nothing else of the
+originating network is disclosed.
 """
 
 import re
@@ -25,17 +25,17 @@ class Diversion(NamedTuple):
     """One diversion."""
 
     number: str
-    """The number that diverted; percent-decoded, empty where the URI names none."""
+    """The diverting number, percent-decoded; empty if the URI has none."""
     reason: str
-    """One of RFC 5806 section 10; ``unknown`` for any other."""
+    """A value of RFC 5806 section 10; ``unknown`` for any other."""
     counter: str
-    """How many diversions this one stands for, in digits; empty where it is not said."""
+    """Number of diversions that this entry stands for, in digits; empty if not given."""
     privacy: str
-    """``full``, ``name``, ``uri`` or ``off``; empty where it is not said."""
+    """``full``, ``name``, ``uri`` or ``off``; empty if not given."""
 
     @classmethod
     def parse(cls, text: str) -> "Diversion":
-        """Read one value.
+        """Parse one value.
 
         Raises:
             ParseError: 400 or 416.
@@ -54,16 +54,16 @@ class Diversion(NamedTuple):
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the number is for trusted peers only."""
+        """Return whether the number is for trusted peers only."""
         return self.privacy in {"full", "uri"}
 
     def render(self, uri: str) -> str:
-        """Write the value with the URI that stands for the number."""
+        """Return the header value with the given URI for the number."""
         counter = f";counter={self.counter}" if self.counter else ""
         privacy = f";privacy={self.privacy}" if self.privacy else ""
         return f"<{uri}>;reason={self.reason}{counter}{privacy}"
 
 
 def _word(value: str | None) -> str:
-    """Return a parameter that may be a token or stand in quotes."""
+    """Return a parameter that may be a token or a quoted string."""
     return (value or "").strip('"').lower()

@@ -1,7 +1,7 @@
-"""History-Info (RFC 7044): where a call has been before, as the newer of two headers says it.
+"""History-Info (RFC 7044): the targets of a call before it came here; the newer of two headers for that.
 
-An entry is read for what may go on, number, cause, place in the order and privacy, and written with a host of ours:
-nothing else of the network that it comes from gets out.
+Only number, cause, index and privacy are read; the header is written with our own host, so that nothing else of the
+originating network is disclosed.
 """
 
 import re
@@ -17,7 +17,7 @@ from vosd.sip.wire.uri import Uri
 
 _INDEX: Final = re.compile(r"\d{1,4}(\.\d{1,4}){0,15}\Z", re.ASCII)
 _TARGETS: Final = ("rc", "mp", "np")
-"""How the target was found, each naming the entry that it was found from (section 5.2)."""
+"""How the target was found; each names the index of the entry it was found from (section 5.2)."""
 _CAUSE: Final = re.compile(r"[3-6]\d\d\Z", re.ASCII)
 _PROTOCOLS: Final = frozenset({"SIP", Q850})
 
@@ -26,11 +26,11 @@ class HistoryEntry(NamedTuple):
     """One target that was tried."""
 
     number: str
-    """Percent-decoded, empty where the URI names none."""
+    """Percent-decoded; empty if the URI has none."""
     place: str
-    """Place in the order, such as ``1.2``."""
+    """The index, such as ``1.2``."""
     found: tuple[tuple[str, str], ...]
-    """How the target was found: ``rc``, ``mp`` or ``np``, and the index of the entry that it was found from."""
+    """How the target was found: ``rc``, ``mp`` or ``np``, and the index of the entry it was found from."""
     cause: int | None
     """The URI's ``cause`` parameter (RFC 4458)."""
     reason: Reason | None
@@ -40,7 +40,7 @@ class HistoryEntry(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "HistoryEntry":
-        """Read one value.
+        """Parse one value.
 
         Raises:
             ParseError: 400 or 416.
@@ -63,7 +63,7 @@ class HistoryEntry(NamedTuple):
         )
 
     def render(self, uri: str) -> str:
-        """Write the value with the URI that stands for the number; ``is_withheld`` is said with it."""
+        """Return the header value with the given URI for the number, including ``is_withheld``."""
         cause = f";cause={self.cause}" if self.cause is not None else ""
         headers = []
         if self.reason is not None:
@@ -75,7 +75,7 @@ class HistoryEntry(NamedTuple):
 
 
 def _headers_in(uri: str) -> dict[str, str]:
-    """Return the headers that a URI carries behind its question mark, by lower-case name (RFC 3261 19.1.1)."""
+    """Return the headers after the question mark of a URI, by lower-case name (RFC 3261 section 19.1.1)."""
     pairs = (header.partition("=") for header in uri.partition("?")[2].split("&"))
     return {name.lower(): unquote(value) for name, _, value in pairs}
 

@@ -1,4 +1,4 @@
-"""From, To and Contact: a name, an address and parameters (RFC 3261 section 20.10)."""
+"""From, To and Contact: display name, address and parameters (RFC 3261 section 20.10)."""
 
 import re
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ _TAG: Final = re.compile(r";\s*+tag\s*+=\s*+([^\s;,\"]+)", re.IGNORECASE)
 
 
 class NameAddr(NamedTuple):
-    """A display name as written (quotes included), a URI in text, and the header's own parameters."""
+    """A display name as written (with quotes), a URI as text, and the header's own parameters."""
 
     display: str
     uri: str
@@ -20,7 +20,7 @@ class NameAddr(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
-        """Read ``"name" <uri>;params`` or ``uri;params``, where parameters are the header's.
+        """Parse ``"name" <uri>;params`` or ``uri;params``, where the parameters belong to the header.
 
         Raises:
             ParseError: 400.
@@ -35,8 +35,8 @@ class NameAddr(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """The tag, empty when there is none."""
-        if '"' in self.params:  # what stands in quotes is no parameter
+        """The tag; empty if there is none."""
+        if '"' in self.params:  # quoted text is no parameter
             return self.param("tag") or ""
         match = _TAG.search(self.params)
         return match[1] if match else ""
@@ -47,8 +47,8 @@ class NameAddr(NamedTuple):
 
 
 def tag_of(text: str) -> str:
-    """Return the tag of a From or To value, mostly without reading its address; empty when there is none."""
-    # Behind the last ">" stand the header's parameters, unless that one is inside a quoted parameter.
+    """Return the tag of a From or To value, usually without parsing its address; empty if there is none."""
+    # The header's parameters follow the last ">", unless that one is inside a quoted parameter.
     start = text.rfind(">") + 1 or text.find(";")
     if start < 0:
         return ""

@@ -1,4 +1,4 @@
-"""What a header's name is, however it is written (RFC 3261 section 7.3)."""
+"""Canonical names of headers (RFC 3261 section 7.3)."""
 
 from typing import Final
 
@@ -13,19 +13,19 @@ _COMMON: Final = (
     "Record-Route", "Refer-To", "Remote-Party-ID", "Require", "Retry-After", "Route", "Server", "Session-Expires",
     "Session-ID", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via", "Warning",
 )  # fmt: skip
-"""Spelt as nearly everybody spells them."""
+"""The usual spellings."""
 _KNOWN: Final = {**{name: name.lower() for name in _COMMON}, **COMPACT}
 
 
 class MalformedNameError(ValueError):
-    """What stands before the colon is no header name."""
+    """The text before the colon is no header name."""
 
 
 class _Names(dict[str, str]):
-    """Spellings and the canonical name of each: lower case, compact forms expanded.
+    """Canonical name of each spelling: lower case, compact forms expanded.
 
-    Spellings are remembered as they come, so that no text is made for one that comes again. When there are too many
-    all are forgotten but the common ones: a peer that makes names up slows nobody for long.
+    Spellings are cached as they are received, so that no string is built for a repeated one. A full cache is cleared
+    except for the usual spellings: a peer that invents names slows others only briefly.
     """
 
     def __missing__(self, written: str) -> str:
@@ -42,4 +42,4 @@ class _Names(dict[str, str]):
 
 
 CANONICAL: Final = _Names(_KNOWN)
-"""``CANONICAL["v"] == CANONICAL["VIA"] == "via"``; a name that is none raises MalformedNameError."""
+"""``CANONICAL["v"] == CANONICAL["VIA"] == "via"``; an invalid name raises MalformedNameError."""

@@ -1,6 +1,6 @@
-"""Reason (RFC 3326): why a request was sent or a call failed, as another protocol would say it.
+"""Reason (RFC 3326): why a request was sent or a call failed, in the terms of another protocol.
 
-Read are protocol, cause and text. The text is a peer's prose: it is kept for the record, and never passed on.
+Protocol, cause and text are read. The text is free text of a peer: it is kept for the record and never forwarded.
 """
 
 import re
@@ -13,20 +13,20 @@ from vosd.sip.wire.message import Message
 Q850: Final = "Q.850"
 _Q850_MAX: Final = 127
 TEXT_MAX: Final = 128
-"""Characters of a text that are kept."""
+"""Most characters kept of a text."""
 _ESCAPED: Final = re.compile(r"\\(.)")
 _PROTOCOL: Final = re.compile(rf"\s*({TOKEN})\s*(?=;|\Z)", re.ASCII)
 
 
 class Reason(NamedTuple):
-    """A protocol in upper case, and its cause where a number is given."""
+    """A protocol in upper case, and its cause if a number is given."""
 
     protocol: str
     cause: int | None
 
     @classmethod
     def parse(cls, text: str) -> "Reason":
-        """Read one value, such as ``Q.850;cause=16;text="Terminated"``.
+        """Parse one value, such as ``Q.850;cause=16;text="Terminated"``.
 
         Raises:
             ParseError: 400.
@@ -40,21 +40,21 @@ class Reason(NamedTuple):
 
 
 def q850_cause(message: Message) -> int | None:
-    """Return the first Q.850 cause that a message gives (RFC 6432); None where it gives none that can be read."""
+    """Return the first readable Q.850 cause of a message (RFC 6432), or None."""
     if message.header("reason") is None:
         return None
     for value in message.headers("reason"):
         try:
             protocol, cause = Reason.parse(value)
         except ParseError:
-            continue  # a value that cannot be read says nothing, and the next one may
+            continue  # a later value may be readable
         if protocol == Q850 and cause is not None and cause <= _Q850_MAX:
             return cause
     return None
 
 
 def reason_text(message: Message) -> str | None:
-    """Return the text of the first Reason that has one, Q.850 before others; None where there is none."""
+    """Return the text of the first Reason that has one, Q.850 before others; None if there is none."""
     if message.header("reason") is None:
         return None
     found = ""
@@ -68,7 +68,7 @@ def reason_text(message: Message) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    """Return what stands between quotes, as far as it can be printed."""
+    """Return the printable part of a quoted string."""
     if text.startswith('"'):
         text = _ESCAPED.sub(r"\1", text[1:-1])
     return "".join(character for character in text if character.isprintable())[:TEXT_MAX].strip()

@@ -1,4 +1,4 @@
-"""Replaces (RFC 3891) and Refer-To (RFC 3515): which dialog is to give way, and who is to be called."""
+"""Replaces (RFC 3891) and Refer-To (RFC 3515): the dialog to replace, and the number to call."""
 
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -11,7 +11,7 @@ from vosd.sip.wire.uri import Uri
 
 
 class Replaces(NamedTuple):
-    """A dialog, named by whoever wants it replaced; ``to_tag`` is ours, ``from_tag`` the peer's."""
+    """A dialog as named by a peer that asks to replace it; ``to_tag`` is ours, ``from_tag`` the peer's."""
 
     call_id: str
     to_tag: str
@@ -20,7 +20,7 @@ class Replaces(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Replaces":
-        """Read ``call-id;to-tag=x;from-tag=y``.
+        """Parse ``call-id;to-tag=x;from-tag=y``.
 
         Raises:
             ParseError: 400.
@@ -34,17 +34,17 @@ class Replaces(NamedTuple):
 
 
 class ReferTo(NamedTuple):
-    """Whom a REFER wants called: the user part of the URI, and the dialog that the new call replaces, if any."""
+    """Target of a REFER: the user part of the URI, and the dialog that the new call replaces, if any."""
 
     user: str
     replaces: Replaces | None
 
     @classmethod
     def of(cls, request: Request) -> "ReferTo":
-        """Read the Refer-To of a REFER.
+        """Parse the Refer-To of a REFER.
 
         Raises:
-            ParseError: 400 for none, several, or one that is no INVITE of a number; 416 for another scheme.
+            ParseError: 400 for none, several, or one that is no INVITE to a number; 416 for another scheme.
         """
         values = request.headers("refer-to")
         if len(values) != 1:

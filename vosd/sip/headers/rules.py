@@ -1,7 +1,7 @@
-"""What every header's value must be for a strict peer, and a sentence where it is not.
+"""Strict rules for the values of headers, with a sentence for each violation.
 
-The switch itself reads more liberally (the other modules of this package); it asks here before it repeats to one
-side what the other has written. The words that rules are made of are ``abnf``'s.
+The switch itself parses more liberally (the other modules of this package); it checks here before it forwards a header
+of one side to the other. The patterns are built from ``abnf``.
 """
 
 import re
@@ -40,7 +40,7 @@ class _Rule(NamedTuple):
     pattern: str
     meaning: str
     largest: int | None = None
-    """Of the number that the first group of the pattern takes."""
+    """Largest value of the number in the first group of the pattern."""
 
 
 _SECONDS: Final = _Rule(r"(\d++)", "a number of seconds below 2^32", (1 << 32) - 1)
@@ -133,7 +133,7 @@ _PARAMETERS: Final[dict[str, dict[str, _Rule]]] = {
         "ttl": _Rule(r"(\d++)", "a number up to 255", 255),
     },
 }  # fmt: skip
-"""Headers whose parameters are looked at one by one, and what those must be that have a form of their own."""
+"""Headers whose parameters are checked one by one, and the rules of the parameters with a form of their own."""
 _TITLES: Final = {
     "call-id": "Call-ID", "cseq": "CSeq", "mime-version": "MIME-Version", "min-se": "Min-SE", "rack": "RAck",
     "remote-party-id": "Remote-Party-ID", "rseq": "RSeq", "www-authenticate": "WWW-Authenticate",
@@ -147,21 +147,21 @@ _SHOWN: Final = 60
 
 
 def title(name: str) -> str:
-    """Return a header's name as people write it."""
+    """Return a header's name in its usual spelling."""
     if len(name) > _SHOWN or not (name.isascii() and name.isprintable()):
         return shown(name)
     return _TITLES.get(name) or name.title()
 
 
 def shown(value: str) -> str:
-    """Return a value short and printable enough to be put into a sentence."""
+    """Return a value shortened and printable, for use in a sentence."""
     return ascii(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
 
 
 def header_fault(name: str, value: str) -> str | None:
-    """Return a sentence about what a strict peer would refuse of a header's value, or None.
+    """Return a sentence on what a strict peer would refuse in a header's value, or None.
 
-    ``name`` is canonical; of a header that has no rule here only the characters are judged.
+    ``name`` is canonical; for a header without rule only the characters are checked.
     """
     rule = _RULES.get(name)
     if rule is None:
@@ -175,20 +175,20 @@ def header_fault(name: str, value: str) -> str | None:
 
 
 def request_uri_fault(uri: str) -> str | None:
-    """Return a sentence about what a strict peer would refuse of a Request-URI, or None."""
+    """Return a sentence on what a strict peer would refuse in a Request-URI, or None."""
     if _compiled(REQUEST_URI).match(uri):
         return None
     return f"The Request-URI must be a URI without headers, not {shown(uri)}."
 
 
 def is_text(value: str) -> bool:
-    """Say whether a value is UTF-8 without control characters."""
+    """Return whether a value is UTF-8 without control characters."""
     return (value.isascii() and value.isprintable()) or bool(_compiled(TEXT).match(value))
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compile on first use: most programs that read SIP never ask for most headers."""
+    """Compile on first use: most headers are never checked."""
     return re.compile(rf"(?:{pattern})\Z", re.ASCII | re.IGNORECASE)
 
 
@@ -210,7 +210,7 @@ def _is_in_calendar(match: re.Match[str]) -> bool:
 
 
 def _parameter_fault(header: str, value: str) -> str | None:
-    """Judge parameters one by one; within one element of a list none may come twice (section 7.3.1)."""
+    """Check parameters one by one; within one element of a list each may occur once (section 7.3.1)."""
     rules = _PARAMETERS[header]
     names: set[str] = set()
     for match in _PARAMETER.finditer(value):  # one by one: the first fault ends it

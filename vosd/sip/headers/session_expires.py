@@ -1,4 +1,4 @@
-"""Session-Expires and Min-SE (RFC 4028 sections 4 and 5): how long a session stands without a refresh, and by whom."""
+"""Session-Expires and Min-SE (RFC 4028 sections 4 and 5): the interval of session refreshes, and who sends them."""
 
 import re
 from enum import Enum
@@ -9,18 +9,18 @@ from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 
 _SECONDS: Final = re.compile(rf"[ \t]*+(\d{{1,10}})[ \t]*+(?:;[ \t]*+{TOKEN}|\Z)", re.ASCII)
-"""What follows the number is a parameter, or nothing."""
+"""The number is followed by a parameter or the end."""
 
 
 class Refresher(Enum):
-    """Who refreshes: the client or the server of the request that the header belongs to."""
+    """Who refreshes: the client or the server of the request that has the header."""
 
     UAC = "uac"
     UAS = "uas"
 
 
 class SessionExpires(NamedTuple):
-    """A session interval in seconds; ``refresher`` is None where that is left open."""
+    """A session interval in seconds; ``refresher`` is None if left open."""
 
     interval_s: int
     refresher: Refresher | None = None
@@ -30,7 +30,7 @@ class SessionExpires(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SessionExpires":
-        """Read one value, such as ``1800;refresher=uac``.
+        """Parse one value, such as ``1800;refresher=uac``.
 
         Raises:
             ParseError: 400.
@@ -48,10 +48,10 @@ class SessionExpires(NamedTuple):
 
     @classmethod
     def of(cls, message: Message) -> "SessionExpires | None":
-        """Return what a message says of its session; None where it says nothing.
+        """Return the session interval of a message, or None.
 
         Raises:
-            ParseError: 400, also for a header that comes twice.
+            ParseError: 400, also for a header that occurs twice.
         """
         text = message.header("session-expires")
         if text is None:
@@ -62,7 +62,7 @@ class SessionExpires(NamedTuple):
 
 
 def min_se_of(message: Message) -> int:
-    """Return the smallest session interval that a message allows, in seconds; 0 where it names none.
+    """Return the Min-SE of a message in seconds; 0 if it has none.
 
     Raises:
         ParseError: 400.

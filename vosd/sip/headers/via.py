@@ -11,11 +11,11 @@ _VIA: Final = re.compile(
     rf"((?:;(?>(?:{QUOTED}|[^\",])*))?)(,|\Z)",
     re.IGNORECASE | re.ASCII,
 )
-"""Any version, because a request of another one deserves its 505."""
+"""Any SIP version, because a request of another version is answered with 505."""
 _PLAIN: Final = re.compile(
     r"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
 )
-"""How nearly every Via looks that comes from a single hop."""
+"""Form of nearly every Via from a single hop."""
 _PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")
 _BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
@@ -28,11 +28,11 @@ class Via(NamedTuple):
     port: int | None
     params: dict[str, str | None]
     length: int
-    """Characters of the header value that this element takes; others may follow after a comma."""
+    """Length of this element in the header value; others may follow after a comma."""
 
     @classmethod
     def parse(cls, text: str) -> "Via":
-        """Read the first element of a Via header value.
+        """Parse the first element of a Via header value.
 
         Raises:
             ParseError: 400.
@@ -56,11 +56,11 @@ class Via(NamedTuple):
 
     @property
     def branch(self) -> str:
-        """The branch, empty for a peer older than RFC 3261."""
+        """The branch; empty for a peer older than RFC 3261."""
         return self.params.get("branch") or ""
 
 
 def branch_of(text: str) -> str:
-    """Return the branch of the first element of a Via value without reading the rest (for responses)."""
+    """Return the branch of the first element of a Via value without parsing the rest (for responses)."""
     match = _PLAIN_BRANCH.match(text) or _BRANCH.search(text.partition(",")[0])
     return match[1] if match else ""

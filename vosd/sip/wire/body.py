@@ -18,17 +18,17 @@ _OPTIONAL: Final = re.compile(r";\s*handling\s*=\s*(?:optional|\"optional\")\s*(
 
 
 def media_type(message: Message) -> str:
-    """Return the type of a body in lower case and without parameters; empty where none is said.
+    """Return the media type of a body in lower case and without parameters; empty if unknown.
 
-    A body that begins as a session description is one where Content-Type is missing, or names no type.
+    Without a usable Content-Type, a body that begins as a session description is one.
     """
     return _type_of(message.header("content-type") or "", message.body)
 
 
 def session_of(message: Message) -> bytes:
-    """Return the session description that a message carries, empty when it carries none.
+    """Return the session description that a message carries; empty if there is none.
 
-    Parts of another type are left aside where their sender allows that; a body of another type is nobody's session.
+    Optional parts of another type are skipped; a body of another type carries none.
     """
     if not message.body:
         return b""
@@ -46,7 +46,7 @@ def session_of(message: Message) -> bytes:
 
 
 def objects_to(message: Message) -> bool:
-    """Say whether a body has to be refused with 415: a type we do not take, and that its sender insists on."""
+    """Return whether a body must be refused with 415: an unsupported type that its sender marked as required."""
     if not message.body:
         return False
     kind = media_type(message)
@@ -61,7 +61,7 @@ def _parts(message: Message) -> list[tuple[str, bool, bytes]]:
     """Return type, whether it must be understood, and content of each part.
 
     Raises:
-        ParseError: 400 for a boundary that is missing, or that the body does not have.
+        ParseError: 400 for a boundary that is missing, or does not occur in the body.
     """
     said = parameters(";" + (message.header("content-type") or "").partition(";")[2])
     boundary = (said.get("boundary") or "").strip('"')
@@ -75,7 +75,7 @@ def _parts(message: Message) -> list[tuple[str, bool, bytes]]:
     for piece in pieces[1:]:
         if piece.startswith(b"--"):
             return found
-        # What is left of the boundary's line ends where the part's headers begin; there may be none.
+        # The rest of the boundary's line ends where the part's headers begin; there may be none.
         head, _, body = piece.partition(b"\r\n\r\n")
         lines = _FOLD.sub(" ", head.decode("utf-8", "surrogateescape")).split("\r\n")[1:]
         fields = dict(map(_field, lines))
@@ -95,5 +95,5 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _insists(disposition: str) -> bool:
-    """Say whether a part must be understood: by default it must (RFC 3261 section 20.11)."""
+    """Return whether a part must be understood: the default is yes (RFC 3261 section 20.11)."""
     return not _OPTIONAL.search(disposition)

@@ -1,8 +1,8 @@
-"""What a message is, by a look at its first bytes: enough to say who is served first, long before it is read.
+"""Classify a message by its first bytes: enough to choose its queue before it is parsed.
 
-A look may err where a message is written oddly (an RFC 2543 peer's CANCEL), which costs it its place in the queue: it
-waits with what belongs to no call. It never takes for a part of something what the whole reading would take for
-something new: it ends where the headers do, and reads lines that go on in the next as one.
+The classification may be wrong for unusual spellings (a CANCEL of an RFC 2543 peer), which then wait in a lower queue.
+It never takes a new request for one within a dialog: it stops at the end of the headers and joins folded lines, as the
+parser does.
 """
 
 import re
@@ -13,32 +13,32 @@ from vosd.sip.headers.via import branch_of
 
 
 class Kind(Enum):
-    """What came."""
+    """Kind of a received message."""
 
     RESPONSE = auto()
     WITHIN = auto()
-    """A request that only makes sense within a dialog or a transaction: it has a To tag, or its method says so."""
+    """A request within a dialog or transaction: it has a To tag, or its method implies it."""
     CALL = auto()
     """An INVITE that asks for a new call."""
     OTHER = auto()
     """Any other request from outside a dialog: REGISTER, OPTIONS."""
     KEEP_ALIVE = auto()
-    """Empty lines or a byte or two, as phones send to keep an address translation open (RFC 5626 section 3.5.1)."""
+    """Empty lines or one or two bytes, as phones send to keep a NAT binding open (RFC 5626 section 3.5.1)."""
     JUNK = auto()
-    """No SIP."""
+    """Not SIP."""
 
 
 class Rank(Enum):
-    """Who is served first."""
+    """Priority of a message."""
 
     RUNNING = auto()
-    """What belongs to a call that runs."""
+    """It belongs to a running call."""
     CALL = auto()
-    """A peer of ours wants a new call."""
+    """A new call of a known source."""
     OTHER = auto()
-    """Another new request of a peer: phones' registrations."""
+    """Another new request of a known source, such as a phone's REGISTER."""
     UNKNOWN = auto()
-    """Anything of anybody else."""
+    """A request of an unknown source."""
 
 
 _BY_LEAD: Final = {
@@ -59,17 +59,17 @@ _BY_LEAD: Final = {
     b"PUBL": Kind.OTHER,
 }
 KEPT_ALIVE: Final = "keep-alive"
-"""What those are counted under: not worth a line in the log."""
+"""Key in ``dropped`` for keep-alives; they are not logged."""
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
-"""How far a header is looked for."""
+"""Bytes searched for a header."""
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
 _PLAIN_TO: Final = re.compile(rb"[^\r\n\"<>]*+<[^\r\n\"<>]*+>(?:;tag=([\w.\-~]+))?\r\n(?![ \t])")
-"""How nearly every To looks."""
+"""Form of nearly every To."""
 _TAG: Final = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
 _PLAIN_ANSWER: Final = re.compile(rb"SIP/2[^\r\n,;]*+(?:;(?!branch=)[^\r\n,;]*+)*+;branch=([\w.\-]++)[;\r]")
-"""How nearly every Via of ours comes back."""
+"""Form of nearly every Via of ours as it comes back."""
 _PLAIN_SEQUENCE: Final = re.compile(rb"\d++ ([A-Z]++)\r")
 _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s]++)")
 _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
@@ -77,7 +77,7 @@ _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.
 
 
 def classify(data: bytes) -> Kind:
-    """Say what one message is."""
+    """Return the kind of one message."""
     kind = _BY_LEAD.get(data[:4])
     if kind is None:
         return _odd(data)
@@ -87,7 +87,7 @@ def classify(data: bytes) -> Kind:
 
 
 def to_tag(data: bytes) -> bytes:
-    """Return the tag of To, empty where a look finds none: among the header's own parameters, and without quotes."""
+    """Return the tag of To, one of the header's own parameters, without quotes; empty if none is found."""
     end = data.find(b"\r\n\r\n")
     at = data.find(b"\nTo: ", 0, end) if end >= 0 else -1
     plain = _PLAIN_TO.match(data, at + 5) if at >= 0 else None
@@ -105,7 +105,7 @@ def to_tag(data: bytes) -> bytes:
 
 
 def answered(data: bytes) -> str:
-    """Return the key of the transaction that a response says it is for; empty where a look finds none."""
+    """Return the key of the client transaction that a response names; empty if none is found."""
     end = max(data.find(b"\r\n\r\n"), 0)
     at = data.find(b"\nVia: ", 0, end)
     plain = _PLAIN_ANSWER.match(data, at + 6) if at >= 0 else None
@@ -120,13 +120,13 @@ def answered(data: bytes) -> str:
 
 
 def top_via(data: bytes) -> str:
-    """Return the value of the first Via line, empty where a look finds none."""
+    """Return the value of the first Via line; empty if none is found."""
     line = _VIA.search(_head(data))
     return "" if line is None else line[1].decode("utf-8", "surrogateescape")
 
 
 def _head(data: bytes) -> bytes:
-    """Return the headers as the whole reading sees them, as far as they are looked at."""
+    """Return the headers, unfolded as the parser does it, as far as they are searched."""
     text = data[:_HEAD_BYTES].lstrip(b"\r\n")
     end = text.find(b"\r\n\r\n")
     if end < 0:
@@ -135,7 +135,7 @@ def _head(data: bytes) -> bytes:
 
 
 def _odd(data: bytes) -> Kind:
-    """Look at what begins like no message that we know: empty lines before one are no fault (RFC 3261 section 7.5)."""
+    """Classify a message with an unusual start; empty lines before a message are valid (RFC 3261 section 7.5)."""
     text = data.lstrip(b"\r\n") if data[:1] in b"\r\n" else data
     if len(text) <= _KEEP_ALIVE_BYTES:
         return Kind.KEEP_ALIVE

@@ -1,7 +1,7 @@
-"""What the switch sends, written from scratch: nothing of a received message gets in but what is named here.
+"""Compose messages from scratch: only the fields named here are taken over from received messages.
 
-Text that came percent-decoded from a peer is escaped again before it is put into a header, so that no byte of
-one side can end a header of the other.
+Text that was percent-decoded is escaped again before it is put into a header, so that text of one side cannot end a
+header for the other.
 """
 
 import re
@@ -36,20 +36,20 @@ class Peer(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """Bytes that are to be sent."""
+    """Bytes to send."""
 
     peer: Peer
     data: bytes
 
 
 class ProvenAck(Datagram):
-    """The ACK to a peer that we have a login at: another fork that answers must be hung up with proof."""
+    """The ACK to a peer where we have credentials: another fork that answers must be released with credentials, too."""
 
     answers: Answers
 
     @classmethod
     def of(cls, peer: Peer, data: bytes, answers: Answers | None) -> Datagram:
-        """Return an ACK; a plain datagram where there is no login."""
+        """Return an ACK; a plain datagram without credentials."""
         if answers is None:
             return Datagram(peer, data)
         ack = cls(peer, data)
@@ -58,27 +58,27 @@ class ProvenAck(Datagram):
 
 
 class ResponseStem(NamedTuple):
-    """What every response to one request repeats of it (RFC 3261 section 8.2.6.2), and where it goes."""
+    """The fields that all responses to one request repeat (RFC 3261 section 8.2.6.2), and where they go."""
 
     up_to_tag: str
     after_tag: str
     peer: Peer
     tagged: bool
-    """Nothing takes a tag of ours: the request's To has one (a request within a dialog), or there is no To."""
+    """Whether our tag is left out: the request's To has one (a request within a dialog), or there is no To."""
     cseq: str
     """The request's CSeq as written."""
     spare: Peer | None = None
-    """Where the response goes when the connection of the request is gone: the port that Via names (18.2.2)."""
+    """Where the response goes when the connection of the request is closed: the port in Via (18.2.2)."""
     timestamp: str = ""
-    """A whole Timestamp line for 100, where the request has one (section 8.2.6.1)."""
+    """A whole Timestamp line for 100, if the request has one (section 8.2.6.1)."""
 
     def answered_at(self, source: Peer) -> "ResponseStem":
-        """Return a stem whose responses go to the port that the request came from, asked for (``rport``) or not."""
+        """Return a stem whose responses go to the source port of the request, with or without ``rport``."""
         return self if self.peer == source else self._replace(peer=source)
 
 
 class InviteParts(NamedTuple):
-    """An INVITE of ours, as its CANCEL and the ACK of its failure must repeat it (RFC 3261 9.1, 17.1.1.3)."""
+    """The fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (RFC 3261 9.1, 17.1.1.3)."""
 
     uri: str
     via: str
@@ -88,38 +88,38 @@ class InviteParts(NamedTuple):
     sequence: int
     peer: Peer
     route: str = ""
-    """A whole Route line, where the INVITE is within a dialog that has a route set."""
+    """A whole Route line, if the INVITE is within a dialog that has a route set."""
     answers: Answers | None = None
-    """What the peer has asked us to prove so far; None = we have no login there."""
+    """The peer's challenges so far; None = we have no credentials there."""
     credentials: str = ""
-    """Whole lines that prove who we are; the ACK of a 2xx repeats them (section 22.1)."""
+    """Whole lines with our credentials; the ACK of a 2xx repeats them (section 22.1)."""
     nat: Nat = Nat.NO
-    """Whether whoever answers is reached where the INVITE went, whatever its Contact says."""
+    """Whether the answering peer is reached at the address the INVITE was sent to, whatever its Contact says."""
     user: str = ""
-    """Who is called, if it is one who registers with us."""
+    """The called user, if it is registered with us."""
 
 
 def escape_user(user: str) -> str:
-    """Write a user part so that it can stand in any URI (RFC 3261 section 25.1, ``user``)."""
+    """Escape a user part for a URI (RFC 3261 section 25.1, ``user``)."""
     if _PLAIN_USER.match(user):
         return user
     return quote(user.encode("utf-8", "surrogateescape"), safe=_USER_SAFE)
 
 
 def host_text(host: str) -> str:
-    """Write an address as it stands in a URI: IPv6 in brackets."""
+    """Return an address as it is written in a URI: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def encode(text: str) -> bytes:
-    """Turn a header block into bytes; what came as invalid UTF-8 leaves as it came."""
+    """Encode a header block; invalid UTF-8 is sent as it was received."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> ResponseStem:
-    """Gather what responses to ``request`` repeat, with ``received`` and ``rport`` filled in (RFC 3581).
+    """Collect the fields of the responses to ``request``, with ``received`` and ``rport`` filled in (RFC 3581).
 
-    Over a ``reliable`` transport the response takes the connection that the request came on (section 18.2.2).
+    Over a ``reliable`` transport the response takes the connection of the request (section 18.2.2).
 
     Raises:
         ParseError: the topmost Via cannot be read.
@@ -153,7 +153,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
 
 
 def named_by_maddr(via: Via, source: Peer) -> Peer | None:
-    """Return where a Via wants its responses by ``maddr``: an address of the source's family, else None (18.2.2)."""
+    """Return the ``maddr`` destination of a Via's responses: an address of the source's family, else None (18.2.2)."""
     host = (via.params.get("maddr") or "").strip("[]")
     try:
         address = ip_address(host)
@@ -165,18 +165,18 @@ def named_by_maddr(via: Via, source: Peer) -> Peer | None:
 
 
 def _listening(via: Via, source: Peer) -> Peer | None:
-    """Return where the sender of a request takes new connections, if that is another port than the one it came from."""
+    """Return where the sender of a request accepts connections, if that is another port than its source port."""
     port = via.port or DEFAULT_PORTS.get(via.transport.lower(), 5060)
     return None if port == source.port else source._replace(port=port)
 
 
 def _line(name: str, value: str | None) -> str:
-    """Write a header as a line; nothing for one that a broken request does not have."""
+    """Format a header line; empty for a header that a malformed request does not have."""
     return "" if value is None else f"{name}: {value}\r\n"
 
 
 def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
-    """Write a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
+    """Compose a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
     tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
     if status == 100:
         headers = stem.timestamp + headers
@@ -190,7 +190,7 @@ def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: b
 
 
 def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> bytes:
-    """Write the INVITE of a new call leg; ``headers`` hold Contact and the body's Content-Type."""
+    """Compose the INVITE of a new call leg; ``headers`` hold Contact and the body's Content-Type."""
     return (
         encode(
             f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
@@ -202,7 +202,7 @@ def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> 
 
 
 def cancel(parts: InviteParts, headers: str) -> bytes:
-    """Write the CANCEL of an INVITE (RFC 3261 section 9.1)."""
+    """Compose the CANCEL of an INVITE (RFC 3261 section 9.1)."""
     return encode(
         f"CANCEL {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
         f"To: {parts.to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} CANCEL\r\n{headers}"
@@ -211,7 +211,7 @@ def cancel(parts: InviteParts, headers: str) -> bytes:
 
 
 def ack_of_failure(parts: InviteParts, to: str) -> bytes:
-    """Write the ACK of a final response other than 2xx (RFC 3261 section 17.1.1.3)."""
+    """Compose the ACK of a final response other than 2xx (RFC 3261 section 17.1.1.3)."""
     return encode(
         f"ACK {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: 70\r\n{parts.route}From: {parts.from_}\r\n"
         f"To: {to}\r\nCall-ID: {parts.call_id}\r\nCSeq: {parts.sequence} ACK\r\nContent-Length: 0\r\n\r\n"
@@ -219,9 +219,9 @@ def ack_of_failure(parts: InviteParts, to: str) -> bytes:
 
 
 def parts_acknowledged(ack: Datagram) -> InviteParts:
-    """Read back from an ACK of ours which INVITE it was for: an answered one leaves nothing else.
+    """Recover the parts of an INVITE from our ACK: nothing else is kept of an answered one.
 
-    ``to`` has the tag of the answer that was acknowledged; there is no ``via``, for nothing more is sent on it.
+    ``to`` has the tag of the acknowledged answer; ``via`` is empty, since nothing more is sent on it.
     """
     request_line, *lines = ack.data.decode("utf-8", "surrogateescape").split("\r\n")
     lines = lines[: lines.index("")]
@@ -236,5 +236,5 @@ def parts_acknowledged(ack: Datagram) -> InviteParts:
         peer=ack.peer,
         answers=ack.answers if isinstance(ack, ProvenAck) else None,
         credentials="".join(f"{line}\r\n" for line in lines if line.startswith(_PROOFS)),
-        nat=Nat.AUTO,  # what was configured cannot be read from it
+        nat=Nat.AUTO,  # the configured value is not in the ACK
     )

@@ -1,4 +1,4 @@
-"""What a peer's bytes can do wrong, with the answer to give."""
+"""Error of a message that cannot be parsed, with the status to answer."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class ParseError(VosError):
-    """Bytes that are not a SIP message that can be worked with.
+    """The bytes are not a usable SIP message.
 
-    ``status`` is the response a request deserves, 0 where nothing may be answered: not SIP, a response, or
-    too broken to say whom to answer. ``request`` is what could be read of a request, enough to answer it;
-    ``response`` what could be read of a response.
+    ``status`` is the response a request deserves, 0 where none may be sent: not SIP, a response, or too broken to find
+    the sender. ``request`` holds what could be read of a request, enough to answer it; ``response`` the same of a
+    response.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Fragments of the grammar that more than one reader needs (RFC 3261 section 25)."""
+"""Fragments of the grammar that several parsers need (RFC 3261 section 25)."""
 
 import re
 from typing import Final
@@ -19,18 +19,18 @@ _OPEN_QUOTED: Final = r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 _ELEMENT: Final = re.compile(
     rf'((?:[^,"<]++|{_OPEN_QUOTED}|<(?:[^>"]++|{_OPEN_QUOTED})*+(?:>|\Z))*+)(?:,|\Z)', re.DOTALL
 )
-"""One element of a comma list; a quote or bracket that is never closed reaches to the end."""
+"""One element of a comma list; an unclosed quote or bracket extends to the end."""
 _PARAMETER: Final = re.compile(rf";\s*({TOKEN})\s*(?:=\s*({QUOTED}|\[[0-9A-Fa-f:.]*\]|[^\s;,\"]*))?")
 
 
 def parameters(text: str) -> dict[str, str | None]:
     """Read ``;name=value;flag`` into a mapping by lower-case name; the first of equal names wins."""
-    # From the last to the first, so that of equal names the first stays.
+    # From last to first, so that the first of equal names wins.
     return {name.lower(): value or None for name, value in reversed(_PARAMETER.findall(text))}
 
 
 def first_of(text: str) -> str:
-    """Return the first element of a comma list, without a look at the others."""
+    """Return the first element of a comma list without reading the others."""
     if "," not in text:
         return text
     if '"' not in text and "<" not in text:
@@ -40,12 +40,12 @@ def first_of(text: str) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """Split a comma list, leaving commas in quotes and angle brackets alone (RFC 3261 section 7.3.1).
+    """Split a comma list, ignoring commas in quotes and angle brackets (RFC 3261 section 7.3.1).
 
-    Elements are stripped; there may be empty ones among them.
+    Elements are stripped and may be empty.
     """
     if "," not in text:
         return [text]
     if '"' not in text and "<" not in text:
         return [element.strip() for element in text.split(",")]
-    return [element.strip() for element in _ELEMENT.findall(text)[:-1]]  # the last is what stands behind the end
+    return [element.strip() for element in _ELEMENT.findall(text)[:-1]]  # the last match is the empty one at the end

@@ -1,8 +1,8 @@
-"""Messages that confirm or end something, read although a strict reader refuses them.
+"""Lenient reading of messages that confirm or end something and fail the strict parser.
 
-An ACK, BYE, CANCEL, PRACK or response that is not heard keeps a call billing, or loses one that was answered. So its
-faults are read over as long as its transaction or its dialog can be found (RFC 3261 section 8.2.2: malformed headers
-that are not needed are ignored). What begins something stays with the strict reader. Asked only after that has failed.
+Dropping an ACK, BYE, CANCEL, PRACK or response would keep a call billing, or lose one that was answered. So faults are
+ignored as long as the transaction or dialog can be found (RFC 3261 section 8.2.2: malformed headers that are not needed
+are ignored). Messages that begin something are left to the strict parser. Used only after that has failed.
 """
 
 from typing import Final
@@ -20,17 +20,17 @@ CONFIRMING: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})
 
 _NEEDED: Final = {"ACK": ("to", "from", "call-id"), "BYE": ("to", "from", "call-id"), "CANCEL": ("via",),
                   "PRACK": ("to", "from", "call-id")}  # fmt: skip
-"""What finds the dialog or the transaction."""
+"""Headers needed to find the dialog or the transaction."""
 _HOPELESS: Final = frozenset({505, 513})
-"""Faults of the whole message: another version, too large."""
+"""Faults of the whole message: another SIP version, too large."""
 
 
 def mended(
     data: bytes, error: ParseError, read: Request | Response | None, source: Peer, limits: Limits
 ) -> Request | Response | None:
-    """Return the message with its faults read over; None where it begins something, or lacks what is needed.
+    """Return the message with its faults ignored; None if it begins something, or lacks a needed header.
 
-    ``error`` is what the strict reader refuses it for; ``read`` is the message, if that came after the first reading.
+    ``error`` is the strict parser's error; ``read`` is the message, if the error came after parsing.
     """
     message = read or error.request or error.response
     if message is None or error.status in _HOPELESS or not _confirms(message):
@@ -51,7 +51,7 @@ def _confirms(message: Request | Response) -> bool:
 
 
 def _whole(data: bytes, limits: Limits) -> Request | Response | None:
-    """Read a message without the empty line at the end of its headers up to the last line that is whole."""
+    """Read a message without the empty line after its headers, up to the last complete line."""
     text = data.lstrip(b"\r\n")
     if b"\r\n\r\n" in text or b"\n\n" in text:
         return None
@@ -63,7 +63,7 @@ def _whole(data: bytes, limits: Limits) -> Request | Response | None:
 
 
 def _mended_response(response: Response, fault: str) -> Response | None:
-    """Return a response that names its transaction: by its branch, and the last word of CSeq for the method."""
+    """Return a response that identifies its transaction: by branch, and by the last word of CSeq as method."""
     if not branch_of(response.header("via") or ""):
         return None
     words = (response.header("cseq") or "").split()
@@ -72,7 +72,7 @@ def _mended_response(response: Response, fault: str) -> Response | None:
 
 
 def _via_of(request: Request, source: Peer) -> Via:
-    """Return the topmost Via; where it cannot be read, the answer goes where the request came from."""
+    """Return the topmost Via; if it cannot be read, one that sends the answer to the source."""
     try:
         return request.via
     except ParseError:
@@ -80,7 +80,7 @@ def _via_of(request: Request, source: Peer) -> Via:
 
 
 def _cseq_of(request: Request) -> CSeq:
-    """Return the number of CSeq as far as it can be read; its method is that of the request line."""
+    """Return the number of CSeq as far as it can be read, with the method of the request line."""
     try:
         return CSeq(request.cseq.number, request.method)
     except ParseError:

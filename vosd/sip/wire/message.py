@@ -1,6 +1,6 @@
-"""Messages as they came: the bytes, and typed access to what is asked for (RFC 3261 section 7).
+"""Received messages: the bytes, and typed access to headers (RFC 3261 section 7).
 
-A message is read once and never changed; what the switch sends is composed anew (``compose``).
+A message is immutable; messages to send are composed from scratch (``compose``).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from vosd.sip.wire.uri import Uri
 
 
 class _Index:
-    """Every line of a message, by name: made once, else it would be made for every header that is asked for."""
+    """All header lines by name; built once, at the first access that needs it."""
 
     __slots__ = ("_elements", "fields", "values")
 
@@ -36,7 +36,7 @@ class _Index:
 
 
 class Message:
-    """What requests and responses share: the header lines, and the first value of each name."""
+    """Common part of requests and responses: the header lines, and the first value of each name."""
 
     __slots__ = (
         "_contact",
@@ -60,11 +60,11 @@ class Message:
         self._first = first
         self.body = body
         self.fault: str | None = None
-        """What a strict reader refuses it for, in a message that is taken all the same (``sip.wire.lenient``)."""
+        """Fault that the strict parser refuses, in a message accepted by ``sip.wire.lenient``."""
         self.header: Callable[[str], str | None] = first.get
         """``header(name)``: the first value of a header by its canonical lower-case name, or None.
 
-        The dictionary's own method, because a call asks for some fifty headers.
+        It is the dictionary's own method for speed: a call reads some fifty headers.
         """
         self._via: Via | None = None
         self._cseq: CSeq | None = None
@@ -79,7 +79,7 @@ class Message:
 
     @property
     def fields(self) -> Sequence[tuple[str, str]]:
-        """Every header in order as (canonical lower-case name, value)."""
+        """All headers in order as (canonical lower-case name, value)."""
         return self._indexed().fields
 
     def values(self, name: str) -> Sequence[str]:
@@ -91,11 +91,11 @@ class Message:
         return self._indexed().values[name]
 
     def comes_twice(self, name: str) -> bool:
-        """Say whether a header stands on more than one line."""
+        """Return whether a header occurs on more than one line."""
         return len(self._first) != len(self._lines) and len(self.values(name)) > 1
 
     def headers(self, name: str) -> Sequence[str]:
-        """Return all values of a header that may be a list, commas taken apart."""
+        """Return all values of a list header, split at commas."""
         if name not in self._first:
             return []
         if len(self._first) == len(self._lines):
@@ -127,7 +127,7 @@ class Message:
         return self._cseq
 
     def settle(self, fault: str, *, via: Via | None = None, cseq: CSeq | None = None) -> None:
-        """Note a fault that is read over, and what stands in for headers that cannot be read."""
+        """Note an ignored fault, and the replacements for headers that cannot be read."""
         self.fault = fault
         self._via = via or self._via
         self._cseq = cseq or self._cseq
@@ -146,14 +146,14 @@ class Message:
 
     @property
     def from_tag(self) -> str:
-        """The tag of From, empty when there is none."""
+        """The tag of From; empty if there is none."""
         if self._from_tag is None:
             self._from_tag = tag_of(self.header("from") or "")
         return self._from_tag
 
     @property
     def to_tag(self) -> str:
-        """The tag of To, empty when there is none: then the request is outside any dialog."""
+        """The tag of To; empty if there is none: then the request is outside any dialog."""
         if self._to_tag is None:
             self._to_tag = tag_of(self.header("to") or "")
         return self._to_tag
@@ -188,13 +188,13 @@ class Request(Message):
 
     @property
     def target(self) -> Uri:
-        """The Request-URI, read; raises ParseError with 400 or 416 (RFC 3261 section 8.2.2.1)."""
+        """The parsed Request-URI; raises ParseError with 400 or 416 (RFC 3261 section 8.2.2.1)."""
         if self._target is None:
             self._target = Uri.parse(self.uri)
         return self._target
 
     def problems(self) -> list[str]:
-        """Say what a strict peer would refuse of it, a sentence each; nothing where all is well."""
+        """Return what a strict peer would refuse, one sentence each; empty for a valid request."""
         return request_problems(self)
 
     def __repr__(self) -> str:
@@ -220,7 +220,7 @@ class Response(Message):
         self.reason = reason
 
     def problems(self) -> list[str]:
-        """Say what a strict peer would refuse of it, a sentence each; nothing where all is well."""
+        """Return what a strict peer would refuse, one sentence each; empty for a valid response."""
         return response_problems(self)
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
-"""Bytes to message (RFC 3261 section 7), reading no more than where things are.
+"""Parse bytes to a message (RFC 3261 section 7): start line, header lines and body.
 
-Header values are kept as text and read when somebody asks; bytes that are not UTF-8 survive as surrogates.
+Header values stay text until they are accessed; bytes that are not UTF-8 become surrogates.
 """
 
 import re
@@ -22,7 +22,7 @@ _LIMITS: Final = Limits()
 
 
 class _Flaw(NamedTuple):
-    """What is wrong with a request line, and the status it deserves."""
+    """Fault of a request line, and the status for it."""
 
     status: int
     reason: str
@@ -33,10 +33,10 @@ _BLANKS_AT_END: Final = _Flaw(400, "Blanks at the End of the Request Line")
 
 
 def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
-    """Read one datagram.
+    """Parse one datagram.
 
     Raises:
-        ParseError: with the status that a request deserves, or 0 where nothing may be answered.
+        ParseError: with the status for the response, or 0 where none may be sent.
     """
     if len(data) > limits.max_message_bytes:
         _refuse_oversized(data, limits)
@@ -70,10 +70,10 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
 
 
 def _split_lines(head: str) -> tuple[list[str], str | None]:
-    """Return the lines, continuation lines joined (section 7.3.1), and what is wrong with their ends, if anything.
+    """Return the lines, folded ones joined (section 7.3.1), and the fault of their line ends, if any.
 
-    Bare line feeds are read as line ends. A bare carriage return is a fault: what we echo of it, some reader might
-    take for the end of a header.
+    Bare line feeds count as line ends. A bare carriage return is a fault: in text that we send back, some parser might
+    take it for the end of a header.
     """
     if "\n " in head or "\n\t" in head:
         head = _FOLD.sub(" ", head)
@@ -87,7 +87,7 @@ def _split_lines(head: str) -> tuple[list[str], str | None]:
 
 
 def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
-    """Return a response's status, or a request's method, its URI and what forbids it, if anything."""
+    """Return a response's status, or a request's method, its URI and its fault, if any."""
     method, _, rest = line.partition(" ")
     if method in COMMON_METHODS and rest[-8:] == " SIP/2.0":
         return method, rest[:-8], None
@@ -107,13 +107,13 @@ def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
 
 
 def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], str | None]:
-    """Return the header lines, the first value of each name as written, and what is wrong with them, if anything."""
+    """Return the header lines, the first value of each name as written, and their fault, if any."""
     if len(lines) > limits.max_headers or sum(map(len, lines)) > limits.max_line_chars:
         lines, fault = _within(lines, limits)
     else:
         fault = None
     try:
-        # From the last to the first, so that of equal names the first stays.
+        # From last to first, so that the first of equal names wins.
         first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
     except ValueError:
         lines = [line for line in lines if _is_header(line)]
@@ -125,7 +125,7 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str
 
 
 def _within(lines: list[str], limits: Limits) -> tuple[list[str], str | None]:
-    """Leave out what is over a limit, and say so."""
+    """Remove what exceeds a limit, and return the fault."""
     fault = "Too Many Headers" if len(lines) > limits.max_headers else None
     kept = [line for line in lines[: limits.max_headers] if len(line) <= limits.max_line_chars]
     if len(kept) < min(len(lines), limits.max_headers):
@@ -142,7 +142,7 @@ def _is_header(line: str) -> bool:
 
 
 def _repeated(lines: list[str]) -> str | None:
-    """Name a header that is there more than once and must not be."""
+    """Return a header that occurs more than once and must not."""
     names = [CANONICAL[line.partition(":")[0]] for line in lines]
     return next((f"More Than One {name.title()}" for name in _ONCE if names.count(name) > 1), None)
 
@@ -155,7 +155,7 @@ def _missing(first: dict[str, str]) -> str | None:
 
 
 def fit_body(message: Request | Response) -> str | None:
-    """Cut the body to its Content-Length; say what is wrong where that cannot be (RFC 3261 section 18.3)."""
+    """Cut the body to its Content-Length; return the fault where that is impossible (RFC 3261 section 18.3)."""
     length = message.header("content-length")
     if length is None:
         return None
@@ -176,7 +176,7 @@ def _refuse(message: Request | Response, fault: str) -> NoReturn:
 
 
 def _refuse_oversized(data: bytes, limits: Limits) -> NoReturn:
-    """Refuse with 513, reading only as much of the message as is allowed."""
+    """Refuse with 513, parsing only as much of the message as is allowed."""
     try:
         start = parse_message(data[: limits.max_message_bytes // 2], limits)
     except ParseError as error:

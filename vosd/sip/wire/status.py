@@ -25,5 +25,5 @@ _CLASSES: Final = {
 
 
 def phrase(status: int) -> str:
-    """Return the reason phrase of a status; the name of its class where it has none of its own."""
+    """Return the reason phrase of a status; without one, that of its class."""
     return _PHRASES.get(status) or _CLASSES.get(status // 100, "Global Failure")

@@ -1,7 +1,7 @@
-"""A byte stream cut into messages (RFC 3261 section 18.3), and the keep-alives between them (RFC 5626 section 4.4.1).
+"""Split a byte stream into messages (RFC 3261 section 18.3), and count keep-alives (RFC 5626 section 4.4.1).
 
-Owns where one message ends and the next begins; refuses to know what they say. A stream whose framing is lost
-cannot be read any further: whoever has the connection closes it.
+Owns where a message ends; does not read its content. After a framing error the stream is useless, and the owner closes
+the connection.
 """
 
 import re
@@ -25,9 +25,9 @@ _TYPE: Final = re.compile(rb"^(?:Content-Type|c)[ \t]*:", re.IGNORECASE | re.MUL
 
 
 class StreamFramer:
-    """Reads one direction of one connection; its memory is bounded by ``limits.max_message_bytes``.
+    """Framer of one direction of one connection; its memory is bounded by ``limits.max_message_bytes``.
 
-    Time is linear in what comes, however it is cut into pieces.
+    Time is linear in the bytes received, however they are split.
     """
 
     __slots__ = ("_blank_lines", "_has_start_line", "_length", "_limits", "_pending", "_pings", "_searched", "lost")
@@ -36,21 +36,21 @@ class StreamFramer:
         self._limits = limits
         self._pending = bytearray()
         self._searched = 0
-        """Bytes of ``_pending`` in which the end of the head does not begin."""
+        """Leading bytes of ``_pending`` that are known not to contain the end of the head."""
         self._has_start_line = False
-        """Whether what ``_pending`` begins with is known to be SIP."""
+        """Whether ``_pending`` is known to begin with SIP."""
         self._length = 0
-        """Bytes of the message that ``_pending`` begins with; 0 until its head is whole."""
+        """Length of the message at the start of ``_pending``; 0 until its head is complete."""
         self._blank_lines = 0
-        """Blank lines since the last message that are not yet a keep-alive."""
+        """Blank lines since the last message that do not form a keep-alive yet."""
         self._pings = 0
         self.lost: str | None = None
         """Why the stream cannot be read any further."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what came; return every message that it completes, each as one datagram would have brought it.
+        """Add received bytes; return every message completed by them, as one datagram would hold it.
 
-        Of a message that loses the framing the head is returned where its sender deserves an answer.
+        Of a message with a framing error the head is returned if the sender deserves an answer.
         """
         if self.lost is not None:
             return []
@@ -61,17 +61,17 @@ class StreamFramer:
         return messages
 
     def take_pings(self) -> int:
-        """Return how many keep-alives came since the last look: each is owed a ``PONG``."""
+        """Return the number of keep-alives since the last call: each needs a ``PONG``."""
         pings, self._pings = self._pings, 0
         return pings
 
     @property
     def is_amid_message(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """Return whether a message has begun and not ended."""
         return bool(self._pending)
 
     def _cut(self) -> bytes | None:
-        """Cut the next message off; None until more has come."""
+        """Return the next message; None until more bytes arrive."""
         pending = self._pending
         if not self._length:
             self._skip_blank_lines()
@@ -103,7 +103,7 @@ class StreamFramer:
             self._blank_lines = 0
 
     def _judge_unfinished(self) -> bytes | None:
-        """Give a stream up as soon as it is plain that no message of an allowed size will come of it."""
+        """Give up a stream as soon as no message of an allowed size can result from it."""
         pending, limits = self._pending, self._limits
         if not self._has_start_line and pending and pending != b"\r":
             self._has_start_line = pending.find(b"\n", 0, limits.max_line_chars) >= 0
@@ -113,12 +113,12 @@ class StreamFramer:
                 self._lose("start line too long")
         if len(pending) <= limits.max_message_bytes:
             return None
-        oversized = bytes(pending)  # longer than allowed: whoever parses it refuses it with 513
+        oversized = bytes(pending)  # longer than allowed: the parser refuses it with 513
         self._lose("message too large")
         return oversized
 
     def _measure(self, head_bytes: int) -> None:
-        """Learn from a whole head how long its message is."""
+        """Compute the length of the message from its head."""
         pending = self._pending
         if not self._has_start_line and not _START_LINE.match(pending):
             self._lose("no SIP")

@@ -1,7 +1,7 @@
-"""What a strict peer would refuse of a message that could be read, in plain sentences.
+"""Find what a strict peer would refuse in a parsed message, in plain sentences.
 
-Owns what whole messages must hold: their first line, which headers they need, which may come once, which must agree.
-What a single header may hold is ``headers.rules``'s. Nothing here is asked on the path of a call.
+Owns the rules for whole messages: the first line, which headers are required, which may occur once, which must agree.
+The rules of single headers are in ``headers.rules``. Not used on the path of a call.
 """
 
 import re
@@ -64,7 +64,7 @@ def _in_request(request: "Request") -> Iterator[str | None]:
 
 
 def _unknown_scheme(request: "Request") -> str | None:
-    """Name a scheme that gets a 416 of whoever does not know it, which is nearly everybody (section 8.2.2.1)."""
+    """Return a URI scheme that most peers refuse with 416 (section 8.2.2.1), or None."""
     if request.uri.partition(":")[0].lower() in _SCHEMES:
         return None
     return f"The Request-URI has a scheme that is neither sip, sips nor tel: {shown(request.uri)}."
@@ -99,7 +99,7 @@ def _in_response(response: "Response") -> Iterator[str | None]:
 
 
 def _in_any(message: "Message") -> Iterator[str | None]:
-    """Judge what requests and responses have in common."""
+    """Check what requests and responses have in common."""
     if message.fault is not None:
         yield f"A strict reader refuses the whole message: {message.fault}."
     if _has_bare_line_feed(message.raw):
@@ -130,7 +130,7 @@ def _without_tag(message: "Message", name: str, tag: str) -> str | None:
 
 
 def _method_counted(message: "Message") -> str | None:
-    """Return the method of CSeq, or None where that cannot be read, which is a fault by itself."""
+    """Return the method of CSeq; None if it cannot be read, which is a fault of its own."""
     try:
         return message.cseq.method
     except ParseError:
@@ -153,7 +153,7 @@ def _is_sip(request: "Request") -> bool:
 
 
 def _has_bare_line_feed(raw: bytes) -> bool:
-    """Say whether a line of the head ends in a line feed alone."""
+    """Return whether a line of the head ends in a bare line feed."""
     ends = [end for end in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if end >= 0]
     head = raw[: min(ends) + 2] if ends else raw
     return head.count(b"\n") != head.count(b"\r\n")

@@ -1,4 +1,4 @@
-"""SIP and tel URIs as far as a switch reads them (RFC 3261 section 19.1, RFC 3966)."""
+"""SIP and tel URIs as far as a switch needs them (RFC 3261 section 19.1, RFC 3966)."""
 
 import re
 from typing import Final, NamedTuple
@@ -7,12 +7,12 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import HOST, parameters
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
-"""By transport, where a URI or a Via names none (section 19.1.2)."""
+"""Port by transport, if a URI or a Via gives none (section 19.1.2)."""
 
 _SIP: Final = re.compile(
     rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
 )
-"""A user part may hold any text, but bytes that are no text (surrogates by now) name nobody."""
+"""A user part may hold any text except invalid UTF-8 (surrogates here), which identifies no user."""
 _TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -27,14 +27,14 @@ class Uri(NamedTuple):
     port: int | None
     params: str
     headers: str = ""
-    """What follows a question mark, as written: headers of a request to be made of this URI (section 19.1.1)."""
+    """The part after the question mark, as written: headers of a request made from this URI (section 19.1.1)."""
 
     @classmethod
     def parse(cls, text: str) -> "Uri":
-        """Read a ``sip:``, ``sips:`` or ``tel:`` URI.
+        """Parse a ``sip:``, ``sips:`` or ``tel:`` URI.
 
         Raises:
-            ParseError: 416 for another scheme, 400 for what is no URI.
+            ParseError: 416 for another scheme, 400 for an invalid URI.
         """
         match = _SIP.match(text)
         if match:
@@ -58,25 +58,27 @@ class Uri(NamedTuple):
 
 
 def without_headers(text: str) -> str:
-    """Return a URI as a request line may have it (section 19.1.1); a question mark in its user part stays."""
+    """Return a URI without headers, as a request line may have it (section 19.1.1); a question mark in the user part
+    stays.
+    """
     match = _SIP.match(text)
     return text[: match.start(6)] if match and match[6] else text
 
 
 def with_user(text: str, user: str) -> str:
-    """Return a SIP URI with another user part, which is escaped already."""
+    """Return a SIP URI with another user part, which must be escaped."""
     scheme, _, rest = text.partition(":")
     return f"{scheme}:{user}@{rest.rpartition('@')[2]}"
 
 
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr"})
-"""Parameters that make a difference also where only one of two URIs has them (section 19.1.4)."""
+"""Parameters that must match even if only one of two URIs has them (section 19.1.4)."""
 
 
 def are_equivalent(one: Uri, other: Uri) -> bool:
-    """Say whether two SIP URIs lead to the same place (section 19.1.4).
+    """Return whether two SIP URIs are equivalent (section 19.1.4).
 
-    A parameter that only one of them has is mostly ignored, so two that equal a third need not be equal.
+    Most parameters that only one of them has are ignored, so equivalence is not transitive.
     """
     if one[:4] != other[:4] and not (
         one.scheme == other.scheme
@@ -96,7 +98,7 @@ def are_equivalent(one: Uri, other: Uri) -> bool:
 
 
 def unescape(text: str) -> str:
-    """Replace what is percent-encoded (section 19.1.2); bytes that are no UTF-8 become replacement characters."""
+    """Decode percent-encoding (section 19.1.2); invalid UTF-8 becomes replacement characters."""
     return _ESCAPED.sub(_decoded, text) if "%" in text else text
 
 
