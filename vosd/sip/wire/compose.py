@@ -78,7 +78,7 @@ class ResponseStem(NamedTuple):
 
 
 class InviteParts(NamedTuple):
-    """The fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (RFC 3261 9.1, 17.1.1.3)."""
+    """Fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (section 9.1, 17.1.1.3)."""
 
     uri: str
     via: str

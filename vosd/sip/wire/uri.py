@@ -58,9 +58,7 @@ class Uri(NamedTuple):
 
 
 def without_headers(text: str) -> str:
-    """Return a URI without headers, as a request line may have it (section 19.1.1); a question mark in the user part
-    stays.
-    """
+    """Return a URI without headers, for a request line (section 19.1.1); a question mark in the user part stays."""
     match = _SIP.match(text)
     return text[: match.start(6)] if match and match[6] else text
 
