@@ -1,25 +1,28 @@
-"""Where a call would go and why, without making it: the same steps that a real call goes through.
+"""Where a call would go and why, without making it: it goes through the same steps as a real call.
 
-Whoever asks brings the live state: the running switch its own, the command line an idle one with the balances
-of the database. Nothing that the steps take is kept.
+The live state is an argument: that of the running switch, or an idle one with the balances of the database. It stays as
+it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from vosd.base.clock import Instant
-from vosd.base.errors import Refusal, VosError
+from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import STEPS, Admission, CallRequest
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.rehearsal import Rehearsal
+from vosd.callcontrol.setup import STEPS, Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.pipeline import RouteRequest
-from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
+from vosd.trunks.dialect import CalleeSource, CallerSource
+from vosd.trunks.gateways import Address, RoutingGateway
 
 OK: Final = "ok"
 _HOPS_LEFT: Final = 69
@@ -32,7 +35,7 @@ class UnknownGatewayError(VosError):
 
 @dataclass(frozen=True, slots=True)
 class RouteExplanation:
-    """What would become of a call (INTERFACES section 2, ``route explain``)."""
+    """What would become of a call, as ``vosd route explain`` prints it."""
 
     result: str
     """``ok``, or the end reason of the refusal."""
@@ -41,15 +44,19 @@ class RouteExplanation:
     callee_billed: str
     candidates: Sequence[Offered]
     left: Sequence[PassedOver]
+    unasked: Sequence[str] = ()
+    """Kinds of questions that the set-up of a real call would ask; here they count as unanswered."""
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object, key by key as INTERFACES names them."""
+        """Return the JSON object; programs rely on its keys."""
+        questions = {"unasked": self.unasked} if self.unasked else {}
         return {
             "result": self.result,
             "detail": self.detail,
             "callee_billed": self.callee_billed,
             "candidates": [offered._asdict() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
+            **questions,
         }
 
 
@@ -82,6 +89,7 @@ def explain_route(
     callee: str,
     at: Instant,
     knows_phones: bool = True,
+    steps: tuple[Step, ...] = STEPS,
 ) -> RouteExplanation:
     """Put a call from ``gateway`` through admission and routing and tell what became of it.
 
@@ -95,14 +103,27 @@ def explain_route(
     if mapping is None:
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
-    admission = Admission(catalogue, live)
-    call = _call_request(catalogue, mapping, caller, callee, at)
-    refusal = _try(admission, call)
-    request = RouteRequest(call.callee, call.caller, at, mapping.account)
+    rehearsal = Rehearsal(catalogue, live, mapping.account, steps)
+    call = CallRequest(
+        source_host="",
+        source_port=0,
+        hops=_HOPS_LEFT,
+        looped=False,
+        at=at,
+        numbers=_Dialled(mapping.tech_prefix, caller, callee),
+        user=gateway,  # identified as if it had proven that the call is its own
+    )
+    refusal = rehearsal.put_through(call)
     routes = None
     if call.rate:
+        request = RouteRequest(call.callee, call.caller, at, mapping.account)
         routes = explain_routes(
-            request, catalogue.routes, live.occupancy, live.rests, admission.vendors, knows_phones=knows_phones
+            request,
+            catalogue.routes,
+            live.occupancy,
+            live.rests,
+            rehearsal.admission.vendors,
+            knows_phones=knows_phones,
         )
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,
@@ -110,33 +131,20 @@ def explain_route(
         callee_billed=call.callee_billing,
         candidates=routes.candidates if routes else (),
         left=routes.left if routes else (),
+        unasked=tuple(type(question).__name__ for question in rehearsal.questions),
     )
 
 
-def _call_request(catalogue: Catalogue, mapping: MappingGateway, caller: str, callee: str, at: Instant) -> CallRequest:
-    """Make the call as it stands once its gateway is identified."""
-    number = callee.removeprefix(mapping.tech_prefix)
-    pattern = mapping.hosts[0] if mapping.hosts else None  # whoever proves who it is may come from anywhere
-    return CallRequest(
-        caller=caller if mapping.caller_numbers is None else mapping.caller_numbers.permitted(caller),
-        callee=number,
-        source_host=str(pattern.network.network_address) if pattern else "",
-        source_port=(pattern.port or 0) if pattern else 0,
-        hops=_HOPS_LEFT,
-        looped=False,
-        at=at,
-        callee_billing=for_matching(number),
-        mapping=mapping,
-        account=catalogue.accounts[mapping.account],
-    )
+class _Dialled:
+    """The numbers of a call that is not made; the called one may lack the tech prefix of its gateway."""
 
+    def __init__(self, tech_prefix: str, caller: str, callee: str) -> None:
+        self._caller = caller
+        has_prefix = callee.startswith(tech_prefix) or for_matching(callee).startswith(tech_prefix)
+        self._callee = callee if has_prefix else tech_prefix + callee
 
-def _try(admission: Admission, call: CallRequest) -> Refusal | None:
-    """Go through the steps behind identification and give back whatever they took."""
-    refusals = (step(admission, call) for step in STEPS if step is not Admission.identify)
-    refusal = next((found for found in refusals if found is not None), None)
-    for scope, name in reversed(call.taken):
-        admission.live.occupancy.undo(scope, name)
-    if call.hold is not None and call.account is not None:
-        admission.live.credits[call.account.id].release(call.hold)
-    return refusal
+    def called(self, _source: CalleeSource) -> str:
+        return self._callee
+
+    def calling(self, _order: Iterable[CallerSource]) -> str:
+        return self._caller

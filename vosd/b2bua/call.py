@@ -1,4 +1,4 @@
-"""A call from its first gateway to its end: hunting, talking, and every way of being over.
+"""A call from its INVITE to its end: set-up, hunting, talking, and every way of being over.
 
 Each public method is something that happened, with the instant of the packet or deadline that brought it; it does
 all that follows and leaves the call in one state of ``states``. There is one deadline at every moment (DESIGN D10).
@@ -7,16 +7,17 @@ all that follows and leaves the call in one state of ``states``. There is one de
 from vosd.b2bua import talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.hunt import NextHop
+from vosd.b2bua.endings import CallEndings
+from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
-from vosd.b2bua.parts import CallParts
+from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import passed_on, reason_headers
-from vosd.b2bua.stamps import DeadCall, Ending
 from vosd.b2bua.states import CallEvent, CallState
 from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.sdp.codec import first_audio_codec
@@ -25,17 +26,27 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Response
 
 
-class Call(CallParts):
-    """One call that was admitted and has somewhere to go."""
+class Call(CallEndings):
+    """One call."""
 
     __slots__ = ()
 
-    # -- hunting ------------------------------------------------------------------------------------------------
+    # -- the set-up ---------------------------------------------------------------------------------------------
 
     def begin(self, now: Instant) -> None:
-        """Tell the caller that its INVITE has come, and try the first gateway."""
+        """Send the caller 100, then try the first gateway, or ask what the set-up waits for."""
         self.caller.begin(now)
-        self._try_next(now)
+        if self._asks:
+            self._set_up(self._board.ask(now), now)
+        else:
+            self._try_next(now)
+
+    def question_answered(self, answer: Answer, now: Instant) -> None:
+        """The answer to the open question of the set-up has come."""
+        if self._accepts(CallEvent.QUESTION_ANSWERED):
+            self._set_up(self._board.settle(answer, now), now)
+
+    # -- hunting ------------------------------------------------------------------------------------------------
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
         """A gateway has shown itself (100), rings, or sends early media."""
@@ -216,7 +227,7 @@ class Call(CallParts):
         self._over(reason, HangupSource.CALLER, now, 487)
 
     def deadline_due(self, now: Instant) -> None:
-        """The call's one deadline has come: a silent gateway, endless ringing, or the end of what is paid for."""
+        """The one deadline of the call has come: of a question, a silent gateway, ringing, or what is paid for."""
         if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is CallState.TALKING:
@@ -224,6 +235,9 @@ class Call(CallParts):
             return
         if self.state is CallState.ANSWERED:
             self.caller_unreachable(now)
+            return
+        if self.state is CallState.SETUP:
+            self._set_up(self._board.settle(None, now), now)
             return
         leg, next_hop = self.callee, None
         if leg is None:
@@ -248,13 +262,13 @@ class Call(CallParts):
         self._give_up_callee(reason, now)
         self._reject(reason, 503, None, HangupSource.SWITCH, now)
 
-    def drop(self, now: Instant) -> None:
-        """Let go of a call that a mistake of ours kept from being ended: its peers are told nothing more."""
-        self.caller.close(now)
-        if self.callee is not None:
-            self.callee.close(now)
-        at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
-        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
+    def _set_up(self, decision: Decision, now: Instant) -> None:
+        """Act on what the set-up has come to."""
+        if isinstance(decision, Refusal):
+            self._refuse(decision, now)
+        elif decision is not None:
+            self._hunt = Hunt(decision, self._board, self.endpoint.flows)
+            self._try_next(now)
 
     def _try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
         """Place a leg at ``next_hop``, else at the next gateway that has room; without any, end the call."""
@@ -329,51 +343,3 @@ class Call(CallParts):
             return
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
         self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
-
-    def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
-        """BYE both ways."""
-        now, at, dead = now or at, at.came, None
-        if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
-            at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
-        self.drop_bridge(now)
-        if self.callee is not None:
-            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
-        self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
-        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
-
-    def _give_up_callee(self, reason: EndReason, now: Instant, row: str = "") -> None:
-        leg = self.callee
-        if leg is None:
-            return
-        outcome = leg.given_up(now)
-        self.drop_bridge(now)
-        leg.give_up(reason, now)
-        if self.state is not CallState.ANSWERED:
-            self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
-            self._board.attempt_over(leg, outcome, now)
-            self.callee = None
-
-    def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
-        cause = reason.q850_cause if cause is None else cause
-        status = self.caller.dialect.sent_for(status)
-        self.caller.reject(status, reason_headers(self.caller.reasons, reason, cause, status), now)
-        self._over(reason, source, now, status, cause)
-
-    def _over(
-        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
-        dead: DeadCall | None = None, now: Instant | None = None,
-    ) -> None:  # fmt: skip
-        at_last = self.journey.ends(at, self.arrival)
-        text = None if source is HangupSource.SWITCH else self.journey.reason_text
-        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
-        self.state = CallState.OVER
-        if self.callee is not None:
-            self._board.vacate(self.callee.choice)
-        moved, self.transfer = self.transfer, None
-        self._board.over()
-        if moved is not None:
-            moved.ended(self, at if dead is None else dead.noticed_at, now or at)
-        # A call and its legs point at each other: parting frees them now, not when the collector comes.
-        self.callee = None
-        self.bridge = None
-        del self.caller

@@ -18,6 +18,7 @@ ANSWER_WAIT_MS: Final = 300_000
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.parts import CallParts
     from vosd.b2bua.ports import Switchboard
 
 
@@ -60,7 +61,9 @@ class Lifetime:
                 return Limit(until, more, until)
             self._granted_s = more
 
-    def billed_until(self, call: "Call", noticed_at: Instant, billing: DeadCallBilling) -> tuple[Instant, DeadCall]:
+    def billed_until(
+        self, call: "CallParts", noticed_at: Instant, billing: DeadCallBilling
+    ) -> tuple[Instant, DeadCall]:
         """Return the end of a call whose peer vanished: never after that was noticed, never before the answer."""
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
@@ -80,7 +83,7 @@ class Lifetime:
         return nearest
 
 
-def _legs(call: "Call") -> Iterator[Leg]:
+def _legs(call: "CallParts") -> Iterator[Leg]:
     if isinstance(call.caller, Leg):
         yield call.caller
     if call.callee is not None:

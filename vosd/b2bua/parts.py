@@ -21,6 +21,7 @@ class CallParts:
     """The parts of one call, and what can be said of them."""
 
     __slots__ = (
+        "_asks",
         "_board",
         "_hops",
         "_hunt",
@@ -42,23 +43,25 @@ class CallParts:
         *,
         arrival: Arrival,
         caller: CallerLeg | Substitute,
-        choices: Iterator[RouteChoice],
+        choices: Iterator[RouteChoice] | None,
         hops: int,
         endpoint: Endpoint,
         board: Switchboard,
         settings: CallSettings,
     ) -> None:
+        """``choices`` say where the call may go; None = a question of its set-up has to be asked first."""
         self.arrival = arrival
         self.caller = caller
         self.callee: CalleeLeg | None = None
         self.transfer: Transfer | None = None
         self.bridge: Bridge | None = None
         """What goes on between the legs, once anything does."""
-        self.state = CallState.HUNTING
+        self.state = CallState.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
         self.endpoint = endpoint
-        self._hunt, self._hops = Hunt(choices, board, endpoint.flows), hops
+        self._asks = choices is None
+        self._hunt, self._hops = Hunt(choices or iter(()), board, endpoint.flows), hops
         self._board = board
         self.settings = settings
         self._lifetime: Lifetime | None = None

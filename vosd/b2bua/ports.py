@@ -1,14 +1,17 @@
 """What a call asks of the switch around it, besides SIP.
 
-All of it is answered at once and without I/O on the spot; what would have to wait comes back as a event of
-its own (DESIGN D2, ADR 2).
+All of it is answered at once and without I/O. A question of the set-up that takes time comes back as an event of the
+call (ADR 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
@@ -22,12 +25,28 @@ if TYPE_CHECKING:
     from vosd.b2bua.transfer import Substitute
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a question of the set-up; each kind of question has a kind of answer of its own."""
+
+
+Decision = Iterator[RouteChoice] | Refusal | None
+"""What the set-up has come to: where the call may go, why it is refused, or None = a question is open."""
+
+
 class Switchboard(Protocol):
     """The switch, as one of its calls sees it: each call has its own."""
 
     @property
     def customer(self) -> str | None:
         """The name of the trunk that the call came from."""
+        ...
+
+    def ask(self, now: Instant) -> Decision:
+        """Ask the question that the set-up of the call waits for, and set its deadline."""
+        ...
+
+    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+        """Go on with the set-up now that its question is answered; None = the deadline has passed."""
         ...
 
     def occupy(self, next_hop: "NextHop", now: Instant) -> bool:

@@ -1,7 +1,7 @@
-"""Where a call stands, and what may happen there (DESIGN D2).
+"""Where a call stands, and which events it accepts there.
 
-A event that is not heeded is no error of ours but a race of the network (a late answer, a second BYE): the
-call lets it pass, and the legs have already given the peer the answer that SIP wants.
+An event that is not accepted is a race of the network (a late answer, a second BYE) and no error: the call ignores it,
+and the legs have already given the peer the answer that SIP wants.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from typing import Final
 class CallState(IntEnum):
     """One call's life."""
 
+    SETUP = auto()
+    """It is decided whether the call is carried, and where to; a question of that may be open."""
     HUNTING = auto()
     """Gateways are tried; the caller has heard nothing but 100."""
     RINGING = auto()
@@ -39,6 +41,7 @@ class CallEvent(IntEnum):
     EARLY_ANSWER = auto()
     DEADLINE = auto()
     ORDERED_END = auto()
+    QUESTION_ANSWERED = auto()
 
 
 _TRYING: Final = frozenset(
@@ -56,6 +59,9 @@ _TRYING: Final = frozenset(
 )
 
 ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
+    CallState.SETUP: frozenset(
+        {CallEvent.QUESTION_ANSWERED, CallEvent.CANCEL, CallEvent.DEADLINE, CallEvent.ORDERED_END}
+    ),
     CallState.HUNTING: _TRYING,
     CallState.RINGING: _TRYING,
     CallState.ANSWERED: frozenset(

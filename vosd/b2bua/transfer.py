@@ -24,6 +24,7 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
+    from vosd.b2bua.parts import CallParts
     from vosd.b2bua.ports import Switchboard
 
 SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
@@ -161,7 +162,7 @@ class Transfer:
             first.caller = Substitute(self, first)
             left.hang_up("", now)
 
-    def ended(self, call: "Call", at: Instant, now: Instant) -> None:
+    def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
         """One of the two calls is over since ``at``, whoever ended it; a switch that lags finds that out ``now``."""
         match self._stage:
             case Stage.CALLING if call is self.second:

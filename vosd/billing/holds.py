@@ -4,6 +4,7 @@ Owns holds: what running calls may still cost is set aside before they may cost 
 carry a balance below its limit. Synchronous, without clock or database: the engine brings what they know.
 """
 
+from copy import copy
 from decimal import Decimal
 from typing import Final
 
@@ -80,6 +81,12 @@ class AccountCredit:
     def unread(cls, account: str) -> "AccountCredit":
         """Return the credit of an account whose balance has not been read yet; it lets calls have nothing."""
         return cls(account, ZERO, ZERO, _UNREAD)
+
+    def copied(self) -> "AccountCredit":
+        """Return a copy to try a hold on; it never reports a low balance."""
+        twin = copy(self)
+        twin.lows = None
+        return twin
 
     @property
     def is_read(self) -> bool:

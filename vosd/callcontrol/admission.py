@@ -1,31 +1,32 @@
-"""May this call be carried, by whom and at what price? The one order of refusals (INTERFACES section 3).
+"""The steps of admission: may this call be carried, and what does it take while it lasts?
 
-A call and ``vosd route explain`` go through the same function. It takes what the call will occupy (a place on the
-mapping gateway and the account, money) and leaves nothing behind when it refuses. Pure but for the live counters
-that it is handed.
+Their order is ``setup.STEPS``. A step that refuses leaves nothing behind: what earlier steps have taken (places, money)
+stands in ``CallRequest.taken``. Pure but for the live counters that it is handed.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.base.errors import Refusal
+from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
-from vosd.billing.holds import Hold
+from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.routing.capacity import Full
+from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.scope import Scope
+
+_UNIDENTIFIED: Final = "the call is not identified yet"
 
 
 class Numbers(Protocol):
@@ -40,6 +41,55 @@ class Numbers(Protocol):
         ...
 
 
+class StepOutOfOrderError(VosError):
+    """A step needs what a later one finds: a mistake in the list of the steps."""
+
+
+class Taken(Protocol):
+    """Something that a call has taken and has to give back."""
+
+    def give_back(self) -> None:
+        """Free it: the call is over."""
+        ...
+
+    def undo(self) -> None:
+        """Free it as if it had never been taken: the call is refused."""
+        ...
+
+
+class PlaceTaken(NamedTuple):
+    """A place among the concurrent calls of a gateway or account, and among its calls of the last second."""
+
+    occupancy: Occupancy
+    scope: Scope
+    name: str
+    mono_ms: int
+    """When it was taken."""
+
+    def give_back(self) -> None:
+        """Count the call out; the calls of the last second still include it."""
+        self.occupancy.release(self.scope, self.name)
+
+    def undo(self) -> None:
+        """Count the call out there as well."""
+        self.occupancy.undo(self.scope, self.name, self.mono_ms)
+
+
+class HoldTaken(NamedTuple):
+    """Money set aside on the customer's account."""
+
+    credit: AccountCredit
+    hold: Hold
+
+    def give_back(self) -> None:
+        """Release the hold."""
+        self.credit.release(self.hold)
+
+    def undo(self) -> None:
+        """Release the hold: nothing else remembers it."""
+        self.credit.release(self.hold)
+
+
 class CallRequest(msgspec.Struct):
     """A call that asks to be carried; the steps fill in what they find, also when a later one refuses."""
 
@@ -49,10 +99,11 @@ class CallRequest(msgspec.Struct):
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
     looped: bool
     at: Instant
+    """What the steps go by: when the INVITE came, later when the latest answer did."""
     numbers: Numbers | None = None
     """None where the call was identified elsewhere."""
     closed: Refusal | None = None
-    """Why the switch takes no new call of anybody, if so."""
+    """Why the switch takes no new calls, if so."""
     user: str = ""
     """The mapping gateway or phone that has proven to be the sender; empty = its address says who it is."""
     caller_in: str = ""
@@ -69,8 +120,20 @@ class CallRequest(msgspec.Struct):
     rate: AppliedRate | None = None
     choices: Iterator[RouteChoice] = iter(())
     hold: Hold | None = None
-    taken: list[tuple[Scope, str]] = []
-    """Places that the call occupies until it is over."""
+    taken: list[Taken] = []
+    """What the call occupies until it is over, in the order in which it was taken."""
+
+    def give_back(self) -> None:
+        """Free everything that the call occupies, the latest first; what is freed once is not freed again."""
+        self.hold = None
+        while self.taken:
+            self.taken.pop().give_back()
+
+    def undo(self) -> None:
+        """Free everything as if it had never been taken, because a step refuses the call."""
+        self.hold = None
+        while self.taken:
+            self.taken.pop().undo()
 
 
 class Admission:
@@ -83,29 +146,11 @@ class Admission:
         self.live = live
         self.vendors = LiveVendors(catalogue, live)
 
-    def admit(self, call: CallRequest) -> Refusal | None:
-        """Put a call through every step; on refusal give back what it had taken, window included."""
-        for step in STEPS:
-            refusal = step(self, call)
-            if refusal is not None:
-                for scope, name in reversed(call.taken):
-                    self.live.occupancy.undo(scope, name)
-                call.taken = []
-                return refusal
-        return None
-
-    def give_back(self, call: CallRequest) -> None:
-        """Free everything that a call occupies."""
-        for scope, name in call.taken:
-            self.live.occupancy.release(scope, name)
-        call.taken = []
-        if call.hold is not None and call.account is not None:
-            self.live.credits[call.account.id].release(call.hold)
-            call.hold = None
-
     def identify(self, call: CallRequest) -> Refusal | None:
         """Find the mapping gateway by its proof, or else by source address; its tech prefix is taken off."""
-        numbers = _known(call.numbers)
+        numbers = call.numbers
+        if numbers is None:
+            raise StepOutOfOrderError("the call is identified already")
         if call.user:
             gateway = self.catalogue.mapping_gateways.get(call.user)
             found = None if gateway is None else identified_by_proof(gateway, numbers.called)
@@ -126,18 +171,20 @@ class Admission:
         return None
 
     def check_enabled(self, call: CallRequest) -> Refusal | None:
-        """Refuse the calls of a gateway that the operator switched off: known as it is, it is told and recorded."""
-        gateway = _known(call.mapping)
+        """Refuse the calls of a disabled gateway; the source is known, so it is answered and recorded."""
+        gateway = call.mapping
+        if gateway is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
         if not gateway.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"mapping gateway {gateway.name} is disabled")
         return None
 
     def check_open(self, call: CallRequest) -> Refusal | None:
-        """Refuse a customer's call while the switch takes none; strangers are not told."""
+        """Refuse a customer's call while the switch takes none; unknown sources get no answer from this step."""
         return call.closed
 
     def check_loop(self, call: CallRequest) -> Refusal | None:
-        """Refuse a call that has been here before, or has been too far."""
+        """Refuse a call that has passed this switch before (482), or too many hops (483)."""
         if call.looped:
             return Refusal(EndReason.LOOP, 482, "a Via of this switch is in the request already")
         if call.hops < 0:
@@ -146,7 +193,9 @@ class Admission:
 
     def check_gateway(self, call: CallRequest) -> Refusal | None:
         """Take a place on the mapping gateway."""
-        gateway = _known(call.mapping)
+        gateway = call.mapping
+        if gateway is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
         full = self._take(call, Scope.MAPPING, gateway.name, gateway.max_concurrent, gateway.max_cps)
         if full is Full.CONCURRENCY:
             return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{gateway.name} has its {gateway.max_concurrent} calls")
@@ -162,7 +211,9 @@ class Admission:
 
     def check_account(self, call: CallRequest) -> Refusal | None:
         """Refuse a disabled or expired account, and take a place on it."""
-        account = _known(call.account)
+        account = call.account
+        if account is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
         refusal = admissible(account, call.at.wall)
         if refusal is not None:
             return refusal
@@ -173,8 +224,11 @@ class Admission:
         return None
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
-        """Find what the customer pays; without a rate the call is never carried (RATE-15)."""
-        name = _known(call.mapping).rate_group or _known(call.account).rate_group
+        """Find what the customer pays; without a rate the call is never carried."""
+        gateway, account = call.mapping, call.account
+        if gateway is None or account is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
+        name = gateway.rate_group or account.rate_group
         if name is not None:
             call.rate = self.catalogue.rate_groups[name].find(call.callee_billing)
         if call.rate is None:
@@ -183,8 +237,9 @@ class Admission:
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
-        request = RouteRequest(call.callee, call.caller, call.at, _known(call.account).id)
-        live = self.live
+        if call.account is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
+        request, live = RouteRequest(call.callee, call.caller, call.at, call.account.id), self.live
         routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):
             return routes
@@ -192,18 +247,18 @@ class Admission:
         return None
 
     def take_hold(self, call: CallRequest) -> Refusal | None:
-        """Set the money of the first seconds aside (RES-02, DESIGN D13)."""
-        account = _known(call.account)
-        limits = (
-            self.catalogue.parameters.max_call_seconds,
-            account.max_call_seconds,
-            _known(call.mapping).max_call_seconds,
-        )
+        """Set the money of the first seconds aside."""
+        gateway, account, rate = call.mapping, call.account, call.rate
+        if gateway is None or account is None or rate is None:
+            raise StepOutOfOrderError("the call has no rate yet")
+        limits = self.catalogue.parameters.max_call_seconds, account.max_call_seconds, gateway.max_call_seconds
         ceiling_s = min(limit for limit in limits if limit is not None)
-        hold = self.live.credits[account.id].hold(_known(call.rate), account.advance_s, ceiling_s)
+        credit = self.live.credits[account.id]
+        hold = credit.hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):
             return hold
         call.hold = hold
+        call.taken.append(HoldTaken(credit, hold))
         return None
 
     def _take(
@@ -211,32 +266,5 @@ class Admission:
     ) -> Full | None:
         full = self.live.occupancy.take(scope, name, max_concurrent, max_cps, call.at.mono)
         if full is None:
-            call.taken.append((scope, name))
+            call.taken.append(PlaceTaken(self.live.occupancy, scope, name, call.at.mono))
         return full
-
-
-Step = Callable[[Admission, CallRequest], Refusal | None]
-
-STEPS: Final[tuple[Step, ...]] = (
-    Admission.identify,
-    Admission.check_enabled,
-    Admission.check_open,
-    Admission.check_loop,
-    Admission.check_gateway,
-    Admission.check_number,
-    Admission.check_account,
-    Admission.find_sell_rate,
-    Admission.find_routes,
-    Admission.take_hold,
-)
-"""In the order of INTERFACES section 3; the first refusal wins."""
-
-
-Found = TypeVar("Found")
-
-
-def _known(value: Found | None) -> Found:
-    """Return what an earlier step has found; a step before its time is a mistake of ``STEPS``."""
-    if value is None:
-        raise RuntimeError("the steps of admission are in the wrong order")
-    return value

@@ -57,8 +57,16 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")
     state = idle_state(loaded.catalogue, standings)
-    moment = Instant(0, wall_ms)
-    return explain_route(loaded.catalogue, state, **question, at=moment, knows_phones=False).to_json()
+    explanation = explain_route(
+        loaded.catalogue,
+        state,
+        gateway=question["gateway"],
+        caller=question["caller"],
+        callee=question["callee"],
+        at=Instant(0, wall_ms),
+        knows_phones=False,
+    )
+    return explanation.to_json()
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -232,6 +232,7 @@ class Commands:
             caller=question.caller,
             callee=question.callee,
             at=at,
+            steps=switch.services.steps,
         )
         vendors, routes = switch.catalogue.routing_gateways, switch.catalogue.routes
         found = {}

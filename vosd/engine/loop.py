@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from random import randrange
 from typing import Final
 
+from vosd.b2bua.ports import Answer
 from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
+from vosd.callcontrol.setup import Ticket
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.trace.messages import Keep
@@ -96,6 +98,12 @@ class Loop:
             return
         if outcome is not None:
             self._switch.hear(outcome)
+        self.flush(now)
+
+    def take_answer(self, ticket: Ticket, answer: Answer) -> None:
+        """Take the answer to a question of a call's set-up; an ``Asker`` calls this when it has one."""
+        now = self._clock.now()
+        self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:

@@ -95,14 +95,18 @@ class Occupancy:
             raise NothingTaken(message)
         meter.active -= 1
 
-    def undo(self, scope: Scope, name: str) -> None:
-        """Take the latest ``take`` back whole, window included, because a later step refused the call.
+    def undo(self, scope: Scope, name: str, mono_ms: int) -> None:
+        """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call.
 
         Raises:
             NothingTaken: no call of this object is counted.
         """
         self.release(scope, name)
-        self._meters[scope][name].accepted.pop()
+        accepted = self._meters[scope][name].accepted
+        if accepted and accepted[-1] == mono_ms:
+            accepted.pop()
+        elif mono_ms in accepted:  # other calls came while this one waited for an answer
+            accepted.remove(mono_ms)
 
     def active(self, scope: Scope, name: str) -> int:
         """Return the running calls of one object."""

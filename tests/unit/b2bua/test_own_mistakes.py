@@ -32,7 +32,8 @@ def nothing_is_left(scene):
 
 def test_in_admission(scene, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("vosd.callcontrol.admission.STEPS", (Admission.identify, Admission.check_gateway, mistaken))
+        steps = (Admission.identify, Admission.check_gateway, mistaken)
+        patch.setattr(scene.exchange.switch.services, "steps", steps)
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: call.is_over)
     assert call.final == 500

@@ -6,6 +6,7 @@ from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
 from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers
@@ -16,6 +17,7 @@ BUSY = parse_message(
 )
 
 SCRIPT = {
+    CallState.SETUP: SILENT,
     CallState.HUNTING: SILENT,
     CallState.RINGING: RINGS,
     CallState.ANSWERED: Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER))),
@@ -38,17 +40,21 @@ HAPPENINGS = {
     CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
     CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(now),
     CallEvent.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
+    CallEvent.QUESTION_ANSWERED: lambda call, caller, callee, now: call.question_answered(Located(""), now),
 }
 ENDS = {
     CallEvent.ATTEMPT_FAILED, CallEvent.CANCEL, CallEvent.ACK_MISSING, CallEvent.CALLER_BYE, CallEvent.CALLEE_BYE,
-    CallEvent.LEG_LOST, CallEvent.PRACK_MISSING, CallEvent.ORDERED_END,
+    CallEvent.LEG_LOST, CallEvent.PRACK_MISSING, CallEvent.ORDERED_END, CallEvent.QUESTION_ANSWERED,
 }  # fmt: skip
-DEADLINE_ENDS = {CallState.RINGING, CallState.ANSWERED}
+DEADLINE_ENDS = {CallState.SETUP, CallState.RINGING, CallState.ANSWERED}
 
 
 def call_in(scene, state):
     """Bring a call into ``state``; return it with the legs it has, or had."""
     scene.vendor.script = SCRIPT[state]
+    if state is CallState.SETUP:
+        scene.exchange.switch.services.steps = steps_with(looking_up())
+        scene.exchange.switch.services.asker = ScriptedAsker()
     made = scene.caller.call(CALLEE, INTENT.get(state))
     scene.wire.run_for(50)
     (carried,) = scene.exchange.switch.calls()

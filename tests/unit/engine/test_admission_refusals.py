@@ -9,6 +9,7 @@ from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.setup import STEPS, Setup
 from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
 from vosd.testing.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
@@ -289,7 +290,7 @@ def test_an_address_alone_admits_nobody_who_has_to_prove_more():
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())
     call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
-    refusal = admission.admit(call)
+    refusal = Setup(admission, call, STEPS).advance()
     assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
     call.user = "acme"
     assert admission.identify(call) is None

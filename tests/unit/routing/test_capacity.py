@@ -63,12 +63,22 @@ def test_undone_take_leaves_no_trace():
     occupancy = Occupancy()
     occupancy.take(Scope.ACCOUNT, "a", None, 2, 0)
     occupancy.take(Scope.ACCOUNT, "a", None, 2, 5)
-    occupancy.undo(Scope.ACCOUNT, "a")
+    occupancy.undo(Scope.ACCOUNT, "a", 5)
     assert (occupancy.active(Scope.ACCOUNT, "a"), occupancy.recent(Scope.ACCOUNT, "a", 5)) == (1, 1)
     assert occupancy.take(Scope.ACCOUNT, "a", None, 2, 5) is None
 
 
-@pytest.mark.parametrize("give_back", [Occupancy.release, Occupancy.undo])
+def test_a_call_that_is_undone_late_takes_its_own_arrival_out_of_the_window_and_none_of_another():
+    occupancy = Occupancy()
+    for mono_ms in (0, 400, 800):
+        occupancy.take(Scope.ACCOUNT, "a", None, None, mono_ms)
+    occupancy.undo(Scope.ACCOUNT, "a", 400)
+    assert [occupancy.recent(Scope.ACCOUNT, "a", mono_ms) for mono_ms in (900, 1_100, 1_900)] == [2, 1, 0]
+    occupancy.undo(Scope.ACCOUNT, "a", 0)  # that arrival has left the window
+    assert occupancy.active(Scope.ACCOUNT, "a") == 1
+
+
+@pytest.mark.parametrize("give_back", [Occupancy.release, lambda *place: Occupancy.undo(*place, 0)])
 def test_place_that_was_never_taken_cannot_be_given_back(give_back):
     occupancy = Occupancy()
     occupancy.take(Scope.MAPPING, "a", None, None, 0)

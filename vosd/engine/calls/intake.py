@@ -16,6 +16,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
@@ -111,30 +112,34 @@ class Intake:
             user=event.user,
         )
         call_id = uuid7(at.wall, self._entropy())
+        setup = Setup(self._services.admission, call_request, self._services.steps)
         try:
-            refusal = self._services.admission.admit(call_request)
-            call_request.numbers = None  # whoever talks for hours need not keep the INVITE
+            outcome = setup.advance()
+            call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
             numbers = call_request.caller_in, call_request.callee_in
             arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
-            if refusal is not None:
-                self._refusals.refuse(event, arrival, call_request, refusal)
+            if isinstance(outcome, Refusal):
+                self._refusals.refuse(event, arrival, call_request, outcome)
                 return
             dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
             objection = extension_objection(request, dialect)
             if objection is not None:
-                self._services.admission.give_back(call_request)
+                call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *objection)
                 return
             leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, event.user)
         except Exception:
-            self._services.admission.give_back(call_request)
+            call_request.give_back()
             raise
-        self._make(arrival, leg, call_request).begin(at)
+        self._make(arrival, leg, setup).begin(at)
 
     def place_transfer(
         self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant
     ) -> Call | int:
-        """Admit the call to a transfer's target as if the transferor had made it; a status where it is refused."""
+        """Set the call to a transfer's target up as if the transferor had made it; a status where it is refused.
+
+        Where a question is open the call is returned before that is decided.
+        """
         caller = _shown(first, paid_by, substitute)
         call_request = CallRequest(
             source_host=paid_by.source_host,
@@ -146,14 +151,16 @@ class Intake:
             closed=self._closed(),
             user=self._prover_of(paid_by),
         )
-        refusal = self._services.admission.admit(call_request)
+        setup = Setup(self._services.admission, call_request, self._services.steps)
+        outcome = setup.advance()
+        call_request.numbers = None
         arrival = first.arrival._replace(
             call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
         )
-        if refusal is not None:
-            self._refusals.record(arrival, call_request, refusal)
-            return refusal.status
-        return self._make(arrival, substitute, call_request)
+        if isinstance(outcome, Refusal):
+            self._refusals.record(arrival, call_request, outcome)
+            return outcome.status
+        return self._make(arrival, substitute, setup)
 
     def _take_over(self, event: InviteArrived) -> None:
         """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
@@ -198,13 +205,14 @@ class Intake:
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
-    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, call_request: CallRequest) -> Call:
-        services = self._services
+    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, setup: Setup) -> Call:
+        """Make the call that has passed its set-up, or that waits for an answer."""
+        services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
         call = Call(
             arrival=arrival,
             caller=caller,
-            choices=call_request.choices,
+            choices=call_request.choices if setup.asked is None else None,
             hops=call_request.hops,
             endpoint=self._endpoint,
             board=live_call,
@@ -212,5 +220,7 @@ class Intake:
         )
         caller.call = call
         live_call.call = call
+        if setup.asked is not None:
+            live_call.setup = setup
         services.running.add(arrival.call_id, live_call)
         return call

@@ -13,6 +13,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.hunt import NextHop
+from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -20,9 +21,10 @@ from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
+from vosd.callcontrol.setup import Ask, Outcome, Setup, Ticket, Unanswered
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import Attempt
-from vosd.engine.calls.services import CallServices
+from vosd.engine.calls.services import CallServices, StrayAnswer
 from vosd.obs.events import Event
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
@@ -47,6 +49,7 @@ class LiveCall:
         "call_request",
         "is_over",
         "kept",
+        "setup",
         "timer",
         "vendors",
     )
@@ -64,6 +67,8 @@ class LiveCall:
         self.call_request = call_request
         self.vendors = vendors
         """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
+        self.setup: Setup | None = None
+        """The steps that are left, while a question is open."""
         self.kept: OpenCall | None = None
         """What the journal has of the call, once it is answered."""
         self.timer: Timer[Call] | None = None
@@ -74,6 +79,26 @@ class LiveCall:
         """The name of the mapping gateway that the call came from."""
         mapping = self.call_request.mapping
         return None if mapping is None else mapping.name
+
+    # -- the set-up ---------------------------------------------------------------------------------------------
+
+    def awaits(self, ticket: Ticket) -> bool:
+        """Say whether the question of that ticket is open."""
+        setup = self.setup
+        return setup is not None and setup.asked is not None and setup.number == ticket.number
+
+    def ask(self, now: Instant) -> Decision:
+        """Ask the open question; return what the set-up comes to if the answer is known at once."""
+        setup = self._open_setup()
+        return self._go_on(setup, setup.asked, now)
+
+    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+        """Go on with the set-up by the answer to its question; None = the deadline has passed."""
+        setup = self._open_setup()
+        if answer is None:
+            self._services.asker.cancel(Ticket(self.call_id, setup.number))
+            answer = Unanswered("deadline")
+        return self._go_on(setup, self._take(setup, answer, now), now)
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
@@ -179,8 +204,41 @@ class LiveCall:
             services.notices.unheard(record, ending.at)
         services.close(record, call_request)
         services.followers.ended(call.arrival, call.journey, record)
+        setup, self.setup = self.setup, None
+        if setup is not None and setup.asked is not None:
+            services.asker.cancel(Ticket(self.call_id, setup.number))
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _go_on(self, setup: Setup, outcome: Outcome, now: Instant) -> Decision:
+        """Ask until an answer takes time, or the set-up has come to an end."""
+        services = self._services
+        while isinstance(outcome, Ask):
+            ticket = Ticket(self.call_id, setup.number)
+            self.set_deadline(now.plus(outcome.deadline_ms))  # before the question: it may be answered meanwhile
+            answer = services.asker.ask(ticket, outcome.question)
+            if answer is None:
+                return None
+            if not self.awaits(ticket):
+                services.stray_answers[StrayAnswer.LATE] += 1
+                return None
+            outcome = self._take(setup, answer, now)
+        self.setup = None
+        if outcome is not None:
+            _log.debug("call refused", call_id=self.call_id, reason=outcome.reason.text, detail=outcome.detail)
+            return outcome
+        return self.call_request.choices
+
+    def _take(self, setup: Setup, answer: Answer, now: Instant) -> Outcome:
+        """Count an answer that does not fit its question, and take it for none."""
+        if setup.asked is not None and not isinstance(answer, (setup.asked.question.answered_by, Unanswered)):
+            self._services.stray_answers[StrayAnswer.UNFIT] += 1
+        return setup.settle(answer, now)
+
+    def _open_setup(self) -> Setup:
+        if self.setup is None:
+            raise RuntimeError(f"{self.call!r} has no open question")
+        return self.setup
 
     def _keep(self) -> bool:
         """Journal what is known of a call that a gateway has answered, in place of what was known before."""

@@ -4,11 +4,14 @@ A ``LiveCall`` is handed this once; nothing in here looks a call up by its id on
 """
 
 import asyncio
+from collections import Counter
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.call import Call
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.setup import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.call_sink import CallSink
@@ -18,6 +21,15 @@ from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
+
+
+class StrayAnswer(Enum):
+    """Why an answer to a question of a set-up was not used."""
+
+    LATE = "late"
+    """The question is answered already, its deadline has passed, the call is over, or it never asked that."""
+    UNFIT = "unfit"
+    """It is of another kind than the question wants."""
 
 
 class RunningCalls:
@@ -44,6 +56,10 @@ class RunningCalls:
         if not self._by_id:
             self._empty.set()
 
+    def get(self, call_id: str) -> "LiveCall | None":
+        """Return the live call with that id."""
+        return self._by_id.get(call_id)
+
     def all(self) -> "tuple[LiveCall, ...]":
         """Return the live calls, oldest first."""
         return tuple(self._by_id.values())
@@ -57,13 +73,22 @@ class CallServices:
     """The parts of the switch that a live call uses."""
 
     __slots__ = (
-        "admission", "attempts", "deadlines", "followers", "live", "node", "notices", "records_own_ends", "running",
-        "sink",
+        "admission", "asker", "attempts", "deadlines", "followers", "live", "node", "notices", "records_own_ends",
+        "running", "sink", "steps", "stray_answers",
     )  # fmt: skip
 
     def __init__(
-        self, node: str, admission: Admission, sink: CallSink, notices: Notices, followers: TraceFollowers
+        self,
+        node: str,
+        admission: Admission,
+        sink: CallSink,
+        notices: Notices,
+        followers: TraceFollowers,
+        *,
+        steps: tuple[Step, ...],
+        asker: Asker,
     ) -> None:
+        """``steps`` are those that new calls go through; what they ask is answered by ``asker``."""
         self.node = node
         self.adopt(admission)
         self.live = admission.live
@@ -73,11 +98,15 @@ class CallServices:
         self.attempts = Attempts(self.live)
         self.deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
         self.running = RunningCalls()
+        self.steps = steps
+        self.asker = asker
+        self.stray_answers: Counter[StrayAnswer] = Counter()
+        """Answers that no call has waited for, or not for such an answer."""
 
     def adopt(self, admission: Admission) -> None:
         """Admit new calls by another catalogue."""
         self.admission = admission
-        """The steps that new calls go through."""
+        """What the steps of new calls go by."""
         self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
 
@@ -87,7 +116,7 @@ class CallServices:
         try:
             self.sink.ended(record)
         finally:
-            self.admission.give_back(call_request)
+            call_request.give_back()
         for posting in record.postings:
             credits[posting.account].post(posting.amount)
         call_line(record)

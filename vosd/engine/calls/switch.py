@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.ports import Answer
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason
@@ -18,13 +19,14 @@ from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.live_state import AddressesOf, LiveState, as_configured
+from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
-from vosd.engine.calls.services import CallServices
+from vosd.engine.calls.services import CallServices, StrayAnswer
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
@@ -72,12 +74,23 @@ class Switch:
         followers: TraceFollowers,
         register: Callable[[RegisterArrived], None],
         addresses_of: AddressesOf = as_configured,
+        steps: tuple[Step, ...] = STEPS,
+        asker: Asker | None = None,
     ) -> None:
+        """``steps`` decide new calls; what they ask is answered by ``asker``, without one by nothing."""
         self._take_register = register
         self._endpoint = endpoint
         self.live = LiveState(credits, addresses_of)
         self.notices = Notices(endpoint)
-        self.services = CallServices(node, Admission(catalogue, self.live), sink, self.notices, followers)
+        self.services = CallServices(
+            node,
+            Admission(catalogue, self.live),
+            sink,
+            self.notices,
+            followers,
+            steps=steps,
+            asker=asker or CannotAsk(),
+        )
         """What the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines
         self._refusals = Refusals(node, endpoint, sink, self.notices, followers, entropy)
@@ -117,6 +130,19 @@ class Switch:
                 self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
             if call is not None:
                 self._abort(call, event.at)
+
+    def take_answer(self, ticket: Ticket, answer: Answer, now: Instant) -> None:
+        """Give a call the answer to a question of its set-up; one that no call waits for is counted and ignored."""
+        live_call = self._calls.get(ticket.call_id)
+        if live_call is None or not live_call.awaits(ticket):
+            self.services.stray_answers[StrayAnswer.LATE] += 1
+            return
+        call = live_call.call
+        try:
+            call.question_answered(answer, now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``hear``
+            _log.exception("a mistake of ours ended a call", call_event="answer to a question")
+            self._abort(call, now)
 
     def handle_deadlines(self, now: Instant) -> None:
         """Tell every call whose deadline has come."""

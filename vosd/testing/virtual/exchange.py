@@ -5,9 +5,11 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final
 
+from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.switch import Switch
@@ -88,6 +90,8 @@ class Exchange:
         trace: TraceSettings | None = None,
         auth_gate: AuthGate | None = None,
         locate: Locator = knows_no_names,
+        steps: tuple[Step, ...] = STEPS,
+        asker: Asker | None = None,
     ) -> None:
         """``lateness_ms`` is how long after its time every timer of the switch runs."""
         self.clock = ManualClock()
@@ -129,6 +133,8 @@ class Exchange:
             followers=self.followers,
             register=self.registrar.take_register,
             addresses_of=self._addresses_of,
+            steps=steps,
+            asker=asker,
         )
         self.outbound = OutboundRegistrations(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
         self.pings = Pings(self.endpoint, self._addresses_of, self.switch.live.health, draw=_least)
@@ -174,6 +180,11 @@ class Exchange:
         """The only record."""
         (record,) = self.sink.records
         return record
+
+    def take_answer(self, ticket: Ticket, answer: Answer) -> None:
+        """Give the switch the answer to a question of a call's set-up, as ``engine.loop`` does."""
+        self.switch.take_answer(ticket, answer, self.clock.now())
+        self.flush()
 
     def end_all(self, reason: EndReason) -> None:
         """End every call by order."""

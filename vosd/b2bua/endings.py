@@ -1,0 +1,81 @@
+"""How a call is over: what each side is told, and the ``Ending`` that its record is made of.
+
+Why and when it ends is for ``call``.
+"""
+
+from vosd.b2bua.parts import CallParts
+from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.stamps import DeadCall, Ending
+from vosd.b2bua.states import CallState
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+
+
+class CallEndings(CallParts):
+    """The parts of a call, and the ways to end them."""
+
+    __slots__ = ()
+
+    def drop(self, now: Instant) -> None:
+        """Close a call that a mistake in the switch kept from being ended: its peers are told nothing more."""
+        self.caller.close(now)
+        if self.callee is not None:
+            self.callee.close(now)
+        at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
+
+    def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
+        """BYE both ways."""
+        now, at, dead = now or at, at.came, None
+        if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
+            at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
+        self.drop_bridge(now)
+        if self.callee is not None:
+            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
+        self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
+
+    def _give_up_callee(self, reason: EndReason, now: Instant, row: str = "") -> None:
+        leg = self.callee
+        if leg is None:
+            return
+        outcome = leg.given_up(now)
+        self.drop_bridge(now)
+        leg.give_up(reason, now)
+        if self.state is not CallState.ANSWERED:
+            self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
+            self._board.attempt_over(leg, outcome, now)
+            self.callee = None
+
+    def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
+        cause = reason.q850_cause if cause is None else cause
+        status = self.caller.dialect.sent_for(status)
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, cause, status), now)
+        self._over(reason, source, now, status, cause)
+
+    def _refuse(self, refusal: Refusal, now: Instant) -> None:
+        """End a call that a step of the set-up refuses; the trunk's map of codes applies."""
+        reason, status = refusal.reason, self.caller.dialect.sent_for(refusal.status)
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, reason.q850_cause, status), now)
+        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else None
+        self._over(reason, HangupSource.SWITCH, now, status, cause)
+
+    def _over(
+        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
+        dead: DeadCall | None = None, now: Instant | None = None,
+    ) -> None:  # fmt: skip
+        at_last = self.journey.ends(at, self.arrival)
+        text = None if source is HangupSource.SWITCH else self.journey.reason_text
+        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
+        self.state = CallState.OVER
+        if self.callee is not None:
+            self._board.vacate(self.callee.choice)
+        moved, self.transfer = self.transfer, None
+        self._board.over()
+        if moved is not None:
+            moved.ended(self, at if dead is None else dead.noticed_at, now or at)
+        # A call and its legs point at each other: parting frees them now, not when the collector comes.
+        self.callee = None
+        self.bridge = None
+        del self.caller

@@ -1,0 +1,83 @@
+"""A step of set-up that asks a question, and an asker that a test answers for.
+
+No step of the switch asks yet. ``WhereIs`` stands for what an HTTP lookup or a redirect server would be asked.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Final, NamedTuple
+
+from vosd.b2bua.ports import Answer
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.setup import STEPS, Ask, Question, Step, Ticket
+
+DEADLINE_MS: Final = 2_000
+TOO_LATE: Final = Refusal(EndReason.UNAVAILABLE, 480, "the lookup gave no answer")
+
+
+class Located(Answer, frozen=True):
+    """The number that is to be called instead; empty = the number is blocked."""
+
+    number: str
+
+
+class Unfit(Answer, frozen=True):
+    """An answer to a question that was never asked."""
+
+
+class WhereIs(Question, frozen=True):
+    """Which number is to be called for this one?"""
+
+    answered_by: ClassVar[type[Answer]] = Located
+    number: str
+
+
+def looking_up(otherwise: Refusal | None = TOO_LATE, deadline_ms: int = DEADLINE_MS) -> Step:
+    """Return a step that asks where the called number is."""
+
+    def look_up(_admission: Admission, call: CallRequest) -> Ask:
+        def take(answer: Answer) -> Refusal | None:
+            assert isinstance(answer, Located), "only what fits the question may come here"
+            if not answer.number:
+                return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "the number is blocked")
+            call.callee = call.callee_billing = answer.number
+            return None
+
+        return Ask(WhereIs(call.callee), deadline_ms, otherwise, take)
+
+    return look_up
+
+
+def steps_with(*asking: Step, before: Step = Admission.find_sell_rate) -> tuple[Step, ...]:
+    """Return the steps of a call, with others before one of them."""
+    place = STEPS.index(before)
+    return (*STEPS[:place], *asking, *STEPS[place:])
+
+
+class Asked(NamedTuple):
+    """A question as it was asked."""
+
+    ticket: Ticket
+    question: Question
+
+
+class ScriptedAsker:
+    """Keeps the questions for the test to answer; ``at_once`` answers some of them on the spot."""
+
+    def __init__(self, at_once: Callable[[Ticket, Question], Answer | None] = lambda _ticket, _question: None) -> None:
+        self.at_once = at_once
+        self.asked: list[Asked] = []
+        self.cancelled: list[Ticket] = []
+
+    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+        """Keep a question."""
+        assert ticket not in {each.ticket for each in self.asked}, "a ticket names one question"
+        self.asked.append(Asked(ticket, question))
+        return self.at_once(ticket, question)
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Note that an answer is no longer wanted."""
+        assert ticket in {each.ticket for each in self.asked}, "cancelled before it was asked"
+        assert ticket not in self.cancelled, "cancelled twice"
+        self.cancelled.append(ticket)
