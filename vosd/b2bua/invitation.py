@@ -5,7 +5,7 @@ and the next number.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vosd.b2bua.identity import CallerIdentity, present
 from vosd.b2bua.leg import SDP
@@ -18,6 +18,7 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.nat import is_elsewhere
+from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import InviteParts, Peer, escape_user, host_text
@@ -37,7 +38,7 @@ class Invitation(NamedTuple):
     body: bytes
     is_fixed: bool
 
-    def send(self, endpoint: Endpoint, lines: str, owner: Any, now: Instant) -> InviteClient:
+    def send(self, endpoint: Endpoint, lines: str, owner: ClientOwner, now: Instant) -> InviteClient:
         """Send it, with more header lines."""
         headers = f"{self.headers}{lines}{self.content}"
         return endpoint.client.send_invite(

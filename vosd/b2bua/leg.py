@@ -4,7 +4,7 @@ The call tells a leg what to do in words of telephony; a leg tells the call what
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, is_alive
@@ -20,6 +20,7 @@ from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
 from vosd.sip.headers.reason import q850_cause, reason_text
+from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
@@ -204,7 +205,7 @@ class Leg:
 
     # -- requests of ours ---------------------------------------------------------------------------------------
 
-    def propose(self, method: str, session: bytes, owner: Any, now: Instant) -> Client | InviteClient:
+    def propose(self, method: str, session: bytes, owner: ClientOwner, now: Instant) -> Client | InviteClient:
         """Ask this side for another session, by INVITE or UPDATE; without ``session`` it is to make the offer."""
         dialog = self._established()
         headers = f"{self.contact()}{self._endpoint.agent_header}{ALLOW}"
@@ -225,7 +226,7 @@ class Leg:
         answer = self._say(answer)
         self._endpoint.client.send_ack(transaction, self._established(), SDP if answer else "", answer)
 
-    def ask(self, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
+    def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
         """Send a request that changes no session."""
         headers = self._endpoint.agent_header + headers
         return self._endpoint.client.send_request(self._established(), method, headers, body, owner, now)

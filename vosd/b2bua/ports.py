@@ -5,7 +5,7 @@ call (ADR 2).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
@@ -31,6 +31,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 Decision = Iterator[RouteChoice] | Refusal | None
 """What the set-up has come to: where the call may go, why it is refused, or None = a question is open."""
+
+
+@runtime_checkable
+class CallPart(Protocol):
+    """Belongs to a call, which ends if a mistake of ours comes up here."""
+
+    @property
+    def call(self) -> "Call":
+        """The call."""
+        ...
 
 
 class Switchboard(Protocol):

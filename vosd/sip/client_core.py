@@ -6,12 +6,12 @@ and told to whoever may still remember it.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.table import DialogOwner, DialogTable
+from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.events import AnswerStrayed, Event
@@ -19,6 +19,7 @@ from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
+from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
@@ -85,7 +86,7 @@ class ClientCore:
         max_forwards: int,
         headers: str,
         body: bytes,
-        owner: Any,
+        owner: ClientOwner,
         now: Instant,
         *,
         is_fixed: bool = True,
@@ -94,12 +95,16 @@ class ClientCore:
         draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
         return self._begin_invite(draft, owner, now)
 
-    def send_reinvite(self, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant) -> InviteClient:
+    def send_reinvite(
+        self, dialog: Dialog, headers: str, body: bytes, owner: ClientOwner, now: Instant
+    ) -> InviteClient:
         """Ask for another session within a dialog (section 14)."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
         return self._begin_invite(InviteDraft(parts, 70, headers, body, dialog=dialog), owner, now)
 
-    def send_request(self, dialog: Dialog, method: str, headers: str, body: bytes, owner: Any, now: Instant) -> Client:
+    def send_request(
+        self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
+    ) -> Client:
         """Send anything but INVITE and ACK within a dialog; ``owner`` None waits for no answer."""
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
@@ -150,7 +155,7 @@ class ClientCore:
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
         event = transaction.response_came(message, now)
-        if event is None or event.owner is not None:
+        if event is not None:
             return event
         if isinstance(transaction, InviteClient) and 200 <= message.status < 300:
             if transaction.dialog is not None:
@@ -214,7 +219,7 @@ class ClientCore:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _begin_invite(self, draft: InviteDraft, owner: Any, now: Instant) -> InviteClient:
+    def _begin_invite(self, draft: InviteDraft, owner: ClientOwner, now: Instant) -> InviteClient:
         key, (parts, data, spare) = f"{branch_of(draft.parts.via)} INVITE", self._write_invite(draft, now)
         kept = None if parts.answers is None else draft
         transaction = InviteClient(
@@ -273,11 +278,11 @@ class ClientCore:
     def _take_challenge_to_invite(self, transaction: InviteClient, challenge: Response, now: Instant) -> Event | None:
         draft, owner, is_wanted = transaction.draft, transaction.owner, transaction.is_wanted
         event = transaction.response_came(challenge, now)
-        if draft is None or not is_wanted:
-            return event if owner is not None else None
+        if draft is None or owner is None or not is_wanted:
+            return event
         if not _can_prove(draft.parts.answers, draft.rounds, challenge, is_proven=bool(draft.parts.credentials)):
-            return event if owner is not None else None
-        draft = draft.again(self._flows.new_via(draft.parts.peer.flow), _counted(draft, owner))
+            return event
+        draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._counted(draft))
         draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
         parts, data, spare = self._write_invite(draft, now)
         transaction.owner = owner
@@ -286,11 +291,11 @@ class ClientCore:
             self._placed(transaction)
         return None
 
-
-def _counted(draft: InviteDraft, owner: DialogOwner) -> int:
-    """Return the last number of an INVITE outside any dialog, and of what was asked in the early ones that it made."""
-    forks = owner.forks.values() if draft.dialog is None else ()
-    return max((draft.parts.sequence, *(fork.local_sequence for fork in forks)))
+    def _counted(self, draft: InviteDraft) -> int:
+        """Return the last number of an INVITE outside any dialog, and of the requests in the early ones it made."""
+        keeper = None if draft.dialog is not None else self._dialogs.owners.get(tag_of(draft.parts.from_))
+        forks = () if keeper is None else keeper.forks.values()
+        return max((draft.parts.sequence, *(fork.local_sequence for fork in forks)))
 
 
 def _can_prove(answers: Answers | None, rounds: int, challenge: Response, *, is_proven: bool) -> bool:

@@ -7,7 +7,7 @@ requests in ``client_core``.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -16,10 +16,11 @@ from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
-from vosd.sip.dialog.table import DialogOwner, DialogTable
+from vosd.sip.dialog.table import DialogTable, Kept
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
+from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.screening import has_looped
 from vosd.sip.server_core import ServerCore, key_prefix
 from vosd.sip.settings import SipSettings
@@ -180,15 +181,15 @@ class Endpoint:
     # -- what a call does ---------------------------------------------------------------------------------------
 
     def send_success(
-        self, transaction: InviteServer, dialog: Dialog, headers: str, body: bytes, owner: Any, now: Instant
+        self, transaction: InviteServer, dialog: Dialog, headers: str, body: bytes, owner: AcceptanceOwner, now: Instant
     ) -> Acceptance:
         """Answer an INVITE with 200, and retransmit it until its ACK."""
         data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
         return Acceptance(self.store, dialog, transaction.stem, data, owner, now)
 
     def send_reliably(
-        self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int, owner: Any,
-        now: Instant,
+        self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int,
+        owner: ProvisionalOwner, now: Instant,
     ) -> ReliableProvisional:  # fmt: skip
         """Answer an INVITE with a provisional response, and retransmit it until its PRACK (RFC 3262)."""
         headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
@@ -211,7 +212,7 @@ class Endpoint:
         """Forget an INVITE without answering it."""
         transaction.forget()
 
-    def dialog_kept_by(self, tag: str) -> Any:
+    def dialog_kept_by(self, tag: str) -> Kept | None:
         """Return the owner of the dialog with our ``tag``, or None."""
         return self._dialogs.owners.get(tag)
 
@@ -219,7 +220,7 @@ class Endpoint:
         """Return whether a Via of ours is among those of the request: our own request has come back."""
         return has_looped(request, self.flows.mark, self.flows.sent_by)
 
-    def set_alarm(self, owner: Any, at: Instant) -> Timer[TimerOwner]:
+    def set_alarm(self, owner: AlarmOwner, at: Instant) -> Timer[TimerOwner]:
         """Send an ``AlarmRang`` event to ``owner`` at ``at``."""
         return self.store.set_timer(at.mono, Alarm(owner))
 
@@ -227,11 +228,11 @@ class Endpoint:
         """Cancel an alarm; one that has fired is ignored."""
         self.store.wheel.cancel(alarm)
 
-    def tell_of_unclaimed(self, owner: Any) -> None:
+    def tell_of_unclaimed(self, owner: ClientOwner) -> None:
         """Set the ``owner`` that is told of requests without an owner, such as a BYE, that got no response."""
         self.store.unclaimed = owner
 
-    def dialog_owners(self) -> Iterable[DialogOwner]:
+    def dialog_owners(self) -> Iterable[Kept]:
         """Return the owners of dialogs: legs, and pending BYEs."""
         return self._dialogs.owners.values()
 
@@ -289,7 +290,7 @@ class Alarm:
 
     __slots__ = ("_owner",)
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: AlarmOwner) -> None:
         self._owner = owner
 
     def timer_due(self, now: Instant) -> AlarmRang:

@@ -1,9 +1,11 @@
 """Events of the SIP core for its user.
 
 Every event carries the instant at which it is reported; ``Instant`` also holds the time of arrival of its packet.
+Most events have an owner, of the type that ``sip.owners`` declares. The rarer ones call it themselves (``tell_owner``);
+the switch does that for the frequent ones, which saves a function call.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +17,15 @@ from vosd.sip.wire.message import Request, Response
 if TYPE_CHECKING:
     from vosd.sip.dialog.acceptance import Acceptance
     from vosd.sip.dialog.dialog import Dialog
+    from vosd.sip.owners import (
+        AcceptanceOwner,
+        AlarmOwner,
+        ClientOwner,
+        DialogOwner,
+        InviteServerOwner,
+        ProvisionalOwner,
+        Witness,
+    )
     from vosd.sip.transaction.client import Client
     from vosd.sip.transaction.invite_client import InviteClient
     from vosd.sip.transaction.invite_server import InviteServer
@@ -46,7 +57,7 @@ class RegisterArrived(msgspec.Struct, frozen=True):
 class RequestArrived(msgspec.Struct, frozen=True):
     """A request within a dialog of ours, other than ACK; ``owner`` is the owner of the dialog."""
 
-    owner: Any
+    owner: "DialogOwner"
     transaction: "Server | InviteServer"
     request: Request
     dialog: "Dialog"
@@ -56,17 +67,21 @@ class RequestArrived(msgspec.Struct, frozen=True):
 class CancelArrived(msgspec.Struct, frozen=True):
     """An INVITE was cancelled before its final response; the CANCEL is answered already."""
 
-    owner: Any
+    owner: "InviteServerOwner"
     transaction: "InviteServer"
     request: Request
     """The CANCEL."""
     at: Instant
 
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.cancelled(self)
+
 
 class AckArrived(msgspec.Struct, frozen=True):
     """The ACK of a 2xx of ours."""
 
-    owner: Any
+    owner: "DialogOwner"
     request: Request
     at: Instant
 
@@ -74,15 +89,21 @@ class AckArrived(msgspec.Struct, frozen=True):
 class AckMissing(msgspec.Struct, frozen=True):
     """A 2xx of ours was not acknowledged within 64·T1 (RFC 3261 section 13.3.1.4)."""
 
-    owner: Any
+    owner: "AcceptanceOwner | None"
+    """None where the call is over: then a BYE waits for the ACK (RFC 3261 section 15.1.1)."""
     acceptance: "Acceptance"
     at: Instant
+
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        if self.owner is not None:
+            self.owner.ack_missing(self)
 
 
 class ResponseArrived(msgspec.Struct, frozen=True):
     """A response to a request of ours; retransmissions and responses that nothing waits for are not reported."""
 
-    owner: Any
+    owner: "ClientOwner"
     transaction: "Client | InviteClient"
     response: Response
     at: Instant
@@ -91,32 +112,48 @@ class ResponseArrived(msgspec.Struct, frozen=True):
 class AnswerStrayed(msgspec.Struct, frozen=True):
     """An unwanted 2xx: from a second fork, or from an abandoned gateway. ACK and BYE are sent already."""
 
-    owner: Any
+    owner: "Witness"
     """Owner of the INVITE: the leg that was forked, or the witness of an abandoned one."""
     response: Response
     at: Instant
+
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.answer_strayed(self)
 
 
 class ProvisionalUnheard(msgspec.Struct, frozen=True):
     """A reliable provisional response of ours got no PRACK within 64·T1 (RFC 3262 section 3)."""
 
-    owner: Any
+    owner: "ProvisionalOwner"
     at: Instant
+
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.provisional_unheard(self)
 
 
 class AlarmRang(msgspec.Struct, frozen=True):
     """The timer that ``owner`` set with ``Endpoint.set_alarm`` has fired."""
 
-    owner: Any
+    owner: "AlarmOwner"
     at: Instant
+
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.alarm_rang(self)
 
 
 class NoResponse(msgspec.Struct, frozen=True):
     """A request of ours got no final response in time (timers B and F)."""
 
-    owner: Any
+    owner: "ClientOwner"
     transaction: "Client | InviteClient"
     at: Instant
+
+    def tell_owner(self) -> None:
+        """Hand the event to its owner."""
+        self.owner.no_response(self)
 
 
 class UnknownSourceIgnored(msgspec.Struct, frozen=True):

@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.sip.auth_gate import EXAMINED, UNKNOWN, AuthGate, Challenged
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
-from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.events import (
     AckArrived,
@@ -338,8 +336,8 @@ class ServerCore:
         """Answer a CANCEL by whether its INVITE is there (section 9.2), and pass it on while that still matters."""
         transaction = self._store.servers.get(prefix + "INVITE")
         found = transaction is not None or self._store.finished.get(prefix + "INVITE") is not None
-        owner: Any = transaction.owner if isinstance(transaction, InviteServer) else None
-        dialog: Dialog | None = owner.dialog if owner is not None else None
+        owner = transaction.owner if isinstance(transaction, InviteServer) else None
+        dialog = owner.dialog if owner is not None else None
         tag = self._token() if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         Server(self._store, key, stem).respond(200 if found else 481, tag, self._server_header, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:

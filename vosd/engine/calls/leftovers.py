@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
@@ -46,6 +47,8 @@ class Placements:
     def __call__(self, transaction: InviteClient) -> None:
         """Note one."""
         leg = transaction.owner
+        if not isinstance(leg, CalleeLeg):
+            return  # no other INVITE begins a dialog
         call = leg.call
         flows, caller = call.endpoint.flows, call.caller
         invite = InviteSnapshot.of(transaction.parts, flows, leg.choice.gateway.name)

@@ -4,13 +4,12 @@ The only holder of live calls (DESIGN section 4). Synchronous: a datagram or a t
 is done, and the journal and the datagrams are flushed by ``engine.loop``. Everything else sees snapshots.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import Answer, CallPart
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason
@@ -31,14 +30,8 @@ from vosd.engine.trace.followers import TraceFollowers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
-    AckMissing,
-    AlarmRang,
-    AnswerStrayed,
-    CancelArrived,
     Event,
     InviteArrived,
-    NoResponse,
-    ProvisionalUnheard,
     RegisterArrived,
     RequestArrived,
     ResponseArrived,
@@ -47,16 +40,6 @@ from vosd.sip.events import (
 from vosd.sip.wire.errors import ParseError
 
 _log = structlog.get_logger()
-
-_OWNERS_TOLD: Final[Mapping[type, str]] = {
-    CancelArrived: "cancelled",
-    NoResponse: "no_response",
-    AckMissing: "ack_missing",
-    ProvisionalUnheard: "provisional_unheard",
-    AlarmRang: "alarm_rang",
-    AnswerStrayed: "answer_strayed",
-}
-"""The rarer events that are the business of whoever asked, or keeps the dialog, and the method that hears of each."""
 
 
 class Switch:
@@ -119,13 +102,12 @@ class Switch:
             elif isinstance(event, UnknownSourceIgnored):
                 self._refusals.stranger(event)
             else:
-                getattr(event.owner, _OWNERS_TOLD[type(event)])(event)
+                event.tell_owner()
         except ParseError as error:
             self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
             _log.exception("a mistake of ours ended a call", call_event=type(event).__name__)
-            owner = event.transaction.owner if isinstance(event, InviteArrived) else getattr(event, "owner", None)
-            call = getattr(owner, "call", None)  # a leg whose making went wrong has none
+            call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
                 self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
             if call is not None:
@@ -253,3 +235,14 @@ class Switch:
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
             if call.state is not CallState.OVER:
                 call.drop(now)
+
+
+def _call_of(event: Event) -> Call | None:
+    """Return the call that an event concerns; None where there is none, or none yet."""
+    if isinstance(event, RegisterArrived | UnknownSourceIgnored):
+        return None
+    owner: object = event.transaction.owner if isinstance(event, InviteArrived) else event.owner
+    try:
+        return owner.call if isinstance(owner, CallPart) else None
+    except AttributeError:  # a leg whose making went wrong has no call
+        return None

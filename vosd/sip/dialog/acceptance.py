@@ -1,11 +1,12 @@
 """A 2xx of ours, repeated until its ACK comes (RFC 3261 section 13.3.1.4)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
 from vosd.sip.headers.cseq import CSeq
+from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import ResponseStem
@@ -21,12 +22,18 @@ class Acceptance:
     __slots__ = ("_invite", "_retry", "_spare", "_store", "bye_headers", "dialog", "owner")
 
     def __init__(
-        self, store: TransactionStore, dialog: "Dialog", stem: ResponseStem, data: bytes, owner: Any, now: Instant
+        self,
+        store: TransactionStore,
+        dialog: "Dialog",
+        stem: ResponseStem,
+        data: bytes,
+        owner: AcceptanceOwner,
+        now: Instant,
     ) -> None:
         """``stem`` is that of the INVITE, ``data`` the 2xx, which is sent at once."""
         self._invite = stem.cseq
         self.dialog = dialog
-        self.owner = owner
+        self.owner: AcceptanceOwner | None = owner
         self.bye_headers: str | None = None
         """Headers of the BYE that must wait for the ACK (section 15.1.1)."""
         self._store = store
@@ -74,4 +81,4 @@ class PendingBye:
         return {}
 
     def moved(self) -> None:
-        """Have nothing to note: the call is over."""
+        """Do nothing: the call is over."""

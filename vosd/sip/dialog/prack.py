@@ -1,10 +1,11 @@
 """A provisional response that must arrive: repeated until its PRACK comes (RFC 3262 section 3)."""
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnheard
+from vosd.sip.owners import ProvisionalOwner
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
@@ -51,9 +52,16 @@ class ReliableProvisional:
     __slots__ = ("_owner", "_retry", "has_session", "number")
 
     def __init__(
-        self, store: TransactionStore, peer: Peer, data: bytes, number: int, owner: Any, now: Instant,
-        *, has_session: bool,
-    ) -> None:  # fmt: skip
+        self,
+        store: TransactionStore,
+        peer: Peer,
+        data: bytes,
+        number: int,
+        owner: ProvisionalOwner,
+        now: Instant,
+        *,
+        has_session: bool,
+    ) -> None:
         self._owner = owner
         self.number = number
         self.has_session = has_session

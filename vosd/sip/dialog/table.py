@@ -1,11 +1,13 @@
 """Who keeps which dialog: requests find their owner by the tag that we gave it."""
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from vosd.base.clock import Instant
+from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
+from vosd.sip.owners import DialogOwner
 from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
@@ -16,22 +18,8 @@ CROSSING: Final = frozenset({"BYE", "PRACK"})
 """Requests that may be on their way while we end their dialog, and have done no wrong."""
 
 
-class DialogOwner(Protocol):
-    """Whoever keeps a dialog: the engine finds it by our tag and asks which dialog a request fits."""
-
-    @property
-    def dialog(self) -> Dialog | None:
-        """The dialog as it stands, or None while there is none."""
-        ...
-
-    @property
-    def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs that share our tag, by the tags of those who answered (RFC 3261 section 12.1)."""
-        ...
-
-    def moved(self) -> None:
-        """Hear that the peer of the dialog is reached elsewhere from now on."""
-        ...
+Kept = DialogOwner | PendingBye
+"""Who may keep a dialog: an owner, or after its end the BYE that waits for an ACK."""
 
 
 class DialogTable:
@@ -41,7 +29,7 @@ class DialogTable:
 
     def __init__(self, store: TransactionStore) -> None:
         self._store = store
-        self.owners: dict[str, DialogOwner] = {}
+        self.owners: dict[str, Kept] = {}
         self._seen_at: dict[str, tuple[str, Peer]] = {}
         """Of dialogs with users behind NAT alone, by our tags: who, and where."""
         self._behind_nat: dict[tuple[str, Peer], dict[str, None]] = {}
@@ -50,7 +38,7 @@ class DialogTable:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def adopt(self, tag: str, owner: DialogOwner) -> None:
+    def adopt(self, tag: str, owner: Kept) -> None:
         """Bring requests that bear our ``tag`` to ``owner``."""
         self.owners[tag] = owner
         self.follow(tag, owner.dialog)
@@ -87,7 +75,7 @@ class DialogTable:
             self.follow(tag, None)
             self._store.retire(f"dialog {tag}", Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
-    def find(self, request: Request) -> tuple[DialogOwner | None, Dialog | None]:
+    def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
         """Return who keeps the dialog of a request, and the dialog; None where nobody has one that fits."""
         owner = self.owners.get(request.to_tag)
         if owner is None:

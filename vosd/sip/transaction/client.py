@@ -1,9 +1,10 @@
 """The client side of everything but INVITE (RFC 3261 section 17.1.2)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.states import CLIENT, Input, State, input_of, step
@@ -31,7 +32,7 @@ class Client:
         key: str,
         peer: Peer,
         data: bytes,
-        owner: Any,
+        owner: ClientOwner | None,
         now: Instant,
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,

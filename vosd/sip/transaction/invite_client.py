@@ -1,10 +1,11 @@
 """The client side of INVITE (RFC 3261 section 17.1.1, RFC 6026), and giving it up (section 9.1)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.retry import Pace, Retry
@@ -49,7 +50,7 @@ class InviteClient:
         key: str,
         parts: InviteParts,
         data: bytes,
-        owner: Any,
+        owner: ClientOwner,
         now: Instant,
         *,
         spare: tuple[InviteParts, bytes] | None = None,
@@ -66,8 +67,8 @@ class InviteClient:
         self._listens_until = 0
         """Given up before any response: until when a late answer is waited for, in monotonic milliseconds."""
         self.dialog = dialog
-        self.owner = owner
-        self.witness: Any = None
+        self.owner: ClientOwner | None = owner
+        self.witness: Witness | None = None
         self.begin(key, parts, data, now, spare, draft)
 
     @classmethod
@@ -120,7 +121,7 @@ class InviteClient:
         self._retry: Retry | None = Retry(self._store, self, parts.peer, data, Pace.INVITE, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
-        """Take a response; a failure is acknowledged here, a 2xx by whoever keeps the dialog."""
+        """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
         owner = self.owner
         previous, self.state = self.state, step(INVITE_CLIENT, self.state, input_of(response.status))
         if self._retry is not None:
@@ -137,7 +138,7 @@ class InviteClient:
             self._finish(ProvenAck.of(self.parts.peer, ack, self.parts.answers), now)
         else:
             self._finish(Unacknowledged(self.parts, response.to_tag), now)
-        return ResponseArrived(owner, self, response, now)
+        return None if owner is None else ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
         """Send the ACK of a 2xx, and again whenever that 2xx is repeated."""
@@ -154,7 +155,7 @@ class InviteClient:
             if self.state is State.PROCEEDING:
                 self._send_cancel(headers, now)
 
-    def abandon(self, headers: str, now: Instant, witness: Any = None) -> None:
+    def abandon(self, headers: str, now: Instant, witness: Witness | None = None) -> None:
         """Give the INVITE up: CANCEL now, or on the first provisional response (RFC 3261 section 9.1).
 
         Until then it is repeated as before (section 17.1.1.2): a CANCEL that arrives first would find nothing to end.

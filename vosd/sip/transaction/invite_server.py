@@ -1,8 +1,7 @@
 """The server side of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
 
-from typing import Any
-
 from vosd.base.clock import Instant
+from vosd.sip.owners import InviteServerOwner
 from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.states import INVITE_SERVER, Input, State, input_of, step
@@ -21,8 +20,8 @@ class InviteServer:
         self._key = key
         self._last: bytes | None = None
         self._retry: Retry | None = None
-        self.owner: Any = None
-        """Who hears of a CANCEL."""
+        self.owner: InviteServerOwner | None = None
+        """Who is told of a CANCEL."""
         self.state = State.PROCEEDING
         self.stem = stem
         self._merging = merging

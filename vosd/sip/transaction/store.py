@@ -1,11 +1,12 @@
 """What the transactions of one endpoint share: the way out, the timers, and the memory of finished ones."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.sip.events import Event
+from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
 from vosd.sip.transaction.finished import Entry, FinishedTransactions
 from vosd.sip.wire.compose import Datagram, Peer
@@ -67,7 +68,7 @@ class TransactionStore:
         self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS))
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
-        self.unclaimed: Any = None
+        self.unclaimed: ClientOwner | None = None
         """Told of requests without an owner that got no response; None = not reported."""
 
     def send(self, peer: Peer, data: bytes) -> None:

@@ -5,7 +5,7 @@ For what a transaction or a dialog does by itself; whole calls have ``exchange``
 
 from collections.abc import Callable, Mapping
 from itertools import chain, count
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.sip.auth_gate import OPEN_GATE, AuthGate
@@ -14,6 +14,7 @@ from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
+from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import InviteParts, Peer
@@ -138,7 +139,9 @@ class Probe:
 
     # -- what a call would do -------------------------------------------------------------------------------------
 
-    def call_vendor(self, owner: Any, *, peer: Peer = VENDOR, body: bytes = SDP, is_fixed: bool = True) -> InviteClient:
+    def call_vendor(
+        self, owner: ClientOwner, *, peer: Peer = VENDOR, body: bytes = SDP, is_fixed: bool = True
+    ) -> InviteClient:
         """Send an INVITE to ``peer``, by its flow alone where the transport ``is_fixed``."""
         parts = InviteParts(
             uri="sip:4420@198.51.100.7:5060",

@@ -1,0 +1,108 @@
+"""Who is told of the events of the SIP core: one protocol for each thing that can be owned.
+
+A leg owns its dialog and its INVITE; a proposal owns the re-INVITE that it has sent, a registration its REGISTER.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from vosd.sip.dialog.dialog import Dialog
+    from vosd.sip.events import (
+        AckArrived,
+        AckMissing,
+        AlarmRang,
+        AnswerStrayed,
+        CancelArrived,
+        NoResponse,
+        ProvisionalUnheard,
+        RequestArrived,
+        ResponseArrived,
+    )
+
+
+class ClientOwner(Protocol):
+    """Waits for the response to a request of ours."""
+
+    def response_came(self, event: "ResponseArrived", /) -> None:
+        """Handle a response."""
+        ...
+
+    def no_response(self, event: "NoResponse", /) -> None:
+        """Handle that there was no final response in time, or no connection."""
+        ...
+
+
+class Witness(Protocol):
+    """Is told of an answer that no call waits for; it is acknowledged and hung up already."""
+
+    def answer_strayed(self, event: "AnswerStrayed", /) -> None:
+        """Record the answer: it may cost money."""
+        ...
+
+
+class InviteServerOwner(Protocol):
+    """Answers an INVITE."""
+
+    @property
+    def dialog(self) -> "Dialog | None":
+        """The dialog that the INVITE has made or changes."""
+        ...
+
+    def cancelled(self, event: "CancelArrived", /) -> None:
+        """Handle a CANCEL that came before the answer."""
+        ...
+
+
+class AcceptanceOwner(Protocol):
+    """Has answered an INVITE with 2xx and waits for the ACK."""
+
+    def ack_missing(self, event: "AckMissing", /) -> None:
+        """Handle that the ACK did not come in time."""
+        ...
+
+
+class ProvisionalOwner(Protocol):
+    """Has sent a reliable provisional response and waits for the PRACK."""
+
+    def provisional_unheard(self, event: "ProvisionalUnheard", /) -> None:
+        """Handle that the PRACK did not come in time."""
+        ...
+
+
+class AlarmOwner(Protocol):
+    """Has set an alarm (``Endpoint.set_alarm``)."""
+
+    def alarm_rang(self, event: "AlarmRang", /) -> None:
+        """Do what the alarm was set for."""
+        ...
+
+
+class DialogKeeper(Protocol):
+    """Keeps a dialog: found by our tag, and asked which dialog a request fits."""
+
+    @property
+    def dialog(self) -> "Dialog | None":
+        """The dialog as it stands, or None while there is none."""
+        ...
+
+    @property
+    def forks(self) -> "Mapping[str, Dialog]":
+        """Early dialogs that share our tag, by the tags of those who answered (RFC 3261 section 12.1)."""
+        ...
+
+    def moved(self) -> None:
+        """Note that the peer of the dialog is reached at another address from now on."""
+        ...
+
+
+class DialogOwner(DialogKeeper, Witness, Protocol):
+    """Keeps the dialog of something that runs, and handles the requests within it."""
+
+    def request_came(self, event: "RequestArrived", /) -> None:
+        """Handle a request other than ACK."""
+        ...
+
+    def ack_came(self, event: "AckArrived", /) -> None:
+        """Handle the ACK of a 2xx of ours."""
+        ...
