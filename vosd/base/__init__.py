@@ -1,4 +1,4 @@
-"""Words that every package speaks: time, money, numbers, prefixes, causes, errors.
+"""Basic types of all packages: time, money, numbers, prefixes, causes, errors.
 
-Refuses to know SIP, databases, configuration and I/O; imports the standard library only.
+Imports the standard library only; SIP, databases, configuration and I/O are handled elsewhere.
 """

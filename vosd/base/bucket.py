@@ -1,29 +1,29 @@
-"""A token bucket: so many a second on average, so many at once."""
+"""Token bucket: a rate per second and a burst."""
 
 from typing import NamedTuple
 
 
 class Allowance(NamedTuple):
-    """What one gateway may ask of us, whichever of its addresses it sends from."""
+    """Rate limit of one gateway, over all its addresses."""
 
     gateway: str
-    """Its name; of several that share an address all of them."""
+    """Its name; of several gateways at one address, all names."""
     rate: int
     """Requests a second."""
 
 
 class Bucket:
-    """What is left of one allowance. ``rate`` is in tokens a second, 0 = no limit; time is in seconds."""
+    """Tokens left of one limit. ``rate`` is in tokens a second, 0 = no limit; time is in seconds."""
 
     __slots__ = ("_at", "_left")
 
     def __init__(self, burst: float, now: float) -> None:
-        """Begin full."""
+        """Start with a full bucket."""
         self._left = burst
         self._at = now
 
     def take(self, cost: float, rate: float, burst: float, now: float) -> bool:
-        """Take ``cost`` tokens if they are there; nothing is taken where they are not."""
+        """Take ``cost`` tokens and return True; take none and return False if there are too few."""
         if not rate:
             return True
         left = self._left

@@ -1,7 +1,7 @@
-"""Why a call ended: one list with the CDR's text, the caller's SIP status and the Q.850 cause.
+"""End reasons of calls: text in the CDR, SIP status for the caller, Q.850 cause.
 
-The texts and statuses are INTERFACES section 6; the Q.850 causes follow RFC 3398 section 8.2.6.1 where it
-names the status, and the nearest class of Q.850 where it does not.
+Texts and statuses are explained in docs/operations.md; the Q.850 causes follow RFC 3398 section 8.2.6.1 where it names
+the status, else the nearest class of Q.850.
 """
 
 from enum import Enum
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class HangupSource(Enum):
-    """Which side ended a call: Cancelled is the caller's, a vendor's code the callee's, a refusal ours."""
+    """Side that ended a call: a cancelled call the caller, a failure status the callee, a refusal the switch."""
 
     CALLER = "caller"
     CALLEE = "callee"
@@ -17,7 +17,7 @@ class HangupSource(Enum):
 
 
 class EndReason(Enum):
-    """The text of ``end_reason`` in a CDR, with the status a caller gets and the Q.850 cause."""
+    """Text of ``end_reason`` in a CDR, with the caller's SIP status and the Q.850 cause."""
 
     text: str
     sip_status: int | None

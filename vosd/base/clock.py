@@ -1,4 +1,4 @@
-"""Time as a value: nothing below the engine reads a clock (DESIGN section 4)."""
+"""Time as a value: pure packages get it as an argument and never read a clock."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,18 +6,17 @@ from typing import NamedTuple, Protocol
 class Instant(NamedTuple):
     """One moment on two clocks, both in whole milliseconds.
 
-    ``mono`` never jumps and is good for durations within a boot; ``wall`` is UTC since the Unix epoch and is
-    good for records.
+    ``mono`` never jumps and measures durations within a boot; ``wall`` is UTC since the Unix epoch, for records.
     """
 
     mono: int
     wall: int
     waited_ms: int = 0
-    """For how long what is done now has lain ready: a message that waited for its turn."""
+    """How long the message being processed has waited in our queues."""
 
     @property
     def came(self) -> "Instant":
-        """When that came: what counts for bills and records (DESIGN D2); what we do ourselves goes by the clock."""
+        """Time of reception: it counts for bills and records, while our own timers start at the time of processing."""
         return self.plus(-self.waited_ms) if self.waited_ms else self
 
     def plus(self, ms: int) -> "Instant":
@@ -26,8 +25,8 @@ class Instant(NamedTuple):
 
 
 class Clock(Protocol):
-    """Where the shell gets its instants from; tests hand in a manual one."""
+    """Source of instants in the running switch; tests use a manual one."""
 
     def now(self) -> Instant:
-        """Return the present instant."""
+        """Return the current instant."""
         ...

@@ -1,7 +1,7 @@
-"""The root of our exceptions, and the refusal that the business expects.
+"""Base class of our exceptions, and the value for expected refusals.
 
-A refusal (no route, no credit, full) is a value that is returned; a malformed message is an error that knows
-its SIP status; an exception of any other kind is our own bug.
+A refusal (no route, no credit, full) is a returned value; a malformed message is an error with a SIP status; any other
+exception is a bug.
 """
 
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from vosd.base.cause import EndReason
 
 
 class VosError(Exception):
-    """Anything vosd raises on purpose; the message says what to do about it."""
+    """Base class of all errors that vosd raises on purpose; the message says what to do about it."""
 
 
 class Refusal(NamedTuple):
-    """A call that will not be carried, and what its caller is told (INTERFACES section 6).
+    """Refusal of a call, with the answer for its caller.
 
     ``detail`` is for the log and ``explain``: which object, which limit, which figure.
     """

@@ -1,4 +1,4 @@
-"""What stands for a host in a URI or a configuration: an IP address in text, or a domain name."""
+"""Hosts in URIs and in the configuration: an IP address as text, or a domain name."""
 
 import re
 from enum import Enum
@@ -18,23 +18,23 @@ _PRIVATE: Final = tuple(
         "127.0.0.0/8", "::1/128",
     )
 )  # fmt: skip
-"""Networks whose addresses mean something else, or nothing, to whoever is outside."""
+"""Networks whose addresses are not reachable, or ambiguous, from outside."""
 _SITE_BITS: Final = 64
-"""Of an IPv6 address: whoever has one has all addresses of its network (RFC 6177)."""
+"""Prefix length that identifies the site of an IPv6 address: its owner can use the whole /64 (RFC 6177)."""
 
 
 def is_address(host: str) -> bool:
-    """Say whether a host is an IP address, given that it is an address (without brackets) or a domain name.
+    """Return whether a valid host (an address without brackets, or a domain name) is an IP address.
 
-    A domain's last label is never all digits (RFC 3696 section 2), so nothing needs to be parsed.
+    A domain's last label is never all digits (RFC 3696 section 2), so parsing is not needed.
     """
     return ":" in host or host.replace(".", "").isdigit()
 
 
 def domain(text: str) -> str | None:
-    """Return a domain name as it is compared, in lower case and without the final dot; None for anything else.
+    """Return a domain name in canonical form, lower case and without the final dot; None for anything else.
 
-    Underscores pass: DNS has them, and so have names that people give to machines.
+    Underscores are accepted: DNS allows them, and they occur in names of machines.
     """
     name = text.lower().removesuffix(".")
     return name if _DOMAIN.match(name) else None
@@ -42,7 +42,7 @@ def domain(text: str) -> str | None:
 
 @lru_cache(maxsize=1_024)
 def is_private(host: str) -> bool:
-    """Say whether a host is an address that only its own network can reach; a name is none."""
+    """Return whether a host is an address reachable only from its own network; False for a name."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -51,7 +51,7 @@ def is_private(host: str) -> bool:
 
 
 class Realm(Enum):
-    """From where an address can be reached."""
+    """Where an address can be reached from."""
 
     MACHINE = "this machine"
     PRIVATE = "its own network"
@@ -60,7 +60,7 @@ class Realm(Enum):
 
 @lru_cache(maxsize=1_024)
 def realm_of(host: str) -> Realm:
-    """Return from where a host can be reached; a name counts as public."""
+    """Return where a host can be reached from; a name counts as public."""
     if host.startswith("127.") or host == "::1":
         return Realm.MACHINE
     return Realm.PRIVATE if is_private(host) else Realm.PUBLIC
@@ -68,7 +68,7 @@ def realm_of(host: str) -> Realm:
 
 @lru_cache(maxsize=1_024)
 def plain_host(host: str) -> str:
-    """Return a host as it is compared: without brackets, an IPv6 address in its one canonical form (RFC 5952)."""
+    """Return a host in canonical form: without brackets, IPv6 as in RFC 5952."""
     host = host.strip("[]")
     if ":" not in host:
         return host.lower()
@@ -78,10 +78,10 @@ def plain_host(host: str) -> str:
         return host
 
 
-# Asked for every message that comes by IPv6, and for every INVITE and REGISTER while anybody is locked out.
+# Called for every message over IPv6, and for every INVITE and REGISTER while any source is locked out.
 @lru_cache(maxsize=4_096)
 def source_of(host: str) -> str:
-    """Return what stands for an address: itself, or its /64; an IPv4 address that is mapped is itself.
+    """Return the key of a source address: itself, or its /64; an IPv4-mapped address is itself.
 
     Raises:
         ValueError: ``host`` is no IP address.

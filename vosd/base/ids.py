@@ -1,6 +1,6 @@
-"""Call ids: made from given time and randomness, and shortened for people.
+"""Call ids: made from given time and randomness, and shortened for display.
 
-An id begins with the millisecond of its call, so a beginning of it is enough to find it.
+An id begins with the time of its call in milliseconds, so its first digits are enough to find it.
 """
 
 import re
@@ -9,17 +9,17 @@ from itertools import pairwise
 from typing import Final
 
 SHORT_DIGITS: Final = 12
-"""Digits of the shortest beginning that is shown: the time to the millisecond."""
+"""Fewest digits shown: the time to the millisecond."""
 BEGINNING_DIGITS_MIN: Final = 8
-"""Digits of the shortest beginning that names a call: it covers a minute."""
+"""Fewest digits that identify a call: they cover a minute."""
 
 _GROUPS: Final = (8, 12, 16, 20)
-"""Numbers of digits before each hyphen of a UUID."""
+"""Number of digits before each hyphen of a UUID."""
 _BEGINNING: Final = re.compile(r"[0-9a-f]{1,32}\Z", re.ASCII)
 
 
 def uuid7(wall_ms: int, entropy: bytes) -> str:
-    """Make a version 7 UUID (RFC 9562 section 5.7) in text from a wall time and ten random bytes."""
+    """Return a version 7 UUID (RFC 9562 section 5.7) as text, from a wall time and ten random bytes."""
     tail = int.from_bytes(entropy[:10], "big")
     high = (wall_ms & 0xFFFFFFFFFFFF) << 16 | 0x7000 | (tail >> 68) & 0xFFF
     low = 0x8000000000000000 | tail & 0x3FFFFFFFFFFFFFFF
@@ -28,9 +28,9 @@ def uuid7(wall_ms: int, entropy: bytes) -> str:
 
 
 def beginning_of(text: str) -> str | None:
-    """Return what a person typed as the beginning of a call id, spelt as ids are; None where it cannot be one.
+    """Return the beginning of a call id as typed by a person, in canonical form; None if it cannot be one.
 
-    Upper case and hyphens do not matter; fewer digits than ``BEGINNING_DIGITS_MIN`` are too few.
+    Upper case and hyphens do not matter; at least ``BEGINNING_DIGITS_MIN`` digits are needed.
     """
     digits = text.replace("-", "").lower()
     if len(digits) < BEGINNING_DIGITS_MIN or _BEGINNING.match(digits) is None:
@@ -39,13 +39,13 @@ def beginning_of(text: str) -> str | None:
 
 
 def bounds(beginning: str) -> tuple[str, str]:
-    """Return the least and the greatest id that begins so."""
+    """Return the smallest and the largest id with that beginning."""
     digits = beginning.replace("-", "")
     return _spelt(digits.ljust(32, "0")), _spelt(digits.ljust(32, "f"))
 
 
 def shortened(call_id: str, others: Collection[str]) -> str:
-    """Return the shortest beginning of an id, of ``SHORT_DIGITS`` or more, that none of the others has."""
+    """Return the shortest unique beginning of an id among ``others``, of at least ``SHORT_DIGITS`` digits."""
     digits = call_id.replace("-", "")
     length = SHORT_DIGITS
     for other in others:
@@ -56,7 +56,7 @@ def shortened(call_id: str, others: Collection[str]) -> str:
 
 
 def all_shortened(call_ids: Sequence[str]) -> list[str]:
-    """Return for each id the shortest beginning that no other of them has: its rivals are its neighbours in order."""
+    """Return the shortest unique beginning of each id: only its neighbours in sorted order matter."""
     ordered = sorted(call_ids)
     short = {
         call_id: shortened(call_id, ordered[max(0, place - 1) : place + 2]) for place, call_id in enumerate(ordered)

@@ -1,6 +1,6 @@
-"""Amounts of money: ``Decimal`` with at most eight places, never float (DESIGN D4).
+"""Amounts of money: ``Decimal`` with at most eight places, never float.
 
-An amount is a plain ``Decimal``; this module owns how one is read, rounded and written.
+An amount is a plain ``Decimal``; this module parses, rounds and formats it.
 """
 
 import re
@@ -14,13 +14,13 @@ QUANTUM: Final = Decimal("0.00000001")
 LIMIT: Final = Decimal(999999999999)  # DECIMAL(20,8) holds twelve digits before the point
 
 EXACT: Final = Context(prec=60)
-"""Precise enough that a rate divided by sixty and then rounded has the digits of the exact value."""
+"""Enough precision that a rate divided by sixty and then rounded has the digits of the exact value."""
 
 _AMOUNT: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?\Z", re.ASCII)
 
 
 class Rounding(Enum):
-    """How a charge is brought to its unit (REQ_BILLING FEE-14)."""
+    """How a charge is rounded to its unit."""
 
     HALF_UP = "half_up"
     UP = "up"
@@ -31,7 +31,7 @@ ROUNDING_MODE: Final = {Rounding.HALF_UP: ROUND_HALF_UP, Rounding.UP: ROUND_UP, 
 
 
 def parse_amount(text: str) -> Decimal:
-    """Read an amount as people write it: digits, an optional sign and point, at most eight places.
+    """Parse an amount: digits, an optional sign and point, at most eight places.
 
     Raises:
         ValueError: for an exponent, a separator, more than eight places or more than twelve digits.
@@ -43,13 +43,13 @@ def parse_amount(text: str) -> Decimal:
 
 
 def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal:
-    """Bring ``amount`` to a whole multiple of ``unit`` (any positive step, such as 0.01 or 0.05)."""
+    """Round ``amount`` to a whole multiple of ``unit`` (any positive step, such as 0.01 or 0.05)."""
     steps = EXACT.divide(amount, unit).quantize(Decimal(1), rounding=ROUNDING_MODE[rounding], context=EXACT)
     return EXACT.multiply(steps, unit)
 
 
 def format_amount(amount: Decimal) -> str:
-    """Write an amount for JSON and CSV: two to eight places, zero as ``0.00`` (INTERFACES section 2)."""
+    """Format an amount for JSON and CSV: two to eight places, zero as ``0.00``."""
     whole, _, fraction = format(amount, "f").partition(".")
     if len(fraction) > PLACES:
         whole, _, fraction = format(amount.quantize(QUANTUM, context=EXACT), "f").partition(".")

@@ -1,12 +1,12 @@
-"""Whether a peer sits behind a device that changes its addresses (RFC 2663)."""
+"""Whether a peer is behind a NAT (RFC 2663)."""
 
 from enum import Enum
 
 
 class Nat(Enum):
-    """What is taken for granted of a peer."""
+    """Setting of a peer."""
 
     AUTO = "auto"
-    """Behind one where what it says of itself cannot be."""
+    """Detect it: behind NAT if the announced address cannot be its own."""
     YES = "yes"
     NO = "no"

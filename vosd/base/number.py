@@ -1,6 +1,6 @@
-"""Telephone numbers as they are dialled and as they are compared (INTERFACES section 3, "Numbers")."""
+"""Telephone numbers as dialled, and in the form for comparison."""
 
 
 def for_matching(number: str) -> str:
-    """Return the number that prefixes are compared with: one leading ``+`` dropped, nothing else touched."""
+    """Return the number for prefix matching: one leading ``+`` removed, nothing else changed."""
     return number.removeprefix("+")

@@ -1,10 +1,10 @@
-"""The longest-prefix index that routing and rates share (REQ_BILLING RATE-10, REQ_SIP RTE-02)."""
+"""Longest-prefix index, for routing and rates."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 ANY: Final = "*"
-"""The prefix that fits every number with length zero (RATE-11)."""
+"""The prefix that matches every number with length zero."""
 
 Value = TypeVar("Value")
 
@@ -26,7 +26,7 @@ class PrefixIndex(Generic[Value]):
         return ((prefix or ANY, value) for prefix, value in self._values.items())
 
     def longest(self, number: str) -> Value | None:
-        """Return the value of the longest prefix of ``number``, or None when none fits."""
+        """Return the value of the longest prefix of ``number``, or None if none matches."""
         values = self._values
         for length in self._lengths:
             value = values.get(number[:length])

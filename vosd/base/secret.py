@@ -6,7 +6,7 @@ _MASK: Final = "********"
 
 
 class Secret:
-    """A password, or text that holds one; only ``reveal`` gives it away."""
+    """A password, or text that contains one; only ``reveal`` returns it."""
 
     __slots__ = ("_text",)
 
@@ -14,7 +14,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself, for the one consumer that needs it."""
+        """Return the text itself."""
         return self._text
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""A coarse timer wheel: many short deadlines, most of them cancelled before they are due.
+"""Coarse timer wheel: many short deadlines, most of them cancelled before they are due.
 
-Scheduling and cancelling cost one dictionary operation each, whatever the number of timers; a timer fires at
-most one tick late and never early. Owns no clock: the caller says what time it is.
+Scheduling and cancelling cost one dictionary operation each, for any number of timers; a timer fires at most one tick
+late and never early. Owns no clock: the time is an argument.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from heapq import heappop, heappush
 from typing import Final, Generic, TypeVar
 
 TICK_MS: Final = 10
-"""How much later than asked a timer of the switch may fire; under load all of a tick wake it up once."""
+"""Resolution of timers: a timer may fire so much later; under load all timers of a tick need one wake-up."""
 
 Owner = TypeVar("Owner")
 
 
 class Timer(Generic[Owner]):
-    """One deadline: whose it is, and the tick it sits in. Made by ``TimerWheel.schedule``."""
+    """One deadline: its owner and its tick. Created by ``TimerWheel.schedule``."""
 
     __slots__ = ("owner", "tick")
 
@@ -40,7 +40,7 @@ class TimerWheel(Generic[Owner]):
         return self._size
 
     def schedule(self, at_ms: int, owner: Owner) -> Timer[Owner]:
-        """Set a timer for ``at_ms`` on the monotonic clock; ``owner`` comes back from ``expire``."""
+        """Set a timer for ``at_ms`` on the monotonic clock; ``expire`` yields its ``owner``."""
         tick = -(-at_ms // self.tick_ms)
         timer = Timer(owner, tick)
         bucket = self._buckets.get(tick)
@@ -53,7 +53,7 @@ class TimerWheel(Generic[Owner]):
         return timer
 
     def add(self, timer: Timer[Owner]) -> None:
-        """Set a timer that was made before; it fires after all timers of its tick that are set already."""
+        """Set a timer that was created before; it fires after all timers already in its tick."""
         bucket = self._buckets.get(timer.tick)
         if bucket is None:
             bucket = self._buckets[timer.tick] = {}
@@ -62,7 +62,7 @@ class TimerWheel(Generic[Owner]):
         self._size += 1
 
     def position(self, timer: Timer[Owner]) -> tuple[int, int] | None:
-        """Return the tick of a timer and its place in it; None when it has fired or was cancelled.
+        """Return the tick of a timer and its position in it; None if it has fired or was cancelled.
 
         Linear in the number of timers of the tick.
         """
@@ -70,7 +70,7 @@ class TimerWheel(Generic[Owner]):
         return (timer.tick, list(bucket).index(timer)) if timer in bucket else None
 
     def cancel(self, timer: Timer[Owner]) -> None:
-        """Take a timer back; one that has fired or was cancelled before is left alone."""
+        """Cancel a timer; one that has fired or was cancelled before is ignored."""
         bucket = self._buckets.get(timer.tick)
         if bucket is not None and timer in bucket:
             del bucket[timer]
@@ -84,8 +84,9 @@ class TimerWheel(Generic[Owner]):
         return order[0] * self.tick_ms if order else None
 
     def expire(self, now_ms: int) -> Iterator[Owner]:
-        """Yield the owners of all timers due by ``now_ms``; what is cancelled meanwhile does not fire."""
-        # Whoever is told may schedule for the past or look ahead: the front is looked for anew after each bucket.
+        """Yield the owners of all timers due by ``now_ms``; one cancelled meanwhile does not fire."""
+        # The owner of a fired timer may schedule for the past or call next_due, so the first tick is searched again
+        # after each bucket.
         while (due := self.next_due()) is not None and due <= now_ms:
             bucket = self._buckets[self._order[0]]
             while bucket:

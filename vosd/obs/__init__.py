@@ -1,4 +1,4 @@
-"""What operators see of the running switch: the log, ladders and captures of calls; metrics when they are built.
+"""What operators see of the running switch: the log, ladders and captures of calls.
 
-Refuses to decide anything: packages above say what happened, this one says how it looks.
+Decides nothing: other packages report what happened, this one formats it.
 """

@@ -1,7 +1,7 @@
-"""A call as a ladder in plain text: who sent what to whom and when, and how it ended.
+"""Draw a call as a ladder diagram in plain text: its messages, their times and its end.
 
-A column for the caller, one for the switch, one for every address that was tried; what was said stands beside the
-arrows, so that ten attempts fit into a hundred columns as well as one. Refuses to know where the messages come from.
+One column for the caller, one for the switch, one for every address that was tried; texts stand beside the arrows, so
+that ten attempts fit into a hundred columns as well as one. The source of the messages is not known here.
 """
 
 import textwrap
@@ -19,7 +19,7 @@ from vosd.sip.wire.parse import parse_message
 COLUMNS: Final = 100
 _TIME_COLUMNS: Final = 9
 _LANES_COLUMNS: Final = 40
-"""What the arrows may take while there are few enough lanes."""
+"""Width of the arrows while there are few enough lanes."""
 _NARROWEST: Final = 4
 _WIDEST: Final = 12
 _LABEL_COLUMNS_MIN: Final = 30
@@ -27,14 +27,14 @@ _BEGINS_LATE: Final = "what was said before is no longer kept"
 
 
 class _Party(NamedTuple):
-    """Somebody on the other side of the switch: an address, on one leg or the other."""
+    """A peer of the switch: an address, on one leg or the other."""
 
     is_caller: bool
     address: str
 
 
 class _Lanes:
-    """Where the columns stand, and how an arrow between two of them looks."""
+    """Positions of the columns, and the arrows between them."""
 
     def __init__(self, parties: Sequence[_Party]) -> None:
         self._own = int(bool(parties) and parties[0].is_caller)
@@ -57,7 +57,7 @@ class _Lanes:
         return "|".ljust(self._spacing) * (len(self.names) - 1) + "|"
 
     def arrow(self, party: _Party, way: Direction) -> str:
-        """Draw an arrow between a party and the switch over whatever lies between them."""
+        """Draw an arrow between a party and the switch across the columns between them."""
         theirs, ours = self._at[party] * self._spacing, self._own * self._spacing
         left, right = sorted((theirs, ours))
         row = list(self.empty())
@@ -68,7 +68,7 @@ class _Lanes:
 
 
 def title(call: TracedCall) -> str:
-    """Say in a line which call it is."""
+    """Return one line that identifies the call."""
     when = f", {iso_utc(call.messages[0].at)}" if call.messages else ""
     return _printable(f"call {call.call_id}: {call.caller} -> {call.callee}{when}")
 
@@ -102,7 +102,7 @@ def draw(call: TracedCall) -> Iterator[str]:
 
 
 def heading(data: bytes) -> str:
-    """Say in a few words what a message is: method or status, and its CSeq; printable whatever the peer sent."""
+    """Return a short description of a message: method or status, and CSeq; printable whatever the peer sent."""
     message = _read(data)
     if message is None:
         first_line = data.lstrip(b"\r\n").partition(b"\n")[0].decode("utf-8", "replace").strip()
@@ -114,7 +114,7 @@ def heading(data: bytes) -> str:
 
 
 def _beside(data: bytes, width: int, *, is_repeated: bool) -> list[str]:
-    """Return what stands beside an arrow, in lines of a width: a message said again is only named."""
+    """Return the text beside an arrow, wrapped to a width: a repeated message is only named."""
     if is_repeated:
         return _wrapped(f"{heading(data)} (again)", width)
     message = _read(data)
@@ -148,7 +148,7 @@ def _legend_line(name: str, address: str, gateway: str = "") -> str:
 
 
 def _gateway_names(call: TracedCall) -> Mapping[_Party, list[str]]:
-    """Return which gateways were tried at each address: the n-th leg is the n-th attempt."""
+    """Return the gateways tried at each address: the n-th leg is the n-th attempt."""
     names: dict[_Party, list[str]] = {}
     for message in call.messages:
         if 1 <= message.leg <= len(call.gateways) and message.way is Direction.OUT:
@@ -178,7 +178,7 @@ def _attempts(attempts: Iterable[Attempt]) -> Iterator[str]:
 
 
 def _parties(messages: Iterable[TracedMessage]) -> list[_Party]:
-    """Return everybody on the other side in the order of appearance, the caller first."""
+    """Return all parties in the order of appearance, the caller first."""
     parties = list(dict.fromkeys(map(_party, messages)))
     parties.sort(key=lambda party: not party.is_caller)
     return parties
@@ -201,5 +201,5 @@ def _read(data: bytes) -> Request | Response | None:
 
 
 def _printable(text: str) -> str:
-    """Write what strangers sent so that nothing of it steers a terminal."""
+    """Replace control characters in text of peers, which could control the terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -1,7 +1,7 @@
-"""The log: how lines look, where they go, and the one line that tells a whole call.
+"""The log: format and destination of lines, and the one line for a whole call.
 
-Lines go to standard error: JSON objects where a machine reads them, coloured text on a terminal. Refuses to
-know who logs what; the only event whose shape is fixed here is ``call``, because people grep for its fields.
+Lines go to standard error: as JSON, or as coloured text on a terminal. The only event with a fixed shape is ``call``,
+because operators search for its fields.
 """
 
 import json
@@ -22,11 +22,11 @@ from vosd.cdr.record import CallRecord
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 _LIBRARIES_QUIET_BELOW: Final = logging.WARNING
-"""Libraries talk through the standard library's logging; their chatter below this is never ours to show."""
+"""Level of messages of libraries, which use the standard library's logging; lower ones are never shown."""
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Set the log's level (one of ``LEVELS``) and shape; called again, it changes a running switch's level.
+    """Set the log's level (one of ``LEVELS``) and shape; another call changes a running switch's level.
 
     Raises:
         KeyError: for a level that is not in ``LEVELS``; the configuration has checked it before.
@@ -43,7 +43,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(out),
-        # A cached logger would keep the level of its first use through a reload.
+        # A cached logger would keep the level of its first use after a reload.
         cache_logger_on_first_use=False,
     )
     _calls.direct = None if out.isatty() else out
@@ -56,7 +56,7 @@ def _console(out: TextIO) -> Sequence[Processor]:
 
 
 def _escape_control_characters(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Keep what callers put into their numbers from steering the operator's terminal."""
+    """Escape control characters, so that numbers sent by callers cannot control the operator's terminal."""
     for name, value in event.items():
         if isinstance(value, str) and not value.isprintable() and name != "stack":
             event[name] = value.encode("unicode_escape").decode("ascii")
@@ -71,14 +71,14 @@ def _encode(event: EventDict, default: Callable[[object], object], **_: Any) -> 
     try:
         return msgspec.json.encode(event, enc_hook=default).decode()
     except UnicodeEncodeError:
-        # Bytes of a call that are not UTF-8 travel as lone surrogates, which only the slow way can write.
+        # Bytes of a call that are not UTF-8 are lone surrogates, which only the slow encoder can write.
         return json.dumps(event, default=default)
 
 
 def _adopt_library_logs(
     out: TextIO, shared: Sequence[Processor], renderers: Sequence[Processor], threshold: int
 ) -> None:
-    """Give asyncio, SQLAlchemy and Alembic the shape of our own lines, so that a log has one format."""
+    """Format lines of asyncio, SQLAlchemy and Alembic like our own."""
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -92,11 +92,11 @@ def _adopt_library_logs(
 
 
 SILENCE: Final = "no response"
-"""Stands for the code of an attempt that got no final response."""
+"""Shown instead of the status of an attempt without final response."""
 
 
 class _CallLine(msgspec.Struct, omit_defaults=True):
-    """The fields of a call's line; what did not happen is left out."""
+    """The fields of a call's line; empty ones are left out."""
 
     call_id: str
     reason: str
@@ -116,7 +116,7 @@ class _CallLine(msgspec.Struct, omit_defaults=True):
     sip_call_id_out: str | None = None
     attempts: int = 0
     tried: str | None = None
-    """Each attempt with its final code."""
+    """Each attempt with its final status."""
     pdd_ms: int | None = None
     hold_ms: int | None = None
     billed_s: int = 0
@@ -130,7 +130,7 @@ class _CallLine(msgspec.Struct, omit_defaults=True):
 
 
 class _Calls:
-    """Where the lines of calls go; ``direct`` is the stream of a JSON log, None where structlog draws them."""
+    """Destination of call lines; ``direct`` is the stream of a JSON log, None if structlog formats them."""
 
     direct: TextIO | None = None
     is_wanted: bool = True
@@ -142,10 +142,10 @@ _encode_line: Final = msgspec.json.Encoder().encode
 
 
 def call_line(record: CallRecord) -> None:
-    """Emit the canonical line of one call, at INFO: everything that an operator greps for, once.
+    """Log the line of one call, at INFO: all that an operator searches for, once.
 
-    Money is plain text in the record's currency, durations are milliseconds, what did not happen is left out. A
-    thousand of these are written a second, so a JSON log gets them without the chain that other lines go through.
+    Money is plain text in the record's currency, durations are in milliseconds, empty fields are left out. A thousand
+    of these are written a second, so for a JSON log they bypass the processors of other lines.
     """
     if not _calls.is_wanted:
         return
@@ -185,14 +185,14 @@ def call_line(record: CallRecord) -> None:
 
 
 def _now() -> str:
-    now = datetime.now(tz=UTC)  # noqa: TID251  a line says when it was written, which is nobody's argument
+    now = datetime.now(tz=UTC)  # noqa: TID251  the time of writing a line is no argument
     return now.isoformat().replace("+00:00", "Z")
 
 
 class LogLimiter:
-    """Decides which of many like events deserve a line: one for a key and period, in bounded memory.
+    """Limits repeated events to one line for each key and period, in bounded memory.
 
-    A scanner with more source addresses than ``keys_max`` shares one line a period among all that do not fit.
+    A scanner with more source addresses than ``keys_max`` shares one line a period for all that do not fit.
     """
 
     _OVERFLOW: Final = ""
@@ -201,13 +201,13 @@ class LogLimiter:
         self._period_ms = period_ms
         self._keys_max = keys_max
         self._last: OrderedDict[str, int] = OrderedDict()
-        """Monotonic milliseconds of each key's last line, the oldest in front."""
+        """Monotonic milliseconds of each key's last line, oldest first."""
 
     def __len__(self) -> int:
         return len(self._last)
 
     def admits(self, key: str, mono_ms: int) -> bool:
-        """Say whether the event of ``key`` at ``mono_ms`` gets a line; what is refused should be counted."""
+        """Return whether the event of ``key`` at ``mono_ms`` is logged; the caller should count the others."""
         self._forget_until(mono_ms - self._period_ms)
         if key not in self._last and len(self._last) >= self._keys_max:
             key = self._OVERFLOW

@@ -1,4 +1,4 @@
-"""Something that the switch depends on: the log says once that it is away, and once that it is back."""
+"""Log the outage of a dependency once, and its return once."""
 
 from typing import Final
 
@@ -7,16 +7,16 @@ import structlog
 from vosd.obs.events import BACK, Event
 
 REASONS_MAX: Final = 8
-"""Reasons of one outage that are logged: an error's text may differ each time."""
+"""Most reasons logged for one outage: an error's text may differ each time."""
 
 _log = structlog.get_logger()
 
 
 class Outage:
-    """Whether it is away, as far as one part of the switch has found; ``facts`` stand in both lines."""
+    """State of a dependency as seen by one part of the switch; ``facts`` are in both lines."""
 
     def __init__(self, away: Event, *, is_error: bool = False, **facts: object) -> None:
-        """``away`` is an event that has its opposite in ``BACK``; an error does not go by itself."""
+        """``away`` is an event with an opposite in ``BACK``; an error needs an operator to repair it."""
         self._away: Final = away
         self._is_error = is_error
         self._facts = facts
@@ -24,11 +24,11 @@ class Outage:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is away now."""
+        """Whether the outage lasts."""
         return bool(self._reasons)
 
     def found(self, why: object, **facts: object) -> None:
-        """Warn that it is away, unless that was said and for the same reason."""
+        """Log the outage, unless it was logged for the same reason."""
         reason = str(why)
         if reason not in self._reasons and len(self._reasons) < REASONS_MAX:
             self._reasons.add(reason)
@@ -36,7 +36,7 @@ class Outage:
             tell(self._away.value, **self._facts, error=reason, **facts)
 
     def over(self, **facts: object) -> None:
-        """Say that it is back, where it was away."""
+        """Log the end of the outage, if there was one."""
         if self._reasons:
             self._reasons.clear()
             _log.info(BACK[self._away].value, **self._facts, **facts)

@@ -1,7 +1,7 @@
-"""SIP messages as a capture file that Wireshark and tshark read.
+"""SIP messages as a capture file for Wireshark and tshark.
 
-Every message becomes one UDP datagram between the two sockets at the time it was seen, whatever it travelled on: a
-capture of TLS would show nothing, and one of TCP only what the segments happened to hold. Refuses to open files.
+Every message becomes one UDP datagram between the two sockets at the time it was seen, whatever its transport: a
+capture of TLS would show nothing, and one of TCP only segments. Opens no files.
 """
 
 import struct
@@ -20,11 +20,11 @@ _IPV4_HEADER_BYTES: Final = 20
 _LARGEST_PAYLOAD: Final = 65_535 - _IPV4_HEADER_BYTES - _UDP_HEADER_BYTES
 
 FILE_HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, _SNAPSHOT_BYTES, _RAW_IP)
-"""What a capture file begins with: libpcap's format 2.4, times in microseconds."""
+"""Header of a capture file: libpcap's format 2.4, times in microseconds."""
 
 
 def packet(message: TracedMessage) -> bytes:
-    """Return one record of a capture file; what one datagram cannot hold is cut off and counted as not captured."""
+    """Return one record of a capture file; bytes beyond one datagram are cut off and counted as not captured."""
     ours = (_address(message.local_host), message.local_port)
     theirs = (_address(message.remote_host), message.remote_port)
     if ours[0].version != theirs[0].version:
@@ -57,7 +57,7 @@ def _datagram(
 
 
 def _checksum(data: bytes) -> int:
-    """Return the checksum of RFC 1071, of bytes taken in pairs."""
+    """Return the checksum of RFC 1071 over pairs of bytes."""
     padded = data + b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
@@ -66,7 +66,7 @@ def _checksum(data: bytes) -> int:
 
 
 def _address(host: str) -> IPv4Address | IPv6Address:
-    return ip_address(host.partition("%")[0])  # a capture has no place for the zone of a link-local address
+    return ip_address(host.partition("%")[0])  # a capture cannot hold the zone of a link-local address
 
 
 def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:

@@ -1,7 +1,7 @@
-"""SIP messages as they were seen on sockets of ours, fit to be shown: their secrets are blanked.
+"""Traced SIP messages, with secrets blanked, for display.
 
-What the daemon hands out of its ring, and what ladders and captures are made of. Refuses to know how long a message
-is kept.
+The daemon returns them from its message buffer; ladders and captures are made of them. How long a message is kept is
+decided elsewhere.
 """
 
 import re
@@ -15,11 +15,11 @@ from vosd.cdr.record import Attempt
 _CREDENTIALS: Final = re.compile(
     rb"^((?:proxy-)?authorization[ \t]*:)(?:[^\n]*\n[ \t])*[^\n]*?(?=\r?$|\Z)", re.IGNORECASE | re.MULTILINE
 )
-"""A whole header, continuation lines and all."""
+"""A whole header with its folded lines."""
 _KEYS: Final = re.compile(
     rb"(?<=inline:)[A-Za-z0-9+/=]+|(?<=^k=)[^\r\n]+|(?<=^a=key-mgmt:)[^\r\n]+", re.IGNORECASE | re.MULTILINE
 )
-"""Of SRTP in a session description: RFC 4568 section 6.1, RFC 8866 section 5.12, RFC 4567."""
+"""SRTP keys in a session description: RFC 4568 section 6.1, RFC 8866 section 5.12, RFC 4567."""
 _KEY_MARKS: Final = (b"inline:", b"\nk=", b"key-mgmt:")
 
 
@@ -34,22 +34,22 @@ class TracedMessage(msgspec.Struct, frozen=True):
     """One message of one call."""
 
     at: int
-    """UTC milliseconds at which it came, or at which we sent it."""
+    """Time of reception or sending, in UTC milliseconds."""
     way: Direction
     leg: int
-    """0 is the caller's, the others are the attempts in their order."""
+    """0 is the caller's leg, the others are the attempts in order."""
     transport: str
     local_host: str
     local_port: int
-    """Of the listener, as peers are told of it."""
+    """Port of the listener as announced to peers."""
     remote_host: str
     remote_port: int
     data: bytes
-    """The whole message, with blanks where its secrets were."""
+    """The whole message, with its secrets blanked."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a call ended, in the words of its CDR (INTERFACES section 5)."""
+    """End of a call, in the terms of its CDR."""
 
     end_reason: str
     hangup_source: str
@@ -65,25 +65,25 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class TracedCall(msgspec.Struct):
-    """What is known of one call and its messages."""
+    """Known facts of one call, and its messages."""
 
     call_id: str
     caller: str
     callee: str
     mapping_gateway: str | None
     gateways: tuple[str, ...]
-    """Of the attempts, in order."""
+    """Gateways of the attempts, in order."""
     messages: list[TracedMessage]
     outcome: Outcome | None = None
     """None while the call goes on."""
 
 
 def blanked(data: bytes) -> bytes:
-    """Return a message without digest credentials and without the keys of its media.
+    """Return a message with digest credentials and media keys blanked.
 
-    What stands in the body keeps its length, so that Content-Length still holds.
+    Body text keeps its length, so that Content-Length stays valid.
     """
-    written = data.lower()  # most messages have neither, and the expressions are a hundred times slower than this
+    written = data.lower()  # most messages have neither, and the patterns are a hundred times slower than this
     has_credentials, has_keys = b"authorization" in written, any(mark in written for mark in _KEY_MARKS)
     if not (has_credentials or has_keys):
         return data

@@ -1,5 +1,5 @@
-"""Session descriptions (RFC 8866) as far as the switch reads them; all it changes is addresses behind NAT.
+"""Session descriptions (RFC 8866) as far as the switch reads them; it rewrites addresses, direction and origin.
 
-Refuses to know SIP: what comes in is a body, what goes out is a word about it, or the body as it can be reached. More
-rewriting finds its place here: in ``b2bua`` all that a side says passes through one function, and all that it is told.
+Bodies in, bodies or facts about them out; SIP is not known here. Further rewriting belongs here: ``b2bua`` passes every
+description that it receives or sends through one function each.
 """

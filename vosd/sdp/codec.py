@@ -1,4 +1,4 @@
-"""Which codec a session description settles on (CDR column ``codec``, INTERFACES section 5)."""
+"""Codec that a session description selects (CDR column ``codec``)."""
 
 from typing import Final
 
@@ -28,12 +28,12 @@ def first_audio_codec(body: bytes) -> str | None:
 
 
 def payload_names(payloads: list[str], lines: list[str]) -> list[str]:
-    """Return the encoding name of each payload type of a medium with these lines; the type itself where it has none."""
+    """Return the encoding name of each payload type of a medium with these lines; without a name, the type itself."""
     names = {**_STATIC, **dict(_mappings(lines))}
     return [names.get(payload, payload) for payload in payloads if payload]
 
 
 def _mappings(lines: list[str]) -> list[tuple[str, str]]:
-    """Read the ``a=rtpmap`` lines of one medium into (payload type, encoding name)."""
+    """Return the ``a=rtpmap`` lines of one medium as (payload type, encoding name)."""
     maps = (line[9:].partition(" ") for line in lines if line.startswith("a=rtpmap:"))
     return [(payload, encoding.partition("/")[0].strip()) for payload, _, encoding in maps]

@@ -1,4 +1,4 @@
-"""Which way media flows (RFC 3264 section 5.1): hold, and taking it off."""
+"""Direction of media (RFC 3264 section 5.1): hold and resume."""
 
 import re
 from typing import Final
@@ -7,20 +7,20 @@ _DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?\n", re.MU
 _ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)\r?\n", re.MULTILINE)
 _CONNECTION: Final = re.compile(rb"^c=IN IP[46] [^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP(?:4 0\.0\.0\.0|6 ::)(?=[/\s]|\Z)[^\r\n]*", re.MULTILINE)
-"""Where RFC 2543 peers send the media of a call on hold (RFC 3264 section 8.4)."""
+"""Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 
 
 def goes_nowhere(session: bytes) -> bool:
-    """Say whether a description holds any of its media by the zero address."""
+    """Return whether a description holds any of its media with the zero address."""
     return (b" 0.0.0.0" in session or b" ::" in session) and _NOWHERE.search(session) is not None
 
 
 def active(session: bytes, before: bytes = b"") -> bytes:
-    """Return a description without hold: both ways, which is what none of the attributes means.
+    """Return a description without hold: sendrecv, the default without attribute.
 
-    ``before`` is what its author said last with addresses: media held by the zero address go there. Where that does
-    not say, they stay as they are.
+    ``before`` is the author's last description with addresses: media held with the zero address get theirs from it.
+    Without an address there, they stay as they are.
     """
     session = _DIRECTION.sub(b"", session)
     if not goes_nowhere(session):
@@ -43,7 +43,7 @@ def _held(medium: bytes) -> bytes:
 
 
 def _connections(session: bytes) -> list[bytes]:
-    """Return the connection line that holds for the session, then for each medium; empty where there is none."""
+    """Return the effective connection line of the session, then of each medium; empty if there is none."""
     above, *media = _MEDIUM.split(session)
     own = [found[0] if (found := _CONNECTION.search(part)) else b"" for part in media]
     common = found[0] if (found := _CONNECTION.search(above)) else next(filter(None, own), b"")
@@ -51,5 +51,5 @@ def _connections(session: bytes) -> list[bytes]:
 
 
 def _padded(places: list[bytes], length: int) -> list[bytes]:
-    """Return as many places as there are parts: a medium that was not there before is where the others are."""
+    """Return as many addresses as there are parts: a new medium gets the address of the others."""
     return [*places[:length], *[places[0]] * (length - len(places))]

@@ -1,17 +1,17 @@
-"""The line that says which session a description is of, and which version (RFC 8866 5.2, RFC 3264 8)."""
+"""Origin line: identity and version of a session description (RFC 8866 section 5.2, RFC 3264 section 8)."""
 
 import re
 from typing import Final
 
-# Numbers of 64 bits (RFC 8866 section 5.2); what has more digits is no origin line.
+# Numbers of 64 bits (RFC 8866 section 5.2); a line with longer ones is no origin line.
 _ORIGIN: Final = re.compile(rb"^o=(\S+) (\d{1,20}) (\d{1,20}) (\S+ \S+ \S+?)(\r?)$", re.MULTILINE)
 
 
 def continued(session: bytes, previous: bytes) -> bytes:
-    """Return ``session`` so that it follows ``previous`` in the eyes of whoever got that.
+    """Return ``session`` as a valid successor of ``previous`` for the side that received that.
 
-    Within one dialog a description keeps its origin, and its version grows by one where anything has changed.
-    Those of one peer do so by themselves; after a transfer the words are another's, and get the old name.
+    Within one dialog the origin stays, and the version grows by one if anything has changed. A peer's own descriptions
+    do so already; after a transfer they come from another peer, and get the old origin.
     """
     now, before = _ORIGIN.search(session), _ORIGIN.search(previous)
     if now is None or before is None:
@@ -26,7 +26,7 @@ def continued(session: bytes, previous: bytes) -> bytes:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Say whether two descriptions differ in nothing but the line of their origin."""
+    """Return whether two descriptions differ in nothing but their origin line."""
     first, second = _ORIGIN.search(one), _ORIGIN.search(other)
     if first is None or second is None:
         return one == other

@@ -1,7 +1,7 @@
-"""Addresses in a session description that mean something only inside its author's network (RFC 8866 5.2, 5.7).
+"""Replace addresses that are valid only inside their author's network (RFC 8866 sections 5.2 and 5.7).
 
-Everything else stays as it is, byte for byte. The ports are the author's own and may be mapped to others, which
-nobody can know from here: media come through where the other side answers to the source, or a relay does.
+Everything else stays unchanged, byte for byte. The NAT may map the ports to others, which cannot be known here: media
+work if the other side answers to the source, or through a relay.
 """
 
 import re
@@ -12,21 +12,21 @@ from vosd.base.host import is_private
 _ADDRESS: Final = re.compile(
     rb"^((?:c=|o=\S+ \d+ \d+ |a=rtcp:\d+ )IN IP([46]) )([0-9A-Fa-f:.]{2,45})(?=[/\s]|\Z)", re.MULTILINE
 )
-"""Connection, origin, and where RTCP goes (RFC 3605)."""
+"""Connection, origin, and destination of RTCP (RFC 3605)."""
 _CANDIDATE: Final = b"\na=candidate:"
 
 
 class Hidden(bytes):
-    """A description as its author, who is behind NAT, wrote it.
+    """A description of an author behind NAT, as received.
 
-    The same words said from another place are another description: its media are there now.
+    The same text received from another address is a different description: its media are there.
     """
 
     host: str
-    """Where the author is seen."""
+    """Address at which the author is seen."""
 
     def __new__(cls, session: bytes, host: str) -> Self:
-        """Note where a description was said."""
+        """Combine a description with the address of its author."""
         self = super().__new__(cls, session)
         self.host = host
         return self
@@ -40,24 +40,24 @@ class Hidden(bytes):
     __hash__ = bytes.__hash__
 
     def changed(self, session: bytes) -> "Hidden":
-        """Return what has become of it, said at the same place."""
+        """Return a changed description of the same author."""
         return Hidden(session, self.host)
 
     def for_one_at(self, host: str) -> bytes:
-        """Return it for somebody who is seen at ``host``.
+        """Return the description for a peer seen at ``host``.
 
-        Whoever is behind the same NAT reaches its addresses as they are, and mostly no others: few routers send
-        back inside what is meant for their outer address.
+        A peer behind the same NAT reaches its private addresses, and usually not the public one: few routers send
+        packets for their outer address back inside.
         """
         return bytes(self) if host == self.host else reachable_at(bytes(self), self.host)
 
 
 def reachable_at(session: bytes, host: str) -> bytes:
-    """Return a description whose private addresses are ``host``, where its author is seen.
+    """Return a description with ``host``, where its author is seen, in place of private addresses.
 
-    Public addresses, names, multicast and the zero address of a call on hold stay; so does an address of the other
-    family, for which ``host`` cannot stand. A description with ICE candidates stays whole: ICE finds its way
-    itself, and gives up where ``c=`` is no candidate (RFC 8839 section 4.2.5).
+    Public addresses, names, multicast and the zero address of hold are kept; so is an address of another family than
+    ``host``. A description with ICE candidates is not changed: ICE finds a path itself, and fails if ``c=`` is no
+    candidate (RFC 8839 section 4.2.5).
     """
     if _CANDIDATE in session:
         return session

@@ -1,4 +1,4 @@
-"""A session description in a line for people: which codecs, to which address, and whether somebody is on hold."""
+"""Summarise a session description in one line: codecs, address, hold."""
 
 from typing import Final, NamedTuple
 
@@ -6,18 +6,18 @@ from vosd.sdp.codec import payload_names
 
 _DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
-"""Where RFC 2543 peers send the media of a call on hold (RFC 3264 section 8.4)."""
+"""Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 
 
 class _Common(NamedTuple):
-    """What a level of a description says of address and direction; what it does not say, it takes from above."""
+    """Address and direction of one level of a description; missing values are inherited from the level above."""
 
     host: str
     direction: str
 
 
 def summary(body: bytes) -> str:
-    """Return one phrase for every medium, such as ``PCMU PCMA 192.0.2.7:4000``; empty where there is none."""
+    """Return one phrase for each medium, such as ``PCMU PCMA 192.0.2.7:4000``; empty if there is none."""
     session, *media = body.decode("utf-8", "replace").replace("\r\n", "\n").split("\nm=")
     above = _common(session.split("\n"), _Common("", "sendrecv"))
     return "; ".join(_medium(text.split("\n"), above) for text in media)

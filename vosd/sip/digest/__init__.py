@@ -1,4 +1,4 @@
-"""Digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760), both as who asks and as who is asked.
+"""Digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760), as server and as client.
 
-Refuses to know users, accounts, sockets and clocks: hashes, nonces, and what stands in the four headers.
+Owns hashes, nonces and the four headers. Users, accounts, sockets and clocks are handled elsewhere.
 """

@@ -1,7 +1,7 @@
-"""What we answer to the challenges of vendors and their proxies (RFC 3261 section 22, RFC 7616, RFC 8760).
+"""Credentials for the challenges of vendors and their proxies (RFC 3261 section 22, RFC 7616, RFC 8760).
 
-A challenge comes from outside: what is echoed of it stands between quotes, what cannot stand there makes it unusable.
-A password never leaves but hashed, so Basic is no challenge to us.
+A challenge is foreign input: values copied from it are sent in quotes, and a value that cannot be quoted makes the
+challenge unusable. A password is sent only as a hash, so Basic challenges are ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,11 +13,11 @@ from vosd.sip.digest.header import digest_parameters, quoted
 from vosd.sip.wire.message import Response
 
 CHALLENGES_MAX: Final = 8
-"""Challenges of one response that are read: one for each algorithm of a few realms."""
+"""Most challenges read from one response: one for each algorithm of a few realms."""
 REALMS_MAX: Final = 4
-"""Realms that one request proves itself to: a peer and the proxies before it; past that the oldest is forgotten."""
+"""Most realms for which one request has credentials: a peer and the proxies before it; the oldest is dropped first."""
 ROUNDS_MAX: Final = 6
-"""Challenges to one request that are answered, where SS_SIP_AUTHENTICATION_RETRY does not say (REG-06)."""
+"""Most challenges answered for one request, without SS_SIP_AUTHENTICATION_RETRY."""
 NONCE_COUNT_MAX: Final = 0xFFFF_FFFF
 
 _HEADERS: Final = (("www-authenticate", False), ("proxy-authenticate", True))
@@ -25,26 +25,26 @@ _STRENGTH: Final = {Algorithm.SHA_256: 1, Algorithm.MD5: 0}
 
 
 class Challenge(NamedTuple):
-    """One challenge that we know how to answer."""
+    """One challenge that can be answered."""
 
     is_proxy: bool
-    """It came in Proxy-Authenticate."""
+    """Whether it came in Proxy-Authenticate."""
     realm: str
     nonce: str
     algorithm: Algorithm
     names_algorithm: bool
-    """False for peers older than RFC 2617, which may choke on the parameter."""
+    """False for peers older than RFC 2617, which may reject the parameter."""
     qop: Qop | None
-    """The protection that we choose of what is offered; None for peers that know none (RFC 2069)."""
+    """The protection chosen from those offered; None for peers without qop (RFC 2069)."""
     opaque: str | None
     is_stale: bool
-    """The credentials were right, the nonce too old (RFC 7616 section 3.3)."""
+    """The credentials were right, the nonce had expired (RFC 7616 section 3.3)."""
 
 
 def challenges_of(response: Response) -> tuple[Challenge, ...]:
-    """Return the challenges of a 401 or 407 that can be answered: one a realm, the strongest that we know.
+    """Return the usable challenges of a 401 or 407: one for each realm, with the strongest known algorithm.
 
-    RFC 8760 section 2.4 takes the topmost unless local policy says otherwise: the order could be an attacker's.
+    RFC 8760 section 2.4 takes the topmost unless local policy says otherwise: an attacker could choose the order.
     """
     best: dict[tuple[bool, str], Challenge] = {}
     for name, is_proxy in _HEADERS:
@@ -65,7 +65,7 @@ def answer_to(
 ) -> str:
     """Return the whole Authorization or Proxy-Authorization line of one request.
 
-    ``nonce_count`` counts the requests with this nonce from 1; ``cnonce`` is a token that nobody can foresee.
+    ``nonce_count`` counts the requests with this nonce from 1; ``cnonce`` is an unpredictable token.
     """
     algorithm, qop = challenge.algorithm, challenge.qop
     count = f"{nonce_count:08x}"
@@ -97,7 +97,7 @@ def answer_to(
 
 
 class _Asked:
-    """A challenge with the number of requests that have answered it."""
+    """A challenge with the number of requests that have used it."""
 
     __slots__ = ("answered", "challenge")
 
@@ -107,7 +107,7 @@ class _Asked:
 
 
 class Answers:
-    """What one peer has asked for so far, and our login there: later requests prove themselves unasked."""
+    """Our login at one peer and its challenges so far: later requests are sent with credentials at once."""
 
     __slots__ = ("_asked", "gateway", "login", "rounds_max")
 
@@ -116,28 +116,28 @@ class Answers:
         self.gateway = gateway
         self.login = login
         self.rounds_max = rounds_max
-        """How many challenges to one request are answered."""
+        """Most challenges answered for one request."""
         self._asked: dict[tuple[bool, str], _Asked] = {}
 
     @property
     def are_wanted(self) -> bool:
-        """Whether anybody has asked yet."""
+        """Whether the peer has sent a challenge yet."""
         return bool(self._asked)
 
     def asked(self) -> tuple[tuple[Challenge, int], ...]:
-        """Return the challenges that are answered unasked, and how many requests have answered each."""
+        """Return the known challenges, and how many requests have used each."""
         return tuple((each.challenge, each.answered) for each in self._asked.values())
 
     def go_on_from(self, asked: Iterable[tuple[Challenge, int]]) -> None:
-        """Take over what ``asked`` returned in another process."""
+        """Take over the result of ``asked`` from another process."""
         for challenge, answered in asked:
             known = self._asked[challenge.is_proxy, challenge.realm] = _Asked(challenge)
             known.answered = answered
 
     def learn(self, response: Response, rounds: int = 0, *, is_proven: bool = True) -> bool:
-        """Take the challenges of a 401 or 407; False when there is none that can be answered, or our proof was refused.
+        """Store the challenges of a 401 or 407; return False if none is usable, or our credentials were refused.
 
-        ``rounds`` is how many challenges to the same request were answered before; ``is_proven``: it had credentials.
+        ``rounds`` is the number of challenges answered before for the same request; ``is_proven``: it had credentials.
         """
         found = challenges_of(response)
         if rounds >= self.rounds_max:
@@ -156,11 +156,11 @@ class Answers:
         return bool(found)
 
     def _is_rejection(self, challenge: Challenge, rounds: int) -> bool:
-        """Say whether the credentials were refused that the request had (RFC 3261 section 22.2).
+        """Return whether the credentials of the request were refused (RFC 3261 section 22.2).
 
-        Vendors count wrong credentials towards a lock-out, so the same are not sent twice: not to the same nonce,
-        and with another nonce only by another algorithm. Credentials that a request had unasked were good once; a new
-        nonce may be all that is wanted, though not every peer says ``stale``.
+        Vendors lock accounts after wrong credentials, so the same ones are not sent twice: not for the same nonce, and
+        for another nonce only with another algorithm. Credentials that the request had from the beginning were valid
+        before; the peer may only want a new nonce, though not every peer says ``stale``.
         """
         known = self._asked.get((challenge.is_proxy, challenge.realm))
         if known is None or not known.answered or challenge.is_stale:
@@ -170,11 +170,11 @@ class Answers:
         return rounds > 0 and challenge.algorithm is known.challenge.algorithm
 
     def lines(self, method: str, uri: str, body: bytes, cnonce: str) -> str:
-        """Return the lines that prove one request to all who have asked; nothing where nobody has."""
+        """Return the credential lines of one request for all known challenges; empty if there are none."""
         lines = []
         for key, asked in tuple(self._asked.items()):
             if asked.answered >= NONCE_COUNT_MAX:
-                del self._asked[key]  # the count cannot be said any more: let a new nonce be given
+                del self._asked[key]  # nc has no more digits: let the peer issue a new nonce
                 continue
             asked.answered += 1
             lines.append(answer_to(asked.challenge, self.login, method, uri, body, asked.answered, cnonce))
@@ -182,7 +182,7 @@ class Answers:
 
 
 def _read(parameters: Mapping[str, str], *, is_proxy: bool) -> Challenge | None:
-    """Return what a challenge says; None for one that cannot be answered."""
+    """Return a parsed challenge; None if it cannot be answered."""
     realm, nonce, opaque = parameters.get("realm"), parameters.get("nonce"), parameters.get("opaque")
     named = parameters.get("algorithm")
     algorithm = Algorithm.MD5 if named is None else Algorithm.named(named)
@@ -194,7 +194,7 @@ def _read(parameters: Mapping[str, str], *, is_proxy: bool) -> Challenge | None:
         known = {word.strip().lower() for word in offered.split(",")}
         qop = next((each for each in Qop if each.value in known), None)
         if qop is None:
-            return None  # it wants a protection that is not known here
+            return None  # only unknown values of qop
     return Challenge(
         is_proxy=is_proxy,
         realm=realm,
@@ -208,5 +208,5 @@ def _read(parameters: Mapping[str, str], *, is_proxy: bool) -> Challenge | None:
 
 
 def _can_be_quoted(text: str) -> bool:
-    """Say whether text may stand in a header: no control character (RFC 3261 section 25.1, ``quoted-string``)."""
+    """Return whether text can be quoted: no control character (RFC 3261 section 25.1, ``quoted-string``)."""
     return all(character >= " " and character != "\x7f" for character in text)

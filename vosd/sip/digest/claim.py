@@ -1,4 +1,4 @@
-"""Who a request says it comes from, and how it wants to prove that: Authorization and Proxy-Authorization."""
+"""Credentials of a request: Authorization and Proxy-Authorization."""
 
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
@@ -10,14 +10,14 @@ from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
 
 VALUES_MAX: Final = 8
-"""Lines of one header that are read: credentials for others are among them, one line each."""
+"""Most lines of one header that are read: a request may have credentials for other realms, one line each."""
 _HEADERS: Final = ("authorization", "proxy-authorization")
 _COUNT_DIGITS_MAX: Final = 8
 _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
 
 
 class Claim(NamedTuple):
-    """Credentials for our realm, as they came."""
+    """Credentials for our realm, as received."""
 
     username: str
     nonce: str
@@ -26,9 +26,9 @@ class Claim(NamedTuple):
     """In lower case."""
     algorithm: Algorithm
     qop: Qop | None
-    """None for peers that know none (RFC 2069)."""
+    """None for peers without qop (RFC 2069)."""
     nonce_count: str
-    """As written, empty without ``qop``; the digest covers it so."""
+    """As written, since the digest covers the text; empty without ``qop``."""
     cnonce: str
 
     @property
@@ -38,9 +38,9 @@ class Claim(NamedTuple):
 
 
 def claim_in(request: Request, realm: str, algorithms: Collection[Algorithm]) -> Claim | None:
-    """Return the first credentials for our realm by an algorithm that we ask for; None where there are none.
+    """Return the first credentials for our realm with an algorithm that we offer; None if there are none.
 
-    What cannot be read counts as not being there: it is answered with a challenge like any other stranger's request.
+    Unreadable credentials count as missing: the request is challenged again.
     """
     for name in _HEADERS:
         for value in request.values(name)[:VALUES_MAX]:
@@ -53,7 +53,7 @@ def claim_in(request: Request, realm: str, algorithms: Collection[Algorithm]) ->
 
 
 def is_claimed(request: Request, realm: str) -> bool:
-    """Say whether a request has any credentials for our realm, readable or not."""
+    """Return whether a request has any credentials for our realm, readable or not."""
     for name in _HEADERS:
         if request.header(name) is not None:
             for value in request.values(name)[:VALUES_MAX]:
@@ -64,10 +64,9 @@ def is_claimed(request: Request, realm: str) -> bool:
 
 
 def speaks_of(claim: Claim, request: Request) -> bool:
-    """Say whether the ``uri`` of a claim is where its request goes (RFC 7616 section 3.4.6).
+    """Return whether the ``uri`` of the credentials matches the request (RFC 7616 section 3.4.6).
 
-    Peers add or drop a port or parameters on the way; the user, which is the number that is called, and the host
-    must be the same.
+    Proxies add or drop a port or parameters; the user, which is the called number, and the host must be the same.
     """
     if claim.uri == request.uri:
         return True
@@ -86,7 +85,7 @@ def _read(parameters: Mapping[str, str]) -> Claim | None:
         return None
     wanted = parameters.get("qop")
     if wanted is None:
-        # RFC 8760 asks for a qop with everything but MD5, which peers older than RFC 2617 use without.
+        # RFC 8760 requires qop with every algorithm but MD5, which peers older than RFC 2617 use without it.
         return Claim(username, nonce, uri, response.lower(), algorithm, None, "", "") if _is_old(algorithm) else None
     count, cnonce = parameters.get("nc", ""), parameters.get("cnonce", "")
     is_counted = 0 < len(count) <= _COUNT_DIGITS_MAX and _HEXADECIMAL.issuperset(count) and int(count, 16) > 0

@@ -1,4 +1,4 @@
-"""In which domain a user authenticates, where several domains share one switch (RFC 3261 section 22.1)."""
+"""Domain of a user, where several domains share one switch (RFC 3261 section 22.1)."""
 
 from collections.abc import Container
 
@@ -9,10 +9,9 @@ from vosd.sip.wire.uri import Uri
 
 
 def domain_of(request: Request, domains: Container[str]) -> str:
-    """Return the domain of a request's user, of those given; empty where it names none of them.
+    """Return the domain of a request's user, one of those given; empty if it names none of them.
 
-    It is the host of the address that is registered (To of REGISTER) or that calls (From), else that of the
-    Request-URI.
+    It is the host of the registered address (To of REGISTER) or of the caller (From), else that of the Request-URI.
 
     Raises:
         ParseError: the Request-URI cannot be read.
@@ -26,7 +25,7 @@ def domain_of(request: Request, domains: Container[str]) -> str:
 
 
 def _host_of(uri: str) -> str:
-    """Return the host of an address; empty where it has none."""
+    """Return the host of an address; empty if it has none."""
     try:
         return plain_host(Uri.parse(uri).host)
     except ParseError:

@@ -1,36 +1,36 @@
-"""The hashes of digest authentication (RFC 7616 section 3.4, RFC 8760): equal for both ends."""
+"""Hashes of digest authentication (RFC 7616 section 3.4, RFC 8760), for server and client."""
 
 import hashlib
 from enum import Enum
 
 
 class Algorithm(Enum):
-    """What a digest is made with; the value is its name in a header."""
+    """Hash algorithm; the value is its name in a header."""
 
     MD5 = "MD5"
     SHA_256 = "SHA-256"
 
     @classmethod
     def named(cls, name: str) -> "Algorithm | None":
-        """Return the algorithm of that name, in any case; None for one that is not spoken here."""
+        """Return the algorithm with that name, in any case; None for an unsupported one."""
         wanted = name.upper()
         return next((each for each in cls if each.value == wanted), None)
 
 
 class Qop(Enum):
-    """What a response protects (RFC 7616 section 3.4.3)."""
+    """What the digest covers (RFC 7616 section 3.4.3)."""
 
     AUTH = "auth"
     AUTH_INT = "auth-int"
 
 
 def hashed(algorithm: Algorithm, text: str) -> str:
-    """Return a hash in lower-case hexadecimal; text that came as invalid UTF-8 is hashed as it came."""
+    """Return a hash in lower-case hexadecimal; invalid UTF-8 is hashed as received."""
     return _hash(algorithm, text.encode("utf-8", "surrogateescape"))
 
 
 def ha1_of(algorithm: Algorithm, username: str, realm: str, password: str) -> str:
-    """Return what stands for a password in one realm: A1 of RFC 7616 section 3.4.2, hashed."""
+    """Return HA1, the hash that replaces a password in one realm (A1 of RFC 7616 section 3.4.2)."""
     return hashed(algorithm, f"{username}:{realm}:{password}")
 
 

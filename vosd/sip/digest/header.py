@@ -1,10 +1,10 @@
-"""What stands in WWW-Authenticate, Authorization and their proxy twins (RFC 3261 section 25.1, RFC 7616)."""
+"""Parameters of WWW-Authenticate, Authorization and their proxy variants (RFC 3261 section 25.1, RFC 7616)."""
 
 import re
 from typing import Final
 
 VALUE_MAX: Final = 2_048
-"""Characters of one such header that are read: honest ones are a tenth of that."""
+"""Most characters of such a header; usual ones have a tenth of that."""
 
 _SCHEME: Final = re.compile(r"\s*digest\s+", re.IGNORECASE)
 _PARAMETER: Final = re.compile(
@@ -14,9 +14,9 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def digest_parameters(value: str) -> dict[str, str] | None:
-    """Return the parameters of a Digest by lower-case name, quotes taken off; None for what is none.
+    """Return the parameters of a Digest by lower-case name, without quotes; None for anything else.
 
-    A parameter that comes twice makes the whole unreadable: two readers could understand it differently.
+    A duplicate parameter makes the header unusable: two parsers could understand it differently.
     """
     scheme = _SCHEME.match(value)
     if scheme is None or len(value) > VALUE_MAX:
@@ -33,7 +33,7 @@ def digest_parameters(value: str) -> dict[str, str] | None:
 
 
 def quoted(text: str) -> str:
-    """Write text between quotes."""
+    """Return text in quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

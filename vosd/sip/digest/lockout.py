@@ -1,7 +1,7 @@
-"""Sources that have guessed too often, and are not heard for a while (REG-07, decision table DT-7).
+"""Lock-out of sources with too many failed authentications.
 
-What counts is a wrong answer to a challenge that the source has really seen: datagrams with a false sender would
-else lock out whom their author likes. Knows neither peers nor sockets.
+Only a wrong answer to a challenge that the source has received counts: otherwise datagrams with forged senders could
+lock out other sources. Owns no sockets.
 """
 
 from collections import OrderedDict
@@ -11,47 +11,47 @@ from vosd.base.host import source_of
 from vosd.sip.digest.settings import LockOutSettings
 
 SOURCES_MAX: Final = 16_384
-"""Sources with failures that are remembered, and as many locked out; past that the oldest are forgotten."""
+"""Most sources with failures, and most locked-out sources; the oldest is forgotten first."""
 USERNAME_CHARS_MAX: Final = 100
-"""What is kept of a user name that does not exist."""
+"""Most characters kept of a user name that does not exist."""
 
 
 Value = TypeVar("Value")
 
 
 class LockedOut(NamedTuple):
-    """A source that is not heard."""
+    """A locked-out source."""
 
     source: str
     """An IPv4 address, or the /64 of an IPv6 one."""
     until: int
-    """Monotonic milliseconds."""
+    """End of the lock-out, in monotonic milliseconds."""
     failures: int
-    """Wrong answers that led to it."""
+    """Failures that led to it."""
     username: str
-    """The user name of the last one, as it came."""
+    """The user name of the last failure, as received."""
 
 
 class _Failures(NamedTuple):
-    """What a source has got wrong since it last got something right."""
+    """Failures of a source since its last success."""
 
     number: int
     latest: int
-    """Monotonic milliseconds."""
+    """Time of the latest, in monotonic milliseconds."""
 
 
 class LockOut:
-    """Counts and locks; bounded."""
+    """Counts failures and locks out sources; bounded."""
 
     def __init__(self, settings: LockOutSettings, sources_max: int = SOURCES_MAX) -> None:
         self.settings = settings
-        """May be replaced; who is locked out stays so for as long as was said then."""
+        """May be replaced; existing lock-outs keep their duration."""
         self._sources_max = sources_max
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
         self._locked: OrderedDict[str, LockedOut] = OrderedDict()
 
     def is_locked_out(self, host: str, mono_ms: int) -> bool:
-        """Say whether nothing from an address is heard."""
+        """Return whether an address is locked out."""
         if not self._locked:
             return False
         source = source_of(host)
@@ -64,7 +64,7 @@ class LockOut:
         return False
 
     def failed(self, host: str, mono_ms: int, username: str = "") -> bool:
-        """Count a failure; True where it is the one that locks the source out."""
+        """Count a failure; return True if it locks the source out."""
         most, suspend_ms = self.settings.max_retry, self.settings.suspend_ms
         if most == 0:
             return False
@@ -81,29 +81,29 @@ class LockOut:
         return True
 
     def succeeded(self, host: str) -> None:
-        """Begin to count anew: somebody at the source has got something right."""
+        """Reset the count after a success."""
         if self._failures:
             self._failures.pop(source_of(host), None)
 
     def lift(self, host: str, mono_ms: int) -> bool:
-        """Hear a source again; False where it was not locked out."""
+        """End a lock-out; return False if there was none."""
         was_locked_out = self.is_locked_out(host, mono_ms)
         self._locked.pop(source_of(host), None)
         return was_locked_out
 
     def locked_out(self, mono_ms: int) -> list[LockedOut]:
-        """Return who is not heard, the longest first."""
+        """Return the locked-out sources, the oldest first."""
         return [locked for locked in self._locked.values() if locked.until > mono_ms]
 
     def _forget_until(self, mono_ms: int) -> None:
-        """Forget failures as old as a lock-out is long: who goes as slowly as that gets no further than by it."""
+        """Forget failures older than a lock-out lasts: guessing so slowly gains nothing over being locked out."""
         failures = self._failures
         while failures and next(iter(failures.values())).latest <= mono_ms:
             failures.popitem(last=False)
 
 
 def _put_last(table: "OrderedDict[str, Value]", source: str, value: Value, most: int) -> None:
-    """Add what is newest; the oldest makes room where there is none."""
+    """Append an entry; drop the oldest from a full table."""
     table[source] = value
     if len(table) > most:
         table.popitem(last=False)

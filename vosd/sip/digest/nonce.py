@@ -1,7 +1,7 @@
-"""Nonces that nobody but us can make, and what was done with them (RFC 7616 sections 3.3, 5.4 and 5.5).
+"""Nonces: creation, verification and use (RFC 7616 sections 3.3, 5.4 and 5.5).
 
-A nonce carries its own birth and is sealed for the address that it was given to, so nothing is kept of a challenge.
-Only what was answered in its short life is remembered. Draws no randomness: secret and salt are arguments.
+A nonce contains its time of creation and is authenticated for one address, so no state is kept for a challenge; only
+used nonces are remembered until they expire. Draws no random numbers: secret and salt are arguments.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from enum import Enum
 from typing import Final
 
 USED_MAX: Final = 65_536
-"""Nonces in use that are remembered; where there are more, the others count as stale."""
+"""Most used nonces remembered; beyond that, others count as stale."""
 WINDOW: Final = 64
-"""How far a request may fall behind the highest nonce count of its nonce: UDP changes the order."""
+"""How far a nonce count may be behind the highest one: UDP reorders requests."""
 
 _SEAL_BYTES: Final = 16
 _SEAL_DIGITS: Final = 2 * _SEAL_BYTES
@@ -22,7 +22,7 @@ _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
 class Mint:
-    """Makes nonces and recognises its own. Another secret makes all earlier ones strangers: so does a restart."""
+    """Creates and verifies nonces. Another secret invalidates all earlier ones, as a restart does."""
 
     __slots__ = ("_secret",)
 
@@ -30,22 +30,22 @@ class Mint:
         self._secret = secret
 
     def issue(self, host: str, mono_ms: int, salt: str) -> str:
-        """Return a nonce for the peer at ``host``; ``salt`` makes it another one than all others of the instant."""
+        """Return a nonce for the peer at ``host``; ``salt`` makes it unique within the millisecond."""
         text = f"{mono_ms:x}.{salt}"
         return f"{text}.{self._seal(text, host)}"
 
     def born(self, nonce: str, host: str) -> int | None:
-        """Return the monotonic instant at which a nonce was given to ``host``; None for one that was not."""
+        """Return the monotonic time at which a nonce was issued to ``host``; None if it was not."""
         text, _, seal = nonce.rpartition(".")
         written = text.partition(".")[0]
         if len(seal) != _SEAL_DIGITS or len(written) > _BORN_DIGITS_MAX or not nonce.isascii():
             return None
         if not hmac.compare_digest(seal, self._seal(text, host)):
             return None
-        return int(written, 16)  # sealed, so it is ours
+        return int(written, 16)  # authenticated, so it is a number of ours
 
     def tag(self, *parts: str) -> str:
-        """Return a token that the same parts get each time."""
+        """Return a token that is the same for the same parts."""
         return hmac.digest(self._secret, "\n".join(("tag", *parts)).encode("utf-8", "surrogateescape"), "sha256")[
             :10
         ].hex()
@@ -56,18 +56,18 @@ class Mint:
 
 
 class Standing(Enum):
-    """What may still be done with a nonce and a nonce count."""
+    """Whether a nonce and a nonce count may still be used."""
 
     OPEN = "open"
-    """It can prove something."""
+    """They may be used."""
     USED = "used"
-    """This count was used, or the nonce is spoilt, or there is no room to remember it: it needs another one."""
+    """The count was used, or the nonce is spoilt, or there is no room to remember it: a new nonce is needed."""
     REPEATED = "repeated"
-    """The very answer that was wrong already: a request that came twice."""
+    """The same wrong response as before: the request came twice."""
 
 
 class _Use:
-    """What came with one nonce."""
+    """Use of one nonce."""
 
     __slots__ = ("expires", "highest", "seen", "wrong")
 
@@ -75,13 +75,13 @@ class _Use:
         self.expires = expires
         self.highest = 0
         self.seen = 0
-        """Bits of the counts up to the highest, which is the lowest bit."""
+        """Bit set of the counts up to the highest, which is the lowest bit."""
         self.wrong: str | None = None
-        """The response that spoilt it: one nonce is worth one guess."""
+        """The response that spoilt it: a nonce allows one guess."""
 
 
 class Uses:
-    """What was done with each nonce until it expires, for at most ``used_max`` at a time."""
+    """Use of each nonce until it expires, for at most ``used_max`` nonces."""
 
     __slots__ = ("_used", "_used_max")
 
@@ -93,9 +93,9 @@ class Uses:
         return len(self._used)
 
     def standing(self, nonce: str, count: int, response: str, mono_ms: int) -> Standing:
-        """Say what a nonce of ours that is not expired is worth with this count, before the response is checked.
+        """Return whether a valid nonce may be used with this count; call it before checking the response.
 
-        ``count`` is 0 where none was sent (RFC 2069): then the nonce is good for one request.
+        ``count`` is 0 if none was sent (RFC 2069): then the nonce is good for one request.
         """
         self._forget_expired(mono_ms)
         use = self._used.get(nonce)
@@ -111,7 +111,7 @@ class Uses:
         return Standing.USED if behind >= WINDOW or use.seen >> behind & 1 else Standing.OPEN
 
     def proved(self, nonce: str, count: int, expires: int) -> None:
-        """Note that a response was right."""
+        """Record a correct response."""
         use = self._use(nonce, expires)
         if count > use.highest:
             use.seen = (use.seen << min(count - use.highest, WINDOW) | 1) & _ALL
@@ -122,7 +122,7 @@ class Uses:
             use.seen = _ALL
 
     def failed(self, nonce: str, response: str, expires: int) -> None:
-        """Note that a response was wrong."""
+        """Record a wrong response."""
         self._use(nonce, expires).wrong = response
 
     def _use(self, nonce: str, expires: int) -> _Use:
@@ -132,7 +132,7 @@ class Uses:
         return use
 
     def _forget_expired(self, mono_ms: int) -> None:
-        """Drop from the front what is over; what was answered late waits there for those before it."""
+        """Drop expired entries from the front; one that was used late waits for those before it."""
         used = self._used
         while used and next(iter(used.values())).expires <= mono_ms:
             used.popitem(last=False)

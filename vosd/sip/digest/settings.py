@@ -1,4 +1,4 @@
-"""What peers are challenged with, and when a source has guessed often enough (REQ_SIP_ROUTING_OPS section 4)."""
+"""Settings of digest authentication and of the lock-out."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ from vosd.sip.digest.hashing import Algorithm
 
 @dataclass(frozen=True, slots=True)
 class DigestSettings:
-    """How who comes to us proves who it is."""
+    """How peers authenticate."""
 
     realm: str = "vosd"
     algorithms: tuple[Algorithm, ...] = (Algorithm.MD5,)
-    """Challenged in this order, the preferred one first (RFC 7616 section 3.7)."""
+    """Offered in this order, the preferred one first (RFC 7616 section 3.7)."""
     status: int = 401
     """SS_SIP_AUTHENTICATION_CODE: 401 with WWW-Authenticate, or 407 with Proxy-Authenticate."""
     nonce_life_ms: int = 10_000
-    """SS_SIP_AUTHENTICATION_TIMEOUT: how long after a challenge it may be answered."""
+    """SS_SIP_AUTHENTICATION_TIMEOUT: life of a nonce."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockOutSettings:
-    """When a source address is not heard any more (REG-07)."""
+    """When a source address is locked out."""
 
     max_retry: int = 6
-    """SS_AUTHENTICATION_MAX_RETRY: the failure that begins the lock-out; 0 = there is none."""
+    """SS_AUTHENTICATION_MAX_RETRY: number of failures that lock a source out; 0 = never."""
     suspend_ms: int = 180_000
-    """SS_AUTHENTICATION_FAILED_SUSPEND: how long it lasts."""
+    """SS_AUTHENTICATION_FAILED_SUSPEND: duration of a lock-out."""

@@ -1,8 +1,8 @@
-"""Whether somebody proves who it is: claims against what must be proven (RFC 3261 section 22.1, RFC 7616).
+"""Verify the credentials of requests (RFC 3261 section 22.1, RFC 7616).
 
-A wrong user and a wrong password are the same from outside, in answer and in work: both are compared with a hash,
-that of nobody where there is none. Whether a nonce is good is settled first, without a look at user or password, so
-that an old nonce is no way to try passwords unseen.
+An unknown user and a wrong password are treated alike, in the answer and in time: both are compared with a hash, a
+random one for an unknown user. The nonce is checked first, without user and password, so that an expired nonce cannot
+be used to try passwords.
 """
 
 import hmac
@@ -19,53 +19,53 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.message import Request
 
 CredentialsOf = Callable[[str], Credentials | None]
-"""Tells what a user name must prove; None for a user that there is not, or not here."""
+"""Return the credentials of a user name; None for a user that is unknown, or not allowed here."""
 
 
 class Finding(Enum):
-    """What a request proves."""
+    """Result of a verification."""
 
     NOTHING_SAID = "nothing said"
-    """It claims nothing that we could check."""
+    """It has no credentials for us."""
     STALE = "stale"
-    """It needs a fresh nonce: nothing is known of what it claims."""
+    """It needs a new nonce; its credentials were not checked."""
     ELSEWHERE = "elsewhere"
-    """What it proves it proves for another address than it goes to."""
+    """The ``uri`` of the credentials is not that of the request."""
     RIGHT = "right"
     WRONG = "wrong"
     WRONG_AGAIN = "wrong again"
-    """The same request once more, which was found wrong before."""
+    """A repetition of a request that was found wrong."""
 
 
 class Judgement(NamedTuple):
-    """A finding, and whose name was claimed."""
+    """A finding, and the user name of the request."""
 
     finding: Finding
     username: str = ""
 
 
 class Verifier:
-    """Asks and judges. What it keeps are the nonces that were answered in their life."""
+    """Creates challenges and verifies credentials; keeps the nonces used within their life."""
 
     def __init__(self, secret: bytes, settings: DigestSettings) -> None:
-        """``secret`` seals the nonces: who knows it can make them."""
+        """``secret`` authenticates the nonces and must stay private."""
         self._secret = secret
         self._uses = Uses()
         self._nobody = {algorithm.value: hashed(algorithm, f"nobody {secret.hex()}") for algorithm in Algorithm}
         self.adopt(settings)
 
     def adopt(self, settings: DigestSettings) -> None:
-        """Go by other settings.
+        """Apply other settings.
 
-        With another life all nonces that are out are stale: what was done with one is forgotten when its life ends.
+        A different nonce life makes all issued nonces stale, since their use is forgotten when that life ends.
         """
         self.settings = settings
         self._mint = Mint(self._secret + settings.nonce_life_ms.to_bytes(8, "big"))
 
     def challenge(self, host: str, mono_ms: int, salt: str, realm: str = "", *, is_stale: bool = False) -> str:
-        """Return the lines that ask a peer at ``host`` who it is; ``salt`` is a token of its own for each.
+        """Return the challenge lines for a peer at ``host``; ``salt`` is a new token for each.
 
-        ``realm`` is another than the usual one.
+        ``realm`` replaces the default realm.
         """
         settings = self.settings
         nonce = self._mint.issue(host, mono_ms, salt)
@@ -73,17 +73,17 @@ class Verifier:
         return challenge_lines(settings.status, realm, nonce, settings.algorithms, is_stale=is_stale)
 
     def tag(self, request: Request) -> str:
-        """Return the tag of what answers a request that nothing is kept of (RFC 3261 section 8.2.7)."""
+        """Return the To tag of a stateless response to a request (RFC 3261 section 8.2.7)."""
         return self._mint.tag(request.call_id, request.from_tag, request.header("cseq") or "", request.via.branch)
 
     def is_claimed(self, request: Request, realm: str = "") -> bool:
-        """Say whether a request has credentials for a realm of ours, good or bad."""
+        """Return whether a request has credentials for a realm of ours, valid or not."""
         return is_claimed(request, realm or self.settings.realm)
 
     def judge(
         self, request: Request, host: str, credentials_of: CredentialsOf, mono_ms: int, realm: str = ""
     ) -> Judgement:
-        """Say what a request from ``host`` proves in a realm, the usual one where none is named.
+        """Verify a request from ``host`` in a realm, or in the default one.
 
         Raises:
             ParseError: the Request-URI cannot be read.

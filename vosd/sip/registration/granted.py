@@ -1,4 +1,4 @@
-"""What a registrar's answer to a REGISTER of ours says: for how long, and which way (RFC 3261 10.2.4, RFC 3608)."""
+"""Read a vendor's answer to our REGISTER: duration and route (RFC 3261 section 10.2.4, RFC 3608)."""
 
 from typing import Final
 
@@ -9,26 +9,26 @@ from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import Uri, are_equivalent
 
 EXPIRES_MAX_S: Final = 604_800
-"""No registration is asked for longer, or believed to last longer: a week."""
+"""Longest duration requested or accepted: a week."""
 CONTACTS_MAX: Final = 256
-"""Contacts of one answer that are looked at: ours may stand among other people's."""
+"""Most contacts read from one answer: ours may be among other people's."""
 SERVICE_ROUTES_MAX: Final = 8
 SERVICE_ROUTE_CHARS_MAX: Final = 1_024
-"""A route that is longer is not taken: it would stand in every INVITE."""
+"""A longer route is ignored: it would be in every INVITE."""
 _LOOSE: Final = ";lr"
 
 
 def granted_s_of(response: Response, ours: str, asked_s: int) -> int:
-    """Return for how long a 200 registers us: as our Contact says, else the Expires header, else as we asked (10.2.4).
+    """Return the duration granted by a 200: of our Contact, else of the Expires header, else as requested (10.2.4).
 
-    Some registrars name the address that they see us at: a single Contact is ours, whatever it says.
+    Some registrars list the address they see us at: a single Contact is taken for ours, whatever it says.
     """
     contacts = []
     for value in response.headers("contact")[:CONTACTS_MAX]:
         try:
             contacts.append(Contact.parse(value))
         except ParseError:
-            continue  # other people's contacts need not be readable
+            continue  # not necessarily ours
     ours_parsed = Uri.parse(ours)
     mine = [each for each in contacts if are_equivalent(Uri.parse(each.uri), ours_parsed)]
     chosen = mine or (contacts if len(contacts) == 1 else [])
@@ -40,7 +40,7 @@ def granted_s_of(response: Response, ours: str, asked_s: int) -> int:
 
 
 def service_route_of(response: Response) -> tuple[str, ...]:
-    """Return the route that our requests are to take (RFC 3608); nothing for one that could not be taken whole."""
+    """Return the route for our requests (RFC 3608); empty if it cannot be taken as a whole."""
     route = tuple(response.headers("service-route"))
     if len(route) > SERVICE_ROUTES_MAX or sum(map(len, route)) > SERVICE_ROUTE_CHARS_MAX:
         return ()
@@ -53,6 +53,6 @@ def service_route_of(response: Response) -> tuple[str, ...]:
 
 
 def min_expires_of(response: Response) -> int:
-    """Return the shortest time that a registrar grants (section 20.23), 0 where it says none that we would ask for."""
+    """Return the Min-Expires of a registrar (section 20.23); 0 if there is none that we would request."""
     least_s = seconds((response.header("min-expires") or "0").strip())
     return least_s if least_s <= EXPIRES_MAX_S else 0

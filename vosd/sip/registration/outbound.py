@@ -1,7 +1,7 @@
-"""One registration of ours at a vendor: asked for, kept alive, asked for again, given up (RFC 3261 section 10.2).
+"""One registration of the switch with a vendor: begin, refresh, retry, end (RFC 3261 section 10.2).
 
-All its REGISTERs share one Call-ID and count on; there is at most one under way. Challenges are answered by the client
-core. Draws no random number and sets its times on the endpoint's wheel: it is called when something comes.
+All its REGISTERs share one Call-ID and one CSeq sequence; at most one is open. Challenges are answered by the client
+core. Draws no random numbers; sets its timer with the endpoint and reacts to events.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,41 +25,41 @@ from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
 REFRESH_MIN_MS: Final = 5_000
-"""No registration that holds is refreshed sooner, however little was granted."""
+"""Shortest time to a refresh, however short the granted duration."""
 BACK_OFF_MS: Final = 30_000
 BACK_OFF_MAX_MS: Final = 300_000
-"""The wait after a failure or a refusal doubles from the one to the other."""
+"""The wait after a failure or a refusal doubles from the first to the second."""
 RETRY_AFTER_MAX_S: Final = 3_600
-"""No vendor is left alone for longer, whatever it asks for."""
+"""Longest Retry-After that is respected."""
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
-"""Finals that say the vendor will not have us; all others but success say: not now."""
+"""Final statuses by which the vendor refuses us; all others except success mean: try again later."""
 
 
 class State(Enum):
-    """Where a registration stands; the value is what ``vosd registrations`` prints."""
+    """State of a registration; the value is printed by ``vosd registrations``."""
 
     UNREGISTERED = "unregistered"
     """Waits for its next attempt."""
     TRYING = "trying"
     REGISTERED = "registered"
     REFRESHING = "refreshing"
-    """Asked for again while the last one still holds."""
+    """A refresh is open, and the previous registration is still valid."""
     REFUSED = "refused"
-    """The vendor will not have us; waits for its next attempt."""
+    """Refused by the vendor; waits for its next attempt."""
     PARTING = "parting"
-    """Will leave as soon as the REGISTER under way has its answer."""
+    """Will be removed as soon as the open REGISTER is answered."""
     LEAVING = "leaving"
     GONE = "gone"
 
 
 HOLDING: Final = frozenset({State.REGISTERED, State.REFRESHING})
-"""States in which the vendor knows us."""
+"""States in which the vendor has our binding."""
 PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
-"""States from which nothing leads back."""
+"""States of a registration that is being given up."""
 
 
 class News(Enum):
-    """What others must know of a registration."""
+    """Changes that are reported."""
 
     GAINED = "gained"
     LOST = "lost"
@@ -70,35 +70,35 @@ class Terms(NamedTuple):
     """What is registered, and how."""
 
     domain: str
-    """Of the address of record and of the Request-URI."""
+    """Domain of the address of record and of the Request-URI."""
     user: str
-    """Of the address of record."""
+    """User of the address of record."""
     contact_user: str
-    """Of our Contact: by it the vendor's calls can be told apart."""
+    """User of our Contact: it identifies the vendor's calls."""
     login: Login
     expires_s: int = 3_600
-    """What is asked for."""
+    """Duration that is requested."""
     interface: str | None = None
-    """The socket to use, by its name; None = the first that fits."""
+    """Listener to send from, by its name; None = the first suitable one."""
     rounds_max: int = ROUNDS_MAX
 
 
 class Audience(Protocol):
-    """Whoever wants to know."""
+    """Receiver of the changes."""
 
     def __call__(self, registration: "OutboundRegistration", news: News, /) -> None:
-        """Hear the news."""
+        """Called with a change."""
         ...
 
 
 Whereabouts = Callable[[], Sequence[Hop]]
-"""Tells where the registrar is right now: addresses, best first; none where its name leads nowhere."""
+"""Return the addresses of the registrar now, best first; empty if its name cannot be resolved."""
 Draw = Callable[[int], int]
-"""Draws a whole number from 0 up to, not including, its argument."""
+"""Return a random whole number from 0 to below the argument."""
 
 
 class OutboundRegistration:
-    """One registration."""
+    """One registration with a vendor."""
 
     __slots__ = (
         "_alarm",
@@ -134,48 +134,48 @@ class OutboundRegistration:
         self._answers = _answers(terms)
         self._expires_s = terms.expires_s
         self._lengthened = 0
-        """How often this attempt was told to ask for longer."""
+        """How often this attempt was told to request a longer duration (423)."""
         address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
         self._series = Dialog.outside(
             call_id=endpoint.token(),
             local=f"{address};tag={endpoint.token()}",
             remote=address,
             target=f"sip:{host_text(terms.domain)}",
-            peer=Peer(0, terms.domain, 0),  # before each REGISTER it is looked up where that goes
+            peer=Peer(0, terms.domain, 0),  # replaced before each REGISTER
             answers=self._answers,
         )
         self.terms = terms
         self.state = State.UNREGISTERED
         self.contact = ""
-        """The URI that is, or was last, registered."""
+        """The registered URI, or the last one."""
         self.registered_at: Instant | None = None
-        """Since when the vendor knows us, without a gap."""
+        """Time since which the vendor has had our binding without interruption."""
         self.expires_at: Instant | None = None
         self.next_attempt_at: Instant | None = None
         self.failures = 0
-        """In a row."""
+        """Consecutive failures."""
         self.last_status: int | None = None
-        """The latest final status; 0 = there was none; None = nothing was asked yet."""
+        """Last final status; 0 = time-out; None = no REGISTER was sent yet."""
         self.service_route: tuple[str, ...] = ()
-        """Where the vendor wants our requests to pass, as it said last (RFC 3608)."""
+        """Route for requests to the vendor, from its last answer (RFC 3608)."""
 
     def __repr__(self) -> str:
         return f"<OutboundRegistration {self.terms.user}@{self.terms.domain} {self.state.name}>"
 
     @property
     def is_registered(self) -> bool:
-        """Whether the vendor knows us, as far as we know."""
+        """Whether the vendor has our binding, as far as we know."""
         return self.state in HOLDING
 
     # -- what it is told ----------------------------------------------------------------------------------------
 
     def begin(self, at: Instant) -> None:
-        """Register for the first time at ``at``: many that begin together must not all ask at once."""
+        """Register for the first time at ``at``: many registrations must not all begin at once."""
         self.next_attempt_at = at
         self._set_alarm()
 
     def amend(self, terms: Terms, at: Instant) -> None:
-        """Go on with another login or duration for the same address, and show it at ``at``, or before."""
+        """Continue with another login or duration for the same address; send a REGISTER at ``at``, or earlier."""
         self.terms = terms
         self._expires_s = terms.expires_s
         self._answers = self._series.answers = _answers(terms)
@@ -186,12 +186,12 @@ class OutboundRegistration:
         self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
 
     def bear(self, rounds_max: int) -> None:
-        """Answer so many challenges to one request from now on: no reason to ask again."""
+        """Change the number of challenges answered for one request; sends nothing."""
         self.terms = self.terms._replace(rounds_max=rounds_max)
         self._answers.rounds_max = rounds_max
 
     def leave(self, now: Instant) -> None:
-        """Take the registration back, if there is, or may be, one."""
+        """Remove the registration, if there is or may be one."""
         if self.state in PARTED:
             return
         self.next_attempt_at = None
@@ -206,7 +206,7 @@ class OutboundRegistration:
     # -- what it hears ------------------------------------------------------------------------------------------
 
     def alarm_rang(self, event: AlarmRang) -> None:
-        """Refresh, try again, or note that what was granted has run out."""
+        """Refresh, retry, or note that the granted duration has expired."""
         self._alarm = None
         now = event.at
         if self.expires_at is not None and self.expires_at.mono <= now.mono:
@@ -216,7 +216,7 @@ class OutboundRegistration:
         self._set_alarm()
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Hear a response; challenges that can be answered do not come here."""
+        """Process a response; challenges that can be answered are not reported here."""
         status = event.response.status
         if status < 200 or event.transaction is not self._asked:
             return
@@ -239,7 +239,7 @@ class OutboundRegistration:
         self._set_alarm()
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear that nobody answered in time."""
+        """Process the time-out of a REGISTER."""
         if event.transaction is not self._asked:
             return
         self._asked = None
@@ -259,12 +259,12 @@ class OutboundRegistration:
         self._ask(0, now)
 
     def _ask(self, expires_s: int, now: Instant) -> None:
-        """Send a REGISTER; a registrar that is nowhere counts as one that does not answer."""
+        """Send a REGISTER; a registrar without address counts as one that does not answer."""
         hops = self._where()
         if not hops:
             self._unanswered(now)
             return
-        hop = hops[self.failures % len(hops)]  # where one is silent, the next is asked
+        hop = hops[self.failures % len(hops)]  # after a failure try the next address
         flows = self._endpoint.flows
         flow = flows.towards(hop.host, hop.transport, self.terms.interface)
         ours = flows.listeners[flow]
@@ -298,7 +298,7 @@ class OutboundRegistration:
             self._failed(None, now)
 
     def _failed(self, retry_after: int | None, now: Instant) -> None:
-        """Wait, longer each time; what was granted holds until it runs out."""
+        """Retry later, with growing delay; the binding is valid until it expires."""
         self._back_off(retry_after, now)
         if self.is_registered:
             self.state = State.REGISTERED
@@ -307,7 +307,7 @@ class OutboundRegistration:
             self._say(News.LOST)
 
     def _refused(self, response: Response, now: Instant) -> None:
-        """Wait as after a failure, so that a mended account is found within minutes; the binding is gone at once."""
+        """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
         self._back_off(retry_after_s(response), now)
         if self._told is News.GAINED:
             self._say(News.LOST)
@@ -316,7 +316,7 @@ class OutboundRegistration:
         self._say(News.REFUSED)
 
     def _back_off(self, retry_after: int | None, now: Instant) -> None:
-        """Set the next attempt: by Retry-After in seconds, else by how many failed in a row."""
+        """Schedule the next attempt: by Retry-After in seconds, else by the number of consecutive failures."""
         self.failures += 1
         if retry_after is not None:
             wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
@@ -326,7 +326,7 @@ class OutboundRegistration:
         self.next_attempt_at = now.plus(wait_ms - wait_ms // 10 + self._draw(wait_ms // 5 + 1))
 
     def _lapse(self) -> None:
-        """Note that the registration has run out unrefreshed."""
+        """Note that the registration has expired without refresh."""
         self._forget_binding()
         match self.state:
             case State.REGISTERED:
@@ -345,14 +345,14 @@ class OutboundRegistration:
         self._forget_binding()
 
     def _say(self, news: News) -> None:
-        """Tell what has changed: no news twice, and whoever was refused has nothing to lose."""
+        """Report a change: none twice, and after a refusal no loss."""
         if news is self._told or (news is News.LOST and self._told is News.REFUSED):
             return
         self._told = news
         self._tell(self, news)
 
     def _set_alarm(self) -> None:
-        """Be woken for whatever comes first."""
+        """Set the timer to the earliest of the deadlines."""
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
@@ -362,5 +362,5 @@ class OutboundRegistration:
 
 
 def _answers(terms: Terms) -> Answers:
-    """Return what answers the registrar; a password that it does not believe is not said again and again."""
+    """Return the credentials for the registrar; a refused password is not sent again and again."""
     return Answers(terms.login, terms.rounds_max)

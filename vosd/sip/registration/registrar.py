@@ -1,8 +1,7 @@
-"""The registrar: what a REGISTER makes of a user's bindings (RFC 3261 section 10.3, RFC 3327, RFC 5626).
+"""Registrar: apply a REGISTER to the bindings of a user (RFC 3261 section 10.3, RFC 3327, RFC 5626).
 
-Pure: the bindings of one user go in, the answer and the bindings as they are from now on come out, so that a request
-is done whole or not at all. Who the user is was proven before; where bindings are kept, and what else follows from
-a change, is the engine's affair.
+Pure: takes the bindings of one user and returns the answer and the new bindings, so that a request is applied as a
+whole or not at all. The user is authenticated before; storage and other consequences are handled by the engine.
 """
 
 from collections.abc import Sequence
@@ -27,52 +26,52 @@ PATH_HOPS_MAX: Final = 8
 PATH_CHARS_MAX: Final = 1_024
 CALL_ID_CHARS_MAX: Final = 255
 AGENT_CHARS_MAX: Final = 128
-"""What is kept for hours, and written down, has a bound; a User-Agent is cut, the others are refused."""
+"""Most characters kept of stored texts; a longer User-Agent is cut, other texts are refused."""
 _HOUR_S: Final = 3_600
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Binding(msgspec.Struct, frozen=True, gc=False):
-    """One place where a user is reached."""
+    """One address at which a user is reached."""
 
     slot: int
-    """Tells a user's bindings apart for as long as they last: what is written down is found again by it."""
+    """Identifies a binding among those of its user while it exists; part of its key in storage."""
     contact: str
-    """The URI as it was sent."""
+    """The URI as received."""
     q: int
     """Preference in thousandths."""
     call_id: str
     cseq: int
     registered_at: int
-    """When this place was first said, UTC milliseconds."""
+    """Time of the first REGISTER for this contact, UTC milliseconds."""
     expires_at: Instant
     lifetime_s: int
-    """Seconds that the latest REGISTER was granted."""
+    """Seconds granted to the latest REGISTER."""
     peer: Peer
-    """Where the latest REGISTER came from, which behind NAT is another place than the contact (NAT-01)."""
+    """Source of the latest REGISTER; behind NAT it differs from the contact."""
     path: tuple[str, ...] = ()
-    """The proxies on the way to it, as Route values."""
+    """The proxies on the path to it, as Route values."""
     instance: str = ""
     reg_id: int = 0
     user_agent: str = ""
     has_private_via: bool = True
     """Whether its latest REGISTER had a private address in its Via.
 
-    It is not written down: after a restart it counts as private until the next REGISTER.
+    Not stored: after a restart it counts as private until the next REGISTER.
     """
 
     def is_live(self, now: Instant) -> bool:
-        """Say whether the binding holds at ``now``."""
+        """Return whether the binding is valid at ``now``."""
         return now.mono < self.expires_at.mono
 
 
 Bindings = tuple[Binding, ...]
-"""Of one user, in the order in which they were first said."""
+"""Bindings of one user, in the order of their first REGISTER."""
 
 
 class Outcome(NamedTuple):
-    """The answer to a REGISTER, and the bindings after it; ``headers`` are whole lines."""
+    """The answer to a REGISTER, and the new bindings; ``headers`` are whole lines."""
 
     status: int
     headers: str
@@ -80,7 +79,7 @@ class Outcome(NamedTuple):
 
 
 def user_of(request: Request) -> str | None:
-    """Return whose bindings a REGISTER is about; None where its To is no address that anybody can have here.
+    """Return the user of a REGISTER; None if its To is no address of a user.
 
     Raises:
         ParseError: To cannot be read.
@@ -95,9 +94,9 @@ def user_of(request: Request) -> str | None:
 
 
 def register(bindings: Bindings, request: Request, source: Peer, settings: RegistrarSettings, now: Instant) -> Outcome:
-    """Carry out a REGISTER on the bindings of the user that it names; those that have expired are left out.
+    """Apply a REGISTER to the bindings of its user; expired ones are removed.
 
-    A refusal leaves all of them as they are.
+    A refusal leaves all of them unchanged.
 
     Raises:
         ParseError: 400 for contacts or a path that cannot be read or kept.
@@ -126,7 +125,7 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
 
 
 class _Draft:
-    """The bindings as one request would have them; it is thrown away where any of its contacts cannot be had."""
+    """The new bindings of one request; discarded if any of its contacts is refused."""
 
     __slots__ = ("_agent", "_call_id", "_cseq", "_has_private_via", "_now", "_otherwise_s", "_settings", "_source",
                  "_touched", "bindings", "path")  # fmt: skip
@@ -136,7 +135,7 @@ class _Draft:
     ) -> None:
         self.bindings = list(live)
         self._touched: set[int] = set()
-        """Slots that this very request has written: its own CSeq there proves nothing."""
+        """Slots written by this request, whose own CSeq there must not count as newer."""
         self._call_id = request.call_id
         self._cseq = request.cseq.number
         self.path = _path_of(request)
@@ -149,7 +148,7 @@ class _Draft:
         self._now = now
 
     def take(self, contact: Contact, *, by_device: bool) -> Outcome | None:
-        """Add, renew or remove one place; return the refusal of the whole request where that may not be."""
+        """Add, renew or remove one contact; return the refusal of the whole request, if it is refused."""
         wanted_s = self._otherwise_s if contact.expires_s is None else contact.expires_s
         if 0 < wanted_s < min(self._settings.min_s, _HOUR_S):
             return Outcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
@@ -157,7 +156,7 @@ class _Draft:
         if before is not None:
             is_late = before.call_id == self._call_id and self._cseq <= before.cseq
             if is_late and before.slot not in self._touched:
-                return Outcome(500, "", ())  # something newer was heard already
+                return Outcome(500, "", ())  # a newer REGISTER was received already
             self._touched.add(before.slot)
         if wanted_s:
             self._put(contact, before, min(wanted_s, self._settings.max_s))
@@ -194,7 +193,7 @@ class _Draft:
 
 
 def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: Instant) -> Outcome:
-    """Carry out ``Contact: *`` (section 10.3, step 6)."""
+    """Apply ``Contact: *`` (section 10.3, step 6)."""
     if len(written) > 1 or request.header("expires") is None or seconds(request.header("expires") or "") != 0:
         raise ParseError(400, "Contact * Needs Expires 0 and Nothing Else", request)
     call_id, cseq = request.call_id, request.cseq.number
@@ -204,7 +203,7 @@ def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: I
 
 
 def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
-    """Return the binding that a contact renews: the same URI, or the same way to the same device (RFC 5626 6)."""
+    """Return the binding that a contact renews: the same URI, or the same flow to the same device (RFC 5626 6)."""
     if by_device and contact.instance:
         for binding in bindings:
             if binding.instance == contact.instance and binding.reg_id == contact.reg_id:
@@ -219,7 +218,7 @@ def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) ->
 
 
 def _listed(bindings: Bindings, now: Instant, path: str = "") -> Outcome:
-    """Answer with every binding that there is (section 10.3, step 8)."""
+    """Return an answer that lists all bindings (section 10.3, step 8)."""
     contacts = "".join([_line(binding, now) for binding in bindings])
     return Outcome(200, f"{contacts}{path}{_date(now.wall // 1_000)}", bindings)
 
@@ -237,7 +236,7 @@ def _line(binding: Binding, now: Instant) -> str:
 
 
 def _path_of(request: Request) -> tuple[str, ...]:
-    """Return the path of a REGISTER; raises ParseError where it could not be walked, or is too long to keep."""
+    """Return the path of a REGISTER; raises ParseError if it cannot be used, or is too long to keep."""
     if request.header("path") is None:
         return ()
     path = tuple(request.headers("path"))
@@ -266,6 +265,6 @@ def _end(binding: Binding) -> int:
 
 @lru_cache(maxsize=4)
 def _date(wall_s: int) -> str:
-    """Write the Date line, by which phones without a clock set theirs."""
+    """Return a Date line, which sets the clock of some phones."""
     at = datetime.fromtimestamp(wall_s, UTC)
     return f"Date: {_WEEKDAYS[at.weekday()]}, {at:%d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} GMT\r\n"
