@@ -31,7 +31,7 @@ from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
-from vosd.engine.overload.inbox import REFUSED, Inbox
+from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import Directory, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
@@ -50,10 +50,11 @@ from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
-from vosd.sip.wire.classify import KEPT_ALIVE, Kind
+from vosd.sip.wire.classify import Kind
 from vosd.sip.wire.compose import Peer
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -84,16 +85,16 @@ async def kept_going(name: str, work: Work) -> None:
             await asyncio.sleep(POLL_S)
 
 
-async def report_dropped(dropped: Counter[str]) -> None:
+async def report_dropped(dropped: Drops) -> None:
     """Tell from time to time how much came to nothing since the last time, and why; runs until cancelled."""
-    told: Counter[str] = Counter()
+    told: Drops = Counter()
     while True:
         await asyncio.sleep(REPORT_S)
         fresh = dropped - told
         told = dropped.copy()
-        fresh.pop(KEPT_ALIVE, None)
+        fresh.pop(Drop.KEEP_ALIVE, None)
         if fresh:
-            _log.warning("traffic dropped", why=dict(fresh))
+            _log.warning("traffic dropped", why={str(reason): count for reason, count in fresh.items()})
 
 
 class _Keeper:
@@ -298,7 +299,7 @@ class SwitchService:
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
         waiting = {"cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
-        overload = self.switch.notices.unrecorded[EndReason.OVERLOAD] + self.dropped[REFUSED]
+        overload = self.switch.notices.unrecorded[EndReason.OVERLOAD] + self.dropped[Drop.REFUSED]
         return {
             **self.switch.census(),
             **self.registrations.census(),

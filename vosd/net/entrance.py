@@ -1,7 +1,6 @@
 """Entry point of every received message, from all listeners: the shield first, then the core."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -13,6 +12,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.sip.drops import Drops
 from vosd.sip.wire.classify import Kind, Rank, classify
 
 _log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Core(NamedTuple):
     """Serve the queued messages."""
     belongs: Callable[[Kind, bytes], bool]
     """Return whether a response or an in-dialog request belongs to a transaction or dialog of ours."""
-    dropped: Counter[str]
+    dropped: Drops
     """Number of dropped messages by reason."""
     failed: Callable[[int, str, int], None]
     """Report that the last bytes sent to a peer may not have arrived: flow, host and port.

@@ -6,7 +6,7 @@ limit is blocked for a while. Pure: time is an argument, in seconds of the monot
 """
 
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,7 +14,8 @@ from typing import Final
 
 from vosd.base.bucket import Allowance, Bucket
 from vosd.base.host import source_of
-from vosd.sip.wire.classify import KEPT_ALIVE, Kind, Rank
+from vosd.sip.drops import Drop, Drops
+from vosd.sip.wire.classify import Kind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Most sources remembered, known and unknown each; the one looked up longest ago is forgotten first."""
@@ -91,7 +92,7 @@ class Shield:
         knows: Callable[[str], bool],
         belongs: Callable[[Kind, bytes], bool],
         block: Callable[[str, float], None],
-        dropped: Counter[str],
+        dropped: Drops,
         allowance_at: Callable[[str], Allowance | None] = lambda _host: None,
     ) -> None:
         """Create an empty table.
@@ -181,17 +182,17 @@ class Shield:
                 source.unmatched = Bucket(UNMATCHED_PER_S, now)
             if source.unmatched.take(1, UNMATCHED_PER_S, UNMATCHED_PER_S, now):
                 return Rank.OTHER
-            self._dropped["too much of no call of ours"] += 1
+            self._dropped[Drop.UNMATCHED] += 1
             return Answer.SILENCE
         if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
-            self._dropped["not SIP" if kind is Kind.JUNK else KEPT_ALIVE] += 1
+            self._dropped[Drop.NOT_SIP if kind is Kind.JUNK else Drop.KEEP_ALIVE] += 1
             return Answer.SILENCE
         rate = self._settings.gateway_rate
         if not source.requests.take(1, rate, rate, now):
-            self._dropped["too many requests of a gateway"] += 1
+            self._dropped[Drop.GATEWAY_RATE] += 1
             return Answer.REFUSE
         if source.allowance is not None and not self._takes(source.allowance, now):
-            self._dropped["more than max_requests of a gateway"] += 1
+            self._dropped[Drop.GATEWAY_LIMIT] += 1
             return Answer.REFUSE
         return Rank.CALL if kind is Kind.CALL else Rank.OTHER
 
@@ -206,7 +207,7 @@ class Shield:
     def _judge_unknown(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
         if source.blocked_until:
             if now < source.blocked_until:
-                self._dropped["blocked source"] += 1
+                self._dropped[Drop.BLOCKED] += 1
                 return Answer.SILENCE
             source.blocked_until = 0.0
         rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
@@ -215,15 +216,15 @@ class Shield:
                 return self._within(source, host, now)
             if source.unmatched is None:
                 source.unmatched = Bucket(burst, now)
-            bucket, why = source.unmatched, "too much of no call of ours"
+            bucket, why = source.unmatched, Drop.UNMATCHED
         elif kind is Kind.JUNK:
-            return self._drop(source, "not SIP", host, now)
+            return self._drop(source, Drop.NOT_SIP, host, now)
         elif kind is Kind.KEEP_ALIVE:
-            return self._drop(source, KEPT_ALIVE, host, now)
+            return self._drop(source, Drop.KEEP_ALIVE, host, now)
         elif self._is_scanner(data):
-            return self._drop(source, "scanner", host, now)
+            return self._drop(source, Drop.SCANNER, host, now)
         else:
-            bucket, why = source.requests, "too many requests of a stranger"
+            bucket, why = source.requests, Drop.UNKNOWN_RATE
         if bucket.take(1, rate, burst, now):
             return Rank.UNKNOWN
         return self._drop(source, why, host, now)
@@ -234,7 +235,7 @@ class Shield:
             source.within = Bucket(WITHIN_AT_ONCE, now)
         if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):
             return Rank.RUNNING
-        return self._drop(source, "too much of a stranger's calls", host, now)
+        return self._drop(source, Drop.UNKNOWN_RATE_IN_CALLS, host, now)
 
     def _is_scanner(self, data: bytes) -> bool:
         if self._scanner is None:
@@ -242,7 +243,7 @@ class Shield:
         agent = _AGENT.search(data, 0, _HEAD_BYTES)
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
-    def _drop(self, source: _Source, why: str, host: str, now: float) -> Answer:
+    def _drop(self, source: _Source, why: Drop, host: str, now: float) -> Answer:
         """Drop a message, and block its source at a rate of dropped messages that would load the switch."""
         self._dropped[why] += 1
         settings = self._settings

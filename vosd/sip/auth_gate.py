@@ -7,11 +7,10 @@ verdict; the implementation (``engine.registration.authentication``) knows the a
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
+from vosd.sip.drops import Drop
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
 
-UNKNOWN: Final = "unknown source"
-"""Reason reported for a challenge: the source is unknown and sent no credentials."""
 EXAMINED: Final = frozenset({"INVITE", "REGISTER"})
 """Methods that need a verdict."""
 
@@ -30,7 +29,7 @@ class Challenged(NamedTuple):
     """Whole header lines."""
     tag: str
     """Tag for To: the same for every retransmission of the request (RFC 3261 section 8.2.7)."""
-    why: str = ""
+    why: Drop | None = None
     """Key under which it is counted, if it is more than a first challenge."""
 
 

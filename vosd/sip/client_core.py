@@ -4,7 +4,6 @@ Also the answers that no call waits for any more: whoever answers costs money, s
 and told to whoever may still remember it.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -14,6 +13,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AnswerStrayed, Event
 from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.cseq import COMMON_METHODS
@@ -65,7 +65,7 @@ class ClientCore:
         dialogs: DialogTable,
         *,
         agent_header: str,
-        dropped: Counter[str],
+        dropped: Drops,
         token: Callable[[], str],
         placed: Placed,
     ) -> None:
@@ -150,7 +150,7 @@ class ClientCore:
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
                     return self._take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self._dropped["response to no request"] += 1
+                self._dropped[Drop.UNMATCHED_RESPONSE] += 1
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
@@ -203,12 +203,12 @@ class ClientCore:
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
                 return None
-        self._dropped["too many forks"] += 1
+        self._dropped[Drop.TOO_MANY_FORKS] += 1
         return None
 
     def _end_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
         """ACK a 2xx that no call waits for, now and whenever it is repeated, and hang up at once."""
-        self._dropped["late answer"] += 1
+        self._dropped[Drop.LATE_ANSWER] += 1
         dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
         dialog.local_sequence += COUNTED_EARLY_MAX
         via = self._flows.new_via(dialog.peer.flow)

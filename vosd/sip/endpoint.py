@@ -17,6 +17,7 @@ from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable, Kept
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
@@ -59,7 +60,7 @@ class Endpoint:
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
-        self.dropped: Counter[str] = Counter()
+        self.dropped: Drops = Counter()
         """Dropped datagrams and requests by reason."""
         self.store = TransactionStore(settings.timers, self.flows.reliable)
         """Transactions and timers; for this package, and for snapshots."""
@@ -117,7 +118,7 @@ class Endpoint:
                 return self.client.take_response(message, now)
             return self._server.turn_away(message, source, headers, now)
         except ParseError:
-            self.dropped["malformed, and too much"] += 1
+            self.dropped[Drop.MALFORMED_IN_OVERLOAD] += 1
             return None
 
     def belongs(self, kind: Kind, data: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vosd.base.clock import Instant
-from vosd.sip.auth_gate import UNKNOWN
+from vosd.sip.drops import Drop
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request, Response
 
@@ -165,7 +165,7 @@ class UnknownSourceIgnored(msgspec.Struct, frozen=True):
     source: Peer
     summary: str
     at: Instant
-    why: str = UNKNOWN
+    why: Drop = Drop.UNKNOWN_SOURCE
     request: Request | None = None
     """The INVITE, if it was one."""
     status: int | None = None

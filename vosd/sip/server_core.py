@@ -1,14 +1,14 @@
 """What peers ask of us: requests are screened and brought to their dialog (RFC 3261 section 8.2, "UAS core")."""
 
-from collections import Counter
 from collections.abc import Callable
 
 from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.sip.auth_gate import EXAMINED, UNKNOWN, AuthGate, Challenged
+from vosd.sip.auth_gate import EXAMINED, AuthGate, Challenged
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import CROSSING, DialogTable
+from vosd.sip.drops import Drop, Drops, malformed
 from vosd.sip.events import (
     AckArrived,
     CancelArrived,
@@ -55,7 +55,7 @@ class ServerCore:
         auth_gate: AuthGate,
         server_header: str,
         send_pending_bye: SendPendingBye,
-        dropped: Counter[str],
+        dropped: Drops,
     ) -> None:
         self._store = store
         self._flows = flows
@@ -116,7 +116,7 @@ class ServerCore:
         method = request.method
         key = prefix + method
         why = self._why_unheard(request, source, prefix + "INVITE", now)
-        if why:
+        if why is not None:
             self._dropped[why] += 1
             invite = request if method == "INVITE" else None
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
@@ -125,9 +125,11 @@ class ServerCore:
             verdict = self._auth_gate.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 self._challenge(request, source, verdict)
-                if verdict.why != UNKNOWN:
+                if verdict.why is not Drop.UNKNOWN_SOURCE:
                     return None
-                return UnknownSourceIgnored(source, f"{method} {request.uri}", now, UNKNOWN, request, verdict.status)
+                return UnknownSourceIgnored(
+                    source, f"{method} {request.uri}", now, verdict.why, request, verdict.status
+                )
             user = verdict.user
         stem = self._stem_of(request, source)
         if method == "CANCEL":
@@ -215,7 +217,7 @@ class ServerCore:
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
     ) -> None:
         """Answer what RFC 3261 wants answered, without keeping a transaction; drop and count the rest."""
-        self._dropped[error.reason.lower() if message is not None else "not SIP"] += 1
+        self._dropped[Drop.NOT_SIP if message is None else malformed(error)] += 1
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
         is_heard = self._settings.answers_unknown_sources or self._knows(source.host, source.port)
@@ -231,28 +233,28 @@ class ServerCore:
             headers += _reason(error.status)
         self._store.send(stem.peer, response(stem, error.status, self._token(), headers))
 
-    def _why_unheard(self, request: Request, source: Peer, invite_key: str, now: Instant) -> str:
-        """Return what a request is dropped for; empty where it is from somebody we know, or who may prove who it is.
+    def _why_unheard(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
+        """Return what a request is dropped for; None where it is from somebody we know, or who may prove who it is.
 
         What belongs to a dialog, whose peer may have moved, and to an INVITE that was let in, is heard from anywhere.
         """
         method = request.method
         if request.to_tag and self._dialogs.belongs(request):
-            return ""
+            return None
         if method == "CANCEL":
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
-                return ""
+                return None
         if self._auth_gate.is_shut_to(source, now):
-            return "locked out source"
+            return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
-            return ""
+            return None
         is_examined = method in EXAMINED and not request.to_tag and self._auth_gate.examines_unknown_sources
-        return "" if is_examined else UNKNOWN
+        return None if is_examined else Drop.UNKNOWN_SOURCE
 
     def _challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Ask who it is, and forget it at once: neither a transaction nor anything else is left (section 8.2.7)."""
-        if challenge.why:
+        if challenge.why is not None:
             self._dropped[challenge.why] += 1
         stem = self._stem_of(request, source)
         if is_behind_nat(Nat.AUTO, request, source):  # nobody knows yet who it is, and what is configured of him

@@ -3,13 +3,14 @@
 import pytest
 
 from vosd.sip.auth_gate import Challenged, LetIn
+from vosd.sip.drops import Drop
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import Peer
 from vosd.testing.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, Keeper, Probe, request
 
 ELSEWHERE = UNKNOWN_SOURCE._replace(host="203.0.113.67")
-CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", "asked")
+CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", Drop.WRONG_CREDENTIALS)
 TCP = 1
 
 
@@ -46,7 +47,7 @@ def test_a_challenge_is_sent_and_nothing_is_kept(method):
     assert not any(probe.endpoint.census().values())
     assert probe.receive(request("ACK", to="<sip:4420@192.0.2.1>;tag=tag", cseq="1 ACK"), UNKNOWN_SOURCE) is None
     assert probe.sent() == []
-    assert probe.endpoint.dropped == {"asked": 1}
+    assert probe.endpoint.dropped == {Drop.WRONG_CREDENTIALS: 1}
 
 
 def test_a_challenge_over_tcp_goes_back_on_its_connection():

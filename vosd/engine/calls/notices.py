@@ -14,7 +14,7 @@ from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.failover import OUR_CREDENTIALS
-from vosd.sip.auth_gate import UNKNOWN
+from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnknownSourceIgnored
 from vosd.sip.transaction.client import Client
@@ -46,10 +46,10 @@ class Notices:
         """Warn of a source that is no gateway of ours, or is not heard any more; say whom it nearly is."""
         if not self._log_limiter.admits(event.source.host, event.at.mono):
             return
-        nearly = self.near_matches.of(event.source, event.request, event.at) if event.why == UNKNOWN else []
+        nearly = self.near_matches.of(event.source, event.request, event.at) if event.why is Drop.UNKNOWN_SOURCE else []
         answer = {} if event.status is None else {"answered": event.status}
         more = {"nearly": nearly} if nearly else {}
-        _log.warning(event.why, source=str(event.source), request=event.summary[:200], **answer, **more)
+        _log.warning(event.why.value, source=str(event.source), request=event.summary[:200], **answer, **more)
 
     def quarrels(self, record: CallRecord, at: Instant) -> None:
         """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""

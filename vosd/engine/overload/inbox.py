@@ -6,7 +6,6 @@ Within a rank, sources are served in turn. New requests above the limits are ref
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,6 +15,7 @@ from vosd.base.bucket import Bucket
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import Rank
 
 RUNNING_MAX: Final = 20_000
@@ -50,9 +50,6 @@ Process = Callable[[int, bytes, str, int, float], None]
 
 Refuse = Callable[[int, bytes, str, int], None]
 """Answer one request that is not served."""
-
-REFUSED: Final = "refused with 503"
-"""Key in ``dropped`` for requests refused before parsing."""
 
 
 class Message(NamedTuple):
@@ -94,7 +91,7 @@ class Inbox:
         refuse: Refuse,
         settings: OverloadSettings,
         refusal_tag: str,
-        dropped: Counter[str],
+        dropped: Drops,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create empty queues.
@@ -161,7 +158,7 @@ class Inbox:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
             if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
-                self._dropped["too many messages of calls wait"] += 1
+                self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
             surplus = self._calls.put(host, Message(self._clock(), flow, data, host, port))
             if surplus is not None:
@@ -173,10 +170,10 @@ class Inbox:
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request above a limit; drop it when too many are refused already."""
         if self._scheduler is not None and self._refusals.take(1, REFUSALS_PER_S, REFUSALS_AT_ONCE, self._clock()):
-            self._dropped[REFUSED] += 1
+            self._dropped[Drop.REFUSED] += 1
             self._refuse(flow, data, host, port)
         else:
-            self._dropped["more than can be refused"] += 1
+            self._dropped[Drop.NOT_EVEN_REFUSED] += 1
 
     def serve(self) -> None:
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
@@ -240,7 +237,7 @@ class Inbox:
 
     def _put_other(self, line: FairQueue[Message], message: Message) -> None:
         if line.put(message.host, message) is not None:
-            self._dropped["too many requests wait"] += 1
+            self._dropped[Drop.REQUESTS_WAIT] += 1
 
     def _measure(self, due: float) -> None:
         """Measure the lag, and note the start or end of an overload."""
@@ -259,7 +256,7 @@ class Inbox:
             self._late = 0.0
 
     def _log_change(self, load: Load, lag: float) -> None:
-        refused = self._dropped[REFUSED]
+        refused = self._dropped[Drop.REFUSED]
         if load is Load.OVERLOADED:
             self._refused_before = refused
             _log.warning(Event.OVERLOAD_BEGINS, lag_ms=round(lag * 1000), new_calls_waiting=len(self._calls))

@@ -19,10 +19,11 @@ from vosd.engine.calls.caller import InviteNumbers
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
-from vosd.sip.auth_gate import BY_ADDRESS, UNKNOWN, Challenged, LetIn, Verdict
+from vosd.sip.auth_gate import BY_ADDRESS, Challenged, LetIn, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import LockedOut, LockOut
 from vosd.sip.digest.verifier import Finding, Verifier
+from vosd.sip.drops import Drop
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -32,7 +33,6 @@ PROVEN_MAX: Final = 16_384
 """Addresses that somebody has proven himself from; past that the oldest are forgotten."""
 PROVEN_MS: Final = 7_200_000
 """How long a proof counts for an address: as long as a registration may last by default (``max_expires``)."""
-WRONG: Final = "wrong credentials"
 
 _log = structlog.get_logger()
 
@@ -144,14 +144,15 @@ class Authenticator:
                 return self._let_in(request, source, domain, username, now)
             case Finding.WRONG:
                 self._count(request, source, username, now)
-                return self._challenge(request, source, domain, now, why=WRONG)
+                return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS)
             case Finding.ELSEWHERE:
                 warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
                 return Challenged(400, warning, self._verifier.tag(request))
             case Finding.STALE:
                 return self._challenge(request, source, domain, now, is_stale=True)
             case Finding.NOTHING_SAID:
-                why = UNKNOWN if request.method == "INVITE" and self._is_strange(request, source, now) else ""
+                is_strange = request.method == "INVITE" and self._is_strange(request, source, now)
+                why = Drop.UNKNOWN_SOURCE if is_strange else None
                 return self._challenge(request, source, domain, now, why=why)
             case Finding.WRONG_AGAIN:
                 return self._challenge(request, source, domain, now)
@@ -224,9 +225,9 @@ class Authenticator:
         if not gateway.enabled and request.method == "INVITE" and gateway.name in self._catalogue.mapping_gateways:
             return LetIn(gateway.name)  # admission refuses it, and leaves its record
         if not gateway.enabled:
-            return Challenged(403, "", self._verifier.tag(request), "disabled user")
+            return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
-            return Challenged(403, "", self._verifier.tag(request), "vendor that calls")  # it is nobody's customer
+            return Challenged(403, "", self._verifier.tag(request), Drop.VENDOR_THAT_CALLS)  # it is nobody's customer
         proven = self._proven
         proven[source.host] = _Proof(domain, username, now.mono + PROVEN_MS)
         proven.move_to_end(source.host)
@@ -239,7 +240,14 @@ class Authenticator:
         return gateway is not None and gateway.enabled
 
     def _challenge(
-        self, request: Request, source: Peer, realm: str, now: Instant, *, is_stale: bool = False, why: str = ""
+        self,
+        request: Request,
+        source: Peer,
+        realm: str,
+        now: Instant,
+        *,
+        is_stale: bool = False,
+        why: Drop | None = None,
     ) -> Challenged:
         lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
@@ -248,7 +256,9 @@ class Authenticator:
         """Tell of a failure, and lock its source out where it was one too many."""
         host = source.host
         if self._log_limiter.admits(host, now.mono):
-            _log.warning(WRONG, source=str(source), username=username[:100], method=request.method)
+            _log.warning(
+                Drop.WRONG_CREDENTIALS.value, source=str(source), username=username[:100], method=request.method
+            )
         if self._is_peer(host):
             return  # a trunk with a wrong password is told so, and its other calls go on (DESIGN section 7)
         if self._lock_out.failed(host, now.mono, username):

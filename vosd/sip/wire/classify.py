@@ -58,8 +58,6 @@ _BY_LEAD: Final = {
     b"MESS": Kind.OTHER,
     b"PUBL": Kind.OTHER,
 }
-KEPT_ALIVE: Final = "keep-alive"
-"""Key in ``dropped`` for keep-alives; they are not logged."""
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
 """Bytes searched for a header."""

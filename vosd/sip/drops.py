@@ -1,0 +1,52 @@
+"""Reasons for which a message is dropped or refused before it begins anything; each is counted."""
+
+from collections import Counter
+from enum import StrEnum
+from typing import NewType, TypeAlias
+
+from vosd.sip.wire.errors import ParseError
+
+
+class Drop(StrEnum):
+    """A reason, with the name that the log shows (``traffic dropped``)."""
+
+    # Before parsing: by source and first line.
+    NOT_SIP = "not SIP"
+    KEEP_ALIVE = "keep-alive"
+    """Empty messages that keep an address translation open; the log leaves them out."""
+    BLOCKED = "blocked source"
+    SCANNER = "scanner"
+    GATEWAY_RATE = "too many requests of a gateway"
+    GATEWAY_LIMIT = "more than max_requests of a gateway"
+    UNKNOWN_RATE = "too many requests of a stranger"
+    UNKNOWN_RATE_IN_CALLS = "too much of a stranger's calls"
+    UNMATCHED = "too much of no call of ours"
+    """Responses and in-dialog requests above the limit for those that match nothing of ours."""
+
+    # In the queues.
+    CALL_MESSAGES_WAIT = "too many messages of calls wait"
+    REQUESTS_WAIT = "too many requests wait"
+    REFUSED = "refused with 503"
+    NOT_EVEN_REFUSED = "more than can be refused"
+
+    # By the endpoint.
+    MALFORMED_IN_OVERLOAD = "malformed, and too much"
+    UNKNOWN_SOURCE = "unknown source"
+    LOCKED_OUT = "locked out source"
+    WRONG_CREDENTIALS = "wrong credentials"
+    DISABLED_USER = "disabled user"
+    VENDOR_THAT_CALLS = "vendor that calls"
+    UNMATCHED_RESPONSE = "response to no request"
+    LATE_ANSWER = "late answer"
+    TOO_MANY_FORKS = "too many forks"
+
+
+Malformed = NewType("Malformed", str)
+"""What is wrong with a message that could be read in part: the parser names the header."""
+
+Drops: TypeAlias = Counter[Drop | Malformed]
+
+
+def malformed(error: ParseError) -> Malformed:
+    """Return the reason that messages with this error are counted under."""
+    return Malformed(error.reason.lower())
