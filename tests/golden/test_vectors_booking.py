@@ -13,9 +13,9 @@ import pytest
 from vosd.base.cause import EndReason
 from vosd.billing.holds import AccountCredit
 from vosd.billing.rater import rate_call
+from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
-from vosd.config.reader.problems import ConfigError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import CallFilter, EntryKind, Payment
 from vosd.testing.data.builders import applied_rate, rating_policy

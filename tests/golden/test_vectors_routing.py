@@ -10,9 +10,9 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
+from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.load import load
-from vosd.config.reader.problems import ConfigError
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.net.marking import TrafficClass
 from vosd.routing.capacity import Full, Occupancy

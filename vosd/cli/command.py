@@ -192,7 +192,7 @@ class Directory(Family):
 
 def _as_exit(error: VosError) -> click.ClickException:
     from vosd.admin.control import DaemonUnreachableError
-    from vosd.config.reader.problems import ConfigError
+    from vosd.catalogue.problems import ConfigError
 
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))

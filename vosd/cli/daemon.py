@@ -23,8 +23,8 @@ from vosd.cli.gateways import show_gateways
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Difference
+    from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
-    from vosd.config.reader.problems import Problem
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
@@ -66,8 +66,8 @@ def _greet(config: Path, loaded: "Loaded") -> None:
 @pass_invocation
 def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
     """Validate the configuration and list every problem: exit code 0 or 3."""
+    from vosd.catalogue.problems import ConfigError
     from vosd.config.load import load
-    from vosd.config.reader.problems import ConfigError
 
     path = invocation.config_path()
     try:
@@ -141,7 +141,7 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     One that removes a gateway or account with running calls, or a fifth of the gateways, accounts or rates, is taken
     with --yes only.
     """
-    from vosd.config.reader.problems import ConfigError
+    from vosd.catalogue.problems import ConfigError
 
     try:
         outcome = asyncio.run(invocation.running_switch(RELOAD_S).ask("reload", is_confirmed=yes))

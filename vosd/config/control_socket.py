@@ -1,19 +1,19 @@
-"""Where the running switch listens for commands, without judging the rest of the configuration.
+"""Where the running switch listens for commands, without validating the rest of the configuration.
 
-Somebody who wants to end calls at night must reach the switch although the file is being edited, and at once
-although its rates are many. So only the syntax has to hold, and this one key.
+A command must reach the switch while the file is being edited, and quickly although its rates are many. So only the
+syntax of the file has to be valid, and this one key.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.excerpt import LISTS
-from vosd.config.keys.schema import InstallationKeys
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.places import socket_found_from
 from vosd.config.reader.document import Scalar
 from vosd.config.reader.includes import read_files
-from vosd.config.reader.problems import ConfigError, ProblemList
 
 
 def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:

@@ -1,28 +1,31 @@
-"""As much of a configuration as one command needs: the settings, accounts one by one, a rate group, names.
+"""The part of a configuration that one command needs: the settings, single accounts, a rate group, names.
 
-A million rates take many seconds to read, and a payment needs none of them. What is not asked for is
-neither read nor judged, so a mistake elsewhere in the file does not keep an operator from looking at an account.
+Reading a million rates takes many seconds, and a payment needs none of them. Parts that are not needed are neither read
+nor judged, so a mistake elsewhere in the file does not keep an operator from looking at an account.
 """
 
-import gc
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from vosd.billing.accounts import Account
 from vosd.billing.rates import RateGroup
-from vosd.config.assembly.assemble import account_of, check_currency
-from vosd.config.assembly.inventory import Written, label_of, report_unknown
+from vosd.catalogue.assemble import settled
+from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.references import check_currency
+from vosd.catalogue.source import Definition, report_unknown
+from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.inventory import label_of
+from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
-from vosd.config.keys.objects import AccountKeys
+from vosd.config.assembly.settings import settings_of
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.schema import InstallationKeys
-from vosd.config.load import defaults_of, settings_of, take_parameters
+from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.includes import read_files
-from vosd.config.reader.problems import ConfigError, Place, ProblemList
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import fill_from_template, take_templates
 from vosd.engine.settings import Settings
@@ -30,10 +33,10 @@ from vosd.engine.settings import Settings
 ACCOUNTS: Final = "accounts"
 RATE_GROUPS: Final = "rate_groups"
 GATEWAYS: Final[Mapping[str, str]] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
-"""Lists of gateways, and the key of each that names one."""
+"""Lists of gateways and phones, and the key with the name in each."""
 _EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
 LISTS: Final = frozenset({ACCOUNTS, RATE_GROUPS, *GATEWAYS})
-"""What an installation has many of."""
+"""Lists that may be long."""
 
 
 class Excerpt:
@@ -55,7 +58,7 @@ class Excerpt:
         return settings_of(*self._installation())
 
     def accounts(self) -> "ConfiguredAccounts":
-        """Return the accounts; each is judged when it is looked up."""
+        """Return the accounts; each is validated when it is looked up."""
         accounts, groups = self._lists(ACCOUNTS, RATE_GROUPS)
         _, parameters = self._installation()
         templates = take_templates(self._copy(), ProblemList())
@@ -97,7 +100,7 @@ class Excerpt:
         return Section(document.place, dict(document.entries))
 
     def _lists(self, *names: str) -> list[list[Section]]:
-        """Return what stands in lists of the document."""
+        """Return the sections of lists of the document."""
         document = self._document
         if document is None or not self._read_lists.issuperset(names):
             document = self._read(self._read_lists.union(names))
@@ -109,7 +112,7 @@ class Excerpt:
 
     def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
-        with _without_collector():
+        with without_collector():
             document = read_files(self._path, self._environ, problems, LISTS - lists)
         if problems.has_errors:
             raise ConfigError(problems.in_order())
@@ -131,7 +134,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         self._sections = sections
         self._groups = groups
         self._currencies: dict[str, str] = {}
-        """Of the rate groups that were looked up."""
+        """By rate group, of those that were looked up."""
         self._templates = templates
         self._parameters = parameters
 
@@ -147,14 +150,17 @@ class ConfiguredAccounts(Mapping[str, Account]):
         label = label_of(section, ACCOUNTS, "id", 0)
         filled = fill_from_template(section, self._templates, label, problems)
         keys = read_section(AccountKeys, filled, label, problems)
-        currency = None if keys is None else self._currency(Written(keys, filled, label), problems)
-        if keys is None or problems.has_errors:
+        if keys is None:
             raise ConfigError(problems.in_order())
-        return account_of(keys, currency, self._parameters)
+        account = account_of(keys, self._parameters)
+        currency = self._currency(Definition(account, label, filled), problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return settled(account, currency)
 
-    def _currency(self, account: Written[AccountKeys], problems: ProblemList) -> str | None:
-        """Return the currency of an account's rate group; None where it has none, or where ``problems`` grew."""
-        name = account.thing.rate_group
+    def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
+        """Return the currency of an account's rate group; None where it has none, or a problem was reported."""
+        name = account.value.rate_group
         if name is None:
             return None
         group = self._groups.get(name)
@@ -170,7 +176,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         return self._currencies[name]
 
     def __contains__(self, account_id: object) -> bool:
-        """Say whether an account of that id is configured, sound or not."""
+        """Say whether an account of that id is configured, with mistakes or without."""
         return account_id in self._sections
 
     def __iter__(self) -> Iterator[str]:
@@ -183,7 +189,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
 
 def _by_name(sections: list[Section], key: str) -> dict[str, Section]:
-    """Return the items of a list by what they are called; those without a name are left out."""
+    """Return the items of a list by name; those without a name are left out."""
     named: dict[str, Section] = {}
     for section in sections:
         name = _text(section, key)
@@ -195,15 +201,3 @@ def _by_name(sections: list[Section], key: str) -> dict[str, Section]:
 def _text(section: Section, key: str) -> str:
     entry = section.entries.get(key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at nodes that all stay."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -1,8 +1,8 @@
 """Where a command finds what a switch wrote to its working directory: socket, database and state.
 
-Relative paths of the configuration count from the directory in which the switch was started, and commands are given
-from anywhere. So a command looks in its own directory first, then in those above the configuration file, and takes the
-first in which the installation is.
+Relative paths of the configuration are relative to the directory in which the switch was started, and commands are
+given from any directory. So a command tries its own directory first, then those above the configuration file, and
+takes the first that contains the installation.
 """
 
 import stat
@@ -16,11 +16,11 @@ from vosd.engine.settings import Settings
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
 _JOURNAL: Final = "journal"
-"""What every switch has in its state directory; ``var`` itself, and ``var/lock``, stand in every root directory."""
+"""What every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root directory."""
 
 
 def found_from(config: Path, settings: Settings) -> Settings:
-    """Return settings whose relative paths lead to the installation that runs on ``config``, wherever we are."""
+    """Return settings whose relative paths lead to the installation of ``config`` from the working directory."""
     file = _database_file(settings.database_url)
     base = _base(config, [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))])
     if base is None:
@@ -37,13 +37,13 @@ def found_from(config: Path, settings: Settings) -> Settings:
 
 
 def socket_found_from(config: Path, control_socket: Path) -> Path:
-    """Return the control socket of the switch that runs on ``config``, wherever we are."""
+    """Return the control socket of the switch that runs on ``config``."""
     base = _base(config, [control_socket])
     return control_socket if base is None else base / control_socket
 
 
 def _base(config: Path, written: Iterable[Path]) -> Path | None:
-    """Return the directory in which any of the files is; None = the working directory, or nowhere."""
+    """Return the directory that contains any of the files; None = the working directory, or none."""
     relative = [path for path in written if not path.is_absolute()]
     here = Path.cwd()
     for directory in (here, *config.absolute().parents):

@@ -1,6 +1,6 @@
-"""The manual of the configuration, made of the models: ``python -m vosd.config.reference``.
+"""The reference of the configuration, generated from the models: ``python -m vosd.config.reference``.
 
-What it prints is ``docs/configuration.md``; a test keeps the two together.
+The output is ``docs/configuration.md``; a test compares the two.
 """
 
 import sys
@@ -9,13 +9,17 @@ from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
 
-from vosd.config.keys.model import Keys
-from vosd.config.keys.objects import AccountKeys, MappingGatewayKeys, RateGroupKeys, RoutingGatewayKeys
-from vosd.config.keys.parameters import PRESETS, Defaults, ParameterKeys
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.presets import PRESETS, Defaults
+from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
-from vosd.config.keys.schema import InstallationKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.reader.fields import FromText
+from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_of
 
 _INTRODUCTION: Final = """\
@@ -23,19 +27,19 @@ _INTRODUCTION: Final = """\
 
 This page is generated: `python -m vosd.config.reference > docs/configuration.md`.
 
-The switch reads one YAML file, `config/vosd.yaml` unless `-c FILE` or `VOSD_CONFIG` says otherwise, and the
-files that it includes. `vosd check` judges it without starting anything: every mistake is named with file,
-line, key, value and what was expected, all at once. A running switch takes a changed file on `vosd reload` or
+The switch reads one YAML file, `config/vosd.yaml` unless `-c FILE` or `VOSD_CONFIG` names another, and the
+files that it includes. `vosd check` validates it without starting anything: every mistake is named with file,
+line, key, value and what was expected, all at once. A running switch reads a changed file on `vosd reload` or
 SIGHUP; a file with a mistake changes nothing.
 
 - Every value is read as text and then converted: `0044`, `no`, `10:30` and `0.10` keep their digits.
 - Unknown keys are errors. A key of a capability that does not exist yet is an error that says so.
 - `include` takes files and patterns. Lists of several files are appended, mappings are merged, and the same
   value in two files is an error that names both.
-- `templates` holds keys by name; accounts, gateways and phones that say `template: NAME` get them, and their own win.
-- `${NAME}` in a value is replaced by the environment variable; a missing one is an error. That is the place for
+- `templates` holds keys by name; accounts, gateways and phones with `template: NAME` get them, and their own win.
+- `${NAME}` in a value is replaced by the environment variable; a missing one is an error. Use it for
   passwords, which appear in no message.
-- Files to read are relative to the file that names them, files that are written to the working directory.
+- Files that are read are relative to the file that names them, files that are written to the working directory.
 - YAML anchors, aliases and `<<` merges work. Values may be quoted or not.
 """
 
@@ -52,7 +56,7 @@ first line names the columns above in any order. Empty cells count as left out. 
 
 
 def reference() -> str:
-    """Return the whole manual in Markdown."""
+    """Return the whole reference in Markdown."""
     parts = [
         _INTRODUCTION,
         *_section("The top level", "", InstallationKeys),

@@ -1,6 +1,6 @@
-"""A configuration taken into the running switch: what may change does, the rest waits for a restart.
+"""A changed configuration for the running switch: some settings change at once, others need a restart.
 
-The whole file is validated first. A bad one changes nothing (DESIGN D3).
+The whole file is validated first. A file with mistakes changes nothing.
 """
 
 import os
@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from vosd.catalogue.losses import Loss, losses
+from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.load import Loaded, load
-from vosd.config.losses import Loss, losses
-from vosd.config.reader.problems import ConfigError, Place, Problem, ProblemList
 from vosd.engine.settings import Settings
 
 RESTART_KEYS: Final[Mapping[str, str]] = {
@@ -32,19 +32,19 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What is in force after a reload, and what there is to say about it."""
+    """The configuration in force after a reload, with problems and losses."""
 
     in_force: Loaded
     problems: tuple[Problem, ...]
-    """Warnings; where the file is bad, everything that is wrong with it."""
+    """Warnings; of a bad file, all its mistakes."""
     is_accepted: bool
-    """False: the file is bad and ``in_force`` is what ran before."""
+    """False: the file is bad, and ``in_force`` is the running configuration."""
     lost: tuple[Loss, ...] = ()
-    """What of the running catalogue is missing in the new one."""
+    """Objects of the running catalogue that the new one has not."""
 
 
 def reload(path: Path, running: Loaded, environ: Mapping[str, str] = os.environ) -> Reloaded:
-    """Load ``path`` again and decide what of it holds from now on.
+    """Load ``path`` again and decide which of its settings hold from now on.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
     for each that changed.

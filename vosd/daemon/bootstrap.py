@@ -17,8 +17,8 @@ import uvloop
 
 from vosd import __version__
 from vosd.base.errors import VosError
+from vosd.catalogue.losses import Busy
 from vosd.config.load import Loaded, load
-from vosd.config.losses import Busy
 from vosd.daemon import signals, systemd
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import claimant_of, has_ended

@@ -22,8 +22,8 @@ from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
-from vosd.config.reader.problems import ConfigError
 from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot

@@ -1,7 +1,7 @@
 """Accounts that may not have the currency that the configuration gives them, said as its other mistakes are."""
 
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.load import Loaded
-from vosd.config.reader.problems import ConfigError, ProblemList
 from vosd.engine.booking.balances import CurrencyChangedError
 
 

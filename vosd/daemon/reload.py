@@ -14,9 +14,9 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
+from vosd.catalogue.losses import Busy, objections
+from vosd.catalogue.problems import ConfigError
 from vosd.config.load import Loaded
-from vosd.config.losses import Busy, objections
-from vosd.config.reader.problems import ConfigError
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log

@@ -60,7 +60,7 @@ def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         groups.append(key)
         return read_rate_group(section, key, *more)
 
-    monkeypatch.setattr(load, "build_catalogue", refuse)
+    monkeypatch.setattr(load, "assemble", refuse)
     for module in (excerpt, load):
         monkeypatch.setattr(module, "read_rate_group", read)
     assert rate_groups.read_rate_group is read_rate_group

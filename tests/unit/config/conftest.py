@@ -6,8 +6,8 @@ from textwrap import dedent
 
 import pytest
 
+from vosd.catalogue.problems import ConfigError, Severity
 from vosd.config.load import Loaded, load
-from vosd.config.reader.problems import ConfigError, Severity
 
 MINIMAL = """\
 rate_groups:

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vosd.config.keys.schema import InstallationKeys
+from vosd.catalogue.problems import ConfigError
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.load import Loaded, load
-from vosd.config.reader.problems import ConfigError
 
 KNOWN = [
     *InstallationKeys.by_key(), *InstallationKeys.apart, "name", "id", "account", "hosts", "address", "prefixes",

@@ -306,7 +306,7 @@ def test_a_number_that_a_phone_shows_when_it_transfers_is_one_of_its_own(site):
 @pytest.mark.parametrize(
     ("keys", "error"),
     [
-        ("cancel: '*0'", "transfer_keys.blind: expected what begins a transfer"),
+        ("cancel: '*0'", "transfer_keys.blind: expected keys that start a transfer"),
         ("blind: '12345'", "transfer_keys.blind: value '12345': expected 1 to 4 keys of 0-9, *, # and A-D"),
         ("blind: '1', end: '*1'", "expected keys that end (*1) does not end with"),
         ("blind: '*1', cancel: '*1'", "expected keys that cancel (*1) does not end with"),

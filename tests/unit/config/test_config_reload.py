@@ -2,8 +2,8 @@
 
 from dataclasses import fields
 
+from vosd.catalogue.losses import Busy, objections
 from vosd.config.load import load
-from vosd.config.losses import Busy, objections
 from vosd.config.reload import RESTART_KEYS, reload
 from vosd.engine.settings import LogLevel, Settings
 

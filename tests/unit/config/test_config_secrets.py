@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from vosd.admin.differences import describe
+from vosd.catalogue.problems import ConfigError
 from vosd.cli.main import main
 from vosd.config.load import load
-from vosd.config.reader.problems import ConfigError
 from vosd.storage.database import Database
 
 SECRET = "Geheim1234"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vosd.config.keys.objects import MappingGatewayKeys, RoutingGatewayKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,

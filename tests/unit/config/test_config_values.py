@@ -163,7 +163,7 @@ def test_a_destination_that_no_socket_reaches_is_a_warning(site):
     (warning,) = site.warnings(text)
     assert warning == (
         "vosd.yaml:2: warning: routing_gateways[r].address: value '2001:db8::9': "
-        "expected a socket with an IPv6 address in sip.listen beside it"
+        "expected a socket with an IPv6 address in sip.listen"
     )
     assert site.warnings(f"sip: {{listen: ['udp:[::1]:5060']}}\n{text}") == []
 

@@ -122,7 +122,7 @@ class TestRegister:
     @pytest.mark.parametrize(
         ("keys", "mistake"),
         [
-            ("register: {username: bob, password: x}", "register.server: expected where REGISTER goes"),
+            ("register: {username: bob, password: x}", "register.server: expected where REGISTER is sent"),
             ("register: {server: 192.0.2.9}", "register: expected username and password in it, or auth beside it"),
             (
                 "register: {server: 192.0.2.9, password: x}",
@@ -166,7 +166,7 @@ class TestPing:
     @pytest.mark.parametrize(
         ("keys", "mistake"),
         [
-            ("options_ping: {timeout: 2}", "options_ping.interval: expected how often it is asked"),
+            ("options_ping: {timeout: 2}", "options_ping.interval: expected how often OPTIONS is sent"),
             ("options_ping: {interval: 3}", "options_ping.timeout: expected no longer than interval"),
             (
                 "options_ping: {interval: 30, down_after: 0}",

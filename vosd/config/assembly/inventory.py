@@ -1,14 +1,16 @@
-"""The lists of objects as read: each under its name, duplicates refused."""
+"""The lists of objects as read: each object under its name, duplicates refused."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Scalar, Section
-from vosd.config.reader.problems import Place, ProblemList, suggestion
 
 Thing = TypeVar("Thing")
 Thing_co = TypeVar("Thing_co", covariant=True)
+Made = TypeVar("Made")
 
 
 class Written(NamedTuple, Generic[Thing_co]):
@@ -18,47 +20,40 @@ class Written(NamedTuple, Generic[Thing_co]):
     section: Section
     label: str
 
+    def defines(self, value: Made) -> Definition[Made]:
+        """Return what was made of the object as a definition of the catalogue."""
+        return Definition(value, self.label, self.section)
+
+    def inner(self, key: str) -> tuple[Section, str]:
+        """Return the section behind a key of the object, and what messages call it."""
+        entry = self.section.entries.get(key)
+        section = entry.node if entry is not None and isinstance(entry.node, Section) else self.section
+        return section, f"{self.label}.{key}"
+
+    def text(self, key: str) -> str | None:
+        """Return the text of a key as the file has it; None where there is none."""
+        entry = self.section.entries.get(key)
+        return (entry.node.text or None) if entry is not None and isinstance(entry.node, Scalar) else None
+
 
 @dataclass(slots=True)
 class Inventory(Generic[Thing]):
-    """All objects of one kind."""
+    """All objects of one list."""
 
-    kind: str
-    """What messages call one of them, such as ``account``."""
     written: dict[str, Written[Thing]] = field(default_factory=dict)
     broken: dict[str, Written[None]] = field(default_factory=dict)
-    """Objects with mistakes by name: whoever refers to them has made none, and they may refer to nothing."""
-
-    def things(self) -> Mapping[str, Thing]:
-        """Return the sound objects by name, in the order of the file."""
-        return {name: each.thing for name, each in self.written.items()}
-
-    def find(self, name: str, named_by: Written[object], key: str, problems: ProblemList) -> Written[Thing] | None:
-        """Return the object that ``key`` of another one names; a name that nothing has is noted."""
-        found = self.written.get(name)
-        if found is None and name not in self.broken:
-            report_unknown(self.kind, name, [*self.written, *self.broken], named_by, key, problems)
-        return found
-
-
-def report_unknown(
-    kind: str, name: str, names: Collection[str], named_by: Written[object], key: str, problems: ProblemList
-) -> None:
-    """Note that ``key`` of an object names something of ``kind`` that does not exist; ``names`` do."""
-    near = suggestion(name, names) if names else "there is none yet"
-    expected = f"the name of {_article(kind)} {kind}; {near}"
-    problems.error(place_of(named_by.section, key), f"{named_by.label}.{key}", expected, name)
+    """Objects with mistakes, by name."""
 
 
 def read_inventory(
     sections: Sequence[Section],
     list_name: str,
-    inventory: Inventory[Thing],
     name_key: str,
     read: Callable[[Section, str], Thing | None],
     problems: ProblemList,
 ) -> Inventory[Thing]:
-    """Fill the inventory from the items of one list; ``read`` turns a section and its label into a thing."""
+    """Read the items of one list; ``read`` turns a section and its label into an object."""
+    inventory: Inventory[Thing] = Inventory()
     places: dict[str, Place] = {}
     for index, section in enumerate(sections):
         name = _name_of(section, name_key)
@@ -66,9 +61,9 @@ def read_inventory(
         thing = read(section, label)
         if name in places:
             expected = f"each {name_key} once; it also stands at {places[name]}"
-            problems.error(place_of(section, name_key), f"{label}.{name_key}", expected, name)
+            problems.error(section.place_of(name_key), f"{label}.{name_key}", expected, name)
         elif name:
-            places[name] = place_of(section, name_key)
+            places[name] = section.place_of(name_key)
             if thing is None:
                 inventory.broken[name] = Written(None, section, label)
             else:
@@ -81,16 +76,6 @@ def label_of(section: Section, list_name: str, name_key: str, index: int) -> str
     return f"{list_name}[{_name_of(section, name_key) or index}]"
 
 
-def place_of(section: Section, key: str) -> Place:
-    """Return where a key of the section stands, or the section itself where it is left out."""
-    entry = section.entries.get(key)
-    return section.place if entry is None else entry.place
-
-
 def _name_of(section: Section, name_key: str) -> str:
     entry = section.entries.get(name_key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
-
-
-def _article(kind: str) -> str:
-    return "an" if kind[0] in "aeiou" else "a"

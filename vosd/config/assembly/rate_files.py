@@ -1,4 +1,4 @@
-"""Rate tables as CSV: UTF-8, a header with the names of RATE-36, one rate a line (RATE-34, RATE-35)."""
+"""Rate tables as CSV: UTF-8, a header with the names of the columns, one rate a line."""
 
 import csv
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.includes import read_text
-from vosd.config.reader.problems import Place, ProblemList, suggestion
 from vosd.config.reader.reading import Spot, Trail
 
 RATE_FILE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -17,7 +17,7 @@ _REQUIRED: Final = ("prefix", "billing_rate")
 
 
 class _Column(NamedTuple):
-    """A column's key in the model, and its name as the header spells it."""
+    """A column's key in the model, and its name in the header."""
 
     name: str
     header: str
@@ -35,14 +35,14 @@ class CsvRow:
         self._key = key
 
     def spot(self, trail: Trail) -> Spot:
-        """Find the cell that a trail leads to."""
+        """Return the cell at the end of a trail."""
         name = str(trail[0]) if trail else ""
         header = next((column.header for column in self._columns if column.name == name), name)
         return Spot(self.place, f"{self._key}.{header}" if header else self._key, self.values.get(name))
 
 
 def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList) -> Iterator[CsvRow]:
-    """Yield the rows of a rate file; what cannot be a row is noted with its line."""
+    """Yield the rows of a rate file; a line that is no row is reported."""
     text = read_text(path, named_at, key, problems, RATE_FILE_BYTES_MAX)
     if text is None:
         return
@@ -65,7 +65,7 @@ def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList)
 
 
 def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> list[_Column] | None:
-    """Understand the header, or note what is wrong with it."""
+    """Return the columns of the header, or None where it has mistakes, which are reported."""
     names = (*RateKeys.by_key(), *RateKeys.not_built)
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
     columns: dict[str, _Column] = {}
@@ -75,7 +75,7 @@ def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -
         written = cell.strip()
         name = known.get(written.lower(), "")
         if not name:
-            # a file without a single known column is no table of rates, but perhaps one that holds a password
+            # A file without a single known column is no table of rates, but perhaps one with a password.
             shown = written if is_table else None
             problems.error(place, key, f"a known column; {suggestion(written, known)}", shown)
         elif name in columns:

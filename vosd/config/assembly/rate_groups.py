@@ -1,24 +1,53 @@
-"""Rate groups as written to rate groups as calls use them: rows read, duplicates found, rounding settled."""
+"""Rate groups: rows read, duplicates reported, rounding settled."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
 from vosd.billing.rates import Rate, RateGroup, RatingPolicy
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.versions import version_of
+from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.rate_files import read_rate_file
-from vosd.config.keys.objects import RATES_INLINE_MAX, RateGroupKeys
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.rates import PricePer, RateKeys, compile_rate
+from vosd.config.keys.rate_groups import RATES_INLINE_MAX, RateGroupKeys
+from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
-from vosd.config.reader.problems import Place, ProblemList
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
 
 _BAD_ROWS_SHOWN: Final = 100
 """Rows with mistakes that are named one by one in each rate group; the rest is counted."""
+
+
+_POLICY: Final = Conversion(
+    RateGroupKeys,
+    RatingPolicy,
+    renamed={"fee_rounding": "rounding", "fee_nonzero_floor": "nonzero_floor"},
+    by_hand={"free_time": "free_time_s", "fee_precision": "fee_precision"},
+)
+require_all_used(
+    RateGroupKeys,
+    _POLICY,
+    elsewhere={
+        "name": "the group itself",
+        "currency": "the group itself",
+        "price_per": "its rates",
+        "billing_unit": "its rates",
+    },
+)
+_RATE: Final = Conversion(
+    RateKeys,
+    Rate,
+    by_hand={
+        "billing_cycle": "billing_cycle",
+        "interval": "billing_cycle",
+        "first_rate": "first_rate",
+        "first_duration": "first_duration",
+        "rate_type": "rate_type",
+    },
+)
+require_all_used(RateKeys, _RATE, elsewhere={"memo": "nothing: it is a comment"})
 
 
 class PlacedRate(NamedTuple):
@@ -65,23 +94,35 @@ def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGr
 
 
 def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys) -> RatingPolicy:
-    """Settle how a group rounds: its own keys win over the parameters."""
+    """Return how a group rounds: its own keys win over the parameters."""
     if keys.fee_precision is None:
         fee_precision, fee_unit = parameters.fee_precision, parameters.fee_unit
     else:
         fee_precision, fee_unit = keys.fee_precision, Decimal(1).scaleb(-keys.fee_precision)
-    return RatingPolicy(
+    return _POLICY(
+        keys,
         hold_time_precision_ms=parameters.hold_time_precision,
         free_time_s=parameters.free_time if keys.free_time is None else keys.free_time,
         fee_precision=fee_precision,
         fee_unit=fee_unit,
-        rounding=keys.fee_rounding,
-        nonzero_floor=keys.fee_nonzero_floor,
+    )
+
+
+def compile_rate(row: RateKeys, price_per: PricePer, billing_unit: int) -> Rate:
+    """Return the rate of a row; ``billing_unit`` is its cycle where the row has none of its own."""
+    first_duration, billing_cycle = row.interval or (row.first_duration or 0, row.billing_cycle or billing_unit)
+    return _RATE(
+        row,
+        billing_cycle=billing_cycle,
+        per_cycle=price_per is PricePer.CYCLE,
+        first_rate=row.first_rate if first_duration else None,
+        first_duration=first_duration,
+        rate_type=row.rate_type.value if row.rate_type else "",
     )
 
 
 class _Rows:
-    """The sound rows of one group, and a bounded account of the others."""
+    """The sound rows of one group, and a bounded number of problems of the others."""
 
     def __init__(self, price_per: PricePer, problems: ProblemList) -> None:
         self.sound: list[tuple[RateKeys, Place]] = []
@@ -101,13 +142,13 @@ class _Rows:
                 self._bad += 1
 
     def sum_up(self, place: Place, key: str) -> None:
-        """Note how many bad rows were not named."""
+        """Report how many rows with mistakes were not named."""
         unnamed = self._bad - _BAD_ROWS_SHOWN
         if unnamed > 0:
             self._problems.error(place, key, f"sound rates; {unnamed} more rows have mistakes too")
 
     def _fits(self, row: RateKeys, source: Source, problems: ProblemList) -> bool:
-        """Check what a row cannot know by itself."""
+        """Check a row against its group and the earlier rows."""
         if row.interval is not None and self._price_per is PricePer.CYCLE:
             spot = source.spot(("interval",))
             expected = "no interval where price_per is cycle: it divides the price of a minute pro rata"
@@ -145,10 +186,5 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
 
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, rates: tuple[Rate, ...]) -> RateGroup:
     by_prefix = sorted(rates, key=lambda rate: rate.prefix)
-    content = msgspec.json.encode((keys.name, keys.currency, policy, by_prefix))
-    return RateGroup(keys.name, keys.currency, policy, rates, digest(content))
-
-
-def digest(content: bytes) -> str:
-    """Name content by itself: equal content, equal name."""
-    return hashlib.sha256(content).hexdigest()[:16]
+    version = version_of(keys.name, keys.currency, policy, by_prefix)
+    return RateGroup(keys.name, keys.currency, policy, rates, version)

@@ -1,7 +1,7 @@
-"""Rates that rounding would hurt, named before they cost money (DESIGN section 7, RATE-30, RATE-31).
+"""Warnings of rates that rounding would affect.
 
-vosd keeps rates as entered and rounds charges only. Who comes from VOS3000 learns here which rates it would
-have stored as another price, and everybody learns which rates charge nothing for a whole cycle.
+vosd keeps rates as entered and rounds charges only. The report names each rate that VOS3000 would have stored as
+another price, and each that charges nothing for a whole cycle.
 """
 
 from decimal import Decimal
@@ -10,19 +10,19 @@ from typing import NamedTuple
 from vosd.base.money import EXACT, Rounding, format_amount, round_to_unit
 from vosd.billing.rater import round_fee
 from vosd.billing.rates import Rate, RatingPolicy
+from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
 from vosd.config.assembly.rate_groups import ReadGroup
-from vosd.config.reader.problems import Place, Problem, ProblemList, Severity
 
 
 class StoredRate(NamedTuple):
-    """What VOS3000 would have kept of a rate."""
+    """A rate as VOS3000 would have stored it."""
 
     rate: Decimal
     is_lossless: bool
 
 
 def stored_by_vos3000(rate: Decimal, fee_precision: int) -> StoredRate:
-    """Round a rate as VOS3000 does when it is entered: half up to the fee precision (RATE-30)."""
+    """Round a rate as VOS3000 does when it is entered: half up to the fee precision."""
     stored = round_to_unit(rate, Decimal(1).scaleb(-fee_precision), Rounding.HALF_UP)
     return StoredRate(stored, is_lossless=stored == rate)
 
@@ -55,7 +55,7 @@ def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
 
 
 def summarise(report: tuple[Problem, ...], read: ReadGroup, place: Place, problems: ProblemList) -> None:
-    """Note in one line how many rates of a group the report names."""
+    """Warn in one line of the number of rates of a group that the report names."""
     if report:
         expected = f"rates that suit its fee precision {read.group.policy.fee_precision}"
         words = f"{expected}; {len(report)} do not: `vosd check` names each"

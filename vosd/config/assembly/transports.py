@@ -1,10 +1,12 @@
-"""From keys to the settings of sockets, and the files of TLS read: a bad one is a mistake of the line that names it."""
+"""Settings of sockets, with the files of TLS read: a bad file is a mistake of the line that names it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from vosd.config.keys.schema import ConnectionKeys, ShieldKeys, SipKeys, TlsKeys
-from vosd.config.reader.problems import Place, ProblemList
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
+from vosd.config.keys.sip import SipKeys
+from vosd.config.keys.tls import TlsKeys
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings
 from vosd.net.shield import ShieldSettings
@@ -14,7 +16,7 @@ from vosd.net.tls import TlsContexts, TlsFileError
 def read_transports(
     keys: SipKeys, marking: TrafficClass, places: Mapping[str, Place], problems: ProblemList
 ) -> tuple[TransportSettings, TlsContexts | None]:
-    """Return the settings, and what new TLS connections are made with; None where TLS is not spoken."""
+    """Return the settings, and the contexts of new TLS connections; None where TLS is not used."""
     tls = _tls(keys.tls, places)
     settings = TransportSettings(marking, _limits(keys.connections), tls, _shield(keys.shield))
     if tls is None:
@@ -57,5 +59,5 @@ def _tls(keys: TlsKeys, places: Mapping[str, Place]) -> TlsSettings | None:
 
 
 def _beside(named_at: Place, path: Path) -> Path:
-    """Return a file that is read: relative to the one that names it."""
+    """Return the path of a file, which is relative to the file that names it."""
     return Path(named_at.file).parent / path

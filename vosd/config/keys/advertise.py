@@ -8,19 +8,19 @@ from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.engine.settings import Listener
 
 Advertised = Mapping[Listener | None, str]
-"""An address by the socket that announces it; under None is that for all of its family."""
+"""Address by socket; under None the one for all sockets of its family."""
 
 _ALL: Final = ""
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 
 
 def one_for_all(value: object) -> object:
-    """Let one address hold for every socket."""
+    """Accept one address for every socket."""
     return {_ALL: value} if isinstance(value, str) else value
 
 
 def advertised() -> FromText:
-    """Read an address for all sockets, or one for each, by ``transport:host:port``; under None is that for all."""
+    """Read an address for all sockets (key None), or one for each by ``transport:host:port``."""
     read_listener, read_ip = listener().read, ip().read
 
     def read(written: Mapping[str, object]) -> dict[Listener | None, str]:
@@ -51,7 +51,7 @@ def _read_or_none(read: Callable[[Any], object], value: object) -> object:
 
 
 def advertise_fault(listen: Sequence[Listener], advertise: Advertised | None) -> str | None:
-    """Return what was expected where an address stands for no socket, or None."""
+    """Return what was expected where an address belongs to no socket, or None."""
     families = {":" in each.host for each in listen}
     for socket, address in (advertise or {}).items():
         if socket is not None and socket not in listen:
@@ -64,7 +64,8 @@ def advertise_fault(listen: Sequence[Listener], advertise: Advertised | None) ->
 def announced(listen: Sequence[Listener], advertise: Advertised | None) -> tuple[str | None, ...]:
     """Return what each socket puts into Contact and Via; None = its own address.
 
-    The address for all holds for its family, and not where it is another socket's own, but on a wildcard address.
+    The address for all sockets holds for its family. Where it is the own address of another socket, only sockets on a
+    wildcard address use it.
     """
     for_all = (advertise or {}).get(None)
     hosts = {each.host for each in listen}

@@ -1,4 +1,4 @@
-"""Keys of capabilities that come later: writing one is an error that says so, not a mistyped key."""
+"""Keys of capabilities that do not exist yet: writing one is an error that says so."""
 
 from typing import Final
 

@@ -1,13 +1,13 @@
-"""The program that is told which phones come and go."""
+"""``phone_service``: the program that is notified of registrations of phones."""
 
 import re
 from typing import Annotated, Final
 
 from pydantic import model_validator
 
-from vosd.config.keys.model import Keys
 from vosd.config.reader.addresses import ip as ip_address
 from vosd.config.reader.fields import FromText, KeyProblemError, whole
+from vosd.config.reader.model import Keys
 from vosd.engine.settings import PhoneServiceSettings
 
 _PATH: Final = re.compile(r"/[!-~]{0,199}\Z")
@@ -25,13 +25,13 @@ def url_path() -> FromText:
 
 
 class PhoneServiceKeys(Keys):
-    """A program that is told by HTTP POST when a phone comes or goes. Default: none. A reload changes it."""
+    """A program that is notified by HTTP POST when phones register or expire. Default: none. A reload changes it."""
 
     ip: Annotated[str | None, ip_address()] = None
-    """Where it listens."""
+    """Address that the program listens on."""
     port: Annotated[int, whole(1, 65_535)] = 80
     path: Annotated[str, url_path()] = "/"
-    """What is posted to."""
+    """Path of the URL."""
 
     @model_validator(mode="after")
     def _has_an_address(self) -> "PhoneServiceKeys":
@@ -40,5 +40,5 @@ class PhoneServiceKeys(Keys):
         return self
 
     def settings(self) -> PhoneServiceSettings | None:
-        """Return where it is; None = nobody is told."""
+        """Return its address and path; None = there is no such program."""
         return None if self.ip is None else PhoneServiceSettings(self.ip, self.port, self.path)

@@ -1,33 +1,24 @@
-"""How objects prove who they are: the keys, the files that hold passwords, and what is kept of them.
+"""Credentials of phones and of trunks that register or are challenged: the keys.
 
-A password becomes a hash for our realm while the configuration is read, one for each algorithm that we challenge
-with, and is not kept (RFC 7616 section 5.12). Nothing of it gets into a message.
+A password is kept as hashes for our realm only (RFC 7616 section 5.12), which ``assembly/credentials.py`` makes.
 """
 
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import model_validator
 
-from vosd.base.credentials import Credentials
 from vosd.base.host import domain as domain_name
 from vosd.base.host import is_address
 from vosd.base.secret import Secret
-from vosd.config.assembly.inventory import place_of
-from vosd.config.keys.model import Keys
-from vosd.config.reader.document import Section
 from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text
 from vosd.config.reader.files import file_path
-from vosd.config.reader.includes import read_text
-from vosd.config.reader.problems import ProblemList
-from vosd.sip.digest.hashing import Algorithm, ha1_of
-from vosd.sip.digest.settings import DigestSettings
+from vosd.config.reader.model import Keys
+from vosd.sip.digest.hashing import Algorithm
 
-PASSWORD_FILE_BYTES_MAX: Final = 1_024
+PASSWORD_BYTES_MAX: Final = 1_024
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z", re.ASCII)
-_READY: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
 _DIGITS: Final = {Algorithm.MD5: 32, Algorithm.SHA_256: 64}
 
 
@@ -35,7 +26,7 @@ def password_text() -> FromText:
     """Read a password."""
 
     def read(text: str) -> Secret:
-        if not 1 <= len(text) <= PASSWORD_FILE_BYTES_MAX or not text.isprintable():
+        if not 1 <= len(text) <= PASSWORD_BYTES_MAX or not text.isprintable():
             raise ValueError
         return Secret(text)
 
@@ -69,26 +60,26 @@ def sip_domain() -> FromText:
 
 
 class ProofKeys(Keys):
-    """What somebody must prove who comes to us: a user name, and a password in one of three forms."""
+    """Credentials that are checked: a user name, and a password in one of three forms."""
 
     username: Annotated[str, line_of_text(1, 128)] = ""
     """Unique among all that register or are challenged."""
     password: Annotated[Secret | None, password_text()] = None
-    """Kept as its hash only."""
+    """Only its hash is kept."""
     password_file: Annotated[Path | None, file_path()] = None
-    """Instead of ``password``: a file with nothing else, relative to the file that names it."""
+    """Instead of ``password``: a file with the password alone, relative to the file that names it."""
     ha1_md5: Annotated[Secret | None, ha1_text(Algorithm.MD5)] = None
-    """Instead of ``password``: its hash for ``domain``, else ``sip.realm``, if that is challenged with MD5."""
+    """Instead of ``password``: its hash for the realm (``domain``, else ``sip.realm``), for challenges with MD5."""
     ha1_sha256: Annotated[Secret | None, ha1_text(Algorithm.SHA_256)] = None
-    """Instead of ``password``: its hash for ``domain``, else ``sip.realm``, if that is challenged with SHA-256."""
+    """Instead of ``password``: its hash for the realm (``domain``, else ``sip.realm``), for challenges with SHA-256."""
     domain: Annotated[str, sip_domain()] = ""
-    """The domain that it registers and calls under, and the realm that it is challenged with; in each domain user
-    names are its own. Default: any domain, and ``sip.realm``.
+    """Domain in which it registers and calls, and realm of its challenges; the same user name may exist in several
+    domains. Default: any domain, and ``sip.realm``.
     """
 
     @property
     def is_given(self) -> bool:
-        """Whether there is anything to prove."""
+        """Whether there are credentials."""
         return bool(self.username or self.password or self.password_file or self.ha1_md5 or self.ha1_sha256)
 
     @model_validator(mode="after")
@@ -101,7 +92,7 @@ class ProofKeys(Keys):
 
 
 class AuthKeys(ProofKeys):
-    """What a trunk must prove, if more than its address."""
+    """Credentials that the trunk must prove besides its address. Default: none."""
 
     @model_validator(mode="after")
     def _has_a_name(self) -> "AuthKeys":
@@ -111,49 +102,4 @@ class AuthKeys(ProofKeys):
 
 
 class DynamicKeys(AuthKeys):
-    """It registers with us, proves this, and is called where it is registered. Default: it does not register."""
-
-
-def read_credentials(
-    keys: ProofKeys, username: str, section: Section, label: str, digest: DigestSettings, problems: ProblemList
-) -> Credentials | None:
-    """Return what stands for the password in our realm; None where a problem was noted.
-
-    ``section`` is the mapping that the keys stand in, and ``label`` what messages call it.
-    """
-    # The domain that is the realm of the switch is no domain apart: those without a domain are in it, too.
-    domain = "" if keys.domain == digest.realm.lower() else keys.domain
-    realm = domain or digest.realm
-    ready = {Algorithm.MD5: keys.ha1_md5, Algorithm.SHA_256: keys.ha1_sha256}
-    if any(ready.values()):
-        for algorithm in digest.algorithms:
-            if ready[algorithm] is None:
-                name = _READY[algorithm]
-                expected = f"this key beside the other hash: sip.digest.algorithms has {algorithm.value}"
-                problems.error(section.place, f"{label}.{name}", expected)
-                return None
-        hashes = {name.value: secret.reveal() for name, secret in ready.items() if secret}
-        return Credentials(username, hashes, realm, domain)
-    secret = keys.password or read_password(keys.password_file, section, label, problems)
-    if secret is None:
-        return None
-    hashes = {algorithm.value: ha1_of(algorithm, username, realm, secret.reveal()) for algorithm in digest.algorithms}
-    return Credentials(username, hashes, realm, domain)
-
-
-def read_password(path: Path | None, section: Section, label: str, problems: ProblemList) -> Secret | None:
-    """Return what the file of a ``password_file`` holds; None where a problem was noted, or there is no file."""
-    if path is None:
-        return None
-    place, key = place_of(section, "password_file"), f"{label}.password_file"
-    file = Path(place.file).parent / path
-    text = read_text(file, place, key, problems, PASSWORD_FILE_BYTES_MAX)
-    if text is None:
-        return None
-    if file.stat().st_mode & stat.S_IROTH:
-        problems.warning(place, key, f"a file that others cannot read: chmod o-r {file}")
-    written = text.rstrip("\r\n")
-    if not written or not written.isprintable():
-        problems.error(place, key, "one line with the password in the file")
-        return None
-    return Secret(written)
+    """The vendor registers with us by these credentials, and is called at its contact. Default: it does not."""

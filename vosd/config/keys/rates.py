@@ -1,4 +1,4 @@
-"""One row of a rate group, from YAML or CSV, to the rate that calls are charged by (REQ_BILLING section 2)."""
+"""``rates`` of a rate group: the keys of one row, in YAML or CSV."""
 
 import re
 from collections.abc import Mapping
@@ -9,32 +9,24 @@ from typing import Annotated, ClassVar, Final
 from pydantic import model_validator
 
 from vosd.base.money import ZERO
-from vosd.billing.rates import Rate
-from vosd.config.keys.model import Keys
-from vosd.config.reader.fields import (
-    FromText,
-    KeyProblemError,
-    choice,
-    line_of_text,
-    percent,
-    price,
-    rate_prefix,
-    whole,
-)
+from vosd.config.reader.amounts import percent, price
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, whole
+from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import rate_prefix
 
 _INTERVAL: Final = re.compile(r"(\d{1,4})/(\d{1,4})\Z", re.ASCII)
 _CYCLE_SECONDS_MAX: Final = 3_600
 
 
 class PricePer(Enum):
-    """What ``billing_rate`` is the price of."""
+    """Unit of ``billing_rate``."""
 
     MINUTE = "minute"
     CYCLE = "cycle"
 
 
 class RateType(Enum):
-    """Kind of destination (RATE-08)."""
+    """Kind of destination."""
 
     NET = "net"
     LOCAL = "local"
@@ -56,10 +48,10 @@ def _interval() -> FromText:
 
 
 class RateKeys(Keys):
-    """One rate. RATE-36's column names are accepted as well."""
+    """One rate."""
 
     prefix: Annotated[str, rate_prefix()]
-    """Digits that the called number begins with; the longest match wins. ``*`` fits any number."""
+    """Leading digits of the called number; the longest match wins. ``*`` matches any number."""
     area: Annotated[str, line_of_text(0, 200)] = ""
     """Name of the destination in CDRs and reports."""
     rate_type: Annotated[RateType | None, choice(RateType)] = None
@@ -67,17 +59,17 @@ class RateKeys(Keys):
     billing_rate: Annotated[Decimal, price()]
     """Price of a minute, or of one cycle where the group says ``price_per: cycle``."""
     billing_cycle: Annotated[int | None, whole(1, _CYCLE_SECONDS_MAX)] = None
-    """Seconds of one increment; each begun one is paid. Default: the group's unit, else SS_BILLINGUNIT."""
+    """Seconds of one increment; a started one is charged in full. Default: the group's unit, else SS_BILLINGUNIT."""
     interval: Annotated[tuple[int, int] | None, _interval()] = None
-    """``30/6``: first 30 s, then every 6 s, pro rata of the minute's price; instead of ``billing_cycle``."""
+    """``30/6``: first 30 s, then every 6 s, pro rata of the price of a minute; instead of ``billing_cycle``."""
     first_rate: Annotated[Decimal | None, price()] = None
-    """Price of the whole first period (RATE-44)."""
+    """Price of the whole first period."""
     first_duration: Annotated[int | None, whole(0, 86_400)] = None
     """Seconds of the first period; 0 = none."""
     tax_rate: Annotated[Decimal, percent()] = ZERO
     """Percent on the rounded fee."""
     memo: Annotated[str, line_of_text(0, 1_000)] = ""
-    """For people; not kept."""
+    """A comment; not kept."""
 
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
@@ -106,19 +98,3 @@ class RateKeys(Keys):
         if self.first_duration and self.first_rate is None:
             raise KeyProblemError("first_duration", "first_rate beside first_duration, or interval instead")
         return self
-
-
-def compile_rate(row: RateKeys, price_per: PricePer, billing_unit: int) -> Rate:
-    """Turn a row into a rate; ``billing_unit`` is what holds where the row has no cycle of its own."""
-    first_duration, billing_cycle = row.interval or (row.first_duration or 0, row.billing_cycle or billing_unit)
-    return Rate(
-        prefix=row.prefix,
-        billing_rate=row.billing_rate,
-        billing_cycle=billing_cycle,
-        per_cycle=price_per is PricePer.CYCLE,
-        first_rate=row.first_rate if first_duration else None,
-        first_duration=first_duration,
-        tax_rate=row.tax_rate,
-        area=row.area,
-        rate_type=row.rate_type.value if row.rate_type else "",
-    )

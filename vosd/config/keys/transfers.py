@@ -1,27 +1,27 @@
-"""The keys of transfers, which telephones and customers' trunks share."""
+"""``transfer_display`` and ``transfer_keys`` of phones and mapping gateways."""
 
 import re
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import model_validator
 
-from vosd.config.keys.model import Keys
 from vosd.config.reader.fields import FromText, KeyProblemError
-from vosd.trunks.dialect import KEYS_MAX, TransferDisplay, TransferKeys
+from vosd.config.reader.model import Keys
+from vosd.trunks.dialect import KEYS_MAX, TransferDisplay
 
 _SEQUENCE: Final = re.compile(rf"[0-9*#A-D]{{1,{KEYS_MAX}}}\Z")
 _NUMBER: Final = re.compile(r"[0-9*#]{1,32}\Z")
 
 
 class Shown(NamedTuple):
-    """Whose number the target of a transfer is shown, and which where that is fixed."""
+    """Whose number the target of a transfer is shown, and the number itself where it is fixed."""
 
     display: TransferDisplay = TransferDisplay.CALLER
     number: str = ""
 
 
 def shown_number() -> FromText:
-    """Read whom the target of a transfer is shown."""
+    """Read whose number the target of a transfer is shown."""
 
     def read(text: str) -> Shown:
         for display in (TransferDisplay.CALLER, TransferDisplay.PHONE):
@@ -39,7 +39,7 @@ def _write(shown: Shown) -> str:
 
 
 def sequence() -> FromText:
-    """Read what is pressed for something."""
+    """Read a sequence of telephone keys."""
 
     def read(text: str) -> str:
         if not _SEQUENCE.match(text.upper()):
@@ -50,28 +50,26 @@ def sequence() -> FromText:
 
 
 class TransferKeyKeys(Keys):
-    """What is pressed during a call to transfer it, as INFO tells it. Default: keys transfer nothing."""
+    """Telephone keys that transfer a call, received as INFO. Default: keys do not transfer calls."""
 
     blind: Annotated[str, sequence()] = ""
-    """Begins a transfer: the number follows, ended by ``#`` or a pause of 4 s."""
+    """Starts a transfer: the number follows, ended by ``#`` or a pause of 4 s."""
     attended: Annotated[str, sequence()] = ""
-    """The same, but the telephone talks to the target until it hangs up or presses ``end``; the other side waits."""
+    """The same, but the telephone talks to the target until it hangs up or presses ``end``; the other party waits."""
     cancel: Annotated[str, sequence()] = ""
-    """Takes the transfer back, while the number is dialled, or the target is called or talked to."""
+    """Cancels the transfer while the number is dialled, or the target is ringing or connected."""
     end: Annotated[str, sequence()] = ""
-    """Hangs up the telephone that transfers while the target is called or talked to."""
+    """Hangs up the transferring telephone while the target is ringing or connected."""
 
     @property
-    def keys(self) -> TransferKeys | None:
-        """Return the sequences; None where there is none."""
-        if not self.blind and not self.attended:
-            return None
-        return TransferKeys(self.blind, self.attended, self.cancel, self.end)
+    def is_given(self) -> bool:
+        """Whether keys transfer calls at all."""
+        return bool(self.blind or self.attended)
 
     @model_validator(mode="after")
     def _differ(self) -> "TransferKeyKeys":
-        if (self.cancel or self.end) and not self.blind and not self.attended:
-            raise KeyProblemError("blind", "what begins a transfer")
+        if (self.cancel or self.end) and not self.is_given:
+            raise KeyProblemError("blind", "keys that start a transfer")
         written = [(name, text) for name in ("blind", "attended", "cancel", "end") if (text := getattr(self, name))]
         for name, text in written:
             for other, longer in written:

@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from vosd.config.reader.problems import Place, ProblemList
+from vosd.catalogue.problems import Place, ProblemList
 
 DEPTH_MAX: Final = 24
 """Levels of nesting in one file; the configuration itself needs six."""
@@ -62,6 +62,11 @@ class Section:
 
     place: Place
     entries: dict[str, Entry] = field(default_factory=dict)
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key, or of the section itself where the key is left out."""
+        entry = self.entries.get(key)
+        return self.place if entry is None else entry.place
 
 
 Node = Scalar | Listing | Section

@@ -8,8 +8,8 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Final
 
+from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
-from vosd.config.reader.problems import Place, ProblemList
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Size of one YAML file; larger rate tables belong into a ``rates_file``."""

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from vosd.config.keys.model import Keys
+from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, written_in
 from vosd.config.reader.fields import FromText, KeyProblemError
-from vosd.config.reader.problems import Place, ProblemList, suggestion
+from vosd.config.reader.model import Keys
 
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]

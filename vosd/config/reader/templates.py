@@ -3,8 +3,8 @@
 from collections.abc import Set
 from typing import Final
 
+from vosd.catalogue.problems import ProblemList, suggestion
 from vosd.config.reader.document import Scalar, Section
-from vosd.config.reader.problems import ProblemList, suggestion
 
 TEMPLATES: Final = "templates"
 TEMPLATE: Final = "template"

@@ -1,4 +1,4 @@
-"""The base that the model of every section shares."""
+"""The base of the model of every section."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -13,11 +13,11 @@ class Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     not_built: ClassVar[frozenset[str]] = frozenset()
-    """Keys of capabilities that come later: an error that says so."""
+    """Keys of capabilities that do not exist yet: writing one is an error that says so."""
     aliases: ClassVar[Mapping[str, str]] = {}
     """Other spellings, and the key that each stands for."""
     apart: ClassVar[Mapping[str, str]] = {}
-    """Keys that are read before the model sees the mapping, with their manual."""
+    """Keys that are read before the mapping is validated, with their documentation."""
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:

@@ -1,0 +1,149 @@
+"""From sources to the snapshot: sources merged, references checked, what depends on others settled, indexes built."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.merge import Merged, merge
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.references import (
+    check_currencies,
+    check_currency,
+    check_offline_gateway,
+    check_payer,
+    check_phone,
+    check_references_of_broken,
+    check_vendor,
+)
+from vosd.catalogue.source import (
+    CURRENCY_OF_RATE_GROUP,
+    DEFAULT_CURRENCY,
+    PREFIXES_FROM_RATES,
+    CatalogueSource,
+    Definition,
+    Definitions,
+)
+from vosd.catalogue.users import by_username, check_dynamic_names, check_names, check_networks, check_numbers
+from vosd.catalogue.versions import version_of
+from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.routing.route_table import RouteTable
+from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half
+from vosd.trunks.phone import Phone
+
+
+def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catalogue:
+    """Build the catalogue of at least one source; it may only be used if ``problems`` has no errors afterwards."""
+    merged = merge(sources, problems)
+    parameters = CallParameters() if merged.parameters is None else merged.parameters.value
+    groups = merged.rate_groups.values()
+    accounts = {name: _settled_account(each, merged, problems) for name, each in merged.accounts.sound.items()}
+    customers = merged.mapping_gateways.values()
+    for each in merged.mapping_gateways.sound.values():
+        check_payer(each.value, each, merged, accounts, problems)
+    phones = {name: _settled_phone(each, merged, accounts, problems) for name, each in merged.phones.sound.items()}
+    vendors = {name: _settled_vendor(each, merged, problems) for name, each in merged.routing_gateways.sound.items()}
+    check_offline_gateway(merged.offline_gateway, merged.routing_gateways, problems)
+    check_references_of_broken(merged, problems)
+    check_names(merged.phones, (merged.mapping_gateways, merged.routing_gateways), problems)
+    check_numbers(merged.phones, problems)
+    check_dynamic_names(merged.routing_gateways, merged.mapping_gateways, problems)
+    callers: list[tuple[MappingGateway, Definition[object]]] = [
+        *((each.value, each) for each in merged.mapping_gateways.sound.values()),
+        *((each.value.gateway, each) for each in merged.phones.sound.values()),
+    ]
+    check_currencies(callers, merged.routing_gateways, accounts, problems)
+    trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
+    domains = _users(trunks_and_phones.values(), vendors.values(), merged, problems)
+    versions = {name: group.version for name, group in groups.items()}
+    return Catalogue(
+        version=version_of(accounts, versions, customers, list(vendors.values()), phones, parameters),
+        accounts=accounts,
+        rate_groups=groups,
+        mapping_gateways=trunks_and_phones,
+        routing_gateways=vendors,
+        sources=_source_index(merged.mapping_gateways, problems),
+        routes=RouteTable(vendors.values(), phones.values()),
+        parameters=parameters,
+        phones=phones,
+        users=domains.pop(""),
+        domains=domains,
+    )
+
+
+def settled(account: Account, group_currency: str | None) -> Account:
+    """Return an account with its currency; ``group_currency`` is None where it has no rate group."""
+    if account.currency != CURRENCY_OF_RATE_GROUP and group_currency is None:
+        return account
+    return msgspec.structs.replace(account, currency=group_currency or DEFAULT_CURRENCY)
+
+
+def _settled_account(definition: Definition[Account], merged: Merged, problems: ProblemList) -> Account:
+    account = definition.value
+    if account.rate_group is None:
+        return settled(account, None)
+    group = merged.rate_groups.find(account.rate_group, definition, "rate_group", problems)
+    if group is None:
+        return settled(account, None)
+    check_currency(definition, group.value.currency, problems)
+    return settled(account, group.value.currency)
+
+
+def _settled_phone(
+    definition: Definition[Phone], merged: Merged, accounts: Mapping[str, Account], problems: ProblemList
+) -> Phone:
+    phone = definition.value
+    check_payer(phone.gateway, definition, merged, accounts, problems)
+    check_phone(definition, merged, problems)
+    if phone.offline_gateway is None and merged.offline_gateway is not None:
+        return msgspec.structs.replace(phone, offline_gateway=merged.offline_gateway.value)
+    return phone
+
+
+def _settled_vendor(definition: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> RoutingGateway:
+    vendor = definition.value
+    check_vendor(definition, merged, problems)
+    if vendor.prefixes != PREFIXES_FROM_RATES:
+        return vendor
+    return msgspec.structs.replace(vendor, prefixes=_prefixes_of(_buy_rates(vendor, merged)))
+
+
+def _buy_rates(vendor: RoutingGateway, merged: Merged) -> RateGroup | None:
+    account = merged.accounts.sound.get(vendor.account or "")
+    group = None if account is None else merged.rate_groups.sound.get(account.value.rate_group or "")
+    return None if group is None else group.value
+
+
+def _prefixes_of(group: RateGroup | None) -> tuple[str, ...]:
+    return () if group is None else tuple(rate.prefix for rate in group.rates)
+
+
+def _users(
+    callers: Iterable[MappingGateway], vendors: Iterable[RoutingGateway], merged: Merged, problems: ProblemList
+) -> dict[str, dict[str, MappingGateway]]:
+    """Index everything with credentials by domain and user name."""
+    definitions: dict[str, Definition[object]] = {
+        **merged.routing_gateways.sound,
+        **merged.mapping_gateways.sound,
+        **merged.phones.sound,
+    }
+    registering = [registering_half(vendor) for vendor in vendors if vendor.credentials is not None]
+    domains = by_username((*callers, *registering), definitions, problems)
+    users = [user for each in domains.values() for user in each.values()]
+    check_networks(merged.mapping_gateways.values().values(), users, definitions, problems)
+    return domains
+
+
+def _source_index(gateways: Definitions[MappingGateway], problems: ProblemList) -> SourceIndex:
+    """Index source addresses; of two gateways with the same pattern the later is reported and left out."""
+    remaining = gateways.values()
+    while True:
+        try:
+            return SourceIndex(remaining.values())
+        except SourceConflict as conflict:
+            first, second = gateways.sound[conflict.first], gateways.sound[conflict.second]
+            expected = f"hosts or a tech_prefix that differ from {conflict.first!r} at {first.origin.place}: {conflict}"
+            problems.error(*second.at("hosts"), expected)
+            del remaining[conflict.second]

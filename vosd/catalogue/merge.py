@@ -1,0 +1,90 @@
+"""Several sources as one: the same definition in two of them is an error that names both places."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+Thing = TypeVar("Thing")
+
+
+class Merged(NamedTuple):
+    """The definitions of all sources together."""
+
+    accounts: Definitions[Account]
+    rate_groups: Definitions[RateGroup]
+    mapping_gateways: Definitions[MappingGateway]
+    routing_gateways: Definitions[RoutingGateway]
+    phones: Definitions[Phone]
+    parameters: Definition[CallParameters] | None
+    offline_gateway: Definition[str] | None
+
+
+def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
+    """Return the definitions of all sources; of two with the same name the later is reported and left out."""
+
+    def lists(of: Callable[[CatalogueSource], Definitions[Thing]]) -> Definitions[Thing]:
+        return _joined([(source.name, of(source)) for source in sources], problems)
+
+    def single(key: str, of: Callable[[CatalogueSource], Definition[Thing] | None]) -> Definition[Thing] | None:
+        return _only(key, [(source.name, of(source)) for source in sources], problems)
+
+    return Merged(
+        lists(lambda source: source.accounts),
+        lists(lambda source: source.rate_groups),
+        lists(lambda source: source.mapping_gateways),
+        lists(lambda source: source.routing_gateways),
+        lists(lambda source: source.phones),
+        single("parameters", lambda source: source.parameters),
+        single("offline_gateway", lambda source: source.offline_gateway),
+    )
+
+
+def _joined(parts: Sequence[tuple[str, Definitions[Thing]]], problems: ProblemList) -> Definitions[Thing]:
+    _, first = parts[0]
+    whole = Definitions(first.kind, first.name_key, dict(first.sound), dict(first.broken))
+    defined_by = dict.fromkeys([*first.sound, *first.broken], parts[0][0])
+    for source, part in parts[1:]:
+        for name, definition in part.sound.items():
+            if not _is_taken(name, definition, whole, defined_by, problems):
+                whole.sound[name] = definition
+                defined_by[name] = source
+        for name, broken in part.broken.items():
+            if not _is_taken(name, broken, whole, defined_by, problems):
+                whole.broken[name] = broken
+                defined_by[name] = source
+    return whole
+
+
+def _is_taken(
+    name: str,
+    definition: Definition[object],
+    whole: Definitions[Thing],
+    defined_by: dict[str, str],
+    problems: ProblemList,
+) -> bool:
+    earlier = whole.sound.get(name) or whole.broken.get(name)
+    if earlier is None:
+        return False
+    place = earlier.origin.place_of(whole.name_key)
+    expected = f"each {whole.kind} in one source only; {defined_by[name]} defines it too, at {place}"
+    problems.error(*definition.at(whole.name_key), expected, name)
+    return True
+
+
+def _only(
+    key: str, parts: Sequence[tuple[str, Definition[Thing] | None]], problems: ProblemList
+) -> Definition[Thing] | None:
+    """Return the definition of what exists once, under ``key`` of a source."""
+    found = [(source, definition) for source, definition in parts if definition is not None]
+    for _, later in found[1:]:
+        source, first = found[0]
+        expected = f"this key in one source only; {source} defines it too, at {first.origin.place_of(key)}"
+        problems.error(*later.at(key), expected)
+    return found[0][1] if found else None

@@ -1,0 +1,127 @@
+"""What definitions say of each other: names that must exist, currencies that must agree, rates that must be there."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.merge import Merged
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions
+from vosd.trunks.dialect import Redirects
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+
+def check_currency(account: Definition[Account], group_currency: str, problems: ProblemList) -> None:
+    """Report an account that states another currency than that of its rate group."""
+    stated = account.value.currency
+    if stated and stated != group_currency:
+        expected = f"{group_currency}, the currency of rate group {account.value.rate_group!r}"
+        problems.error(*account.at("currency"), expected, stated)
+
+
+def check_payer(
+    gateway: MappingGateway,
+    definition: Definition[object],
+    merged: Merged,
+    accounts: Mapping[str, Account],
+    problems: ProblemList,
+) -> None:
+    """Check the account that pays for a customer's calls, and the rate group of the gateway or phone.
+
+    ``accounts`` are the settled ones.
+    """
+    merged.accounts.find(gateway.account, definition, "account", problems)
+    group = None
+    if gateway.rate_group is not None:
+        group = merged.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
+    account = accounts.get(gateway.account)
+    if account is not None and group is not None and group.value.currency != account.currency:
+        expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
+        problems.error(*definition.at("rate_group"), expected, group.value.name)
+    if account is not None and account.rate_group is None and gateway.rate_group is None:
+        expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
+        problems.warning(definition.origin.place, definition.label, expected)
+
+
+def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList) -> None:
+    """Check the gateways that a phone names."""
+    offline, redirect = phone.value.offline_gateway, phone.value.redirect_server
+    if offline is not None:
+        merged.routing_gateways.find(offline, phone, "offline_gateway", problems)
+    if redirect is None:
+        return
+    found = merged.routing_gateways.find(redirect, phone, "redirect_server", problems)
+    if found is not None and found.value.dialect.redirects is not Redirects.FOLLOW:
+        expected = "a routing gateway with redirects: follow"
+        problems.error(*phone.at("redirect_server"), expected, redirect)
+
+
+def check_vendor(vendor: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> None:
+    """Check the account of a vendor, and that it has buy rates."""
+    gateway = vendor.value
+    account = merged.accounts.find(gateway.account or "", vendor, "account", problems)
+    if account is None or account.value.rate_group is not None:
+        return
+    if not gateway.allow_unrated:
+        expected = (
+            f"a rate_group on account {gateway.account!r}, or allow_unrated: yes; "
+            "without a buy rate the gateway takes no call"
+        )
+        problems.warning(vendor.origin.place_of("account"), vendor.label, expected)
+    if gateway.prefixes == PREFIXES_FROM_RATES:
+        expected = f"a rate_group on account {gateway.account!r} to take prefixes from"
+        problems.error(*vendor.at("prefixes"), expected, PREFIXES_FROM_RATES[0])
+
+
+def check_offline_gateway(
+    named: Definition[str] | None, gateways: Definitions[RoutingGateway], problems: ProblemList
+) -> None:
+    """Check the gateway that takes the calls to unregistered phones, where the installation names one."""
+    if named is not None:
+        gateways.find(named.value, named, "offline_gateway", problems)
+
+
+def check_references_of_broken(merged: Merged, problems: ProblemList) -> None:
+    """Check the references of definitions with mistakes, so that all mistakes are reported at once."""
+    lists: Iterable[Definitions[Any]] = (
+        merged.accounts,
+        merged.mapping_gateways,
+        merged.routing_gateways,
+        merged.phones,
+    )
+    for broken in (each for definitions in lists for each in definitions.broken.values()):
+        if broken.value.account:
+            merged.accounts.find(broken.value.account, broken, "account", problems)
+        if broken.value.rate_group:
+            merged.rate_groups.find(broken.value.rate_group, broken, "rate_group", problems)
+
+
+def check_currencies(
+    customers: Iterable[tuple[MappingGateway, Definition[object]]],
+    vendors: Definitions[RoutingGateway],
+    accounts: Mapping[str, Account],
+    problems: ProblemList,
+) -> None:
+    """Report each routing gateway that is paid in another currency than calls of some customer are sold in.
+
+    Any customer's call may be routed to any gateway, and a call has one currency. Customers and gateways that are
+    disabled, and gateways without buy rates, do not count.
+    """
+    sold: dict[str, tuple[MappingGateway, Definition[object]]] = {}
+    for gateway, definition in customers:
+        account = accounts.get(gateway.account)
+        if account is not None and gateway.enabled:
+            sold.setdefault(account.currency, (gateway, definition))
+    for vendor in vendors.sound.values():
+        account = accounts.get(vendor.value.account or "")
+        if account is None or account.rate_group is None or not vendor.value.enabled:
+            continue
+        for currency, (gateway, customer) in sold.items():
+            if currency != account.currency:
+                expected = (
+                    f"an account in {currency}, since calls of {customer.label} ({customer.origin.place}, account "
+                    f"{gateway.account!r}, {currency}) may go out here, and account {account.id!r} is paid in "
+                    f"{account.currency}; a call has one currency"
+                )
+                problems.error(*vendor.at("account"), expected, account.id)

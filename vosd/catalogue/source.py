@@ -1,0 +1,113 @@
+"""One source of the catalogue: typed definitions that know where they are written.
+
+The configuration files are one source, a database is another. The values are those of the catalogue, with two
+exceptions that depend on definitions of other sources and are settled in ``assemble.py``: ``CURRENCY_OF_RATE_GROUP``
+and ``PREFIXES_FROM_RATES``.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from vosd.billing.accounts import Account
+from vosd.billing.rates import RateGroup
+from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+DEFAULT_CURRENCY: Final = "USD"
+"""Of rate groups, and of accounts without rate group, that state none."""
+CURRENCY_OF_RATE_GROUP: Final = ""
+"""Currency of an account that states none: its rate group's, else ``DEFAULT_CURRENCY``."""
+PREFIXES_FROM_RATES: Final = ("from_rates",)
+"""Prefixes of a routing gateway that takes those of its buy rates."""
+
+Thing = TypeVar("Thing")
+Thing_co = TypeVar("Thing_co", covariant=True)
+
+
+class Origin(Protocol):
+    """Where a definition is written."""
+
+    @property
+    def place(self) -> Place:
+        """The place of the definition as a whole."""
+        ...
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of one of its keys, or of the whole where that key is not written."""
+        ...
+
+
+class Definition(NamedTuple, Generic[Thing_co]):
+    """One object of a source."""
+
+    value: Thing_co
+    label: str
+    """What messages call it, such as ``accounts[acme]``; empty for what belongs to the source as a whole."""
+    origin: Origin
+
+    def at(self, key: str) -> tuple[Place, str]:
+        """Return the place of a key, and what messages call that key."""
+        return self.origin.place_of(key), f"{self.label}.{key}" if self.label else key
+
+
+class References(NamedTuple):
+    """The objects that a definition with mistakes refers to, as far as they could be read."""
+
+    account: str | None = None
+    rate_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions(Generic[Thing]):
+    """The definitions of one kind, by name."""
+
+    kind: str
+    """What messages call one of them, such as ``account``."""
+    name_key: str = "name"
+    """The key with its name."""
+    sound: dict[str, Definition[Thing]] = field(default_factory=dict)
+    broken: dict[str, Definition[References]] = field(default_factory=dict)
+    """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
+
+    def values(self) -> dict[str, Thing]:
+        """Return the sound objects by name, in the order of the source."""
+        return {name: each.value for name, each in self.sound.items()}
+
+    def find(
+        self, name: str, named_by: Definition[object], key: str, problems: ProblemList
+    ) -> Definition[Thing] | None:
+        """Return the definition that ``key`` of another one refers to; report a name that does not exist."""
+        found = self.sound.get(name)
+        if found is None and name not in self.broken:
+            report_unknown(self.kind, name, [*self.sound, *self.broken], named_by, key, problems)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSource:
+    """Everything that one source defines."""
+
+    name: str
+    """What messages call it, such as ``the configuration files``."""
+    accounts: Definitions[Account] = field(default_factory=lambda: Definitions("account", "id"))
+    rate_groups: Definitions[RateGroup] = field(default_factory=lambda: Definitions("rate group"))
+    mapping_gateways: Definitions[MappingGateway] = field(default_factory=lambda: Definitions("mapping gateway"))
+    routing_gateways: Definitions[RoutingGateway] = field(default_factory=lambda: Definitions("routing gateway"))
+    phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone", "number"))
+    parameters: Definition[CallParameters] | None = None
+    """What holds for every call; at most one source defines it."""
+    offline_gateway: Definition[str] | None = None
+    """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one
+    source defines it."""
+
+
+def report_unknown(
+    kind: str, name: str, names: Collection[str], named_by: Definition[object], key: str, problems: ProblemList
+) -> None:
+    """Report that ``key`` of a definition names an object of ``kind`` that does not exist; ``names`` do."""
+    near = suggestion(name, names) if names else "there is none yet"
+    article = "an" if kind[0] in "aeiou" else "a"
+    problems.error(*named_by.at(key), f"the name of {article} {kind}; {near}", name)

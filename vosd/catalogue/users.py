@@ -1,0 +1,101 @@
+"""Names and user names of trunks and phones: which must be unique, and index of those that prove who they are."""
+
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final
+
+from vosd.base.number import for_matching
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Definition, Definitions
+from vosd.trunks.gateways import HostPattern, MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+_SITE_BITS: Final = {4: 24, 6: 64}
+"""By version of IP: a network with a shorter prefix probably belongs to more than one customer."""
+
+
+def check_names(phones: Definitions[Phone], gateways: Iterable[Definitions[Any]], problems: ProblemList) -> None:
+    """Report each phone whose number is the name of a gateway: limits and CDRs identify both by that name."""
+    for others in gateways:
+        for number, phone in phones.sound.items():
+            namesake = others.sound.get(number)
+            if namesake is not None:
+                expected = f"another number, or another name for the {others.kind} at {namesake.origin.place}"
+                problems.error(*phone.at("number"), expected, number)
+
+
+def check_dynamic_names(
+    vendors: Definitions[RoutingGateway], customers: Definitions[MappingGateway], problems: ProblemList
+) -> None:
+    """Report each vendor that registers under the name of a customer: registrations identify both by that name."""
+    for name, vendor in vendors.sound.items():
+        namesake = customers.sound.get(name)
+        if namesake is not None and vendor.value.credentials is not None:
+            expected = f"another name than that of the mapping gateway at {namesake.origin.place}, as it registers"
+            problems.error(*vendor.at("name"), expected, name)
+
+
+def check_numbers(phones: Definitions[Phone], problems: ProblemList) -> None:
+    """Report each phone whose number differs from that of an earlier one by a leading plus sign only."""
+    by_dialled: dict[str, Definition[Phone]] = {}
+    for number, phone in phones.sound.items():
+        first = by_dialled.setdefault(for_matching(number), phone)
+        if first is not phone:
+            place = first.origin.place_of("number")
+            expected = f"another number than that of {first.label} at {place}: a leading + is dropped"
+            problems.error(*phone.at("number"), expected, number)
+
+
+def check_networks(
+    gateways: Iterable[MappingGateway],
+    users: Iterable[MappingGateway],
+    definitions: Mapping[str, Definition[object]],
+    problems: ProblemList,
+) -> None:
+    """Warn of wide networks of trunks that may contain users: an unregistered phone there counts as the trunk."""
+    hosts_of_users = [user.hosts for user in users]
+    for gateway in gateways:
+        wide = (
+            [pattern.network for pattern in gateway.hosts if _is_wide(pattern)] if gateway.credentials is None else []
+        )
+        for network in wide:
+            if any(_may_be_in(network, hosts) for hosts in hosts_of_users):
+                expected = "narrower hosts, or auth: a phone that calls from there unregistered counts as this trunk"
+                problems.warning(*definitions[gateway.name].at("hosts"), expected, str(network))
+
+
+def _is_wide(pattern: HostPattern) -> bool:
+    return pattern.port is None and pattern.network.prefixlen < _SITE_BITS[pattern.network.version]
+
+
+def _may_be_in(network: IPv4Network | IPv6Network, hosts: Collection[HostPattern]) -> bool:
+    """Say whether a user with these hosts may be in a network; without hosts it may be in any."""
+    return not hosts or any(_overlap(network, pattern.network) for pattern in hosts)
+
+
+def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def by_username(
+    gateways: Iterable[MappingGateway], definitions: Mapping[str, Definition[object]], problems: ProblemList
+) -> dict[str, dict[str, MappingGateway]]:
+    """Index gateways with credentials by domain and user name; of two with the same the later is reported and left out.
+
+    Those without a domain of their own are under the empty domain, which is always present.
+    """
+    domains: dict[str, dict[str, MappingGateway]] = {"": {}}
+    for gateway in gateways:
+        if gateway.credentials is None:
+            continue
+        username = gateway.credentials.username
+        users = domains.setdefault(gateway.credentials.domain, {})
+        first = users.setdefault(username, gateway)
+        if first is not gateway:
+            second = definitions[gateway.name]
+            place = definitions[first.name].origin.place
+            expected = f"another domain, or a username that differs from that of {first.name!r} at {place}"
+            problems.error(second.origin.place, f"{second.label}.username", expected, username)
+    return domains

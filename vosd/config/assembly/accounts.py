@@ -1,0 +1,21 @@
+"""Accounts: from keys to the definitions of the catalogue."""
+
+from typing import Final
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.parameters import ParameterKeys
+
+_ACCOUNT: Final = Conversion(AccountKeys, Account, by_hand={"currency": "currency", "advance_minutes": "advance_s"})
+require_all_used(AccountKeys, _ACCOUNT)
+
+
+def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
+    """Return an account; where it states no currency, the catalogue settles it."""
+    return _ACCOUNT(
+        keys,
+        currency=keys.currency or CURRENCY_OF_RATE_GROUP,
+        advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
+    )

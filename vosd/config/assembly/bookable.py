@@ -1,0 +1,44 @@
+"""Whether the amounts that calls may cost fit the columns of the database.
+
+A call whose price fits no column would be carried and could never be booked.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from vosd.base.money import format_amount
+from vosd.billing.rater import total_at
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.catalogue.problems import ProblemList
+from vosd.config.assembly.rate_groups import ReadGroup
+
+BOOKED_AT_MOST: Final = Decimal(90_000_000_000)
+"""Largest price of one call with tax: SQLite keeps units of 1e-8 in 64 bits, up to 92,233,720,368; DECIMAL(20,8)
+holds more."""
+_SMALL: Final = Decimal(1_000)
+"""A price of a minute or a cycle at which a call of a week, the highest ``limits.max_call_seconds``, costs far less."""
+
+
+def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemList) -> None:
+    """Report each rate at which the longest call would cost more than can be booked."""
+    for read in groups:
+        group = read.group
+        for rate, place in read.rates:
+            if _is_small(rate, group.policy):
+                continue
+            applied = AppliedRate(group.name, group.version, group.currency, rate, group.policy)
+            cost = total_at(applied, longest_s)
+            if cost > BOOKED_AT_MOST:
+                expected = (
+                    f"a price at which a call of limits.max_call_seconds ({longest_s} s) costs at most "
+                    f"{format_amount(BOOKED_AT_MOST)} {group.currency} with tax, not {format_amount(cost)}: "
+                    "more cannot be booked"
+                )
+                key = f"rate_groups[{group.name}].rates[{rate.prefix}].billing_rate"
+                problems.error(place, key, expected, f"{rate.billing_rate:f}")
+
+
+def _is_small(rate: Rate, policy: RatingPolicy) -> bool:
+    prices = (rate.billing_rate, rate.first_rate or Decimal(0), policy.fee_unit)
+    return max(prices) <= _SMALL

@@ -1,0 +1,98 @@
+"""Mapping gateways and phones: from keys to the definitions of the catalogue."""
+
+from typing import Final
+
+from vosd.base.number import for_matching
+from vosd.catalogue.problems import ProblemList
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.credentials import read_credentials
+from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.transfers import TransferKeyKeys
+from vosd.sip.digest.settings import DigestSettings
+from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
+from vosd.trunks.gateways import CallerNumbers, MappingGateway
+from vosd.trunks.phone import Phone
+
+_TRANSFER_NAMES: Final = {"transfer": "transfers"}
+_TRANSFERS_BY_HAND: Final = {
+    "transfer_display": "transfer_display",
+    "transfer_keys": "transfer_keys",
+    "session_timer": "session_timer",
+}
+_TRANSFER_KEYS: Final = Conversion(TransferKeyKeys, TransferKeys)
+require_all_used(TransferKeyKeys, _TRANSFER_KEYS)
+
+_DIALECT: Final = Conversion(
+    MappingGatewayKeys,
+    CallerDialect,
+    renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
+    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes"},
+)
+_GATEWAY: Final = Conversion(MappingGatewayKeys, MappingGateway, by_hand={"auth": "credentials"})
+require_all_used(
+    MappingGatewayKeys, _DIALECT, _GATEWAY, elsewhere={"preset": "other defaults, before the keys are read"}
+)
+
+_PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_TRANSFERS_BY_HAND)
+_PHONE_GATEWAY: Final = Conversion(
+    PhoneKeys,
+    MappingGateway,
+    renamed={"number": "name"},
+    by_hand={
+        "caller_numbers": "caller_numbers",
+        "username": "credentials",
+        "password": "credentials",
+        "password_file": "credentials",
+        "ha1_md5": "credentials",
+        "ha1_sha256": "credentials",
+        "domain": "credentials",
+    },
+)
+_PHONE: Final = Conversion(PhoneKeys, Phone)
+require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE)
+
+_SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
+"""A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""
+
+
+def mapping_gateway(
+    written: Written[MappingGatewayKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+) -> MappingGateway:
+    """Return a customer's trunk, its password read."""
+    keys = written.thing
+    credentials = None
+    if keys.auth.is_given:
+        section, label = written.inner("auth")
+        credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
+    dialect = _DIALECT(keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {})
+    return _GATEWAY(keys, dialect=dialect, credentials=credentials)
+
+
+def phone(
+    written: Written[PhoneKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+) -> Phone:
+    """Return a phone, its password read."""
+    keys = written.thing
+    username = keys.username or keys.number
+    gateway = _PHONE_GATEWAY(
+        keys,
+        caller_numbers=CallerNumbers(keys.number, frozenset(map(for_matching, keys.caller_numbers))),
+        dialect=_PHONE_DIALECT(keys, **_spoken(keys, parameters), caller_from=_SHOWN_BY_PHONES),
+        credentials=read_credentials(keys, username, written.section, written.label, digest, problems),
+    )
+    return _PHONE(keys, gateway=gateway)
+
+
+def _spoken(keys: MappingGatewayKeys | PhoneKeys, parameters: ParameterKeys) -> dict[str, object]:
+    """Return what the dialects of trunks and phones have in common and is not copied."""
+    shown = keys.transfer_display
+    return {
+        "transfer_display": shown.display,
+        "transfer_number": shown.number,
+        "transfer_keys": _TRANSFER_KEYS(keys.transfer_keys) if keys.transfer_keys.is_given else None,
+        "session_timer": session_timer_settings(keys.session_timer, parameters),
+    }

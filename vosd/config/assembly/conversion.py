@@ -1,0 +1,109 @@
+"""From the keys of a model to the struct that the switch uses: fields of the same name and type are copied.
+
+Adding a key is adding a field with its documentation to the model and a field of the same name to the struct. A key
+that no struct has, or that has another type there, must be named in a table of exceptions; ``require_all_used`` makes
+a forgotten key an error when the module is imported.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from types import UnionType
+from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vosd.config.reader.model import Keys
+
+Target = TypeVar("Target")
+
+UNITS: Final = ("", "_ms", "_s")
+"""What the name of a struct's field has behind that of the key: durations name their unit in structs."""
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class Conversion(Generic[Target]):
+    """Makes a struct of a model's keys."""
+
+    def __init__(
+        self,
+        model: type[Keys],
+        target: Callable[..., Target],
+        *,
+        renamed: Mapping[str, str] = _NOTHING,
+        by_hand: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        """Find the field of each key.
+
+        Args:
+            model: the keys.
+            target: a struct, dataclass or NamedTuple.
+            renamed: fields of another name and the same type, by key.
+            by_hand: by key, the fields whose values are passed to each call.
+
+        Raises:
+            TypeError: a table names a key or a field that does not exist, or a field has another type than its key.
+        """
+        self._target = target
+        keys, fields = _types(model), get_type_hints(target)
+        _require("key", (*renamed, *by_hand), keys, model)
+        _require("field", (*renamed.values(), *by_hand.values()), fields, target)
+        copied: dict[str, str] = {}
+        """Key by field."""
+        for key, kind in keys.items():
+            names = [renamed[key]] if key in renamed else [f"{key}{unit}" for unit in UNITS]
+            field = next((name for name in names if name in fields), None)
+            if key in by_hand or field is None:
+                continue
+            if not _fits(kind, fields[field]):
+                message = f"key {key!r} of {model.__name__} is {kind}, but field {field!r} is {fields[field]}"
+                raise TypeError(f"{message}: give both one type, or name the key in by_hand")
+            copied[field] = key
+        self._fields = tuple(copied)
+        self._read: Callable[[Keys], tuple[Any, ...]] = attrgetter(*copied.values())
+        self.used: Final = frozenset({*copied.values(), *by_hand})
+        """The keys that end in a field."""
+
+    def __call__(self, keys: Keys, **by_hand: object) -> Target:
+        """Return the struct; ``by_hand`` are the values of fields that are not copied."""
+        by_hand.update(zip(self._fields, self._read(keys), strict=True))
+        return self._target(**by_hand)
+
+
+def require_all_used(model: type[Keys], *conversions: Conversion[Any], elsewhere: Mapping[str, str] = _NOTHING) -> None:
+    """Check that every key of a model has an effect.
+
+    Args:
+        model: the keys.
+        conversions: those that its keys pass through.
+        elsewhere: keys that no conversion uses, and what they are used for.
+
+    Raises:
+        TypeError: a key has no field, or is named in ``elsewhere`` without need.
+    """
+    used = frozenset[str]().union(*(each.used for each in conversions))
+    _require("key", elsewhere, _types(model), model)
+    for key in model.model_fields:
+        if key not in used and key not in elsewhere:
+            message = f"key {key!r} of {model.__name__} has no effect: no struct has a field of that name"
+            raise TypeError(f"{message}; add one, or name the key in a table of exceptions")
+        if key in used and key in elsewhere:
+            raise TypeError(f"key {key!r} of {model.__name__} is copied and named in elsewhere")
+
+
+def _types(model: type[Keys]) -> dict[str, Any]:
+    """Return the types of the keys, without what says how each is read."""
+    annotations = {name: field.annotation for name, field in model.model_fields.items()}
+    return get_type_hints(type(model.__name__, (), {"__annotations__": annotations}))
+
+
+def _fits(kind: Any, field: Any) -> bool:
+    """Say whether every type of a key is one of its field."""
+    return kind == field or _members(kind) <= _members(field)
+
+
+def _members(kind: Any) -> set[Any]:
+    return set(get_args(kind)) if get_origin(kind) in {Union, UnionType} else {kind}
+
+
+def _require(what: str, names: Iterable[str], known: Iterable[str], owner: Callable[..., object]) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise TypeError(f"no {what} {', '.join(unknown)} in {owner.__name__}")

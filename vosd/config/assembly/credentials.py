@@ -1,0 +1,75 @@
+"""Passwords: hashes of those that we check, and the logins with which we answer challenges of vendors.
+
+A password that we check becomes a hash for our realm while the configuration is read, one for each algorithm of our
+challenges, and is not kept (RFC 7616 section 5.12). Passwords appear in no message.
+"""
+
+import stat
+from pathlib import Path
+from typing import Final
+
+from vosd.base.credentials import Credentials, Login
+from vosd.base.secret import Secret
+from vosd.catalogue.problems import ProblemList
+from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
+from vosd.config.keys.vendors import LoginKeys, RegisterKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.includes import read_text
+from vosd.sip.digest.hashing import Algorithm, ha1_of
+from vosd.sip.digest.settings import DigestSettings
+
+_HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
+"""The key with the hash of each algorithm."""
+
+
+def read_credentials(
+    keys: ProofKeys, username: str, section: Section, label: str, digest: DigestSettings, problems: ProblemList
+) -> Credentials | None:
+    """Return the hashes of the password for its realm; None where a problem was reported.
+
+    ``section`` is the mapping with the keys, and ``label`` what messages call it.
+    """
+    # The domain that is the switch's own realm is no separate domain: users without a domain are in it, too.
+    domain = "" if keys.domain == digest.realm.lower() else keys.domain
+    realm = domain or digest.realm
+    given = {Algorithm.MD5: keys.ha1_md5, Algorithm.SHA_256: keys.ha1_sha256}
+    if any(given.values()):
+        for algorithm in digest.algorithms:
+            if given[algorithm] is None:
+                name = _HASHED[algorithm]
+                expected = f"this key beside the other hash: sip.digest.algorithms has {algorithm.value}"
+                problems.error(section.place, f"{label}.{name}", expected)
+                return None
+        hashes = {name.value: secret.reveal() for name, secret in given.items() if secret}
+        return Credentials(username, hashes, realm, domain)
+    secret = keys.password or read_password(keys.password_file, section, label, problems)
+    if secret is None:
+        return None
+    hashes = {algorithm.value: ha1_of(algorithm, username, realm, secret.reveal()) for algorithm in digest.algorithms}
+    return Credentials(username, hashes, realm, domain)
+
+
+def read_login(
+    username: str, keys: LoginKeys | RegisterKeys, section: Section, label: str, problems: ProblemList
+) -> Login | None:
+    """Return a login with its password read; None where a problem was reported."""
+    secret = keys.password or read_password(keys.password_file, section, label, problems)
+    return None if secret is None else Login(username, secret)
+
+
+def read_password(path: Path | None, section: Section, label: str, problems: ProblemList) -> Secret | None:
+    """Return the content of a ``password_file``; None where a problem was reported, or there is no file."""
+    if path is None:
+        return None
+    place, key = section.place_of("password_file"), f"{label}.password_file"
+    file = Path(place.file).parent / path
+    text = read_text(file, place, key, problems, PASSWORD_BYTES_MAX)
+    if text is None:
+        return None
+    if file.stat().st_mode & stat.S_IROTH:
+        problems.warning(place, key, f"a file that others cannot read: chmod o-r {file}")
+    written = text.rstrip("\r\n")
+    if not written or not written.isprintable():
+        problems.error(place, key, "one line with the password in the file")
+        return None
+    return Secret(written)

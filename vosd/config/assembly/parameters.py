@@ -1,0 +1,67 @@
+"""VOS3000's parameters, and the preset that sets other defaults."""
+
+from decimal import Decimal
+from typing import Final
+
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.keys.parameters import PARAMETERS, ParameterKeys
+from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
+from vosd.config.reader.document import Scalar, Section, written_in
+from vosd.config.reader.reading import read_section
+
+_H323: Final = ("SS_H323_", "SS_H245_")
+"""Parameters of H.323 begin with these."""
+
+
+def defaults_of(section: Section) -> Defaults:
+    """Return the defaults of a section's preset; a preset that does not exist is reported with the other keys."""
+    entry = section.entries.get("preset")
+    written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
+    return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
+
+
+def take_parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
+    """Remove the parameters from the document and return them; of bad ones the defaults, so that checking can go on."""
+    entry = document.entries.pop(PARAMETERS, None)
+    section = Section(Place("", 0))
+    if entry is not None and isinstance(entry.node, Section):
+        section = _without_h323(entry.node, problems)
+    elif entry is not None and not entry.is_empty:
+        problems.error(entry.place, PARAMETERS, "names and values of parameters")
+    parameters = read_section(ParameterKeys, section, PARAMETERS, problems, defaults.parameters)
+    if parameters is None:
+        return ParameterKeys()
+    _warn_of_parameters(parameters, section, problems)
+    return parameters
+
+
+def _without_h323(parameters: Section, problems: ProblemList) -> Section:
+    """Return the parameters without those of H.323, with a warning for each of those."""
+    kept = {}
+    for name, entry in parameters.entries.items():
+        if name.startswith(_H323):
+            expected = "no parameter of H.323, which vosd does not speak: it has no effect"
+            problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
+        else:
+            kept[name] = entry
+    return Section(parameters.place, kept)
+
+
+def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: ProblemList) -> None:
+    """Warn of settings that work, but probably not as intended."""
+
+    def warn(name: str, expected: str, value: object) -> None:
+        entry = section.entries.get(name)
+        place = section.place if entry is None else entry.place
+        problems.warning(place, f"{PARAMETERS}.{name}", expected, str(value))
+
+    natural_unit = Decimal(1).scaleb(-parameters.fee_precision)
+    if parameters.fee_unit != natural_unit:
+        expected = f"{natural_unit:f}, as the fee precision is {parameters.fee_precision}: fees are rounded twice"
+        warn("SERVER_BILLING_FEE_UNIT", expected, f"{parameters.fee_unit:f}")
+    if not parameters.record_server_hang_up:
+        expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"
+        warn("SERVER_BILLING_RECORD_SERVER_HANG_UP", expected, 0)
+    if parameters.session_ttl < parameters.session_min_se:
+        expected = f"no less than SS_SIP_SESSION_MIN_SE, {parameters.session_min_se}, which is what counts then"
+        warn("SS_SIP_SESSION_TTL", expected, parameters.session_ttl)

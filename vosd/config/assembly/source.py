@@ -1,0 +1,90 @@
+"""The configuration files as a source of the catalogue."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
+from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.callers import mapping_gateway, phone
+from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.assembly.rate_groups import ReadGroup
+from vosd.config.assembly.vendors import routing_gateway
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+
+FILES: Final = "the configuration files"
+"""What messages call this source."""
+
+Read = TypeVar("Read")
+Made = TypeVar("Made")
+
+
+class Objects(NamedTuple):
+    """Everything that a call is decided by, as read."""
+
+    rate_groups: Inventory[ReadGroup]
+    accounts: Inventory[AccountKeys]
+    mapping_gateways: Inventory[MappingGatewayKeys]
+    routing_gateways: Inventory[RoutingGatewayKeys]
+    phones: Inventory[PhoneKeys]
+
+
+def source_of(
+    objects: Objects, parameters: ParameterKeys, keys: InstallationKeys, settings: Origin, problems: ProblemList
+) -> CatalogueSource:
+    """Return the definitions of the files; ``settings`` is where the keys of the installation stand."""
+    call_parameters = _call_parameters(keys, parameters)
+    digest = call_parameters.digest
+    source = CatalogueSource(
+        FILES,
+        parameters=Definition(call_parameters, "", settings),
+        offline_gateway=None if keys.offline_gateway is None else Definition(keys.offline_gateway, "", settings),
+    )
+    _define(source.rate_groups, objects.rate_groups, lambda each: each.thing.group)
+    _define(source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters))
+    _define(
+        source.mapping_gateways,
+        objects.mapping_gateways,
+        lambda each: mapping_gateway(each, parameters, digest, problems),
+    )
+    _define(
+        source.routing_gateways,
+        objects.routing_gateways,
+        lambda each: routing_gateway(each, parameters, digest, problems),
+    )
+    _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
+    return source
+
+
+def _define(definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]) -> None:
+    for name, written in read.written.items():
+        definitions.sound[name] = written.defines(make(written))
+    for name, broken in read.broken.items():
+        definitions.broken[name] = broken.defines(_references(broken))
+
+
+def _references(broken: Written[Any]) -> References:
+    return References(broken.text("account"), broken.text("rate_group"))
+
+
+def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallParameters:
+    return CallParameters(
+        max_call_seconds=keys.limits.max_call_seconds,
+        record_server_hang_up=parameters.record_server_hang_up,
+        dead_call_billing=keys.limits.dead_call_billing,
+        digest=DigestSettings(
+            realm=keys.sip.realm,
+            algorithms=keys.sip.digest.algorithms,
+            status=parameters.challenge_code,
+            nonce_life_ms=1_000 * parameters.challenge_timeout,
+        ),
+        lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
+        challenges_max=parameters.challenge_retry,
+    )

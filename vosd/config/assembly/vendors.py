@@ -1,0 +1,138 @@
+"""Routing gateways: from keys to the definitions of the catalogue."""
+
+from typing import Final
+
+from vosd.base.credentials import Login
+from vosd.base.nat import Nat
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import PREFIXES_FROM_RATES
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.credentials import read_credentials, read_login
+from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.vendors import PingKeys, RegisterKeys
+from vosd.config.reader.numbers import FROM_RATES
+from vosd.sip.digest.settings import DigestSettings
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader
+from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
+
+_DIALECT: Final = Conversion(
+    RoutingGatewayKeys,
+    CalleeDialect,
+    renamed={"reliable_provisionals": "reliability", "reason": "reasons"},
+    by_hand={
+        "identity": "identity",
+        "interface": "interface",
+        "nat": "nat",
+        "reject_codes": "reject_codes",
+        "session_timer": "session_timer",
+    },
+)
+_GATEWAY: Final = Conversion(
+    RoutingGatewayKeys,
+    RoutingGateway,
+    by_hand={
+        "address": "addresses",
+        "prefixes": "prefixes",
+        "failover_codes": "failover_codes",
+        "auth": "login",
+        "registration": "registration",
+        "dynamic": "credentials",
+        "options_ping": "ping",
+    },
+)
+require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY)
+
+_REGISTRATION: Final = Conversion(
+    RegisterKeys,
+    Registration,
+    by_hand={
+        "server": "server",
+        "username": "user",
+        "password": "login",
+        "password_file": "login",
+        "domain": "domain",
+        "contact_user": "contact_user",
+    },
+)
+require_all_used(RegisterKeys, _REGISTRATION)
+
+_PING: Final = Conversion(PingKeys, Ping, by_hand={"interval": "interval_ms"})
+require_all_used(PingKeys, _PING)
+
+
+def routing_gateway(
+    written: Written[RoutingGatewayKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+) -> RoutingGateway:
+    """Return a vendor's trunk, its passwords read."""
+    keys = written.thing
+    login, registered = _logins(written, problems)
+    credentials = None
+    if keys.dynamic.is_given:
+        section, label = written.inner("dynamic")
+        credentials = read_credentials(keys.dynamic, keys.dynamic.username, section, label, digest, problems)
+    return _GATEWAY(
+        keys,
+        addresses=_addresses(keys),
+        prefixes=_prefixes(keys),
+        failover_codes=None if keys.failover_codes is None else frozenset(keys.failover_codes),
+        dialect=_dialect(keys, parameters),
+        login=login,
+        registration=None if registered is None else _registration(keys.registration, registered),
+        credentials=credentials,
+        ping=_ping(keys.options_ping),
+    )
+
+
+def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDialect:
+    return _DIALECT(
+        keys,
+        identity=tuple(header for header in dict.fromkeys(keys.identity) if header is not IdentityHeader.FROM),
+        interface=None if keys.interface is None else str(keys.interface),
+        nat=Nat.AUTO if keys.dynamic.is_given and "nat" not in keys.model_fields_set else keys.nat,
+        reject_codes=keys.reject_codes or {},
+        session_timer=session_timer_settings(keys.session_timer, parameters),
+    )
+
+
+def _addresses(keys: RoutingGatewayKeys) -> tuple[Address, ...]:
+    server = keys.registration.server
+    return keys.address or (() if server is None else (server,))
+
+
+def _prefixes(keys: RoutingGatewayKeys) -> tuple[str, ...]:
+    if FROM_RATES in keys.prefixes:
+        return PREFIXES_FROM_RATES
+    return tuple(dict.fromkeys(keys.prefixes)) or ("*",)
+
+
+def _logins(written: Written[RoutingGatewayKeys], problems: ProblemList) -> tuple[Login | None, Login | None]:
+    """Return the logins for calls and for the registration; where only one is given it serves both."""
+    auth, register = written.thing.auth, written.thing.registration
+    calls = registered = None
+    if auth.is_given:
+        calls = read_login(auth.username, auth, *written.inner("auth"), problems)
+    if register.is_given and register.has_password:
+        username = register.username or auth.username
+        registered = read_login(username, register, *written.inner("register"), problems)
+    return calls or registered, registered or calls
+
+
+def _registration(keys: RegisterKeys, login: Login) -> Registration | None:
+    if keys.server is None:
+        return None
+    user = keys.username or login.username
+    return _REGISTRATION(
+        keys,
+        server=keys.server,
+        domain=keys.domain or keys.server.host,
+        user=user,
+        contact_user=keys.contact_user or user,
+        login=login,
+    )
+
+
+def _ping(keys: PingKeys) -> Ping | None:
+    return None if keys.interval is None else _PING(keys, interval_ms=keys.interval)

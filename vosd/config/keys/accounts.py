@@ -1,0 +1,46 @@
+"""``accounts[]``: who pays, or is paid, for calls."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from vosd.base.money import ZERO
+from vosd.billing.accounts import AccountType
+from vosd.config.keys import later
+from vosd.config.keys.templates import TEMPLATE_KEY
+from vosd.config.reader.amounts import currency_code, overdraft, price
+from vosd.config.reader.fields import choice, limit, moment, object_name, switch, whole
+from vosd.config.reader.model import Keys
+
+
+class AccountKeys(Keys):
+    """Who pays, or is paid, for calls."""
+
+    id: Annotated[str, object_name()]
+    """Unique among the accounts. Never change it: the ledger identifies the account by it."""
+    type: Annotated[AccountType, choice(AccountType, later=frozenset({"agent", "card"}))] = AccountType.DIRECT
+    """``direct`` for customers, ``clearing`` for vendors."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Prices of its calls. Without one, only gateways that name a group have prices."""
+    overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
+    """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
+    balance_low: Annotated[Decimal | None, price()] = None
+    """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
+    overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
+    currency: Annotated[str | None, currency_code()] = None
+    """ISO 4217 code. Default: the rate group's."""
+    enabled: Annotated[bool, switch()] = True
+    """``no`` refuses its calls."""
+    expires_at: Annotated[int | None, moment()] = None
+    """From this time on calls are refused."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """Calls accepted in the preceding 1000 ms."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call, where less than ``limits.max_call_seconds``."""
+    advance_minutes: Annotated[int | None, whole(1, 15)] = None
+    """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
+
+    not_built: ClassVar[frozenset[str]] = later.ACCOUNT
+    apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

@@ -1,0 +1,116 @@
+"""The top level of the file without the lists of objects: what holds for the whole switch.
+
+Each field's docstring is its documentation: ``docs/configuration.md`` is generated from them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.base.secret import Secret
+from vosd.config.keys import later
+from vosd.config.keys.phone_service import PhoneServiceKeys
+from vosd.config.keys.presets import Preset
+from vosd.config.keys.sip import SipKeys
+from vosd.config.reader.fields import choice, object_name, whole
+from vosd.config.reader.files import database_url, file_path, socket_path
+from vosd.config.reader.model import Keys
+from vosd.engine.settings import LogLevel, OnSigterm
+
+
+class DatabaseKeys(Keys):
+    """Database of CDRs, ledger and balances."""
+
+    url: Annotated[Secret, database_url()] = Secret("sqlite+aiosqlite:///var/vosd.db")
+    """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size", "retention"})
+
+
+class LimitKeys(Keys):
+    """Limits that hold for every call."""
+
+    max_call_seconds: Annotated[int, whole(1, 604_800)] = 43_200
+    """Longest call in seconds. Accounts and gateways may set less."""
+    dead_call_billing: Annotated[DeadCallBilling, choice(DeadCallBilling)] = DeadCallBilling.DETECTION
+    """Until when a call is billed whose peer vanished: until that was detected, or until the latest proof of life."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"max_calls", "max_cps", "max_concurrent"})
+
+
+class CdrKeys(Keys):
+    """Batches in which calls are written to the database."""
+
+    batch_rows: Annotated[int, whole(1, 10_000)] = 500
+    """A batch is committed when it holds this many calls."""
+    batch_ms: Annotated[int, whole(1, 10_000)] = 200
+    """A batch is committed at the latest this many milliseconds after its first call."""
+
+
+class JournalKeys(Keys):
+    """For how long journal files are kept after all their calls are booked, in case the database loses commits.
+
+    Files have 64 MiB; those with unbooked calls are never removed and do not count. Needs a restart.
+    """
+
+    keep_minutes: Annotated[int, whole(0, 10_080)] = 60
+    """Minutes since the last call of a file was booked; 0 keeps none."""
+    keep_files: Annotated[int, whole(0, 10_000)] = 64
+    """Largest number of files; the oldest are removed first. An hour at 100 answered calls a second is about 25
+    files."""
+
+
+class TraceKeys(Keys):
+    """Memory for the messages of past calls, which ``cdr show --ladder`` shows."""
+
+    recent_mb: Annotated[int, whole(0, 65_536)] = 64
+    """MiB for the messages of recent calls; the oldest are dropped first; 0 keeps none."""
+    failed_mb: Annotated[int, whole(0, 65_536)] = 64
+    """MiB besides for failed calls that are no longer recent."""
+
+
+class LogKeys(Keys):
+    """What is written to the log."""
+
+    level: Annotated[LogLevel, choice(LogLevel)] = LogLevel.INFO
+    """The least urgent lines that are written. A reload changes it."""
+
+
+class InstallationKeys(Keys):
+    """The top level of the file, without the lists of objects."""
+
+    node: Annotated[str, object_name()] = "vosd"
+    """Name of this switch in CDRs."""
+    sip: SipKeys = SipKeys()
+    database: DatabaseKeys = DatabaseKeys()
+    state_dir: Annotated[Path, file_path()] = Path("var")
+    """Directory of the journal and other state, created if missing; relative to the working directory."""
+    control_socket: Annotated[Path, socket_path()] = Path("var/vosd.sock")
+    """Unix socket through which the commands reach the daemon; relative to the working directory."""
+    shutdown_grace: Annotated[int, whole(0, 86_400)] = 10
+    """Seconds for which established calls may go on after a stop was requested. A reload changes it."""
+    on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
+    """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
+    limits: LimitKeys = LimitKeys()
+    phone_service: PhoneServiceKeys = PhoneServiceKeys()
+    offline_gateway: Annotated[str | None, object_name()] = None
+    """The routing gateway that takes the calls to unregistered phones that name none themselves."""
+    cdr: CdrKeys = CdrKeys()
+    journal: JournalKeys = JournalKeys()
+    trace: TraceKeys = TraceKeys()
+    log: LogKeys = LogKeys()
+    preset: Annotated[Preset | None, choice(Preset)] = None
+    """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
+
+    not_built: ClassVar[frozenset[str]] = later.INSTALLATION
+    apart: ClassVar[Mapping[str, str]] = {
+        "include": "Files, or patterns such as ``partners/*.yaml``, relative to the file that names them.",
+        "templates": "Keys by name, for accounts, gateways and phones with ``template: NAME``.",
+        "parameters": "VOS3000's parameters by their own names.",
+        "rate_groups": "List of rate groups.",
+        "accounts": "List of accounts.",
+        "mapping_gateways": "List of customers' trunks.",
+        "phones": "List of telephones.",
+        "routing_gateways": "List of vendors' trunks.",
+    }

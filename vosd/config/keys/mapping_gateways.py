@@ -1,0 +1,106 @@
+"""``mapping_gateways[]``: customers' trunks, where calls come from.
+
+A model checks one object by itself; references to other objects are checked when the catalogue is put together.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.base.nat import Nat
+from vosd.config.keys import later
+from vosd.config.keys.presets import Preset
+from vosd.config.keys.proofs import AuthKeys
+from vosd.config.keys.session_timers import SessionTimerKeys
+from vosd.config.keys.templates import TEMPLATE_KEY
+from vosd.config.keys.transfers import Shown, TransferKeyKeys, shown_number
+from vosd.config.reader.addresses import source
+from vosd.config.reader.codes import sent_instead
+from vosd.config.reader.fields import (
+    KeyProblemError,
+    choice,
+    limit,
+    milliseconds,
+    object_name,
+    one_or_many,
+    switch,
+    whole,
+)
+from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import dialled_prefix
+from vosd.trunks.dialect import CalleeSource, CallerSource, ReasonForm, Reliability, Transfers
+from vosd.trunks.gateways import HostPattern
+
+
+class MappingGatewayKeys(Keys):
+    """A customer's trunk: where calls come from."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the mapping gateways."""
+    account: Annotated[str, object_name()]
+    """The account that pays."""
+    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
+    """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
+    pattern on two gateways is an error. Can be left out beside ``auth``: then it may call and register from any
+    address.
+    """
+    auth: AuthKeys = AuthKeys()
+    tech_prefix: Annotated[str, dialled_prefix()] = ""
+    """What it dials before the number, by which gateways with the same hosts are distinguished. Removed before all
+    other processing."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Instead of the account's."""
+    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
+    """Longest call, where less than the account's."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls at the same time."""
+    max_cps: Annotated[int | None, limit()] = None
+    """INVITEs accepted in the preceding 1000 ms."""
+    max_requests: Annotated[int | None, limit()] = None
+    """Requests per second outside calls (INVITE, REGISTER, OPTIONS) from all its ``hosts`` together; further requests
+    get 503 with Retry-After. Gateways that share an address share the sum of their limits. ``sip.shield`` limits each
+    address in addition.
+    """
+    enabled: Annotated[bool, switch()] = True
+    """``no`` refuses its calls."""
+    preset: Annotated[Preset | None, choice(Preset)] = None
+    """``vos3000``: the numbers are read from To and From. Default: the installation's ``preset``."""
+    callee_from: Annotated[CalleeSource, choice(CalleeSource)] = CalleeSource.REQUEST_URI
+    """Where its INVITEs have the called number."""
+    caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (
+        CallerSource.ASSERTED,
+        CallerSource.FROM,
+    )
+    """Where its INVITEs have the calling number: the first of these headers that is present is used."""
+    reject_codes: Annotated[Mapping[str, int] | None, sent_instead()] = None
+    """What it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
+    reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
+    """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
+    """Whether ringing and early media are sent to it reliably (100rel): never, if it supports that, or always."""
+    transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
+    """Whether it may transfer calls with REFER."""
+    transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
+    """How long the target of a transfer may take to answer, and its number to be dialled by keys."""
+    transfer_display: Annotated[Shown, shown_number()] = Shown()
+    """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), that in
+    From of the transferring party (``phone``), or a fixed one."""
+    transfer_keys: TransferKeyKeys = TransferKeyKeys()
+    nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
+    """For a trunk behind NAT, responses and requests go to the source address of its packets, and private addresses in
+    its SDP are replaced by that address. ``auto``: where its Contact is private, and its packets come from a public
+    address or from another one than its Via says.
+    """
+    session_timer: SessionTimerKeys = SessionTimerKeys()
+
+    not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
+    apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> "MappingGatewayKeys":
+        if not self.hosts and not self.auth.is_given:
+            raise KeyProblemError("hosts", "at least one address or network, or auth")
+        if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
+            raise KeyProblemError("caller_from", "at least one header, each once")
+        return self

@@ -1,0 +1,56 @@
+"""``sip.connections``, ``sip.shield``, ``sip.overload``: limits that protect the switch."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from vosd.config.reader.fields import line_of_text, milliseconds, one_or_many, whole
+from vosd.config.reader.model import Keys
+from vosd.net.shield import SCANNERS
+
+
+class ConnectionKeys(Keys):
+    """Limits of TCP and TLS connections."""
+
+    max: Annotated[int, whole(1, 1_000_000)] = 10_000
+    """Open at the same time. The process needs as many open files, systemd's ``LimitNOFILE``."""
+    max_per_source: Annotated[int, whole(1, 1_000_000)] = 1_000
+    """Accepted from one address."""
+    max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
+    """Accepted from all unknown addresses together: phones before they register, far ends of dialogs, scanners."""
+    max_unknown_per_source: Annotated[int, whole(1, 1_000_000)] = 20
+    """Accepted from one unknown address (of IPv6: from its /64)."""
+    idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
+    """Close a connection after this time without a byte in either direction. A keep-alive (RFC 5626) counts from the
+    address of a gateway or a registered phone; from other addresses only messages count."""
+    unknown_rate: Annotated[int, whole(0, 100_000)] = 50
+    """Accepted per second from all unknown addresses together, in bursts of twice as many; 0 = no limit."""
+    unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10
+    """Accepted per second from one unknown address (of IPv6: from its /64), in bursts of twice as many; 0 = no
+    limit."""
+
+
+class ShieldKeys(Keys):
+    """Limits per source address, applied before a message is parsed. IPv6 counts by /64. A reload changes it."""
+
+    stranger_rate: Annotated[int, whole(0, 1_000_000)] = 50
+    """Messages per second from an unknown address, those within calls not counted; 0 = no limit. Messages above the
+    rate are dropped and counted."""
+    stranger_burst: Annotated[int, whole(1, 1_000_000)] = 250
+    """Messages that an unknown address may send at once. Raise it where many phones share one address."""
+    gateway_rate: Annotated[int, whole(0, 1_000_000)] = 5_000
+    """Requests per second outside calls from the address of a gateway; 0 = no limit. Requests above the rate get 503
+    with Retry-After."""
+    block: Annotated[int, whole(0, 86_400, "seconds")] = 30
+    """For how long an unknown source is blocked that has more than 2,000 messages dropped per second, and more than
+    four times `stranger_rate`; 0 = never. Gateways are never blocked."""
+    scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], BeforeValidator(one_or_many)] = SCANNERS
+    """Drop requests of unknown sources whose User-Agent contains one of these; case does not matter."""
+
+
+class OverloadKeys(Keys):
+    """Under overload new calls are refused, so that running calls go on. A reload changes it."""
+
+    max_lag: Annotated[int, milliseconds(0, 10_000)] = 100
+    """How long a new call may wait in the queue. When the wait has been longer for 100 ms, calls that waited longer
+    get 503 with Retry-After, until the wait was below half of this for a second; 0 refuses none."""

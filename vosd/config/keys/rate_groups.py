@@ -1,0 +1,40 @@
+"""``rate_groups[]`` without the rates, which are rows of their own (``rates.py``)."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final
+
+from vosd.base.money import Rounding
+from vosd.catalogue.source import DEFAULT_CURRENCY
+from vosd.config.keys.rates import PricePer
+from vosd.config.reader.amounts import currency_code
+from vosd.config.reader.fields import choice, object_name, switch, whole
+from vosd.config.reader.model import Keys
+
+RATES_INLINE_MAX: Final = 1_000
+
+
+class RateGroupKeys(Keys):
+    """A named set of rates in one currency."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the rate groups."""
+    currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
+    """ISO 4217 code of its prices."""
+    price_per: Annotated[PricePer, choice(PricePer)] = PricePer.MINUTE
+    """Unit of ``billing_rate``: a minute, charged pro rata, or one billing cycle."""
+    billing_unit: Annotated[int | None, whole(1, 3_600)] = None
+    """Seconds of one increment for rates without ``billing_cycle``. Default: SS_BILLINGUNIT."""
+    free_time: Annotated[int | None, whole(0, 3_600)] = None
+    """Seconds subtracted before rating. Default: SERVER_BILLING_FREE_TIME."""
+    fee_precision: Annotated[int | None, whole(0, 8)] = None
+    """Decimals of fee and tax; it sets their unit too. Default: the parameters."""
+    fee_rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
+    """How fee and tax are rounded."""
+    fee_nonzero_floor: Annotated[bool, switch()] = False
+    """``yes`` charges one unit for a positive fee that would round to zero."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "sections", "template"})
+    apart: ClassVar[Mapping[str, str]] = {
+        "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",
+        "rates_file": "Instead of ``rates``: a CSV file, relative to the file that names it.",
+    }

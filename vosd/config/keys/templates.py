@@ -1,0 +1,5 @@
+"""The key ``template``, which accounts, gateways and phones have."""
+
+from typing import Final
+
+TEMPLATE_KEY: Final = {"template": "Name of a template; the object's own keys win."}

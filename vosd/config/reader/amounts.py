@@ -1,0 +1,72 @@
+"""Amounts of money as operators write them: prices, steps, overdrafts, tax rates, currencies."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from vosd.base.money import PLACES, parse_amount
+from vosd.config.reader.fields import DECIMAL, FromText, plain
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
+UNLIMITED: Final = "unlimited"
+
+
+def price() -> FromText:
+    """Read a price: not negative, kept exactly as entered."""
+
+    def read(text: str) -> Decimal:
+        amount = parse_amount(text)
+        if amount < 0:
+            raise ValueError
+        return amount
+
+    return FromText(f"an amount of 0 or more with at most {PLACES} decimals, such as 0.012", read)
+
+
+def step() -> FromText:
+    """Read the smallest step of a fee."""
+
+    def read(text: str) -> Decimal:
+        amount = parse_amount(text)
+        if amount <= 0:
+            raise ValueError
+        return amount
+
+    return FromText(f"an amount above 0 with at most {PLACES} decimals, such as 0.01", read, plain)
+
+
+def overdraft() -> FromText:
+    """Read how far calls may go below zero; None = unlimited."""
+
+    def read(text: str) -> Decimal | None:
+        if text.lower() == UNLIMITED:
+            return None
+        amount = parse_amount(text)
+        if amount < 0:
+            raise ValueError
+        return amount
+
+    return FromText(f"an amount of 0 or more, or {UNLIMITED}", read)
+
+
+def percent() -> FromText:
+    """Read a tax rate in percent."""
+
+    def read(text: str) -> Decimal:
+        match = DECIMAL.match(text)
+        if not match or len(match[2] or "") > 4 or Decimal(text) > 100:
+            raise ValueError
+        return Decimal(text)
+
+    return FromText("percent from 0 to 100, with at most 4 decimals", read)
+
+
+def currency_code() -> FromText:
+    """Read an ISO 4217 code."""
+
+    def read(text: str) -> str:
+        if not _CURRENCY.match(text):
+            raise ValueError
+        return text
+
+    return FromText("an ISO 4217 code, such as USD", read)

@@ -1,0 +1,55 @@
+"""Telephone numbers and their prefixes as operators write them."""
+
+import re
+from typing import Final
+
+from vosd.config.reader.fields import FromText
+
+_DIGITS: Final = re.compile(r"\d{1,32}\Z", re.ASCII)
+_TECH_PREFIX: Final = re.compile(r"[0-9*#]{1,32}\Z")
+_TELEPHONE: Final = re.compile(r"\+?[0-9*#]{1,32}\Z")
+
+FROM_RATES: Final = "from_rates"
+"""Written instead of prefixes: those of the buy rates."""
+
+
+def rate_prefix() -> FromText:
+    """Read the prefix of a rate."""
+    return FromText("digits without + or blanks, or * for any number", _prefix)
+
+
+def route_prefix() -> FromText:
+    """Read a called prefix of a routing gateway, or the word that takes them from its buy rates."""
+
+    def read(text: str) -> str:
+        return text if text == FROM_RATES else _prefix(text)
+
+    return FromText(f"digits without + or blanks, * for any number, or {FROM_RATES}", read)
+
+
+def dialled_prefix() -> FromText:
+    """Read what a customer dials before the number to choose a gateway."""
+
+    def read(text: str) -> str:
+        if not _TECH_PREFIX.match(text):
+            raise ValueError
+        return text
+
+    return FromText("1 to 32 characters of 0-9, * and #", read)
+
+
+def telephone_number() -> FromText:
+    """Read the number of a telephone."""
+
+    def read(text: str) -> str:
+        if not _TELEPHONE.match(text):
+            raise ValueError
+        return text
+
+    return FromText("a number of 1 to 32 characters of 0-9, * and #, with a leading + or without", read)
+
+
+def _prefix(text: str) -> str:
+    if text != "*" and not _DIGITS.match(text):
+        raise ValueError
+    return text
