@@ -57,12 +57,19 @@ class Conversion(Generic[Target]):
                 raise TypeError(f"{message}: give both one type, or name the key in by_hand")
             copied[field] = key
         self._fields = tuple(copied)
-        self._read: Callable[[Keys], tuple[Any, ...]] = attrgetter(*copied.values())
+        self._read = _reader(tuple(copied.values()))
+        self._by_hand = frozenset(by_hand.values())
         self.used: Final = frozenset({*copied.values(), *by_hand})
         """The keys that end in a field."""
 
     def __call__(self, keys: Keys, **by_hand: object) -> Target:
-        """Return the struct; ``by_hand`` are the values of fields that are not copied."""
+        """Return the struct; ``by_hand`` are the values of fields that are not copied.
+
+        Raises:
+            TypeError: a value of the table is missing.
+        """
+        if not self._by_hand <= by_hand.keys():
+            raise TypeError(f"values are missing: {', '.join(sorted(self._by_hand - by_hand.keys()))}")
         by_hand.update(zip(self._fields, self._read(keys), strict=True))
         return self._target(**by_hand)
 
@@ -86,6 +93,14 @@ def require_all_used(model: type[Keys], *conversions: Conversion[Any], elsewhere
             raise TypeError(f"{message}; add one, or name the key in a table of exceptions")
         if key in used and key in elsewhere:
             raise TypeError(f"key {key!r} of {model.__name__} is copied and named in elsewhere")
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Keys], tuple[Any, ...]]:
+    """Return what reads attributes into a tuple."""
+    if len(names) < 2:
+        return lambda keys: tuple(getattr(keys, name) for name in names)
+    several: Callable[[Keys], tuple[Any, ...]] = attrgetter(*names)
+    return several
 
 
 def _types(model: type[Keys]) -> dict[str, Any]:
