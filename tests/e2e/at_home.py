@@ -7,7 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Self
 
-from vosd.testing.process.daemon import Daemon
+from doubles.daemon import Daemon
+
 from vosd.testing.sockets.home import CARRIER, PHONE, Home
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint

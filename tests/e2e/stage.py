@@ -11,7 +11,8 @@ from string import Template
 from typing import Any
 from xml.sax.saxutils import escape
 
-from vosd.testing.process.daemon import Daemon
+from doubles.daemon import Daemon
+
 from vosd.testing.sockets.certificates import Authority
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp, write_scenario

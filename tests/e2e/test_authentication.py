@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.login import Login, answer_to, questions
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer, compose

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from vosd.testing.process.daemon import Daemon
+from doubles.daemon import Daemon
 
 from .addresses import FLOODED_SWITCH, UNKNOWN_SOURCE
 from .conditions import eventually

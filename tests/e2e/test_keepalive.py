@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 
 from vosd.sip.ports import StoredBinding
 from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
 from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 from vosd.testing.sockets.receiver import Received, Receiver

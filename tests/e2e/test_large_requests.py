@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OFFER, OutgoingCall, Peer
 

@@ -6,8 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-
-from vosd.testing.process.daemon import Daemon
+from doubles.daemon import Daemon
 
 from .addresses import LOADED_SWITCH
 from .conditions import eventually

@@ -4,8 +4,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import OPERATED_SWITCH, UNKNOWN_SOURCE

@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.stream_peer import StreamPeer

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 
 from vosd.engine.registration.writer import FLUSH_S
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.registrants import register_all
 

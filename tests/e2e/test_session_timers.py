@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 

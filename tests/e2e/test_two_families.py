@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.peer import Peer
 
 from .addresses import OTHER_SWITCH, VENDORS, WARY_SWITCH

@@ -9,8 +9,8 @@ from queue import Queue
 from threading import Thread
 
 import pytest
+from doubles.daemon import Daemon
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.daemon import Daemon
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer, Vendor

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 from e2e.conditions import eventually
-
-from vosd.testing.process.daemon import Daemon
 
 from .conftest import CONFIGURATION
 from .copies import MariaDbCopies, SqliteCopies

@@ -9,10 +9,10 @@ from pathlib import Path
 from string import Template
 
 import pytest
+from doubles.daemon import Daemon
 from e2e.addresses import NETWORK
 from e2e.stage import SQLITE, Stage
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.certificates import Authority
 from vosd.testing.sockets.home import Namespace
 from vosd.testing.sockets.loopback import Endpoint

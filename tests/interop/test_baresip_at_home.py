@@ -6,11 +6,11 @@ from pathlib import Path
 from string import Template
 
 import pytest
+from doubles.daemon import Daemon
 from e2e.conditions import eventually
 from e2e.namespaces import do_without
 from e2e.stage import Stage
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
 from vosd.testing.sockets.loopback import Endpoint
 

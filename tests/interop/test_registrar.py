@@ -7,11 +7,11 @@ from string import Template
 from typing import Any
 
 import pytest
+from doubles.daemon import Daemon
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 from e2e.stage import SQLITE, Stage
 
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CUSTOMER_PHONE, REGISTERING_SWITCH, VENDOR_PHONE, VENDOR_REGISTRAR

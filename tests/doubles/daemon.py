@@ -1,0 +1,91 @@
+"""The daemon as a process forked from one that has imported vosd already: the imports take most of a start.
+
+``vosd run`` runs in a process of its own with its own signals, files and environment, as it does when it is executed.
+Only the imports are shared. The tests in ``tests/integration`` execute the installed program.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Final
+
+from vosd.testing.process import daemon
+from vosd.testing.process.daemon import Running
+
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_context: Final = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["vosd.daemon.bootstrap", "vosd.testing.process.daemon"])
+
+
+class Daemon(daemon.Daemon):
+    """One installation in a directory; forked unless a launcher has to execute it."""
+
+    def _begin(self) -> Running:
+        if self._launcher:
+            return super()._begin()
+        return Forked(self._command("run"), self.directory, self.log_file, dict(os.environ))
+
+
+class Forked:
+    """A forked process with the methods of ``subprocess.Popen`` that ``Daemon`` uses."""
+
+    def __init__(self, command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._process: ForkServerProcess = _context.Process(
+            target=_run, args=(command, directory, log, environment), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the process and return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(list(self._command), timeout)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]) -> None:
+    """Become ``vosd run``: what an executed program would find in its process, it finds here."""
+    from vosd.cli.main import main
+
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    for descriptor, place, how in ((0, os.devnull, os.O_RDONLY), (1, os.devnull, os.O_WRONLY), (2, str(log), _APPEND)):
+        opened = os.open(place, how)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the descriptors that were just put in place
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = list(command)
+    main(list(command[1:]), prog_name=command[0])
