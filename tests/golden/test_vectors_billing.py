@@ -15,6 +15,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.entries import customer_posting
 from vosd.billing.holds import AccountCredit
 from vosd.billing.increments import cycles, hold_seconds
+from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
 from vosd.testing.data.builders import applied_rate, rating_policy
@@ -157,7 +158,7 @@ def test_tax_is_rounded_like_the_fee(given, expect):
 @of("longest_prefix")
 def test_longest_prefix_gives_the_rate(given, expect):
     rates = tuple(Rate(prefix=prefix, billing_rate=Decimal(1), billing_cycle=60) for prefix in given["prefixes"])
-    applied = RateGroup("sell", "USD", rating_policy(), rates, "v1").find(given["called"])
+    applied = RateGroup("sell", "USD", rating_policy(), RateRows(rates, "v1"), "v1").find(given["called"], 0)
     assert (applied.rate.prefix if applied else None) == expect["matched_prefix"]
     if "end_reason" in expect:
         assert EndReason.NO_MATCHING_RATE.text == expect["end_reason"]

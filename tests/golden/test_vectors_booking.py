@@ -18,7 +18,7 @@ from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import CallFilter, EntryKind, Payment
-from vosd.testing.data.builders import applied_rate, rating_policy
+from vosd.testing.data.builders import applied_rate, rates_in, rating_policy
 from vosd.testing.virtual.scene import Scene, usual_catalogue
 
 DIRECTORY = Path(__file__).parents[1] / "vectors"
@@ -59,7 +59,8 @@ def test_a_precision_is_a_smallest_unit_at_which_a_rate_of_as_many_decimals_is_k
     path.write_text(json.dumps({"rate_groups": [{"name": "g", "fee_precision": places, "rates": [rate]}]}))
     group = load(path).catalogue.rate_groups["g"]
     assert group.policy.fee_unit == Decimal(expect["smallest_unit"])
-    assert group.rates[0].billing_rate == Decimal(expect["stored_rate"])
+    (kept,) = rates_in(group)
+    assert kept.billing_rate == Decimal(expect["stored_rate"])
     stored = stored_by_vos3000(Decimal(given["rate"]), places)
     assert (stored.rate, stored.is_lossless) == (Decimal(expect["stored_rate"]), expect["lossless"])
 

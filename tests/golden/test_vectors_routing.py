@@ -81,7 +81,7 @@ class VendorsWithCredits:
     def located(self, gateway):
         return True
 
-    def terms(self, gateway, callee):
+    def terms(self, gateway, callee, wall_ms):
         return applied_rate()
 
     def funded(self, gateway):

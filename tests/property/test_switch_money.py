@@ -188,7 +188,9 @@ class OneAccount(RuleBasedStateMachine):
             if record.answered_at is None:
                 assert record.postings == ()
                 continue
-            rate = self.scene.exchange.switch.catalogue.rate_groups["sell"].find(record.callee_billing)
+            rate = self.scene.exchange.switch.catalogue.rate_groups["sell"].find(
+                record.callee_billing, record.started_at
+            )
             assert record.fee + record.tax == rate_call(rate, record.hold_time_ms).total
             if record.end_reason == "Balance Exhausted":
                 assert record.hold_time_ms % 1000 == 0

@@ -56,7 +56,7 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
     for name, group in catalogue.rate_groups.items():
         described[f"rate group {name}"] = {
             "currency": group.currency,
-            "rates": len(group.rates),
+            "rates": group.table.size,
             "version": group.version,
         }
     return described

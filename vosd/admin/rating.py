@@ -34,8 +34,9 @@ def explain_rate(
     account_id: str,
     callee: str,
     duration_ms: int,
+    wall_ms: int,
 ) -> RateExplanation:
-    """Rate a call to ``callee`` that lasts ``duration_ms``, as the account's rate group says now.
+    """Rate a call to ``callee`` that begins at ``wall_ms`` (UTC) and lasts ``duration_ms``.
 
     ``group_of`` returns the rate group of a name.
 
@@ -51,7 +52,7 @@ def explain_rate(
     if group is None:
         message = f"rate group {account.rate_group} of account {account.id} is not configured"
         raise NoRateError(message)
-    applied = group.find(callee)
+    applied = group.find(callee, wall_ms)
     if applied is None:
         message = f"No Matching Rate: rate group {account.rate_group} has none for {callee}"
         raise NoRateError(message)

@@ -26,8 +26,12 @@ _SHORT: Final = 13
 """Characters of an amount that cannot have more than twelve places, nor be worth rounding to them."""
 
 _ROWS_MAX: Final = 4_096
-_ROWS: Final[dict[int, tuple[AppliedRate, Step]]] = {}
-"""Lines of rates that were in use, by identity: comparing a rate would cost more than writing it down."""
+_ROWS: Final[dict[tuple[str, str, str, str], tuple[Rate, Step]]] = {}
+"""Lines of rates that were in use: writing the amounts out costs more than finding the line again.
+
+By group, version, currency and prefix. A table may have several rates of one prefix, in force one after the other, so
+each line stands with its rate.
+"""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -153,10 +157,11 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
 
 def _row(applied: AppliedRate) -> Step:
     """Return the line of the rate itself, which is the same for every call that has it."""
-    known = _ROWS.get(id(applied))
-    if known is not None and known[0] is applied:
-        return known[1]
     rate = applied.rate
+    key = applied.group, applied.version, applied.currency, rate.prefix
+    known = _ROWS.get(key)
+    if known is not None and (known[0] is rate or known[0] == rate):
+        return known[1]
     step: Step = {
         "step": "rate",
         "group": applied.group,
@@ -172,7 +177,7 @@ def _row(applied: AppliedRate) -> Step:
     }
     if len(_ROWS) >= _ROWS_MAX:
         _ROWS.clear()
-    _ROWS[id(applied)] = (applied, step)
+    _ROWS[key] = (rate, step)
     return step
 
 

@@ -1,4 +1,4 @@
-"""Rates and rate groups as a call uses them (REQ_BILLING section 2)."""
+"""Rates and rate groups as a call uses them."""
 
 from decimal import Decimal
 from typing import Final
@@ -7,12 +7,15 @@ import msgspec
 
 from vosd.base.money import EXACT, Rounding
 from vosd.base.number import for_matching
-from vosd.base.prefixes import PrefixIndex
+from vosd.billing.ports import RateTable
 
 _MINUTE: Final = Decimal(60)
 
 
-class RatingPolicy(msgspec.Struct, frozen=True):
+# Structs without garbage collection: none can be part of a cycle, and a large table has a million of them.
+
+
+class RatingPolicy(msgspec.Struct, frozen=True, gc=False):
     """How seconds and amounts are rounded for one rate group: its own settings over the parameters."""
 
     hold_time_precision_ms: int
@@ -25,11 +28,11 @@ class RatingPolicy(msgspec.Struct, frozen=True):
     """SERVER_BILLING_FEE_UNIT, the smallest step of fee and tax."""
     rounding: Rounding = Rounding.HALF_UP
     nonzero_floor: bool = False
-    """A positive fee that would round to zero becomes one unit (REQ_BILLING FEE-16)."""
+    """A positive fee that would round to zero becomes one unit."""
 
 
-class Rate(msgspec.Struct, frozen=True):
-    """One row of a rate group, exactly as entered (DESIGN D4: rates are never rounded)."""
+class Rate(msgspec.Struct, frozen=True, gc=False):
+    """One rate, exactly as entered: charges are rounded, rates never."""
 
     prefix: str
     billing_rate: Decimal
@@ -47,7 +50,7 @@ class Rate(msgspec.Struct, frozen=True):
     rate_type: str = ""
 
 
-class AppliedRate(msgspec.Struct, frozen=True):
+class AppliedRate(msgspec.Struct, frozen=True, gc=False):
     """What a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
 
     group: str
@@ -66,19 +69,22 @@ class AppliedRate(msgspec.Struct, frozen=True):
 
 
 class RateGroup:
-    """A named, versioned set of rates in one currency."""
+    """A named table of rates in one currency, with the rounding of what is charged by it."""
 
-    __slots__ = ("_applied", "currency", "name", "policy", "rates", "version")
+    __slots__ = ("currency", "name", "policy", "table", "version")
 
-    def __init__(self, name: str, currency: str, policy: RatingPolicy, rates: tuple[Rate, ...], version: str) -> None:
+    def __init__(self, name: str, currency: str, policy: RatingPolicy, table: RateTable, version: str) -> None:
         self.name = name
         self.currency = currency
         self.policy = policy
-        self.rates = rates
+        self.table = table
         self.version = version
-        """Changes whenever a row or the rounding changes: a digest of the group's content."""
-        self._applied = PrefixIndex((rate.prefix, AppliedRate(name, version, currency, rate, policy)) for rate in rates)
+        """Names the content: changes whenever a rate, the currency or the rounding does."""
 
-    def find(self, number: str) -> AppliedRate | None:
-        """Return the rate of the longest prefix that fits ``number`` (RATE-10), or None."""
-        return self._applied.longest(for_matching(number))
+    def find(self, number: str, wall_ms: int) -> AppliedRate | None:
+        """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
+        table = self.table
+        rate = table.find(for_matching(number), wall_ms)
+        if rate is None:
+            return None
+        return AppliedRate(self.name, table.version, self.currency, rate, self.policy)

@@ -230,7 +230,7 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         name = gateway.rate_group or account.rate_group
         if name is not None:
-            call.rate = self.catalogue.rate_groups[name].find(call.callee_billing)
+            call.rate = self.catalogue.rate_groups[name].find(call.callee_billing, call.at.wall)
         if call.rate is None:
             return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name or 'no rate group'} rates no {call.callee_billing}")
         return None

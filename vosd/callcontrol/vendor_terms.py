@@ -23,19 +23,19 @@ class LiveVendors:
         self._breakers = live.breakers
         self._unregistered = live.unregistered
 
-    def terms(self, gateway: RoutingGateway, callee: str) -> AppliedRate | None:
-        """Return the buy rate of the gateway's account for ``callee``, or None; a phone has none."""
+    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
+        """Return the buy rate of the gateway's account for ``callee`` at ``wall_ms``, or None; a phone has none."""
         if gateway.account is None:
             return None
         group = self._catalogue.accounts[gateway.account].rate_group
-        return self._catalogue.rate_groups[group].find(callee) if group is not None else None
+        return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
 
-    def charges_alike(self, redirected: RouteChoice) -> bool:
+    def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
         """Say whether a number that a vendor redirects to costs what the dialled one does.
 
         The choice carries the terms of the dialled number, and the new number as ``callee_out``.
         """
-        followed = self.terms(redirected.gateway, redirected.callee_out)
+        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms)
         return _price(followed) == _price(buy_rate(redirected))
 
     def located(self, gateway: RoutingGateway) -> bool:

@@ -117,7 +117,7 @@ def _buy_rates(vendor: RoutingGateway, merged: Merged) -> RateGroup | None:
 
 
 def _prefixes_of(group: RateGroup | None) -> tuple[str, ...]:
-    return () if group is None else tuple(rate.prefix for rate in group.rates)
+    return () if group is None else tuple(group.table.prefixes())
 
 
 def _users(

@@ -80,7 +80,7 @@ def _rates(running: Catalogue, wanted: Catalogue) -> Iterator[tuple[str, Collect
         other = wanted.rate_groups.get(name)
         if other is None or other.version == group.version:
             continue  # a group that goes altogether is missed by whoever names it
-        before, after = ({rate.prefix for rate in each.rates} for each in (group, other))
+        before, after = (set(each.table.prefixes()) for each in (group, other))
         yield f"rates of rate group {name!r}", before, after
 
 

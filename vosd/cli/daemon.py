@@ -98,7 +98,7 @@ def _summary(loaded: "Loaded") -> str:
         "mapping gateway": len(catalogue.mapping_gateways) - len(catalogue.phones),
         "routing gateway": len(catalogue.routing_gateways),
         **({"phone": len(catalogue.phones)} if catalogue.phones else {}),
-        "rate": sum(len(group.rates) for group in catalogue.rate_groups.values()),
+        "rate": sum(group.table.size for group in catalogue.rate_groups.values()),
     }
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
 

@@ -1,5 +1,7 @@
 """``vosd rate``: what a call would cost, and why."""
 
+import time
+
 import click
 
 from vosd.admin.rating import RateExplanation, explain_rate
@@ -27,11 +29,19 @@ rate.add_command(not_built_yet("cdr-file"))
 @json_option
 @pass_invocation
 def explain(
-    invocation: Invocation, /, account_id: str, callee: str, duration_ms: int, as_json: bool, **_: object
+    invocation: Invocation,
+    /,
+    account_id: str,
+    callee: str,
+    duration_ms: int,
+    at: int | None,
+    as_json: bool,
+    **_: object,
 ) -> None:
     """Rate a call that was not made: which rate, which seconds, which roundings."""
     excerpt = invocation.excerpt
-    explanation = explain_rate(excerpt.accounts(), excerpt.rate_group, account_id, callee, duration_ms)
+    wall_ms = time.time_ns() // 1_000_000 if at is None else at
+    explanation = explain_rate(excerpt.accounts(), excerpt.rate_group, account_id, callee, duration_ms, wall_ms)
     if as_json:
         output.document(explanation)
     else:

@@ -222,7 +222,7 @@ def _examine(gateway: RoutingGateway, now: Circumstances) -> tuple[Cause | None,
         cause = test(gateway, now)
         if cause is not None:
             return cause, None
-    terms = now.vendors.terms(gateway, now.request.callee)
+    terms = now.vendors.terms(gateway, now.request.callee, now.request.at.wall)
     if terms is None and not gateway.allow_unrated:
         return Cause.NO_BUY_RATE, None
     return is_well(gateway, now), terms

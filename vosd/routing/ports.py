@@ -22,8 +22,8 @@ class VendorTerms(Protocol):
 class Vendors(Protocol):
     """The state of vendors at the moment of a call."""
 
-    def terms(self, gateway: RoutingGateway, callee: str) -> VendorTerms | None:
-        """Return what a call to ``callee`` costs through the gateway; None = no buy rate."""
+    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> VendorTerms | None:
+        """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
         ...
 
     def located(self, gateway: RoutingGateway) -> bool:

@@ -2,30 +2,35 @@
 
 from decimal import Decimal
 
+from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RateGroup
-from vosd.testing.data.builders import rating_policy
+from vosd.testing.data.builders import applied_rate, rating_policy
+
+NOW = 1_790_000_000_000
 
 
 def group(*prefixes: str) -> RateGroup:
-    rates = tuple(Rate(prefix=prefix, billing_rate=Decimal(1), billing_cycle=60) for prefix in prefixes)
-    return RateGroup("sell", "EUR", rating_policy(), rates, "v7")
+    rates = [Rate(prefix=prefix, billing_rate=Decimal(1), billing_cycle=60) for prefix in prefixes]
+    return RateGroup("sell", "EUR", rating_policy(), RateRows(rates, "v7"), "g3")
 
 
-def test_number_with_plus_finds_the_same_rate():
+def test_a_number_with_a_plus_sign_has_the_same_rate():
     rates = group("44", "4420")
-    assert rates.find("+442071234567") is rates.find("442071234567")
-    assert rates.find("+442071234567").rate.prefix == "4420"
+    assert rates.find("+442071234567", NOW) == rates.find("442071234567", NOW)
+    assert rates.find("+442071234567", NOW).rate.prefix == "4420"
 
 
-def test_number_shorter_than_every_prefix_has_no_rate_rate_15():
-    assert group("4420").find("442") is None
+def test_a_number_that_no_prefix_fits_has_no_rate():
+    assert group("4420").find("442", NOW) is None
 
 
-def test_catch_all_fits_even_an_empty_number_rate_11():
-    assert group("*").find("").rate.prefix == "*"
-
-
-def test_found_rate_carries_group_version_currency_and_policy():
-    applied = group("44").find("44")
+def test_a_found_rate_carries_its_group_the_version_of_the_table_currency_and_rounding():
+    applied = group("44").find("44", NOW)
     assert (applied.group, applied.version, applied.currency) == ("sell", "v7", "EUR")
     assert applied.policy == rating_policy()
+
+
+def test_the_price_of_a_minute_follows_from_the_price_of_a_cycle():
+    assert applied_rate("0.30", 60).price_per_minute == Decimal("0.30")
+    assert applied_rate("0.02", 6, per_cycle=True).price_per_minute == Decimal("0.2")
+    assert applied_rate("0.15", 60, first_rate="0.21", first_duration=180).price_per_minute == Decimal("0.15")

@@ -39,7 +39,7 @@ def test_names_of_files_are_relative_to_the_file_that_names_them(site):
 
     loaded = site.load("include: partners/a.yaml\n")
 
-    assert loaded.catalogue.rate_groups["a"].rates[0].prefix == "44"
+    assert list(loaded.catalogue.rate_groups["a"].table.prefixes()) == ["44"]
 
 
 def test_a_pattern_that_fits_nothing_is_a_warning_but_a_name_must_exist(site):

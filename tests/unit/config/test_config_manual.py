@@ -64,7 +64,7 @@ def test_the_first_example_routes_a_call_of_its_customer(tmp_path):
         "carrier-a",
         "carrier-b",
     ]
-    assert catalogue.rate_groups["acme-sell"].find(caller.callee).rate.prefix == "4420"
+    assert catalogue.rate_groups["acme-sell"].find(caller.callee, 0).rate.prefix == "4420"
 
 
 def test_the_wholesale_example_tells_customers_apart_by_tech_prefix():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vosd.config.assembly.rate_report import stored_by_vos3000
+from vosd.testing.data.builders import rates_in
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "billing.json").read_text())["vectors"]
 QUANTISE = [vector for vector in VECTORS if vector["rule"] == "rate_quantise"]
@@ -16,7 +17,7 @@ GROUP = "rate_groups: [{name: g, rates: [{prefix: 44, billing_rate: '0.6'}]}]\n"
 
 def policy(site, text: str):
     group = site.load(text + GROUP).catalogue.rate_groups["g"]
-    return group.policy, group.rates[0].billing_cycle
+    return group.policy, rates_in(group)[0].billing_cycle
 
 
 def test_without_a_preset_fees_have_six_places_and_seconds_are_paid_for(site):
@@ -57,7 +58,7 @@ def test_every_supported_parameter_arrives(site):
     group = loaded.catalogue.rate_groups["g"]
     assert (group.policy.fee_precision, group.policy.fee_unit) == (3, Decimal("0.001"))
     assert (group.policy.hold_time_precision_ms, group.policy.free_time_s) == (0, 6)
-    assert group.rates[0].billing_cycle == 30
+    assert rates_in(group)[0].billing_cycle == 30
     assert loaded.catalogue.accounts["acme"].advance_s == 900
     assert not loaded.catalogue.parameters.record_server_hang_up
 

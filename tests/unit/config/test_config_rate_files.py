@@ -2,6 +2,8 @@
 
 import pytest
 
+from vosd.testing.data.builders import rates_in
+
 
 @pytest.fixture
 def group(site):
@@ -38,7 +40,7 @@ def errors(site):
     ],
 )
 def test_a_table_is_read_in_any_of_its_usual_forms(group, csv):
-    (rate,) = group(csv).rates
+    (rate,) = rates_in(group(csv))
 
     assert (rate.prefix, str(rate.billing_rate), rate.billing_cycle, rate.area) == (
         "44",
@@ -54,7 +56,8 @@ def test_a_table_of_rate_36_with_empty_columns_of_later_capabilities_is_read(gro
         "connection_fee,tax_rate,section_rates,effective_time,expire_time,locked,memo"
     )
 
-    assert group(f"{header}\n44,,UK,international,0.01,6,,,,,,,,,from the carrier\n").rates[0].area == "UK"
+    (rate,) = rates_in(group(f"{header}\n44,,UK,international,0.01,6,,,,,,,,,from the carrier\n"))
+    assert rate.area == "UK"
 
 
 def test_every_bad_row_is_named_with_its_line(errors):
@@ -148,5 +151,5 @@ def test_a_large_table_arrives_whole(group):
 
     loaded = group(f"prefix,billing_rate,billing_cycle\n{rows}")
 
-    assert len(loaded.rates) == 20_000
-    assert loaded.find("2999955512").rate.prefix == "29999"
+    assert loaded.table.size == 20_000
+    assert loaded.find("2999955512", 0).rate.prefix == "29999"

@@ -6,10 +6,12 @@ import pytest
 
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
+from vosd.testing.data.builders import rates_in
 
 
 def rates_of(site, rows: str, group: str = "") -> tuple[Rate, ...]:
-    return site.load(f"rate_groups:\n  - name: g\n    {group}\n    rates:\n{rows}").catalogue.rate_groups["g"].rates
+    loaded = site.load(f"rate_groups:\n  - name: g\n    {group}\n    rates:\n{rows}")
+    return rates_in(loaded.catalogue.rate_groups["g"])
 
 
 def test_a_row_keeps_its_price_exactly_as_entered(site):

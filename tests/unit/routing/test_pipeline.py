@@ -24,7 +24,7 @@ class Vendors:
     def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
         self.failing = frozenset(failing)
         self.asked = []
-        """Whose terms were looked up, for which number."""
+        """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
 
@@ -40,8 +40,8 @@ class Vendors:
     def located(self, gateway):
         return gateway.account not in self.lost
 
-    def terms(self, gateway, callee):
-        self.asked.append((gateway.account, callee))
+    def terms(self, gateway, callee, wall_ms):
+        self.asked.append((gateway.account, callee, wall_ms))
         return None if gateway.account in self.unrated else TERMS
 
     def funded(self, gateway):
@@ -167,9 +167,9 @@ def test_terms_are_looked_up_once_and_only_for_the_gateways_that_are_reached():
     vendors = Vendors()
     routes = find_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), vendors)
     assert not isinstance(routes, Refusal)
-    assert vendors.asked == [("a", "+442071")]
+    assert vendors.asked == [("a", "+442071", 1_790_000_000_000)]
     assert [next(routes).terms, next(routes).terms] == [TERMS, TERMS]
-    assert vendors.asked == [("a", "+442071"), ("b", "+442071")]
+    assert vendors.asked == [(name, "+442071", 1_790_000_000_000) for name in "ab"]
 
 
 def test_a_choice_without_buy_rate_has_no_terms_and_a_last_resort_keeps_its_own():
@@ -182,7 +182,7 @@ def test_a_choice_without_buy_rate_has_no_terms_and_a_last_resort_keeps_its_own(
 
 def test_choices_can_be_sorted_by_what_their_vendors_charge():
     class Priced(Vendors):
-        def terms(self, gateway, callee):
+        def terms(self, gateway, callee, wall_ms):
             return prices[gateway.name]
 
     prices = {

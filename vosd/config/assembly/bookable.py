@@ -27,7 +27,7 @@ def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemLi
         for rate, place in read.rates:
             if _is_small(rate, group.policy):
                 continue
-            applied = AppliedRate(group.name, group.version, group.currency, rate, group.policy)
+            applied = AppliedRate(group.name, group.table.version, group.currency, rate, group.policy)
             cost = total_at(applied, longest_s)
             if cost > BOOKED_AT_MOST:
                 expected = (

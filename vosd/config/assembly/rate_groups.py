@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RateGroup, RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.versions import version_of
@@ -185,6 +186,6 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
 
 
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, rates: tuple[Rate, ...]) -> RateGroup:
-    by_prefix = sorted(rates, key=lambda rate: rate.prefix)
-    version = version_of(keys.name, keys.currency, policy, by_prefix)
-    return RateGroup(keys.name, keys.currency, policy, rates, version)
+    table = RateRows(rates, version_of(sorted(rates, key=lambda rate: rate.prefix)))
+    version = version_of(keys.name, keys.currency, policy, table.version)
+    return RateGroup(keys.name, keys.currency, policy, table, version)

@@ -46,7 +46,7 @@ class Attempts:
         gateway, live = choice.gateway, self._live
         call_request = live_call.call_request
         is_redirected = choice.callee_out != call_request.callee
-        if is_redirected and not live_call.vendors.charges_alike(choice):
+        if is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
             return False  # a 3xx must not turn the call into a dearer one
         if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
             return False

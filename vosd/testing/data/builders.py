@@ -8,6 +8,7 @@ from typing import Any, Final
 from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
@@ -106,7 +107,14 @@ def account(name: str, **terms: Any) -> Account:
 
 def rate_group(name: str, *rates: AppliedRate) -> RateGroup:
     """Make a group of rates, with the rounding of its first."""
-    return RateGroup(name, "USD", rates[0].policy, tuple(applied.rate for applied in rates), f"{name}-1")
+    table = RateRows((applied.rate for applied in rates), f"{name}-1")
+    return RateGroup(name, "USD", rates[0].policy, table, table.version)
+
+
+def rates_in(group: RateGroup, wall_ms: int = 0) -> tuple[Rate, ...]:
+    """Return the rates of a small group that are in force at a moment, as look-ups find them."""
+    found = (group.find(prefix, wall_ms) for prefix in group.table.prefixes())
+    return tuple(applied.rate for applied in found if applied is not None)
 
 
 def catalogue(

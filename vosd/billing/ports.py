@@ -1,0 +1,38 @@
+"""What billing needs of others: tables of rates, whatever they are kept in."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from vosd.billing.rates import Rate
+
+
+class RateTable(Protocol):
+    """The rates of one group, found by number and moment (ADR 36).
+
+    The rows may be objects in memory or records of a file that is mapped into memory. A ``Rate`` may be made by the
+    look-up that returns it, so callers compare rates by value, keep what they need, and never ask for all of them.
+    A table does not change; a reload makes another one.
+    """
+
+    @property
+    def version(self) -> str:
+        """Names the content: tables of equal version have equal rates."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The number of rates, those that are not yet or no longer in force included."""
+        ...
+
+    def find(self, number: str, wall_ms: int) -> "Rate | None":
+        """Return the rate in force at ``wall_ms`` (UTC) whose prefix is the longest that fits ``number``, or None.
+
+        ``number`` has no leading plus sign. A longer prefix whose rates are not in force at that moment does not hide a
+        shorter one whose rate is.
+        """
+        ...
+
+    def prefixes(self) -> Iterator[str]:
+        """Yield every prefix that has a rate, each once, in any order; ``*`` fits every number."""
+        ...

@@ -1,0 +1,36 @@
+"""A rate table whose rows are objects in memory: what a configuration file or a rate file holds."""
+
+from collections.abc import Iterable, Iterator
+
+from vosd.base.prefixes import ANY
+from vosd.billing.rates import Rate
+
+
+class RateRows:
+    """Rates by prefix, one each, in force at any time (implements ``billing.ports.RateTable``)."""
+
+    __slots__ = ("_lengths", "_rates", "version")
+
+    def __init__(self, rates: Iterable[Rate], version: str) -> None:
+        self._rates = {"" if rate.prefix == ANY else rate.prefix: rate for rate in rates}
+        self._lengths = sorted({len(prefix) for prefix in self._rates}, reverse=True)
+        self.version = version
+
+    @property
+    def size(self) -> int:
+        """The number of rates."""
+        return len(self._rates)
+
+    def find(self, number: str, wall_ms: int) -> Rate | None:  # noqa: ARG002 - these rates hold at any time
+        """Return the rate of the longest prefix that fits ``number``, or None."""
+        # The look-up of base.prefixes, written out: every call finds a rate for each of its sides.
+        rates = self._rates
+        for length in self._lengths:
+            rate = rates.get(number[:length])
+            if rate is not None:  # a number shorter than the length stays whole: what it finds fits all the same
+                return rate
+        return None
+
+    def prefixes(self) -> Iterator[str]:
+        """Yield every prefix, in the order in which the rates were given."""
+        return (rate.prefix for rate in self._rates.values())
