@@ -111,10 +111,12 @@ class Bridge:
         """Hear that two legs that were put together have no way to talk: neither may stay up for money."""
         self._one.call.lost(self._one, 488, now)
 
-    def take_over(self, call: "Call", newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
+    def take_over(
+        self, call: "Call", replaced: CallerLeg, newcomer: CallerLeg, server: InviteServer, now: Instant
+    ) -> bool:
         """Ask the far side to go on with a newcomer; False where something else is under way (RFC 3891)."""
-        far = self.opposite(call.caller) if isinstance(call.caller, CallerLeg) else None
-        if far is None or self._proposal is not None or far.refresh is not None or far.awaits_ack:
+        far = self.opposite(replaced)
+        if self._proposal is not None or far.refresh is not None or far.awaits_ack:
             return False
         self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server)
         self._proposal.begin(now)

@@ -7,6 +7,7 @@ all that follows and leaves the call in one state of ``states``. There is one de
 from vosd.b2bua import talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.endings import CallEndings
 from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.leg import RINGING, Leg
@@ -14,7 +15,6 @@ from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import passed_on, reason_headers
 from vosd.b2bua.states import CallEvent, CallState
-from vosd.b2bua.transfer import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -134,11 +134,12 @@ class Call(CallEndings):
         """A side has acknowledged our 200; with a late offer its answer goes into the other side's ACK."""
         if not self._accepts(CallEvent.ACK) or self.callee is None:
             return
-        if leg is self.caller:
+        is_caller = leg is self.caller.leg
+        if is_caller:
             self.journey.acknowledged(now.came)
         if self.bridge is not None and self.callee.is_acknowledged:
             self.bridge.acknowledged(leg, session)
-        elif leg is self.caller and not self.callee.is_acknowledged:
+        elif is_caller and not self.callee.is_acknowledged:
             self.journey.codec = first_audio_codec(session)
             self.callee.acknowledge(session)
 
@@ -150,13 +151,14 @@ class Call(CallEndings):
         """Somebody wants the caller's place (RFC 3891); False where that cannot be now."""
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
-        return isinstance(self.caller, CallerLeg) and self.talk(self.callee).take_over(self, newcomer, server, now)
+        replaced = self.caller.leg
+        return replaced is not None and self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
     def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
         """The other side agrees to talk to the newcomer: the old caller goes."""
         left, self.caller = self.caller, newcomer
-        if self.bridge is not None and isinstance(left, CallerLeg):
-            self.bridge.replace(left, newcomer)
+        if self.bridge is not None and left.leg is not None:
+            self.bridge.replace(left.leg, newcomer)
         left.hang_up("", now)
         self.moved()
 
@@ -206,7 +208,7 @@ class Call(CallEndings):
         else:
             self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
-    def hung_up(self, leg: Leg | Substitute, cause: int | None, now: Instant, at: Instant | None = None) -> None:
+    def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """A side has ended the call with that Q.850 cause, or was found to have, ``at`` some time before."""
         if self.state is CallState.OVER:
             return
@@ -323,7 +325,7 @@ class Call(CallEndings):
             if self.outlived(now, at):
                 return
             self.drop_bridge(now)
-            if self.transfer is not None and self.transfer.is_under_way and isinstance(self.caller, CallerLeg):
+            if self.transfer is not None and self.transfer.is_under_way and self.caller.leg is not None:
                 self.transfer.transferor_left(now)
                 return
             self.caller.close(now)

@@ -21,7 +21,7 @@ from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
-from vosd.trunks.dialect import CallerDialect, Reliability
+from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.keypad import Keypad
@@ -125,6 +125,16 @@ class CallerLeg(Leg):
         endpoint.adopt(self.dialog.local_tag, self)
         if self._valid_s is not None:
             self._expiry = endpoint.set_alarm(self, now.plus(1_000 * self._valid_s))
+
+    @property
+    def leg(self) -> "CallerLeg":
+        """The leg itself: the customer is in the call (``CallerSide``)."""
+        return self
+
+    @property
+    def may_transfer(self) -> bool:  # type: ignore[override]
+        """Whether the operator allows this trunk to transfer calls."""
+        return self.dialect.transfers is Transfers.ACCEPT
 
     @property
     def invite(self) -> InviteServer:

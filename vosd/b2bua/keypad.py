@@ -10,7 +10,7 @@ sequence, as it is not known yet what they will become.
 import re
 from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua import transfer
+from vosd.b2bua import referral
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
@@ -161,4 +161,4 @@ class Keypad:
         self.stop()
         call = self.call
         if number and call.transfer is None and call.is_conversing and call.caller is self._leg:
-            transfer.by_keys(call, self._leg, number, self._board, now, consults=self._consults)
+            referral.by_keys(call, self._leg, number, self._board, now, consults=self._consults)

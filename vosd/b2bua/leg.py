@@ -70,6 +70,8 @@ class Leg:
 
     owns_call_id = False
     """Whether the Call-ID of this leg is ours."""
+    may_transfer = False
+    """Whether this side may transfer the other one."""
     call: "Call"
     dialog: Dialog | None
 

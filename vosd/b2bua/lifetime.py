@@ -84,7 +84,8 @@ class Lifetime:
 
 
 def _legs(call: "CallParts") -> Iterator[Leg]:
-    if isinstance(call.caller, Leg):
-        yield call.caller
+    caller = call.caller.leg
+    if caller is not None:
+        yield caller
     if call.callee is not None:
         yield call.callee

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
-from vosd.b2bua.transfer import Substitute, Transfer
+from vosd.b2bua.transfer import Transfer
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
@@ -42,7 +42,7 @@ class CallParts:
         self,
         *,
         arrival: Arrival,
-        caller: CallerLeg | Substitute,
+        caller: CallerSide,
         choices: Iterator[RouteChoice] | None,
         hops: int,
         endpoint: Endpoint,
@@ -85,7 +85,7 @@ class CallParts:
         """Say whether both sides are there and have agreed upon a session."""
         if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
             return False
-        return self.bridge is not None or isinstance(self.caller, CallerLeg)
+        return self.bridge is not None or self.caller.leg is not None
 
     def drop_bridge(self, now: Instant) -> None:
         """Let go of whatever the legs were about, before their dialogs end."""
@@ -96,9 +96,10 @@ class CallParts:
     def talk(self, callee: CalleeLeg) -> Bridge:
         """Return the bridge between the two legs."""
         if self.bridge is None:
-            if not isinstance(self.caller, CallerLeg):
-                raise RuntimeError(f"{self!r} has nobody to talk")
-            self.bridge = Bridge(self.endpoint, self.caller, callee)
+            caller = self.caller.leg
+            if caller is None:
+                raise RuntimeError(f"the customer has left {self!r}")
+            self.bridge = Bridge(self.endpoint, caller, callee)
         return self.bridge
 
     def _accepts(self, call_event: CallEvent) -> bool:

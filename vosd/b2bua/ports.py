@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.hunt import NextHop
-    from vosd.b2bua.transfer import Substitute
+    from vosd.b2bua.substitute import Substitute
 
 
 class Answer(msgspec.Struct, frozen=True):

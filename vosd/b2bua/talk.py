@@ -5,11 +5,9 @@ Each request is brought to the bridge between the two legs, or answered here whe
 
 from typing import TYPE_CHECKING
 
-from vosd.b2bua import transfer
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua import referral
 from vosd.b2bua.keypad import Keypad
 from vosd.b2bua.states import CallState
-from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -25,7 +23,7 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
         case "INFO":
             _information_came(call, leg, event, board)
         case "REFER":
-            transfer.consider(call, leg, event, board)
+            referral.refer_came(call, leg, event, board)
         case _:
             _session_wanted(call, leg, event)
 
@@ -34,7 +32,7 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
     """Hear a re-INVITE or UPDATE; while it rings only if the first session has been agreed upon."""
     callee = call.callee
     if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
-        if leg is call.caller and event.request.method == "UPDATE" and not event.request.body:
+        if leg is call.caller.leg and event.request.method == "UPDATE" and not event.request.body:
             leg.agree(event.transaction, b"", event.at)  # it says only where the caller is (RFC 3311 section 5.2)
         else:
             leg.retry_later(event.transaction, event.at)
@@ -73,10 +71,9 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
     """Let the keys of the side that called transfer it, where the operator has chosen any for that."""
-    if not isinstance(leg, CallerLeg) or leg is not call.caller or leg.dialect.transfer_keys is None:
+    caller = call.caller.leg
+    if caller is None or leg is not caller or not caller.may_transfer or caller.dialect.transfer_keys is None:
         return False
-    if leg.dialect.transfers is not Transfers.ACCEPT:
-        return False
-    if leg.keypad is None:
-        leg.keypad = Keypad(call.endpoint, board, leg, leg.dialect.transfer_keys)
-    return leg.keypad.takes(event)
+    if caller.keypad is None:
+        caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys)
+    return caller.keypad.takes(event)

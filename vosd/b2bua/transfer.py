@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.identity import PLAIN
-from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import Hold
+from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, RequestArrived
-from vosd.sip.headers.replaces import ReferTo, Replaces
+from vosd.sip.events import AlarmRang
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.status import phrase
-from vosd.trunks.dialect import CallerDialect, ReasonForm, Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.parts import CallParts
-    from vosd.b2bua.ports import Switchboard
 
 SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
 
@@ -109,8 +105,9 @@ class Transfer:
         """The target has answered: the transferor's part is done."""
         if self.second is None:
             return
-        if self.consults and isinstance(self.first.caller, CallerLeg):
-            self._consult(self.second, self.first.caller, now)
+        transferor = self.first.caller.leg
+        if self.consults and transferor is not None:
+            self._consult(self.second, transferor, now)
             return
         self._tell(200, now)
         self._join(self.second, now)
@@ -123,7 +120,7 @@ class Transfer:
         self._tell(status, now)
         first = self.first
         first.transfer = None
-        if not isinstance(first.caller, CallerLeg):
+        if first.caller.leg is None:
             first.hung_up(first.caller, None, now)
 
     def alarm_rang(self, event: AlarmRang) -> None:
@@ -157,7 +154,7 @@ class Transfer:
         if self._stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
             return
-        if self._stage is Stage.CALLING and isinstance(left, CallerLeg):
+        if self._stage is Stage.CALLING and left.leg is not None:
             first.drop_bridge(now)
             first.caller = Substitute(self, first)
             left.hang_up("", now)
@@ -211,14 +208,14 @@ class Transfer:
         first = self.first
         first.transfer = None
         first.drop_bridge(now)
-        if first.callee is not None and isinstance(first.caller, CallerLeg):
+        if first.callee is not None and first.caller.leg is not None:
             first.talk(first.callee).introduce(now)
 
     def _join(self, second: "Call", now: Instant) -> None:
         self._stop(now)
         self._stage = Stage.JOINED
         first = self.first
-        if isinstance(first.caller, CallerLeg):
+        if first.caller.leg is not None:
             left, first.caller = first.caller, Substitute(self, first)
             first.drop_bridge(now)
             left.hang_up("", now)
@@ -244,157 +241,10 @@ class Transfer:
 
     def _tell(self, status: int, now: Instant) -> None:
         """Let the transferor know (RFC 3515 section 2.4.4), if it is there and wants to."""
-        caller = self.first.caller
-        if not self._notifies or status in self._told or not isinstance(caller, CallerLeg):
+        caller = self.first.caller.leg
+        if not self._notifies or status in self._told or caller is None:
             return
         self._told.add(status)
         state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
         headers = f"{caller.contact()}Event: {self._event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
         caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)
-
-
-def consider(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard") -> None:
-    """Act on a REFER, or refuse it.
-
-    Only a customer's trunk may transfer, and only where the operator lets it: a transfer spends the money of its
-    account. A vendor has no say in whom its customers' customers call.
-    """
-    server, now = event.transaction, event.at
-    if not isinstance(leg, CallerLeg) or leg.dialect.transfers is not Transfers.ACCEPT:
-        leg.respond(server, 403, now)
-        return
-    if leg is not call.caller or call.transfer is not None or not call.is_conversing:
-        leg.respond(server, 491, now)
-        return
-    target = ReferTo.of(event.request)
-    notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
-    # Who refers again has to tell the notifications apart (RFC 3515 section 2.4.6); old peers know no id.
-    name = f"refer;id={event.request.cseq.number}" if leg.has_referred else "refer"
-    leg.has_referred = True
-    transfer = Transfer(call.endpoint, call, name, notifies=notifies)
-    accepted = "" if notifies else "Refer-Sub: false\r\n"
-    if target.replaces is None:
-        _call_target(transfer, leg, event, board, target.user, accepted)
-        return
-    second = call_named_by(call.endpoint, target.replaces)
-    if (
-        second is None
-        or second is call
-        or second.transfer is not None
-        or not second.is_conversing
-        or call.customer != second.customer
-    ):
-        leg.respond(server, 603, now)  # a foreign dialog: there is nobody here who could replace it
-        return
-    _accept(leg, event, accepted)
-    call.transfer = transfer
-    transfer.attended(second, now)
-
-
-def _call_target(
-    transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str, accepted: str
-) -> None:
-    call, now = transfer.first, event.at
-    placed = _place(transfer, leg, board, number, now)
-    if isinstance(placed, int):
-        leg.respond(event.transaction, placed, now)
-        return
-    _accept(leg, event, accepted)
-    call.transfer = transfer
-    placed.transfer = transfer
-    transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
-
-
-def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
-    """Call the target that a telephone has dialled; where that is refused nothing has happened but its record."""
-    transfer = Transfer(call.endpoint, call, "", notifies=False, consults=consults)
-    placed = _place(transfer, leg, board, number, now)
-    if not isinstance(placed, int):
-        call.transfer = placed.transfer = transfer
-        transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
-
-
-def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
-    """Have the call to a target admitted; a status where it is refused."""
-    call = transfer.first
-    if call.callee is None:
-        raise RuntimeError(f"{call!r} talks to nobody")
-    opposite = leg if transfer.consults else call.callee  # whom the target will talk to first
-    return board.place_transfer(Substitute(transfer, None, opposite.heard_active(), leg), number, now)
-
-
-def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
-    """Say that the transfer begins; a REFER says where its sender is now, and so does our answer."""
-    if event.dialog.refresh(event.request):
-        leg.moved()
-    leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
-
-
-def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
-    """Return the call whose caller has the dialog that is named."""
-    owner = endpoint.dialog_kept_by(replaces.to_tag)
-    if not isinstance(owner, CallerLeg):
-        return None
-    dialog = owner.dialog
-    fits = dialog.call_id == replaces.call_id and dialog.remote_tag == replaces.from_tag
-    return owner.call if fits and owner.call.caller is owner else None
-
-
-class Substitute:
-    """Stands in a call for the side that called, once that is somebody else's business."""
-
-    __slots__ = (
-        "_transfer",
-        "call",
-        "caller_identity",
-        "dialect",
-        "hears_reliably",
-        "is_settled",
-        "named",
-        "offer",
-        "reasons",
-    )
-
-    final = 200
-    """The side that left had its answer."""
-    awaits_prack = False
-
-    def __init__(
-        self, transfer: Transfer, call: "Call | None", offer: bytes = b"", caller: "CallerLeg | None" = None
-    ) -> None:
-        self._transfer = transfer
-        if call is not None:
-            self.call = call
-        self.offer = offer
-        """What the target is offered: the session of whom it will talk to."""
-        self.caller_identity = caller.caller_identity if caller is not None else PLAIN
-        self.dialect = caller.dialect if caller is not None else CallerDialect()
-        self.named = "" if caller is None else caller.dialog.remote
-        """Who transfers, as the From of its dialog says it."""
-        self.reasons = ReasonForm.NONE
-        self.hears_reliably = False
-        self.is_settled = False
-
-    def begin(self, now: Instant) -> None:
-        """Send nothing: the side that left is not told that its target is called."""
-
-    def begin_attempt(self, now: Instant) -> None:
-        """Need no new dialog."""
-
-    def ring(self, status: int, _session: bytes, now: Instant) -> None:
-        """Hear that the target rings."""
-        self._transfer.progressed(status, now)
-
-    def answer(self, _session: bytes, now: Instant) -> None:
-        """Hear that the target has answered."""
-        self._transfer.answered(now)
-
-    def reject(self, status: int, _reason: str, now: Instant) -> None:
-        """Hear that the target was not to be had."""
-        self._transfer.failed(status, now)
-
-    def hang_up(self, _reason: str, now: Instant) -> None:
-        """Have nobody to tell: what the end of this call is to the other, ``Transfer.ended`` knows."""
-
-    def close(self, now: Instant) -> None:
-        """Have nothing to close."""

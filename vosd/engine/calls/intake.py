@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection, interval_objection
+from vosd.b2bua.referral import call_named_by
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
 from vosd.b2bua.states import CallState
-from vosd.b2bua.transfer import Substitute, call_named_by
+from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
@@ -205,7 +207,7 @@ class Intake:
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
-    def _make(self, arrival: Arrival, caller: CallerLeg | Substitute, setup: Setup) -> Call:
+    def _make(self, arrival: Arrival, caller: CallerSide, setup: Setup) -> Call:
         """Make the call that has passed its set-up, or that waits for an answer."""
         services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)

@@ -13,7 +13,6 @@ from typing import Final
 import structlog
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
@@ -50,10 +49,10 @@ class Placements:
         if not isinstance(leg, CalleeLeg):
             return  # no other INVITE begins a dialog
         call = leg.call
-        flows, caller = call.endpoint.flows, call.caller
+        flows, caller = call.endpoint.flows, call.caller.leg
         invite = InviteSnapshot.of(transaction.parts, flows, leg.choice.gateway.name)
         waiting = None
-        if not call.journey.attempts and isinstance(caller, CallerLeg):
+        if not call.journey.attempts and caller is not None:
             waiting = CallerSnapshot.of(caller.invite, caller.dialog.local_tag, flows)
         self._journal.placed(call.arrival.call_id, invite, waiting)
 

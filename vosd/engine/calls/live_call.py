@@ -11,10 +11,9 @@ import structlog
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.ports import Answer, Decision
-from vosd.b2bua.transfer import Substitute
+from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -274,10 +273,10 @@ class LiveCall:
 
 def legs_of(call: Call) -> tuple[DialogSnapshot, ...]:
     """Describe the answered legs of a call, the gateway's first: it costs money."""
-    caller, callee, flows = call.caller, call.callee, call.endpoint.flows
+    caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
     legs = []
     if callee is not None and callee.dialog is not None:
         legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
-    if isinstance(caller, CallerLeg) and call.journey.answered_at is not None:
+    if caller is not None and call.journey.answered_at is not None:
         legs.append(DialogSnapshot.of(caller.dialog, flows))
     return tuple(legs)

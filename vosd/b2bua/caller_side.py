@@ -1,0 +1,90 @@
+"""The side of a call that made it: a customer's leg, or the substitute for a leg that has left by a transfer."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from vosd.b2bua.identity import CallerIdentity
+from vosd.base.clock import Instant
+from vosd.trunks.dialect import CallerDialect, ReasonForm
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.caller_leg import CallerLeg
+
+
+class CallerSide(Protocol):
+    """What a call tells its caller, and what it must know of it."""
+
+    call: "Call"
+
+    @property
+    def leg(self) -> "CallerLeg | None":
+        """The leg that can be talked to; None once the customer has left the call."""
+        ...
+
+    @property
+    def dialect(self) -> CallerDialect:
+        """How the trunk of the customer speaks SIP."""
+        ...
+
+    @property
+    def reasons(self) -> ReasonForm:
+        """Which Reason lines this side is sent."""
+        ...
+
+    @property
+    def caller_identity(self) -> CallerIdentity:
+        """Who calls, as the INVITE says it."""
+        ...
+
+    @property
+    def offer(self) -> bytes:
+        """The session that the gateways are offered; empty where the callee is to make the offer."""
+        ...
+
+    @property
+    def hears_reliably(self) -> bool:
+        """Whether reliable provisional responses may be sent to this side (RFC 3262)."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
+        ...
+
+    @property
+    def awaits_prack(self) -> bool:
+        """Whether an answer would have to wait for a PRACK."""
+        ...
+
+    @property
+    def final(self) -> int | None:
+        """The final status that this side was given."""
+        ...
+
+    def begin(self, now: Instant) -> None:
+        """Confirm that the INVITE was received."""
+        ...
+
+    def begin_attempt(self, now: Instant) -> None:
+        """Prepare for what another gateway, or another phone, says."""
+        ...
+
+    def ring(self, status: int, session: bytes, now: Instant) -> None:
+        """Send a provisional response, with early media if there is any."""
+        ...
+
+    def answer(self, session: bytes, now: Instant) -> None:
+        """Answer the call."""
+        ...
+
+    def reject(self, status: int, reason: str, now: Instant) -> None:
+        """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
+        ...
+
+    def hang_up(self, reason: str, now: Instant) -> None:
+        """End an answered call; ``reason`` are whole Reason lines."""
+        ...
+
+    def close(self, now: Instant) -> None:
+        """Drop the dialog of a call that this side has ended itself."""
+        ...

@@ -1,0 +1,109 @@
+"""How a transfer begins: by REFER (RFC 3515, RFC 5589) or by keys, to a number or to a call that is there already.
+
+Who may transfer is decided here; what a transfer does is ``transfer``'s.
+"""
+
+from typing import TYPE_CHECKING
+
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.ports import CallPart
+from vosd.b2bua.substitute import Substitute
+from vosd.b2bua.transfer import Transfer
+from vosd.base.clock import Instant
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RequestArrived
+from vosd.sip.headers.replaces import ReferTo, Replaces
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.ports import Switchboard
+
+
+def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard") -> None:
+    """Begin the transfer that a REFER asks for, or refuse it.
+
+    Only a customer's trunk may transfer, and only where the operator allows it: a transfer spends the money of its
+    account. Vendors may not.
+    """
+    server, now = event.transaction, event.at
+    if not leg.may_transfer:
+        leg.respond(server, 403, now)
+        return
+    caller = call.caller.leg
+    if caller is None or leg is not caller or call.transfer is not None or not call.is_conversing:
+        leg.respond(server, 491, now)
+        return
+    target = ReferTo.of(event.request)
+    notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
+    # Who refers again has to tell the notifications apart (RFC 3515 section 2.4.6); old peers know no id.
+    name = f"refer;id={event.request.cseq.number}" if caller.has_referred else "refer"
+    caller.has_referred = True
+    transfer = Transfer(call.endpoint, call, name, notifies=notifies)
+    accepted = "" if notifies else "Refer-Sub: false\r\n"
+    if target.replaces is None:
+        _call_target(transfer, caller, event, board, target.user, accepted)
+        return
+    second = call_named_by(call.endpoint, target.replaces)
+    if (
+        second is None
+        or second is call
+        or second.transfer is not None
+        or not second.is_conversing
+        or call.customer != second.customer
+    ):
+        caller.respond(server, 603, now)  # a dialog of another switch or customer: there is nothing to replace
+        return
+    _accept(caller, event, accepted)
+    call.transfer = transfer
+    transfer.attended(second, now)
+
+
+def _call_target(
+    transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str, accepted: str
+) -> None:
+    call, now = transfer.first, event.at
+    placed = _place(transfer, leg, board, number, now)
+    if isinstance(placed, int):
+        leg.respond(event.transaction, placed, now)
+        return
+    _accept(leg, event, accepted)
+    call.transfer = transfer
+    placed.transfer = transfer
+    transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+
+
+def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
+    """Call the target that a telephone has dialled; where that is refused only its record is left."""
+    transfer = Transfer(call.endpoint, call, "", notifies=False, consults=consults)
+    placed = _place(transfer, leg, board, number, now)
+    if not isinstance(placed, int):
+        call.transfer = placed.transfer = transfer
+        transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+
+
+def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
+    """Have the call to a target admitted; a status where it is refused."""
+    call = transfer.first
+    if call.callee is None:
+        raise RuntimeError(f"{call!r} has no callee")
+    opposite = leg if transfer.consults else call.callee  # the side that the target will talk to first
+    return board.place_transfer(Substitute(transfer, None, opposite.heard_active(), leg), number, now)
+
+
+def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
+    """Say that the transfer begins; a REFER says where its sender is now, and so does our answer."""
+    if event.dialog.refresh(event.request):
+        leg.moved()
+    leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
+
+
+def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
+    """Return the call whose caller has the dialog that is named."""
+    keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
+    call = keeper.call if isinstance(keeper, CallPart) else None
+    caller = None if call is None else call.caller.leg
+    if caller is None or caller is not keeper:
+        return None
+    fits = caller.dialog.call_id == replaces.call_id and caller.dialog.remote_tag == replaces.from_tag
+    return call if fits else None

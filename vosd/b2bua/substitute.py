@@ -1,0 +1,74 @@
+"""Stands for the customer in a call that the customer has left by a transfer (``CallerSide``)."""
+
+from typing import TYPE_CHECKING
+
+from vosd.b2bua.identity import PLAIN
+from vosd.base.clock import Instant
+from vosd.trunks.dialect import CallerDialect, ReasonForm
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.transfer import Transfer
+
+
+class Substitute:
+    """Stands in a call for the side that called, once that side has left it."""
+
+    __slots__ = (
+        "_transfer",
+        "call",
+        "caller_identity",
+        "dialect",
+        "hears_reliably",
+        "is_settled",
+        "named",
+        "offer",
+        "reasons",
+    )
+
+    leg = None
+    """The customer has left the call."""
+    final = 200
+    """The side that left had its answer."""
+    awaits_prack = False
+
+    def __init__(
+        self, transfer: "Transfer", call: "Call | None", offer: bytes = b"", caller: "CallerLeg | None" = None
+    ) -> None:
+        self._transfer = transfer
+        if call is not None:
+            self.call: Call = call
+        self.offer = offer
+        """What the target is offered: the session of the side that it will talk to."""
+        self.caller_identity = caller.caller_identity if caller is not None else PLAIN
+        self.dialect = caller.dialect if caller is not None else CallerDialect()
+        self.named = "" if caller is None else caller.dialog.remote
+        """Who transfers, as the From of its dialog says it."""
+        self.reasons = ReasonForm.NONE
+        self.hears_reliably = False
+        self.is_settled = False
+
+    def begin(self, now: Instant) -> None:
+        """Send nothing: the side that left is not told that its target is called."""
+
+    def begin_attempt(self, now: Instant) -> None:
+        """Do nothing: there is no dialog."""
+
+    def ring(self, status: int, _session: bytes, now: Instant) -> None:
+        """Report that the target rings."""
+        self._transfer.progressed(status, now)
+
+    def answer(self, _session: bytes, now: Instant) -> None:
+        """Report that the target has answered."""
+        self._transfer.answered(now)
+
+    def reject(self, status: int, _reason: str, now: Instant) -> None:
+        """Report that the target was not reached."""
+        self._transfer.failed(status, now)
+
+    def hang_up(self, _reason: str, now: Instant) -> None:
+        """Do nothing: ``Transfer.ended`` decides what the end of this call means for the other one."""
+
+    def close(self, now: Instant) -> None:
+        """Do nothing: there is no dialog."""
