@@ -22,8 +22,9 @@ from vosd.sip.events import AckMissing, AlarmRang, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
 from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
+from vosd.sip.repetitions import key_prefix
 from vosd.sip.screening import has_looped
-from vosd.sip.server_core import ServerCore, key_prefix
+from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer

@@ -227,7 +227,7 @@ def test_the_short_way_says_what_the_whole_way_says_or_nothing(via, from_, to, c
     probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp" if is_tcp else "udp"),))
     server = probe.endpoint._server
     short = server.turn_common_away(data, CUSTOMER, RETRY, probe.now)
-    server._refused = RecentRefusals()
+    server._repetitions._refused = RecentRefusals()
     assert short is None or short == server.turn_away(parse_message(data), CUSTOMER, RETRY, probe.now)
     assert probe.sent() == []
 

@@ -1,0 +1,115 @@
+"""Retransmissions of requests: the one place that decides whether a request was received before.
+
+Every request passes ``Repetitions.recognise`` once, before anything else looks at it. Requests that are refused unread
+under load have only ``refusal_of`` and ``is_known``. Refuses to know what new requests mean.
+"""
+
+from enum import Enum, auto
+
+from vosd.base.clock import Instant
+from vosd.sip.dialog.table import DialogTable
+from vosd.sip.flows import MAGIC
+from vosd.sip.headers.via import Via
+from vosd.sip.transaction.finished import Entry, Mark
+from vosd.sip.transaction.refused import RecentRefusals
+from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Datagram, encode
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+
+
+class Repetition(Enum):
+    """Whether a request repeats another one."""
+
+    NEW = auto()
+    """It does not."""
+    HANDLED = auto()
+    """It does: the response was sent again, or the request absorbed."""
+    BRANCH_IN_USE = auto()
+    """It does not, and has the branch of a request that is not answered yet."""
+
+
+class Repetitions:
+    """What is known of earlier requests: live transactions, finished ones, and refusals that left none."""
+
+    def __init__(self, store: TransactionStore, dialogs: DialogTable) -> None:
+        self._store = store
+        self._dialogs = dialogs
+        self._refused = RecentRefusals()
+
+    def recognise(self, request: Request, prefix: str, now: Instant) -> Repetition:
+        """Repeat the response to a retransmission, or absorb it; ``prefix`` is ``prefix_of`` the request."""
+        key = prefix + request.method
+        if request.method == "ACK":
+            # Section 17.2.1, timer I: the ACK of a failure again. The ACK of a 2xx is a request of its dialog, and a
+            # live INVITE may have the branch of a finished one.
+            invite = f"{prefix}INVITE"
+            is_absorbed = self._store.finished.get(invite) is Mark.ABSORB and invite not in self._store.servers
+            return Repetition.HANDLED if is_absorbed else Repetition.NEW
+        running = self._store.servers.get(key)
+        if running is not None:
+            if running.stem.cseq != (request.header("cseq") or ""):
+                return Repetition.BRANCH_IN_USE
+            # Sections 17.2.1 and 17.2.2: the latest response again; nothing while there is none.
+            running.request_repeated()
+            return Repetition.HANDLED
+        finished = self._store.finished.get(key)
+        if finished is not None and not self._reuses_branch(request, finished):
+            # Section 17.2.2, timer J: the final response again. RFC 6026 section 7.1, timer L: an INVITE that was
+            # answered with 2xx is absorbed, its dialog repeats the 2xx.
+            if isinstance(finished, Datagram):
+                self._store.out.append(finished)
+            return Repetition.HANDLED
+        refusal = self._refused.get(key, now.mono)
+        if refusal is not None:
+            # Section 8.2.7: a stateless refusal is the same each time.
+            self._store.out.append(refusal)
+            return Repetition.HANDLED
+        return Repetition.NEW
+
+    def is_merged(self, merging: str) -> bool:
+        """Return whether an INVITE is a copy of another one that came by another path (section 8.2.2.2)."""
+        return merging in self._store.merging or self._store.finished.get(merging) is not None
+
+    def is_known(self, key: str) -> bool:
+        """Return whether a transaction with the key is live or finished lately."""
+        return key in self._store.servers or self._store.finished.get(key) is not None
+
+    def refusal_of(self, key: str, now: Instant) -> Datagram | None:
+        """Return the stateless refusal of the request with the key, if it was sent lately."""
+        return self._refused.get(key, now.mono)
+
+    def keep_refusal(self, key: str, refusal: Datagram, now: Instant) -> None:
+        """Remember a stateless refusal for its retransmissions."""
+        self._refused.keep(key, refusal, now.mono)
+
+    def _reuses_branch(self, request: Request, finished: Entry) -> bool:
+        """Return whether a request with the branch of a finished one is another one, by its CSeq.
+
+        Some peers use a branch for more than one request of a dialog.
+        """
+        if isinstance(finished, Datagram):
+            return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in finished.data
+        dialog = self._dialogs.find(request)[1] if request.to_tag else None
+        return dialog is not None and request.cseq.number > dialog.remote_sequence
+
+
+def prefix_of(request: Request) -> str:
+    """Return what the keys of a request's transactions begin with (RFC 3261 section 17.2.3).
+
+    Raises:
+        ParseError: CSeq, Via or another header that the key is made of cannot be read.
+    """
+    if request.cseq.method != request.method:
+        raise ParseError(400, "CSeq Method Differs", request)
+    via = request.via
+    branch = via.branch
+    if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer
+        branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
+        return f"{branch} {via.host}:{via.port} "
+    return key_prefix(via)
+
+
+def key_prefix(via: Via) -> str:
+    """Return what the keys of the transactions begin with whose requests have this topmost Via."""
+    return f"{via.branch} {via.host}:{via.port} "
