@@ -1,0 +1,86 @@
+"""Keys to structs by name: what is copied, and which mistakes of a developer are errors at import."""
+
+from typing import Annotated, NamedTuple
+
+import pytest
+
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.reader.fields import milliseconds, object_name, whole
+from vosd.config.reader.model import Keys
+
+
+class DoorKeys(Keys):
+    name: Annotated[str, object_name()]
+    height: Annotated[int | None, whole(1, 9)] = None
+    close_after: Annotated[int, milliseconds(0, 9_000)] = 1_000
+    colours: tuple[Annotated[str, object_name()], ...] = ()
+
+
+class Door(NamedTuple):
+    name: str
+    height: int | None = 2
+    close_after_ms: int = 0
+    colours: tuple[str, ...] = ()
+
+
+class Painted(NamedTuple):
+    label: str
+    colour: str = "white"
+
+
+KEYS = DoorKeys.model_validate({"name": "front", "height": "3", "close_after": "2.5", "colours": ["red"]})
+
+
+def test_keys_are_copied_into_the_fields_of_their_names_with_or_without_unit():
+    conversion = Conversion(DoorKeys, Door)
+    assert conversion(KEYS) == Door("front", 3, 2_500, ("red",))
+    require_all_used(DoorKeys, conversion)
+
+
+def test_keys_of_another_name_and_those_made_by_hand_stand_in_tables():
+    conversion = Conversion(DoorKeys, Painted, renamed={"name": "label"}, by_hand={"colours": "colour"})
+    assert conversion(KEYS, colour="red") == Painted("front", "red")
+    require_all_used(DoorKeys, conversion, elsewhere={"height": "the frame", "close_after": "the frame"})
+
+
+def test_a_key_that_is_in_no_field_is_an_error_that_names_it():
+    conversion = Conversion(DoorKeys, Painted, renamed={"name": "label"}, by_hand={"colours": "colour"})
+    with pytest.raises(TypeError, match="key 'close_after' of DoorKeys has no effect"):
+        require_all_used(DoorKeys, conversion, elsewhere={"height": "the frame"})
+
+
+def test_keys_may_be_in_the_fields_of_several_structs():
+    painted = Conversion(DoorKeys, Painted, renamed={"name": "label"})
+    require_all_used(DoorKeys, painted, Conversion(DoorKeys, Door))
+    assert painted.used == {"name"}
+
+
+def test_a_field_of_the_same_name_and_another_type_is_an_error():
+    class Measured(NamedTuple):
+        height: int
+
+    with pytest.raises(TypeError, match="key 'height' of DoorKeys is int | None, but field 'height' is <class 'int'>"):
+        Conversion(DoorKeys, Measured)
+
+
+def test_a_value_that_is_made_by_hand_cannot_be_forgotten():
+    conversion = Conversion(DoorKeys, Painted, renamed={"name": "label"}, by_hand={"colours": "colour"})
+    with pytest.raises(TypeError, match="values are missing: colour"):
+        conversion(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"renamed": {"nam": "label"}}, "no key nam in DoorKeys"),
+        ({"by_hand": {"name": "lable"}}, "no field lable in Painted"),
+    ],
+)
+def test_a_table_that_names_what_does_not_exist_is_an_error(tables, message):
+    with pytest.raises(TypeError, match=message):
+        Conversion(DoorKeys, Painted, **tables)
+
+
+def test_a_key_that_is_copied_needs_no_exception():
+    with pytest.raises(TypeError, match="key 'name' of DoorKeys is copied and named in elsewhere"):
+        require_all_used(DoorKeys, Conversion(DoorKeys, Door), elsewhere={"name": "the bell"})

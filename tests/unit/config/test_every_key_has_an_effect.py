@@ -1,0 +1,231 @@
+"""Every key that the reference documents changes what the switch runs with: a forgotten key fails here by its name.
+
+A value other than the default is found for each key and written into a file; the settings and the catalogue of that
+file must differ from those of the same file without it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_args
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.rate_groups import RateGroupKeys
+from vosd.config.keys.rates import RateKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.load import load
+from vosd.config.reader.fields import FromText
+from vosd.config.reader.model import Keys
+from vosd.config.reader.reading import section_of
+from vosd.testing.sockets.certificates import Authority
+
+LOGIN: Final = {"username": "bob", "password": "secret"}
+FILE: Final[Mapping[str, Any]] = {
+    "rate_groups": [
+        {"name": "sell", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
+        {"name": "lone", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
+    ],
+    "accounts": [{"id": "customer", "rate_group": "sell"}, {"id": "other"}, {"id": "lone"}],
+    "mapping_gateways": [{"name": "lone", "account": "customer", "hosts": "192.0.2.1"}],
+    "routing_gateways": [
+        {"name": "carrier", "account": "customer", "address": "192.0.2.9", "redirects": "follow"},
+        {"name": "last", "account": "customer", "address": "192.0.2.9"},
+    ],
+    "phones": [
+        {"number": "7001", "account": "customer", "password": "secret"},
+        {"number": "7002", "account": "customer", "password": "secret"},
+    ],
+}
+"""The last object of each list is the one whose keys are tried."""
+
+MODELS: Final[Mapping[str, type[Keys]]] = {
+    "": InstallationKeys,
+    "parameters": ParameterKeys,
+    "rate_groups": RateGroupKeys,
+    "rates": RateKeys,
+    "accounts": AccountKeys,
+    "mapping_gateways": MappingGatewayKeys,
+    "routing_gateways": RoutingGatewayKeys,
+    "phones": PhoneKeys,
+}
+
+WITHOUT_EFFECT: Final = {
+    "rates.memo": "a comment",
+    "parameters.SS_STARTBILLINGTIME": "has one value for now",
+    "on_sigterm": "has one value for now",
+}
+
+VALUES: Final = (
+    "7", "70", "700", "7000", "12000", "yes", "no", "0", "EUR", "2", "3", "0.5", "192.0.2.77", "udp:127.0.0.1:5060",
+    "udp:127.0.0.1:5070", "*2", "30/6", "2030-01-01T00:00:00Z", "unlimited", "HIDDEN", "0xa0", "SHA-256", "407",
+    "example.org", "/path", "phone", {"486": "480"}, "a" * 32, "b" * 64, "text", "sqlite+aiosqlite:///other.db",
+)  # fmt: skip
+"""Tried in this order; words of enums are found by themselves."""
+
+INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "account": {"account": "other"},
+    "rate_group": {"rate_group": "lone"},
+    "offline_gateway": {"offline_gateway": "carrier"},
+    "redirect_server": {"redirect_server": "carrier"},
+    "password_file": {"password_file": "password.txt", "password": None},
+    "ha1_md5": {"ha1_md5": "a" * 32, "password": None},
+    "ha1_sha256": {"ha1_md5": "a" * 32, "ha1_sha256": "b" * 64, "password": None},
+    "first_rate": {"first_rate": "0.5", "first_duration": "30"},
+    "first_duration": {"first_rate": "0.5", "first_duration": "30"},
+    "default_expires": {"default_expires": "70"},
+    "max_expires": {"max_expires": "7100"},
+    "phone_service.port": {"ip": "192.0.2.3", "port": "81"},
+    "t1": {"t1": "0.4"},
+    "password": {"password": "another secret"},
+    "sip.advertise": {"advertise": "192.0.2.3"},
+}
+"""For keys that take the name of something else, or stand beside or instead of others: what is written, by the end of
+their paths; None takes a key away."""
+
+BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
+    "mapping_gateways.auth": LOGIN,
+    "routing_gateways.auth": LOGIN,
+    "routing_gateways.dynamic": LOGIN,
+    "routing_gateways.register": {"server": "192.0.2.8", **LOGIN},
+    "routing_gateways.options_ping": {"interval": "60"},
+    "mapping_gateways.transfer_keys": {"blind": "*1"},
+    "phones.transfer_keys": {"blind": "*1"},
+    "phone_service": {"ip": "192.0.2.3"},
+}
+"""Keys of a section that its others need."""
+
+
+class Key(NamedTuple):
+    """One key of the reference."""
+
+    top: str
+    """The list or section that ``MODELS`` has."""
+    sections: tuple[str, ...]
+    """The sections inside of it."""
+    name: str
+    field: FieldInfo
+
+    @property
+    def path(self) -> str:
+        return ".".join(part for part in (self.top, *self.sections, self.name) if part)
+
+    @property
+    def section(self) -> str:
+        return ".".join(part for part in (self.top, *self.sections) if part)
+
+
+def every_key() -> Iterator[Key]:
+    for top, model in MODELS.items():
+        yield from keys_of(top, (), model)
+
+
+def keys_of(top: str, sections: tuple[str, ...], model: type[Keys]) -> Iterator[Key]:
+    for name, field in model.by_key().items():
+        nested = section_of(field.annotation)
+        if nested is None:
+            yield Key(top, sections, name, field)
+        else:
+            yield from keys_of(top, (*sections, name), nested)
+
+
+def readings(annotation: Any) -> Iterator[FromText]:
+    for part in get_args(annotation):
+        if isinstance(part, FromText):
+            yield part
+        yield from readings(part)
+
+
+def another_value(key: Key) -> Mapping[str, Any]:
+    """Return what is written so that a key has another value than its default."""
+    for end, instead in INSTEAD.items():
+        if f".{key.path}".endswith(f".{end}") and key.name == end.rpartition(".")[2]:
+            return instead
+    own = [word for word in key.field.metadata if isinstance(word, FromText)]
+    reading = (own or list(readings(key.field.annotation)))[0]
+    words = reading.expected.removeprefix("one of ").split(", ")
+    for value in (*words, *VALUES):
+        try:
+            read = reading.read(value) if isinstance(value, reading.kind) else None
+        except (ValueError, KeyError):
+            continue
+        if read is not None and key.field.default not in (read, (read,)):
+            return {key.name: value}
+    return pytest.fail(f"{key.path}: add a value that is not its default to VALUES or INSTEAD")
+
+
+def written(key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the file with values beside what the section of a key needs."""
+    file: dict[str, Any] = json.loads(json.dumps(FILE))
+    target: dict[str, Any] = file
+    if key.top == "rates":
+        target = file["rate_groups"][-1]["rates"][-1]
+    elif key.top in file:
+        target = file[key.top][-1]
+    elif key.top:
+        target = file.setdefault(key.top, {})
+    if key.sections[:1] == ("dynamic",):
+        del target["address"]
+    for section in key.sections:
+        target = target.setdefault(section, {})
+    target.update({**BESIDE.get(key.section, {}), **values})
+    for name in [name for name, value in target.items() if value is None]:
+        del target[name]
+    return file
+
+
+def in_force(directory: Path, file: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what the switch runs with, given a file."""
+    text = json.dumps(file)
+    if text not in LOADED:
+        path = directory / "vosd.yaml"
+        path.write_text(text, encoding="utf-8")
+        found = load(path, {})
+        LOADED[text] = (found.settings, found.transports, found.catalogue.version)
+    return LOADED[text]
+
+
+LOADED: Final[dict[str, tuple[object, ...]]] = {}
+"""By the text of the file."""
+
+
+TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section != "sip.tls"]
+
+
+@pytest.mark.parametrize("key", TRIED, ids=lambda key: key.path)
+def test_a_key_changes_what_the_switch_runs_with(tmp_path: Path, key: Key) -> None:
+    (tmp_path / "password.txt").write_text("another secret\n", encoding="utf-8")
+    (tmp_path / "password.txt").chmod(0o600)
+    without = in_force(tmp_path, written(key, {}))
+    assert in_force(tmp_path, written(key, another_value(key))) != without, f"{key.path} has no effect"
+
+
+def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, two = authority.issue("one", "192.0.2.1"), authority.issue("two", "192.0.2.1")
+    base = {"certificate": one.file, "private_key": one.key, "ca": authority.root.file}
+    changes = {
+        "certificate": {"certificate": two.file, "private_key": two.key},
+        "private_key": {"certificate": two.file, "private_key": two.key},
+        "ca": {"ca": None},
+        "verify_client": {"verify_client": "required"},
+        "verify_server": {"verify_server": "no"},
+        "min_version": {"min_version": "1.3"},
+    }
+    tls = {key.name: key for key in every_key() if key.section == "sip.tls"}
+    assert tls.keys() == changes.keys()
+    for name, key in tls.items():
+        texts = [{one: str(text) for one, text in {**base, **more}.items() if text} for more in ({}, changes[name])]
+        without, changed = (in_force(tmp_path, written(key, text)) for text in texts)
+        assert changed != without, name
+
+
+def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
+    assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
+    assert len(WITHOUT_EFFECT) == 3
