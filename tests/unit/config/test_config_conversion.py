@@ -59,7 +59,9 @@ def test_a_field_of_the_same_name_and_another_type_is_an_error():
     class Measured(NamedTuple):
         height: int
 
-    with pytest.raises(TypeError, match="key 'height' of DoorKeys is int | None, but field 'height' is <class 'int'>"):
+    with pytest.raises(
+        TypeError, match=r"key 'height' of DoorKeys is int \| None, but field 'height' is <class 'int'>"
+    ):
         Conversion(DoorKeys, Measured)
 
 
