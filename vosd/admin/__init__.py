@@ -1,5 +1,5 @@
-"""Use cases for people: what the command line does, over storage and the running switch.
+"""Use cases of the command line, over storage and the running switch.
 
-Each function takes plain values and returns plain values that fit into JSON. Refuses to know click, HTTP, SQL
-and the configuration's files.
+Each function takes plain values and returns plain values that fit into JSON. The terminal, HTTP, SQL and configuration
+files are handled elsewhere.
 """

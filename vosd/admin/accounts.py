@@ -1,4 +1,4 @@
-"""Accounts as people see them: what the catalogue allows, what the ledger holds, what running calls reserve."""
+"""Accounts for display: configured limits, balances of the ledger, and what running calls reserve."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -18,24 +18,24 @@ UNLIMITED: Final = "unlimited"
 
 
 class UnknownAccountError(VosError):
-    """No account of that id is configured."""
+    """No account with that id is configured."""
 
 
 class Commitments(msgspec.Struct, frozen=True):
-    """What the running switch has promised of one account's money beyond the ledger."""
+    """Amounts of one account that the running switch knows and the ledger does not."""
 
     reserved: str = "0.00"
     """Held for running calls."""
     unbooked: str = "0.00"
-    """Signed sum of ended calls that the ledger does not hold yet."""
+    """Signed sum of ended calls that are not in the ledger yet."""
 
 
 class AccountSheet(msgspec.Struct, frozen=True):
-    """One account (INTERFACES section 2, ``account show``); money as text."""
+    """One account, as ``vosd account show`` prints it; money as text."""
 
     id: str
     type: str | None
-    """None for an account that has money but is not configured any more."""
+    """None for an account that has a balance but is no longer configured."""
     balance: str
     overdraft_limit: str | None
     reserved: str
@@ -48,7 +48,7 @@ def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
     """Return a configured account.
 
     Raises:
-        UnknownAccountError: it is not there.
+        UnknownAccountError: it is not configured.
     """
     account = accounts.get(account_id)
     if account is None:
@@ -62,12 +62,12 @@ def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
 async def show_account(
     accounts: Mapping[str, Account], books: Books, queries: Queries, switch: RunningSwitch, account_id: str
 ) -> AccountSheet:
-    """Return one account; calls of a switch that runs count as reserved.
+    """Return one account, including what the calls of a running switch reserve.
 
     Raises:
         UnknownAccountError: it is neither configured nor in the ledger.
-        StoreUnavailable: the balance is not known.
-        DaemonUnreachableError: a switch runs but does not tell what its calls reserve.
+        StoreUnavailable: the balance cannot be read.
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     standing = await queries.standing(account_id)
     if standing is None:
@@ -78,11 +78,11 @@ async def show_account(
 
 
 async def list_accounts(accounts: Mapping[str, Account], books: Books, switch: RunningSwitch) -> list[AccountSheet]:
-    """Return all accounts in the order of the configuration, then those that only have a balance left.
+    """Return all accounts in the order of the configuration, then those that only have a balance.
 
     Raises:
-        StoreUnavailable: the balances are not known.
-        DaemonUnreachableError: a switch runs but does not tell what its calls reserve.
+        StoreUnavailable: the balances cannot be read.
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     standings = (await books.standings()).standings
     commitments = await _commitments(switch)
@@ -92,7 +92,7 @@ async def list_accounts(accounts: Mapping[str, Account], books: Books, switch: R
 
 
 async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
-    """Return the currencies of accounts that are not configured any more."""
+    """Return the currencies of accounts that are no longer configured."""
     left_over = [name for name in names if name not in accounts]
     return await books.currencies(left_over) if left_over else {}
 

@@ -1,6 +1,6 @@
-"""Asking the running switch: one command over its control socket, one answer back.
+"""Client of the control socket: one command to the running switch, one answer or a series of answers.
 
-The other end is ``engine/control.py``. Refuses to know what the commands mean.
+The server is ``engine/control.py``. The commands are not interpreted here.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import msgspec
 from vosd.base.errors import VosError
 
 ANSWER_S: Final = 30.0
-"""How long a switch may say nothing."""
+"""Longest time without an answer."""
 
 LINE_MAX: Final = 4 * 1024 * 1024
-"""Bytes of one result among many."""
+"""Most bytes of one result of a series."""
 
 
 class DaemonUnreachableError(VosError):
@@ -24,11 +24,11 @@ class DaemonUnreachableError(VosError):
 
 
 class NoDaemonError(DaemonUnreachableError):
-    """Nobody listens at the control socket: no switch runs on this configuration."""
+    """Nothing listens at the control socket: no switch runs with this configuration."""
 
 
 class DaemonRefusedError(VosError):
-    """The switch did not do it; ``problems`` lists why, one mistake a line, where there is a list."""
+    """The switch did not carry out the command; ``problems`` lists the reasons, if there are several."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -42,19 +42,18 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class RunningSwitch:
-    """The switch that runs on a configuration, as seen through its control socket."""
+    """The running switch of a configuration, over its control socket."""
 
     def __init__(self, control_socket: Path, patience_s: float = ANSWER_S) -> None:
         self.control_socket = control_socket
         self._patience_s = patience_s
 
     async def ask(self, verb: str, **arguments: object) -> Any:
-        """Have the switch carry out ``verb`` and return its result.
+        """Have the switch carry out ``verb``, and return the result.
 
         Raises:
-            DaemonUnreachableError: nobody answers; whether the command was carried out is not known if the
-                switch went away while it worked.
-            DaemonRefusedError: the switch says no, and why.
+            DaemonUnreachableError: no answer; if the switch went away meanwhile, the command may have been carried out.
+            DaemonRefusedError: the switch refuses, with the reason.
         """
         try:
             async with asyncio.timeout(self._patience_s):
@@ -64,11 +63,11 @@ class RunningSwitch:
         return self._result(line)
 
     async def follow(self, verb: str, **arguments: object) -> AsyncGenerator[Any, None]:
-        """Have the switch follow something and yield one result after the other until it is done.
+        """Have the switch follow something, and yield one result after the other until it is finished.
 
         Raises:
-            DaemonUnreachableError: nobody answers, or the switch fell silent.
-            DaemonRefusedError: the switch says no, and why.
+            DaemonUnreachableError: no answer, or the switch stopped answering.
+            DaemonRefusedError: the switch refuses, with the reason.
         """
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -82,9 +81,9 @@ class RunningSwitch:
             raise self._unreachable(error) from error
 
     async def ask_if_running(self, verb: str, **arguments: object) -> Any | None:
-        """Do as ``ask`` does, but return None where no switch runs: for commands that work without one.
+        """Do the same as ``ask``, but return None if no switch runs: for commands that work without one.
 
-        A switch that runs and cannot be asked is an error: what it knows of money would be missing unsaid.
+        A switch that runs and does not answer is an error: the money it reserves would be missing without notice.
         """
         try:
             return await self.ask(verb, **arguments)

@@ -1,7 +1,7 @@
-"""What differs between the configuration in force and another one, object by object and key by key.
+"""Differences between the configuration in force and another one, by object and key.
 
-The running switch describes what it has in force in the same words (control verb ``configuration``). Rates are
-compared by the version of their group, because a group may have a hundred thousand rows.
+The running switch describes its configuration in the same form (control verb ``configuration``). Rates are compared by
+the version of their group, because a group may have a hundred thousand rows.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from vosd.net.settings import TransportSettings
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 Description = dict[str, dict[str, Any]]
-"""Object, such as ``account acme``, to its keys and values as JSON has them."""
+"""Object, such as ``account acme``, to its keys and JSON values."""
 
 _SECRET: Final = frozenset({"database_url"})
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One key whose value differs; an object that is only on one side differs in the key ``""``."""
+    """One key with different values; for an object on one side only the key is ``""``."""
 
     object: str
     key: str
@@ -31,7 +31,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def describe(settings: Settings, transports: TransportSettings, catalogue: Catalogue) -> Description:
-    """Return everything that an operator can have changed, except secrets."""
+    """Return everything that an operator can change, except secrets."""
     plain = {key: value for key, value in asdict(settings).items() if key not in _SECRET}
     described: Description = {
         "settings": _builtins(plain),
@@ -63,14 +63,14 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
 
 
 def _without_hashes(gateway: MappingGateway | RoutingGateway) -> dict[str, Any]:
-    """Describe a trunk or phone; of what it must prove only the user name."""
+    """Return a trunk or phone without its credentials, except the user name."""
     proven = gateway.credentials
     bare = msgspec.structs.replace(gateway, credentials=None)
     return {**_builtins(bare), "credentials": None if proven is None else proven.username}
 
 
 def compare(running: Description, file: Description) -> list[Difference]:
-    """Return the differences, objects in the order of ``file``, then those that only run."""
+    """Return the differences: objects in the order of ``file``, then those that only run."""
     found: list[Difference] = []
     for name in [*file, *(name for name in running if name not in file)]:
         if name not in running or name not in file:
@@ -89,7 +89,7 @@ def _presence(name: str, description: Mapping[str, object]) -> str:
 
 
 def _builtins(thing: object) -> dict[str, Any]:
-    # By way of JSON, so that what travelled over the control socket equals what did not.
+    # Converted to JSON, so that local values compare equal to those from the control socket.
     described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(thing, enc_hook=_text, order="sorted"))
     return described
 

@@ -1,4 +1,4 @@
-"""Names that people type: an unknown name is an error that says which ones are near, not an empty answer."""
+"""Names typed by people: an unknown name is an error that lists similar ones, not an empty answer."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ NEAR_MAX: Final = 3
 
 
 class Names(Protocol):
-    """What is configured, by name; read only if it is asked for."""
+    """The configured names; read only when needed."""
 
     def accounts(self) -> Collection[str]:
         """Return the ids of the accounts."""
@@ -26,11 +26,11 @@ class Names(Protocol):
 
 
 class UnknownNameError(VosError):
-    """Nothing of that name is configured or recorded."""
+    """No object with that name is configured or recorded."""
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
-    """Return the names that were most likely meant, the nearest first; those that contain the word count as near."""
+    """Return the most similar names, best first; names that contain the word count as similar."""
     by_form = {name.lower(): name for name in sorted(names)}
     form = word.lower()
     found = get_close_matches(form, by_form, n=NEAR_MAX)
@@ -39,7 +39,7 @@ def near(word: str, names: Iterable[str]) -> list[str]:
 
 
 def unknown(kind: str, word: str, names: Collection[str], where: str) -> UnknownNameError:
-    """Make the error for an unknown name; ``where`` says what names all of them."""
+    """Return the error for an unknown name; ``where`` says where all names are listed."""
     found = near(word, names)
     hint = f"did you mean {' or '.join(map(repr, found))}?" if found else where
     return UnknownNameError(f"no {kind} {word!r} is configured or recorded: {hint}")
@@ -51,13 +51,13 @@ def gateway_names(catalogue: Catalogue) -> frozenset[str]:
 
 
 async def check_names(wanted: CallFilter, names: Names, queries: Queries, books: Books) -> None:
-    """Refuse a filter with an unknown name; a removed account or gateway that has calls or money is known.
+    """Refuse a filter with an unknown name; a removed account or gateway with calls or money is known.
 
-    ``names`` are those that are configured.
+    ``names`` are the configured ones.
 
     Raises:
-        UnknownNameError: naming what is near.
-        StoreUnavailable: what is recorded is not known.
+        UnknownNameError: with similar names.
+        StoreUnavailable: the recorded names cannot be read.
     """
     account, gateway = wanted.account, wanted.gateway
     if account is not None and account not in names.accounts():
@@ -72,10 +72,10 @@ async def check_names(wanted: CallFilter, names: Names, queries: Queries, books:
 
 
 def check_selection(selection: CallSelection, catalogue: Catalogue, running: Iterable[CallSnapshot]) -> None:
-    """Refuse a selection of running calls with an unknown name; a removed one is known by its running calls.
+    """Refuse a selection of running calls with an unknown name; a removed one with running calls is known.
 
     Raises:
-        UnknownNameError: naming what is near.
+        UnknownNameError: with similar names.
     """
     calls = tuple(running)
     account, gateway = selection.account, selection.gateway
@@ -96,10 +96,10 @@ def check_selection(selection: CallSelection, catalogue: Catalogue, running: Ite
 
 
 def check_gateway(gateway: str | None, catalogue: Catalogue) -> None:
-    """Refuse the name of a gateway for calls that are yet to come.
+    """Refuse an unknown name of a gateway for future calls.
 
     Raises:
-        UnknownNameError: none is configured under it; the message names what is near.
+        UnknownNameError: no such gateway is configured; the message lists similar names.
     """
     if gateway is not None and gateway not in (gateways := gateway_names(catalogue)):
         raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")

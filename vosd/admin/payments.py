@@ -1,4 +1,4 @@
-"""Booking money that does not come from calls, so that a running switch knows of it when the command returns."""
+"""Book payments and corrections, and have the running switch read the new balance before the command returns."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from vosd.storage.ports import NoSuchAccount, Payment, Payments
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
-    """What was booked; money as text."""
+    """Result of a booking; money as text."""
 
     account: str
     type: str
@@ -22,23 +22,23 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     before: str
     after: str
     repeated: bool
-    """The reference was booked before: nothing happened now, and the balances are those of then."""
+    """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
     untold: str = ""
-    """Why a running switch does not know of it yet; empty when it does, or when none runs."""
+    """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
 
 
 async def add_payment(
     accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
-    """Book a payment once and have a running switch take the new balance.
+    """Book a payment once, and have a running switch read the new balance.
 
-    An account that is not configured any more can be paid, and paid out, as long as it is in the ledger.
+    An account that is no longer configured can still be credited and debited while it is in the ledger.
 
     Raises:
         UnknownAccountError: the account is neither configured nor in the ledger.
         OtherCurrency: it is configured with another currency than its ledger has.
         ReferenceTaken: the reference was used for another amount.
-        StoreUnavailable: as far as is known nothing was booked.
+        StoreUnavailable: nothing was booked, as far as is known.
     """
     account = accounts.get(payment.account)
     currency = None if account is None else account.currency
@@ -60,7 +60,7 @@ async def add_payment(
 
 
 async def _tell(switch: RunningSwitch) -> str:
-    """Have the switch read the balances; the money is booked whatever it answers, and it polls them anyway."""
+    """Have the switch read the balances; if that fails, the money is booked, and the switch polls balances anyway."""
     try:
         await switch.ask_if_running("refresh_balances")
     except (DaemonRefusedError, DaemonUnreachableError) as error:

@@ -1,4 +1,4 @@
-"""What a call of a given length costs on an account, step by step, without making one."""
+"""Compute the price of a call of a given length, step by step, without making one."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,7 +17,7 @@ class NoRateError(VosError):
 
 
 class RateExplanation(msgspec.Struct, frozen=True):
-    """A charge and how it came about (INTERFACES section 2, ``rate explain``)."""
+    """A charge and its computation, as ``vosd rate explain`` prints it."""
 
     rate_group: str
     rate_prefix: str
@@ -38,7 +38,7 @@ def explain_rate(
 ) -> RateExplanation:
     """Rate a call to ``callee`` that begins at ``wall_ms`` (UTC) and lasts ``duration_ms``.
 
-    ``group_of`` returns the rate group of a name.
+    ``group_of`` returns the rate group with a name.
 
     Raises:
         UnknownAccountError: the account is not configured.

@@ -1,7 +1,7 @@
-"""The comparison of the kept journal with the database, right while the switch runs.
+"""Compare the kept journal with the database; the result is correct while the switch runs.
 
-A call is on its way to the database from its end until the journal says that it is booked; such calls are counted and
-are no difference.
+From its end until the journal notes the booking, a call is on its way to the database; such calls are counted and are
+no difference.
 """
 
 import os
@@ -22,29 +22,29 @@ from vosd.storage.verify import REPORTED_AT_MOST, Difference, Fault
 
 COMPARED_AT_ONCE: Final = 500
 DOUBTFUL_AT_MOST: Final = 200_000
-"""Calls that are looked at again at the end; twice as many as may wait for the database."""
+"""Most calls that are checked again at the end; twice the number that may wait for the database."""
 
 
 class JournalUnreadableError(VosError):
-    """The journal is there and this user may not read it."""
+    """The journal exists, and this user may not read it."""
 
 
 class Reconciliation(NamedTuple):
-    """How much of the journal was compared, and what differs."""
+    """How much of the journal was compared, and the differences."""
 
     journal_records: int
-    """Records of ended calls in the kept files; one that was written again counts again."""
+    """Records of ended calls in the kept files; a call that was written twice counts twice."""
     waiting: int
     """Calls on their way to the database."""
     differences: tuple[Difference, ...]
 
 
 async def reconcile(database: Database, state_dir: Path) -> Reconciliation | None:
-    """Compare every ended call of the kept journal files with the database; None = there is no journal here.
+    """Compare every ended call of the kept journal files with the database; return None if there is no journal.
 
     Raises:
         JournalUnreadableError: it cannot be read.
-        StoreUnavailable: the database is away.
+        StoreUnavailable: the database cannot be reached.
     """
     directory = state_dir / "journal"
     if not directory.exists():
@@ -59,7 +59,7 @@ async def reconcile(database: Database, state_dir: Path) -> Reconciliation | Non
         if len(doubtful) > DOUBTFUL_AT_MOST:
             break
     refused = {each.record.call_id: each.record for each in quarantine.read().records}
-    # What is not waiting by now was booked before the journal said so: a second look at the database finds it.
+    # A call that no longer waits was booked before the journal noted it: read the database again.
     settled = [record for call_id, record in doubtful.items() if call_id not in journal.waiting | refused.keys()]
     differences = [each for some in _batches(settled) for each in await compare_calls(database, some)]
     for some in _batches(refused.values()):
@@ -77,7 +77,7 @@ async def _differing(database: Database, records: list[CallRecord]) -> dict[str,
 
 
 async def _unreadable(database: Database, journal: KeptJournal, refused: Mapping[str, CallRecord]) -> list[Difference]:
-    """Name the calls of which only the damage of their record is known."""
+    """Return a difference for each call whose record is damaged in the journal."""
     damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
     found = await calls_with_cdr(database, damaged[:REPORTED_AT_MOST])
     return [
@@ -88,7 +88,7 @@ async def _unreadable(database: Database, journal: KeptJournal, refused: Mapping
 
 
 def _owed(record: CallRecord) -> Decimal:
-    """Return what the call books on its customer's account."""
+    """Return the amount that the call books on its customer's account."""
     return sum((each.amount for each in record.postings if each.account == record.customer_account), ZERO)
 
 

@@ -1,7 +1,7 @@
-"""Where a call would go and why, without making it: it goes through the same steps as a real call.
+"""Explain the routing of a call without making it: it passes the same steps as a real call.
 
-The live state is an argument: that of the running switch, or an idle one with the balances of the database. It stays as
-it is.
+The live state is an argument: that of the running switch, or an idle one with the balances of the database. It is not
+changed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,17 +30,17 @@ _SOMEWHERE: Final = (Address("0.0.0.0", 5060),)
 
 
 class UnknownGatewayError(VosError):
-    """No mapping gateway of that name is configured."""
+    """No mapping gateway with that name is configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouteExplanation:
-    """What would become of a call, as ``vosd route explain`` prints it."""
+    """Outcome of a call, as ``vosd route explain`` prints it."""
 
     result: str
     """``ok``, or the end reason of the refusal."""
     detail: str
-    """Which object and which figure refused it; empty when it is carried."""
+    """Object and figure that led to the refusal; empty for an accepted call."""
     callee_billed: str
     candidates: Sequence[Offered]
     left: Sequence[PassedOver]
@@ -48,7 +48,7 @@ class RouteExplanation:
     """Kinds of questions that the set-up of a real call would ask; here they count as unanswered."""
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object; programs rely on its keys."""
+        """Return the JSON object; its keys are stable."""
         questions = {"unasked": self.unasked} if self.unasked else {}
         return {
             "result": self.result,
@@ -61,7 +61,7 @@ class RouteExplanation:
 
 
 def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -> LiveState:
-    """Return a switch's live state without calls; with ``standings`` None, money is not judged."""
+    """Return a live state without calls; with ``standings`` None, money is not checked."""
     credits = {}
     for account in catalogue.accounts.values():
         if standings is None:
@@ -73,9 +73,9 @@ def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -
 
 
 def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
-    """Return where a gateway is.
+    """Return the addresses of a gateway.
 
-    A phone, and a vendor that registers, count as registered: only the running switch could tell.
+    A phone, and a vendor that registers, count as registered: only the running switch knows.
     """
     return _SOMEWHERE if gateway.registers else gateway.addresses
 
@@ -91,10 +91,10 @@ def explain_route(
     knows_phones: bool = True,
     steps: tuple[Step, ...] = STEPS,
 ) -> RouteExplanation:
-    """Put a call from ``gateway`` through admission and routing and tell what became of it.
+    """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
-    ``callee`` may be said with the gateway's tech prefix or without. The gateways are listed if the steps get as
-    far as the search for routes. With an idle ``live`` state say that it does not know which phones are registered.
+    ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
+    for routes. With an idle ``live`` state say that it does not know which phones are registered.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -111,7 +111,7 @@ def explain_route(
         looped=False,
         at=at,
         numbers=_Dialled(mapping.tech_prefix, caller, callee),
-        user=gateway,  # identified as if it had proven that the call is its own
+        user=gateway,  # identified as if the trunk had authenticated
     )
     refusal = rehearsal.put_through(call)
     routes = None
@@ -136,7 +136,7 @@ def explain_route(
 
 
 class _Dialled:
-    """The numbers of a call that is not made; the called one may lack the tech prefix of its gateway."""
+    """Numbers of an imaginary call; the called one may lack the tech prefix of its gateway."""
 
     def __init__(self, tech_prefix: str, caller: str, callee: str) -> None:
         self._caller = caller

@@ -1,6 +1,6 @@
-"""Calls with their messages, as the running switch hands them out: while they are made, and afterwards.
+"""Calls with their messages, from the running switch: live and afterwards.
 
-Gathers pieces of news into whole calls. Refuses to draw them.
+Assembles reports into whole calls; drawing is done elsewhere.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -17,24 +17,24 @@ from vosd.obs.traced import Outcome, TracedCall, TracedMessage
 
 
 class NothingKeptError(VosError):
-    """The ring holds no message of a call any more."""
+    """The trace buffer has no message of a call any more."""
 
 
 class AmbiguousCallError(VosError):
-    """Several calls have an id that begins as was said."""
+    """Several calls have an id with that beginning."""
 
 
 class Gathering:
-    """The calls that are followed, as far as they are known."""
+    """The followed calls, as far as reported."""
 
     def __init__(self) -> None:
         self.going_on: dict[str, TracedCall] = {}
-        """Those that have more to tell, the oldest first."""
+        """Calls with further reports to come, the oldest first."""
         self.left_out = 0
-        """Calls that fitted and were too many to follow."""
+        """Number of matching calls that were too many to follow."""
 
     def take(self, news: TraceNews) -> list[TracedCall]:
-        """Take in what is new and return the calls that are complete now."""
+        """Add a report, and return the calls that are complete now."""
         self.left_out = news.left_out
         complete = []
         for each in news.calls:
@@ -56,7 +56,7 @@ class Gathering:
 
 
 async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> AsyncGenerator[TraceNews, None]:
-    """Yield what is said in new calls until the time is up.
+    """Yield the messages of new calls until the time is up.
 
     Raises:
         DaemonUnreachableError: no switch runs, or it went away meanwhile.
@@ -72,10 +72,10 @@ async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> Asy
 
 
 async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages:
-    """Return what is left of the messages of a call that has ended.
+    """Return the remaining messages of an ended call.
 
     Raises:
-        NothingKeptError: nothing is left.
+        NothingKeptError: none is left.
         DaemonUnreachableError: no switch runs.
     """
     legs = [leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg]
@@ -90,10 +90,10 @@ async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages
 
 
 async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | None:
-    """Return a running call by the beginning of its id, with what was said so far; None where none runs.
+    """Return a running call by the beginning of its id, with its messages so far; None if there is none.
 
     Raises:
-        AmbiguousCallError: several running calls begin so.
+        AmbiguousCallError: several running calls match.
         NoDaemonError: no switch runs.
         DaemonUnreachableError: one runs and does not answer.
     """
@@ -109,7 +109,7 @@ async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | No
 
 
 def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall:
-    """Put a call's record and its messages together."""
+    """Combine a call's record with its messages."""
     return TracedCall(
         call_id=record.call_id,
         caller=record.caller_in,

@@ -1,4 +1,4 @@
-"""Extensions that an INVITE of a caller requires or supports, and what its trunk allows of them."""
+"""Extensions that a caller's INVITE requires or supports, within what its trunk allows."""
 
 from vosd.sip.dialog.session_timer import Wish, objection
 from vosd.sip.wire.message import Request
@@ -6,7 +6,7 @@ from vosd.trunks.dialect import CallerDialect, Reliability
 
 
 def reliability_of(request: Request, dialect: CallerDialect) -> Reliability:
-    """Return how provisional responses go to a caller: what it says of itself, within what its trunk allows."""
+    """Return how provisional responses are sent to a caller: as it supports, within what its trunk allows."""
     if dialect.reliability is Reliability.OFF:
         return Reliability.OFF
     if request.header("require") is None and request.header("supported") is None:
@@ -21,10 +21,10 @@ def _tags(request: Request, name: str) -> list[str]:
 
 
 def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the status and header line that refuse an INVITE for what it must or must not ask for.
+    """Return the status and header line that refuse an INVITE for its extensions, or None.
 
     Raises:
-        ParseError: 400 for a session interval that cannot be read.
+        ParseError: 400 for a malformed session interval.
     """
     about_timer = interval_objection(request, dialect)
     if about_timer is not None:
@@ -37,7 +37,7 @@ def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, 
 
 
 def interval_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the same for what an INVITE says of session timers alone.
+    """Return the status and header line that refuse an INVITE for its session timer, or None.
 
     Raises:
         ParseError: 400.

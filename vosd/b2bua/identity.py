@@ -1,7 +1,7 @@
-"""Who calls, as one side says it and the other is told: display names, privacy, diversions, signed identities.
+"""Identity of the caller: read from one side, presented to the other (names, privacy, diversions, signatures).
 
-Owns what of a caller's identity headers goes out to a gateway, by that gateway's dialect (SIP-09, SIP-13). Which
-numbers go out is decided before; nothing of the caller's network goes out at all.
+Owns which of a caller's identity headers are sent to a gateway, by that gateway's dialect. The numbers are decided
+before; nothing of the caller's network is disclosed.
 """
 
 import re
@@ -25,13 +25,13 @@ from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 ANONYMOUS: Final = "anonymous"
-"""Who calls when nobody says so (RFC 3261 section 8.1.1.3)."""
+"""User part of an unknown caller (RFC 3261 section 8.1.1.3)."""
 ANONYMOUS_HOST: Final = "anonymous.invalid"
 ANONYMOUS_URI: Final = f"sip:{ANONYMOUS}@{ANONYMOUS_HOST}"
 ANONYMOUS_FROM: Final = f'"Anonymous" <{ANONYMOUS_URI}>'
-"""Who calls when the caller does not want it said (RFC 3323 section 4.1)."""
+"""From of a caller who withholds his identity (RFC 3323 section 4.1)."""
 PASSED_ON_MAX: Final = 10
-"""Diversions, history entries and signatures of one call that go on; no honest call has more."""
+"""Most diversions, history entries and signatures of one call that are forwarded; usual calls have fewer."""
 
 _SIGNED_TEXT: Final = re.compile(r"[\x20-\x7e]+\Z")
 _TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
@@ -40,22 +40,22 @@ Value = TypeVar("Value")
 
 
 class CallerIdentity(msgspec.Struct, frozen=True):
-    """What an INVITE says of its caller besides the number that the call is made with."""
+    """Identity of a caller in an INVITE, besides the number of the call."""
 
     display: str = ""
     """The display name of From, as written."""
     is_simple: bool = False
-    """Nothing more than the display name is said, as by nearly all callers."""
+    """Whether there is only a display name, as with nearly all callers."""
     is_anonymous: bool = False
-    """From names nobody."""
+    """Whether From is anonymous."""
     wishes: tuple[str, ...] = ()
     """The values of Privacy."""
     hides_party: bool = False
-    """Remote-Party-ID asks for what ``Privacy: id`` does."""
+    """Whether Remote-Party-ID asks for what ``Privacy: id`` does."""
     diversions: tuple[Diversion, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     signatures: tuple[str, ...] = ()
-    """The values of Identity (RFC 8224), untouched."""
+    """The values of Identity (RFC 8224), unchanged."""
     date: str = ""
     """The Date that the signatures cover."""
     signed_numbers: tuple[str, str] = ("", "")
@@ -63,27 +63,27 @@ class CallerIdentity(msgspec.Struct, frozen=True):
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the caller wants to stay unknown to whom it calls."""
+        """Whether the caller withholds his identity from the called party."""
         return self.is_anonymous or self.hides_party or not WITHHOLDS_CALLER.isdisjoint(self.wishes)
 
     @property
     def withholds_history(self) -> bool:
-        """Whether the caller wants it kept from others where the call has been."""
+        """Whether the caller withholds the history of the call."""
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
 
 
 PLAIN: Final = CallerIdentity(is_simple=True)
-"""A caller that is its number and nothing else."""
+"""A caller with a number and nothing else."""
 
 
 @lru_cache(maxsize=1024)
 def _named(display: str) -> CallerIdentity:
-    """Return a caller that is its number and a display name: a trunk has few."""
+    """Return a caller with a number and a display name; cached, since a trunk uses few names."""
     return CallerIdentity(display, is_simple=True)
 
 
 class Presentation(msgspec.Struct, frozen=True):
-    """How a caller is presented to a gateway."""
+    """Headers that present a caller to a gateway."""
 
     from_: str
     """The value of From, without tag."""
@@ -92,7 +92,7 @@ class Presentation(msgspec.Struct, frozen=True):
 
 
 def caller_identity_of(request: Request) -> CallerIdentity:
-    """Read what an INVITE says of its caller. What cannot be read is left out: it breaks no call."""
+    """Read the caller's identity from an INVITE. Unreadable parts are ignored."""
     header = request.header
     from_ = header("from") or ""
     if (
@@ -124,9 +124,9 @@ def caller_identity_of(request: Request) -> CallerIdentity:
 def present(
     caller_identity: CallerIdentity, caller_out: str, callee_out: str, ours: str, dialect: CalleeDialect
 ) -> Presentation:
-    """Say how a caller is presented to a gateway with this dialect.
+    """Return the headers that present a caller to a gateway with this dialect.
 
-    The numbers are those that go out, unescaped; ``ours`` is our host as it stands in a URI.
+    The numbers are the final ones, unescaped; ``ours`` is our host as written in a URI.
     """
     if (
         caller_identity.is_simple
@@ -139,7 +139,7 @@ def present(
 
 
 class _Introduction:
-    """One caller before one gateway."""
+    """Presentation of one caller to one gateway."""
 
     __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_tells_withheld")
 
@@ -153,7 +153,7 @@ class _Introduction:
         self._dialect = dialect
         self._hides = _hides(caller_identity, dialect.privacy)
         self._tells_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
-        """Whether the vendor is told what it has to keep to itself (RFC 3325 section 7)."""
+        """Whether the vendor is sent a withheld identity (trusted, RFC 3325 section 7)."""
 
     def presentation(self) -> Presentation:
         address = f"{self._name()}<sip:{escape_user(self._caller) or ANONYMOUS}@{self._ours}>"
@@ -161,14 +161,14 @@ class _Introduction:
         return Presentation(ANONYMOUS_FROM if self._hides else address, "".join(f"{line}\r\n" for line in lines))
 
     def _name(self) -> str:
-        """Return the display name with the blank behind it; that of an anonymous From is no name."""
+        """Return the display name with a trailing blank; empty for an anonymous From."""
         if self._dialect.display_name is Passing.STRIP or self._caller_identity.is_anonymous:
             return ""
         text = display_name.text_of(self._caller_identity.display)
         return f"{display_name.quoted(text)} " if text else ""
 
     def _identities(self, address: str) -> Iterator[str]:
-        """Yield who calls for those who are to know, and what they are to keep to themselves."""
+        """Yield the identity headers and Privacy."""
         caller_identity, identity, privacy = self._caller_identity, self._dialect.identity, self._dialect.privacy
         names_somebody = self._caller.lower() not in {"", ANONYMOUS}
         asserts = names_somebody and IdentityHeader.ASSERTED in identity
@@ -183,7 +183,7 @@ class _Introduction:
             yield "Privacy: id"
 
     def _forwarding(self) -> Iterator[str]:
-        """Yield where the call was before, without anything of the networks that it came through."""
+        """Yield the diversion headers, without anything of the networks that the call passed."""
         caller_identity, dialect = self._caller_identity, self._dialect
         if dialect.diversion is Passing.PASS:
             for diversion in caller_identity.diversions:
@@ -200,7 +200,7 @@ class _Introduction:
         return f"sip:{escape_user(number)}@{self._ours}"
 
     def _signatures(self) -> Iterator[str]:
-        """Yield the signatures where all that they cover goes out as it came (RFC 8224 section 4.1)."""
+        """Yield the signatures if everything that they cover is sent unchanged (RFC 8224 section 4.1)."""
         caller_identity = self._caller_identity
         if self._hides or not caller_identity.signatures:
             return
@@ -214,7 +214,7 @@ class _Introduction:
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
-    """Say whether From is to name nobody."""
+    """Return whether From must be anonymous."""
     match privacy:
         case Privacy.HONOUR:
             return caller_identity.is_withheld
@@ -227,12 +227,12 @@ def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
 
 
 def _names_nobody(uri: Uri) -> bool:
-    """Say whether a From is that of RFC 3323 section 4.1.1.3, or of RFC 3261 section 8.1.1.3."""
+    """Return whether a From is anonymous as in RFC 3323 section 4.1.1.3, or RFC 3261 section 8.1.1.3."""
     return uri.user.lower() == ANONYMOUS or uri.host.lower() == ANONYMOUS_HOST
 
 
 def _hides_party(party: NameAddr) -> bool:
-    """Say whether a Remote-Party-ID is the caller's and asks to keep its number back."""
+    """Return whether a Remote-Party-ID is the caller's and asks to withhold the number."""
     whose, privacy = party.param("party") or "calling", party.param("privacy") or ""
     return whose.lower() == "calling" and privacy.lower().partition("-")[0] in {"full", "uri"}
 
@@ -257,7 +257,7 @@ def _uri_in(text: str) -> Uri | None:
 
 
 def _readable(values: Iterable[str], parse: Callable[[str], Value]) -> tuple[Value, ...]:
-    """Return the first values that can be read."""
+    """Return the first readable values."""
     found = []
     for value in islice(values, PASSED_ON_MAX):
         try:

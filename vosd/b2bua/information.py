@@ -1,4 +1,4 @@
-"""INFO from one side to the other: keys pressed, and little else (RFC 6086 legacy use)."""
+"""Forward INFO between the legs: keys pressed, and little else (RFC 6086 legacy use)."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
-"""Bodies that mean the same on any network; others may hold what is not the other side's business."""
+"""Bodies that mean the same on any network; others may hold what the other side should not see."""
 IN_FLIGHT_MAX: Final = 8
-"""INFOs of one side that may wait for the other's answer: nobody presses keys faster (RFC 6086 section 4.2.3)."""
+"""Most INFOs of one side that wait for an answer: keys are not pressed faster (RFC 6086 section 4.2.3)."""
 
 
 class Information:
-    """One INFO on its way."""
+    """One forwarded INFO."""
 
     __slots__ = ("_far", "_origin", "_server")
 
@@ -30,11 +30,11 @@ class Information:
 
     @property
     def call(self) -> "Call":
-        """The call that suffers from a mistake here."""
+        """The call that is ended after an error here."""
         return self._far.call
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Pass the other side's verdict on."""
+        """Forward the other side's status."""
         status = event.response.status
         if status < 200:
             return
@@ -45,13 +45,13 @@ class Information:
             self._far.call.lost(self._far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear nothing: old peers know no INFO, which ends no call."""
+        """Ignore the time-out: old peers do not know INFO, and the call goes on."""
         self._origin.informing -= 1
         self._origin.respond(self._server, 504, event.at)
 
 
 def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
-    """Answer an INFO, or let the other side answer it."""
+    """Answer an INFO, or forward it and let the other side answer."""
     request, server, now = event.request, event.transaction, event.at
     if not isinstance(server, Server):
         raise TypeError("an INFO came with the transaction of an INVITE")

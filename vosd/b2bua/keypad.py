@@ -1,10 +1,9 @@
-"""Transfers by keys: a telephone without a button for them presses a sequence that the operator has chosen.
+"""Transfers by keys, for telephones without a transfer button: a key sequence configured by the operator.
 
-The keys come as INFO (RFC 6086 legacy usage) from the side that called. One sequence begins a transfer, another one a
-transfer in which the telephone talks to the target first; the digits of the target follow, up to ``#`` or a pause.
-While the target is called, or talked to, a third sequence takes the transfer back, and a fourth lets the telephone
-leave. What is part of this is answered here; all other keys go on to the other side, and so do the first keys of a
-sequence, as it is not known yet what they will become.
+The keys arrive as INFO (RFC 6086 legacy usage) from the calling side. One sequence begins a transfer, another one an
+attended transfer, in which the telephone talks to the target first; the digits of the target follow, up to ``#`` or a
+pause. While the target is called, or talked to, a third sequence cancels the transfer, and a fourth completes it. These
+keys are answered here; all others are forwarded, including the first keys of a sequence, since it is not complete yet.
 """
 
 import re
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
     from vosd.b2bua.ports import Switchboard
 
 SEQUENCE_MS: Final = 3_000
-"""The longest pause between two keys of one sequence."""
+"""Longest pause between two keys of one sequence."""
 DIALLED_MS: Final = 4_000
-"""A number is complete after such a pause."""
+"""Pause after which a number is complete."""
 DIGITS_MAX: Final = 32
 END_OF_NUMBER: Final = "#"
 _RELAY: Final = re.compile(rb"\s*Signal\s*=\s*([0-9A-D*#]{1,2})\s*(?:\r?\n|\Z)", re.IGNORECASE)
 _PLAIN: Final = re.compile(rb"\s*([0-9A-D*#]{1,2})\s*\Z", re.IGNORECASE)
 _BY_NUMBER: Final = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
-"""Events of RFC 4733, which some telephones write as they are."""
+"""Events of RFC 4733, which some telephones send as numbers."""
 
 
 def key_in(request: Request) -> str:
-    """Return the key that an INFO says was pressed; empty where it says none."""
+    """Return the key of an INFO; empty if it has none."""
     kind = media_type(request)
     if kind not in {"application/dtmf-relay", "application/dtmf"}:
         return ""
@@ -50,7 +49,7 @@ def key_in(request: Request) -> str:
 
 
 class Keypad:
-    """The keys of one caller, from the first that it presses to the end of its leg."""
+    """The keys of one caller, from the first to the end of its leg."""
 
     __slots__ = (
         "_alarm",
@@ -71,23 +70,23 @@ class Keypad:
         self._leg = leg
         self._keys = keys
         self._pressed = ""
-        """The latest keys, each soon after the one before."""
+        """The last keys, each within ``SEQUENCE_MS`` of the one before."""
         self._pressed_at = 0
         self._digits: str | None = None
-        """The number of the target as far as it is dialled; None = none is."""
+        """Digits of the target so far; None = no number is being dialled."""
         self._consults = False
-        """Whether the telephone is to talk to the target before it leaves."""
+        """Whether the transfer is attended."""
         self._until: Instant | None = None
-        """When its last key may come."""
+        """Time limit for the next key."""
         self._alarm: Timer[TimerOwner] | None = None
 
     @property
     def call(self) -> "Call":
-        """The call that suffers from a mistake here."""
+        """The call that is ended after an error here."""
         return self._leg.call
 
     def takes(self, event: RequestArrived) -> bool:
-        """Hear an INFO; say whether it was answered here, else it is the other side's."""
+        """Process an INFO; return whether it was answered here, otherwise it is to be forwarded."""
         key, now = key_in(event.request), event.at
         if not key:
             return False
@@ -104,13 +103,13 @@ class Keypad:
         return True
 
     def alarm_rang(self, event: AlarmRang) -> None:
-        """Call the number that was dialled, which is complete now; where there is none, wait no more."""
+        """Call the dialled number, which is complete now; without one, stop waiting."""
         self._alarm = None
         if self._digits is not None:
             self._call_target(self._digits, event.at)
 
     def stop(self) -> None:
-        """Dial no more."""
+        """Stop collecting digits."""
         self._digits = self._until = None
         if self._alarm is not None:
             self._endpoint.call_off(self._alarm)
@@ -119,7 +118,7 @@ class Keypad:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _acts(self, now: Instant) -> bool:
-        """Do what the latest keys mean; False where they mean nothing here."""
+        """Carry out the sequence that the last keys form; return False if they form none."""
         running = self.call.transfer
         if running is None:
             self._consults = self._is(self._keys.attended)
@@ -143,7 +142,7 @@ class Keypad:
         return bool(sequence) and self._pressed.endswith(sequence)
 
     def _dial(self, digits: str, now: Instant) -> None:
-        """Take one more key of the target's number."""
+        """Add one key to the target's number."""
         if self._keys.cancel and digits.endswith(self._keys.cancel):
             self.stop()
         elif digits.endswith(END_OF_NUMBER):
@@ -157,7 +156,7 @@ class Keypad:
             self._alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
 
     def _call_target(self, number: str, now: Instant) -> None:
-        """Call the target, where the call still stands; where that is refused the parties talk on."""
+        """Call the target if the call is still established; if that is refused, the parties talk on."""
         self.stop()
         call = self.call
         if number and call.transfer is None and call.is_conversing and call.caller is self._leg:

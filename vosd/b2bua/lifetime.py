@@ -1,6 +1,6 @@
-"""Until when an answered call may go on: money, the sessions of its legs, and the limit for peers without any.
+"""Time limit of an answered call: money, the session timers of its legs, and the limit for peers without timer.
 
-A call has one deadline (DESIGN D10): the earliest of them. What ends by it is stamped with it, whenever this ran.
+A call has one deadline: the earliest of these. Its end is stamped with the deadline, even if the timer fires later.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 
 ANSWER_WAIT_MS: Final = 300_000
-"""A PRACK before our 200 is waited for no longer, whatever ``sip.timers``; its own time-out comes long before."""
+"""Longest wait for a PRACK before our 200, whatever ``sip.timers``; its own time-out is far shorter."""
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -32,11 +32,11 @@ class Lifetime:
         self._answered_at = answered_at
         self._granted_s = granted_s
         self._deadline = answered_at
-        """The nearest of the limits when they were looked at last."""
+        """The earliest limit at the last check."""
 
     @property
     def granted_until(self) -> Instant:
-        """The end of what is paid for, so far."""
+        """The end of the time paid for so far."""
         return self._answered_at.plus(1_000 * self._granted_s)
 
     def watch(self, call: "Call") -> None:
@@ -46,7 +46,7 @@ class Lifetime:
         self._board.set_deadline(self._deadline)
 
     def exceeded(self, call: "Call", now: Instant) -> Limit | None:
-        """Return the limit that the call has reached by ``now``; money is extended where that is all."""
+        """Return the limit that the call has reached by ``now``; if only the money is used up, try to extend it."""
         if now.mono < self._deadline.mono:
             return None
         while True:
@@ -64,7 +64,7 @@ class Lifetime:
     def billed_until(
         self, call: "CallParts", noticed_at: Instant, billing: DeadCallBilling
     ) -> tuple[Instant, DeadCall]:
-        """Return the end of a call whose peer vanished: never after that was noticed, never before the answer."""
+        """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer."""
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
@@ -72,7 +72,7 @@ class Lifetime:
         return min(noticed_at, max([self._answered_at, *proofs])), dead
 
     def _nearest(self, call: "Call") -> Limit | None:
-        """Return the next limit before the end of what is paid for, which is not asked to be more then."""
+        """Return the next limit before the end of the time paid for, or None."""
         nearest, until = None, self.granted_until.mono
         for leg in _legs(call):
             if leg.supervision is None:

@@ -1,4 +1,4 @@
-"""What a call consists of: its two sides, where it stands, what has happened to it. What happens is for ``call``."""
+"""Parts of a call: its two sides, its state, its history. What happens to it is in ``call``."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from vosd.sip.endpoint import Endpoint
 
 
 class CallParts:
-    """The parts of one call, and what can be said of them."""
+    """The parts of one call, and simple questions about them."""
 
     __slots__ = (
         "_asks",
@@ -49,13 +49,13 @@ class CallParts:
         board: Switchboard,
         settings: CallSettings,
     ) -> None:
-        """``choices`` say where the call may go; None = a question of its set-up has to be asked first."""
+        """``choices`` are the routes of the call; None = a question of its set-up has to be answered first."""
         self.arrival = arrival
         self.caller = caller
         self.callee: CalleeLeg | None = None
         self.transfer: Transfer | None = None
         self.bridge: Bridge | None = None
-        """What goes on between the legs, once anything does."""
+        """The exchange between the legs, if there is one."""
         self.state = CallState.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
@@ -65,30 +65,30 @@ class CallParts:
         self._board = board
         self.settings = settings
         self._lifetime: Lifetime | None = None
-        """Until when it may go on, once it is answered."""
+        """Time limit, once the call is answered."""
 
     def __repr__(self) -> str:
         return f"<Call {self.arrival.call_id} {self.state.name}>"
 
     @property
     def customer(self) -> str | None:
-        """The name of the trunk that the call came from."""
+        """Name of the trunk that the call came from."""
         return self._board.customer
 
     @property
     def legs(self) -> int:
-        """How many legs are up."""
+        """Return the number of established legs."""
         return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)
 
     @property
     def is_conversing(self) -> bool:
-        """Say whether both sides are there and have agreed upon a session."""
+        """Return whether both legs are established and have agreed on a session."""
         if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
             return False
         return self.bridge is not None or self.caller.leg is not None
 
     def drop_bridge(self, now: Instant) -> None:
-        """Let go of whatever the legs were about, before their dialogs end."""
+        """End the exchange between the legs, before their dialogs end."""
         bridge, self.bridge = self.bridge, None
         if bridge is not None:
             bridge.over(now)

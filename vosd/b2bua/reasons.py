@@ -1,11 +1,11 @@
-"""Why a call ended, as a header: what each trunk wants to read (RFC 3326, RFC 6432; SIP-08, INTERFACES section 4)."""
+"""Reason headers, in the form that each trunk is configured for (RFC 3326, RFC 6432)."""
 
 from vosd.base.cause import EndReason
 from vosd.trunks.dialect import ReasonForm
 
 
 def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:
-    """Return whole Reason lines; ``status`` is the SIP code that fits, where there is one."""
+    """Return whole Reason lines; ``status`` is the matching SIP code, if there is one."""
     text = f'text="{reason.text}"'
     lines = ""
     if form is ReasonForm.Q850 or form is ReasonForm.BOTH:
@@ -16,5 +16,5 @@ def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status:
 
 
 def passed_on(q850_cause: int | None, form: ReasonForm) -> str:
-    """Return the Reason lines that tell one side the cause which the other gave; its words stay here."""
+    """Return the Reason lines that tell one side the other's cause; its text is not forwarded."""
     return "" if q850_cause is None else reason_headers(form, EndReason.NORMAL, q850_cause)

@@ -1,7 +1,7 @@
-"""A refresh of one leg's session: UPDATE, or the very same offer once more (RFC 4028 section 10).
+"""Refresh the session of one leg: UPDATE, or the unchanged offer again (RFC 4028 section 10).
 
-It is a proposal like any other, but that it brings nothing new: the other side hears nothing of it, and what is said
-against it ends no call but for 481. The session of the leg runs out by itself.
+It is a proposal like any other, but with an unchanged session: the other side is not involved, and a refusal ends the
+call only with 481. The session expires by its timer.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -23,22 +23,22 @@ NOT_AGAINST_UPDATE: Final = frozenset({408, 422, 481, 491, 500, 503, 504})
 
 
 class Refresh(Proposal):
-    """One refresh that we send. Both legs may be refreshed at once: neither crosses anything of the other."""
+    """One refresh that we send. Both legs may be refreshed at once, independently."""
 
     __slots__ = ("_supervision",)
 
     def __init__(self, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> None:
-        # Without a description of ours a re-INVITE would ask for an offer that nobody could answer.
+        # A re-INVITE without a description of ours would ask for an offer that cannot be answered.
         is_update = (far.takes_update and not supervision.update_failed) or not far.said
         super().__init__(endpoint, None, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said)
         self._supervision = supervision
 
     def gives_way_to(self, leg: "Leg") -> bool:
-        """Say whether a proposal of ``leg`` goes first: an UPDATE without offer crosses nothing of the same side."""
+        """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer does not conflict on one leg."""
         return super().gives_way_to(leg) or (self._method == "UPDATE" and leg is self.far)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
-        """Let go: another proposal goes first, or the call is over."""
+        """Abandon the refresh: another proposal takes precedence, or the call is over."""
         self._release(now)
         self._over()
         self._supervision.postponed(now)
@@ -62,11 +62,11 @@ class Refresh(Proposal):
         self._supervision.failed(status, self._asked_at or now, now)
 
     def _far_is_gone(self, status: int, now: Instant) -> None:
-        """Leave it to the supervision: only who has no such call is gone."""
+        """Leave the failure to the supervision: only a peer that has no such call is gone."""
 
 
 class News(Proposal):
-    """One side has answered a refresh with another session than the one that the other side knows of it."""
+    """A changed answer to a refresh, which has to be forwarded to the other leg."""
 
     __slots__ = ("_said_before",)
 
@@ -75,19 +75,19 @@ class News(Proposal):
         self._said_before = far.said
 
     def begin_when_free(self, now: Instant) -> None:
-        """Tell the far side, once it has answered a refresh of its own session."""
+        """Offer it to the far side, after that has answered a refresh of its own session."""
         if self.far.refresh is None:
             self.begin(now)
         else:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
 
     def alarm_rang(self, event: AlarmRang) -> None:
-        """Tell it now, or when it is free."""
+        """Offer it now, or when the far side is free."""
         self._alarm = None
         self.begin_when_free(event.at)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
-        """Let go: another proposal goes first, or the call is over."""
+        """Abandon it: another proposal takes precedence, or the call is over."""
         super().withdraw(now)
 
     def _agreed(self, _session: bytes, invite: InviteClient | None, _now: Instant) -> None:
@@ -96,13 +96,13 @@ class News(Proposal):
         self._over()
 
     def _refused(self, _status: int, _now: Instant) -> None:
-        """Let both go on as they were: the call lives on."""
+        """Ignore the refusal: the call goes on unchanged."""
         self.far.said = self._said_before
         self._over()
 
 
 class Hold(News):
-    """A side has to wait while the other one talks to a third party; a refusal of that changes nothing."""
+    """Put a side on hold while the other one talks to a third party; a refusal changes nothing."""
 
     __slots__ = ("is_over",)
 

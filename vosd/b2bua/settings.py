@@ -1,25 +1,25 @@
-"""Bounds of one call that hold for all (INTERFACES section 6), and how one is billed whose peer vanished."""
+"""Limits of all calls, and the billing of a call whose peer vanished."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class DeadCallBilling(Enum):
-    """Until when a call is billed whose peer vanished (DESIGN D10)."""
+    """Billed end of a call whose peer vanished."""
 
     DETECTION = "detection"
-    """Until it was noticed."""
+    """Until it was detected."""
     PROOF = "proof"
-    """Until the latest proof of life on either leg."""
+    """Until the last proof of life on either leg."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """How long and how often a call may look for a gateway, and what it costs when its peer is gone."""
+    """Limits of the search for a gateway, and the billing of dead calls."""
 
     max_attempts: int = 10
     search_ms: int = 30_000
-    """No attempt begins later than this after the INVITE came."""
+    """No attempt begins later than this after the INVITE arrived."""
     challenges_max: int = 6
-    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""
+    """SS_SIP_AUTHENTICATION_RETRY: most challenges answered for one request of ours."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION

@@ -1,4 +1,4 @@
-"""What a call leaves behind: who, when, which gateways, and how it ended."""
+"""Facts of a call for its CDR: who, when, which gateways, and how it ended."""
 
 from typing import Final, NamedTuple
 
@@ -11,11 +11,11 @@ from vosd.cdr.record import Attempt
 from vosd.routing.pipeline import RouteChoice
 
 ATTEMPTS_MAX: Final = 50
-"""Rows of one call, answers that came too late included."""
+"""Most attempt rows of one call, including late answers."""
 
 
 class Arrival(NamedTuple):
-    """The INVITE as it came, in the words of a CDR."""
+    """The INVITE as received, in the terms of a CDR."""
 
     call_id: str
     caller_in: str
@@ -26,14 +26,14 @@ class Arrival(NamedTuple):
 
 
 class DeadCall(NamedTuple):
-    """How a call is billed whose peer vanished, and when that was noticed."""
+    """Billing of a call whose peer vanished, and the time of detection."""
 
     billing: DeadCallBilling
     noticed_at: Instant
 
 
 class Ending(NamedTuple):
-    """Why and when a call ended; ``sip_code`` is the final code as the caller saw it."""
+    """Why and when a call ended; ``sip_code`` is the final code that the caller got."""
 
     reason: EndReason
     source: HangupSource
@@ -42,71 +42,71 @@ class Ending(NamedTuple):
     q850_cause: int
     dead_call: DeadCall | None = None
     text: str | None = None
-    """What the side that ended it said in its Reason."""
+    """Text of the Reason from the side that ended it."""
 
 
 class Journey(msgspec.Struct):
-    """What happened to a call so far; grows while it lives."""
+    """History of a call so far; grows while it lives."""
 
     ringing_at: Instant | None = None
     vendor_answered_at: Instant | None = None
-    """When the winning 200 came: from then on the vendor bills."""
+    """When the winning 200 arrived: the vendor bills from then on."""
     answered_at: Instant | None = None
-    """When the caller was sent ours: from then on he is billed."""
+    """When ours was sent to the caller: he is billed from then on."""
     acknowledged_at: Instant | None = None
-    """When his ACK came: the call is up on both sides."""
+    """When his ACK arrived: the call is established on both sides."""
     progress_at: Instant | None = None
-    """First 18x or 200 passed on to the caller."""
+    """First 18x or 200 forwarded to the caller."""
     codec: str | None = None
     reason_text: str | None = None
-    """The text of the Reason in the latest refusal, CANCEL or BYE of a peer."""
+    """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
     attempts: list[Attempt] = []
     choice: RouteChoice | None = None
-    """The gateway of the latest attempt: the winner's, once the call is answered."""
+    """Gateway of the latest attempt: the winner's, once the call is answered."""
     sip_call_ids_out: list[str] = []
     """Of every attempt, in order."""
 
     @property
     def sip_call_id_out(self) -> str | None:
-        """The Call-ID of the latest attempt; None while there is none."""
+        """The Call-ID of the latest attempt; None before the first."""
         return self.sip_call_ids_out[-1] if self.sip_call_ids_out else None
 
     def tries(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
-        """Note that a gateway is asked."""
+        """Record an attempt."""
         self.choice = choice
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
 
     def strays(self, row: Attempt) -> None:
-        """Note an answer that nobody waited for; a gateway that answers again and again does not fill the database."""
+        """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database."""
         if len(self.attempts) < ATTEMPTS_MAX:
             self.attempts.append(row)
 
     def rings(self, now: Instant) -> None:
-        """Note a 18x; the first counts."""
+        """Record a 18x; the first counts."""
         self.ringing_at = self.ringing_at or now
         self.progress_at = self.progress_at or now
 
     def answered(self, attempt: Attempt, codec: str | None, now: Instant) -> None:
-        """Note the answer that wins."""
+        """Record the winning answer."""
         self.attempts.append(attempt)
         self.vendor_answered_at = now
         self.codec = codec
 
     def acknowledged(self, now: Instant) -> None:
-        """Note the caller's first ACK; one that has waited longer than our 200 is as old as that."""
+        """Record the caller's first ACK; one that waited longer than our 200 counts as sent with it."""
         if self.acknowledged_at is None and self.answered_at is not None:
             self.acknowledged_at = max(now, self.answered_at)
 
     def disowns_answer(self) -> None:
-        """Note that the answer that won could not be written down, so that the caller was never told of it."""
+        """Record that the winning answer could not be written to the journal and was not forwarded to the caller."""
         if self.progress_at is self.answered_at:
             self.progress_at = None
         self.answered_at = None
         self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason="Not Written Down")
 
     def ends(self, at: Instant, arrival: Arrival) -> Instant:
-        """Return when a call ended: when that came, but never before what was heard first of two that had waited."""
+        """Return the end of a call: when the ending message arrived, but not before an earlier one that also waited."""
         return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)
 
     destination_address: str | None = None

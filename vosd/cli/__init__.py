@@ -1,5 +1,5 @@
-"""The command line ``vosd``: one file a family of verbs, each thin over a use case of ``admin``.
+"""The command line ``vosd``: one file for each family of verbs, each verb thin over a use case of ``admin``.
 
-Owns arguments, output and exit codes (INTERFACES section 2); refuses to hold rules of its own, and to speak
-SQL. A verb's machinery is imported when the verb is called, so that ``vosd status`` answers at once.
+Owns arguments, output and exit codes (see ``cli.command``); rules and SQL are elsewhere. The modules of a verb are
+imported when it is called, so that ``vosd status`` is fast.
 """

@@ -1,4 +1,4 @@
-"""``vosd account`` and ``vosd payment``: whose money there is, and new money."""
+"""``vosd account`` and ``vosd payment``: balances and payments."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ _ON_SCREEN: Final = {
     "currency": Column("currency"),
     "blocked": Column("blocked"),
 }
-"""The listing on a terminal: an account a line, in 80 columns too; amounts are never cut."""
+"""The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
 
 
 @click.group(cls=Family)
@@ -49,7 +49,7 @@ account.add_command(not_built_yet("unblock"))
 @json_option
 @pass_invocation
 def show(invocation: Invocation, account_id: str, as_json: bool) -> None:
-    """Show one account: balance, overdraft limit, what running calls reserve, what is available."""
+    """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     shown = asyncio.run(_show(invocation, account_id))
     if as_json:
         output.document(shown)
@@ -132,7 +132,7 @@ def add(
         raise click.UsageError("--amount is needed, except with --type zero, which takes none")
     if amount is not None and not amount:
         raise click.UsageError("--amount 0 books nothing")
-    if reference == "":  # a script's variable that is not set would book again each time it runs
+    if reference == "":  # an unset variable of a script would book the payment again at each run
         raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
     receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, reference, memo, operator))
     if receipt.untold:

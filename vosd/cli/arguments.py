@@ -1,6 +1,6 @@
-"""Argument types that several verbs share: moments, durations, amounts of money, call ids, end reasons.
+"""Argument types that several verbs share: times, durations, amounts of money, call ids, end reasons.
 
-Each turns text into a value or into wrong usage (exit code 2); none looks anything up.
+Each converts text into a value or reports wrong usage (exit code 2); none looks anything up.
 """
 
 import os
@@ -18,7 +18,7 @@ from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import parse_amount
 
 OPERATOR_MAX: Final = 64
-"""Characters of a name in the ledger."""
+"""Most characters of a name in the ledger."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
@@ -29,7 +29,7 @@ class Moment(click.ParamType[int]):
     name = "time"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the time; one without zone is wrong usage, because nobody knows which one was meant."""
+        """Convert the time; one without zone is wrong usage, because it is ambiguous."""
         if isinstance(value, int):
             return value
         try:
@@ -47,7 +47,7 @@ class Amount(click.ParamType[Decimal]):
     name = "decimal"
 
     def convert(self, value: str | Decimal, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        """Read the amount exactly; separators and exponents are wrong usage."""
+        """Convert the amount exactly; separators and exponents are wrong usage."""
         if isinstance(value, Decimal):
             return value
         try:
@@ -62,7 +62,7 @@ class Seconds(click.ParamType[int]):
     name = "seconds"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the duration exactly."""
+        """Convert the duration exactly."""
         if isinstance(value, int):
             return value
         if not _SECONDS.match(value):
@@ -71,12 +71,12 @@ class Seconds(click.ParamType[int]):
 
 
 class CallId(click.ParamType[str]):
-    """A call id or its beginning, of eight digits or more; the value is spelt as ids are."""
+    """A call id or its beginning, of eight digits or more; the value is in canonical form."""
 
     name = "call_id"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read the id in either case, with or without hyphens."""
+        """Convert the id from either case, with or without hyphens."""
         beginning = beginning_of(value)
         if beginning is None:
             message = f"{value!r} is not a call id or the first {BEGINNING_DIGITS_MIN} or more of its digits"
@@ -90,7 +90,7 @@ class Reason(click.ParamType[str]):
     name = "reason"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Find the reason; an unknown one is wrong usage, and the message names those that are near."""
+        """Convert the reason; an unknown one is wrong usage, and the message lists similar ones."""
         from vosd.admin.names import near
 
         reasons = {reason.text.lower(): reason.text for reason in EndReason}
@@ -105,12 +105,12 @@ class Reason(click.ParamType[str]):
 
 
 class Operator(click.ParamType[str]):
-    """Who does it: a name that fits into the ledger."""
+    """Name of the person who runs the command, as recorded in the ledger."""
 
     name = "name"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take the name; one that is empty, too long or steers a terminal is wrong usage."""
+        """Accept the name; one that is empty, too long or has control characters is wrong usage."""
         name = value.strip()
         if not 1 <= len(name) <= OPERATOR_MAX or not name.isprintable():
             self.fail(f"{value!r} is not a name of 1 to {OPERATOR_MAX} printable characters", param, ctx)
@@ -118,7 +118,7 @@ class Operator(click.ParamType[str]):
 
 
 def operator_option(command: Any) -> Any:
-    """Give a verb that books or overrides ``--operator``; it is called with the name that is recorded."""
+    """Add ``--operator`` to a verb that books or overrides; the verb gets the name to record."""
     return click.option(
         "--operator",
         type=Operator(),
@@ -129,14 +129,14 @@ def operator_option(command: Any) -> Any:
 
 
 def operator(environ: Mapping[str, str] = os.environ) -> str:
-    """Return who runs this command: under sudo it is not root that decided it."""
+    """Return the user who runs this command: under sudo the one who called sudo."""
     return environ.get("SUDO_USER", "").strip()[:OPERATOR_MAX] or _login()
 
 
 def _login() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user that no file names
+    except KeyError:  # a user without a name, as in a container
         return str(os.getuid())
 
 

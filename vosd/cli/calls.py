@@ -22,7 +22,7 @@ _ON_SCREEN: Final = {
     "age_s": Column("age s", rank=2, is_figure=True),
     "talk_s": Column("talk s", is_figure=True),
 }
-"""The listing on a terminal: a call a line."""
+"""The listing on a terminal: one line for each call."""
 
 
 @click.command(cls=Verb)
@@ -32,7 +32,7 @@ _ON_SCREEN: Final = {
 @json_option
 @pass_invocation
 def calls(invocation: Invocation, ladder_of: str | None, as_json: bool) -> None:
-    """List the running calls, the oldest first; in ladders digest credentials and media keys are blanked."""
+    """List the running calls, oldest first; in ladders digest credentials and media keys are blanked."""
     if ladder_of is not None:
         _draw(invocation, ladder_of, as_json=as_json)
         return
@@ -74,11 +74,11 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: str | int | None) -> None:
-    """End calls: the one whose id is or begins with CALL_ID, or all that fit every option given."""
+    """End calls: the one whose id is or begins with CALL_ID, or all that match every option given."""
     given = {name: value for name, value in selection.items() if value is not None}
     if not given:
         raise click.UsageError("say which calls: CALL_ID, --account, --gateway, --prefix or --older-than")
-    if "" in given.values():  # an empty prefix would fit every call
+    if "" in given.values():  # an empty prefix would match every call
         raise click.UsageError("an empty value chooses no calls")
     names_one = "call_id" in given
     at_most = 1 if names_one or not yes else None

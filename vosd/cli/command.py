@@ -1,7 +1,7 @@
-"""What every verb has in common: ``-c/--config`` anywhere on the line, ``--json``, and errors as exit codes.
+"""Common parts of all verbs: ``-c/--config`` anywhere on the line, ``--json``, and exit codes.
 
-Exit codes: 0 fine, 1 the operation failed, 2 wrong usage (click's own), 3 bad configuration, 4 daemon not
-reachable. An error that an operator can do something about is one line or one list, never a traceback.
+Exit codes: 0 success, 1 the operation failed, 2 wrong usage (click's own), 3 invalid configuration, 4 daemon not
+reachable. An error that an operator can act on is one line or one list, never a traceback.
 """
 
 import importlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
 EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
-"""Where the wheel carries the example; in the source tree it stands in the first of ``CONFIG_PLACES``."""
+"""Path of the example in the wheel; in the source tree it is in the first of ``CONFIG_PLACES``."""
 
 
 class OperationError(click.ClickException):
@@ -33,12 +33,12 @@ class OperationError(click.ClickException):
 
 
 class BadConfigurationError(click.ClickException):
-    """The configuration does not hold: exit code 3; the message is a sentence or the list of problems."""
+    """The configuration is invalid: exit code 3; the message is a sentence or the list of problems."""
 
     exit_code = 3
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message bare, so that every line of a list begins with its file and line."""
+        """Print the message without prefix, so that every line of a list begins with its file and line."""
         click.echo(self.message, file=file, err=file is None)
 
 
@@ -50,16 +50,16 @@ class DaemonAwayError(click.ClickException):
 
 @dataclass
 class Invocation:
-    """What the line says before any verb is known."""
+    """What is known of the command line before the verb."""
 
     config: Path | None = None
     _excerpt: "Excerpt | None" = None
 
     def config_path(self) -> Path:
-        """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual place that exists.
+        """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual path that exists.
 
         Raises:
-            BadConfigurationError: there is none; the message names where it was looked for.
+            BadConfigurationError: there is none; the message lists the paths that were tried.
         """
         if self.config is not None:
             return self.config
@@ -77,7 +77,7 @@ class Invocation:
         """Read the configuration; warnings go to standard error.
 
         Raises:
-            ConfigError: with every problem there is.
+            ConfigError: with every problem.
         """
         from vosd.config.load import load
 
@@ -88,7 +88,7 @@ class Invocation:
 
     @property
     def excerpt(self) -> "Excerpt":
-        """The configuration, for verbs that need a part of it: only what they ask for is read and judged."""
+        """The configuration, for verbs that need a part of it: only that part is read and validated."""
         from vosd.config.excerpt import Excerpt
 
         if self._excerpt is None:
@@ -97,24 +97,24 @@ class Invocation:
 
     @property
     def settings(self) -> "Settings":
-        """The settings of the installation, with the places of its database and state as seen from here.
+        """The settings of the installation, with the paths of its database and state relative to the working directory.
 
         Raises:
-            ConfigError: they do not hold.
+            ConfigError: they are invalid.
         """
         from vosd.config.places import found_from
 
         return found_from(self.config_path(), self.excerpt.settings)
 
     def running_switch(self, patience_s: float | None = None) -> "RunningSwitch":
-        """Return the switch that runs on the configuration; only the place of its socket must be readable.
+        """Return the running switch of the configuration; of that only the path of the socket must be valid.
 
-        ``patience_s``: how long an answer may take, where that is longer than usual.
+        ``patience_s``: longest time for an answer, if longer than usual.
         """
         from vosd.admin.control import ANSWER_S, RunningSwitch
         from vosd.config.control_socket import control_socket_of
 
-        is_read = self._excerpt is not None  # no need to read the files again
+        is_read = self._excerpt is not None  # use what was read already
         place = self.settings.control_socket if is_read else control_socket_of(self.config_path())
         return RunningSwitch(place, patience_s or ANSWER_S)
 
@@ -136,7 +136,7 @@ def _config_option() -> click.Option:
 
 
 def json_option(command: Any) -> Any:
-    """Give a verb ``--json``: one document on standard output, nothing else there."""
+    """Add ``--json`` to a verb: one document on standard output, nothing else there."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
@@ -144,7 +144,7 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
 class Verb(click.Command):
-    """A verb; it takes ``-c/--config``."""
+    """A verb; accepts ``-c/--config``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,7 +152,7 @@ class Verb(click.Command):
 
 
 class Family(click.Group):
-    """Verbs that belong together; they may say ``-c/--config`` before the verb as well."""
+    """A group of verbs; ``-c/--config`` may also stand before the verb."""
 
     command_class = Verb
 
@@ -162,18 +162,18 @@ class Family(click.Group):
 
 
 class Directory(Family):
-    """The whole command line, by a table of verb to ``module:name``; a module is imported when it is needed."""
+    """The whole command line, from a table of verb to ``module:name``; a module is imported when needed."""
 
     def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """List the verbs in the order of the table, which is the order of an operator's day."""
+        """List the verbs in the order of the table: the most frequently used first."""
         return list(self._table)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the verb, or None for a verb that does not exist."""
+        """Import and return the verb; None if it does not exist."""
         place = self._table.get(cmd_name)
         if place is None:
             return None
@@ -183,7 +183,7 @@ class Directory(Family):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; what it raises on purpose becomes a message and an exit code."""
+        """Run the verb; convert expected errors to a message and an exit code."""
         try:
             return super().invoke(ctx)
         except VosError as error:

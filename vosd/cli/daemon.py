@@ -1,4 +1,4 @@
-"""``vosd run``, ``check``, ``migrate``, ``reload`` and ``status``: the life of the daemon."""
+"""``vosd run``, ``check``, ``migrate``, ``reload`` and ``status``: operation of the daemon."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
-"""How long a reload may take: millions of rates are read in minutes."""
+"""Longest time of a reload: millions of rates are read in minutes."""
 
 
 @click.command(cls=Verb)
@@ -42,7 +42,7 @@ def run(invocation: Invocation) -> None:
 
 
 def _greet(config: Path, loaded: "Loaded") -> None:
-    """Tell whoever started the switch where it listens and what to do next."""
+    """Print where the switch listens and what to do next."""
     settings, gateways = loaded.settings, loaded.catalogue.mapping_gateways.values()
     payer = next((gateway.account for gateway in gateways), "ID")
     vosd, option = sys.argv[0], f"-c {config}"
@@ -124,7 +124,7 @@ def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
 @click.command(cls=Verb)
 @pass_invocation
 def migrate(invocation: Invocation) -> None:
-    """Bring the database to this version; what is there stays."""
+    """Upgrade the database to this version; existing data stays."""
     from vosd.storage.migrate import migrate
 
     migrate(invocation.excerpt.settings.database_url.reveal())
@@ -136,7 +136,7 @@ def migrate(invocation: Invocation) -> None:
 @json_option
 @pass_invocation
 def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
-    """Have the running switch take the configuration as it stands now; a bad one changes nothing.
+    """Have the running switch load the configuration again; an invalid one changes nothing.
 
     One that removes a gateway or account with running calls, or a fifth of the gateways, accounts or rates, is taken
     with --yes only.
@@ -158,7 +158,7 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
 
 
 def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
-    """End ``reload`` where nothing was taken: a list of problems means a bad file."""
+    """End ``reload`` if nothing was changed: a list of problems means an invalid file."""
     if as_json:
         output.document({"error": message, "problems": problems})
         sys.exit(BAD_CONFIGURATION if problems else OperationError.exit_code)
@@ -170,7 +170,7 @@ def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
 @json_option
 @pass_invocation
 def status(invocation: Invocation, gateways: bool, as_json: bool) -> None:
-    """Tell how the running switch does."""
+    """Show the state of the running switch."""
     if gateways:
         show_gateways(invocation, as_json=as_json)
         return
@@ -196,7 +196,7 @@ def status(invocation: Invocation, gateways: bool, as_json: bool) -> None:
 
 
 def _of_database(found: Mapping[str, Any]) -> str:
-    """Say in a line how the switch and its database stand."""
+    """Return a line on the switch and its database."""
     match found.get("state"):
         case "away":
             said = "away, calls wait in the journal"

@@ -1,4 +1,4 @@
-"""The database for one verb: opened on the configuration's URL, its schema checked, closed again."""
+"""The database for one verb: open the configured URL, check the schema, close it afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +9,10 @@ from vosd.storage.database import Database
 
 @asynccontextmanager
 async def database_of(settings: Settings) -> AsyncIterator[Database]:
-    """Give the database that the configuration names.
+    """Yield the configured database.
 
     Raises:
-        StoreUnavailable: it is away, or (``SchemaOutdated``) not at this version's schema.
+        StoreUnavailable: it cannot be reached, or (``SchemaOutdated``) has not this version's schema.
     """
     database = Database(settings.database_url.reveal())
     try:

@@ -20,7 +20,7 @@ _ON_SCREEN: Final = {
 
 
 def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
-    """Print every gateway: its state, its calls of its limit, and how well it did in the last hour."""
+    """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
     rows: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("gateways"))
     if as_json:
         output.document(rows)
@@ -34,7 +34,7 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
 
 
 def _state(row: dict[str, Any]) -> str:
-    """Add to a state for how long it has held, or will."""
+    """Return a state with its duration, past or remaining."""
     if row["since_s"] is not None:
         return f"{row['state']} for {row['since_s']} s"
     if row["rest_s"] is not None:

@@ -1,4 +1,4 @@
-"""Verbs whose capability is not built yet: they exist, say so, and fail (exit code 1)."""
+"""Verbs that are not implemented yet: they exist, print a message, and fail (exit code 1)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vosd.cli.command import Family, OperationError, Verb
 
 
 def not_built_yet(name: str) -> Verb:
-    """Make a verb that takes whatever it is given and says that it is not built yet."""
+    """Return a verb that accepts any arguments and prints that it is not built yet."""
 
     @click.pass_context
     def say_so(ctx: click.Context, /, **_: Any) -> None:

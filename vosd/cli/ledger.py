@@ -1,4 +1,4 @@
-"""``vosd ledger``: are the books right?"""
+"""``vosd ledger``: verification of the books."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ for _verb in ("list", "statement", "close"):
 def verify(invocation: Invocation, as_json: bool) -> None:
     """Recompute balances from entries and entries from call records, and compare them with the journal.
 
-    Calls on their way to the database are no difference. Exit code 1 where anything differs.
+    Calls on their way to the database are no difference. Exit code 1 if anything differs.
     """
     result, journal = asyncio.run(_verify(invocation))
     differences = [*result.differences, *(journal.differences if journal is not None else ())]

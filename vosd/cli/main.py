@@ -1,4 +1,4 @@
-"""The program ``vosd``: the list of its verbs. What each does stands in the module behind it."""
+"""The program ``vosd``: its list of verbs."""
 
 from typing import Final
 
@@ -38,7 +38,7 @@ VERBS: Final = {
     "backup": "vosd.cli.later:backup",
     "restore": "vosd.cli.later:restore",
 }
-"""Verb to the place of its command, in the order in which ``vosd --help`` lists them."""
+"""Verb to its command, in the order in which ``vosd --help`` lists them."""
 
 
 @click.group(cls=Directory, table=VERBS, context_settings={"help_option_names": ["-h", "--help"]})

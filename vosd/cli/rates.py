@@ -1,4 +1,4 @@
-"""``vosd rate``: what a call would cost, and why."""
+"""``vosd rate``: the price of a call, explained."""
 
 import time
 
@@ -38,7 +38,7 @@ def explain(
     as_json: bool,
     **_: object,
 ) -> None:
-    """Rate a call that was not made: which rate, which seconds, which roundings."""
+    """Rate an imaginary call: which rate, which seconds, which roundings."""
     excerpt = invocation.excerpt
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
     explanation = explain_rate(excerpt.accounts(), excerpt.rate_group, account_id, callee, duration_ms, wall_ms)

@@ -1,4 +1,4 @@
-"""``vosd registrations``: who is registered with the running switch, and where it is registered itself."""
+"""``vosd registrations``: users registered with the running switch, and its own registrations."""
 
 import asyncio
 from typing import Any, Final
@@ -24,7 +24,7 @@ _ON_SCREEN: Final = {
     "agent": Column("user agent", rank=2, narrowest=10),
     "expires_at": Column("expires, UTC"),
 }
-"""The listing on a terminal: a registration a line."""
+"""The listing on a terminal: one line for each registration."""
 
 
 @click.command(cls=Verb)
@@ -45,6 +45,6 @@ def registrations(invocation: Invocation, as_json: bool) -> None:
 
 
 def _on_screen(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what fits into a line: the peer is where the user was seen, or the vendor's server."""
+    """Return the row for one line: the peer is where the user was seen, or the vendor's server."""
     peer = row.get("received") or row.get("server")
     return {**row, "peer": peer, "expires_at": (row.get("expires_at") or "")[11:19], "agent": row.get("user_agent")}

@@ -1,4 +1,4 @@
-"""``vosd route``: where a call would go, and why."""
+"""``vosd route``: the route of a call, explained."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def route() -> None:
 def explain(
     invocation: Invocation, gateway: str, caller: str, callee: str, at: int | None, live: bool, as_json: bool
 ) -> None:
-    """Tell what would become of a call: carried or refused, which gateways are tried, why others are not."""
+    """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     question = {"gateway": gateway, "caller": caller, "callee": callee}
     if live:
         switch = invocation.running_switch()
@@ -42,7 +42,7 @@ def explain(
 
 
 async def _from_configuration(invocation: Invocation, question: dict[str, str], wall_ms: int) -> dict[str, Any]:
-    """Answer with no calls running and the balances that the database holds, if it can be reached."""
+    """Answer without running calls, with the balances of the database if it can be reached."""
     from vosd.admin.routing import explain_route, idle_state
     from vosd.base.clock import Instant
     from vosd.cdr.ports import StoreUnavailable
@@ -74,7 +74,7 @@ def _show(answer: dict[str, Any]) -> None:
     output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
     columns = ["position", "routing_gateway", "callee_out", "caller_out", "reason"]
     rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
-    if "addresses" in answer:  # only the running switch knows where names lead
+    if "addresses" in answer:  # only the running switch resolves names
         columns.append("addresses")
         for row, candidate in zip(rows, answer["candidates"], strict=True):
             row.append(" ".join(answer["addresses"][candidate["routing_gateway"]]))

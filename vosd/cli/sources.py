@@ -1,4 +1,4 @@
-"""``vosd unblock``: addresses that are not heard, for too many wrong passwords or for a flood."""
+"""``vosd unblock``: sources that are locked out for wrong passwords or blocked for a flood."""
 
 import asyncio
 from ipaddress import IPv6Network, ip_address
@@ -18,9 +18,9 @@ _SITE: Final = "/64"
 @json_option
 @pass_invocation
 def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
-    """Hear ADDRESS again, which was locked out or blocked for a flood; exit code 1 where it was not.
+    """Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if it was not.
 
-    Of IPv6 the /64 is locked out: say it, or any address of it.
+    Of IPv6 the /64 is locked out: give it, or any address of it.
     """
     if lists == (address is not None):
         raise click.UsageError("say either ADDRESS or --list")
@@ -39,7 +39,7 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
 
 
 def _host_in(text: str) -> str:
-    """Return an address of the source that is meant: one address, or the /64 of an IPv6 one."""
+    """Return an address of the given source: one address, or the /64 of an IPv6 one."""
     try:
         if text.endswith(_SITE):
             return str(IPv6Network(text, strict=False).network_address)

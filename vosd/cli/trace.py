@@ -1,4 +1,4 @@
-"""``vosd trace``: new calls followed while they are made, as ladders and as a capture file."""
+"""``vosd trace``: follow new calls, as ladders and as a capture file."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ class Capture:
         self._file = file
 
     def add(self, messages: Iterable["TracedMessage"]) -> None:
-        """Write messages; whoever reads the file meanwhile sees them."""
+        """Write messages; they can be read from the file at once."""
         from vosd.obs.pcap import packet
 
         if self._file is not None:
@@ -36,7 +36,7 @@ class Capture:
 
 @contextmanager
 def capture(path: Path | None) -> Iterator[Capture]:
-    """Begin a capture file, readable by its owner alone: it holds what people said they would call.
+    """Create a capture file, readable by its owner only: it holds telephone numbers.
 
     Raises:
         OperationError: it cannot be written.
@@ -68,7 +68,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
 @json_option
 @pass_invocation
 def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: bool, **sought: str | None) -> None:
-    """Follow new calls that fit every option given, and draw each when it has ended; Ctrl-C draws the rest.
+    """Follow new calls that match every option given, and draw each when it has ended; Ctrl-C draws the rest.
 
     Digest credentials and media keys are blanked.
     """
@@ -91,7 +91,7 @@ async def _follow(switch: "RunningSwitch", sought: "CallSought", seconds: int, s
 
 
 class _Screen:
-    """What becomes of the calls that are followed: drawn one by one, or kept for the one document at the end."""
+    """Output of the followed calls: drawn one by one, or collected for the one document at the end."""
 
     def __init__(self, file: Capture, seconds: int, *, as_json: bool) -> None:
         from vosd.admin.tracing import Gathering
@@ -103,7 +103,7 @@ class _Screen:
         self._kept: list[TracedCall] = []
 
     def take(self, news: "TraceNews") -> None:
-        """Show what is new."""
+        """Show a report."""
         from vosd.obs.ladder import title
 
         if self._greeting:
@@ -120,7 +120,7 @@ class _Screen:
             self._show(call)
 
     def finish(self) -> None:
-        """Show the calls that still go on, and what else there is to say."""
+        """Show the calls that still go on, and the remarks."""
         for call in self._gathering.going_on.values():
             self._show(call)
         if self._as_json:

@@ -1,4 +1,4 @@
-"""The process: introduces the parts to each other, starts them in order, stops them without losing a call.
+"""The process: creates the parts and connects them, starts them in order, stops them without losing a call.
 
-The only package that wires. Refuses to decide calls, to speak SQL and to parse YAML.
+The only package that wires the others. Calls, SQL and YAML are handled elsewhere.
 """

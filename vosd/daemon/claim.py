@@ -1,6 +1,6 @@
-"""One switch for one state directory: a lock that the kernel drops when the process dies, however it dies.
+"""Lock of the state directory: one switch only; the kernel releases it when the process ends in any way.
 
-Two switches on one journal would book each other's calls, so this is the first thing that a start does.
+Two switches on one journal would book each other's calls, so a start takes the lock first.
 """
 
 import fcntl
@@ -15,17 +15,17 @@ class StateDirectoryError(VosError):
 
 
 class StateDirectory:
-    """The directory of journal and compiled state, while this process owns it."""
+    """The directory of journal and compiled state, while this process holds its lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
 
     def claim(self) -> None:
-        """Make the directory where it is missing and lock it.
+        """Create the directory if it is missing, and lock it.
 
         Raises:
-            StateDirectoryError: it cannot be made or written, or another switch runs on it.
+            StateDirectoryError: it cannot be created or written, or another switch runs on it.
         """
         lock_file = self.path / "lock"
         try:
@@ -46,7 +46,7 @@ class StateDirectory:
         self._lock = lock
 
     def release(self) -> None:
-        """Let another switch have it."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -1,7 +1,7 @@
 """This process as the holder of a lease, and whether an earlier holder on this host has ended.
 
-Two proofs of an end: the holder locked the ``state_dir`` that is locked by this process now, or its pid is gone. Either
-counts only under the same boot of the same kernel: a copy of a machine has its pids and files, too.
+An earlier holder has ended if it locked the ``state_dir`` that this process has locked now, or if its pid is gone.
+Either counts only under the same boot of the same kernel: a copy of a machine has the same pids and files.
 """
 
 import os
@@ -15,31 +15,31 @@ from uuid import uuid4
 from vosd.cdr.lease import Claimant
 
 BOOT_TOLERANCE_S: Final = 5
-"""How far two readings of the moment of the boot may lie apart: clocks are stepped by so much."""
+"""Largest difference of two readings of the boot time: clocks are adjusted by so much."""
 
 _PROC: Final = Path("/proc")
 _STATE, _STARTED = 0, 19
-"""Fields of /proc/PID/stat behind the process's name (proc(5): 3 and 22)."""
+"""Fields of /proc/PID/stat after the process's name (proc(5): 3 and 22)."""
 
 
 class _Process(NamedTuple):
-    """What ``Claimant.process`` says, in its order; empty = not known."""
+    """Fields of ``Claimant.process``, in order; empty = not known."""
 
     boot_id: str
     booted_s: str
-    """Seconds since 1970; for where the service manager hides the kernel's own id."""
+    """Seconds since 1970; used where the service manager hides the kernel's boot id."""
     pid_namespace: str
     started: str
     state_dir: str
 
 
 def claimant_of(node: str, state_dir: Path) -> Claimant:
-    """Return this process as it claims the lease for ``node``, once it has locked ``state_dir``."""
+    """Return this process as claimant of the lease for ``node``; call it after locking ``state_dir``."""
     return Claimant(node, str(uuid4()), socket.gethostname(), os.getpid(), " ".join(_this_process(state_dir)))
 
 
 def has_ended(other: Claimant, state_dir: Path) -> bool:
-    """Say whether a process that ran here has ended; False where that cannot be known.
+    """Return whether a process of this host has ended; False if that cannot be known.
 
     ``state_dir`` is locked by this process.
     """
@@ -86,7 +86,7 @@ def _this_process(state_dir: Path) -> _Process:
 
 
 def _fields(pid: int) -> list[str]:
-    """Return the fields of a process behind its name; empty = they cannot be read."""
+    """Return the fields of a process after its name; empty = they cannot be read."""
     return _read(lambda: (_PROC / str(pid) / "stat").read_text().rpartition(")")[2]).split()
 
 

@@ -1,7 +1,7 @@
-"""What each command of the control socket does to the running switch.
+"""Commands of the control socket.
 
-One method a verb: arguments as JSON in, a value that fits into JSON out. Refuses to hold rules of its own: it
-brings the engine, the configuration in force and the use cases of ``admin`` together.
+One method for each verb: arguments as JSON in, a value that fits into JSON out. Has no rules of its own: it calls the
+engine, the configuration in force and the use cases of ``admin``.
 """
 
 import asyncio
@@ -33,32 +33,32 @@ from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceNews
 
 NEWS_S: Final = 0.25
-"""How often an follower is told what is new."""
+"""Interval of reports to a follower."""
 CANDIDATES_MAX: Final = 5
-"""Calls that are named where the beginning of an id fits several."""
+"""Most calls listed if the beginning of an id matches several."""
 ROWS_AT_ONCE: Final = 500
-"""Rows of a long list that are made between two looks at the calls."""
+"""Rows of a long list that are made before calls get their turn."""
 TRACE_S_MAX: Final = 86_400
-"""A trace that nobody ends is over after a day."""
+"""Longest duration of a trace: a day."""
 
 _log = structlog.get_logger()
 
 
 class HangupOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls to end; where more than ``at_most`` fit, none is ended."""
+    """Calls to end; if more than ``at_most`` match, none is ended."""
 
     selection: CallSelection
     at_most: int | None = None
 
 
 class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """To take the file; ``is_confirmed``: also where it takes away much of what there is."""
+    """Load the configuration; ``is_confirmed``: also if it removes much."""
 
     is_confirmed: bool = False
 
 
 class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that nobody makes; ``at_ms`` is UTC milliseconds, None = now."""
+    """An imaginary call; ``at_ms`` is UTC milliseconds, None = now."""
 
     gateway: str
     caller: str
@@ -67,37 +67,37 @@ class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LadderQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that has ended, by the Call-IDs of any of its legs."""
+    """An ended call, by the Call-IDs of any of its legs."""
 
     sip_call_ids: tuple[str, ...]
 
 
 class RunningCallQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that runs, by the beginning of its id."""
+    """A running call, by the beginning of its id."""
 
     beginning: str
 
 
 class RetryOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Refused records that are to be booked; none = all."""
+    """Rejected records to book again; none = all."""
 
     call_ids: tuple[str, ...] = ()
 
 
 class SalvageOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The absolute path of a journal file whose ended calls are to be booked."""
+    """Absolute path of a journal file whose ended calls are to be booked."""
 
     file: str
 
 
 class UnblockOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An IP address that is to be heard again."""
+    """An IP address to unblock."""
 
     address: str
 
 
 class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which new calls to follow, and for how long at most."""
+    """New calls to follow, and for how long at most."""
 
     sought: CallSought
     seconds: Annotated[int, msgspec.Meta(ge=1, le=TRACE_S_MAX)]
@@ -114,7 +114,7 @@ class Commands:
         self._started_at = clock.now().wall
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return the table that the control socket answers from."""
+        """Return the table of verbs for the control socket."""
         return {
             "status": self.status,
             "calls": self.calls,
@@ -135,11 +135,11 @@ class Commands:
         }
 
     def followings(self) -> Mapping[str, Following]:
-        """Return the verbs that answer again and again."""
+        """Return the verbs with a series of answers."""
         return {"trace": self.trace}
 
     async def status(self, _arguments: Arguments) -> object:
-        """Tell who runs, since when, what is alive and which catalogue is in force (INTERFACES section 2)."""
+        """Return process, start time, live objects and catalogue, for ``vosd status``."""
         configuration = self._configuration
         return {
             "version": __version__,
@@ -163,7 +163,7 @@ class Commands:
         return [_for_people(snapshot(each, now)) for each in self._service.switch.calls()]
 
     async def registrations(self, _arguments: Arguments) -> object:
-        """List who is registered with us, and where we are registered."""
+        """List registrations in both directions."""
         return [*await self._registered_with_us(), *self._service.outbound.rows()]
 
     async def _registered_with_us(self) -> list[dict[str, object]]:
@@ -172,11 +172,11 @@ class Commands:
         for registration in self._service.registrations.listed():
             rows.append(inbound(registration, listeners))
             if len(rows) % ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # calls go on meanwhile
+                await asyncio.sleep(0)  # let calls run
         return rows
 
     async def hangup(self, arguments: Arguments) -> object:
-        """End the calls that are meant; say how many fitted and how many were ended."""
+        """End the selected calls; return how many matched and how many were ended."""
         order = msgspec.convert(dict(arguments), HangupOrder)
         now = self._clock.now()
         running = self._service.switch.calls()
@@ -190,7 +190,7 @@ class Commands:
         return {"fitting": ended, "ended": ended}
 
     async def reload(self, arguments: Arguments) -> object:
-        """Take the configuration as it stands in the file."""
+        """Load the configuration file again."""
         order = msgspec.convert(dict(arguments), ReloadOrder)
         try:
             reloaded = await self._configuration.reload(is_confirmed=order.is_confirmed)
@@ -202,12 +202,12 @@ class Commands:
         }
 
     async def configuration(self, _arguments: Arguments) -> object:
-        """Describe what is in force, for ``vosd check --diff``."""
+        """Describe the configuration in force, for ``vosd check --diff``."""
         loaded = self._configuration.loaded
         return describe(loaded.settings, loaded.transports, loaded.catalogue)
 
     async def commitments(self, _arguments: Arguments) -> object:
-        """Return what is promised of each account's money beyond the ledger, where it is anything."""
+        """Return the reserved and unbooked amounts of each account that has any."""
         return {
             account: Commitments(format_amount(credit.reserved), format_amount(credit.unbooked))
             for account, credit in self._service.switch.live.credits.items()
@@ -215,12 +215,12 @@ class Commands:
         }
 
     async def refresh_balances(self, _arguments: Arguments) -> object:
-        """Take in what others have booked; answered when it is done."""
+        """Read bookings of other processes; answer when done."""
         await self._service.balances.refresh()
         return {}
 
     async def explain_route(self, arguments: Arguments) -> object:
-        """Tell what would become of a call now, among the calls that there are."""
+        """Return the outcome of an imaginary call, with the current live calls."""
         question = msgspec.convert(dict(arguments), RouteQuestion)
         now = self._clock.now()
         at = now if question.at_ms is None else Instant(now.mono, question.at_ms)
@@ -242,12 +242,12 @@ class Commands:
         return {**explanation.to_json(), "addresses": found}
 
     async def messages(self, arguments: Arguments) -> object:
-        """Return what is left of the messages of an ended call."""
+        """Return the remaining messages of an ended call."""
         question = msgspec.convert(dict(arguments), LadderQuestion)
         return await self._service.followers.call_of(question.sip_call_ids)
 
     async def running_call(self, arguments: Arguments) -> object:
-        """Return what was said so far in a running call, or the ids of those that may be meant."""
+        """Return the messages of a running call so far, or the ids of the matching calls."""
         question = msgspec.convert(dict(arguments), RunningCallQuestion)
         switch = self._service.switch
         fitting = [each for each in switch.calls() if each.call_id.startswith(question.beginning)]
@@ -257,7 +257,7 @@ class Commands:
         return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], news)
 
     async def spool_retry(self, arguments: Arguments) -> object:
-        """Offer records of the quarantine to the database again."""
+        """Offer quarantined records to the database again."""
         order = msgspec.convert(dict(arguments), RetryOrder)
         outcome = await self._service.spool.retry(order.call_ids)
         for call_id in outcome.booked:
@@ -265,7 +265,7 @@ class Commands:
         return outcome
 
     async def spool_salvage(self, arguments: Arguments) -> object:
-        """Book what can be read in a journal file."""
+        """Book the readable calls of a journal file."""
         order = msgspec.convert(dict(arguments), SalvageOrder)
         try:
             outcome = await self._service.spool.salvage(Path(order.file))
@@ -276,7 +276,7 @@ class Commands:
         return outcome
 
     async def unblock(self, arguments: Arguments) -> object:
-        """Hear an address again that was locked out; say whether it was."""
+        """Unblock an address; return whether it was locked out or blocked."""
         order = msgspec.convert(dict(arguments), UnblockOrder)
         try:
             unblocked = self._silenced.lift(order.address)
@@ -285,7 +285,7 @@ class Commands:
         return {"address": order.address, "unblocked": unblocked}
 
     async def locked_out(self, _arguments: Arguments) -> object:
-        """List who is not heard, why, and for how long."""
+        """List the locked-out and blocked sources with cause and remaining time."""
         return self._silenced.rows()
 
     async def gateways(self, _arguments: Arguments) -> object:
@@ -296,11 +296,11 @@ class Commands:
         for row in self._service.gateways.rows(self._service.switch.live, registered, blocked):
             shown.append(row)
             if len(shown) % ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # calls go on meanwhile
+                await asyncio.sleep(0)  # let calls run
         return shown
 
     async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
-        """Tell what is said in new calls until the time is up or the follower goes away."""
+        """Report the messages of new calls until the time is up or the client disconnects."""
         order = msgspec.convert(dict(arguments), TraceOrder)
         check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
@@ -312,7 +312,7 @@ class Commands:
 
 
 def _for_people(call: CallSnapshot) -> dict[str, object]:
-    """Write the times of a snapshot as INTERFACES section 2 does."""
+    """Return a snapshot with its times as text."""
     shown = msgspec.structs.asdict(call)
     shown["started_at"] = iso_utc(call.started_at)
     shown["answered_at"] = None if call.answered_at is None else iso_utc(call.answered_at)

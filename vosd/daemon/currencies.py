@@ -1,4 +1,4 @@
-"""Accounts that may not have the currency that the configuration gives them, said as its other mistakes are."""
+"""Report accounts whose configured currency differs from the ledger like other errors of the configuration."""
 
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.load import Loaded
@@ -6,7 +6,7 @@ from vosd.engine.booking.balances import CurrencyChangedError
 
 
 def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:
-    """Name each such account with its place, and what can be done."""
+    """Return an error that names each such account with its file and line, and the remedy."""
     problems = ProblemList()
     for name, held in error.held.items():
         expected = (

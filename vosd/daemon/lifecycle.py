@@ -1,7 +1,6 @@
-"""A daemon's life: start the steps in order, take calls until told to stop, drain, stop the steps in reverse.
+"""Life of the daemon: start the steps in order, take calls until a stop is requested, drain, stop in reverse order.
 
-Owns the order and the one way out; what a step does is its own business. There is one exit path: a start that
-fails and a stop that was asked for both go through ``_stop``.
+There is one exit path: a failed start and a requested stop both go through ``_stop``.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ _log = structlog.get_logger()
 
 
 class State(Enum):
-    """Where the daemon stands in its life; it only moves forward."""
+    """State of the daemon; it only moves forward."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -27,9 +26,9 @@ class State(Enum):
 
 
 class Step(NamedTuple):
-    """One part of the daemon: how it is started and how it is stopped again.
+    """One part of the daemon: how it is started and stopped.
 
-    ``stop`` is for what has started: a ``start`` that fails cleans up after itself.
+    ``stop`` is called only after a successful start: a ``start`` that fails cleans up itself.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Lifecycle:
-    """Runs the steps; ``drain`` comes between the last call taken and the first step stopped."""
+    """Runs the steps; ``drain`` runs after the last accepted call and before the first step is stopped."""
 
     def __init__(
         self,
@@ -58,15 +57,15 @@ class Lifecycle:
         self._stop_asked = asyncio.Event()
 
     def ask_to_stop(self, received: signal.Signals) -> None:
-        """Let ``run`` go on to its end; asking again changes nothing."""
+        """Let ``run`` end; repeated calls change nothing."""
         _log.info("stop asked for", signal=received.name, state=self.state.value)
         self._stop_asked.set()
 
     async def run(self, when_ready: Callable[[], None]) -> None:
-        """Live a whole life; ``when_ready`` is called once all steps have started.
+        """Start, wait for a stop request, stop; ``when_ready`` is called after all steps have started.
 
         Raises:
-            VosError: a step did not start; whatever had started is stopped again.
+            VosError: a step did not start; the started ones are stopped again.
         """
         self._watchdog.start()
         try:
@@ -84,7 +83,7 @@ class Lifecycle:
             self._notifier.close()
 
     async def _start(self) -> bool:
-        """Start every step, unless a stop is asked for meanwhile; say whether all have started."""
+        """Start every step, unless a stop is requested meanwhile; return whether all have started."""
         starting = asyncio.ensure_future(self._start_in_order())
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,7 +103,7 @@ class Lifecycle:
             self._started.append(step)
 
     async def _stop(self) -> None:
-        """Stop what has started, the last first; a step that fails to stop does not keep the others from it."""
+        """Stop the started steps, the last first; a failed stop does not prevent the others."""
         failures = []
         while self._started:
             step = self._started.pop()

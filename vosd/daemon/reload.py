@@ -1,7 +1,8 @@
-"""Loading the configuration again while calls run: a good one is swapped in whole, a bad one changes nothing.
+"""Load the configuration again while calls run: a valid one replaces the catalogue as a whole, an invalid one changes
+nothing.
 
-SIGHUP and ``vosd reload`` both end here. Owns which configuration is in force and what became of the last
-attempt to change it; what may change while calls run is decided by ``config.reload``.
+Used by SIGHUP and ``vosd reload``. Owns the configuration in force and the result of the last reload; ``config.reload``
+decides what may change while calls run.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _log = structlog.get_logger()
 
 
 class UnconfirmedError(VosError):
-    """The file holds, but takes away so much that the operator has to confirm it; ``objections`` says what."""
+    """The file is valid, but removes so much that the operator has to confirm it; ``objections`` lists what."""
 
     def __init__(self, found: tuple[str, ...]) -> None:
         super().__init__("\n".join((*found, "if that is meant, say vosd reload --yes")))
@@ -36,7 +37,7 @@ class UnconfirmedError(VosError):
 
 
 class Configuration:
-    """The configuration in force, and the one way to change it."""
+    """The configuration in force, and the only way to change it."""
 
     def __init__(
         self,
@@ -49,9 +50,9 @@ class Configuration:
     ) -> None:
         self.loaded = loaded
         self.loaded_at = clock.now().wall
-        """UTC milliseconds at which the catalogue in force was taken."""
+        """Time of the last successful load, UTC milliseconds."""
         self.last_error: str | None = None
-        """Why the last attempt changed nothing; None when it did, or when there was none."""
+        """Why the last reload changed nothing; None if it succeeded, or there was none."""
         self._path = path
         self._put_in_force = put_in_force
         self._notifier = notifier
@@ -60,14 +61,14 @@ class Configuration:
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
-        """Take the file as it stands now; calls that run keep what they copied at admission.
+        """Load the file; running calls keep what they copied at admission.
 
         The file is read in a thread, so that calls go on meanwhile.
 
         Raises:
-            ConfigError: the file is bad; everything is as before.
-            UnconfirmedError: it takes away what calls use, or a fifth of something; everything is as before.
-            StoreUnavailable: its new accounts could not be opened; everything is as before.
+            ConfigError: the file is invalid; nothing was changed.
+            UnconfirmedError: it removes what calls use, or a fifth of something; nothing was changed.
+            StoreUnavailable: its new accounts could not be opened; nothing was changed.
         """
         async with self._one_at_a_time:
             self._notifier.reloading(self._clock.now().mono * 1_000)
@@ -75,7 +76,7 @@ class Configuration:
                 return await self._take(is_confirmed)
             except VosError as error:
                 self.last_error = str(error)
-                # who gave a command reads the reasons there; of a signal only the log tells
+                # A command gets the reasons as its answer; after a signal only the log has them.
                 tell = _log.error if by_signal else _log.warning
                 tell(Event.RELOAD_REFUSED.value, why=self.last_error)
                 raise
@@ -83,12 +84,12 @@ class Configuration:
                 self._notifier.ready(self.summary())
 
     async def reload_on_signal(self) -> None:
-        """Do as ``reload`` does; the sender of the signal reads the outcome in the log."""
-        with suppress(VosError):  # which reload has logged
+        """Do the same as ``reload``; the outcome is only logged."""
+        with suppress(VosError):  # logged by reload
             await self.reload(by_signal=True)
 
     def summary(self) -> str:
-        """Say in one line where calls are taken and by which catalogue."""
+        """Return a line with the listeners and the catalogue."""
         listeners = ", ".join(map(str, self.loaded.settings.listen))
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 

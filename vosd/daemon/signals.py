@@ -1,7 +1,4 @@
-"""What the daemon does when it is signalled: SIGHUP loads the configuration, SIGINT and SIGTERM end it.
-
-Translates signals into calls of the functions given; refuses to know what those do.
-"""
+"""Signals of the daemon: SIGHUP loads the configuration, SIGINT and SIGTERM stop it."""
 
 import asyncio
 import signal

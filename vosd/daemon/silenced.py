@@ -1,6 +1,6 @@
-"""Sources whose messages are dropped unread: after wrong passwords, or for a flood; listed and taken off the list.
+"""Sources whose messages are dropped unread, after wrong passwords or a flood: list and release.
 
-Brings the lock-out of the authentication and the blocks of the listeners together; refuses to know rules of either.
+Combines the lock-out of the authentication and the blocks of the listeners; their rules are elsewhere.
 """
 
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ from vosd.engine.registration.authentication import Authenticator
 
 
 class Cause(Enum):
-    """Why a source is not heard; the value is what ``vosd unblock --list`` prints."""
+    """Why a source is silenced; the value is what ``vosd unblock --list`` prints."""
 
     WRONG_CREDENTIALS = "wrong credentials"
     FLOOD = "flood"
 
 
 class Blocks(Protocol):
-    """Sources that the listeners keep out."""
+    """Sources blocked by the listeners."""
 
     def blocked(self) -> Mapping[str, float]:
-        """Return until when each address is blocked, in seconds of the monotonic clock."""
+        """Return the release time of each blocked address, in seconds of the monotonic clock."""
         ...
 
     def release(self, host: str) -> bool:
-        """Take messages of a blocked source again; False where it was not blocked."""
+        """Unblock a source; return False if it was not blocked."""
         ...
 
 
 class Silenced:
-    """All of them."""
+    """All silenced sources."""
 
     def __init__(self, authenticator: Authenticator, blocks: Blocks, clock: Clock) -> None:
         self._authenticator = authenticator
@@ -41,7 +41,7 @@ class Silenced:
         self._clock = clock
 
     def rows(self) -> list[dict[str, object]]:
-        """List each source with the cause and for how long it still holds."""
+        """List each source with the cause and the remaining time."""
         now = self._clock.now()
 
         def row(source: str, cause: Cause, until_ms: int, **more: object) -> dict[str, object]:
@@ -61,7 +61,7 @@ class Silenced:
         ]
 
     def lift(self, host: str) -> bool:
-        """Hear a source again, whatever it was silenced for; False where it was not.
+        """Release a source, whatever the cause; return False if it was not silenced.
 
         Raises:
             ValueError: ``host`` is no IP address.

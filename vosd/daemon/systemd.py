@@ -1,7 +1,7 @@
-"""What the service manager is told: ready, reloading, stopping, status, and that the event loop still turns.
+"""Notifications to the service manager: ready, reloading, stopping, status, and the watchdog of the event loop.
 
-Speaks the datagram protocol of ``sd_notify(3)`` in its few lines. Without ``NOTIFY_SOCKET`` everything here
-is silent, so the daemon runs the same under a shell. Reads the three variables that systemd sets, no other.
+Implements the datagram protocol of ``sd_notify(3)``. Without ``NOTIFY_SOCKET`` nothing is sent, so the daemon runs the
+same under a shell. Reads the three variables that systemd sets, no other.
 """
 
 import asyncio
@@ -16,34 +16,34 @@ from typing import Final
 import structlog
 
 EXTEND_EVERY_S: Final = 10.0
-"""How often more time is asked for while something takes long."""
+"""Interval at which more time is requested during long work."""
 EXTENSIONS: Final = 3
-"""Each request is for so many of these periods: one or two may come late on a busy machine."""
+"""Each request is for so many of these intervals: one or two may be late on a busy machine."""
 READY_S: Final = 1.0
-"""How long READY=1 may wait for a manager that is behind: without it a start counts as failed."""
+"""How long READY=1 may wait for a busy manager: without it a start counts as failed."""
 EXTEND_MAX_S: Final = 1_800.0
-"""What takes longer is taken for hung."""
+"""Longer work counts as hung."""
 
 _log = structlog.get_logger()
 
 
 class Notifier:
-    """The line to the service manager; a manager that does not listen never stops a call."""
+    """Socket to the service manager; a manager that does not read never blocks a call."""
 
     def __init__(self, address: str | None) -> None:
         self._address = _kernel_address(address) if address else None
         self._socket: socket.socket | None = None
 
     def ready(self, status: str) -> None:
-        """Say that the switch takes calls (again, after a reload)."""
+        """Report that the switch takes calls (again, after a reload)."""
         self._send("READY=1", f"STATUS={status}", within_s=READY_S)
 
     def reloading(self, mono_us: int) -> None:
-        """Say that the configuration is being loaded; ``mono_us`` is CLOCK_MONOTONIC in microseconds."""
+        """Report that the configuration is being loaded; ``mono_us`` is CLOCK_MONOTONIC in microseconds."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={mono_us}", "STATUS=loading the configuration")
 
     def stopping(self, status: str, within_s: float) -> None:
-        """Say that no more calls are taken, and how long bringing the rest to an end may take."""
+        """Report that no more calls are taken, and how long the rest of the stop may take."""
         self._send("STOPPING=1", _more_time(within_s), f"STATUS={status}")
 
     def status(self, text: str) -> None:
@@ -51,17 +51,17 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def waiting(self, status: str, within_s: float) -> None:
-        """Say what a start or reload waits for, and that it may take so long from now on."""
+        """Report what a start or reload waits for, and that it may take so long from now on."""
         self._send(_more_time(within_s), f"STATUS={status}")
 
     @contextmanager
     def extending(self, status: str, every_s: float = EXTEND_EVERY_S, within_s: float = EXTEND_MAX_S) -> Iterator[None]:
-        """Set the status line and ask for more time, at once and every ``every_s`` while the block runs.
+        """Set the status line and request more time, at once and every ``every_s`` while the block runs.
 
-        It asks for no longer than ``within_s``.
+        The requests end after ``within_s``.
 
-        A thread asks, because the block may keep the event loop, or come before there is one: reading a million rates.
-        After ``within_s`` the block counts as hung, and the service manager ends it.
+        A thread sends them, because the block may occupy the event loop, or run before there is one: reading a million
+        rates. After ``within_s`` the block counts as hung, and the service manager ends it.
         """
         if self._address is None:
             yield
@@ -83,11 +83,11 @@ class Notifier:
             asking.join()
 
     def alive(self) -> None:
-        """Feed the watchdog."""
+        """Notify the watchdog."""
         self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -109,12 +109,12 @@ def _more_time(within_s: float) -> str:
 
 
 def _kernel_address(address: str) -> str:
-    """Write an abstract socket's ``@name`` as the kernel wants it, with a leading NUL."""
+    """Return an abstract socket's ``@name`` in the kernel's form, with a leading NUL."""
     return "\0" + address[1:] if address.startswith("@") else address
 
 
 class Watchdog:
-    """Feeds the service manager from the event loop's own timer: a loop that hangs stops feeding."""
+    """Notifies the service manager from a timer of the event loop: a hung loop stops notifying."""
 
     def __init__(self, notifier: Notifier, interval_s: float | None) -> None:
         self._notifier = notifier
@@ -122,12 +122,12 @@ class Watchdog:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Feed now and from now on; does nothing where no watchdog was asked for."""
+        """Notify now and from now on; do nothing if no watchdog was requested."""
         if self._interval_s is not None:
             self._feed(asyncio.get_running_loop(), self._interval_s)
 
     def stop(self) -> None:
-        """Feed no more."""
+        """Stop notifying."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -140,7 +140,7 @@ class Watchdog:
 def from_environment(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> tuple[Notifier, Watchdog]:
     """Read ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` as systemd sets them.
 
-    The watchdog is fed twice in each of its periods, as ``sd_watchdog_enabled(3)`` advises.
+    The watchdog is notified twice in each of its periods, as ``sd_watchdog_enabled(3)`` advises.
     """
     notifier = Notifier(environ.get("NOTIFY_SOCKET"))
     period_us = environ.get("WATCHDOG_USEC", "")

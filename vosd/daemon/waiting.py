@@ -1,6 +1,6 @@
-"""Waiting for a database that comes up after the switch, as after a power cut.
+"""Wait for a database that starts after the switch, as after a power failure.
 
-Refuses to wait for what time does not mend: another schema, a refused user, a database that does not exist.
+Does not wait where time does not help: another schema, a rejected user, a missing database.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from vosd.obs.outage import Outage
 from vosd.storage.database import PATIENCE_S, DatabaseRefusesUs
 
 RETRY_S: Final = 2.0
-"""From one attempt to the next."""
+"""Interval of attempts."""
 
 
 async def until_database_answers(
     check: Callable[[], Awaitable[None]], notifier: Notifier, retry_s: float = RETRY_S
 ) -> None:
-    """Return once ``check`` succeeds; try again while the database is away, without end, and say so.
+    """Return once ``check`` succeeds; repeat it without limit while the database cannot be reached, and report that.
 
     Raises:
         DatabaseRefusesUs: the user, the password or the directory is wrong.

@@ -1,4 +1,4 @@
-"""The shell round the pure core: it owns the clock, the live calls and what the calls ask for.
+"""Event loop, clock, live calls and background work around the pure packages.
 
-Refuses to know SQL, YAML and sockets; storage and transports come through ``ports``.
+SQL, YAML and sockets are handled elsewhere; storage and transports are passed in through ``ports``.
 """

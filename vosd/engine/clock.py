@@ -1,4 +1,4 @@
-"""The one place that reads the clocks of the machine."""
+"""The only module that reads the clocks of the machine."""
 
 import time
 
@@ -11,5 +11,5 @@ class SystemClock:
     __slots__ = ()
 
     def now(self) -> Instant:
-        """Return the present instant."""
+        """Return the current instant."""
         return Instant(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)

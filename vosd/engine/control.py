@@ -1,9 +1,9 @@
-"""The control socket: how people's commands reach the running switch.
+"""Control socket: takes operators' commands for the running switch.
 
-One JSON object a line over a unix socket that only the switch's user may open: ``{"verb", "arguments"}`` in,
-``{"result"}`` or ``{"error", "problems"}`` out, any number in turn on one connection. A verb that follows something
-answers with one result after the other until it is done or its client goes away. Owns the socket, the framing and
-the bounds; what a verb does is in the functions it is given. Refuses to know click and HTTP.
+One JSON object in each line over a unix socket that only the switch's user may open: ``{"verb", "arguments"}`` in,
+``{"result"}`` or ``{"error", "problems"}`` out, any number of commands one after the other on a connection. A verb that
+follows something sends results until it is finished or its client disconnects. Owns the socket, the framing and the
+limits; the verbs are functions passed in. Command line and HTTP are handled elsewhere.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ import structlog
 from vosd.base.errors import VosError
 
 LINE_MAX: Final = 65_536
-"""Bytes of one request; answers are as long as they must be."""
+"""Most bytes of one request; answers are not limited."""
 CLIENTS_MAX: Final = 32
 IDLE_S: Final = 60.0
-"""A connection that asks nothing for so long is closed."""
+"""A connection without request is closed after so long."""
 
 Arguments = Mapping[str, Any]
 Verb = Callable[[Arguments], Awaitable[object]]
 Following = Callable[[Arguments], AsyncGenerator[object, None]]
-"""A verb with many results; it gives one at least every few seconds, so that a client who is gone is noticed."""
+"""A verb with many results; it yields one at least every few seconds, so that a closed connection is noticed."""
 
 _log = structlog.get_logger()
 
 
 class CommandError(VosError):
-    """A command that the running switch did not carry out; ``problems`` are for people, one a line."""
+    """A command that the running switch did not carry out; ``problems`` holds lines for people."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class CommandError(VosError):
 
 
 class ControlSocketError(VosError):
-    """The control socket cannot be opened where the configuration wants it."""
+    """The control socket cannot be opened at the configured path."""
 
 
 class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,13 +75,13 @@ class ControlServer:
         """Listen.
 
         Raises:
-            ControlSocketError: another switch answers there, or the path cannot be made.
+            ControlSocketError: another switch listens there, or the path cannot be created.
         """
         listener = _bind(self._path)
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=LINE_MAX)
 
     async def close(self) -> None:
-        """Stop listening, drop the clients and take the socket out of the file system."""
+        """Stop listening, disconnect the clients and remove the socket from the file system."""
         if self._server is None:
             return
         self._server.close()
@@ -152,7 +152,7 @@ async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> N
 
 
 def _bind(path: Path) -> socket.socket:
-    """Make a listening socket that was never open to others: the mode is set before anyone can connect."""
+    """Create a listening socket with its mode set before clients can connect."""
     if path.exists():
         _remove_left_over(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -178,7 +178,7 @@ def _remove_left_over(path: Path) -> None:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()  # a switch that was killed left it behind
+            path.unlink()  # left behind by a process that was killed
             return
         except OSError as error:
             message = f"control_socket {path} cannot be examined: {error.strerror or error}"

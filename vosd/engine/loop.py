@@ -1,8 +1,8 @@
-"""The skin: the only place where messages, timers and the pure core meet (DESIGN section 2).
+"""Event loop adapter: feeds messages and timers to the pure core and sends what it returns.
 
-One message or one wake-up at a time: it goes into the core, everything it causes is done, the journal is handed to
-the operating system, and only then do the answers leave. Whether a message came as a datagram or on a connection
-makes no difference here; only that a connection can fail, and is closed on a stranger.
+One message or one wake-up at a time: it goes into the core, its effects are applied, the journal is handed to the
+operating system, and only then are the answers sent. Datagrams and connections are treated alike, except that a
+connection can fail, and is closed for an unknown source.
 """
 
 import asyncio
@@ -27,25 +27,25 @@ from vosd.trunks.dialect import ReasonForm
 
 TICK_S: Final = TICK_MS / 1000
 PEERS_MAX: Final = 4_096
-"""Peers that are remembered: one object for each, which messages in the trace share."""
+"""Most peers cached: messages in the trace share one object for each peer."""
 RETRY_AFTER_MAX_S: Final = 5
-"""Who is refused for want of time comes again within so long, not all at once."""
+"""Longest Retry-After of a refusal for overload; each gets a random one, so that retries are spread."""
 
 _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
-"""The trunk is not known yet, so neither is what it wants to read."""
+"""The trunk is not identified yet, so its configured form of Reason is not known."""
 
-_IN, _OUT = Direction  # an enum looks its members up every time
+_IN, _OUT = Direction  # access to enum members is slow
 
 Transmit = Callable[[bytes, tuple[str, int]], None]
 HangUp = Callable[[int, str, int, str], None]
-"""Closes the connection of a flow with a host and port, for a reason; does nothing where there is none."""
+"""Close the connection of a flow with a host and port, for a reason; do nothing if there is none."""
 
 
 class Loop:
-    """Drives one endpoint and one switch on an asyncio loop."""
+    """Connects one endpoint and one switch to an asyncio loop."""
 
     def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal, keep: Keep) -> None:
-        """``keep`` is told of every message that comes or leaves."""
+        """``keep`` is called with every message received or sent."""
         self._clock = clock
         self._endpoint = endpoint
         self._switch = switch
@@ -59,20 +59,20 @@ class Loop:
         self._wake_is_near = False
 
     def attach(self, transmit: Sequence[Transmit], hang_up: HangUp | None = None) -> None:
-        """Begin: ``transmit`` holds one sender a listener, in the order of the endpoint's listeners."""
+        """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
         self._transmit = transmit
         self._hang_up = hang_up or _nothing_to_hang_up
         self._asyncio = asyncio.get_running_loop()
 
     def detach(self) -> None:
-        """Stop waking up."""
+        """Stop the timer."""
         if self._wake is not None:
             self._wake.cancel()
 
     def datagram_received(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
-        """Take one message of one listener; before ``attach`` it is left to its sender to say it again.
+        """Process one message of a listener; before ``attach`` it is dropped, and the sender retransmits.
 
-        ``came`` is when it came, in seconds of the monotonic clock: that is what calls are billed by (DESIGN D2).
+        ``came`` is the time of reception in seconds of the monotonic clock, by which calls are billed.
         """
         if self._asyncio is None:
             return
@@ -87,7 +87,7 @@ class Loop:
         self.flush(now)
 
     def turn_away(self, flow: int, data: bytes, host: str, port: int) -> None:
-        """Refuse one request for want of time; it is not kept in the trace."""
+        """Refuse one request for overload; it is not traced."""
         now = self._clock.now()
         source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
         headers = f"{_OVERLOAD}Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n"
@@ -101,20 +101,20 @@ class Loop:
         self.flush(now)
 
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
-        """Take the answer to a question of a call's set-up; an ``Asker`` calls this when it has one."""
+        """Process the answer to a question of a call's set-up; called by an ``Asker``."""
         now = self._clock.now()
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:
-        """Hear that what was sent last to a peer may not have arrived; never from inside a sender of ``transmit``."""
+        """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
         now = self._clock.now()
         for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
             self._switch.hear(event)
         self.flush(now)
 
     def unsent(self, data: bytes) -> None:
-        """Hear that a datagram cannot be sent to its peer; never from inside a sender of ``transmit``."""
+        """Report that a datagram cannot be sent; never from within a function of ``transmit``."""
         now = self._clock.now()
         event = self._endpoint.unsent(data, now)
         if event is not None:
@@ -122,7 +122,7 @@ class Loop:
             self.flush(now)
 
     def flush(self, now: Instant) -> None:
-        """Hand over what was decided: the journal first, then the messages; see to the next wake-up."""
+        """Apply what was decided: write the journal, then send the messages, then set the timer."""
         self._journal.flush()
         transmit, keep = self._transmit, self._keep
         for peer, data in self._endpoint.datagrams_to_send():
@@ -133,7 +133,7 @@ class Loop:
             self._wake_is_near = True
 
     def _when(self, came: float) -> Instant:
-        """Return the present instant, which knows when the message came that is served at it."""
+        """Return the current instant, including the wait of the message being processed."""
         now = self._clock.now()
         return now._replace(waited_ms=max(0, now.mono - int(came * 1000)))
 
@@ -150,7 +150,7 @@ class Loop:
             self._wake = self._asyncio.call_later(seconds, self._fire)
 
     def _fire(self) -> None:
-        """Fire all timers that are due, then sleep until the next."""
+        """Fire all due timers, then set the timer for the next."""
         self._wake = None
         self._wake_is_near = True
         now = self._clock.now()
@@ -159,7 +159,7 @@ class Loop:
                 self._switch.hear(event)
             self._switch.handle_deadlines(now)
             self.flush(now)
-        finally:  # whatever went wrong with one timer, the others must still come
+        finally:  # after an error in one timer, the others must still fire
             times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]
             self._wake_is_near = False
             if times:
@@ -167,4 +167,4 @@ class Loop:
 
 
 def _nothing_to_hang_up(_flow: int, _host: str, _port: int, _why: str) -> None:
-    """Stand in where no listener has connections."""
+    """``HangUp`` without connections."""

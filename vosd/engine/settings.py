@@ -1,7 +1,6 @@
-"""What the daemon needs to know before it takes its first call: sockets, files, batches, the end of its life.
+"""Settings of the installation: sockets, files, batches, shutdown.
 
-Owns the installation's settings as plain values; what a call is decided by (gateways, rates, accounts) is the
-catalogue's. How they are written in YAML is configuration's business.
+What decides calls (gateways, rates, accounts) is in the catalogue; the form in YAML is in ``config``.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from vosd.sip.settings import SipSettings
 
 
 class Listener(NamedTuple):
-    """One socket that takes SIP: transport in lower case, IP address without brackets, port."""
+    """One socket for SIP: transport in lower case, IP address without brackets, port."""
 
     transport: str
     host: str
@@ -29,20 +28,20 @@ class Listener(NamedTuple):
 
 
 class NameServer(NamedTuple):
-    """Where a name server is asked: IP address without brackets, port."""
+    """Address of a name server: IP address without brackets, port."""
 
     host: str
     port: int
 
 
 class OnSigterm(Enum):
-    """What becomes of established calls on SIGTERM (INTERFACES section 2)."""
+    """What happens to established calls on SIGTERM."""
 
     END = "end"
 
 
 class LogLevel(Enum):
-    """The least urgent lines that are written."""
+    """Lowest level of the lines that are logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -52,7 +51,7 @@ class LogLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CdrSettings:
-    """How many booked calls share a transaction (DESIGN section 7)."""
+    """How many booked calls share a transaction."""
 
     batch_rows: int = 500
     """A batch is committed when it holds this many calls."""
@@ -62,17 +61,17 @@ class CdrSettings:
 
 @dataclass(frozen=True, slots=True)
 class TraceSettings:
-    """How much memory the messages of past calls may take."""
+    """Memory limits for the messages of past calls."""
 
     recent_bytes: int = 64 * 1024 * 1024
-    """Of recent calls, whatever became of them."""
+    """Of recent calls, failed or not."""
     failed_bytes: int = 64 * 1024 * 1024
     """Of failed calls that are no longer recent."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneServiceSettings:
-    """Which program is told when phones come and go."""
+    """Program that receives the registrations of phones."""
 
     host: str
     """IP address without brackets."""
@@ -86,24 +85,24 @@ class PhoneServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """Who is asked where names lead, and for how long the answers hold."""
+    """Name servers, and cache times of their answers."""
 
     servers: tuple[NameServer, ...] = ()
-    """None = those of the operating system."""
+    """Empty = those of the operating system."""
     timeout_ms: int = 2_000
-    """Without an answer for so long, the next server is asked."""
+    """Time without answer after which the next server is asked."""
     attempts: int = 2
-    """How often all of them are asked before a lookup has failed."""
+    """Number of rounds over all servers until a lookup has failed."""
     min_ttl_s: int = 5
     max_ttl_s: int = 3_600
-    """An answer holds for as long as it says, within these bounds."""
+    """An answer is cached for its TTL, within these limits."""
     stale_s: int = 86_400
-    """For how long the last answer stands in while none can be had."""
+    """For how long the last answer is used while lookups fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One node's settings, validated."""
+    """Validated settings of one node."""
 
     node: str
     """Name of this switch in CDRs."""
@@ -114,17 +113,17 @@ class Settings:
     sip: SipSettings
     database_url: Secret
     state_dir: Path
-    """Journal and compiled state; relative to the working directory."""
+    """Directory of journal and compiled state; relative to the working directory."""
     control_socket: Path
     shutdown_grace_s: int = 10
-    """How long established calls may go on after a stop was asked for."""
+    """Time for established calls to end after a stop was requested."""
     on_sigterm: OnSigterm = OnSigterm.END
     cdr: CdrSettings = field(default_factory=CdrSettings)
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
-    """What keeps registered endpoints behind NAT reachable."""
+    """Keep-alives for registered endpoints behind NAT."""
     phone_service: PhoneServiceSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)

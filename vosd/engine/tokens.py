@@ -1,4 +1,4 @@
-"""Randomness for the core, which draws none itself: tags, branches, Call-IDs and call ids."""
+"""Random tokens for the pure core: tags, branches, Call-IDs and call ids."""
 
 import os
 from typing import Final
@@ -9,7 +9,7 @@ _SECRET_BYTES: Final = 32
 
 
 class TokenSource:
-    """Unguessable tokens from the operating system, fetched many at a time."""
+    """Unguessable tokens from the operating system, fetched in batches."""
 
     __slots__ = ("_pool", "_used")
 
@@ -18,7 +18,7 @@ class TokenSource:
         self._used = 0
 
     def entropy(self) -> bytes:
-        """Return ten fresh random bytes."""
+        """Return ten new random bytes."""
         if self._used >= len(self._pool):
             self._pool = os.urandom(_POOL_BYTES)
             self._used = 0
@@ -26,7 +26,7 @@ class TokenSource:
         return self._pool[start : self._used]
 
     def secret(self) -> bytes:
-        """Return as many random bytes as a key of HMAC-SHA256 can use."""
+        """Return as many random bytes as an HMAC-SHA256 key can use."""
         return os.urandom(_SECRET_BYTES)
 
     def token(self) -> str:

@@ -1,8 +1,8 @@
-"""Where gateways with names are right now, and what names in dialogs stand for (RFC 3263).
+"""Addresses of gateways with domain names, and of names in dialogs (RFC 3263).
 
-A call never waits for a name server: it takes what is known. Names of gateways are looked up at start, on reload
-and before what is known of them runs out; while the name servers are away, what was known last holds on. Names
-that peers bring (Contact, Route) are looked up when they are met, few at a time: nobody makes us ask the world.
+A call never waits for a name server: it uses the cache. Names of gateways are looked up at start, on reload and before
+the cached answer expires; while the name servers do not answer, the last answer is used. Names sent by peers (Contact,
+Route) are looked up when they occur, a few at a time, so that peers cannot make the switch send many queries.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, RoutingGateway
 
 LOOK_S: Final = 1.0
-"""How often names are looked for whose time is up."""
+"""Interval of the search for names whose lookup is due."""
 FIRST_LOOKUP_S: Final = 3.0
-"""How long a start or a reload waits for names that were never looked up, so that the first call finds them."""
+"""How long a start or a reload waits for new names, so that the first call finds them."""
 MET_MAX: Final = 1_000
-"""Names of dialogs that are remembered; the one not met for longest makes room."""
+"""Most names of dialogs cached; the least recently used one is dropped first."""
 MET_LOOKUPS_MAX: Final = 16
-"""Names of dialogs that are looked up at the same time."""
+"""Most names of dialogs looked up at the same time."""
 MET_LOOKUPS_PER_S: Final = 10
 
 _log = structlog.get_logger()
 
 
 def means_of(listen: Sequence[Listener]) -> Means:
-    """Return what a switch with these sockets can speak; the family of the first is the preferred one."""
+    """Return the transports and families of these sockets; the family of the first is preferred."""
     spoken = {each.transport for each in listen}
     families = dict.fromkeys(Kind.AAAA if ":" in each.host else Kind.A for each in listen)
     return Means(tuple(each for each in DEFAULT_PORTS if each in spoken), tuple(families))
 
 
 def heaviest(choices: int) -> int:
-    """Draw what falls to the heaviest server: the requests of one dialog go to one place."""
+    """Draw that selects the heaviest server: all requests of one dialog go to one server."""
     return choices - 1
 
 
 class Directory:
-    """The names of gateways, and the names that were met in dialogs."""
+    """The names of gateways, and the names that occurred in dialogs."""
 
     def __init__(
         self, resolver: Resolver, clock: Clock, means: Means, settings: DnsSettings, draw: Draw = randrange
@@ -58,7 +58,7 @@ class Directory:
         self._draw = draw
         self._watched: dict[Hop, Place] = {}
         self._numbered: dict[str, Sequence[Address]] = {}
-        """Gateways without a name among their addresses."""
+        """Gateways whose addresses are all numeric."""
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
         self._hosts: frozenset[str] = frozenset()
         self._met: OrderedDict[Hop, Place] = OrderedDict()
@@ -69,7 +69,7 @@ class Directory:
     # -- what calls ask -----------------------------------------------------------------------------------------
 
     def addresses(self, gateway: RoutingGateway) -> Sequence[Address]:
-        """Return where one call may try the gateway, in order; empty where nothing is known."""
+        """Return the addresses that one call may try at the gateway, in order; empty if none is known."""
         if gateway.addresses is self._numbered.get(gateway.name):
             return gateway.addresses
         if all(is_address(address.host) for address in gateway.addresses):
@@ -78,7 +78,7 @@ class Directory:
         return self.resolved(gateway.addresses)
 
     def locate(self, hop: Hop) -> Hop | None:
-        """Return where a name of a dialog is (``sip.flows.Locator``); None where that is not known, or not yet."""
+        """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet)."""
         name = domain(hop.host)
         if name is None:
             return None
@@ -89,23 +89,23 @@ class Directory:
         return in_order(place.servers, heaviest)[0]
 
     def hosts(self) -> Set[str]:
-        """Return the addresses of all gateways with names: what comes from there is known."""
+        """Return the addresses of all gateways with names: they are known sources."""
         return self._hosts
 
     def name_at(self, host: str) -> str | None:
-        """Return the name that led to an address: what a certificate shown there must bear (RFC 5922)."""
+        """Return the name that resolved to an address: a certificate there must contain it (RFC 5922)."""
         places = (*self._watched.values(), *self._met.values())
         return next((place.sought.host for place in places if host in hosts_of(place)), None)
 
     # -- the background -----------------------------------------------------------------------------------------
 
     async def adopt(self, gateways: Collection[RoutingGateway]) -> None:
-        """Watch the names of these gateways and no others; the new ones are looked up, which may take a moment."""
+        """Watch the names of exactly these gateways; look up the new ones, which may take a moment."""
         await self.look_up(gateways)
         self.keep_to(gateways)
 
     async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
-        """Watch the names of these gateways, too; the new ones are looked up, which may take a moment."""
+        """Watch the names of these gateways in addition; look up the new ones, which may take a moment."""
         now = self._clock.now().mono
         places = {hop: self._watched.get(hop) or Place(hop, now) for hop in _named(gateways)}
         first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
@@ -114,20 +114,20 @@ class Directory:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
 
     def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
-        """Watch the names of these gateways and no others; ``look_up`` comes first."""
+        """Watch the names of exactly these gateways; call ``look_up`` first."""
         self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
         self._numbered.clear()
         self._gather_hosts()
 
     def begin_due(self) -> None:
-        """Begin to look up every name of a gateway whose time has come."""
+        """Start the lookup of every name of a gateway that is due."""
         now = self._clock.now().mono
         for place in self._watched.values():
             if place.due <= now:
                 self._watching.begin(place)
 
     async def run(self) -> None:
-        """Keep what is known up to date; runs until cancelled."""
+        """Keep the cache up to date; runs until cancelled."""
         try:
             while True:
                 self.begin_due()
@@ -137,12 +137,12 @@ class Directory:
             self._meeting.cancel()
 
     async def settled(self) -> None:
-        """Wait until no lookup is under way."""
+        """Wait until no lookup is open."""
         await self._watching.settled()
         await self._meeting.settled()
 
     def resolved(self, configured: Sequence[Address]) -> Sequence[Address]:
-        """Return where addresses of a gateway are, in order; empty where nothing is known."""
+        """Return the addresses of a gateway, in order; empty if none is known."""
         found: dict[Address, None] = {}
         for address in configured:
             if is_address(address.host):
@@ -156,7 +156,7 @@ class Directory:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _learned(self, place: Place, trouble_before: str) -> None:
-        """Take note of a gateway's new whereabouts; say so where they were lost or are back."""
+        """Store a gateway's new addresses; log if they were lost or found."""
         if place.trouble and not trouble_before:
             _log.warning(
                 Event.GATEWAY_NAME_LOST, name=place.sought.host, why=place.trouble, still_used=sorted(hosts_of(place))
@@ -169,7 +169,7 @@ class Directory:
         self._hosts = frozenset(host for place in self._watched.values() for host in hosts_of(place))
 
     def _meet(self, sought: Hop) -> Place | None:
-        """Return what is known of a name of a dialog; where it is nothing, or old, see that it is looked up."""
+        """Return the cached state of a name in a dialog; start a lookup if there is none, or it is old."""
         now = self._clock.now().mono
         place = self._met.get(sought)
         if place is not None:
@@ -188,7 +188,7 @@ class Directory:
         return place
 
     def _may_look_up(self, now: int) -> bool:
-        """Say whether one more name of a dialog may be looked up now, and count it."""
+        """Return whether one more name of a dialog may be looked up now, and count it."""
         if self._met_second != now // 1000:
             self._met_second, self._met_in_second = now // 1000, 0
         if len(self._meeting) >= MET_LOOKUPS_MAX or self._met_in_second >= MET_LOOKUPS_PER_S:
@@ -198,10 +198,10 @@ class Directory:
 
 
 def hosts_of(place: Place) -> Set[str]:
-    """Return the addresses that a name leads to."""
+    """Return the addresses of a name."""
     return {hop.host for server in place.servers for family in server.families for hop in family}
 
 
 def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
-    """Return where these gateways are, as far as that is said by names."""
+    """Return the hops of these gateways that are given by name."""
     return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]

@@ -1,4 +1,4 @@
-"""Every gateway as ``vosd status --gateways`` shows it: what keeps it from calls, how full it is, how well it did."""
+"""Gateways as ``vosd status --gateways`` shows them: state, load and figures."""
 
 from collections.abc import Callable, Collection, Iterator, Set
 from enum import Enum
@@ -22,31 +22,31 @@ Source: TypeAlias = IPv4Network | IPv6Network
 
 
 class GatewayState(Enum):
-    """Whether calls come from a gateway, or go to it, and if not, why; the first that holds is shown."""
+    """State of a gateway; of several that apply, the first is shown."""
 
     DISABLED = "disabled"
     BLOCKED = "blocked"
-    """An address of it is not heard for a while: it flooded us, or guessed passwords."""
+    """An address of it is blocked or locked out."""
     UNREGISTERED = "unregistered"
     NOT_LOCATED = "not located"
     DOWN = "down"
     RESTING = "resting"
     REGISTERED = "registered"
     UP = "up"
-    """Nothing speaks against it: who is not asked by OPTIONS is up until calls fail."""
+    """None of the others: a gateway without OPTIONS pings is up until calls fail."""
 
 
 class GatewayRow(msgspec.Struct, frozen=True):
-    """One gateway; figures are of the last hour, or since the start where that is later."""
+    """One gateway; figures are of the last hour, or since the start if that is later."""
 
     gateway: str
     kind: str
     """``routing`` or ``mapping``."""
     state: str
     since_s: int | None
-    """For how long it has been down."""
+    """Seconds since it went down."""
     rest_s: int | None
-    """For how much longer it rests."""
+    """Remaining seconds of its Retry-After pause."""
     calls: int
     max_concurrent: int | None
     attempts: int
@@ -64,7 +64,7 @@ _MAPPING: Final = "mapping"
 
 
 class Gateways:
-    """The figures of all gateways of one switch, and how they are shown."""
+    """Figures of all gateways of one switch, and their rows."""
 
     def __init__(self, clock: Clock, catalogue: Catalogue) -> None:
         self._clock = clock
@@ -72,7 +72,7 @@ class Gateways:
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Count the gateways of a catalogue; phones are too many, and each too small, for figures of their own."""
+        """Count the gateways of a catalogue; phones have no figures."""
         self._catalogue = catalogue
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
         self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
@@ -82,13 +82,13 @@ class Gateways:
         return _CountingSink(sink, self.note)
 
     def note(self, record: CallRecord) -> None:
-        """Count a call that has ended: for the gateway it came from, and for each that was tried."""
+        """Count an ended call: for the gateway it came from, and for each that was tried."""
         note_call(self._figures, record, self._clock.now().mono)
 
     def rows(self, live: LiveState, registered: Set[str], blocked: Collection[Source]) -> Iterator[GatewayRow]:
-        """Yield every gateway but the phones, routing ones first.
+        """Yield every gateway except phones, routing ones first.
 
-        ``registered`` are names that are registered with us, ``blocked`` the sources that are not heard.
+        ``registered`` holds names that are registered with us, ``blocked`` the blocked sources.
         """
         return _rows(self._catalogue, live, self._figures, registered, blocked, self._clock.now())
 
@@ -114,7 +114,7 @@ class _CountingSink:
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
-    """Count a call that has ended: for the gateway it came from, and for each that was tried."""
+    """Count an ended call: for the gateway it came from, and for each that was tried."""
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
         figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms)
@@ -190,7 +190,7 @@ def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveStat
 
 
 def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> int:
-    """Return for how much longer a vendor rests, because it asked for that or because calls to it fail."""
+    """Return how much longer a vendor is skipped, after Retry-After or failed calls."""
     return max(live.rests.remaining_ms(gateway.name, now.mono), vendors.resting_ms(gateway, now.mono))
 
 
@@ -203,7 +203,7 @@ def _mapping_state(gateway: MappingGateway, registered: Set[str], blocked: Colle
 
 
 def _is_within(network: Source, source: Source) -> bool:
-    """Say whether a blocked source is all of a network; one address of many blocks no gateway."""
+    """Return whether a blocked source covers a whole network; one address of many does not block a gateway."""
     if isinstance(network, IPv4Network):
         return isinstance(source, IPv4Network) and network.subnet_of(source)
     return isinstance(source, IPv6Network) and network.subnet_of(source)

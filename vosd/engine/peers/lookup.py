@@ -1,7 +1,7 @@
-"""Names looked up in the background: what is known of each, when it is asked for anew, what a failure leaves.
+"""Background lookup of names: cache of answers, expiry, retries.
 
-Owns the life of one answer: its TTL within bounds, the waits after a failure, how long an old answer stands in
-for one that cannot be had (RFC 8767). Which names are looked up is ``engine.peers.directory``'s.
+Owns the life of an answer: its TTL within limits, the waits after a failure, and how long an old answer is used when no
+new one can be had (RFC 8767). ``engine.peers.directory`` decides which names are looked up.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from vosd.sip.flows import Hop
 from vosd.sip.locate import Answer, Kind, Means, NoAnswerError, Question, Server, Survey, survey
 
 LOOKUP_S: Final = 30.0
-"""How long one name may take, all its questions together."""
+"""Time limit of one lookup, with all its questions."""
 QUESTIONS_MAX: Final = 16
-"""Asked at the same time; the others wait for their turn."""
+"""Most open questions; others wait."""
 RETRY_MS: Final = 5_000
 RETRY_MAX_MS: Final = 60_000
-"""A lookup that failed is tried again after the first, then after twice as long each time, up to the second."""
+"""A failed lookup is repeated after the first, then after twice as long each time, up to the second."""
 EARLY: Final = 10
-"""What is known is looked up anew when the last of so many parts of its time begins."""
+"""An answer is renewed when the last of so many parts of its life begins."""
 
 _ADDRESSES: Final = frozenset({Kind.A, Kind.AAAA})
 
@@ -31,43 +31,43 @@ _log = structlog.get_logger()
 
 
 class Resolver(Protocol):
-    """Whoever can ask name servers."""
+    """Client of name servers."""
 
     async def ask(self, question: Question) -> Answer:
-        """Return the records that there are, perhaps none.
+        """Return the records, perhaps none.
 
         Raises:
-            NoAnswerError: no name server gave an answer that can be used.
+            NoAnswerError: no name server gave a usable answer.
         """
         ...
 
 
 class Place:
-    """What is known of one name; instants are milliseconds of the monotonic clock."""
+    """Cached state of one name; instants are milliseconds of the monotonic clock."""
 
     __slots__ = ("due", "failures", "known_at", "lookup", "servers", "sought", "trouble")
 
     def __init__(self, sought: Hop, due: int) -> None:
         self.sought = sought
         self.due = due
-        """When it is looked up next."""
+        """Time of the next lookup."""
         self.servers: tuple[Server, ...] = ()
         self.known_at: int | None = None
-        """When the name servers last said all there is to know."""
+        """Time of the last complete answer."""
         self.failures = 0
-        """Lookups in a row that did not get as far."""
+        """Consecutive failed lookups."""
         self.trouble = ""
-        """What is wrong with the name, after its latest lookup."""
+        """Problem found by the last lookup; empty = none."""
         self.lookup: asyncio.Task[None] | None = None
 
     @property
     def is_known(self) -> bool:
-        """Whether a lookup has ever come to its end."""
+        """Whether a lookup has ever completed."""
         return self.known_at is not None or self.failures > 0
 
 
 class Lookups:
-    """Looks names up, one task a name; ``learned`` hears of each that is done, with the trouble it had before."""
+    """Looks names up, one task for each; ``learned`` is called after each, with the problem before it."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class Lookups:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Return how many are under way."""
+        """Return the number of open lookups."""
         return len(self._under_way)
 
     def begin(self, place: Place) -> asyncio.Task[None]:
-        """Look a name up, unless that is under way."""
+        """Start a lookup of a name, unless one is open."""
         if place.lookup is None:
             place.lookup = asyncio.create_task(self._look_up(place), name=f"lookup of {place.sought.host}")
             self._under_way.add(place.lookup)
@@ -98,12 +98,12 @@ class Lookups:
         return place.lookup
 
     async def settled(self) -> None:
-        """Wait until none is under way."""
+        """Wait until none is open."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
     def cancel(self) -> None:
-        """Give up all that are under way."""
+        """Cancel all open lookups."""
         for task in self._under_way:
             task.cancel()
 
@@ -114,7 +114,7 @@ class Lookups:
                 found, why = await self._ask_all(place.sought)
         except TimeoutError:
             self._failed(place, f"not done after {LOOKUP_S:g} s")
-        except Exception:  # noqa: BLE001  the boundary of a task: the name must be looked up again all the same
+        except Exception:  # noqa: BLE001  after an error the name must be looked up again
             _log.exception("a mistake of ours ended a lookup", name=place.sought.host)
             self._failed(place, "a mistake of ours")
         else:
@@ -128,7 +128,7 @@ class Lookups:
         self._learned(place, before)
 
     async def _ask_all(self, sought: Hop) -> tuple[Survey, str]:
-        """Ask until nothing is missing; return what the answers say, and why some are not there."""
+        """Ask until no answer is missing; return the result, and why some answers failed."""
         known: dict[Question, Answer | None] = {}
         failures: list[str] = []
 
@@ -156,7 +156,7 @@ class Lookups:
         place.trouble = "" if found.servers else "no SIP server is published under this name"
 
     def _use_in_need(self, place: Place, found: Survey) -> None:
-        """Take what there is of a name that nothing better is known of; never without knowing its services."""
+        """Use an incomplete result for a name without a better one; never without its services."""
         if not place.servers and all(question.kind in _ADDRESSES for question in found.failed):
             place.servers = found.servers
 

@@ -1,7 +1,7 @@
-"""Routing gateways that are asked whether they are there (OPTIONS, RFC 3261 section 11).
+"""Check routing gateways by OPTIONS (RFC 3261 section 11).
 
-Every address of a gateway is asked; one that answers is enough. Owns the asking, which is spread over the interval by
-a draw, and the news; what answers and silence mean is ``routing.health``'s.
+Every address of a gateway is asked; one answer is enough. Owns the requests, which start at random times of the
+interval, and the log events; ``routing.health`` interprets the results.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, Ping, RoutingGateway
 
 ADDRESSES_MAX: Final = 8
-"""Addresses of one gateway that are asked: a name may have dozens."""
+"""Most addresses of one gateway that are asked: a name may have dozens."""
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 
 class _Pinger:
-    """One gateway that is asked again and again."""
+    """Periodic check of one gateway."""
 
     __slots__ = ("_addresses_of", "_alarm", "_asked", "_began_at", "_endpoint", "_gateway", "_health", "ping")
 
@@ -46,29 +46,29 @@ class _Pinger:
         self._addresses_of = addresses_of
         self._health = health
         self._asked: set[Client] = set()
-        """Questions without an answer yet."""
+        """Open requests."""
         self._began_at: Instant | None = None
-        """When the round began that waits for answers; None between two rounds."""
+        """Start of the open round; None between two rounds."""
         self._alarm: Timer[TimerOwner] | None = None
         self.ping = ping
 
     def begin(self, at: Instant) -> None:
-        """Ask for the first time at ``at``."""
+        """Start the first round at ``at``."""
         self._wait(at)
 
     def amend(self, gateway: RoutingGateway, ping: Ping) -> None:
-        """Ask by other terms from the next round on."""
+        """Use other settings from the next round on."""
         self._gateway = gateway
         self.ping = ping
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop the checks."""
         self._began_at = None
         self._forget_questions()
         self._call_off()
 
     def alarm_rang(self, event: AlarmRang) -> None:
-        """Begin a round, or end one that nobody has answered in time."""
+        """Start a round, or end one without answer."""
         self._alarm = None
         if self._began_at is None:
             self._ask(event.at)
@@ -76,12 +76,12 @@ class _Pinger:
             self._round_over(event.at, is_there=False)
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Hear an answer; the first sign of life ends the round."""
+        """Process an answer; the first one ends the round."""
         if event.response.status >= 200 and event.transaction in self._asked:
             self._heard(event, is_there=event.response.status not in NOT_THERE)
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear that one address cannot even be reached."""
+        """Process the failure of one address."""
         if event.transaction in self._asked:
             self._heard(event, is_there=False)
 
@@ -142,7 +142,7 @@ class _Pinger:
 
 
 class Pings:
-    """All gateways that are asked."""
+    """Checks of all gateways."""
 
     def __init__(self, endpoint: Endpoint, addresses_of: AddressesOf, health: Health, draw: Draw = randrange) -> None:
         self._endpoint = endpoint
@@ -153,11 +153,11 @@ class Pings:
         health.tell = _tell
 
     def __len__(self) -> int:
-        """Return how many gateways are asked."""
+        """Return the number of checked gateways."""
         return len(self._pingers)
 
     def adopt(self, gateways: Iterable[RoutingGateway], now: Instant) -> None:
-        """Ask these gateways and no others, each from a random moment on; those that stay keep their turn and state."""
+        """Check exactly these gateways, each from a random moment on; the others keep their schedule and state."""
         wanted = {each.name: (each, each.ping) for each in gateways if each.ping is not None and each.enabled}
         for name in [name for name in self._pingers if name not in wanted]:
             self._pingers.pop(name).stop()
@@ -177,7 +177,7 @@ class Pings:
                 pinger.begin(now.plus(self._draw(ping.interval_ms)))
 
     def stop(self) -> None:
-        """Ask nobody any more: the switch stops."""
+        """Stop all checks: the switch stops."""
         for pinger in self._pingers.values():
             pinger.stop()
 

@@ -1,6 +1,6 @@
-"""How long a connection to a vendor may take: so that an INVITE can still go by UDP where TCP is filtered.
+"""Time limit for connecting to a vendor, so that an INVITE can still be sent by UDP where TCP is filtered.
 
-A filtered port answers nothing, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
+A filtered port does not answer, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
 """
 
 from math import inf
@@ -10,18 +10,18 @@ from vosd.engine.calls.switch import Switch
 from vosd.engine.peers.directory import Directory
 
 SHARE: Final = 2
-"""A connection may take this part of ``response_timeout``; the rest is for UDP."""
+"""A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
 
 
 class Patience:
-    """What connections may take, by the gateways at the other end."""
+    """Time limits by gateway."""
 
     def __init__(self, switch: Switch, directory: Directory) -> None:
         self._switch = switch
         self._directory = directory
 
     def connects_within(self, host: str) -> float:
-        """Return how many seconds a connection to a host may take; infinity where it is no gateway's."""
+        """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
         vendors = self._switch.notices.vendors
         names = vendors.get(host) or vendors.get(self._directory.name_at(host) or "") or ()
         gateways = self._switch.catalogue.routing_gateways

@@ -1,4 +1,4 @@
-"""How many requests outside calls each gateway may send from all its addresses together (``max_requests``)."""
+"""Limit of requests outside calls for each gateway, over all its addresses (``max_requests``)."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from vosd.base.host import is_address
 from vosd.catalogue.catalogue import Catalogue
 
 Limits = dict[str, int | None]
-"""What each gateway may send, by name; None = no limit."""
+"""Limit of each gateway by name; None = no limit."""
 
 
 class SignallingLimits:
-    """The limits of a catalogue, by the addresses that they hold for."""
+    """Limits of a catalogue, by source address."""
 
     def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:
-        """``name_at`` tells the domain name that led to an address of a vendor."""
+        """``name_at`` returns the domain name that resolved to an address of a vendor."""
         self._name_at = name_at
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Go by another catalogue."""
+        """Apply another catalogue."""
         self._sources = catalogue.sources
         self._vendors: dict[str, Limits] = defaultdict(dict)
         for name, gateway in catalogue.routing_gateways.items():
@@ -29,10 +29,10 @@ class SignallingLimits:
         self._has_names = any(not is_address(host) for host in self._vendors)
 
     def allowance_at(self, host: str) -> Allowance | None:
-        """Return what may be asked from an address; None where no gateway that may send from it has a limit.
+        """Return the limit for an address; None if no gateway there has one.
 
-        Mapping gateways come first, as what comes from outside is theirs. Those that share an address have the sum of
-        their limits: whose a request is shows only when it is read.
+        Mapping gateways come first, as incoming requests belong to them. Gateways that share an address have the sum of
+        their limits: which one sent a request is known only after parsing.
         """
         limits: Limits = {each.name: each.max_requests for each in self._sources.gateways_at(host)}
         if not limits:

@@ -1,7 +1,7 @@
-"""Which gateway an unknown source may have been meant to be: what nearly matched, for the log.
+"""Find gateways that nearly match an unknown source, for the log.
 
-Compares a refused INVITE with the whole catalogue, so it is asked for the log's lines only, and the more gateways there
-are the more seldom: calls wait meanwhile.
+Compares a refused INVITE with the whole catalogue, so it is called only for logged refusals, and less often the more
+gateways there are: calls wait meanwhile.
 """
 
 from collections.abc import Iterator
@@ -19,27 +19,27 @@ from vosd.sip.wire.message import Request
 from vosd.trunks.gateways import MappingGateway
 
 NEAR_MAX: Final = 3
-"""Gateways that one line names."""
+"""Most gateways named in one line."""
 BURST: Final = 10_000
 RATE: Final = 1_000
-"""Gateways that are looked at at once, and a second after that: many sources may scan us, and spoof more."""
+"""Gateways compared at once, and a second after that: many sources may scan, and forge more."""
 COST_MIN: Final = 500
-"""A comparison counts for so many at least: 20 at once, two a second."""
+"""Smallest cost of a comparison: 20 at once, two a second."""
 
 _NEIGHBOURS: Final = {4: 24, 6: 64}
-"""Length of the prefix of networks whose addresses are taken for one site."""
+"""Prefix length of networks whose addresses count as one site."""
 
 
 class NearMatches:
-    """Finds what nearly matched, while there is time for it."""
+    """Finds near matches within the rate limit."""
 
     def __init__(self) -> None:
         self._bucket = Bucket(BURST, 0.0)
         self.catalogue: Catalogue | None = None
-        """In force; None: nothing is compared."""
+        """The catalogue in force; None: nothing is compared."""
 
     def of(self, source: Peer, request: Request | None, at: Instant) -> list[str]:
-        """Return sentences about gateways that a source nearly is, the nearest first; empty where there is no time."""
+        """Return sentences about gateways that nearly match, the nearest first; empty above the rate limit."""
         if self.catalogue is None:
             return []
         cost = len(self.catalogue.mapping_gateways) + len(self.catalogue.routing_gateways)

@@ -1,8 +1,8 @@
-"""Who stands at the door: known addresses pass, everybody else proves who it is or goes (``sip.auth_gate``).
+"""Authentication gate (``sip.auth_gate``): known addresses pass, other sources must authenticate.
 
-Brings the catalogue, the digests and the lock-out together, and tells the log. A phone or trunk that has
-credentials proves them with each INVITE and REGISTER that begins something; a challenge leaves nothing behind, so
-scanners cost a hash and a datagram each. Refuses to know calls; of registrations it asks who is where.
+Combines the catalogue, digests and the lock-out, and logs failures. A phone or trunk with credentials authenticates
+each new INVITE and REGISTER; no state is kept for a challenge, so a scanner costs a hash and a datagram. Does not know
+calls; of registrations it asks who is registered at an address.
 """
 
 from collections import OrderedDict
@@ -30,27 +30,27 @@ from vosd.sip.wire.message import Request
 from vosd.trunks.gateways import MappingGateway
 
 PROVEN_MAX: Final = 16_384
-"""Addresses that somebody has proven himself from; past that the oldest are forgotten."""
+"""Most addresses with a recent authentication that are remembered; the oldest is forgotten first."""
 PROVEN_MS: Final = 7_200_000
-"""How long a proof counts for an address: as long as a registration may last by default (``max_expires``)."""
+"""How long an authentication counts for its address: the default of the longest registration (``max_expires``)."""
 
 _log = structlog.get_logger()
 
 
 class Whereabouts(Protocol):
-    """Who is registered where."""
+    """Lookup of registrations by address."""
 
     def knows(self, host: str, port: int) -> bool:
-        """Say whether somebody is registered from an address."""
+        """Return whether a user is registered from an address."""
         ...
 
     def is_at(self, name: str, host: str, port: int) -> bool:
-        """Say whether that very user is registered from an address."""
+        """Return whether that user is registered from an address."""
         ...
 
 
 class _Nowhere:
-    """Where nobody can register."""
+    """Lookup of a switch without registrar."""
 
     def knows(self, _host: str, _port: int) -> bool:
         return False
@@ -63,16 +63,16 @@ NOWHERE: Final[Whereabouts] = _Nowhere()
 
 
 class _Proof(NamedTuple):
-    """The latest that somebody at an address has proven."""
+    """Last successful authentication from an address."""
 
     domain: str
     username: str
     until: int
-    """Monotonic milliseconds."""
+    """End, in monotonic milliseconds."""
 
 
 class Authenticator:
-    """The door of a switch (``sip.auth_gate.AuthGate``)."""
+    """Authentication gate of a switch (``sip.auth_gate.AuthGate``)."""
 
     def __init__(
         self,
@@ -82,9 +82,9 @@ class Authenticator:
         is_peer: Callable[[str], bool],
         registered: Callable[[], Whereabouts] = lambda: NOWHERE,
     ) -> None:
-        """``secret`` seals nonces, ``token`` makes them differ; ``is_peer`` knows the addresses of gateways.
+        """``secret`` authenticates nonces, ``token`` makes them unique; ``is_peer`` recognises addresses of gateways.
 
-        ``registered`` returns who is registered where; it is asked for when the first request comes.
+        ``registered`` returns the lookup of registrations; it is called at the first request.
         """
         self._token = token
         self._is_peer = is_peer
@@ -92,12 +92,12 @@ class Authenticator:
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._lock_out = LockOut(catalogue.parameters.lock_out)
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
-        """By address, the latest proof last."""
+        """By address, the latest last."""
         self._log_limiter = LogLimiter()
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Go by another catalogue; who is locked out stays so, and what users proved who are gone is forgotten."""
+        """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
         self._catalogue = catalogue
         gone = [host for host, proof in self._proven.items() if not self._is_user(proof)]
         for host in gone:
@@ -109,24 +109,24 @@ class Authenticator:
 
     @property
     def examines_unknown_sources(self) -> bool:
-        """Whether anybody may prove who it is: there are phones, or trunks with credentials."""
+        """Whether unknown sources may authenticate: there are phones, or trunks with credentials."""
         return self._catalogue.has_users
 
     def is_shut_to(self, source: Peer, now: Instant) -> bool:
-        """Say whether a source is locked out.
+        """Return whether a source is locked out.
 
-        One that has become a gateway's meanwhile is not, and neither is the very address and port that somebody is
-        registered from: a neighbour behind the same NAT may have guessed, it has proven itself.
+        It is not if it has become a gateway's address, nor for the exact address and port of a registration: a
+        neighbour behind the same NAT may have caused the lock-out.
         """
         if not self._lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
             return False
         return not self._registered().knows(source.host, source.port)
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
-        """Judge an INVITE or REGISTER; a REGISTER is never let in by its address alone while there are users.
+        """Decide on an INVITE or REGISTER; while there are users, a REGISTER is never accepted by address alone.
 
-        Credentials say more than an address: whoever has any is judged by them, and whoever is registered from the
-        very address is asked for them. A phone behind the NAT of a trunk is not that trunk.
+        Credentials take precedence over the address: a request with credentials is judged by them, and a source from
+        which a user is registered is challenged. A phone behind the NAT of a trunk is not that trunk.
 
         Raises:
             ParseError: the Request-URI cannot be read.
@@ -160,12 +160,12 @@ class Authenticator:
     # -- people and others of the engine --------------------------------------------------------------------------
 
     def has_proven(self, host: str, now: Instant) -> bool:
-        """Say whether somebody has proven himself from an address lately, and nobody has guessed too often since."""
+        """Return whether a user has authenticated from an address recently, without a lock-out since."""
         proof = self._proven.get(host)
         return proof is not None and now.mono < proof.until
 
     def unblock(self, host: str, now: Instant) -> bool:
-        """Hear a source again that was locked out; False where it was not.
+        """End a lock-out; return False if there was none.
 
         Raises:
             ValueError: ``host`` is no IP address.
@@ -176,13 +176,13 @@ class Authenticator:
         return was_locked_out
 
     def locked_out(self, now: Instant) -> list[LockedOut]:
-        """Return who is not heard."""
+        """Return the locked-out sources."""
         return self._lock_out.locked_out(now.mono)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _is_known_by_address(self, request: Request, source: Peer, domain: str) -> bool:
-        """Say whether an INVITE's address is all the proof it needs; one that cannot be read is refused later."""
+        """Return whether the source address is sufficient for an INVITE; an unreadable INVITE is refused later."""
         if self._verifier.is_claimed(request, domain) or self._registered().knows(source.host, source.port):
             return False
         numbers = InviteNumbers(request)
@@ -193,7 +193,7 @@ class Authenticator:
         return found is not None and found.gateway.credentials is None
 
     def _is_strange(self, request: Request, source: Peer, now: Instant) -> bool:
-        """Say whether an INVITE without credentials is from an address that nobody has, and nobody has called from."""
+        """Return whether an INVITE without credentials comes from an unknown address without recent authentication."""
         if self._registered().knows(source.host, source.port) or self.has_proven(source.host, now):
             return False
         return self._catalogue.sources.identify(source.host, source.port, InviteNumbers(request).called) is None
@@ -201,10 +201,10 @@ class Authenticator:
     def _credentials_at(
         self, source: Peer, users: Mapping[str, MappingGateway], now: Instant
     ) -> Callable[[str], Credentials | None]:
-        """Return who may be who at an address: elsewhere a user is as good as none.
+        """Return the lookup of credentials for a source; a user that may not register from there counts as unknown.
 
-        Where an address is locked out, whoever is registered there is heard, and nobody but him can be proven: one
-        registration is no licence to guess the passwords of others.
+        From a locked-out address only the user registered there is accepted: its registration must not allow guessing
+        the passwords of others.
         """
         host, port = source.host, source.port
         is_suspect = self._lock_out.is_locked_out(host, now.mono) and not self._is_peer(host)
@@ -223,11 +223,11 @@ class Authenticator:
         self._lock_out.succeeded(source.host)
         gateway = self._catalogue.users_in(domain)[username]
         if not gateway.enabled and request.method == "INVITE" and gateway.name in self._catalogue.mapping_gateways:
-            return LetIn(gateway.name)  # admission refuses it, and leaves its record
+            return LetIn(gateway.name)  # admission refuses it and writes the CDR
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
-            return Challenged(403, "", self._verifier.tag(request), Drop.VENDOR_THAT_CALLS)  # it is nobody's customer
+            return Challenged(403, "", self._verifier.tag(request), Drop.VENDOR_THAT_CALLS)  # a vendor may not call
         proven = self._proven
         proven[source.host] = _Proof(domain, username, now.mono + PROVEN_MS)
         proven.move_to_end(source.host)
@@ -253,14 +253,14 @@ class Authenticator:
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
 
     def _count(self, request: Request, source: Peer, username: str, now: Instant) -> None:
-        """Tell of a failure, and lock its source out where it was one too many."""
+        """Log a failure, and lock its source out at the limit."""
         host = source.host
         if self._log_limiter.admits(host, now.mono):
             _log.warning(
                 Drop.WRONG_CREDENTIALS.value, source=str(source), username=username[:100], method=request.method
             )
         if self._is_peer(host):
-            return  # a trunk with a wrong password is told so, and its other calls go on (DESIGN section 7)
+            return  # a trunk with a wrong password is challenged again, not locked out: its other calls go on
         if self._lock_out.failed(host, now.mono, username):
             self._proven.pop(host, None)
             settings = self._lock_out.settings

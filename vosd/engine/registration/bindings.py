@@ -1,7 +1,7 @@
-"""Who is registered, where, and until when: the live table of phones and of gateways that register with us.
+"""Live table of registrations: phones, and gateways that register with us.
 
-Owns the bindings of all users, their end in time, and the news of who came and who went. What a REGISTER makes of
-one user's bindings is ``sip.registration.registrar``'s; what is written down of them is ``registration_writer``'s.
+Owns the bindings of all users, their expiry, and the reports of changes. How a REGISTER changes the bindings of one
+user is in ``sip.registration.registrar``; writing them to the database is in ``registration.writer``.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ Key = TypeVar("Key")
 
 
 class RegistrantKind(Enum):
-    """What kind of user a registration is of."""
+    """Kind of user of a registration."""
 
     PHONE = "phone"
     GATEWAY = "mapping_gateway"
@@ -44,7 +44,7 @@ class RegistrantKind(Enum):
 
 
 class Departure(Enum):
-    """Why somebody is not registered any more."""
+    """Why a registration ended."""
 
     UNREGISTERED = "unregistered"
     EXPIRED = "expired"
@@ -62,7 +62,7 @@ _NEWS: Final = {
 
 
 class Registration(NamedTuple):
-    """One binding as people see it."""
+    """One binding for display."""
 
     name: str
     kind: RegistrantKind
@@ -70,7 +70,7 @@ class Registration(NamedTuple):
 
 
 class _User:
-    """One user that is registered."""
+    """One registered user."""
 
     __slots__ = ("bindings", "kind", "timer")
 
@@ -78,27 +78,27 @@ class _User:
         self.kind = kind
         self.bindings: Bindings = ()
         self.timer: Timer[str] | None = None
-        """Set for the first end there may be; a refresh leaves it, and it looks again when it is due."""
+        """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
 def _nobody_cares(_name: str, _before: Peer, _after: Peer, _contact: str) -> None:
-    """Stand in where no calls go to who is registered."""
+    """Callback of a switch without calls to registered users."""
 
 
 def _untold(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
-    """Stand in where no program is told of phones."""
+    """Callback of a switch without phone service."""
 
 
 class Presence(Protocol):
-    """Whoever is told which phones come and go."""
+    """Receiver of phones that come online and go offline."""
 
     def __call__(self, phone: str, place: Peer | None, /, *, is_online: bool) -> None:
-        """Hear of one, and where it is seen, or was last; None where that is not known any more."""
+        """Called with a phone and its address, or last address; None if that is not known any more."""
         ...
 
 
 class Registrations:
-    """The table."""
+    """Table of all registrations."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Registrations:
         moved: Callable[[str, Peer, Peer, str], None] = _nobody_cares,
         presence: Presence = _untold,
     ) -> None:
-        """``moved`` is told whom NAT has given another place: the name, the old place, the new one, the Contact."""
+        """``moved`` is called when NAT changes an address: with the name, old and new address and the Contact."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
@@ -117,25 +117,27 @@ class Registrations:
         self._users: dict[str, _User] = {}
         self._size = 0
         self._present: Counter[RegistrantKind] = Counter()
-        """How many of each kind are registered (PHN-05)."""
+        """Number of registered users by kind."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._peers: dict[Peer, int] = {}
-        """Bindings at each place, in the order in which the places were first seen."""
+        """Number of bindings at each address and port, in the order in which they were first seen."""
         self._hosts: dict[str, int] = {}
-        """Bindings at each address, whatever the port."""
+        """Number of bindings at each address, for any port."""
         self._hidden: dict[Peer, int] = {}
-        """Of those over UDP, which are not where their Contact says, or say a private address there or in their Via."""
+        """Of the UDP ones: those that are not at the address of their Contact, or have a private address there or in
+        Via.
+        """
         self._connected: dict[Peer, dict[str, None]] = {}
-        """Who is reached by each connection."""
+        """Users reached over each connection."""
 
     def __len__(self) -> int:
-        """Return how many bindings there are."""
+        """Return the number of bindings."""
         return self._size
 
     # -- registering --------------------------------------------------------------------------------------------
 
     def register(self, name: str, kind: RegistrantKind, request: Request, source: Peer, now: Instant) -> Outcome:
-        """Carry out a REGISTER of a user that has proven who it is.
+        """Apply a REGISTER of an authenticated user.
 
         Raises:
             ParseError: it cannot be read.
@@ -152,7 +154,7 @@ class Registrations:
         return outcome
 
     def expire(self, now: Instant) -> None:
-        """Take out every binding whose time is over."""
+        """Remove all expired bindings."""
         for name in self._ends.expire(now.mono):
             user = self._users[name]
             user.timer = None
@@ -160,11 +162,11 @@ class Registrations:
             self._change(name, user.kind, live, Departure.EXPIRED)
 
     def next_end(self) -> int | None:
-        """Return when ``expire`` has something to do next at the earliest, in milliseconds of the monotonic clock."""
+        """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
         return self._ends.next_due()
 
     def connection_lost(self, peer: Peer) -> None:
-        """Hear that a connection is gone: who can be called back at its contact stays, the others do not."""
+        """Remove the bindings on a lost connection, except those whose contact can be called back."""
         for name in tuple(self._connected.get(peer, ())):
             user = self._users.get(name)
             if user is None:
@@ -177,7 +179,7 @@ class Registrations:
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
 
     def adopt(self, users: Mapping[str, RegistrantKind], changed: Collection[str] = ()) -> None:
-        """Let go of everybody whom the configuration no longer has, and of those who have to prove something else."""
+        """Remove users that the configuration no longer has, and those with other credentials."""
         for name in [name for name, user in self._users.items() if users.get(name) is not user.kind]:
             self._change(name, self._users[name].kind, (), Departure.REMOVED)
         for name in changed:
@@ -186,10 +188,10 @@ class Registrations:
                 self._change(name, user.kind, (), Departure.OTHER_CREDENTIALS)
 
     async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
-        """Take over what an earlier life has left of these users; the others are forgotten.
+        """Restore the stored bindings of these users; forget the others.
 
         Raises:
-            StoreUnavailable: the database is away.
+            StoreUnavailable: the database cannot be reached.
         """
         began = self._writer.clock.now().mono
         found, ended = await self._writer.load()
@@ -211,17 +213,17 @@ class Registrations:
             )
 
     async def write_again(self) -> None:
-        """Bring a database that has lost commits to what is registered now."""
+        """Write all registrations to a database that has lost commits."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
 
     async def part(self) -> None:
-        """Write everything down as it is, before a stop."""
+        """Write everything before a stop."""
         await self._writer.part((name, each) for name, user in self._users.items() for each in user.bindings)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
     def addresses(self, name: str) -> Sequence[Address]:
-        """Return where a user is called, in order: the most preferred place first, of equal ones the newest."""
+        """Return the addresses of a user in order: the most preferred first, of equal ones the newest."""
         user = self._users.get(name)
         if user is None:
             return ()
@@ -231,29 +233,29 @@ class Registrations:
         return tuple(map(self._address, bindings))
 
     def peers(self) -> Sequence[Peer]:
-        """Return every place that somebody is reached at, each once, those seen first at first."""
+        """Return every address that users are reached at, each once, in the order first seen."""
         return tuple(self._peers)
 
     def hidden_peers(self) -> Sequence[Peer]:
-        """Return only those places that are kept alive by all means."""
+        """Return only the addresses that need keep-alives in any case."""
         return tuple(self._hidden)
 
     def knows(self, host: str, port: int) -> bool:
-        """Say whether somebody is registered from an address."""
+        """Return whether a user is registered from an address."""
         peers = self._peers
         return bool(peers) and any(Peer(flow, host, port) in peers for flow in range(len(self._flows.listeners)))
 
     def is_at(self, name: str, host: str, port: int) -> bool:
-        """Say whether that very user is registered from an address."""
+        """Return whether that user is registered from an address."""
         user = self._users.get(name)
         return user is not None and any((each.peer.host, each.peer.port) == (host, port) for each in user.bindings)
 
     def knows_host(self, host: str) -> bool:
-        """Say whether somebody is registered from an address, whatever the port."""
+        """Return whether a user is registered from an address, with any port."""
         return host in self._hosts
 
     def listed(self) -> Iterator[Registration]:
-        """Yield every binding; whoever is listed while others come and go may be missing."""
+        """Yield every binding; changes meanwhile may be missed."""
         for name in list(self._users):
             user = self._users.get(name)
             if user is not None:
@@ -261,11 +263,11 @@ class Registrations:
                     yield Registration(name, user.kind, binding)
 
     def names(self) -> Set[str]:
-        """Return who is registered."""
+        """Return the names of the registered users."""
         return self._users.keys()
 
     def census(self) -> dict[str, int]:
-        """Count what is alive and what waits, for ``vosd status``."""
+        """Count live objects and waiting work, for ``vosd status``."""
         return {
             "phones_online": self._present[RegistrantKind.PHONE],
             "registrations": self._size,
@@ -275,7 +277,7 @@ class Registrations:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _change(self, name: str, kind: RegistrantKind, after: Bindings, departure: Departure) -> None:
-        """Put a user's bindings in the place of those there were, and tell whoever must know."""
+        """Replace a user's bindings, and report the change."""
         user = self._users.get(name)
         if user is None:
             user = self._users[name] = _User(kind)
@@ -285,7 +287,7 @@ class Registrations:
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
-                # With a Path it is a proxy's place, which says nothing of where the device is.
+                # With a Path the address is that of a proxy, and the device's own is not known.
                 if earlier is not None and earlier.peer != binding.peer and not (earlier.path or binding.path):
                     self._tell_moved(name, earlier.peer, binding.peer, binding.contact)
         for slot in was:
@@ -307,7 +309,7 @@ class Registrations:
             )
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
-        """Put bindings in place: the table, the index of places, the timer."""
+        """Replace bindings: the table, the index of addresses, the timer."""
         before, user.bindings = user.bindings, after
         self._size += len(after) - len(before)
         self._present[user.kind] += bool(after) - bool(before)
@@ -367,7 +369,7 @@ def _places(bindings: Bindings) -> list[tuple[str, Peer, bool]]:
 
 
 def _one_less(counts: dict[Key, int], key: Key) -> int:
-    """Count one down and return what is left; nothing is kept of none."""
+    """Decrement a count and return it; remove it at zero."""
     left = counts[key] - 1
     if left:
         counts[key] = left
@@ -381,7 +383,7 @@ def _moved(binding: Binding, peer: Peer) -> Binding:
 
 
 def inbound(registration: Registration, listeners: Sequence[Listener]) -> dict[str, object]:
-    """Write a registration as ``vosd registrations`` shows it."""
+    """Return a registration as ``vosd registrations`` shows it."""
     name, kind, binding = registration
     return {
         "direction": "inbound",

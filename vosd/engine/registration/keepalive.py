@@ -1,10 +1,10 @@
-"""Keeps the NAT bindings of registered endpoints open: datagrams straight to their sockets.
+"""Send keep-alive datagrams to registered endpoints, to hold their NAT bindings open.
 
 Paced by ``sip.registration.keepalive``.
 
-One timer for all endpoints, no task. What is sent is no SIP: it has no transaction, is not traced, and nothing is
-expected back (NAT-06, NAT-12). Only UDP is kept alive so: who is on a connection keeps that alive himself (RFC 5626
-section 4.4.1), and the kernel probes a silent one.
+One timer for all endpoints, no task. The datagrams are not SIP: no transaction, no trace, no answer expected. Only UDP
+is kept alive so: a client on a connection sends its own keep-alives (RFC 5626 section 4.4.1), and the kernel probes a
+silent one.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from vosd.sip.registration.keepalive import KeepAlive, Sweeps
 from vosd.sip.wire.compose import Peer
 
 AFTER_A_MISTAKE_MS: Final = 1_000
-"""How soon it goes on then."""
+"""Delay after an unexpected error."""
 
 _log = structlog.get_logger()
 
 
 class Registered(Protocol):
-    """Who knows the endpoints that are registered."""
+    """Source of the registered endpoints."""
 
     def peers(self) -> Sequence[Peer]:
-        """Return where they are seen, each place once."""
+        """Return their addresses, each once."""
         ...
 
     def hidden_peers(self) -> Sequence[Peer]:
-        """Return only those that are not where their Contact says, or whose Contact or Via is private."""
+        """Return only those that are not at the address of their Contact, or whose Contact or Via is private."""
         ...
 
 
 class KeepAlives:
-    """Sends them, from ``begin`` to ``stop``."""
+    """Sends keep-alives from ``begin`` to ``stop``."""
 
     def __init__(self, clock: Clock, registered: Registered, listeners: Sequence[Listener], pace: KeepAlive) -> None:
         self._clock = clock
@@ -49,18 +49,18 @@ class KeepAlives:
         self._transmit: Sequence[Transmit] = ()
         self._sweeps: Sweeps | None = None
         self._is_told = False
-        """Whether the log says that the sweeps overrun."""
+        """Whether the overrun of the sweeps is logged."""
         self._wake: asyncio.TimerHandle | None = None
 
     def begin(self, transmit: Sequence[Transmit]) -> None:
-        """Begin, at once: who was registered before a restart has been without for a while."""
+        """Start at once: bindings from before a restart have had no keep-alive for a while."""
         self._transmit = transmit
         if self._pace.message:
             self._sweeps = Sweeps(self._pace, self._endpoints, self._clock.now().mono)
             self._wake_in(0)
 
     def adjust(self, pace: KeepAlive) -> None:
-        """Follow other parameters, with a sweep at once."""
+        """Apply other settings, with a sweep at once."""
         if pace != self._pace:
             self._pace = pace
             if self._transmit:
@@ -68,7 +68,7 @@ class KeepAlives:
                 self.begin(self._transmit)
 
     def stop(self) -> None:
-        """Fall silent."""
+        """Stop sending."""
         self._sweeps = None
         if self._wake is not None:
             self._wake.cancel()
@@ -78,7 +78,7 @@ class KeepAlives:
         return self._registered.peers() if self._pace.to_all else self._registered.hidden_peers()
 
     def _fire(self) -> None:
-        """Send what is due, and sleep until there is more."""
+        """Send what is due, and set the timer for the next."""
         sweeps = self._sweeps
         if sweeps is None:
             return

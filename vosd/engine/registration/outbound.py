@@ -1,7 +1,7 @@
-"""Our registrations at vendors, as the catalogue wants them: begun, followed through reloads, and taken back.
+"""Registrations of the switch with vendors, as the catalogue asks: begun, kept through reloads, and removed.
 
-Owns which gateways lack theirs, which routing heeds, and the news. What one registration does is
-``sip.registration.outbound``'s; its times are on the endpoint's wheel, so that there is no task and no scan.
+Owns the set of gateways without their registration, which routing skips, and the log events. One registration is in
+``sip.registration.outbound``; its timer is on the endpoint's wheel, so there is no task and no scan.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,16 +20,16 @@ from vosd.sip.registration.outbound import Draw, News, OutboundRegistration, Sta
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
-"""Between the REGISTERs of registrations that begin, or are amended, together: a hundred a second."""
+"""Interval between the REGISTERs of registrations that begin or change together: a hundred a second."""
 
 Resolve = Callable[[Sequence[Address]], Sequence[Address]]
-"""Finds the addresses behind names, from memory alone."""
+"""Return the addresses of names, from the cache only."""
 
 _log = structlog.get_logger()
 
 
 class _Identity(NamedTuple):
-    """What makes two registrations the same to the vendor: one takes the other's place."""
+    """What identifies a registration to the vendor: another one with the same identity replaces it."""
 
     server: Address
     domain: str
@@ -56,10 +56,10 @@ class _Entry:
 
 
 class OutboundRegistrations:
-    """All our registrations."""
+    """All registrations with vendors."""
 
     def __init__(self, endpoint: Endpoint, resolve: Resolve, unregistered: set[str], draw: Draw = randrange) -> None:
-        """``unregistered`` is kept to hold the names of the gateways that want a registration and have none."""
+        """``unregistered`` is kept up to date: the names of the gateways that need a registration and have none."""
         self._endpoint = endpoint
         self._resolve = resolve
         self._unregistered = unregistered
@@ -69,12 +69,12 @@ class OutboundRegistrations:
 
     @property
     def have_left(self) -> bool:
-        """Whether all that were given up have been taken back, or cannot be."""
+        """Whether all abandoned registrations are removed, or cannot be."""
         self._leaving = [each for each in self._leaving if each.state is not State.GONE]
         return not self._leaving
 
     def adopt(self, gateways: Iterable[RoutingGateway], rounds_max: int, now: Instant) -> None:
-        """Have the registrations of these gateways and no others; what stays the same is left alone."""
+        """Keep exactly the registrations of these gateways; unchanged ones are not touched."""
         wanted = {
             gateway.name: (gateway.registration, _Identity.of(gateway.registration, gateway.dialect.interface))
             for gateway in gateways
@@ -102,19 +102,19 @@ class OutboundRegistrations:
                 asking += self._amend(known, registration, rounds_max, at)
         for entry in free.values():
             self._give_up(entry, now)
-        # Not kept in step by hand: a gateway may have taken over another's registration, whatever became of its own.
+        # Recomputed instead of updated: a gateway may have taken over another's registration.
         self._unregistered.clear()
         self._unregistered.update(name for name, each in self._entries.items() if not each.ours.is_registered)
         self._tell_moved({name for name in before if name not in lacked})
 
     def leave(self, now: Instant) -> None:
-        """Take everything back: the switch stops."""
+        """Remove all registrations: the switch stops."""
         entries, self._entries = self._entries, {}
         for entry in entries.values():
             self._give_up(entry, now)
 
     def routed(self, gateway: str, addresses: Sequence[Address]) -> Sequence[Address]:
-        """Return the addresses of a gateway with the route that its registrar wants our calls to take (RFC 3608)."""
+        """Return the addresses of a gateway with the service route of its registrar (RFC 3608)."""
         entry = self._entries.get(gateway)
         if entry is None or not entry.ours.service_route:
             return addresses
@@ -141,7 +141,7 @@ class OutboundRegistrations:
         return entry
 
     def _hear(self, entry: _Entry, _ours: OutboundRegistration, news: News) -> None:
-        """Note and tell what has become of a registration, unless it was given up."""
+        """Log and apply a change of a registration, unless it was abandoned."""
         if self._entries.get(entry.gateway) is not entry:
             return
         if news is News.GAINED:
@@ -151,13 +151,13 @@ class OutboundRegistrations:
         _tell(entry, news)
 
     def _tell_moved(self, held: set[str]) -> None:
-        """Tell which gateways have a registration now and had none, or the other way round, by a reload alone."""
+        """Log which gateways gained or lost their registration by a reload alone."""
         for name, entry in self._entries.items():
             if entry.ours.is_registered != (name in held):
                 _tell(entry, News.LOST if name in held else News.GAINED)
 
     def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
-        """Have a registration go on with other terms; say whether it asks for them at ``at``."""
+        """Apply other terms to a registration; return whether it sends a REGISTER at ``at``."""
         terms = _terms(registration, entry.identity.interface, rounds_max)
         ours = entry.ours
         if rounds_max != ours.terms.rounds_max:
@@ -202,7 +202,7 @@ def _terms(registration: Registration, interface: str | None, rounds_max: int) -
 
 
 def outbound(gateway: str, registration: Registration, ours: OutboundRegistration) -> dict[str, object]:
-    """Write a registration of ours as ``vosd registrations`` shows it."""
+    """Return a registration of ours as ``vosd registrations`` shows it."""
     return {
         "direction": "outbound",
         "name": gateway,

@@ -1,7 +1,7 @@
-"""Tells another program which phones come and go: one HTTP POST for each change, the latest state of each phone.
+"""Report phones that come online or go offline to another program: one HTTP POST for each change.
 
-Runs beside the calls; nothing ever waits for it. What waits is one report for each phone, however long the service is
-away. After a start, and when the service changes, every phone that is online is reported. Refuses to know SIP.
+Runs beside the calls; nothing waits for it. At most one report for each phone is queued, its latest state, however long
+the service is down. After a start, and when the service changes, every online phone is reported. SIP is not known here.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from vosd.obs.log import LogLimiter
 from vosd.sip.wire.compose import Peer, host_text
 
 TIMEOUT_S: Final = 5.0
-"""What one report may take, its connection included."""
+"""Time limit of one report, including its connection."""
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0
-"""The wait after a failure doubles from the one to the other."""
+"""The wait after a failure doubles from the first to the second."""
 HEAD_BYTES_MAX: Final = 16_384
-"""Of an answer; one with a longer head is a failure."""
+"""Most bytes of the head of an answer; a longer one is a failure."""
 BODY_BYTES_MAX: Final = 65_536
-"""Of an answer whose connection is used again."""
+"""Most bytes of the body of an answer on a connection that is used again."""
 _NOT_NOW: Final = frozenset({408, 425, 429})
-"""Refusals that are a matter of time, beside all 5xx."""
+"""Statuses that are retried, in addition to all 5xx."""
 
 _log = structlog.get_logger()
 
 
 class PhoneState(Enum):
-    """What is reported of a phone."""
+    """Reported state of a phone."""
 
     ONLINE = "online"
     OFFLINE = "offline"
 
 
 class Registered(Protocol):
-    """Who knows the phones that are registered."""
+    """Source of the registered phones."""
 
     def listed(self) -> Iterable[Registration]:
         """Return every binding."""
@@ -56,41 +56,41 @@ class Report(NamedTuple):
     phone: str
     state: PhoneState
     peer: Peer | None
-    """Where it is seen, or was last; None where that is not known any more."""
+    """Address of the phone, or its last one; None if that is not known any more."""
     at: int
     """UTC milliseconds."""
 
     def to_json(self) -> bytes:
-        """Write the body of its request."""
+        """Return the body of its request."""
         ip, port = (None, None) if self.peer is None else (self.peer.host, self.peer.port)
         fields = {"phone": self.phone, "state": self.state.value, "ip": ip, "port": port, "ts": iso_utc(self.at)}
         return msgspec.json.encode(fields)
 
 
 class PhoneService:
-    """What waits to be reported, and the one task that reports it."""
+    """Queue of reports, and the task that sends them."""
 
     def __init__(
         self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], Registered]
     ) -> None:
-        """``registered`` returns the table of who is registered; it is asked for when it is needed."""
+        """``registered`` returns the table of registrations; it is called when needed."""
         self._clock = clock
         self._settings = settings
         self._registered = registered
         self._waiting: dict[str, Report] = {}
-        """By phone, the one that changed first in front."""
+        """By phone, the oldest change first."""
         self._news = asyncio.Event()
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        """Open since an earlier report."""
+        """Kept open from an earlier report."""
         self._is_away = False
         self._log_limiter = LogLimiter()
 
     def __len__(self) -> int:
-        """Return how many phones wait to be reported."""
+        """Return the number of phones that wait to be reported."""
         return len(self._waiting)
 
     def changed(self, phone: str, place: Peer | None, /, *, is_online: bool) -> None:
-        """Report a phone, in the place of what of it was not reported yet."""
+        """Queue a report, in place of an unsent one of the same phone."""
         if self._settings is not None:
             state = PhoneState.ONLINE if is_online else PhoneState.OFFLINE
             self._put(Report(phone, state, place, self._clock.now().wall))
@@ -103,7 +103,7 @@ class PhoneService:
                     self._put(Report(name, PhoneState.ONLINE, binding.peer, binding.registered_at))
 
     def adjust(self, settings: PhoneServiceSettings | None) -> None:
-        """Report to another service, or to none; a new one is told of every phone that is online."""
+        """Apply other settings; a new service receives a report for every online phone."""
         if settings == self._settings:
             return
         self._settings = settings
@@ -112,7 +112,7 @@ class PhoneService:
         self.begin()
 
     async def run(self) -> None:
-        """Report what waits, one after the other, until cancelled."""
+        """Send the queued reports, one after the other, until cancelled."""
         wait_s = BACK_OFF_S
         try:
             while True:
@@ -133,7 +133,7 @@ class PhoneService:
         self._news.set()
 
     async def _report_all(self) -> bool:
-        """Report until nothing waits; False where the service is away."""
+        """Send until the queue is empty; return False if the service is down."""
         while self._waiting and (settings := self._settings) is not None:
             report = next(iter(self._waiting.values()))
             try:
@@ -154,7 +154,7 @@ class PhoneService:
         return True
 
     async def _post(self, settings: PhoneServiceSettings, body: bytes) -> int:
-        """Send one request and return the status of its answer; an old connection that has ended is opened anew."""
+        """Send one request and return the status of its answer; a connection closed meanwhile is opened again."""
         if self._connection is not None:
             try:
                 return await self._ask(self._connection, settings, body)
@@ -177,7 +177,7 @@ class PhoneService:
         length = headers.get("content-length", "")
         is_last = headers.get("connection", "").lower() == "close"
         if is_last or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-            self._hang_up()  # where its body ends is not worth knowing
+            self._hang_up()  # its body is not read to the end
         else:
             await reader.readexactly(int(length))
         return status
@@ -203,7 +203,7 @@ def _head(data: bytes) -> tuple[int, dict[str, str]]:
     """Return status and headers, names in lower case, of an answer.
 
     Raises:
-        ValueError: it is no HTTP.
+        ValueError: it is not HTTP.
     """
     first, *lines = data.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")

@@ -1,7 +1,7 @@
-"""Who may register, and as whom: REGISTERs of users that have proven who they are, answered from the live table.
+"""Answer REGISTERs of authenticated users from the live table.
 
-The domain of the address-of-record is not looked at: phones are told a name, an address of ours or that of a NAT
-before us, and all mean this switch. Its user part must be the one that was proven (RFC 3261 section 10.3, step 4).
+The domain of the address of record is ignored: phones are configured with a name, an address of ours or that of a NAT
+in front of us, and all mean this switch. Its user part must be the authenticated user (RFC 3261 section 10.3, step 4).
 """
 
 from collections.abc import Mapping
@@ -22,26 +22,26 @@ _NOT_HERE: Final = (405, ALLOW)
 
 
 class _User(NamedTuple):
-    """Who may register: the user name of its digest, and what it is."""
+    """Who may register: the user name of its digest, and its credentials."""
 
     username: str
     gateway: MappingGateway
 
 
 class Registrar:
-    """Takes REGISTERs; ``adopt`` says whose."""
+    """Answers REGISTERs; ``adopt`` sets the users."""
 
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
         self._users: Mapping[str, tuple[_User, RegistrantKind]] = {}
-        """By name: the phone's number, or the gateway's own."""
+        """By name: the phone's number, or the gateway's name."""
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Let these users register and no others; whoever was registered and is not among them is let go of.
+        """Set the users that may register; bindings of all others are removed.
 
-        So is whoever has to prove something else than it did: who took a phone, or knows its old password, would
-        else be called in its name. Hashes of another realm say nothing of that.
+        So are those of users with other credentials: a thief of the phone, or of its old password, would otherwise
+        still receive its calls. A changed realm alone is no other password.
         """
         before, self._users = self._users, _users_of(catalogue)
         changed = [
@@ -50,10 +50,10 @@ class Registrar:
         self._registrations.adopt(self._names(), changed)
 
     async def restore(self, catalogue: Catalogue) -> None:
-        """Take over from an earlier life what was registered.
+        """Restore the registrations of an earlier process.
 
         Raises:
-            StoreUnavailable: the database is away.
+            StoreUnavailable: the database cannot be reached.
         """
         self._users = _users_of(catalogue)
         await self._registrations.restore(self._names())
@@ -80,7 +80,7 @@ class Registrar:
         if wanted is None:
             return _NOBODY
         if wanted not in (event.user, user.username):
-            return _FORBIDDEN  # nobody registers for somebody else
+            return _FORBIDDEN  # a user may register only itself
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
 
@@ -89,7 +89,7 @@ class Registrar:
 
 
 def _proves_as(before: _User, now: _User) -> bool:
-    """Say whether a user proves who it is as before; an algorithm more or less is no other password."""
+    """Return whether a user has the same password as before; added or removed algorithms do not matter."""
     if before.username != now.username:
         return False
     was, will_be = before.gateway.credentials, now.gateway.credentials

@@ -1,11 +1,11 @@
-"""Registrations on their way to the database: beside the REGISTERs, many at a time, each binding's latest state.
+"""Write registrations to the database in the background, in batches, with each binding's latest state.
 
-Owns when a binding is written. A new or changed one is, within ``FLUSH_S``. One that is only refreshed mostly is not:
-a row says ``until``, two lifetimes ahead of the binding's end, and is written anew when less than one is left. So at
-every moment no row ends before its binding, and a restart loses none. What is read back is believed until then, but
-for no more than one lifetime from the start: whoever is still there refreshes within it. A stop writes the true ends.
+Owns when a binding is written. A new or changed one is written within ``FLUSH_S``. A refresh is mostly not: a row has
+``until``, two lifetimes ahead of the binding's end, and is written again when less than one is left. So no row ends
+before its binding, and a restart loses none. Restored bindings are valid until then, but at most one lifetime from the
+start: an endpoint that still exists refreshes within it. A stop writes the true ends.
 
-What waits is one state for each binding, so it is bounded as bindings are, however long the database is away.
+At most one state for each binding is queued, so the queue is bounded however long the database is down.
 """
 
 import asyncio
@@ -26,38 +26,38 @@ from vosd.sip.registration.registrar import Binding
 from vosd.sip.wire.compose import Peer
 
 FLUSH_S: Final = 1.0
-"""How long what is new may wait: what a crash can take."""
+"""How long a new state may wait: what a crash can lose."""
 BATCH: Final = 100
-"""Bindings in a transaction: few enough that the driver holds up no packet for more than 5 ms to write them out."""
+"""Bindings in a transaction: few enough that encoding them delays packets by at most 5 ms."""
 PARTING_BATCH: Final = 1_000
 """The same at a stop, when no packet waits."""
 AHEAD: Final = 2
 """Lifetimes by which a row outlasts its binding."""
 LAST_WRITING_S: Final = 5.0
-"""How long a stop waits until all is written."""
+"""Longest time of a stop until everything is written."""
 
 _log = structlog.get_logger()
 
 
 class RegistrationWriter:
-    """What waits to be written, and the one task that writes it."""
+    """Queue of states to write, and the task that writes them."""
 
     def __init__(self, store: BindingStore, flows: Flows, clock: Clock) -> None:
         self._store = store
         self._flows = flows
         self.clock = clock
         self._waiting: dict[BindingKey, StoredBinding | None] = {}
-        """None = it is gone."""
+        """None = the binding is removed."""
         self._until: dict[BindingKey, int] = {}
-        """How far ahead the row of each binding is, or will be once it is written."""
+        """``until`` of each binding's row, written or queued."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
 
     def __len__(self) -> int:
-        """Return how many bindings wait to be written or removed."""
+        """Return the number of bindings that wait to be written or removed."""
         return len(self._waiting)
 
     def put(self, name: str, binding: Binding, before: Binding | None) -> None:
-        """Hear of a binding that is new, or was renewed; ``before`` is what it was."""
+        """Queue a new or renewed binding; ``before`` is its previous state."""
         key = BindingKey(name, binding.slot)
         spare_ms = self._until.get(key, 0) - binding.expires_at.wall
         if before is not None and spare_ms >= 1_000 * binding.lifetime_s and _is_refresh(before, binding):
@@ -65,16 +65,16 @@ class RegistrationWriter:
         self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
 
     def drop(self, name: str, slot: int) -> None:
-        """Hear that a binding is gone."""
+        """Queue the removal of a binding."""
         key = BindingKey(name, slot)
         self._until.pop(key, None)
         self._waiting[key] = None
 
     async def load(self) -> tuple[list[tuple[str, Binding]], list[str]]:
-        """Return what an earlier life has left: the bindings that may hold still, and whose have ended meanwhile.
+        """Return the stored bindings that may still be valid, and the names of users with expired ones.
 
         Raises:
-            StoreUnavailable: the database is away.
+            StoreUnavailable: the database cannot be reached.
         """
         found, ended = [], []
         now = self.clock.now()
@@ -91,10 +91,10 @@ class RegistrationWriter:
         return found, ended
 
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
-        """Write all bindings, and remove the rows of others: the database has gone back to an older state.
+        """Write all bindings, and remove the rows of others: the database has returned to an older state.
 
         Raises:
-            StoreUnavailable: the database is away; nothing is written.
+            StoreUnavailable: the database cannot be reached; nothing is written.
         """
         stored = [BindingKey(row.name, row.slot) for row in await self._store.load()]
         there = set()
@@ -107,13 +107,13 @@ class RegistrationWriter:
                 self.drop(key.name, key.slot)
 
     async def run(self) -> None:
-        """Write what waits, again and again, until cancelled."""
+        """Write what is queued, again and again, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
 
     async def flush(self, at_once: int = BATCH) -> None:
-        """Write everything that waits; where the database is away it goes on waiting."""
+        """Write everything queued; keep it queued if the database cannot be reached."""
         while self._waiting:
             batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
             is_saved = False
@@ -121,7 +121,7 @@ class RegistrationWriter:
                 is_saved = await self._save(batch)
             finally:
                 if not is_saved:
-                    self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
+                    self._waiting = {**batch, **self._waiting}  # states queued meanwhile are newer
             if not is_saved:
                 return
             await asyncio.sleep(0)
@@ -160,7 +160,10 @@ class RegistrationWriter:
         )
 
     async def _save(self, batch: dict[BindingKey, StoredBinding | None]) -> bool:
-        """Write a batch; False where the database is away. What it will never take is left out, and said."""
+        """Write a batch; return False if the database cannot be reached.
+
+        Rows that it rejects are logged and dropped.
+        """
         try:
             await self._store.save(
                 [binding for binding in batch.values() if binding is not None],
@@ -181,7 +184,7 @@ class RegistrationWriter:
         return True
 
     def _peer_of(self, row: StoredBinding) -> Peer | None:
-        """Return where a binding of an earlier life is reached; None where its connection was the only way."""
+        """Return the address of a restored binding; None if it was reachable only over its connection."""
         flow = self._flows.named(row.listener)
         if flow is None:
             return None
@@ -190,7 +193,7 @@ class RegistrationWriter:
 
 
 def _is_refresh(before: Binding, after: Binding) -> bool:
-    """Say whether nothing has changed but what changes with every REGISTER."""
+    """Return whether only fields differ that change with every REGISTER."""
     return (
         before.peer == after.peer
         and before.contact == after.contact

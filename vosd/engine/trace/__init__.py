@@ -1,1 +1,1 @@
-"""Messages of calls, kept for a while, and the commands that follow them live."""
+"""Messages of recent calls, and followers of live calls."""

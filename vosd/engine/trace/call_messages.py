@@ -12,21 +12,23 @@ from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
-"""What a message costs beside its own bytes, at most: its entry and two numbers."""
+"""Largest cost of a message beside its own bytes: its entry and two numbers."""
 LEG_OVERHEAD_BYTES: Final = 1_000
-"""What a leg costs beside its messages and Call-ID, at most: its entry, its share in the list of the legs of
-its call, and two peers, shared by its messages."""
+"""Largest cost of a leg beside its messages and Call-ID: its entry, its share in the list of the legs of its call, and
+two peers, shared by its messages.
+"""
 MESSAGES_MAX: Final = 256
-"""The oldest messages of a longer leg are dropped first when room is needed, so that no leg takes all of it."""
+"""The oldest messages of a longer leg are dropped first when memory is needed, so that no leg takes all of it."""
 LEGS_MAX: Final = 16
-"""More than one call has; where a caller uses a Call-ID again, the later ones stay."""
+"""More than one call has; if a caller uses a Call-ID again, the later ones are kept."""
 _SHED: Final = 64
 
 Entry = tuple[int, int, Direction, Peer, bytes]
-"""One message: position, UTC milliseconds, way, peer, bytes; a plain tuple, for one is made with every message.
+"""One message: position, UTC milliseconds, direction, peer, bytes; a plain tuple, because one is made for every
+message.
 
-The position is how many bytes had been written to the ring with this message: it puts those of one millisecond in
-order. The bytes are those that came or went: nothing is copied.
+The position is the number of bytes written to the buffer up to this message: it orders messages of one millisecond. The
+bytes are those received or sent: nothing is copied.
 """
 
 
@@ -51,7 +53,7 @@ class LegMessages:
         """The Call-IDs of all legs of its call, the caller's first; empty until the call has ended."""
 
     def belongs_to(self, call_ids: tuple[bytes, ...], fate: Fate) -> None:
-        """Write down a call that has ended; with an earlier one of the same Call-ID it becomes one story."""
+        """Record the end of the call; it is merged with an earlier one of the same Call-ID."""
         if self.call_ids:
             call_ids = tuple(dict.fromkeys((*self.call_ids, *call_ids)))
             call_ids = call_ids[:1] + call_ids[1:][-LEGS_MAX:]
@@ -61,12 +63,12 @@ class LegMessages:
 
     @property
     def standing_bytes(self) -> int:
-        """What it costs without its messages; the Call-ID is here and in the list of legs."""
+        """Cost without its messages; the Call-ID is stored here and in the list of legs."""
         return LEG_OVERHEAD_BYTES + 2 * len(self.call_id)
 
     @property
     def size_bytes(self) -> int:
-        """What it costs in all."""
+        """Total cost."""
         return self.standing_bytes + cost_of(self.entries)
 
 
@@ -86,18 +88,18 @@ class Room:
         self.by_age: deque[LegMessages] = deque()
         """The oldest first."""
         self.written = 0
-        """Bytes ever taken in."""
+        """Number of bytes ever added."""
         self.full_at = limit_bytes
-        """What ``written`` may be; moves on by whatever leaves, so that a writer has one sum and one comparison."""
+        """Limit of ``written``; grows by whatever is removed, so that adding needs one sum and one comparison."""
 
     @property
     def held_bytes(self) -> int:
-        """What everything in it costs."""
+        """Cost of all its content."""
         return self.written - (self.full_at - self._limit_bytes)
 
     @property
     def is_overfull(self) -> bool:
-        """Whether something has to leave."""
+        """Return whether something must be removed."""
         return self.written > self.full_at
 
     def admit(self, leg_messages: LegMessages) -> None:
@@ -112,7 +114,7 @@ class Room:
         self.written += cost_of((entry,))
 
     def pass_on(self, size_bytes: int) -> int:
-        """Count bytes that are written elsewhere and return their position."""
+        """Count bytes that are stored elsewhere, and return their position."""
         self.written += size_bytes
         self.full_at += size_bytes
         return self.written

@@ -1,7 +1,7 @@
-"""Who looks on while calls are made, or asks afterwards what was said: ``vosd trace`` and ``vosd cdr show --ladder``.
+"""Followers of live calls, and messages of ended ones: ``vosd trace`` and ``vosd cdr show --ladder``.
 
-The switch tells here what becomes of its calls; the messages come from the ring. Everything that leaves has its
-credentials blanked and is bounded, because the same thread carries the calls.
+The switch reports its calls here; the messages come from the trace buffer. All output has credentials blanked and is
+bounded in size, because the same thread carries the calls.
 """
 
 import asyncio
@@ -25,27 +25,27 @@ from vosd.obs.traced import TracedMessage, blanked
 from vosd.sip.flows import Listener
 
 CALLS_MAX: Final = 100
-"""Calls that one follower follows at a time; the others are counted."""
+"""Most calls that one follower follows at a time; further ones are counted."""
 NEWS_BYTES_MAX: Final = 64 * 1024
-"""Bytes of messages in one piece of news; what does not fit comes with the next."""
+"""Most bytes of messages in one report; the rest is in the next."""
 CALL_BYTES_MAX: Final = 1024 * 1024
-"""Bytes of the messages of one call in the answer to who asks afterwards."""
+"""Most bytes of messages of one ended call."""
 LINGER_MS: Final = 2_000
-"""For so long after its end a call is followed: the last ACK and the answer to BYE come then."""
+"""A call is followed for so long after its end: the last ACK and the answer to BYE arrive then."""
 
 
 class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which calls an follower wants to see: those that fit everything given; all, where nothing is."""
+    """Filter of a follower: calls that match all given fields; all calls if none is given."""
 
     caller: str | None = None
-    """Beginning of the calling number as it came; a leading plus sign is dropped from both."""
+    """Beginning of the calling number as received; a leading plus sign is ignored."""
     callee: str | None = None
-    """Beginning of the called number as it came, or as it is rated."""
+    """Beginning of the called number, as received or as rated."""
     gateway: str | None = None
     """Mapping or routing."""
 
     def fits(self, caller: str, callees: Iterable[str | None], gateways: Iterable[str | None]) -> bool:
-        """Say whether a call with these numbers and gateways is meant."""
+        """Return whether a call with these numbers and gateways matches."""
         return (
             _begins(self.caller, (caller,))
             and _begins(self.callee, callees)
@@ -54,50 +54,50 @@ class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class CallNews(msgspec.Struct, frozen=True):
-    """What is new of one call since the last news."""
+    """Changes of one call since the last report."""
 
     call_id: str
     caller: str
     callee: str
     mapping_gateway: str | None
     gateways: tuple[str, ...]
-    """Of the attempts so far, in order."""
+    """Gateways of the attempts so far, in order."""
     messages: list[TracedMessage]
     cdr: dict[str, Any] | None
     """As ``vosd cdr show --json`` prints it, once the call has ended."""
     is_last: bool
-    """Nothing will be told of the call any more."""
+    """No further report of the call follows."""
 
 
 class TraceNews(msgspec.Struct, frozen=True):
-    """What is new of the calls that are followed."""
+    """Changes of the followed calls."""
 
     calls: list[CallNews]
     left_out: int
-    """Calls so far that fitted and were too many."""
+    """Calls so far that matched beyond ``CALLS_MAX``."""
     is_over: bool
-    """The time is up: nothing comes after this."""
+    """The time is up: no further report follows."""
 
 
 class CallMessages(msgspec.Struct, frozen=True):
-    """What is left of an ended call."""
+    """Messages of an ended call."""
 
     messages: list[TracedMessage]
     left_out: int
-    """Later messages that would have made the answer too long."""
+    """Number of later messages left out for size."""
 
 
 class RunningCall(msgspec.Struct, frozen=True):
-    """A running call that is looked for by the beginning of its id."""
+    """Result of a search for a running call by the beginning of its id."""
 
     fitting: list[str]
-    """Ids of the running calls that begin so, a few at most."""
+    """Ids of the matching running calls, a few at most."""
     news: CallNews | None
-    """All that was said, where there is only one."""
+    """All messages so far, if only one matches."""
 
 
 class _Followed:
-    """A call that an follower follows."""
+    """A call that a follower follows."""
 
     __slots__ = ("arrival", "journey", "mapping_gateway", "record", "told_until")
 
@@ -107,7 +107,7 @@ class _Followed:
         self.journey = journey
         self.record: CallRecord | None = None
         self.told_until = 0
-        """Position of the last message that was told."""
+        """Position of the last reported message."""
 
     @property
     def legs(self) -> list[str]:
@@ -115,7 +115,7 @@ class _Followed:
 
 
 class TraceFollower:
-    """One who looks on; made by ``TraceFollowers.look_on``."""
+    """One follower; created by ``TraceFollowers.look_on``."""
 
     def __init__(self, sought: CallSought, show: Callable[[Traced], TracedMessage], trace: Trace) -> None:
         self._sought = sought
@@ -123,12 +123,12 @@ class TraceFollower:
         self._trace = trace
         self._followed: dict[str, _Followed] = {}
         self.left_out = 0
-        """Calls that fitted and were too many."""
+        """Calls that matched beyond ``CALLS_MAX``."""
         self.has_more = False
-        """Whether there was more than the latest news could hold."""
+        """Whether the last report did not hold everything."""
 
     def attempted(self, call: Call, call_request: CallRequest, gateway: str) -> None:
-        """Begin to follow a call that fits, at the first attempt that does."""
+        """Start to follow a call at its first attempt that matches."""
         arrival = call.arrival
         if arrival.call_id in self._followed:
             return
@@ -138,7 +138,7 @@ class TraceFollower:
             self._follow(arrival, mapping, call.journey)
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
-        """Learn how a call ended; one that no gateway was tried for is met here for the first time."""
+        """Note the end of a call; one without attempts is seen here for the first time."""
         followed = self._followed.get(record.call_id)
         if followed is None:
             callees = (record.callee_in, record.callee_billing)
@@ -151,7 +151,7 @@ class TraceFollower:
             followed.record = record
 
     def news(self, now: Instant) -> list[CallNews]:
-        """Return what is new, no more than ``NEWS_BYTES_MAX`` and one message of it."""
+        """Return the changes, at most ``NEWS_BYTES_MAX`` plus one message."""
         news: list[CallNews] = []
         room = NEWS_BYTES_MAX
         for call_id, followed in list(self._followed.items()):
@@ -192,7 +192,7 @@ class TraceFollower:
 
 
 class TraceFollowers:
-    """Everybody who looks on, and the ring behind them."""
+    """All followers, and the trace buffer."""
 
     def __init__(self, trace: Trace, listeners: Sequence[Listener]) -> None:
         self.trace = trace
@@ -201,18 +201,18 @@ class TraceFollowers:
 
     @property
     def are_present(self) -> bool:
-        """Whether anybody looks on."""
+        """Whether there is a follower."""
         return bool(self._present)
 
     # -- what the switch tells ----------------------------------------------------------------------------------
 
     def attempted(self, call: Call, call_request: CallRequest, gateway: str) -> None:
-        """Hear that a gateway is about to be tried for a call."""
+        """Report that a gateway is about to be tried for a call."""
         for follower in self._present:
             follower.attempted(call, call_request, gateway)
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
-        """Hear how a call ended."""
+        """Report the end of a call."""
         fate = Fate.WELL if record.end_reason == EndReason.NORMAL.text else Fate.FAILED
         self.trace.ended((arrival.sip_call_id_in, *journey.sip_call_ids_out), fate)
         for follower in self._present:
@@ -222,7 +222,7 @@ class TraceFollowers:
 
     @contextmanager
     def look_on(self, sought: CallSought) -> Iterator[TraceFollower]:
-        """Look on for as long as the context lasts."""
+        """Follow calls while the context lasts."""
         follower = TraceFollower(sought, self._show, self.trace)
         self._present.append(follower)
         self.trace.keeps_unknown_sources = True
@@ -233,13 +233,13 @@ class TraceFollowers:
             self.trace.keeps_unknown_sources = self.are_present
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
-        """Return what is left of a call that has ended, by any of its Call-IDs; empty when nothing is."""
+        """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""
         found = self.trace.call_of(sip_call_ids)
         told = _first(found, CALL_BYTES_MAX)
         return CallMessages(await self._shown(told), len(found) - len(told))
 
     async def running(self, call: Call, mapping_gateway: str | None) -> CallNews:
-        """Return what was said so far in a call that runs."""
+        """Return the messages of a running call so far."""
         arrival, journey = call.arrival, call.journey
         legs = [arrival.sip_call_id_in, *journey.sip_call_ids_out]
         messages = await self._shown(_first(self.trace.messages(legs), CALL_BYTES_MAX))
@@ -258,7 +258,7 @@ class TraceFollowers:
         shown = []
         for traced in found:
             shown.append(self._show(traced))
-            await asyncio.sleep(0)  # blanking 64 KiB takes milliseconds: the calls come between
+            await asyncio.sleep(0)  # blanking 64 KiB takes milliseconds: let calls run
         return shown
 
     def _show(self, traced: Traced) -> TracedMessage:
@@ -269,7 +269,7 @@ class TraceFollowers:
 
 
 def _first(found: Sequence[Traced], size_bytes: int) -> Sequence[Traced]:
-    """Return as many as begin within a size; at least one, where there is any."""
+    """Return as many as begin within a size; at least one, if there is any."""
     for index, traced in enumerate(found):
         if size_bytes <= 0:
             return found[:index]
@@ -278,7 +278,7 @@ def _first(found: Sequence[Traced], size_bytes: int) -> Sequence[Traced]:
 
 
 def _gateways(journey: Journey) -> tuple[str, ...]:
-    """Return the names of the attempts, the one that goes on included."""
+    """Return the gateways of the attempts, including the open one."""
     names = [attempt.gateway for attempt in journey.attempts]
     if len(names) < len(journey.sip_call_ids_out) and journey.choice is not None:
         names.append(journey.choice.gateway.name)

@@ -1,9 +1,9 @@
-"""The messages of recent calls, always kept, within a bound of memory: failed calls stay longer.
+"""Trace buffer: the messages of recent calls, within a memory limit; those of failed calls are kept longer.
 
-On the path of every packet a message costs an entry in a list; it is filed under its Call-ID with many others, and
-everything else is done when it is asked for, or when memory is used up. The oldest leg is then removed first; that of
-a call that failed moves to a room of its own. Messages of unknown sources are kept only while new calls are followed.
-Registrations, of which thousands of phones send many, are not kept. Does not format messages.
+A message costs an entry in a list on the path of its packet; it is filed by Call-ID later, many at a time, and the rest
+is done on request or when memory is full. The oldest leg is then removed first; one of a failed call moves to a buffer
+of its own. Messages of unknown sources are kept only while new calls are followed; registrations, which phones send in
+large numbers, are not kept. Does not format messages.
 """
 
 import re
@@ -17,22 +17,22 @@ from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 SET_UP_WITHIN_MS: Final = 180_000
-"""A call that is still being set up is spared for so long: RFC 3261 section 16.6 gives INVITEs three minutes."""
+"""A call in set-up is not removed for so long: RFC 3261 section 16.6 gives INVITEs three minutes."""
 UNFILED_MAX: Final = 256
-"""Messages and outcomes that wait to be filed together."""
+"""Most messages and outcomes waiting to be filed."""
 SMALL_BYTES: Final = 4_096
-"""A longer message is filed at once, with all that waits."""
+"""A longer message is filed at once, with all waiting ones."""
 _SPARED_AT_ONCE: Final = 4
-"""How many legs of calls in set-up one message may pass over, so that its cost does not depend on their number."""
+"""Most legs of calls in set-up that one message may skip, so that its cost does not depend on their number."""
 _CALL_ID: Final = b"\r\nCall-ID: "
 _CALL_ID_LENGTH: Final = len(_CALL_ID)
 _OTHERWISE_WRITTEN: Final = re.compile(rb"^(?:call-id|i)[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _SEARCHED_BYTES: Final = 4_096
-"""How far an unusual Call-ID is looked for: junk of 64 KiB must cost little."""
+"""Bytes searched for an unusual Call-ID: junk of 64 KiB must cost little."""
 _FINAL: Final = tuple(f"SIP/2.0 {digit}".encode() for digit in range(2, 7))
 
 Keep = Callable[[int, Direction, Peer, bytes], None]
-"""What is told of every message: UTC milliseconds, way, peer, bytes."""
+"""Called with every message: UTC milliseconds, direction, peer, bytes."""
 
 
 _Said = tuple[int, Direction, Peer, bytes]
@@ -40,24 +40,24 @@ _Outcome = tuple[Sequence[str], Fate]
 
 
 class Traced(NamedTuple):
-    """One message as it was found, and to which leg of its call it belongs (0 = the caller's)."""
+    """One message, and the leg of its call (0 = the caller's)."""
 
     leg: int
     entry: Entry
 
 
 class Trace:
-    """The ring of what went over the wire.
+    """Trace buffer.
 
-    Holds no more than both limits of its settings together, and what waits to be filed: at most ``UNFILED_MAX``
-    messages, none but the last above ``SMALL_BYTES``.
+    Holds at most both limits of its settings together, plus what waits to be filed: at most ``UNFILED_MAX`` messages,
+    none but the last above ``SMALL_BYTES``.
     """
 
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:
-        """``knows`` says whether a host and port are a gateway of ours."""
+        """``knows`` returns whether a host and port belong to a known source."""
         self._knows = knows
         self.keeps_unknown_sources = False
-        """Whether unknown sources are kept as well: while new calls are followed."""
+        """Whether messages of unknown sources are kept: while new calls are followed."""
         self._recent = Room(settings.recent_bytes)
         self._failed = Room(settings.failed_bytes)
         self._by_call_id = self._recent.by_call_id
@@ -66,9 +66,9 @@ class Trace:
     # -- in -----------------------------------------------------------------------------------------------------
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
-        """Keep one message that came or leaves; ``at`` is UTC milliseconds.
+        """Keep one received or sent message; ``at`` is in UTC milliseconds.
 
-        It is filed with others later: many in a row cost a third of what each costs between packets.
+        It is filed later with others: many in a row cost a third of what each costs between packets.
         """
         unfiled = self._unfiled
         unfiled.append((at, direction, peer, data))
@@ -76,11 +76,11 @@ class Trace:
             self._file()
 
     def ended(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
-        """Note which legs were one call, the caller's first, and its outcome."""
+        """Note the legs of an ended call, the caller's first, and its outcome."""
         self._unfiled.append((sip_call_ids, fate))
 
     def _file(self) -> None:
-        """Sort the latest messages by Call-ID."""
+        """File the waiting messages by Call-ID."""
         unfiled, self._unfiled = self._unfiled, []
         for item in unfiled:
             if len(item) == 4:
@@ -119,18 +119,18 @@ class Trace:
 
     @property
     def held_bytes(self) -> int:
-        """What everything that is filed costs."""
+        """Cost of all filed messages."""
         self._file()
         return self._recent.held_bytes + self._failed.held_bytes
 
     def call_of(self, sip_call_ids: Iterable[str]) -> list[Traced]:
-        """Return what is left of an ended call, in order; any one of its Call-IDs is enough."""
+        """Return the messages of an ended call, in order, by any one of its Call-IDs."""
         self._file()
         found = [each for call_id in _keys(sip_call_ids) for each in self._find(call_id)]
         return self._messages(list(dict.fromkeys(leg for each in found for leg in each.call_ids or (each.call_id,))))
 
     def messages(self, sip_call_ids: Iterable[str], after: int = 0) -> list[Traced]:
-        """Return what came after a position under the given Call-IDs, in order; the first is the caller's."""
+        """Return the messages after a position with the given Call-IDs, in order; the first is the caller's."""
         self._file()
         return self._messages(_keys(sip_call_ids), after)
 
@@ -151,7 +151,7 @@ class Trace:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _begin(self, call_id: bytes, at: int, direction: Direction, peer: Peer, data: bytes) -> LegMessages | None:
-        """Return the leg that a message begins; None where it begins none."""
+        """Return the leg that a message begins, or None."""
         if not call_id:
             return None
         kept = self._failed.by_call_id.get(call_id)
@@ -176,7 +176,7 @@ class Trace:
         self._make_room_for_failed()
 
     def _make_room(self, busiest: LegMessages, now: int) -> None:
-        """Let the oldest go until the bound holds again; ``busiest`` has just grown."""
+        """Remove the oldest legs until the limit is met; ``busiest`` has just grown."""
         recent, by_age = self._recent, self._recent.by_age
         recent.shorten(busiest)
         spared = 0
@@ -208,14 +208,14 @@ def _position(entry: Entry) -> int:
 
 
 def _call_id_of(data: bytes) -> bytes:
-    """Return the Call-ID of a message that does not write it in the usual way, empty where there is none."""
+    """Return the Call-ID of a message with an unusual spelling; empty if there is none."""
     head_end = data.find(b"\r\n\r\n")
     found = _OTHERWISE_WRITTEN.search(data, 0, _SEARCHED_BYTES if head_end < 0 else min(head_end, _SEARCHED_BYTES))
     return found[1].strip() if found else b""
 
 
 def _is_of_registration(data: bytes) -> bool:
-    """Say whether a message is a REGISTER or answers one, as far as it is written in the usual way."""
+    """Return whether a message is a REGISTER or its answer, if written in the usual way."""
     return data.startswith(b"REGISTER ") or (data.startswith(b"SIP/") and b" REGISTER\r\n" in data)
 
 
