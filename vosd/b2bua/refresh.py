@@ -34,7 +34,7 @@ class Refresh(Proposal):
         self._supervision = supervision
 
     def gives_way_to(self, leg: "Leg") -> bool:
-        """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer does not conflict on one leg."""
+        """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer never conflicts on its leg."""
         return super().gives_way_to(leg) or (self._method == "UPDATE" and leg is self.far)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:

@@ -1,5 +1,4 @@
-"""Load the configuration again while calls run: a valid one replaces the catalogue as a whole, an invalid one changes
-nothing.
+"""Load the configuration again while calls run: a valid one replaces the old one, an invalid one changes nothing.
 
 Used by SIGHUP and ``vosd reload``. Owns the configuration in force and the result of the last reload; ``config.reload``
 decides what may change while calls run.
