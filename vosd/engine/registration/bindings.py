@@ -124,9 +124,7 @@ class Registrations:
         self._hosts: dict[str, int] = {}
         """Number of bindings at each address, for any port."""
         self._hidden: dict[Peer, int] = {}
-        """Of the UDP ones: those that are not at the address of their Contact, or have a private address there or in
-        Via.
-        """
+        """Of those over UDP that are not at the address of their Contact, or have a private one there or in Via."""
         self._connected: dict[Peer, dict[str, None]] = {}
         """Users reached over each connection."""
 
