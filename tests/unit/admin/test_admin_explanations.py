@@ -11,9 +11,11 @@ from vosd.base.clock import Instant
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import recompute
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.setup import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.testing.data import builders
+from vosd.testing.virtual.asking_steps import looking_up, steps_with
 from vosd.trunks.scope import Scope
 
 NOW = Instant(1_000, 1_790_000_000_000)
@@ -108,6 +110,28 @@ def test_an_explanation_leaves_nothing_behind() -> None:
     assert [explain(live=live).result for _ in range(3)] == ["ok"] * 3
     assert (live.occupancy.total(), live.credits["acme"].reserved) == before == (0, 0)
     assert live.occupancy.recent(Scope.MAPPING, "acme", NOW.mono) == 0
+
+
+def test_an_explanation_does_not_report_a_low_balance() -> None:
+    live = idle_state(CATALOGUE, {"acme": Standing(Decimal(1), 1)})
+    credit = live.credits["acme"]
+    credit.lows, credit.low_below = [], Decimal("0.995")  # what the hold leaves is less
+    assert explain(live=live).result == "ok"
+    assert credit.lows == []
+
+
+def test_the_number_may_begin_with_a_plus_before_the_tech_prefix_as_in_a_call() -> None:
+    assert explain("+7001442012").callee_billed == "442012"
+
+
+def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
+    def found(*steps: Step) -> RouteExplanation:
+        state = idle_state(CATALOGUE, RICH)
+        return explain_route(CATALOGUE, state, gateway="acme", caller="1", callee="442012", at=NOW, steps=steps)
+
+    refused, carried = found(*steps_with(looking_up())), found(*steps_with(looking_up(None)))
+    assert (refused.result, refused.detail) == ("Unavailable", "the lookup gave no answer")
+    assert (carried.result, carried.to_json()["unasked"]) == ("ok", ("WhereIs",))
 
 
 def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:

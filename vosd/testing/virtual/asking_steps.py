@@ -49,9 +49,9 @@ def looking_up(otherwise: Refusal | None = TOO_LATE, deadline_ms: int = DEADLINE
     return look_up
 
 
-def steps_with(*asking: Step, before: Step = Admission.find_sell_rate) -> tuple[Step, ...]:
-    """Return the steps of a call, with others before one of them."""
-    place = STEPS.index(before)
+def steps_with(*asking: Step, before: Step | None = Admission.find_sell_rate) -> tuple[Step, ...]:
+    """Return the steps of a call, with others before one of them; None = after the last."""
+    place = len(STEPS) if before is None else STEPS.index(before)
     return (*STEPS[:place], *asking, *STEPS[place:])
 
 
@@ -62,10 +62,18 @@ class Asked(NamedTuple):
     question: Question
 
 
+AtOnce = Callable[[Ticket, Question], Answer | None]
+
+
+def in_time(_ticket: Ticket, _question: Question) -> Answer | None:
+    """Answer no question at once."""
+    return None
+
+
 class ScriptedAsker:
     """Keeps the questions for the test to answer; ``at_once`` answers some of them on the spot."""
 
-    def __init__(self, at_once: Callable[[Ticket, Question], Answer | None] = lambda _ticket, _question: None) -> None:
+    def __init__(self, at_once: AtOnce = in_time) -> None:
         self.at_once = at_once
         self.asked: list[Asked] = []
         self.cancelled: list[Ticket] = []
