@@ -1,1 +1,1 @@
-"""Benchmarks of the whole switch: what a call costs, what it waits, what it holds; and peers beside it."""
+"""Benchmarks of the whole switch: processor time, latency and memory of a call; other switches for comparison."""

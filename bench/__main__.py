@@ -1,7 +1,6 @@
-"""``make bench``: the table of what a call costs, and whether the goals are met.
+"""``make bench``: the table of the cost of a call, and whether the goals are met.
 
-``--compare`` puts Sippy's B2BUA beside it in the same run. The exit code tells of calls that failed, never of
-how fast this machine is.
+``--compare`` measures Sippy's B2BUA in the same run. The exit code reports failed calls, not the speed of this machine.
 """
 
 import argparse
@@ -29,7 +28,7 @@ CONSOLE = Console(width=160)
 
 @dataclass(frozen=True)
 class Row:
-    """Everything that was measured of one target."""
+    """All measurements of one target."""
 
     name: str
     loaded: Outcome
@@ -39,7 +38,7 @@ class Row:
 
 
 def main() -> int:
-    """Run what was asked for and print it."""
+    """Run the chosen measurements and print the result."""
     arguments = _arguments()
     rows = []
     for place, rate, climbs in _contestants(arguments):

@@ -1,8 +1,8 @@
-"""What booking costs: processor time per call in this process, and in the database server apart.
+"""Cost of booking: processor time per call in this process, and in the database server.
 
-    python -m bench.booking [CALLS] [BATCH]
+python -m bench.booking [CALLS] [BATCH]
 
-A call is one CDR, one attempt and two ledger entries, as an answered call makes them.
+A call is one CDR, one attempt and two ledger entries, as for an answered call.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def cost_per_call(url: str, calls: int, batch: int, server: MariaDb | None
     records = [answered_call(index) for index in range(batch + calls)]
     await books.book(records[:batch])  # connections, caches and account rows
     gc.collect()
-    gc.freeze()  # the calls to come are made here, not booked from a journal: keep them out of the figure
+    gc.freeze()  # the calls are made here, not read from a journal: keep them out of the figure
     own, theirs = own_cpu_seconds(), server.cpu_seconds() if server else 0.0
     for start in range(batch, batch + calls, batch):
         await books.book(records[start : start + batch])

@@ -1,6 +1,6 @@
-"""``python -m bench.junk HOST PORT SOURCE RATE SECONDS [bye]``: datagrams that are no SIP, at an even rate.
+"""``python -m bench.junk HOST PORT SOURCE RATE SECONDS [bye]``: datagrams that are not SIP, at an even rate.
 
-With ``bye`` each is the BYE of a call that there is not.
+With ``bye`` each is the BYE of a call that does not exist.
 """
 
 import socket
@@ -18,7 +18,7 @@ BYE = (
 
 
 def main() -> None:
-    """Send, and tell how fast that was."""
+    """Send, and print the rate reached."""
     host, port, source, rate, seconds, *what = sys.argv[1:]
     per_batch = int(rate) // BATCHES_A_SECOND
     sent = 0

@@ -1,4 +1,4 @@
-"""The wait between INVITE and 180, call after call, measured by sockets of our own (SIPp counts in 4 ms)."""
+"""Time from INVITE to 180, call after call, measured with our own sockets (SIPp counts in steps of 4 ms)."""
 
 import time
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Latency:
     p99: float
     calls: int
     failed: int
-    """A probe that is not answered ends the probing: the switch is out of breath."""
+    """An unanswered probe ends the probing: the switch is overloaded."""
 
 
 def measure(switch: Endpoint, seconds: float) -> Latency:
@@ -41,12 +41,12 @@ def measure(switch: Endpoint, seconds: float) -> Latency:
 
 
 def wait_of(call: OutgoingCall) -> float:
-    """Make a call, hang it up, and return the milliseconds from INVITE to 180."""
+    """Make and end a call, and return the milliseconds from INVITE to 180."""
     sent = time.perf_counter()
     call.invite()
     heard = _first_word(call.peer)
     wait_ms = (time.perf_counter() - sent) * 1000
-    if heard.status == 200:  # some peers drop a 180 that the answer overtakes
+    if heard.status == 200:  # some peers drop a 180 that is overtaken by the answer
         call.adopt(heard)
         call.send(call.request("ACK"))
     else:

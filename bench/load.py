@@ -1,4 +1,4 @@
-"""One load on one target: SIPp on both sides, and what everybody used meanwhile."""
+"""One load on one target: SIPp on both sides, and the processor time of each process."""
 
 import resource
 import tempfile
@@ -17,13 +17,13 @@ from .targets import VENDOR, Target
 SCENARIOS = Path(__file__).with_name("scenarios")
 CALLER = Endpoint("127.0.0.1", 15_202)
 HELD_MS = 500
-"""How long each call of the load lasts."""
+"""Duration of each call of the load."""
 RAMP_CALLS_A_SECOND = 400
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one load did; processor time is in milliseconds a call."""
+    """Result of one load; processor time is in milliseconds a call."""
 
     rate: int
     calls: int
@@ -37,17 +37,17 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Whether no call failed and no packet had to be repeated."""
+        """Whether no call failed and no packet was retransmitted."""
         return self.failed == 0 and self.retransmissions == 0
 
     @property
     def cpu_ms(self) -> float:
-        """The target's processor time a call."""
+        """The target's processor time for a call."""
         return self.user_ms + self.system_ms
 
 
 def vendor(directory: Path) -> Sipp:
-    """Prepare the side that is called; it serves until it is stopped."""
+    """Prepare the called side; it serves until it is stopped."""
     return Sipp(
         SCENARIOS / "vendor.xml", VENDOR, scratch=directory, calls=None, trace=False, timeout_s=600,
         options=("-buff_size", "2097152"),
@@ -55,7 +55,7 @@ def vendor(directory: Path) -> Sipp:
 
 
 def caller(directory: Path, address: Endpoint, *, rate: int, calls: int, held_ms: int) -> Sipp:
-    """Prepare the side that calls."""
+    """Prepare the calling side."""
     return Sipp(
         SCENARIOS / "caller.xml", CALLER, address, scratch=directory, calls=calls, trace=False,
         timeout_s=calls // rate + held_ms // 1000 + 40,
@@ -67,7 +67,7 @@ def caller(directory: Path, address: Endpoint, *, rate: int, calls: int, held_ms
 
 
 def run(target: Target, rate: int, seconds: int) -> Outcome:
-    """Load the target and return what it cost; the probe's calls are counted with the load's."""
+    """Load the target and return the result; the probe's calls are counted with the load's."""
     with tempfile.TemporaryDirectory(prefix="vosd-bench-") as scratch, vendor(Path(scratch)) as called:
         before = _used(target)
         sipp_before = _sipp(called.pid)
@@ -77,7 +77,7 @@ def run(target: Target, rate: int, seconds: int) -> Outcome:
         sipp = _sipp(called.pid).since(sipp_before)
         counts = calling.counts()
         failed = rate * seconds - int(counts["SuccessfulCall(C)"]) + latency.failed
-        if not failed:  # a switch out of breath keeps the calls whose BYE never came: it will not settle
+        if not failed:  # an overloaded switch keeps the calls whose BYE was lost: it will not settle
             target.settle()
         after = _used(target)
         calls = rate * seconds + latency.calls
@@ -95,13 +95,13 @@ def run(target: Target, rate: int, seconds: int) -> Outcome:
 
 
 def highest_clean_rate(target: Target, rates: tuple[int, ...], seconds: int = 4) -> int:
-    """Return the highest of ``rates``, tried in turn, at which nothing failed and nothing was repeated."""
+    """Return the highest of ``rates``, tried in order, without failed calls and retransmissions."""
     clean = takewhile(lambda rate: run(target, rate, seconds).clean, rates)
     return max(clean, default=0)
 
 
 def bytes_per_held_call(target: Target, calls: int) -> float | None:
-    """Return the memory that a call in conversation takes, or None where nobody holds it."""
+    """Return the memory of an established call; None if the target has no process."""
     if target.pid is None or target.held is None:
         return None
     before = resident_bytes(target.pid)
@@ -127,7 +127,7 @@ def _used(target: Target) -> tuple[Cpu, Cpu]:
 
 
 def _sipp(serving_pid: int) -> Cpu:
-    """Return what both SIPps used: the serving one lives, the calling one was waited for."""
+    """Return the processor time of both SIPps: the serving one runs, the calling one was waited for."""
     waited = resource.getrusage(resource.RUSAGE_CHILDREN)
     serving = cpu_of(serving_pid)
     return Cpu(waited.ru_utime + serving.user, waited.ru_stime + serving.system)

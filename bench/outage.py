@@ -1,6 +1,6 @@
 """``python -m bench.outage HOST PORT PHONES``: phones that register at the same moment, each from its own address.
 
-They say it again as RFC 3261 section 17.1.2 wants (timer E) until somebody answers; what comes of it is printed.
+They retransmit as in RFC 3261 section 17.1.2 (timer E) until they are answered; the result is printed.
 """
 
 import select
@@ -21,7 +21,7 @@ _IP_PKTINFO = 8
 
 
 class Phones:
-    """One socket that speaks from every address of 127.64.0.0/10."""
+    """One socket that sends from every address of 127.64.0.0/10."""
 
     def __init__(self, host: str, port: int, number: int) -> None:
         self._switch = (host, port)
@@ -29,14 +29,14 @@ class Phones:
             f"127.{64 + (index >> 16)}.{index >> 8 & 255}.{index & 255}" for index in range(1, number + 1)
         ]
         self._waiting: dict[str, tuple[float, float]] = {}
-        """When each phone says it again, and how long it waits after that."""
+        """Time of each phone's next retransmission, and the interval after it."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, _FORCE_RECEIVE_BUFFER, BUFFER_BYTES)
         self._socket.bind(("0.0.0.0", PORT))
         self.sent = 0
 
     def register(self) -> float:
-        """Register all, and return how long it took until the last one was answered."""
+        """Register all, and return the time until the last was answered."""
         began = time.perf_counter()
         for address in self._addresses:
             self._send(address)
@@ -53,7 +53,7 @@ class Phones:
 
     @property
     def unanswered(self) -> int:
-        """How many heard nothing."""
+        """Return the number of phones without answer."""
         return len(self._waiting)
 
     def _send(self, address: str) -> None:
@@ -80,7 +80,7 @@ class Phones:
 
 
 def main() -> None:
-    """Register, and tell."""
+    """Register, and print the result."""
     host, port, number = sys.argv[1:]
     phones = Phones(host, int(port), int(number))
     took_s = phones.register()

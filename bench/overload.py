@@ -1,8 +1,7 @@
-"""``python -m bench.overload``: what becomes of calls when there are too many, under junk, when all phones register.
+"""``python -m bench.overload``: calls under overload, under junk, and while all phones register.
 
-The switch has one core for itself, SIPp the others: it is single-threaded, and who floods must not starve it. The
-most that it carries is found first, in the same run. Where it may, the run takes precedence over what else the
-machine does.
+The switch has one core for itself, SIPp the others: it is single-threaded, and the load generator must not take its
+time. Its highest rate is measured first, in the same run. If permitted, the run takes precedence over other processes.
 """
 
 import argparse
@@ -35,7 +34,7 @@ GOAL_SETUP_MS = 100.0
 HELD_CALLS = 300
 HOLDER = Endpoint("127.0.0.1", 15_204)
 BESIDE_JUNK = 200
-"""Calls a second that go on under junk."""
+"""Calls a second during the junk."""
 JUNK_SOURCE = "127.0.0.66"
 PHONE = """
 phones:
@@ -46,7 +45,7 @@ CONSOLE = Console(width=140, highlight=False)
 
 @dataclass(frozen=True)
 class Flood:
-    """What became of calls at one rate."""
+    """Result of calls at one rate."""
 
     offered: int
     """Calls a second."""
@@ -55,13 +54,13 @@ class Flood:
     refused: float
     """Calls a second that got 503."""
     lost: int
-    """Calls that were answered and not brought to their end."""
+    """Calls that were answered and not completed."""
     failed: int
-    """Calls that came to any other end."""
+    """Calls that ended in any other way."""
 
 
 def main() -> int:
-    """Run all and print it; 0 where the goals are reached."""
+    """Run all and print the results; return 0 if the goals are reached."""
     arguments = _arguments()
     with suppress(OSError):
         os.nice(-10)
@@ -92,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _apart() -> Iterator[Sequence[str]]:
-    """Keep this process and all it starts off the core that the switch gets; yield what puts the switch there."""
+    """Keep this process and its children off one core; yield the command that puts the switch on it."""
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
         yield ()
@@ -132,7 +131,7 @@ def _flood(target: Target, rate: int, seconds: int, scratch: Path) -> Flood:
 
 
 def _overload(target: Target, seconds: int) -> list[bool]:
-    """Find the most that is carried, offer three times that, and see what comes after."""
+    """Measure the highest rate, offer three times that, and measure the recovery."""
     most = 0.0
     for rate in RATES:
         outcome = flood(target, rate, CLIMB_S)
@@ -160,7 +159,7 @@ def _overload(target: Target, seconds: int) -> list[bool]:
 
 @contextmanager
 def _held(target: Target, scratch: Path, seconds: int) -> Iterator[Sipp]:
-    """Have calls in conversation for as long."""
+    """Hold established calls during the block."""
     with Sipp(
         SCENARIOS / "caller.xml", HOLDER, target.address, scratch=scratch, calls=HELD_CALLS, trace=False,
         timeout_s=seconds + 60, options=("-r", "200", "-l", str(HELD_CALLS), "-d", str(seconds * 1000)),
@@ -171,9 +170,9 @@ def _held(target: Target, scratch: Path, seconds: int) -> Iterator[Sipp]:
 
 
 def _recovery(target: Target, ended: float) -> float:
-    """Return when the last call after a flood failed or took long, in seconds after its end.
+    """Return when the last call after a flood failed or was slow, in seconds after its end.
 
-    Where none does it is when we began to look: once the calls of the flood were over.
+    If none did, it is the start of the measurement, after the last call of the flood.
     """
     last = time.perf_counter() - ended
     with Peer(PROBE) as peer:
@@ -191,7 +190,7 @@ def _recovery(target: Target, ended: float) -> float:
 
 
 def _junk(target: Target, rate: int, seconds: int) -> list[bool]:
-    """Let calls go on beside junk: kept out by the kernel, then by us, then BYEs in the customer's name."""
+    """Run calls beside junk: blocked by the kernel, then by the switch, then BYEs with the customer's address."""
     quiet, _ = _beside(target, seconds)
     CONSOLE.print(f"set-up p50 / p99 at {BESIDE_JUNK} calls/s: {quiet.p50:.2f} / {quiet.p99:.2f} ms")
     goals = [_under_junk(target, rate, seconds, "kept out by the kernel")]
@@ -211,7 +210,7 @@ def _under_junk(target: Target, rate: int, seconds: int, how: str, source: str =
 
 
 def _outage(target: Target, phones: int, seconds: int) -> bool:
-    """Let calls go on while many phones register at the same moment; the first answer of each is a challenge."""
+    """Run calls while many phones register at the same moment; each is challenged first."""
     assert target.daemon is not None, "it is ours"
     text = target.daemon.configuration_file.read_text()
     target.daemon.configure(text + PHONE)
@@ -222,7 +221,7 @@ def _outage(target: Target, phones: int, seconds: int) -> bool:
 
 
 def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tuple[Latency, int, str]:
-    """Let calls go on beside a program; return what they waited, how many failed, and what it printed."""
+    """Run calls beside a program; return the latency, the number of failures, and the program's output."""
     program = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
     try:
         latency, failed = _beside(target, seconds)
@@ -232,7 +231,7 @@ def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tup
 
 
 def _beside(target: Target, seconds: int) -> tuple[Latency, int]:
-    """Load the switch a little; return what a probe waited meanwhile, and how many calls failed."""
+    """Load the switch a little; return a probe's latency, and the number of failed calls."""
     calls = BESIDE_JUNK * seconds
     with tempfile.TemporaryDirectory(prefix="vosd-junk-") as scratch, vendor(Path(scratch)):
         with caller(Path(scratch), target.address, rate=BESIDE_JUNK, calls=calls, held_ms=HELD_MS) as calling:

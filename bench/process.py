@@ -1,4 +1,4 @@
-"""What a process has used, as the kernel counts it: all threads, user and system apart."""
+"""Resources of a process, as the kernel counts them: all threads, user and system time."""
 
 import os
 from pathlib import Path
@@ -22,12 +22,12 @@ class Cpu(NamedTuple):
 
 
 def cpu_of(pid: int) -> Cpu:
-    """Return what the process has used since it began."""
+    """Return the processor time of the process since its start."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return Cpu(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that the process holds now."""
+    """Return the resident memory of the process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

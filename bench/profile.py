@@ -1,7 +1,7 @@
-"""Where the time of a call goes: the load of ``python -m bench`` under a profiler, the top functions printed.
+"""Profile a call: the load of ``python -m bench`` under a profiler, with the top functions printed.
 
-With py-spy on the path the daemon runs as it is and is sampled from outside; without it cProfile runs inside,
-which makes every call dearer: read shares, not times.
+With py-spy on the path the daemon is sampled from outside; without it cProfile runs inside, which makes every function
+call slower: read shares, not times.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SAMPLES_A_SECOND = 500
 
 
 def main() -> None:
-    """Profile one load and print where it went."""
+    """Profile one load and print the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "mariadb"], default="sqlite")
     parser.add_argument("--rate", type=int, default=500, help="calls a second (default 500)")
@@ -56,7 +56,7 @@ def _sampled(arguments: argparse.Namespace, directory: Path) -> None:
 
 
 def _by_package(own: Counter[str]) -> Counter[str]:
-    """Gather the functions by the folder that they stand in; ``name (vosd/sip/wire/parse.py)`` becomes ``vosd/sip``."""
+    """Sum functions by the folder of their file; ``name (vosd/sip/wire/parse.py)`` becomes ``vosd/sip``."""
     packages: Counter[str] = Counter()
     for frame, count in own.items():
         packages[frame.rpartition(" (")[2].rpartition("/")[0] or "built in"] += count

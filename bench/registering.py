@@ -1,9 +1,9 @@
-"""What a REGISTER costs: processor time from datagram to answer, through endpoint, digest and registrar.
+"""Cost of a REGISTER: processor time from datagram to answer, through endpoint, digest and registrar.
 
-    python -m bench.registering [PHONES]
+python -m bench.registering [PHONES]
 
-A phone that keeps its registration alive says it twice, because its last nonce is old by then: the first is
-challenged, the second renews. Sockets and the database are left out; what waits to be written is counted.
+A phone that refreshes its registration sends two REGISTERs, because its last nonce has expired: the first is
+challenged, the second refreshes. Sockets and the database are left out; the states queued for writing are counted.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ ROUNDS = 4
 
 
 class Desk:
-    """Everything that a REGISTER goes through."""
+    """All parts that process a REGISTER."""
 
     def __init__(self, numbers: list[str]) -> None:
         tokens = TokenSource()
@@ -50,7 +50,7 @@ class Desk:
         self.registrar.adopt(content)
 
     def receive(self, packets: list[tuple[bytes, Peer]]) -> tuple[float, list[bytes]]:
-        """Take packets and return microseconds of processor time for each, and the answers."""
+        """Process packets; return microseconds of processor time for each, and the answers."""
         now, answers = self.clock.now(), []
         gc.collect()
         began = time.process_time()

@@ -1,6 +1,6 @@
-"""What is measured: nothing in between, this switch on either database, Sippy's B2BUA.
+"""Targets of the measurements: SIPp alone, this switch on either database, Sippy's B2BUA.
 
-Each target is a context manager that yields where to call, whose processor time to read, and when it is idle.
+Each is a context manager that yields where to call, whose processor time to read, and when it is idle.
 """
 
 import os
@@ -27,23 +27,23 @@ SIPPY_START_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Target:
-    """Something that carries calls to ``VENDOR``."""
+    """A target that routes calls to ``VENDOR``."""
 
     name: str
     address: Endpoint
     pid: int | None
-    """Whose processor time and memory count; None where nothing is in between."""
+    """Process whose processor time and memory count; None for SIPp alone."""
     database_cpu: Callable[[], Cpu] | None = None
     held: Callable[[], int] | None = None
-    """How many calls it carries now, where it can tell."""
+    """Return the number of calls that it holds now, if known."""
     settle: Callable[[], None] = lambda: None
-    """Wait until what ended calls cause (bookings) is done."""
+    """Wait for the effects of ended calls (bookings)."""
     daemon: Daemon | None = None
 
 
 @contextmanager
 def direct() -> Iterator[Target]:
-    """SIPp to SIPp: what the measuring itself costs and waits."""
+    """SIPp to SIPp: the cost and latency of the measurement itself."""
     yield Target("none (SIPp to SIPp)", VENDOR, None)
 
 
@@ -56,7 +56,7 @@ def on_sqlite(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]
 
 @contextmanager
 def on_mariadb(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]:
-    """This switch with a MariaDB of its own, whose processor time is read apart."""
+    """This switch with a MariaDB of its own, whose processor time is read separately."""
     data = directory / "mariadb"
     data.mkdir()
     server = MariaDb(data)
@@ -96,7 +96,7 @@ def sippy(directory: Path) -> Iterator[Target]:
 
 
 def sippy_executable() -> str | None:
-    """Return where Sippy's script is: $SIPPY_B2BUA, a venv in var/sippy, or the path."""
+    """Return the path of Sippy's script: $SIPPY_B2BUA, a venv in var/sippy, or from PATH."""
     named = os.environ.get("SIPPY_B2BUA")
     beside = Path("var/sippy/bin/b2bua_simple")
     if named:

@@ -1,9 +1,9 @@
-"""What keeping the messages of calls costs: time a message, the longest single message, and the memory it takes.
+"""Cost of keeping the messages of calls: time for a message, the slowest single message, and memory.
 
-    python -m bench.tracing [SECONDS]
+python -m bench.tracing [SECONDS]
 
-All times are processor time. Whole calls of 14 messages, as the main job makes them, go into a ring that is full:
-everything is counted that keeping them takes, the end of a call and the leaving of the oldest included.
+All times are processor time. Whole calls of 14 messages, as in the main benchmark, go into a full buffer: the end of a
+call and the removal of the oldest one are included.
 """
 
 import gc
@@ -31,7 +31,7 @@ BODY = (
 
 
 class Call(NamedTuple):
-    """One call to be kept: its Call-IDs and its messages."""
+    """One call: its Call-IDs and its messages."""
 
     legs: Sequence[str]
     said: Sequence[tuple[Peer, bytes]]
@@ -58,7 +58,7 @@ def call_of(number: int, padding: bytes) -> Call:
 
 
 def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
-    """Yield batches of fresh calls, small enough for the processor's caches; making them is not in the figures."""
+    """Yield batches of new calls, small enough for the processor's caches; creating them is not counted."""
     until, first = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         yield [call_of(number, padding) for number in range(first, first + BATCH)]
@@ -66,7 +66,7 @@ def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
 
 
 def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
-    """Keep whole calls, of which so many in a hundred fail."""
+    """Keep whole calls, of which ``failing`` in a hundred fail."""
     for index, (legs, said) in enumerate(calls):
         for peer, data in said:
             trace.message(NOW, Direction.IN, peer, data)
@@ -74,7 +74,7 @@ def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
 
 
 def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: bytes) -> float:
-    """Return the median over the batches, from when the ring is full."""
+    """Return the median over the batches, measured with a full buffer."""
     costs = []
     for batch in batches(seconds, padding):
         was_full = trace.held_bytes > 0.9 * SETTINGS.recent_bytes
@@ -86,7 +86,7 @@ def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: b
 
 
 def longest_ms(actions: Sequence[Callable[[], object]]) -> float:
-    """Return how long the slowest of them took."""
+    """Return the duration of the slowest of them."""
     longest = 0.0
     for action in actions:
         began = time.thread_time()
@@ -97,7 +97,7 @@ def longest_ms(actions: Sequence[Callable[[], object]]) -> float:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    gc.disable()  # its pauses are the daemon's, and measured there
+    gc.disable()  # its pauses are measured in the daemon
     print(f"{'':40}{'ns a message':>14}{'longest ms':>12}{'held MiB':>10}")
     for name, failing, padding in (
         ("every call goes well", 0, b""),
