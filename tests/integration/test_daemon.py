@@ -218,20 +218,11 @@ def test_a_payment_is_in_the_running_switch_when_the_command_returns(resting: Da
     assert (account["balance"], account["reserved"], account["available"]) == ("5.00", "0.00", "5.00")
 
 
-def test_the_status_has_every_key_that_is_promised(resting: Daemon) -> None:
+def test_the_status_of_a_switch_at_rest_counts_nothing(resting: Daemon) -> None:
     status = resting.ask("status")
-    counts = ["calls", "legs", "dialogs", "transactions", "timers", "holds", "cdr_queue", "spool_rows"]
-    counts += ["phones_online", "registrations", "registrations_unwritten", "locked_out", "refused_for_overload"]
-    assert set(status) == {
-        "version",
-        "node",
-        "pid",
-        "started_at",
-        *counts,
-        "session_refresh_failed",
-        "database",
-        "catalogue",
-    }
+    others = {"version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"}
+    counts = status.keys() - others  # their names are fixed by unit/daemon/test_status
+    assert {"calls", "legs", "dialogs", "transactions", "timers", "holds", "cdr_queue", "spool_rows"} <= counts
     assert (status["database"]["state"], status["database"]["regressed_at"]) == ("well", None)
     assert status["session_refresh_failed"] == {}
     assert {key: status[key] for key in counts} == dict.fromkeys(counts, 0)

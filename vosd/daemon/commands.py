@@ -28,6 +28,7 @@ from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
+from vosd.engine.counting import census_of
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceNews
@@ -139,15 +140,15 @@ class Commands:
         return {"trace": self.trace}
 
     async def status(self, _arguments: Arguments) -> object:
-        """Return process, start time, live objects and catalogue, for ``vosd status``."""
+        """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
         configuration = self._configuration
         return {
             "version": __version__,
             "node": configuration.loaded.settings.node,
             "pid": os.getpid(),
             "started_at": iso_utc(self._started_at),
-            **self._service.census(),
-            "locked_out": len(self._silenced.rows()),
+            **census_of(self._service, self._silenced),
+            **self._service.totals(),
             "session_refresh_failed": dict(self._service.switch.notices.refreshes_failed),
             "database": self._service.database.report(),
             "catalogue": {

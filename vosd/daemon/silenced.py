@@ -40,6 +40,10 @@ class Silenced:
         self._blocks = blocks
         self._clock = clock
 
+    def census(self) -> dict[str, int]:
+        """Count the sources, for ``vosd status``."""
+        return {"locked_out": len(self.rows())}
+
     def rows(self) -> list[dict[str, object]]:
         """List each source with the cause and the remaining time."""
         now = self._clock.now()

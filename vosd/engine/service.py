@@ -29,6 +29,7 @@ from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.calls.switch import Switch
+from vosd.engine.counting import census_of, totals_of
 from vosd.engine.journal import Journal
 from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
 from vosd.engine.overload.inbox import Inbox
@@ -298,14 +299,11 @@ class SwitchService:
 
     def census(self) -> dict[str, int]:
         """Count what is alive and what waits."""
-        waiting = {"cdr_queue": len(self._recorder), "spool_rows": self._journal.unbooked}
-        overload = self.switch.notices.unrecorded[EndReason.OVERLOAD] + self.dropped[Drop.REFUSED]
-        return {
-            **self.switch.census(),
-            **self.registrations.census(),
-            **waiting,
-            "refused_for_overload": overload,
-        }
+        return census_of(self.switch, self.registrations, self._recorder, self._journal)
+
+    def totals(self) -> dict[str, int]:
+        """Return the counters since the start."""
+        return totals_of(self.switch.notices, self.inbox)
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway or a phone is right now."""

@@ -51,6 +51,10 @@ class Recorder:
         """Return how many calls wait in memory."""
         return len(self._queue)
 
+    def census(self) -> dict[str, int]:
+        """Count what waits, for ``vosd status``."""
+        return {"cdr_queue": len(self._queue)}
+
     @property
     def is_overfull(self) -> bool:
         """Whether the database is so far behind that no new call may be taken."""

@@ -121,6 +121,10 @@ class Notices:
                 Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
             )
 
+    def totals(self) -> dict[str, int]:
+        """Return the counters since the start, for ``vosd status``."""
+        return {"refused_for_overload": self.unrecorded[EndReason.OVERLOAD]}
+
     def refused(self, refusal: Refusal, at: Instant) -> None:
         """Count a refusal that leaves no record, and warn of it."""
         self.unrecorded[refusal.reason] += 1

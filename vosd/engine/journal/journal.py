@@ -215,6 +215,10 @@ class Journal:
         self._unbooked[number] = self._unbooked.get(number, 0) + 1
         self._output.append(ended_frame(record, mono))
 
+    def census(self) -> dict[str, int]:
+        """Count what waits, for ``vosd status``."""
+        return {"spool_rows": self.unbooked}
+
     async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Move calls that the database will not take as they are into quarantine; what they cost must be owed by then.
 

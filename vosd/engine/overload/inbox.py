@@ -175,6 +175,10 @@ class Inbox:
         else:
             self._dropped[Drop.NOT_EVEN_REFUSED] += 1
 
+    def totals(self) -> dict[str, int]:
+        """Return the counters since the start, for ``vosd status``."""
+        return {"refused_for_overload": self._dropped[Drop.REFUSED]}
+
     def serve(self) -> None:
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
         running, process, clock = self._running, self._process, self._clock

@@ -1,0 +1,93 @@
+"""The keys of ``vosd status``, and which of its figures return to zero."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from vosd.base.secret import Secret
+from vosd.daemon.commands import Commands
+from vosd.daemon.silenced import Silenced
+from vosd.engine.counting import census_of, totals_of
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import Settings
+from vosd.net.resolve import Resolver
+from vosd.sip.drops import Drop
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.storage.memory.lease import MemoryLease
+from vosd.storage.memory.registrations import MemoryRegistrations
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.data.builders import catalogue
+from vosd.testing.virtual.clock import ManualClock
+
+CENSUS = [
+    "calls",
+    "legs",
+    "dialogs",
+    "transactions",
+    "timers",
+    "holds",
+    "phones_online",
+    "registrations",
+    "registrations_unwritten",
+    "cdr_queue",
+    "spool_rows",
+    "locked_out",
+]
+TOTALS = ["refused_for_overload"]
+OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
+"""Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def service(tmp_path, clock):
+    settings = Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=tmp_path,
+        control_socket=tmp_path / "unused",
+    )
+    store = MemoryStore()
+    lease = MemoryLease(store, has_ended=lambda _: True)
+    listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
+    resolver = Resolver((), 1, 1)
+    return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
+
+
+@pytest.fixture
+def silenced(service, clock):
+    return Silenced(service.authenticator, SimpleNamespace(blocked=dict), clock)
+
+
+def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock):
+    settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
+    loaded = SimpleNamespace(settings=settings, catalogue=version)
+    configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
+    status = asyncio.run(Commands(service, configuration, silenced, clock).status({}))
+    assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
+
+
+def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced):
+    assert census_of(service, silenced) == dict.fromkeys(CENSUS, 0)
+    assert service.totals() == dict.fromkeys(TOTALS, 0)
+
+
+def test_a_total_adds_up_what_several_parts_have_counted(service):
+    service.dropped[Drop.REFUSED] += 2
+    assert service.totals()["refused_for_overload"] == 2
+    counting = SimpleNamespace(totals=lambda: {"refused_for_overload": 3})
+    assert totals_of(service, counting) == {"refused_for_overload": 5}
+
+
+def test_two_parts_do_not_count_what_is_alive_under_one_name(service):
+    with pytest.raises(ValueError, match="two parts of the switch count calls"):
+        census_of(service, SimpleNamespace(census=lambda: {"calls": 1}))
