@@ -1,4 +1,4 @@
-"""A database that is away, locked or restarted: a typed error, and nothing twice afterwards (DESIGN D9)."""
+"""A database that is away, locked or restarted: a typed error, and nothing twice afterwards."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What ``Payments`` promises, over memory, SQLite and MariaDB (REQ_BILLING PAY-01 to PAY-06)."""
+"""What ``Payments`` promises, over memory, SQLite and MariaDB."""
 
 from decimal import Decimal
 
@@ -17,14 +17,14 @@ def payment(amount: str = "5", **changes) -> Payment:
     return Payment(**(fields | {"amount": Decimal(amount)} | changes))
 
 
-async def test_a_payment_of_5_on_10_makes_15(store):  # T-PAY-01
+async def test_a_payment_of_5_on_10_makes_15(store):
     await store.payments.add(payment("10"))
     receipt = await store.payments.add(payment("5", reference="bank-2", operator="ann", memo="cash"))
     assert receipt == Receipt(Decimal(10), Decimal(15), repeated=False)
     assert await store.queries.standing("acme") == Standing(Decimal(15), 2)
 
 
-async def test_zero_brings_any_balance_to_zero(store):  # T-PAY-01
+async def test_zero_brings_any_balance_to_zero(store):
     await store.payments.add(payment("15"))
     zeroing = Payment(account="acme", kind=EntryKind.ZERO, reference="close", made_at=STARTED)
     assert await store.payments.add(zeroing) == Receipt(Decimal(15), Decimal(0), repeated=False)
@@ -44,7 +44,7 @@ async def test_an_amount_may_be_negative(store):
     assert receipt == Receipt(Decimal(0), Decimal("-2.5"), repeated=False)
 
 
-async def test_the_same_reference_twice_books_once_and_says_so(store):  # T-PAY-02
+async def test_the_same_reference_twice_books_once_and_says_so(store):
     first = await store.payments.add(payment("5"))
     await store.books.book([answered_call(1, customer_account="acme")])
     again = await store.payments.add(payment("5"))

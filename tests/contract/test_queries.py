@@ -1,4 +1,4 @@
-"""What ``Queries`` promises, over memory, SQLite and MariaDB (INTERFACES section 2, ``cdr list``)."""
+"""What ``Queries`` promises, over memory, SQLite and MariaDB."""
 
 import msgspec
 import pytest

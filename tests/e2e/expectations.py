@@ -19,7 +19,7 @@ CYCLE_S = 6
 SELL, TAX, BUY = Decimal("0.06"), Decimal("0.006"), Decimal("0.03")
 """Fee, tax and cost of one cycle by ``switch.yaml``."""
 HOLD_TIME_PRECISION_MS = 50
-"""A fraction of a second of at least so much counts as one (REQ_BILLING DUR-05)."""
+"""A fraction of a second of at least so much counts as one."""
 ZERO = "0.00"
 
 

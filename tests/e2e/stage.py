@@ -129,7 +129,7 @@ class Stage:
         return Decimal(self.daemon.ask("account", "show", account)["balance"])
 
     def pay(self, account: str, amount: str) -> None:
-        """Book a payment; the switch knows of it when this returns (INTERFACES section 2)."""
+        """Book a payment; the switch knows of it when this returns."""
         self.daemon.ask("payment", "add", "--account", account, "--amount", amount)
 
     def expect_nothing_left(self) -> None:

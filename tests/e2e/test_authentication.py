@@ -1,4 +1,4 @@
-"""Telephones at unknown addresses: challenged, let in, and not heard any more (decision table DT-7)."""
+"""Telephones at unknown addresses: challenged, let in, and not heard any more."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -103,7 +103,7 @@ def test_a_reload_adds_an_algorithm_and_a_phone_may_choose_it(strong_stage: Stag
 
 
 class TestLockOut:
-    """DT-7, row by row; that time ends a lock-out is shown on virtual time by the vectors of kind auth_lockout."""
+    """Row by row; that time ends a lock-out is shown on virtual time by the vectors of kind auth_lockout."""
 
     def test_a_source_that_guesses_is_put_on_the_list_and_not_heard_until_it_is_taken_off(self, stage: Stage) -> None:
         source = Endpoint(PHONES["guesser"], 14_973)

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of two hundred calls: every answered call is booked, once (DESIGN D9)."""
+"""kill -9 in the middle of two hundred calls: every answered call is booked, once."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Concurrency and calls a second, of customers' and of vendors' gateways (REQ_SIP GW-V01)."""
+"""Concurrency and calls a second, of customers' and of vendors' gateways."""
 
 import time
 

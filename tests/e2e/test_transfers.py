@@ -1,4 +1,4 @@
-"""A customer's REFER: the two that stay talk to each other, and both calls are paid for (RFC 5589, XFR-07)."""
+"""A customer's REFER: the two that stay talk to each other, and both calls are paid for (RFC 5589)."""
 
 from datetime import datetime, timedelta
 

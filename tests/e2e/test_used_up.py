@@ -1,4 +1,4 @@
-"""Money that runs out during a call: the switch ends it to the millisecond (DESIGN D13).
+"""Money that runs out during a call: the switch ends it to the millisecond.
 
 At least one minute is held in advance, so these calls last longer than that. They begin with the suite, on a
 switch of their own, and are looked at here, last.

@@ -40,8 +40,8 @@ from vosd.trunks.scope import Scope
 START = 1_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
-NOT_BUILT_YET = {"RTE-V26": "protect routes (RTE-30)"}
-"""Of the kinds below; the kind weight_share (RTE-04) waits for weights as a whole."""
+NOT_BUILT_YET = {"RTE-V26": "protect routes"}
+"""Of the kinds below; the kind weight_share waits for weights as a whole."""
 
 
 def of(kind: str) -> pytest.MarkDecorator:
@@ -259,7 +259,7 @@ def test_endpoints_are_kept_alive_in_batches(given, expect, tmp_path):
 
 @of("nat_per_packet")
 def test_the_other_reading_of_the_interval_is_that_of_batches_of_one(given, expect, tmp_path):
-    """CON-06: whoever wants to wait after each datagram can say so, and learns that it does not fit."""
+    """Whoever wants to wait after each datagram can say so, and learns that it does not fit."""
     pace = keep_alive_of(parameters_of(given) | {"SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME": 1}, tmp_path)
     sizes, last, fits = batches_of(pace, given["endpoints"])
     assert set(sizes) == {1}

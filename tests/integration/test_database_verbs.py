@@ -1,4 +1,4 @@
-"""Verbs that need the database but no daemon, on SQLite (INTERFACES section 2)."""
+"""Verbs that need the database but no daemon, on SQLite."""
 
 import asyncio
 import csv

@@ -1,4 +1,4 @@
-"""Many calls on one account, on virtual time: calls alone never carry its balance below its limit (DESIGN D13).
+"""Many calls on one account, on virtual time: calls alone never carry its balance below its limit.
 
 The model keeps the true ledger, which the credit only hears of: commits arrive late and out of order, and people
 pay, reverse and change limits meanwhile. Money that such a reversal takes is beyond any hold, so the bound that

@@ -51,7 +51,7 @@ def rounded(value: Fraction, policy: RatingPolicy) -> Fraction:
 
 
 def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]:
-    """Rate a call by REQ_BILLING 1.2 in exact fractions: fee and tax."""
+    """Return fee and tax of a call in exact fractions."""
     rate, policy = applied.rate, applied.policy
     seconds, fraction = divmod(duration_ms, 1000)
     if fraction > 0 and fraction >= policy.hold_time_precision_ms:

@@ -1,4 +1,4 @@
-"""Calls alone never carry a balance below its limit (DESIGN D13), shown through the whole switch.
+"""Calls alone never carry a balance below its limit, shown through the whole switch.
 
 Many calls on one account on virtual time; answers and BYEs at any millisecond, timers that run late, callers that
 never acknowledge; commits that are told late and out of order, payments, reversals and limits changed meanwhile.

@@ -127,7 +127,7 @@ def test_callee_hangs_up_before_the_ack_and_the_caller_hangs_up_instead_of_ackno
 
 
 def test_a_200_without_ack_is_repeated_for_64_t1_and_ends_the_call(scene):
-    """No ACK: billed as answered, source switch, BYE both ways (INTERFACES section 6)."""
+    """No ACK: billed as answered, source switch, BYE both ways."""
     call = scene.caller.call(CALLEE, Intent(acknowledges=False))
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()

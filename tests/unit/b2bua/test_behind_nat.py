@@ -216,7 +216,7 @@ def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:
 
 @pytest.mark.parametrize("contact", [HOME, OPEN], ids=["private", "public, and not where it is seen"])
 def test_a_registered_phone_is_called_and_asked_where_it_is_seen(contact):
-    """NAT-01; the Request-URI is the Contact as it was registered (RFC 3261 section 16.6)."""
+    """The Request-URI is the Contact as it was registered (RFC 3261 section 16.6)."""
     scene, at_home = phone_at_home(contact)
     call = scene.caller.call(NUMBER)
     scene.wire.run_until(lambda: call.final == 200)

@@ -77,7 +77,6 @@ def test_a_phone_that_is_not_registered_gets_480():
 
 
 def test_the_offline_gateway_takes_the_calls_of_a_phone_that_is_not_registered():
-    """PHN-03."""
     scene = stage(offline_gateway="vendor-0")
     call = called(scene)
     record = finish(scene, call)
@@ -127,7 +126,7 @@ def test_the_next_device_is_tried_where_one_cannot_be_had(script):
 
 
 def test_a_device_that_wants_to_be_left_alone_speaks_for_itself_only():
-    """SIP-07 is for trunks: behind each contact is another device, and the offline gateway is no device at all."""
+    """Retry-After pauses are for trunks: each contact is another device, and the offline gateway is none."""
     scene = stage(offline_gateway="vendor-0")
     alone = refuses(503, headers=("Retry-After: 60",))
     scene.exchange.telephone(NUMBER, HOME, script=alone).register(f"<sip:a@{HOME}>;q=1")

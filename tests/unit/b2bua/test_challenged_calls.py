@@ -1,4 +1,4 @@
-"""Whole calls through vendors that want proof of who calls (RFC 3261 section 22, REG-06)."""
+"""Whole calls through vendors that want proof of who calls (RFC 3261 section 22)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a call costs whose peer vanished: until that was noticed, or until the latest proof of life (DESIGN D10)."""
+"""What a call costs whose peer vanished: until that was noticed, or until the latest proof of life."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Nothing of one side reaches the other but the numbers and the session description (INTERFACES section 4)."""
+"""Nothing of one side reaches the other but the numbers and the session description."""
 
 import re
 

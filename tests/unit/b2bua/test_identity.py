@@ -1,4 +1,4 @@
-"""Who calls, as the customer says it and each vendor is told (SIP-09, SIP-13; RFC 3323, 3325, 5806, 7044, 8224)."""
+"""Who calls, as the customer says it and each vendor is told (RFC 3323, 3325, 5806, 7044, 8224)."""
 
 import pytest
 

@@ -152,7 +152,7 @@ def test_a_side_that_denies_the_call_is_hung_up_all_the_same(scene, status):
 
 
 def test_a_transfer_to_nobodys_number_leaves_no_record_of_an_unknown_source():
-    """INTERFACES section 4: with tech prefixes the number tells whose call it is."""
+    """With tech prefixes the number tells whose call it is."""
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", tech_prefix="77")
     scene = Scene(catalogue([trunk, vendor_gateway(0)]))
     call = scene.caller.call(f"77{CALLEE}")

@@ -1,4 +1,4 @@
-"""Messages that lay ready for a while: bills go by when they came (DESIGN D2), what we do goes by the clock."""
+"""Messages that lay ready for a while: bills go by when they came, what we do goes by the clock."""
 
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue

@@ -1,4 +1,4 @@
-"""A call ends at the millisecond up to which it is paid, whenever the timer runs (DESIGN D13).
+"""A call ends at the millisecond up to which it is paid, whenever the timer runs.
 
 One cent a second; the account reserves a minute at a time.
 """

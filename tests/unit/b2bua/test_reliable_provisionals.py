@@ -301,7 +301,7 @@ def test_a_session_that_may_get_lost_is_no_offer_and_is_not_made_one(scene):
 
 
 def test_a_caller_that_requires_what_its_trunk_may_not_is_refused():
-    """SIP-06: 420 with Unsupported."""
+    """420 with Unsupported."""
     scene = scene_of(customer=Reliability.OFF)
     call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE))
     scene.wire.run_until(lambda: call.is_over)

@@ -1,4 +1,4 @@
-"""What a reload in the middle of a call changes: nothing for that call (DESIGN D3)."""
+"""What a reload in the middle of a call changes: nothing for that call."""
 
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.virtual.customer import Intent

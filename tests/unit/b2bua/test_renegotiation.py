@@ -111,7 +111,7 @@ def test_a_proposal_that_brings_nothing_new_is_answered_at_once_with_what_holds(
 
 @both_sides
 def test_an_update_goes_on_as_a_reinvite_to_a_side_that_does_not_know_it(scene, side):
-    """SIP-11: what a side can is what its Allow says."""
+    """What a side can is what its Allow says."""
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     offer = asking.propose("a=sendonly", method="UPDATE")
@@ -163,7 +163,7 @@ def test_a_second_proposal_of_one_side_has_to_wait(scene, ends_that_update, side
 
 @both_sides
 def test_a_side_that_is_busy_with_a_proposal_of_its_own_is_asked_again(scene, side):
-    """SIP-10: 491 is no error; whoever made the Call-ID waits 2.1 to 4 s, the other up to 2 s (section 14.1)."""
+    """491 is no error; whoever made the Call-ID waits 2.1 to 4 s, the other up to 2 s (section 14.1)."""
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(491), Reply(491))

@@ -1,4 +1,4 @@
-"""The state table of a call: whatever happens in whatever state, nothing raises and nothing ends twice (DESIGN D2)."""
+"""The state table of a call: whatever happens in whatever state, nothing raises and nothing ends twice."""
 
 import pytest
 

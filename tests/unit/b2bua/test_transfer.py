@@ -1,4 +1,4 @@
-"""REFER: the customer leaves, those it talked to go on, and every leg is paid (RFC 3515, RFC 5589; XFR-02, 04, 07)."""
+"""REFER: the customer leaves, those it talked to go on, and every leg is paid (RFC 3515, RFC 5589)."""
 
 from decimal import Decimal
 
@@ -142,7 +142,7 @@ def test_a_party_that_is_left_alone_is_let_go(scene):
 
 
 def test_a_target_that_rings_too_long_is_given_up(scene):
-    """XFR-02: 30 s unless the trunk says otherwise."""
+    """30 s unless the trunk says otherwise."""
     scene.vendor.by_number = {TARGET: RINGS}
     call = talking(scene)
     blind(call)
@@ -264,7 +264,6 @@ def test_a_trunk_that_may_not_transfer_gets_403():
 
 
 def test_the_target_is_shown_what_the_trunk_says():
-    """XFR-04."""
     scene = transferring(CallerDialect(transfer_display=TransferDisplay.NUMBER, transfer_number="12025550199"))
     call = talking(scene)
     blind(call)

@@ -172,7 +172,7 @@ def test_a_request_of_the_vendor_on_an_early_dialog_gets_481(scene):
     ],
 )
 def test_a_refusal_is_passed_on_by_the_map(vendors_code, callers_code, reason, q850):
-    """INTERFACES section 6; nothing of a redirection or a challenge reaches the caller."""
+    """Nothing of a redirection or a challenge reaches the caller."""
     scene = Scene(usual_catalogue(vendors=1))
     secrets = ("Contact: <sip:elsewhere@203.0.113.99>", 'WWW-Authenticate: Digest realm="vendor", nonce="x"')
     scene.vendor.script = refuses(vendors_code, headers=(*secrets, "Retry-After: 99"))

@@ -1,4 +1,4 @@
-"""End reasons with their codes, call ids that sort by time, instants (INTERFACES section 6)."""
+"""End reasons with their codes, call ids that sort by time, instants."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Amounts are read, rounded and written without losing or inventing a digit (DESIGN D4)."""
+"""Amounts are read, rounded and written without losing or inventing a digit."""
 
 from decimal import Decimal
 

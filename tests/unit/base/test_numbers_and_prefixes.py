@@ -1,4 +1,4 @@
-"""Numbers as they are compared, and the longest prefix that fits one (RATE-10, RATE-11)."""
+"""Numbers as they are compared, and the longest prefix that fits one."""
 
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex

@@ -1,4 +1,4 @@
-"""Money set aside for running calls: taken, extended, released, and never more than there is (DESIGN D13)."""
+"""Money set aside for running calls: taken, extended, released, and never more than there is."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Milliseconds to whole seconds, and seconds to cycles begun (REQ_BILLING section 4)."""
+"""Milliseconds to whole seconds, and seconds to cycles begun."""
 
 from vosd.billing.increments import cycles, hold_seconds
 

@@ -1,4 +1,4 @@
-"""Fee and tax in the order of rating, and a breakdown that gives them again (REQ_BILLING section 1.2)."""
+"""Fee and tax in the order of rating, and a breakdown that gives them again."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Verbs that talk to the running switch, against a control socket of the test's own (INTERFACES section 2)."""
+"""Verbs that talk to the running switch, against a control socket of the test's own."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""VOS3000's parameters, its preset, and what is warned of (DESIGN sections 7 and 8)."""
+"""VOS3000's parameters, its preset, and what is warned of."""
 
 import json
 from decimal import Decimal
@@ -79,7 +79,6 @@ def test_every_supported_parameter_arrives(site):
     ],
 )
 def test_a_parameter_out_of_its_range_is_an_error(site, name, bad):
-    """PARAM-01, RES-01."""
     (error,) = site.errors(f"parameters: {{{name}: {bad}}}\n")
 
     assert error.startswith(f"vosd.yaml:1: parameters.{name}: value '{bad}': expected ")
@@ -118,7 +117,6 @@ def test_a_parameter_of_h323_is_a_warning(site):
 
 
 def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):
-    """FEE-18."""
     assert site.warnings("parameters:\n  SERVER_BILLING_FEE_PRECISTION: 3\n  SERVER_BILLING_FEE_UNIT: '0.01'\n") == [
         (
             "vosd.yaml:3: warning: parameters.SERVER_BILLING_FEE_UNIT: value '0.01': "
@@ -186,7 +184,7 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
 
 
 def test_the_resend_list_is_read_in_seconds(site):
-    """SIP-04; absent, the timers of RFC 3261 hold (INTERFACES section 3)."""
+    """Absent, the timers of RFC 3261 hold."""
     assert site.load("node: sw1").settings.sip.timers.resend_ms == ()
     loaded = site.load("parameters: {SS_SIP_RESEND_INTERVAL: '0.5, 1,2'}")
     assert loaded.settings.sip.timers.resend_ms == (500, 1_000, 2_000)
@@ -197,6 +195,5 @@ def test_the_resend_list_is_read_in_seconds(site):
 
 @pytest.mark.parametrize("text", ["", "a", "1,,2", "0", "-1", "1,2,", ",".join(["1"] * 21)])
 def test_a_resend_list_that_is_none_is_an_error(site, text):
-    """SIP-05."""
     (error,) = site.errors(f"parameters: {{SS_SIP_RESEND_INTERVAL: '{text}'}}")
     assert "SS_SIP_RESEND_INTERVAL" in error

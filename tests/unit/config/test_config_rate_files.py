@@ -1,4 +1,4 @@
-"""Rate tables as CSV (RATE-34 to RATE-36)."""
+"""Rate tables as CSV."""
 
 import pytest
 

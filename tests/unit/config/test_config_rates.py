@@ -1,4 +1,4 @@
-"""Rates from YAML and CSV, and the rounding of their group (REQ_BILLING sections 2 and 3)."""
+"""Rates from YAML and CSV, and the rounding of their group."""
 
 from decimal import Decimal
 
@@ -31,7 +31,6 @@ def test_a_row_keeps_its_price_exactly_as_entered(site):
     ],
 )
 def test_a_rates_own_cycle_wins_over_its_groups_unit_over_the_parameter(site, row, group, cycle):
-    """RATE-43."""
     (rate,) = rates_of(site, f"      - {{prefix: '44', billing_rate: '0.01', {row}}}", group)
 
     assert rate.billing_cycle == cycle
@@ -44,7 +43,6 @@ def test_an_interval_is_a_first_period_at_the_minutes_price(site):
 
 
 def test_a_first_rate_is_the_price_of_the_whole_first_period(site):
-    """RATE-44."""
     (rate,) = rates_of(
         site,
         "      - {prefix: '*', billing_rate: '0.15', billing_cycle: 60, first_rate: '0.21', first_duration: 180, "
@@ -55,14 +53,12 @@ def test_a_first_rate_is_the_price_of_the_whole_first_period(site):
 
 
 def test_a_first_duration_of_zero_is_no_first_period(site):
-    """RATE-45."""
     (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', first_rate: '0', first_duration: 0}")
 
     assert (rate.first_duration, rate.first_rate) == (0, None)
 
 
 def test_a_price_per_cycle_is_marked_as_such(site):
-    """RATE-41."""
     (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', billing_cycle: 60}", "price_per: cycle")
 
     assert rate.per_cycle

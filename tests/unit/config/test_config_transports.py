@@ -100,7 +100,6 @@ def test_a_tls_listener_needs_a_certificate(site):
     ("written", "byte"), [("0xa0", 0xA0), ("0XB8", 0xB8), ("184", 0xB8), ("0", 0), ("0x00", 0), ("252", 0xFC)]
 )
 def test_the_class_of_signalling_is_a_byte_in_either_notation(site, written, byte):
-    """QOS-01, QOS-03."""
     loaded = site.load(f"parameters: {{SS_QOS_SIGNAL: '{written}'}}")
     assert loaded.transports.marking == TrafficClass(byte)
 

@@ -1,4 +1,4 @@
-"""How SIP is spoken with each trunk, as the operator writes it (SIP-06 to SIP-09, SIP-13, GW-M-17)."""
+"""How SIP is spoken with each trunk, as the operator writes it."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Start in order, stop in reverse, one way out (INTERFACES section 2, ``run``)."""
+"""Start in order, stop in reverse, one way out."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Signals become calls: SIGHUP loads, SIGINT and SIGTERM end (INTERFACES section 2, ``run``)."""
+"""Signals become calls: SIGHUP loads, SIGINT and SIGTERM end."""
 
 import asyncio
 import os

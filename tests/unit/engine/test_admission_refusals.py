@@ -1,4 +1,4 @@
-"""Refused calls: code, Reason, record, and nothing left behind (INTERFACES sections 3 and 6)."""
+"""Refused calls: code, Reason, record, and nothing left behind."""
 
 from decimal import Decimal
 from itertools import combinations
@@ -32,7 +32,7 @@ def acme(**terms):
     return mapping_gateway("acme", f"{CUSTOMER.host}/32", **terms)
 
 
-# Each condition that refuses a call, in the order of INTERFACES section 3: how it is brought about, what is told.
+# Each condition that refuses a call, in the order in which they are checked: how it is caused, and the answer.
 CONDITIONS = {
     "closed": ("Shutdown", 503),
     "max forwards": ("Loop", 483),

@@ -1,4 +1,4 @@
-"""Which numbers an INVITE carries, and where its gateway says they stand (INTERFACES section 3; SIP-13, GW-M-17)."""
+"""Which numbers an INVITE carries, and where its gateway says they stand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which of the registered are kept alive by all means: those that are not where they say (NAT-09)."""
+"""Which of the registered are kept alive by all means: those that are not where they say."""
 
 import pytest
 

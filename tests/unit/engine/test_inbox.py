@@ -108,7 +108,7 @@ def test_running_calls_go_first_whatever_came_before(world):
 
 
 def test_how_long_a_message_waits_is_no_secret_to_who_serves_it(world):
-    """DESIGN D2: what a call costs is counted from when its packets came."""
+    """What a call costs is counted from when its packets came."""
     world.cost_s = 0.001
     world.come(Rank.RUNNING, GATEWAY, "BYE 1", "BYE 2")
     world.come(Rank.CALL, GATEWAY, "INVITE")

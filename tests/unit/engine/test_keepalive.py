@@ -64,7 +64,7 @@ class House:
 
 
 def test_every_place_over_udp_is_sent_the_message_from_the_socket_it_is_reached_by(timers):
-    """NAT-02, NAT-03; who is on a connection keeps that alive himself."""
+    """Who is on a connection keeps that alive himself."""
     house = House(timers, PHONE, Peer(1, "203.0.113.2", 40_000), Peer(2, "203.0.113.3", 1))
     house.keep(KeepAlive(message=b"\r\n\r\n")).begin(house.transmit())
     timers.run_for(PERIOD_MS - 1)
@@ -83,7 +83,6 @@ def test_sweep_follows_sweep_until_the_stop(timers):
 
 
 def test_only_those_behind_nat_where_the_operator_wants_it_so(timers):
-    """NAT-09."""
     hidden = Peer(0, "203.0.113.2", 40_000)
     house = House(timers, PHONE, hidden, hidden=[hidden])
     house.keep(KeepAlive(to_all=False)).begin(house.transmit())
@@ -127,7 +126,6 @@ def test_a_mistake_of_ours_ends_one_slice_and_not_the_keeping(timers):
 
 
 def test_a_sweep_that_does_not_fit_is_told_once_and_so_is_its_end(timers):
-    """NAT-10, ALM-18."""
     house = House(timers, *(Peer(0, "203.0.113.1", port) for port in range(1, 41)))
     keeping = house.keep(KeepAlive(period_ms=10_000, send_interval_ms=10_000, send_one_time=10))
     with structlog.testing.capture_logs() as lines:

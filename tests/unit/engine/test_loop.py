@@ -103,7 +103,6 @@ def in_ms(ms: int) -> int:
 
 
 async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
-    """DESIGN D9."""
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     assert core.said == [
         "kept INVITE in 192.0.2.10:5060",
@@ -133,7 +132,7 @@ async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(co
 
 
 async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(core, loop):
-    """DESIGN D2: a BYE ends the call when it came, however long the line was."""
+    """A BYE ends the call when it came, however long the line was."""
     before = SystemClock().now()
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
     now = core.instants[0]

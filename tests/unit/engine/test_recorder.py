@@ -1,4 +1,4 @@
-"""The recorder: batches, a database that is away, and what the credits are told (DESIGN D4, D9, D13)."""
+"""The recorder: batches, a database that is away, and what the credits are told."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -130,7 +130,7 @@ async def test_a_full_batch_does_not_wait(database, journal, credits):
 
 
 async def test_the_purse_knows_the_balance_and_forgets_what_it_contains(recorder, journal, credits, database, booking):
-    """DESIGN D13: balance, unbooked and available agree before and after."""
+    """Balance, unbooked and available agree before and after."""
     for index in range(4):
         end(recorder, journal, credits, call(index))
     acme, carrier = credits["acme"], credits["carrier"]
@@ -301,7 +301,6 @@ async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal
 
 
 def test_with_too_many_calls_waiting_no_new_call_may_be_taken(recorder):
-    """REQ_BILLING CDR-21."""
     record = call(0)
     for _ in range(PENDING_MAX - 1):
         recorder.add(record)

@@ -130,7 +130,6 @@ def test_where_nobody_may_register_the_method_is_not_known():
 
 
 def test_phones_that_are_online_are_counted_whatever_their_places_and_their_end():
-    """PHN-05."""
     switch = exchange(gateways=[TRUNK])
     counted = []
     for number, place, lifetime in (

@@ -1,4 +1,4 @@
-"""The class of traffic is on every packet (QOS-01 to QOS-05)."""
+"""The class of traffic is on every packet."""
 
 import asyncio
 import socket
@@ -86,7 +86,6 @@ class Refusing:
 
 
 def test_a_kernel_that_refuses_is_complained_of_once_and_calls_go_on():
-    """QOS-05."""
     marker = Marker(EXPEDITED)
     with capture_logs() as logs:
         marker.mark(Refusing())

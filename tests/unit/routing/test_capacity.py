@@ -1,4 +1,4 @@
-"""Places on gateways and accounts, and calls in the last second (GW-03, GW-04, GW-V01)."""
+"""Places on gateways and accounts, and calls in the last second."""
 
 import pytest
 

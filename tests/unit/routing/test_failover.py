@@ -1,4 +1,4 @@
-"""When the next gateway is tried, and what the caller is told in the end (INTERFACES section 6)."""
+"""When the next gateway is tried, and what the caller is told in the end."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Vendors that asked to be left alone: for how long they are (SIP-07)."""
+"""Vendors that asked to be left alone: for how long they are."""
 
 from vosd.routing.rest import REST_MAX_S, Rests
 

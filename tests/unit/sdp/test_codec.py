@@ -1,4 +1,4 @@
-"""Which codec a session description settles on (INTERFACES section 5, column ``codec``)."""
+"""Which codec a session description settles on."""
 
 import pytest
 

@@ -133,7 +133,7 @@ def test_repetitions_are_absorbed_as_over_udp(probe, owner):
 
 
 def test_the_operators_list_gives_only_its_sum_over_a_connection(owner):
-    """SIP-05: one send, and the total as time-out."""
+    """One send, and the total as time-out."""
     timers = Timers(resend_ms=(1_000, 2_000))
     probe = Probe(SipSettings(timers=timers), listeners=LISTENERS)
     transaction = probe.call_vendor(owner, peer=GATEWAY)

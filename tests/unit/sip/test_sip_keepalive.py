@@ -1,4 +1,4 @@
-"""Sweeps of keep-alives: batches, slices, and no burst whatever happens to the clock (NAT-02 to NAT-05, NAT-10)."""
+"""Sweeps of keep-alives: batches, slices, and no burst whatever happens to the clock."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -80,7 +80,6 @@ def test_an_empty_sweep_waits_for_the_next():
 
 
 def test_a_sweep_that_does_not_fit_is_told_and_followed_at_once():
-    """NAT-10."""
     pace = KeepAlive(period_ms=10_000, send_interval_ms=1_000, send_one_time=10)
     everybody = endpoints(150)
     sweeps = Sweeps(pace, lambda: everybody, START)

@@ -132,7 +132,7 @@ def test_a_message_without_contact_finds_nobody_out():
         ("sip:a@203.0.113.9", OUTSIDE, True),  # another port
         ("sip:a@203.0.113.9", OUTSIDE._replace(port=5060), False),
         ("sips:a@203.0.113.9", OUTSIDE._replace(port=5061), False),
-        ("sip:a@192.168.1.100:40000", OUTSIDE._replace(host="192.168.1.100"), True),  # NAT-09: private by itself
+        ("sip:a@192.168.1.100:40000", OUTSIDE._replace(host="192.168.1.100"), True),  # private by itself
         ("nonsense", OUTSIDE, True),
     ],
 )
@@ -149,7 +149,7 @@ def test_contacts_that_are_kept_alive_whatever_is_set(contact, seen, needed):
     [(Nat.NO, Peer(0, "192.168.1.100", 5060)), (Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE)],
 )
 def test_requests_go_where_the_peer_is_seen_and_name_the_contact_as_it_said_it(nat, goes_to):
-    """NAT-01; RFC 3261 section 12.2.1.1 for the Request-URI."""
+    """RFC 3261 section 12.2.1.1 for the Request-URI."""
     dialog = talk(Probe(), nat)
     assert dialog.peer == goes_to
     assert read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, "")).uri == "sip:phone@192.168.1.100:5060"

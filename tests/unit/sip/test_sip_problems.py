@@ -1,4 +1,4 @@
-"""``problems()``: what a strict peer would refuse although it can be read, in sentences (INTERFACES section 7)."""
+"""``problems()``: what a strict peer would refuse although it can be read, in sentences."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One registration of ours at a vendor: asking and proof (RFC 3261 section 10.2, REG-03, REG-06)."""
+"""One registration of ours at a vendor: asking and proof (RFC 3261 section 10.2)."""
 
 from itertools import pairwise
 
@@ -144,7 +144,7 @@ class TestAsking:
 
 
 class TestProof:
-    """Digests (REG-06)."""
+    """Digests."""
 
     @pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256", "MD5")])
     @pytest.mark.parametrize("status", [401, 407])

@@ -1,4 +1,4 @@
-"""Registrations of ours that fail, are refused, and are taken back (REG-03)."""
+"""Registrations of ours that fail, are refused, and are taken back."""
 
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ def stage():
 
 
 class TestFailures:
-    """What does not work is tried again, ever more rarely (REG-03)."""
+    """What does not work is tried again, ever more rarely."""
 
     def test_waits_double_from_30_s_to_300_s(self, stage):
         stage.vendor.always = Told(500)

@@ -50,7 +50,6 @@ def lines(outcome: Outcome, name: str) -> list[str]:
 
 
 def test_a_registration_keeps_what_was_said_and_where_it_came_from(desk):
-    """NAT-01."""
     outcome = desk.ask("<sip:1001@192.168.1.20:5060;line=7>;q=0.7", headers=["User-Agent: Phone 1.0"])
     (binding,) = desk.bindings
     assert outcome.status == 200

@@ -1,4 +1,4 @@
-"""The operator's list of waits in place of timers A, B, E and F: ``SS_SIP_RESEND_INTERVAL`` (SIP-04, SIP-05)."""
+"""The operator's list of waits in place of timers A, B, E and F: ``SS_SIP_RESEND_INTERVAL``."""
 
 import pytest
 

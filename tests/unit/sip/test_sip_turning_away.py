@@ -1,4 +1,4 @@
-"""A request that there is no time for is answered with 503, and nothing is left of it (SIP-12, RFC 3261 8.2.7)."""
+"""A request that there is no time for is answered with 503, and nothing is left of it (RFC 3261 8.2.7)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Values on their way into a column: exact, cut or refused, never changed in silence (DESIGN D4)."""
+"""Values on their way into a column: exact, cut or refused, never changed in silence."""
 
 from decimal import Decimal
 
