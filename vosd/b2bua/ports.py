@@ -1,7 +1,7 @@
 """What a call asks of the switch around it, besides SIP.
 
 All of it is answered at once and without I/O. A question of the set-up that takes time comes back as an event of the
-call (ADR 2).
+call (ADR 2, ADR 35).
 """
 
 from collections.abc import Iterator, Sequence

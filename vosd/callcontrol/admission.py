@@ -99,7 +99,7 @@ class CallRequest(msgspec.Struct):
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
     looped: bool
     at: Instant
-    """What the steps go by: when the INVITE came, later when the latest answer did."""
+    """When the INVITE came; its monotonic part, which limits go by, moves on with each answer to a question."""
     numbers: Numbers | None = None
     """None where the call was identified elsewhere."""
     closed: Refusal | None = None

@@ -1,4 +1,4 @@
-"""The set-up of a call: the steps that decide whether it is carried, by whom and at what price (ADR 2).
+"""The set-up of a call: the steps that decide whether it is carried, by whom and at what price (ADR 35).
 
 A call and ``vosd route explain`` go through the same tuple of steps. A step lets the call proceed, refuses it, or asks
 a question that may take time: an HTTP lookup, a redirect server, RADIUS, a media engine, limits that machines share.
@@ -120,12 +120,13 @@ class Setup:
     def settle(self, answer: Answer, now: Instant) -> Outcome:
         """Go on with the answer to the open question.
 
-        An answer of another kind than the question wants is no answer. The steps that follow go by ``now``.
+        An answer of another kind than the question wants is no answer. Limits go by ``now`` from here on; rates and
+        the account are those of the moment at which the INVITE came (ADR 36).
         """
         asked, self.asked = self.asked, None
         if asked is None:
             raise StepOutOfOrderError("no question is open")
-        self.call_request.at = now
+        self.call_request.at = now._replace(wall=self.call_request.at.wall)
         outcome = asked.then(answer) if isinstance(answer, asked.question.answered_by) else asked.otherwise
         return self.advance() if outcome is None else self._stop(outcome)
 

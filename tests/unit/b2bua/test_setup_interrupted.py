@@ -1,4 +1,4 @@
-"""What may happen while a question of the set-up is open: CANCEL, a reload, a stop, a mistake, a transfer (ADR 2)."""
+"""What may happen while a question of the set-up is open: CANCEL, a reload, a stop, a mistake, a transfer (ADR 35)."""
 
 from decimal import Decimal
 

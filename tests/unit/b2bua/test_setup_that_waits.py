@@ -1,4 +1,4 @@
-"""A step of the set-up that asks: the answer comes at once, in time, late, never or from elsewhere (ADR 2)."""
+"""A step of the set-up that asks: the answer comes at once, in time, late, never or from elsewhere (ADR 35)."""
 
 import pytest
 

@@ -98,10 +98,10 @@ def test_a_question_interrupts_the_steps_and_its_answer_goes_on_with_the_next():
     first = setup.advance()
     assert isinstance(first, Ask)
     assert (first.question, setup.asked is first, setup.number) == (WhereIs("442012"), True, 1)
-    second = setup.settle(Located("4420"), NOW.plus(500))
+    second = setup.settle(Located("4420"), Instant(1_500, NOW.wall + 499))
     assert isinstance(second, Ask)
     assert (second.question, setup.number, len(setup.call_request.taken)) == (WhereIs("4420"), 2, 1)
-    assert setup.call_request.at == NOW.plus(500)
+    assert setup.call_request.at == Instant(1_500, NOW.wall), "rates are those of the INVITE, limits those of now"
     assert setup.settle(Located("4421"), NOW) is None
     assert (setup.call_request.callee, setup.asked) == ("4421", None)
 
