@@ -1,4 +1,4 @@
-"""One immutable snapshot of everything a call is decided by (DESIGN D3); a reload swaps the whole."""
+"""Immutable snapshot of everything a call is decided by; a reload replaces the whole (ADR 8)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ class CallParameters:
     """SERVER_BILLING_RECORD_SERVER_HANG_UP: calls that the switch ended leave a CDR."""
     max_attempts: int = 10
     search_ms: int = 30_000
-    """No attempt begins later than this after the INVITE came (INTERFACES section 6)."""
+    """No attempt begins later than this after the arrival of the INVITE."""
     digest: DigestSettings = field(default_factory=DigestSettings)
-    """With the credentials, since those are hashes for one realm."""
+    """Part of the catalogue because credentials are hashes for one realm."""
     lock_out: LockOutSettings = field(default_factory=LockOutSettings)
     challenges_max: int = 6
-    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered (REG-06)."""
+    """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
 
@@ -50,21 +50,21 @@ class Catalogue:
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)
-    """Who proves who it is with a digest in the switch's own realm: phones and trunks by user name."""
+    """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
-    """Who proves who it is in a domain of its own, which is the realm: by domain and user name."""
+    """Phones and trunks with credentials in a domain of their own, which is the realm, by domain and user name."""
 
     @property
     def has_users(self) -> bool:
-        """Whether anybody proves who it is with a digest."""
+        """Whether any phone or trunk has credentials."""
         return bool(self.users or self.domains)
 
     def users_in(self, domain: str) -> Mapping[str, MappingGateway]:
-        """Return who proves who it is in a domain, by user name; empty = in the switch's own realm."""
+        """Return the phones and trunks with credentials in a domain, by user name; empty = the switch's own realm."""
         return self.domains.get(domain, {}) if domain else self.users
 
     def all_users(self) -> Iterator[tuple[str, MappingGateway]]:
-        """Yield everybody who proves who it is, with the user name."""
+        """Yield all phones and trunks with credentials, with their user names."""
         yield from self.users.items()
         for users in self.domains.values():
             yield from users.items()

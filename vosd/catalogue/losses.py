@@ -1,6 +1,6 @@
-"""What a reload would take away: a file that was emptied or cut off must not end every customer in silence.
+"""What a reload would remove, so that an emptied or truncated file does not remove customers unnoticed.
 
-Compares two catalogues. Refuses to decide what is done about it: ``daemon.reload`` asks for confirmation.
+Compares two catalogues. ``daemon.reload`` asks for confirmation where this module objects.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Set
@@ -9,27 +9,27 @@ from typing import Final, NamedTuple
 from vosd.catalogue.catalogue import Catalogue
 
 PART: Final = 5
-"""A reload that removes one in so many of a kind, or more, needs confirmation."""
+"""A reload that removes this part of the objects of a kind (one fifth), or more, needs confirmation."""
 _NAMED: Final = 5
-"""Names that one sentence lists."""
+"""Names that one message lists."""
 
 
 class Loss(NamedTuple):
-    """Objects of one kind that the running catalogue has and the new one has not."""
+    """Objects of one kind that the new catalogue does not have."""
 
     kind: str
     """The plural, for messages."""
     gone: tuple[str, ...]
     before: int
-    """How many there were."""
+    """Number of objects in the running catalogue."""
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether it is a fifth or more of what there was."""
+        """Whether it is a fifth or more of the objects."""
         return len(self.gone) * PART >= self.before
 
     def __str__(self) -> str:
-        """Say how many of how many, and which."""
+        """Write how many of how many are removed, and their names."""
         return f"{len(self.gone)} of {self.before} {self.kind}{_listed(self.gone)}"
 
 
@@ -58,7 +58,7 @@ def losses(running: Catalogue, wanted: Catalogue) -> tuple[Loss, ...]:
 
 
 def objections(found: tuple[Loss, ...], busy: Busy) -> tuple[str, ...]:
-    """Return why a reload that loses so much needs confirmation, a sentence each; none where it does not."""
+    """Return why a reload with these losses needs confirmation, one sentence each; none where it needs none."""
     return (*_in_use(found, busy), *(f"the file removes {loss}" for loss in found if loss.is_sweeping))
 
 
@@ -79,7 +79,7 @@ def _rates(running: Catalogue, wanted: Catalogue) -> Iterator[tuple[str, Collect
     for name, group in running.rate_groups.items():
         other = wanted.rate_groups.get(name)
         if other is None or other.version == group.version:
-            continue  # a group that goes altogether is missed by whoever names it
+            continue  # a removed group is reported where it is referred to
         before, after = (set(each.table.prefixes()) for each in (group, other))
         yield f"rates of rate group {name!r}", before, after
 

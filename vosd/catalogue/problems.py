@@ -1,4 +1,4 @@
-"""Mistakes in configuration files as values: where, which key, what was written, what was expected."""
+"""Mistakes in definitions as values: place, key, value as written, what was expected."""
 
 import re
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from vosd.base.errors import VosError
 _NEVER_SHOWN: Final = (
     "password", "passw", "passphrase", "pwd", "secret", "token", "auth", "url", "credential", "ha1", "database",
 )  # fmt: skip
-"""Parts of keys behind which a secret may stand."""
+"""Parts of the names of keys whose value may be a secret."""
 _IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
 _SECRET_KEY: Final = re.compile(rf"(?:{'|'.join(_NEVER_SHOWN)})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
-"""A key of a secret with text behind it that belongs to no key: ``password:x``, where the space was forgotten."""
+"""The key of a secret with more text attached: ``password:x``, where the space is missing."""
 _LOGIN: Final = re.compile(r":\S*@")
-"""What stands before the host of a URL: it may hold a password."""
+"""The part of a URL before the host, which may contain a password."""
 _SHOWN_CHARACTERS: Final = 200
 
 
 class Place(NamedTuple):
-    """A line of a file, counted from 1; line 0 is the file as a whole."""
+    """A line of a file, counted from 1, or a row of a table; 0 is the whole file or table."""
 
     file: str
     line: int
@@ -31,14 +31,14 @@ class Place(NamedTuple):
 
 
 class Severity(Enum):
-    """Whether the configuration can be used in spite of the problem."""
+    """Whether the definitions can be used in spite of the problem."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Problem(NamedTuple):
-    """One mistake. ``value`` is the text as written, None where there is none or it may hold a secret."""
+    """One mistake. ``value`` is the text as written; None where there is none or it may be a secret."""
 
     file: str
     line: int
@@ -48,7 +48,7 @@ class Problem(NamedTuple):
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        """Write it for a terminal: ``file:line: key: value 'x': expected …``."""
+        """Return the line for a terminal: ``file:line: key: value 'x': expected …``."""
         parts = [str(Place(self.file, self.line))]
         if self.severity is Severity.WARNING:
             parts.append("warning")
@@ -61,7 +61,7 @@ class Problem(NamedTuple):
 
 
 class ConfigError(VosError):
-    """The configuration cannot be used; ``problems`` lists every mistake and warning, by file and line."""
+    """The definitions cannot be used; ``problems`` lists every mistake and warning, by file and line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -69,7 +69,7 @@ class ConfigError(VosError):
 
 
 class ProblemList:
-    """Collects what is found on the way, so that everything is reported at once."""
+    """Collects problems, so that all are reported at once."""
 
     __slots__ = ("_found",)
 
@@ -81,37 +81,37 @@ class ProblemList:
         return len(self._found)
 
     def error(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
-        """Note a mistake that makes the configuration unusable."""
+        """Add a mistake that makes the definitions unusable."""
         self._note(place, key, expected, value, Severity.ERROR)
 
     def warning(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
-        """Note something that works, but hardly as meant."""
+        """Add a warning of something that works, but probably not as intended."""
         self._note(place, key, expected, value, Severity.WARNING)
 
     def in_order(self) -> tuple[Problem, ...]:
-        """Return everything found, each once, by file and line."""
+        """Return all problems, each once, by file and line."""
         return tuple(sorted(self._found, key=lambda problem: (problem.file, problem.line)))
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything found is more than a warning."""
+        """Whether there is any problem other than warnings."""
         return any(problem.severity is Severity.ERROR for problem in self._found)
 
     def _note(self, place: Place, key: str, expected: str, value: str | None, severity: Severity) -> None:
-        # nothing that is configured has two lines but a key that was pasted where its file's name belongs
+        # The only value with several lines is a private key that was pasted where the name of its file belongs.
         is_hidden = value is None or is_secret(key) or "\n" in value
         shown = None if is_hidden or value is None else _shortened(value)
         self._found[Problem(place.file, place.line, _key_alone(key), shown, expected, severity)] = None
 
 
 def is_secret(key: str) -> bool:
-    """Say whether the value of ``key`` is kept out of messages: a part of it, outside brackets, speaks of secrets."""
+    """Say whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
     name = _IN_BRACKETS.sub("", key).lower()
     return any(word in name for word in _NEVER_SHOWN)
 
 
 def suggestion(written: str, known: Iterable[str]) -> str:
-    """Return what to write instead of an unknown word: the nearest known one, or all of them."""
+    """Return a hint for an unknown word: the nearest known word, or all of them."""
     names = {name.lower(): name for name in sorted(known)}
     word = written.lower()
     near = get_close_matches(word, names, n=1) or [name for name in names if word and word in name]
@@ -119,7 +119,7 @@ def suggestion(written: str, known: Iterable[str]) -> str:
 
 
 def _key_alone(key: str) -> str:
-    """Cut off what stands behind the key of a secret, which YAML reads as part of the key where no space parts them."""
+    """Return a key without text attached to the key of a secret: without a space YAML reads both as one key."""
     outside = _IN_BRACKETS.sub(lambda match: "x" * len(match[0]), key)
     found = _SECRET_KEY.search(outside)
     return f"{key[: found.end()]}…" if found else key

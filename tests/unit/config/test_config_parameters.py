@@ -1,4 +1,4 @@
-"""VOS3000's parameters, its preset, and what is warned of."""
+"""VOS3000's parameters, its preset, and the warnings of settings that are probably not intended."""
 
 import json
 from decimal import Decimal
@@ -184,7 +184,7 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
 
 
 def test_the_resend_list_is_read_in_seconds(site):
-    """Absent, the timers of RFC 3261 hold."""
+    """Without the parameter the timers of RFC 3261 hold."""
     assert site.load("node: sw1").settings.sip.timers.resend_ms == ()
     loaded = site.load("parameters: {SS_SIP_RESEND_INTERVAL: '0.5, 1,2'}")
     assert loaded.settings.sip.timers.resend_ms == (500, 1_000, 2_000)

@@ -1,4 +1,4 @@
-"""How SIP is spoken with each trunk, as the operator writes it."""
+"""The keys of the SIP dialect of each trunk."""
 
 import re
 from pathlib import Path

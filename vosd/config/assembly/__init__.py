@@ -1,1 +1,1 @@
-"""From the keys to the catalogue: references are followed, defaults filled in, conflicts reported."""
+"""From keys to settings and to definitions of the catalogue: fields copied, files read, defaults settled."""

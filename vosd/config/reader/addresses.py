@@ -1,6 +1,6 @@
 """Addresses as operators write them: sockets to listen on, sources of customers, destinations of vendors.
 
-Only a destination may be a name, which the running switch looks up. ``localhost`` is 127.0.0.1.
+Only a destination may be a host name, which the running switch looks up. ``localhost`` is 127.0.0.1.
 """
 
 import re
@@ -51,7 +51,7 @@ def ip() -> FromText:
 
 
 def name_server() -> FromText:
-    """Read where a name server is asked: address, optional port."""
+    """Read the address of a name server, with optional port."""
 
     def read(text: str) -> NameServer:
         host, port = _host_port(text)
@@ -63,7 +63,7 @@ def name_server() -> FromText:
 
 
 def destination() -> FromText:
-    """Read where a vendor's packets go: address or name, optional port, optional ``;transport=``."""
+    """Read the destination of a vendor's packets: address or name, optional port, optional ``;transport=``."""
 
     def read(text: str) -> Address:
         place, *parameters = text.split(";")
@@ -90,7 +90,7 @@ def destination() -> FromText:
 
 
 def source() -> FromText:
-    """Read where a customer's packets come from: address, network, or address:port."""
+    """Read the source of a customer's packets: address, network, or address:port."""
 
     def read(text: str) -> HostPattern:
         if "/" in text:

@@ -1,7 +1,6 @@
-"""Maps of final SIP codes, as operators write them (REQ_SIP_ROUTING_OPS section 22, replacement of error codes).
+"""Maps of final SIP codes as operators write them, such as ``{486: 480, 5xx: 503}``.
 
-``{486: 480, 5xx: 503}``: a class stands for each of its codes that is not named itself. What they lead to stands in
-``trunks.dialect``.
+A class stands for each of its codes that is not named itself. ``trunks.dialect`` applies them.
 """
 
 import re
@@ -17,7 +16,7 @@ _CODE: Final = re.compile(r"[4-6]\d\d\Z", re.ASCII)
 
 
 def sent_instead() -> FromText:
-    """Read which code a customer is sent in place of another."""
+    """Read the codes that a customer is sent in place of others."""
 
     def can_be_replaced(written: str) -> bool:
         return bool(_SENT.match(written)) and not _is_bound(written)
@@ -26,7 +25,7 @@ def sent_instead() -> FromText:
 
 
 def counted_as() -> FromText:
-    """Read as what code a vendor's counts."""
+    """Read the codes that those of a vendor count as."""
 
     def can_be_received(written: str) -> bool:
         return bool(_RECEIVED.match(written))

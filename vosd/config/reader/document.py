@@ -16,7 +16,7 @@ from vosd.catalogue.problems import Place, ProblemList
 DEPTH_MAX: Final = 24
 """Levels of nesting in one file; the configuration itself needs six."""
 ALIASED_NODES_MAX: Final = 100_000
-"""Nodes that the aliases of one file may stand for together: a few lines can otherwise mean billions."""
+"""Nodes that the aliases of one file may expand to; without a bound a few lines can expand to billions."""
 
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -26,13 +26,13 @@ _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text: as written in the file, and as meant once environment variables are put in."""
+    """Text: as written in the file, and with environment variables substituted."""
 
     place: Place
     written: str
     text: str
     is_bare: bool
-    """Written without quotes: only then does an empty text mean "nothing here" and ``<<`` a merge."""
+    """Written without quotes: only then an empty text means "no value", and ``<<`` a merge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key's place in its mapping, and the value behind it."""
+    """The place of a key in its mapping, and its value."""
 
     place: Place
     node: "Node"
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all stands behind the key, as when every line below it is commented out."""
+        """Whether the key has no value, as when every line below it is commented out."""
         return isinstance(self.node, Scalar) and self.node.is_bare and not self.node.text
 
 
@@ -73,12 +73,12 @@ Node = Scalar | Listing | Section
 
 
 def written_in(node: Node) -> str | None:
-    """Return the text of a scalar as it stands in the file; None for what is no single value."""
+    """Return the text of a scalar as written in the file; None for other nodes."""
     return node.written if isinstance(node, Scalar) else None
 
 
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    """The file cannot be understood any further."""
+    """The rest of the file cannot be parsed."""
 
     def __init__(self, line: int, expected: str) -> None:
         super().__init__(expected)
@@ -89,14 +89,14 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
 def parse_document(
     text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
 ) -> Section | None:
-    """Read one YAML document whose top level is a mapping; of an empty file it has no entries.
+    """Read one YAML document whose top level is a mapping; an empty file gives an empty one.
 
-    ``${NAME}`` in a value is replaced from ``environ``. What is wrong is noted in ``problems``; None means
-    that nothing of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
+    ``${NAME}`` in a value is replaced from ``environ``. Mistakes are added to ``problems``; None means
+    that no part of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
     times as fast: only their syntax has to hold.
     """
     if "&" in text:
-        without = frozenset()  # what is left out may hold an anchor that other parts need
+        without = frozenset()  # what is left out may contain an anchor that other parts need
     try:
         return _Reader(text, file, environ, problems, without).read()
     except _Unreadable as unreadable:
@@ -207,7 +207,7 @@ class _Reader:
         return section
 
     def _left_out(self, place: Place) -> Listing:
-        """Pass over one value, whatever it holds."""
+        """Skip one value of any kind."""
         open_nodes = 0
         while True:
             event = next(self._events)
@@ -247,7 +247,7 @@ class _Reader:
         self, event: yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent, place: Place
     ) -> None:
         if event.tag not in _TEXT_TAGS:
-            # neither tag nor alias is quoted: it may be a password that nobody put into quotes
+            # Neither tag nor alias is shown in the message: it may be a password that was written without quotes.
             self._problems.error(place, self._key, "no YAML tag; text that begins with ! needs quotes")
 
 

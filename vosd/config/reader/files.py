@@ -1,4 +1,4 @@
-"""Names of files, sockets and databases, as far as they can be judged without touching them."""
+"""Names of files, sockets and databases, as far as they can be checked without opening them."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from vosd.base.secret import Secret
 from vosd.config.reader.fields import ExpectedError, FromText
 
 _SOCKET_PATH_BYTES_MAX: Final = 107
-"""What the kernel's ``sun_path`` holds."""
+"""Size of the kernel's ``sun_path``, without the final zero."""
 
 
 def file_path() -> FromText:
@@ -34,7 +34,7 @@ def socket_path() -> FromText:
 
 
 def database_url() -> FromText:
-    """Read where the database is; its text is a secret, as it may hold a password."""
+    """Read the URL of the database; its text is a secret, as it may contain a password."""
     expected = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 
     def read(text: str) -> Secret:
@@ -45,7 +45,7 @@ def database_url() -> FromText:
         else:
             complete = url.scheme == "mysql+aiomysql" and bool(url.hostname) and bool(file) and url.port != 0
         if url.netloc.count("@") > 1 or "@" in url.path:
-            # else what follows the first @ would be taken for the host, and shown
+            # Otherwise the part after the first @ would be parsed as the host, and shown.
             raise ExpectedError(f"{expected}; write %40 for an @ in the password")
         if not complete:
             raise ValueError

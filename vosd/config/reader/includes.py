@@ -1,4 +1,4 @@
-"""The main file and everything it includes, as one document (INTERFACES section 3, ``include``).
+"""The main file and all files that it includes, as one document.
 
 Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
 """
@@ -12,7 +12,7 @@ from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Size of one YAML file; larger rate tables belong into a ``rates_file``."""
+"""Size of one YAML file; larger rate tables belong in a ``rates_file``."""
 FILES_MAX: Final = 10_000
 """Files of one configuration."""
 
@@ -24,7 +24,7 @@ def read_files(
 ) -> Section:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
-    Keys of the top level that are ``without`` are passed over.
+    Keys of the top level that are ``without`` are skipped.
     """
     gathering = _Gathering(environ, problems, without)
     gathering.read(path, Place(str(path), 0), ())
@@ -32,7 +32,7 @@ def read_files(
 
 
 def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> str | None:
-    """Read a UTF-8 file of bounded size; a failure is a problem at the place that names the file."""
+    """Read a UTF-8 file of bounded size; a failure is reported at the place that names the file."""
     try:
         with path.open("rb") as file:
             content = file.read(bytes_max + 1)
@@ -52,7 +52,7 @@ def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, byte
 
 
 class _Gathering:
-    """The document as far as it has been put together."""
+    """The document as far as it has been merged."""
 
     def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str]) -> None:
         self._without = without
@@ -62,7 +62,7 @@ class _Gathering:
         self._named_at: dict[Path, Place] = {}
 
     def read(self, path: Path, named_at: Place, above: tuple[Path, ...]) -> None:
-        """Add ``path``, which ``named_at`` asks for, and then what it includes itself."""
+        """Add ``path``, which is named at ``named_at``, and then the files that it includes itself."""
         try:
             identity = path.resolve()
         except (OSError, RuntimeError, ValueError) as error:
@@ -86,7 +86,7 @@ class _Gathering:
                 self.read(included, pattern.place, (*above, identity))
 
     def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
-        """Refuse a file without a key: it was emptied or cut off. An included one may hold comments only."""
+        """Report a file without keys: it was probably truncated. An included file may have comments only."""
         if is_main or not text.strip():
             what = "not only comments" if text.strip() else "the file is empty"
             self._problems.error(Place(str(path), 0), "", f"keys and values; {what}")
@@ -144,16 +144,16 @@ class _Gathering:
                 self._merge(ours, theirs, key)
             case Listing() as ours, Listing() as theirs:
                 ours.items.extend(theirs.items)
-            case _:  # the value is not shown: what the key means is not known yet, it may be a password
+            case _:  # the value is not shown, as it may be a password
                 self._problems.error(other.place, key, f"each value once; {mine.place} sets it too")
 
 
 def _own_copy(entry: Entry) -> Entry:
-    """Copy what may grow, so that an anchor's other users do not grow with it."""
-    return Entry(entry.place, _grown_apart(entry.node))
+    """Copy lists and mappings, so that merging into them does not change other aliases of the same anchor."""
+    return Entry(entry.place, _copied(entry.node))
 
 
-def _grown_apart(node: Node) -> Node:
+def _copied(node: Node) -> Node:
     match node:
         case Section():
             return Section(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})

@@ -1,4 +1,4 @@
-"""Nodes to models: the mapping of one section is validated as a whole, every mistake finds its line again."""
+"""Nodes to models: a section is validated as a whole, and every mistake is reported at its line."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -13,11 +13,11 @@ from vosd.config.reader.model import Keys
 
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]
-"""The way from a section to a value inside: keys and positions in lists."""
+"""The path from a section to a value inside: keys and positions in lists."""
 
 
 class Spot(NamedTuple):
-    """Where a trail leads: the line, the key as the file spells it, the value as written."""
+    """The value at the end of a trail: its line, the key as spelled in the file, the value as written."""
 
     place: Place
     key: str
@@ -25,11 +25,11 @@ class Spot(NamedTuple):
 
 
 class Source(Protocol):
-    """Whatever the values of a model were read from: a mapping of YAML, or a line of CSV."""
+    """What the values of a model are read from: a mapping of YAML, or a line of CSV."""
 
     @property
     def place(self) -> Place:
-        """Where it begins."""
+        """Its first line."""
         ...
 
     @property
@@ -38,7 +38,7 @@ class Source(Protocol):
         ...
 
     def spot(self, trail: Trail) -> Spot:
-        """Find the deepest part of the trail that is written."""
+        """Return the deepest part of the trail that is present."""
         ...
 
 
@@ -49,7 +49,7 @@ def read_section(
     problems: ProblemList,
     defaults: Mapping[str, Any] | None = None,
 ) -> Model | None:
-    """Validate one mapping; None means that ``problems`` has grown by at least one error.
+    """Validate one mapping; None means that at least one error was added to ``problems``.
 
     ``key`` is what messages call the mapping. ``defaults`` are values as text that hold where the section has
     none, laid under it at every depth.
@@ -72,7 +72,7 @@ def validate(
 
 
 def items_of(document: Section, name: str, problems: ProblemList) -> list[Section]:
-    """Take one list of mappings out of the document; an empty value is an empty list."""
+    """Remove one list of mappings from the document and return it; an empty value is an empty list."""
     entry = document.entries.pop(name, None)
     if entry is None or entry.is_empty:
         return []
@@ -89,7 +89,7 @@ def items_of(document: Section, name: str, problems: ProblemList) -> list[Sectio
 
 
 class SectionSource:
-    """One mapping of a document, its keys brought to the model's spelling."""
+    """One mapping of a document, with its keys in the model's spelling."""
 
     def __init__(self, model: type[Keys], section: Section, key: str, problems: ProblemList) -> None:
         self._model = model
@@ -111,7 +111,7 @@ class SectionSource:
         return _plain(self._entries, self._model)
 
     def spot(self, trail: Trail) -> Spot:
-        """Find the deepest part of the trail that is written."""
+        """Return the deepest part of the trail that is present."""
         place, written = _locate(Section(self.place, self._entries), trail)
         shown = list(trail)
         if trail:
@@ -133,11 +133,11 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             expected = _instead_of(str(trail[-1]), section)
             inner, _, name = spot.key.rpartition(".")
             if spot.written == "" and inner and name == trail[-1] and not expected.endswith("?"):
-                # a password that lost its key reads as a key without a value
+                # A password whose key is missing is read as a key without a value.
                 expected = "a value behind each key; one has none"
                 spot = spot._replace(key=inner)
             if trail[-1] not in section.not_built:
-                spot = spot._replace(written=None)  # behind a mistyped key there may be a password
+                spot = spot._replace(written=None)  # the value of a mistyped key may be a password
         case "missing":
             expected = f"this key: {_expected_at(model, trail)}"
             spot = spot._replace(written=None)
@@ -145,7 +145,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             expected = str(cause)
         case "tuple_type":
             expected = "one value, or a list of them"
-        case _:  # every single value reads itself, so what is left is a section that is no mapping
+        case _:  # single values are validated by themselves, so this is a section that is no mapping
             expected = "keys and values"
             spot = spot._replace(written=None)
     problems.error(spot.place, spot.key, expected, spot.written)
@@ -173,12 +173,12 @@ def _model_at(model: type[Keys], trail: Trail) -> type[Keys]:
 
 
 def section_of(annotation: object) -> type[Keys] | None:
-    """Return the model of a field that is a section of its own, else None."""
+    """Return the model of a field that is a nested section, else None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, Keys) else None
 
 
 def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:
-    """Return entries as dictionaries, lists and text; nested sections with nothing in them are left out."""
+    """Return entries as dictionaries, lists and text; empty nested sections are left out."""
     plain: dict[str, Any] = {}
     fields = model.by_key()
     for name, entry in entries.items():
@@ -212,7 +212,7 @@ def _laid_over(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
 
 
 def _locate(section: Section, trail: Trail) -> tuple[Place, str | None]:
-    """Find the place of the deepest part of the trail that is written, and the value if all of it is."""
+    """Return the place of the deepest part of the trail that is present, and the value if all of it is."""
     place: Place = section.place
     node: Node = section
     for part in trail:

@@ -1,4 +1,4 @@
-"""``template: NAME`` of accounts and gateways: the template's keys fill what the object leaves open."""
+"""``template: NAME`` of accounts and gateways: the template's keys are added to those of the object."""
 
 from collections.abc import Set
 from typing import Final
@@ -46,7 +46,7 @@ def fill_from_template(item: Section, templates: dict[str, Section], key: str, p
 
 
 def check_template_keys(templates: dict[str, Section], known: Set[str], problems: ProblemList) -> None:
-    """Note every key of a template that no account and no gateway has."""
+    """Report every key of a template that no account, gateway or phone has."""
     for name, template in templates.items():
         for key, entry in template.entries.items():
             if key not in known:
