@@ -51,7 +51,7 @@ def rounded(value: Fraction, policy: RatingPolicy) -> Fraction:
 
 
 def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]:
-    """Return fee and tax of a call in exact fractions."""
+    """Rate a call by the rules of docs/rating.md in exact fractions: fee and tax."""
     rate, policy = applied.rate, applied.policy
     seconds, fraction = divmod(duration_ms, 1000)
     if fraction > 0 and fraction >= policy.hold_time_precision_ms:
@@ -103,6 +103,6 @@ def test_billed_seconds_cover_the_billable_ones_by_less_than_a_period(applied, d
 
 
 @given(applied_rates, durations_ms)
-def test_breakdown_alone_gives_the_charge_again_ord_12(applied, duration_ms):
+def test_breakdown_alone_gives_the_charge_again(applied, duration_ms):
     charge = rate_call(applied, duration_ms)
     assert recompute(json.loads(json.dumps(breakdown(applied, charge)))) == charge

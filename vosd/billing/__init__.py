@@ -1,4 +1,5 @@
 """What a call costs and who may spend: rates, increments, charges, holds, ledger entries.
 
-Refuses to know SIP, gateways and databases; every function takes the rate, the time and the money it needs.
+Independent of SIP, gateways and databases: every function is given the rate, the time and the money that it needs. The
+rules stand in ``docs/rating.md``.
 """

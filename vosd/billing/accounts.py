@@ -10,7 +10,7 @@ from vosd.base.errors import Refusal
 
 
 class AccountType(Enum):
-    """What an account is for (REQ_BILLING ACC-03): a customer, or a vendor to be settled with."""
+    """What an account is for: a customer, or a vendor to be settled with."""
 
     DIRECT = "direct"
     CLEARING = "clearing"
@@ -38,7 +38,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def admissible(account: Account, wall_ms: int) -> Refusal | None:
-    """Refuse a call of a disabled or expired account (ORD-04), else return None."""
+    """Refuse a call of a disabled or expired account ; return None for any other."""
     if not account.enabled:
         return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
     if account.expires_at is not None and wall_ms >= account.expires_at:

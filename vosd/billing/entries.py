@@ -1,7 +1,4 @@
-"""The ledger entries of one call: whose account moves, and by how much (INTERFACES section 5, Ledger).
-
-Owns the sign and the reference. How an entry is journalled and booked is for ``cdr`` and ``storage``.
-"""
+"""The ledger entries of one call: account, signed amount and reference (docs/rating.md)."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,8 +9,8 @@ from vosd.billing.rater import Charge
 class CallEntry(NamedTuple):
     """One movement on one account; ``amount`` is signed, a charge is negative.
 
-    An account can be the customer and the vendor of the same call, so the reference says in which part it
-    moves: that keeps both entries and still makes a repeated booking harmless (DESIGN D4).
+    An account can be the customer and the vendor of the same call, so the reference names its part: both entries are
+    kept, and booking the call again changes nothing.
     """
 
     account: str

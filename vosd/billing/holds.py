@@ -1,7 +1,7 @@
-"""The daemon's view of one account's money while calls run (DESIGN D13, REQ_BILLING section 6).
+"""One account's money while calls run: committed balance, unbooked charges and holds (ADR 3, ADR 30).
 
-Owns holds: what running calls may still cost is set aside before they may cost it, so that calls alone never
-carry a balance below its limit. Synchronous, without clock or database: the engine brings what they know.
+What a running call may still cost is set aside before the call may cost it, so calls alone never carry a balance below
+its limit.
 """
 
 from copy import copy
@@ -39,7 +39,7 @@ class Hold:
         self.is_open = True
 
     def end_within(self, ceiling_s: int) -> None:
-        """Let the call be no longer than this: the vendor that has answered takes no longer ones."""
+        """Lower the ceiling to the longest call that the vendor which answered takes."""
         self.ceiling_s = min(self.ceiling_s, ceiling_s)
 
 
@@ -75,11 +75,11 @@ class AccountCredit:
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
         self.lows: list[AccountCredit] | None = None
         self._low_at: Decimal | None = None
-        """What there was, holds included, when it heard last; None = there has been enough since."""
+        """What the account had, holds included, when last added to ``lows``; None = there was enough since."""
 
     @classmethod
     def unread(cls, account: str) -> "AccountCredit":
-        """Return the credit of an account whose balance has not been read yet; it lets calls have nothing."""
+        """Return the credit of an account whose balance has not been read yet: no call is granted anything."""
         return cls(account, ZERO, ZERO, _UNREAD)
 
     def copied(self) -> "AccountCredit":
@@ -115,13 +115,13 @@ class AccountCredit:
 
     @property
     def available(self) -> Decimal | None:
-        """What new holds may take (RES-09), negative after a reversal; None = unlimited."""
+        """What new holds may take; negative after a reversal; None = unlimited."""
         if self.limit is None:
             return None
         return self._balance + self.limit + self._unbooked - self._reserved
 
     def hold(self, applied: AppliedRate, want_s: int, ceiling_s: int) -> Hold | Refusal:
-        """Set aside the price of ``want_s`` seconds, at most of ``ceiling_s``, or refuse (RES-03)."""
+        """Set aside the price of ``want_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
         granted_s = min(want_s, ceiling_s)
         amount = total_at(applied, granted_s)
         available = self.available
@@ -138,12 +138,12 @@ class AccountCredit:
         return Hold(applied, amount, granted_s, ceiling_s)
 
     def extend(self, hold: Hold, want_s: int) -> bool:
-        """Grant up to ``want_s`` more seconds, never past the ceiling (RES-11).
+        """Grant up to ``want_s`` more seconds, never past the ceiling.
 
-        A call takes no more at a time than its share of what is left, one of as many as there are calls: so as the
-        account empties, money stays where any call can have it, not in holds that are longer than they need be. Where
-        the share pays for less than ``SHORTEST_STEP_S``, or than the cycle that comes, that is what it gets while
-        there is money for it. False = not one second more is paid for, the call ends at ``hold.granted_s``.
+        A call takes no more at a time than its share of what is left, divided by the number of calls: so as the account
+        empties, money stays available to every call instead of in long holds. Where the share pays for less than
+        ``SHORTEST_STEP_S``, or less than the next cycle, the call gets that much while there is money for it. False =
+        not one more second is paid for; the call ends at ``hold.granted_s``.
         """
         self._must_be_open(hold)
         target_s = min(hold.granted_s + want_s, hold.ceiling_s)
@@ -163,45 +163,45 @@ class AccountCredit:
         return True
 
     def release(self, hold: Hold) -> None:
-        """End a hold with its call; all of it is free at once, what the call cost is posted beside (RES-08)."""
+        """End a hold with its call: all of it is free at once; what the call cost is posted apart from it."""
         self._must_be_open(hold)
         hold.is_open = False
         self._holds -= 1
         self._reserved -= hold.amount
 
     def post(self, amount: Decimal) -> None:
-        """Take in a signed amount that a call will book: a charge or a vendor's cost, both negative."""
+        """Add a signed amount that a call will book: a charge or a vendor's cost, both negative."""
         self._unbooked += amount
 
     def committed(self, balance: Decimal, seq: int) -> None:
-        """Take in a committed balance; one that is not newer than the present changes nothing."""
+        """Set a committed balance; one that is not newer than the present changes nothing."""
         if seq > self._seq:
             self._balance, self._seq = balance, seq
             if self.low_below is not None:
                 self._check_low()
 
     def restore(self, balance: Decimal, seq: int) -> None:
-        """Take in a balance whatever its number: the database has lost commits and counts on from an older state."""
+        """Set a balance whatever its number: the database has lost commits and counts from an older state (ADR 22)."""
         self._balance, self._seq = balance, seq
         if self.low_below is not None:
             self._check_low()
 
     def booked(self, amount: Decimal) -> None:
-        """Forget a posted amount that a balance contains by now; call ``committed`` with that balance first.
+        """Remove a posted amount that the balance now contains; call ``committed`` with that balance first.
 
         In this order the amount counts twice for a moment, never not at all.
         """
         self._unbooked -= amount
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
-        """Take in what a reload says; a lower limit cuts no hold, it only lets no call have more."""
+        """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
         self.limit, self.low_below = limit, low_below
         self._check_low()
 
     def _check_low(self) -> None:
-        """Tell ``lows`` when less than ``low_below`` is left, once until money has come and there was enough again.
+        """Add the account to ``lows`` when less than ``low_below`` is left: once, until a payment brings enough again.
 
-        Holds come and go with every call, so what they release is no reason to tell it again.
+        Holds come and go with every call, so money that a hold releases does not count as a payment.
         """
         if self.low_below is None or self.lows is None:
             return

@@ -1,8 +1,6 @@
-"""What a call costs: duration and rate in, charge with its steps out (REQ_BILLING section 1.2).
+"""Rate a call: duration and rate in, charge with its steps out. The order of rating stands in ``docs/rating.md``.
 
-Owns the order of rating and both roundings of money. Pure: it neither chooses the rate nor touches a balance.
-Amounts never fall as a call grows longer, which is what lets ``holds`` reserve ahead; it rests on rates not
-being negative (RATE-42).
+A longer call never costs less, since rates are not negative; ``holds`` relies on that when it reserves ahead.
 """
 
 from collections.abc import Sequence
@@ -60,7 +58,7 @@ class _Usage(NamedTuple):
 
 
 def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
-    """Charge a call that lasted ``duration_ms`` from answer to end, in the order of REQ_BILLING 1.2."""
+    """Charge a call that lasted ``duration_ms`` from answer to end."""
     return _charge(applied, hold_seconds(duration_ms, applied.policy.hold_time_precision_ms))
 
 
@@ -86,7 +84,7 @@ def _divide(rate: Rate, billable: int) -> _Usage:
 
 
 def _raw_fee(rate: Rate, usage: _Usage) -> Decimal:
-    """Return the fee before rounding; one division for all metered seconds, and that last (FEE-06)."""
+    """Return the fee before rounding; all metered seconds are divided once, and last, so that no digit is lost."""
     metered_seconds = usage.cycles * rate.billing_cycle
     lump_sum = rate.first_rate if usage.first else None
     if lump_sum is None:
@@ -104,7 +102,7 @@ def _raw_tax(rate: Rate, fee: Decimal) -> Decimal:
 
 
 def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
-    """Bring a raw fee to its precision, then to its unit (FEE-13); the floor of FEE-16 is for fees only."""
+    """Round a raw fee to its precision, then to its unit; the floor is for fees, not for tax."""
     fee = _round(raw, policy)
     if not fee and policy.nonzero_floor and raw > 0:
         return policy.fee_unit
@@ -120,7 +118,7 @@ def _round(raw: Decimal, policy: RatingPolicy) -> Decimal:
 
 
 def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
-    """Tell how ``charge`` came about, complete enough that ``recompute`` finds it again (ORD-12).
+    """Return the steps of ``charge``, complete enough for ``recompute`` to find it again.
 
     Raw amounts are shown to twelve places: more than any difference that decides a rounding needs.
     """
@@ -182,7 +180,7 @@ def _row(applied: AppliedRate) -> Step:
 
 
 def recompute(steps: Sequence[Step]) -> Charge:
-    """Rate a call again from nothing but its breakdown, years later and whatever the rates are then.
+    """Rate a call again from its breakdown alone, whatever the rates are by then.
 
     Raises:
         KeyError: a step or a figure is missing, so this is not a breakdown.

@@ -1,7 +1,6 @@
-"""From a call to its record: what it will say, what it costs, what it books.
+"""From a call to its record: columns, charges and ledger entries.
 
-There is one calculator: a call that ends, a call that the crash of the switch cut off, and a call that was refused
-all become a ``CallRecord`` here. Pure.
+Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was cut off by a crash of the switch.
 """
 
 from collections.abc import Sequence
@@ -22,18 +21,18 @@ from vosd.sip.dialog.snapshot import DialogSnapshot
 
 
 class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
-    """A call that a vendor has answered, as the journal keeps it: the record it would leave as it stands."""
+    """A call that a vendor has answered, as the journal keeps it: the record that it would leave now."""
 
     record: CallRecord
-    """Unpriced, ended as ``Lost`` at the instant of its answer; without ``answered_at`` the caller has no 200 yet."""
+    """Without charges, ended as ``Lost`` at the instant of its answer; without ``answered_at`` no 200 was sent yet."""
     customer_rate: AppliedRate | None
     vendor_rate: AppliedRate | None
     answered_mono: int
-    """When the caller was answered, or else the vendor did."""
+    """When the caller was sent a 200, or else when the vendor answered."""
     vendor_answered_mono: int | None = None
-    """When the vendor answered; None where an earlier version wrote, which knew one answer for both."""
+    """When the vendor answered; None in journals of an earlier version, which had one answer for both."""
     legs: tuple[DialogSnapshot, ...] = ()
-    """What it takes to hang up both sides."""
+    """What is needed to send a BYE to both sides."""
 
 
 _encode_breakdown = msgspec.json.Encoder().encode
@@ -48,10 +47,10 @@ def draft(
     *,
     recorded: bool = True,
 ) -> CallRecord:
-    """Write down a call that was not answered, or one that was at the moment of its answer; neither costs anything.
+    """Return the record of a call that was not answered, or that is being answered now; neither has charges.
 
-    Its times are differences of the monotonic clock on the one reading of the wall clock at its INVITE: a step of the
-    wall clock while it lasts puts none of them before another.
+    Its times are differences of the monotonic clock added to the wall clock at its INVITE, so that a step of the wall
+    clock during the call does not change their order.
     """
     at, choice, rate, account = arrival.at, journey.choice, call_request.rate, call_request.account
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
@@ -103,9 +102,9 @@ def opened(
     *,
     recorded: bool,
 ) -> OpenCall | None:
-    """Return what the journal keeps of a call that a vendor has answered; None where none has.
+    """Return what the journal keeps of a call that a vendor has answered; None without such an answer.
 
-    ``recorded`` is whether an answered call leaves a CDR that the switch ended.
+    ``recorded``: an answered call leaves a CDR also when the switch ends it.
     """
     vendor_answered_at, answered_at = journey.vendor_answered_at, journey.answered_at
     if vendor_answered_at is None:
@@ -123,15 +122,14 @@ def conclude(
     codec: str | None,
     *,
     recorded: bool,
-    strays: Sequence[Attempt] = (),
+    late_answers: Sequence[Attempt] = (),
     acknowledged: Instant | None = None,
 ) -> CallRecord:
-    """End an answered call: how long it was, what both parties pay for it, which ledger entries that makes.
+    """End an answered call: durations, charges of both sides, ledger entries.
 
-    The customer pays from our 200 to him, nothing where he never got it; the vendor is paid from his own.
-    ``strays`` are answers that came after the one which won (a forked INVITE, a gateway given up), ``acknowledged`` is
-    when the caller's ACK came.
-    Durations are those of the monotonic clock, never negative.
+    The customer pays from our 200, and nothing without one; the vendor is paid from its own 200 (ADR 24).
+    ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
+    caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
     record, customer, vendor = call.record, call.customer_rate, call.vendor_rate
     since_answer_ms = max(0, ending.at.mono - call.answered_mono)
@@ -150,10 +148,11 @@ def conclude(
         "q850_cause": ending.q850_cause,
         "reason_text": ending.text,
         "recorded": recorded or not is_answered,
-        "attempts": (*record.attempts, *strays),
+        "attempts": (*record.attempts, *late_answers),
     }
     if acknowledged is not None:
         changes["acknowledged_at"] = answered_at + max(0, acknowledged.mono - call.answered_mono)
+    # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
     steps: dict[str, object] = {}
     postings: list[Posting] = []
     if is_answered and customer is not None and record.customer_account is not None:
@@ -180,14 +179,14 @@ def conclude(
 
 
 def lost(call: OpenCall, last_mono: int) -> CallRecord:
-    """Close a call that the switch did not live to see the end of, at the latest instant that is proven."""
+    """End a call that a crash of the switch cut off, at the latest instant at which the switch is known to have run."""
     last, code = Instant(last_mono, 0), call.record.sip_code
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
     return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
 
 
 def end_of(call: OpenCall, record: CallRecord) -> int:
-    """Return when an answered call ended, on the monotonic clock of the life that answered it."""
+    """Return when an answered call ended, on the monotonic clock of the process that answered it."""
     return call.answered_mono + max(0, record.ended_at - call.record.ended_at)
 
 

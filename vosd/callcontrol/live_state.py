@@ -13,7 +13,7 @@ AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
 
 
 def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
-    """Return where a gateway is when no name needs finding."""
+    """Return the configured addresses: for gateways without names to resolve."""
     return gateway.addresses
 
 
@@ -26,11 +26,11 @@ class LiveState:
         self, credits: dict[str, AccountCredit] | None = None, addresses_of: AddressesOf = as_configured
     ) -> None:
         self.addresses_of = addresses_of
-        """Where a gateway is right now."""
+        """Returns the present addresses of a gateway: resolved names, registered contacts."""
         self.occupancy = Occupancy()
         self.rests = Rests()
         self.breakers = Breakers()
         self.health = Health()
         self.unregistered: set[str] = set()
-        """Routing gateways that want a registration of ours and have none."""
+        """Routing gateways that require a registration of ours and have none."""
         self.credits = {} if credits is None else credits

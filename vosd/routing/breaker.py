@@ -1,12 +1,12 @@
 """Addresses of routing gateways that rest because calls to them failed in a row: a passive circuit breaker.
 
 An address rests after ``SILENCES`` attempts in a row without ringing or refusal, or after ``REFUSALS`` in a row with
-codes that speak of the vendor itself. When the rest is over one call is let through: if that rings or is refused for
-its own sake the address is well again, if it fails the rest doubles. Refuses to know which calls there are.
+codes that concern the vendor itself. After the rest one call is let through as a probe: if it rings, or is refused for
+its number, the address is well again; if it fails, the rest doubles (ADR 26).
 
-Who dials numbers that never ring could so take a vendor from everybody. So what may be the call's own doing counts for
-the one who pays for it, and for all only where the failure before it was another payer's. Complete silence cannot be
-dialled, and counts for all at once.
+A customer that dials numbers which never ring must not take a vendor away from other customers. So a failure that the
+call itself may have caused counts for its payer, and for all only where the failure before it was another payer's. A
+caller cannot cause complete silence, so that counts for all at once.
 """
 
 from collections.abc import Callable, Container
@@ -16,21 +16,21 @@ from typing import Final, NamedTuple
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SILENCES: Final = 3
-"""Each costs its caller ``response_timeout`` or ``progress_timeout``."""
+"""Few, because each costs its caller ``response_timeout`` or ``progress_timeout``."""
 REFUSALS: Final = 20
-"""A refusal costs its caller a round trip only, and busy wholesale routes give some in a row."""
+"""Many, because a refusal costs a round trip only, and busy wholesale routes give some in a row."""
 REST_MS: Final = 10_000
 REST_MAX_MS: Final = 120_000
 PROBE_MS: Final = 15_000
-"""How long other calls wait for the outcome of the one that was let through."""
+"""For how long no second call is let through beside the probe."""
 CIRCUITS_MAX: Final = 4_096
-"""Addresses with failures that are remembered; the oldest makes room."""
+"""Addresses with failures that are kept; a new one replaces the oldest."""
 DEFAULT_PORT: Final = 5_060
 
 FAILURES: Final = frozenset({408, 500, 502, 503, 504})
-"""Final codes that speak of the vendor and not of the number called."""
+"""Final codes that concern the vendor and not the called number."""
 NORMAL_CAUSES: Final = range(1, 32)
-"""Causes of Q.850's class «normal event»: they speak of the number called, whatever the code is."""
+"""Causes of Q.850's class "normal event": they concern the called number, whatever the code is."""
 
 
 class Place(NamedTuple):
@@ -47,19 +47,19 @@ class Place(NamedTuple):
 
 
 def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> Place:
-    """Return what failures at an address are counted under."""
+    """Return the key under which failures at an address are counted."""
     return Place(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
 
 
 class Circuit(Enum):
-    """What an address has become."""
+    """The new state of an address."""
 
     RESTING = "resting"
     WELL = "well"
 
 
 def counts_as_failure(code: int, q850: int | None) -> bool:
-    """Say whether a refusal speaks of the vendor itself."""
+    """Say whether a refusal concerns the vendor itself."""
     return code in FAILURES and q850 not in NORMAL_CAUSES
 
 
@@ -72,13 +72,13 @@ class _Row:
         self.silences = 0
         self.refusals = 0
         self.payer = ""
-        """Whose failure was counted last."""
+        """The payer of the failure that was counted last."""
         self.rest_ms = 0
         """How long the present rest is; 0 = it does not rest."""
         self.began_at = 0
         self.until = 0
         self.probed_until = 0
-        """While a call is let through: until when others wait for its outcome."""
+        """Until when no second call is let through beside the probe."""
 
     def begin(self, rest_ms: int, mono_ms: int) -> None:
         self.rest_ms, self.began_at, self.until, self.probed_until = rest_ms, mono_ms, mono_ms + rest_ms, 0
@@ -87,20 +87,20 @@ class _Row:
 class Breakers:
     """The addresses at which calls have failed lately; they outlive a reload."""
 
-    __slots__ = ("failing", "resting", "tell")
+    __slots__ = ("failing", "on_change", "resting")
 
     def __init__(self) -> None:
         self.failing: dict[Place, _Row] = {}
         """Addresses that have failed since a call last succeeded there."""
         self.resting: dict[str, int] = {}
-        """How many addresses rest, by gateway: mostly none, and then no further look is needed."""
-        self.tell: Callable[[Place, Circuit, int], None] = _unheard
-        """Is told of every change, with the milliseconds of the rest."""
+        """How many addresses rest, by gateway: mostly none, so that callers can skip the look-up."""
+        self.on_change: Callable[[Place, Circuit, int], None] = _ignore
+        """Called with every change, with the milliseconds of the rest."""
 
     def failed(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int, is_doubtful: bool = False) -> None:
-        """Count an attempt that began at ``began_ms`` and failed for the vendor's sake.
+        """Count an attempt that began at ``began_ms`` and failed because of the vendor.
 
-        ``is_doubtful``: perhaps for what was called, or said, and other payers' calls would not have failed.
+        ``is_doubtful``: perhaps because of the called number or the content, so that calls of other payers may succeed.
         """
         for_all = place._replace(payer="")
         if is_doubtful and place.payer:
@@ -112,7 +112,7 @@ class Breakers:
         self._count(for_all, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
 
     def ask_for_rest(self, place: Place, ms: int, mono_ms: int) -> None:
-        """Let an address rest that has asked for it (Retry-After)."""
+        """Begin the rest of an address that asked for it with Retry-After, or make it longer."""
         row = self.failing.get(place) or self._remember(place)
         if row.rest_ms:
             row.until = max(row.until, mono_ms + ms)
@@ -121,13 +121,13 @@ class Breakers:
             row.until = mono_ms + ms
 
     def succeeded(self, place: Place) -> None:
-        """Note that an attempt rang, was answered, or was refused for its own sake: the row ends."""
+        """Note that an attempt rang, was answered, or was refused for its number: the failures in a row end."""
         for each in _rows_of(place):
             if each in self.failing and self._forget(each):
-                self.tell(each, Circuit.WELL, 0)
+                self.on_change(each, Circuit.WELL, 0)
 
     def remaining_ms(self, place: Place, mono_ms: int) -> int:
-        """Return for how much longer no call goes there; 0 = one may."""
+        """Return the remaining milliseconds in which no call goes there; 0 = one may."""
         remaining_ms = 0
         for each in _rows_of(place):
             row = self.failing.get(each)
@@ -136,14 +136,14 @@ class Breakers:
         return remaining_ms
 
     def begin(self, place: Place, mono_ms: int) -> None:
-        """Hear that an attempt begins: where the rest is over it is the one that is let through."""
+        """Note that an attempt begins: after a rest it is the probe."""
         for each in _rows_of(place):
             row = self.failing.get(each)
             if row is not None and row.rest_ms and row.until <= mono_ms:
                 row.probed_until = mono_ms + PROBE_MS
 
-    def told_nothing(self, place: Place, began_ms: int) -> None:
-        """Hear that an attempt was cancelled: where it was the one let through, the next may be at once."""
+    def cancelled(self, place: Place, began_ms: int) -> None:
+        """Note that an attempt was cancelled: if it was the probe, the next call may be one at once."""
         for each in _rows_of(place):
             row = self.failing.get(each)
             if row is not None and row.probed_until == began_ms + PROBE_MS:
@@ -154,12 +154,10 @@ class Breakers:
         for place in [place for place in self.failing if place.gateway not in gateways]:
             self._forget(place)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _count(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
         row = self.failing.get(place) or self._remember(place)
         if row.rest_ms:
-            if began_ms >= row.began_at:  # what began before the rest says nothing new
+            if began_ms >= row.began_at:  # one that began before the rest shows nothing new
                 row.begin(min(2 * row.rest_ms, REST_MAX_MS), mono_ms)
             return
         row.refusals += 1
@@ -170,7 +168,7 @@ class Breakers:
     def _rest(self, place: Place, row: _Row, rest_ms: int, mono_ms: int) -> None:
         row.begin(rest_ms, mono_ms)
         self.resting[place.gateway] = self.resting.get(place.gateway, 0) + 1
-        self.tell(place, Circuit.RESTING, rest_ms)
+        self.on_change(place, Circuit.RESTING, rest_ms)
 
     def _remember(self, place: Place) -> _Row:
         if len(self.failing) >= CIRCUITS_MAX:
@@ -189,9 +187,9 @@ class Breakers:
 
 
 def _rows_of(place: Place) -> tuple[Place, ...]:
-    """Return under what failures are counted that concern a payer at an address."""
+    """Return the keys under which failures count for a payer at an address."""
     return (place, place._replace(payer="")) if place.payer else (place,)
 
 
-def _unheard(_place: Place, _state: Circuit, _rest_ms: int) -> None:
-    """Stand in where no listener is set."""
+def _ignore(_place: Place, _state: Circuit, _rest_ms: int) -> None:
+    """Do nothing: the default of ``on_change``."""

@@ -1,7 +1,7 @@
-"""How many calls each object carries, and how many it took in the last second (GW-03, DESIGN D6 and D7).
+"""How many calls each object carries, and how many it took in the last second (ADR 9).
 
-Owns the live counters, exact and keyed by object name, so that a reload with other limits finds them as they
-were: a lower limit stops new calls and cuts none (GW-04). The limits themselves come with every question.
+The counters are keyed by object name and outlive a reload: a lower limit refuses new calls and ends none. The limits
+are arguments of every check.
 """
 
 from collections import defaultdict, deque
@@ -22,7 +22,7 @@ class Full(Enum):
 
 
 class NothingTaken(VosError):  # noqa: N818 - it names the finding
-    """A place was given back that was never taken: a call has ended twice, or was not counted."""
+    """A place was released that was never taken: a call has ended twice, or was not counted."""
 
 
 class _Meter:
@@ -36,7 +36,7 @@ class _Meter:
         """Monotonic milliseconds of the calls taken within the window, the oldest first."""
 
     def recent(self, mono_ms: int) -> int:
-        """Return how many calls were taken in the window that ends now, forgetting the older ones."""
+        """Return how many calls were taken in the window that ends now; older ones are removed."""
         accepted = self.accepted
         while accepted and mono_ms - accepted[0] >= _WINDOW_MS:
             accepted.popleft()
@@ -54,7 +54,7 @@ class Occupancy:
     def take(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Count one more call, or say which limit forbids it; a refused call counts nowhere (GW-V01)."""
+        """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
         full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
         if full is None:
             meter = self._meters[scope][name]
@@ -63,7 +63,7 @@ class Occupancy:
         return full
 
     def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
-        """Take the place of a call that had one before, and gave it back: its arrival is in the window already."""
+        """Take a place again for a call that had one and released it: its arrival is in the window already."""
         meter = self._meters[scope][name]
         if max_concurrent is not None and meter.active >= max_concurrent:
             return Full.CONCURRENCY
@@ -73,9 +73,9 @@ class Occupancy:
     def would_refuse(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Say which limit would forbid one more call now; None = there is room. A limit of None is none."""
+        """Return the limit that would refuse one more call now; None = there is room. A limit of None is none."""
         meter = self._meters[scope][name]
-        # Counted even without a limit: that is what keeps the window from growing.
+        # Read even without a limit: reading removes old arrivals, so the window does not grow.
         recent = meter.recent(mono_ms)
         if max_concurrent is not None and meter.active >= max_concurrent:
             return Full.CONCURRENCY
@@ -84,7 +84,7 @@ class Occupancy:
         return None
 
     def release(self, scope: Scope, name: str) -> None:
-        """Count a call out that has ended; it stays in the window, for it did arrive.
+        """Release the place of a call that has ended; it stays in the window, because it did arrive.
 
         Raises:
             NothingTaken: no call of this object is counted.
@@ -117,5 +117,5 @@ class Occupancy:
         return self._meters[scope][name].recent(mono_ms)
 
     def total(self) -> int:
-        """Return the places taken in all scopes together: zero when no call runs."""
+        """Return the places taken in all scopes together; zero without calls."""
         return sum(meter.active for meters in self._meters for meter in meters.values())

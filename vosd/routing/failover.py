@@ -1,7 +1,6 @@
-"""What a failed attempt means: is the next gateway tried, and what is the caller told in the end.
+"""What a failed attempt means: whether the next gateway is tried, and what the caller is sent in the end.
 
-Owns the rules of INTERFACES section 6 (RTE-40, RTE-41). How many attempts a call may make, and until when, is
-the engine's affair.
+The rules stand in ``docs/routing.md``. How many attempts a call may make, and until when, is decided in ``b2bua``.
 """
 
 from collections.abc import Sequence
@@ -13,14 +12,14 @@ from vosd.trunks.gateways import RoutingGateway
 
 
 class AttemptEnd(Enum):
-    """How an attempt came to its end without an answer."""
+    """How an attempt ended without an answer."""
 
     FINAL = "final"
-    """A final response came."""
+    """With a final response."""
     SILENT = "silent"
-    """No response of any kind within ``response_timeout``, or the gateway could not be reached."""
+    """Without any response within ``response_timeout``, or without reaching the gateway."""
     RING_TIMEOUT = "ring timeout"
-    """No final response within ``ring_timeout``."""
+    """Without a final response within ``ring_timeout``."""
 
 
 class AttemptOutcome(NamedTuple):
@@ -28,13 +27,13 @@ class AttemptOutcome(NamedTuple):
 
     end: AttemptEnd
     code: int
-    """The gateway's final code; 0 = it gave none."""
+    """The gateway's final code; 0 = none."""
     rang: bool
-    """A 18x had come."""
+    """A 18x was received."""
     q850: int | None = None
     """The cause that the gateway gave with its code (RFC 6432)."""
     text: str | None = None
-    """What it said beside."""
+    """The text of its Reason header."""
 
     @classmethod
     def final(
@@ -45,24 +44,24 @@ class AttemptOutcome(NamedTuple):
 
     @classmethod
     def silent(cls) -> "AttemptOutcome":
-        """Describe an attempt that nobody responded to."""
+        """Describe an attempt without any response."""
         return cls(AttemptEnd.SILENT, 0, rang=False)
 
     @classmethod
     def ring_timeout(cls, *, rang: bool) -> "AttemptOutcome":
-        """Describe an attempt that was given up for want of a final response."""
+        """Describe an attempt that was ended because no final response arrived in time."""
         return cls(AttemptEnd.RING_TIMEOUT, 0, rang)
 
 
 class Verdict(NamedTuple):
-    """What a call without answer ends with: the CDR's reason and the status for the caller."""
+    """How a call without answer ends: the CDR's reason and the status for the caller."""
 
     reason: EndReason
     status: int
     q850: int | None = None
-    """The cause that the gateway gave."""
+    """The gateway's Q.850 cause."""
     text: str | None = None
-    """What it said beside."""
+    """The text of its Reason header."""
 
 
 _FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
@@ -86,9 +85,9 @@ _ORDER_OF_REASONS: Final = (
 )
 
 OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
-"""A vendor's quarrel with us: the caller can do nothing about it and shall not see it."""
+"""Codes about our own credentials at a vendor; the caller gets 503 instead."""
 OURS_TO_SETTLE: Final = OUR_CREDENTIALS | {420, 421, 422, 423, 489, 494}
-"""The same, with what a vendor wants of our own requests: extensions, intervals. The header that says it stays here."""
+"""Those, and codes about the form of our own requests: extensions, intervals. Their headers are not passed on."""
 
 
 def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
@@ -104,7 +103,7 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
 
 
 def verdict(outcomes: Sequence[AttemptOutcome]) -> Verdict:
-    """Return the end of a call from all its attempts: the most telling reason, and its last status.
+    """Return the end of a call from all its attempts: the most specific reason, and the last status with it.
 
     Raises:
         ValueError: without any attempt the end is a refusal, not a verdict.
@@ -118,7 +117,7 @@ def verdict(outcomes: Sequence[AttemptOutcome]) -> Verdict:
 
 
 def _alone(outcome: AttemptOutcome) -> Verdict:
-    """Return what the call would end with if this were its only attempt."""
+    """Return the end of a call with this attempt alone."""
     match outcome.end:
         case AttemptEnd.SILENT:
             return Verdict(EndReason.NO_ANSWER, 408)

@@ -1,7 +1,7 @@
-"""How well each gateway carried the calls of the last hour: answer-seizure ratio, length of calls, post-dial delay.
+"""Statistics of each gateway over the last hour: answer-seizure ratio, length of calls, post-dial delay.
 
-A window of minutes for each gateway that is configured: a call costs one addition, whatever the number of calls, and an
-hour is sixty small rows. The figures begin empty with the process and outlive a reload.
+Each configured gateway has a window of sums by minute, so a call costs one addition. The figures begin empty with the
+process and outlive a reload.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ _MINUTE_MS: Final = 60_000
 
 
 class Hour(NamedTuple):
-    """What one gateway did in the last hour; a call counts when it has ended."""
+    """The sums of one gateway over the last hour; a call counts when it has ended."""
 
     attempts: int = 0
     answered: int = 0

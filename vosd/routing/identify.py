@@ -1,8 +1,7 @@
-"""Which mapping gateway a request comes from, by source address and tech prefix (INTERFACES section 3).
+"""Which mapping gateway a request comes from, by source address and tech prefix (docs/routing.md).
 
-Owns the index of source patterns. Knows nothing of registrations, and does not judge: a disabled gateway is
-identified like any other, so that its calls never fall to one with a wider pattern, and whether one that has
-credentials has proven them is the caller's to see to.
+A disabled gateway is identified like any other, so that its calls never fall to one with a wider pattern. Whether a
+gateway with credentials has proven them is checked elsewhere.
 """
 
 from collections import defaultdict
@@ -16,24 +15,24 @@ from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
-"""Known hosts whose claims are kept ready; a forged flood from inside a wide network cannot exceed it."""
+"""Known hosts whose claims are cached: the limit against a flood with forged sources inside a wide network."""
 
 _MAPPED_PREFIX_LENGTH: Final = 96
 """Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
 
 
 class Identified(NamedTuple):
-    """The mapping gateway of a call, and the called number as that gateway says it."""
+    """The mapping gateway of a call, and the called number."""
 
     gateway: MappingGateway
     callee: str
     """Without the gateway's tech prefix."""
     dialled: str
-    """As it came."""
+    """As received."""
 
 
 def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource], str]) -> Identified:
-    """Return what a call is that has proven to be a gateway's; it calls nobody where its tech prefix is missing.
+    """Return the identity of a call that was authenticated as a gateway; without its tech prefix ``callee`` is empty.
 
     ``called`` is as for ``SourceIndex.identify``.
     """
@@ -42,7 +41,7 @@ def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource]
 
 
 def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:
-    """Say whether a gateway that proves who it is may do so from ``host``:``port``.
+    """Say whether a gateway with credentials may send from ``host``:``port``.
 
     Raises:
         ValueError: ``host`` is not an IP address.
@@ -74,7 +73,7 @@ class _Network(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """One pattern of one gateway, as it is tried against a packet."""
+    """One pattern of one gateway, as it is compared with a packet."""
 
     port: int | None
     prefix_length: int
@@ -86,9 +85,8 @@ class _Claim(NamedTuple):
 class SourceIndex:
     """Every source pattern of the catalogue, most specific first for each host.
 
-    The order in which claims on a packet are tried: a pattern with a port before one without, then the
-    longest mask, then the longest tech prefix. A gateway without tech prefix takes what the others of its
-    pattern leave.
+    The order in which claims are compared with a packet: a pattern with a port before one without, then the longest
+    mask, then the longest tech prefix. A gateway without tech prefix gets the calls that fit no other of its pattern.
     """
 
     __slots__ = ("_claims", "_masks", "_remembered")
@@ -104,9 +102,9 @@ class SourceIndex:
     def identify(self, host: str, port: int, called: Callable[[CalleeSource], str]) -> Identified | None:
         """Return the gateway that a request from ``host``:``port`` belongs to, or None.
 
-        ``called`` reads the called number where a gateway has it; what it raises is passed on. A tech prefix is
-        compared with the number as dialled and with its leading ``+`` dropped. Of gateways with equal patterns and
-        credentials it is one: which of them calls is for them to prove.
+        ``called`` reads the called number from the part of the message that a gateway uses; what it raises is passed
+        on. A tech prefix is compared with the number as dialled, and without its leading ``+``. Of several gateways
+        with equal patterns and credentials any one is returned: authentication decides which of them calls.
 
         Raises:
             ValueError: ``host`` is not an IP address.
@@ -138,7 +136,7 @@ class SourceIndex:
         return bool(self._claims_on(host))
 
     def gateways_at(self, host: str) -> tuple[MappingGateway, ...]:
-        """Return whose a request from ``host`` may be; what is told apart by port, tech prefix or proof is together.
+        """Return all gateways that a request from ``host`` may belong to, whatever its port, tech prefix or proof.
 
         Raises:
             ValueError: ``host`` is not an IP address.
@@ -147,7 +145,7 @@ class SourceIndex:
         taken: int | None = None
         for claim in self._claims_on(host):
             if taken is not None and claim.prefix_length < taken:
-                break  # a pattern before it takes all that comes
+                break  # a more specific pattern without port and tech prefix takes everything
             found[claim.gateway.name] = claim.gateway
             if claim.port is None and not claim.tech_prefix:
                 taken = claim.prefix_length
@@ -161,7 +159,7 @@ class SourceIndex:
                 if rival.gateway.name == gateway.name:
                     return
                 if rival.gateway.credentials is not None and gateway.credentials is not None:
-                    continue  # they share an address, such as that of a NAT, and prove who they are
+                    continue  # both authenticate, so they may share an address, such as that of a NAT
                 claim = _describe(pattern, gateway.tech_prefix)
                 raise SourceConflict(rival.gateway.name, gateway.name, claim)
         callee_from = gateway.dialect.callee_from

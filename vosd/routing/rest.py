@@ -1,43 +1,43 @@
-"""Which routing gateways asked to be left alone, and until when (SIP-07).
+"""Retry-After pauses of routing gateways: which gateways asked for one, and until when (RFC 3261 section 21.5.4).
 
-A vendor's 503 with Retry-After speaks of the vendor: it takes no call at all for so long. The same header in a 480 or
-486 speaks of the person called, and says nothing about the next call to somebody else.
+A 503 with Retry-After concerns the vendor, which then gets no call at all. The same header in a 480 or 486 concerns the
+called user only, so it starts no pause.
 """
 
 from collections.abc import Container
 from typing import Final
 
 REST_MAX_S: Final = 300
-"""No vendor is left alone for longer, whatever it asks for."""
+"""The longest pause, whatever the vendor asks for."""
 
 
 class Rests:
-    """The gateways at rest, by name: they outlive a reload."""
+    """The pauses, by name of the gateway; they outlive a reload."""
 
     __slots__ = ("_until", "asked")
 
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
         self.asked: dict[str, int] = {}
-        """Until when each is left alone that has asked since a call last succeeded there; mostly empty."""
+        """Until when each gateway pauses that has asked since a call last succeeded there; mostly empty."""
 
     def __len__(self) -> int:
-        """Return how many have asked, those whose time is over included."""
+        """Return the number of pauses, those that are over included."""
         return len(self._until)
 
     def begin(self, gateway: str, seconds: int, mono_ms: int) -> bool:
-        """Leave a gateway alone for so many seconds from ``mono_ms`` on; a later word of the vendor's replaces it.
+        """Begin a pause of so many seconds at ``mono_ms``; a later one replaces it.
 
-        Return whether it had not asked since a call last succeeded there.
+        Return whether it is the first since a call last succeeded there.
         """
-        is_news = gateway not in self.asked
+        is_first = gateway not in self.asked
         self._until[gateway] = self.asked[gateway] = mono_ms + 1_000 * min(seconds, REST_MAX_S)
-        return is_news
+        return is_first
 
     def succeeded(self, gateway: str, began_ms: int) -> bool:
-        """Note that a call succeeded that began at ``began_ms``; return whether that is the first since a rest."""
+        """Note the success of a call that began at ``began_ms``; return whether it is the first since a pause."""
         until = self.asked.get(gateway)
-        if until is None or began_ms < until:  # what began before says nothing new
+        if until is None or began_ms < until:  # it began before the vendor asked for the pause
             return False
         del self.asked[gateway]
         return True
@@ -49,7 +49,7 @@ class Rests:
                 del known[name]
 
     def remaining_ms(self, gateway: str, mono_ms: int) -> int:
-        """Return for how much longer a gateway is left alone; 0 = it is not."""
+        """Return the remaining milliseconds of a gateway's pause; 0 = none."""
         until = self._until.get(gateway)
         if until is None:
             return 0

@@ -1,8 +1,7 @@
-"""Which routing gateways a called number fits, and in which order they are tried (RTE-02, RTE-03, RTE-05).
+"""Which routing gateways a called number fits, and in which order they are tried (docs/routing.md).
 
-A number that is a phone's fits that phone, whatever prefixes it has as well (PHN-03).
-
-Owns matching and the static order. Whether a gateway can take the call at this moment is for ``pipeline``.
+The number of a phone fits that phone only, whatever prefixes fit as well. Whether a gateway can take the call at this
+moment is decided in ``pipeline``.
 """
 
 from collections import defaultdict
@@ -19,11 +18,11 @@ from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone
 
 _REMEMBERED_PREFIXES: Final = 10_000
-"""Longest prefixes whose complete list is kept: traffic goes to few of them, and all lists would be large."""
+"""Longest prefixes whose complete list is cached: traffic goes to few of them, and all lists would be large."""
 
 
-_LEAVES_IT_TO_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
-"""What a redirect server may answer that is no word on whether the phone is to be called."""
+_THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
+"""Answers of a redirect server after which the phone is called all the same: all but refusals of the user."""
 
 
 class Candidate(NamedTuple):
@@ -36,8 +35,8 @@ class Candidate(NamedTuple):
 class RouteTable:
     """The gateways by called prefix, sorted once.
 
-    The complete list of a number depends on nothing but the longest prefix that fits it, because every other
-    prefix that fits is a prefix of that one too. So it is put together once for each such prefix.
+    The complete list of a number depends only on the longest prefix that fits it, because every other prefix that fits
+    is a prefix of that one too. So the list is made once for each such prefix.
     """
 
     __slots__ = ("_by_prefix", "_complete", "_phones", "gateways")
@@ -45,7 +44,7 @@ class RouteTable:
     def __init__(self, gateways: Iterable[RoutingGateway], phones: Iterable[Phone] = ()) -> None:
         self.gateways = tuple(gateways)
         by_name = {gateway.name: gateway for gateway in self.gateways}
-        self._phones = {for_matching(phone.number): _ways_to(phone, by_name) for phone in phones}
+        self._phones = {for_matching(phone.number): _candidates_of(phone, by_name) for phone in phones}
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
         for gateway in sorted(self.gateways, key=attrgetter("priority")):
             for prefix in dict.fromkeys(gateway.prefixes):
@@ -56,8 +55,8 @@ class RouteTable:
     def candidates(self, callee: str) -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, each once, in the order in which they are tried.
 
-        Longer prefix first, then smaller priority number, then order of definition. Of a phone it is its redirect
-        server, then the phone, then its offline gateway.
+        Longer prefix first, then smaller priority number, then order of definition. For a phone: its redirect server,
+        then the phone, then its offline gateway.
         """
         number = for_matching(callee)
         phone = self._phones.get(number)
@@ -83,12 +82,12 @@ class RouteTable:
 
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""
-        ways = self._phones.get(for_matching(number))
-        return None if ways is None else next(each.gateway for each in ways if each.gateway.is_phone)
+        candidates = self._phones.get(for_matching(number))
+        return None if candidates is None else next(each.gateway for each in candidates if each.gateway.is_phone)
 
 
-def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
-    """Return who is asked where a phone's calls go, its called half, and what takes its calls while it is not there."""
+def _candidates_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
+    """Return a phone's redirect server, its called half, and the gateway that takes its calls while it is offline."""
     calling = phone.gateway
     called = RoutingGateway(
         name=phone.number,
@@ -104,6 +103,6 @@ def _ways_to(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Cand
     )
     asked = gateways.get(phone.redirect_server or "") if phone.enabled else None
     if asked is not None:
-        asked = msgspec.structs.replace(asked, failover_codes=_LEAVES_IT_TO_THE_PHONE)
+        asked = msgspec.structs.replace(asked, failover_codes=_THEN_THE_PHONE)
     instead = gateways.get(phone.offline_gateway or "")
     return tuple(Candidate(gateway, phone.number) for gateway in (asked, called, instead) if gateway is not None)

@@ -1,7 +1,6 @@
-"""How SIP is spoken with one trunk: where peers differ, and the operator says which way it is.
+"""How SIP is spoken with one trunk: the settings in which peers differ.
 
-Plain values, one struct for a customer's side and one for a vendor's; what they lead to stands with those who
-read and write messages.
+One struct for a customer's trunk and one for a vendor's; the modules that read and write messages apply them.
 """
 
 from collections.abc import Mapping
@@ -49,7 +48,7 @@ class ReasonForm(Enum):
 
 
 class Transfers(Enum):
-    """What a REFER of the trunk gets."""
+    """How a REFER of the trunk is answered."""
 
     ACCEPT = "accept"
     REFUSE = "refuse"
@@ -71,7 +70,7 @@ class IdentityHeader(Enum):
 
 
 class Privacy(Enum):
-    """What becomes of a caller's wish to stay unknown (RFC 3323)."""
+    """How a caller's request for privacy is treated (RFC 3323)."""
 
     HONOUR = "honour"
     PASS = "pass"  # noqa: S105 - what is done, no secret
@@ -80,7 +79,7 @@ class Privacy(Enum):
 
 
 class Passing(Enum):
-    """Whether something of the caller's goes on to the vendor."""
+    """Whether a header of the caller is passed on to the vendor."""
 
     PASS = "pass"  # noqa: S105 - what is done, no secret
     STRIP = "strip"
@@ -91,12 +90,12 @@ BOUND_TO_THEIR_REQUEST: Final = frozenset({401, 407, 487})
 
 
 class TransferDisplay(Enum):
-    """Whose number the target of a transfer is shown; the value is what is written in the configuration."""
+    """Whose number the target of a transfer is shown; the value is that of the configuration."""
 
     CALLER = "caller"
     """That of the transferred call."""
     PHONE = "phone"
-    """That of the telephone that transfers."""
+    """That of the phone that transfers."""
     NUMBER = "number"
     """A fixed one."""
 
@@ -105,13 +104,13 @@ class TransferKeys(NamedTuple):
     """Sequences of keys that transfer a call, empty = none; none is the end of another."""
 
     blind: str = ""
-    """Begins a transfer; the number follows."""
+    """Begins a blind transfer; the number follows."""
     attended: str = ""
-    """The same, but the telephone talks to the target before it leaves."""
+    """Begins an attended one: the phone talks to the target before it leaves."""
     cancel: str = ""
-    """Takes it back while the number is dialled or the target is called."""
+    """Cancels the transfer while the number is dialled or the target is called."""
     end: str = ""
-    """Lets the telephone leave while the target is called."""
+    """Ends the phone's part while the target is called."""
 
 
 KEYS_MAX: Final = 4
@@ -123,7 +122,7 @@ class CallerDialect(msgspec.Struct, frozen=True):
 
     callee_from: CalleeSource = CalleeSource.REQUEST_URI
     caller_from: tuple[CallerSource, ...] = (CallerSource.ASSERTED, CallerSource.FROM)
-    """In order; the first that names somebody holds."""
+    """In order; the first that is present counts."""
     reliability: Reliability = Reliability.SUPPORTED
     reasons: ReasonForm = ReasonForm.Q850
     reject_codes: Mapping[str, int] = {}
@@ -134,14 +133,14 @@ class CallerDialect(msgspec.Struct, frozen=True):
     transfer_display: TransferDisplay = TransferDisplay.CALLER
     """The calling number that the target of a transfer is shown."""
     transfer_number: str = ""
-    """What that is where ``transfer_display`` says so."""
+    """The number for ``TransferDisplay.NUMBER``."""
     transfer_keys: TransferKeys | None = None
-    """What it presses to transfer; None = keys transfer nothing."""
+    """What the user presses to transfer; None = keys transfer nothing."""
     nat: Nat = Nat.AUTO
     session_timer: SessionTimerSettings = SessionTimerSettings()
 
     def sent_for(self, code: int) -> int:
-        """Return the final code that this customer is sent for one (REQ_SIP_ROUTING_OPS section 22)."""
+        """Return the final code that this customer is sent in place of ``code``."""
         return code if code in BOUND_TO_THEIR_REQUEST else _replaced(code, self.reject_codes)
 
 
@@ -165,12 +164,12 @@ class CalleeDialect(msgspec.Struct, frozen=True):
     session_timer: SessionTimerSettings = SessionTimerSettings()
 
     def counted_as(self, code: int) -> int:
-        """Return the final code that one of this vendor's counts as, before anything is decided by it."""
+        """Return the final code that ``code`` of this vendor counts as, before anything is decided by it."""
         return _replaced(code, self.reject_codes)
 
 
 def _replaced(code: int, codes: Mapping[str, int]) -> int:
-    """Return what stands for a code: its own entry, else that of its class, else itself."""
+    """Return the replacement of a code: its own entry, else that of its class, else itself."""
     if not codes:
         return code
     return codes.get(str(code)) or codes.get(f"{code // 100}xx", code)

@@ -1,4 +1,4 @@
-"""Mapping gateways and routing gateways as the catalogue defines them (REQ_SIP_ROUTING_OPS section 10)."""
+"""Mapping gateways (customers' trunks) and routing gateways (vendors' trunks) as the catalogue defines them."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
@@ -17,15 +17,15 @@ class Address(NamedTuple):
     host: str
     """An IP address in text, or a name that the directory finds addresses for."""
     port: int | None
-    """None for names only: then DNS says it (RFC 3263 section 4)."""
+    """None for names only: then it comes from DNS (RFC 3263 section 4)."""
     transport: str | None = None
     """In lower case; None = not fixed: UDP, and TCP for what is too large for it."""
     name: str = ""
     """The domain that a found address stands for, which a TLS certificate must name."""
     written: str = ""
-    """The same with port and transport as far as they are configured: it stays in URIs (RFC 3263 section 4)."""
+    """The domain with port and transport as far as they are configured: URIs keep it (RFC 3263 section 4)."""
     uri: str = ""
-    """What is asked for there, where a phone has said it: its contact; empty = the called number."""
+    """The request URI to use there: the contact of a registered phone; empty = made of the called number."""
     path: tuple[str, ...] = ()
     """The proxies on the way, as Route values (RFC 3327)."""
     flow: int | None = None
@@ -45,14 +45,14 @@ class HostPattern(NamedTuple):
 
 
 class CallerNumbers(msgspec.Struct, frozen=True):
-    """The calling numbers that somebody may show: its own, and those that it was given besides."""
+    """The calling numbers that a customer may show: its own, and others that it was given."""
 
     own: str
     others: frozenset[str] = frozenset()
     """Without leading ``+``."""
 
     def permitted(self, shown: str) -> str:
-        """Return what goes out for a calling number that was said: itself where it may be shown, else the own one."""
+        """Return the calling number that goes out: ``shown`` where it is permitted, else the own one."""
         bare = for_matching(shown)
         return shown if bare == for_matching(self.own) or bare in self.others else self.own
 
@@ -63,7 +63,7 @@ class MappingGateway(msgspec.Struct, frozen=True):
     name: str
     account: str
     hosts: tuple[HostPattern, ...]
-    """Where its packets come from; none = from anywhere, as long as it proves who it is."""
+    """Where its packets come from; none = from anywhere, with credentials."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -81,7 +81,7 @@ class MappingGateway(msgspec.Struct, frozen=True):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """How a vendor wants us to register with it."""
+    """How we register with a vendor."""
 
     server: Address
     domain: str
@@ -89,18 +89,18 @@ class Registration(msgspec.Struct, frozen=True):
     user: str
     """The account there."""
     contact_user: str
-    """Under which the vendor is to call us."""
+    """User part of our contact, under which the vendor calls us."""
     login: Login
     expires_s: int = 3_600
-    """What is asked for; the vendor decides."""
+    """The interval that we ask for; the vendor decides."""
 
 
 class Ping(NamedTuple):
-    """How it is found out whether a vendor is there at all."""
+    """How OPTIONS decide whether a vendor is up."""
 
     interval_ms: int
     timeout_ms: int
-    """Without an answer for so long, an OPTIONS has failed."""
+    """An OPTIONS without a response for this long has failed."""
     down_after: int
     """Failures in a row that take a gateway that is up down."""
     up_after: int
@@ -112,7 +112,7 @@ class RoutingGateway(msgspec.Struct, frozen=True):
 
     name: str
     account: str | None
-    """None = nobody is paid: it is a phone of ours."""
+    """None = it is a phone of ours, and no vendor is paid."""
     addresses: tuple[Address, ...]
     prefixes: tuple[str, ...]
     """Called prefixes, ``*`` for any number; from the buy rates where the configuration says so."""
@@ -132,34 +132,34 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     ring_timeout_ms: int = 60_000
     """From INVITE to the final response."""
     failover_codes: frozenset[int] | None = None
-    """Final codes after which the next gateway is tried; None = INTERFACES section 6."""
+    """Final codes after which the next gateway is tried; None = the default of ``routing.failover``."""
     failover_after_ringing: bool = False
     allow_unrated: bool = False
     enabled: bool = True
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
-    """What its challenges are answered with; None = they count as refusals."""
+    """What answers its challenges; None = they count as refusals."""
     registration: Registration | None = None
-    """It takes calls only while we are registered with it; None = it wants no registration."""
+    """It takes calls only while we are registered with it; None = it requires no registration."""
     credentials: Credentials | None = None
     """What it must prove when it registers with us: it is called where it is registered; None = it does not."""
     ping: Ping | None = None
-    """None = it is taken to be there."""
+    """None = it counts as up."""
 
     @property
     def places(self) -> tuple[Address, ...]:
-        """Where its packets go, calls and ours alike, and come from as well."""
+        """Where its packets go to and come from: its addresses, and the server that we register with."""
         registration = self.registration
         return self.addresses if registration is None else (*self.addresses, registration.server)
 
     @property
     def is_phone(self) -> bool:
-        """Whether a phone of ours is called: it is where it is registered, and nobody is paid for it."""
+        """Whether this is the called half of a phone: it is called where it is registered, and no vendor is paid."""
         return self.account is None
 
     @property
     def registers(self) -> bool:
-        """Whether it is where it is registered with us: a phone, or a vendor on a changing address."""
+        """Whether it is called where it is registered with us: a phone, or a vendor on a changing address."""
         return self.account is None or self.credentials is not None
 
     @property
@@ -169,7 +169,7 @@ class RoutingGateway(msgspec.Struct, frozen=True):
 
 
 def registering_half(vendor: RoutingGateway) -> MappingGateway:
-    """Return what of a vendor registers with us: whom it is proven to be, and no customer."""
+    """Return the half of a vendor that registers with us; it makes no calls as a customer."""
     return MappingGateway(
         vendor.name,
         account=vendor.account or "",

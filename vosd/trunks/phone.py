@@ -6,7 +6,7 @@ from vosd.trunks.gateways import MappingGateway
 
 
 class Phone(msgspec.Struct, frozen=True):
-    """One telephone: it registers, calls, and is called (PHN-01)."""
+    """One telephone: it registers, calls, and is called."""
 
     number: str
     """Under which it registers and is called; also the name of its ``gateway``."""
@@ -17,7 +17,7 @@ class Phone(msgspec.Struct, frozen=True):
     offline_gateway: str | None = None
     """The routing gateway that takes its calls while it is not registered."""
     redirect_server: str | None = None
-    """The routing gateway that is asked first where its calls go: its 3xx are followed."""
+    """The routing gateway that gets its calls first, as a redirect server: its 3xx are followed."""
 
     @property
     def enabled(self) -> bool:

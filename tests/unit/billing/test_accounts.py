@@ -1,4 +1,4 @@
-"""Which accounts may call at all: enabled, and not expired."""
+"""Which accounts may make calls: enabled ones that have not expired."""
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import Account, AccountType, admissible

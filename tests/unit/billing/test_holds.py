@@ -1,4 +1,4 @@
-"""Money set aside for running calls: taken, extended, released, and never more than there is."""
+"""Holds for running calls: taken, extended, released, and never more than the account has."""
 
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ def test_hold_covers_the_advance_and_is_no_longer_available():
     assert (acme.reserved, acme.available, acme.balance) == (Decimal("0.60"), Decimal("0.40"), Decimal("1.00"))
 
 
-def test_hold_may_take_the_last_unit_res_03():
+def test_hold_may_take_the_last_unit():
     acme = credit("0.60")
     held(acme)
     assert acme.available == 0
@@ -46,13 +46,13 @@ def test_call_is_refused_when_one_unit_is_missing():
     assert acme.reserved == 0
 
 
-def test_overdraft_limit_counts_as_available_res_09():
+def test_overdraft_limit_counts_as_available():
     acme = credit("-0.40", limit="1")
     held(acme)
     assert acme.available == 0
 
 
-def test_hold_covers_first_period_and_tax_res_10():
+def test_hold_covers_first_period_and_tax():
     dear_start = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
     assert held(credit(), applied=dear_start).amount == Decimal("0.231")
 
@@ -171,7 +171,7 @@ def run_to_the_end(calls: int, balance: str) -> tuple[Decimal, int]:
     return unspent / Decimal(balance), max(cuts) - min(cuts)
 
 
-def test_hardly_any_money_waits_in_other_calls_when_the_first_of_a_thousand_is_cut():
+def test_hardly_any_money_is_held_by_other_calls_when_the_first_of_a_thousand_ends():
     unspent, spread_s = run_to_the_end(1_000, "1500")
     assert unspent < Decimal("0.03")
     assert spread_s <= 5, "whoever talks has the same chance to the end"
@@ -184,7 +184,7 @@ def low(balance: str, low_below: str, limit: str | None = "0") -> tuple[AccountC
     return acme, told
 
 
-def test_little_money_left_is_told_once_however_many_calls_come_and_go():
+def test_a_low_balance_is_reported_once_however_many_calls_come_and_go():
     acme, told = low("10", "5")
     holds = [held(acme) for _ in range(8)]
     assert told == []
@@ -198,7 +198,7 @@ def test_little_money_left_is_told_once_however_many_calls_come_and_go():
     assert told == [acme]
 
 
-def test_little_money_left_is_told_again_after_a_payment_that_was_enough():
+def test_a_low_balance_is_reported_again_after_a_payment_that_was_enough():
     """5.10, 4.90, 4.80, 10, 4.99: at 4.90 and at 4.99."""
     acme, told = low("5.10", "5")
     told_at = []
@@ -210,14 +210,14 @@ def test_little_money_left_is_told_again_after_a_payment_that_was_enough():
     assert told_at == ["4.90", "4.99"]
 
 
-def test_a_payment_that_is_not_enough_tells_nothing_again():
+def test_a_payment_that_is_not_enough_repeats_no_report():
     acme, told = low("5.10", "5")
     for seq, balance in enumerate(("1", "2", "1.5"), start=1):
         acme.committed(Decimal(balance), seq)
     assert told == [acme]
 
 
-def test_what_running_calls_reserve_is_not_left_and_the_overdraft_limit_is():
+def test_money_left_is_counted_without_holds_and_with_the_overdraft_limit():
     acme, told = low("0", "1", limit="2")
     hold = held(acme, 90)
     assert told == []
@@ -225,13 +225,13 @@ def test_what_running_calls_reserve_is_not_left_and_the_overdraft_limit_is():
     assert told == [acme]
 
 
-def test_a_reload_that_raises_the_threshold_tells_of_who_is_below_it():
+def test_a_reload_that_raises_the_threshold_reports_an_account_below_it():
     acme, told = low("5", "1")
     acme.set_terms(Decimal(0), Decimal(6))
     assert told == [acme]
 
 
-def test_hold_of_an_ended_call_frees_its_rest_and_leaves_the_charge_to_be_booked_res_08():
+def test_the_hold_of_an_ended_call_is_released_and_its_charge_remains_to_be_booked():
     acme = credit("1.00")
     hold = held(acme)
     acme.release(hold)
@@ -249,7 +249,7 @@ def test_booked_charge_counts_once_before_and_after_its_commit():
     assert (acme.available, acme.unbooked, acme.seq) == (Decimal("0.88"), 0, 1)
 
 
-def test_late_news_of_an_older_commit_changes_nothing():
+def test_an_older_commit_that_arrives_late_changes_nothing():
     acme = credit("1.00")
     acme.committed(Decimal("7.00"), seq=5)
     acme.committed(Decimal("3.00"), seq=4)
@@ -269,7 +269,7 @@ def test_released_hold_costs_nothing():
     assert (acme.reserved, acme.unbooked, acme.available) == (0, 0, Decimal("1.00"))
 
 
-def test_unlimited_account_holds_but_is_never_refused_or_cut_res_15():
+def test_an_unlimited_account_holds_but_its_calls_are_never_refused_or_ended():
     acme = credit("0", limit=None)
     hold = held(acme)
     assert acme.extend(hold, 600)
@@ -277,7 +277,7 @@ def test_unlimited_account_holds_but_is_never_refused_or_cut_res_15():
     assert (acme.available, acme.reserved) == (None, total_at(CENT_A_SECOND, 660))
 
 
-def test_lower_limit_leaves_holds_and_refuses_new_ones():
+def test_a_lower_limit_keeps_holds_and_refuses_new_ones():
     acme = credit("0.60", limit="10")
     hold = held(acme)
     acme.limit = Decimal(0)

@@ -10,7 +10,7 @@ from vosd.billing.rater import Charge, breakdown, rate_call, recompute, round_fe
 from vosd.testing.data.builders import applied_rate, rating_policy
 
 
-def test_every_begun_cycle_is_paid_in_full_dur_20():
+def test_every_begun_cycle_is_paid_in_full():
     applied = applied_rate("0.60", 6)
     assert rate_call(applied, 1_000) == Charge(1, 6, Decimal("0.06"), Decimal(0))
     assert rate_call(applied, 6_000) == Charge(6, 6, Decimal("0.06"), Decimal(0))
@@ -24,27 +24,27 @@ def test_interval_charges_the_first_period_whole_and_pro_rata_of_the_minute():
     assert rate_call(thirty_six, 31_000) == Charge(31, 36, Decimal("0.006"), Decimal(0))
 
 
-def test_first_rate_without_duration_is_off_rate_45():
+def test_a_first_rate_without_duration_is_not_applied():
     assert rate_call(applied_rate("0.60", 1, first_rate="5", first_duration=0), 10_000).fee == Decimal("0.10")
 
 
-def test_price_per_cycle_does_not_depend_on_the_length_of_the_cycle_rate_41():
+def test_price_per_cycle_does_not_depend_on_the_length_of_the_cycle():
     assert rate_call(applied_rate("0.05", 30, per_cycle=True), 65_000).fee == Decimal("0.15")
     assert rate_call(applied_rate("0.05", 90, per_cycle=True), 65_000).fee == Decimal("0.05")
 
 
-def test_call_within_the_free_time_costs_nothing_not_even_the_first_period_dur_12():
+def test_call_within_the_free_time_costs_nothing_not_even_the_first_period():
     applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, policy=rating_policy(free_time_s=6))
     assert rate_call(applied, 6_000) == Charge(6, 0, Decimal(0), Decimal(0))
     assert rate_call(applied, 6_050) == Charge(7, 180, Decimal("0.21"), Decimal(0))
 
 
-def test_hold_time_in_the_charge_is_before_free_time_dur_17():
+def test_hold_time_in_the_charge_is_before_free_time():
     charge = rate_call(applied_rate("0.60", 60, policy=rating_policy(free_time_s=6)), 66_000)
     assert (charge.hold_time_s, charge.billed_seconds) == (66, 60)
 
 
-def test_division_comes_last_so_small_rates_are_not_lost_fee_06():
+def test_division_comes_last_so_small_rates_are_not_lost():
     # 0.01 / 60 rounded to four places first would give 0.0002 a second and 0.0130 for the call.
     assert rate_call(applied_rate("0.01", 1, policy=rating_policy(fee_precision=4)), 65_000).fee == Decimal("0.0108")
 
@@ -64,7 +64,7 @@ def test_rounding_up_and_half_up_differ_below_the_middle():
     assert round_fee(Decimal("0.0101"), rating_policy(fee_precision=2)) == Decimal("0.01")
 
 
-def test_tax_is_taken_on_the_rounded_fee_rate_60():
+def test_tax_is_taken_on_the_rounded_fee():
     # 0.0149 would be taxed with 0.00745; the rounded 0.01 is taxed with 0.005, which rounds up.
     charge = rate_call(applied_rate("0.894", 1, tax_rate="50", policy=rating_policy(fee_precision=2)), 1_000)
     assert (charge.fee, charge.tax) == (Decimal("0.01"), Decimal("0.01"))
@@ -72,13 +72,13 @@ def test_tax_is_taken_on_the_rounded_fee_rate_60():
     assert charge.tax == Decimal("0.00")
 
 
-def test_unit_coarser_than_the_precision_rounds_twice_fee_18():
+def test_unit_coarser_than_the_precision_rounds_twice():
     policy = rating_policy(fee_precision=3, fee_unit="0.05")
     assert round_fee(Decimal("0.0746"), policy) == Decimal("0.10")
     assert round_fee(Decimal("0.0744"), policy) == Decimal("0.05")
 
 
-def test_nonzero_floor_lifts_fees_but_neither_tax_nor_free_calls_fee_16():
+def test_nonzero_floor_lifts_fees_but_neither_tax_nor_free_calls():
     policy = rating_policy(fee_precision=2, nonzero_floor=True)
     charge = rate_call(applied_rate("0.0045", 60, tax_rate="10", policy=policy), 1_000)
     assert (charge.fee, charge.tax) == (Decimal("0.01"), Decimal("0.00"))
@@ -92,7 +92,7 @@ def test_total_at_a_second_is_the_charge_of_a_call_of_exactly_that_length():
     ]
 
 
-def test_breakdown_tells_every_step_in_the_order_of_rating():
+def test_a_breakdown_has_every_step_in_the_order_of_rating():
     applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
     steps = breakdown(applied, rate_call(applied, 250_020))
     assert [step["step"] for step in steps] == [
@@ -125,7 +125,7 @@ def test_breakdown_of_a_free_call_shows_no_period_and_no_money():
     assert (steps["cycles"]["cycles"], steps["fee"]["amount"]) == (0, "0.00")
 
 
-def test_breakdown_survives_json_and_gives_the_charge_again_ord_12():
+def test_breakdown_survives_json_and_gives_the_charge_again():
     policy = rating_policy(fee_precision=3, fee_unit="0.05", rounding=Rounding.UP, free_time_s=4, nonzero_floor=True)
     for applied in (
         applied_rate("0.123456", 7, tax_rate="7.7", policy=policy),

@@ -44,7 +44,7 @@ def test_a_success_ends_the_row(breakers):
     assert breakers.resting == {}
 
 
-def test_refusals_count_less_than_silence_and_show_that_somebody_is_there(breakers):
+def test_refusals_count_less_than_silence_and_show_that_the_vendor_answers(breakers):
     fail(breakers, SILENCES - 1)
     fail(breakers, is_silent=False)
     fail(breakers, SILENCES - 1)
@@ -54,7 +54,7 @@ def test_refusals_count_less_than_silence_and_show_that_somebody_is_there(breake
     assert breakers.resting == {"carrier": 1}
 
 
-def test_when_the_rest_is_over_one_call_is_let_through_and_others_wait_for_its_outcome(breakers):
+def test_after_the_rest_one_call_is_let_through_and_no_other_until_its_outcome(breakers):
     fail(breakers, SILENCES)
     over = NOW + REST_MS
     assert breakers.remaining_ms(PLACE, over - 1) == 1
@@ -82,7 +82,7 @@ def test_attempts_that_began_before_the_rest_do_not_prolong_it(breakers):
     assert breakers.remaining_ms(PLACE, NOW + 3_000) == REST_MS - 3_000
 
 
-def test_after_a_success_everything_begins_anew(breakers):
+def test_a_success_resets_the_failures_and_the_length_of_the_rest(breakers):
     fail(breakers, SILENCES)
     fail(breakers, at=NOW + REST_MS + 5_000, began=NOW + REST_MS)
     breakers.succeeded(PLACE)
@@ -91,7 +91,7 @@ def test_after_a_success_everything_begins_anew(breakers):
     assert breakers.remaining_ms(PLACE, NOW) == REST_MS
 
 
-def test_other_addresses_of_the_gateway_work_on(breakers):
+def test_other_addresses_of_the_gateway_do_not_rest(breakers):
     fail(breakers, SILENCES)
     assert breakers.remaining_ms(PLACE._replace(host="203.0.113.2"), NOW) == 0
 
@@ -105,9 +105,9 @@ def test_the_resting_addresses_of_a_gateway_are_counted(breakers):
     assert breakers.resting == {"carrier": 1}
 
 
-def test_every_change_is_told_once(breakers):
+def test_every_change_is_reported_once(breakers):
     told = []
-    breakers.tell = lambda *news: told.append(news)
+    breakers.on_change = lambda *news: told.append(news)
     fail(breakers, SILENCES)
     fail(breakers, 2)
     breakers.succeeded(PLACE)
@@ -115,7 +115,7 @@ def test_every_change_is_told_once(breakers):
     assert told == [(PLACE, Circuit.RESTING, REST_MS), (PLACE, Circuit.WELL, 0)]
 
 
-def test_an_address_that_asks_for_it_rests_for_as_long(breakers):
+def test_an_address_that_asks_for_a_rest_gets_one_of_that_length(breakers):
     breakers.ask_for_rest(PLACE, 60_000, NOW)
     assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({"carrier": 1}, 60_000)
     breakers.ask_for_rest(PLACE, 30_000, NOW)
@@ -130,7 +130,7 @@ def test_gateways_that_are_gone_are_forgotten(breakers):
     assert (breakers.resting, len(breakers.failing)) == ({}, 1)
 
 
-def test_no_more_addresses_are_remembered_than_there_is_room_for(breakers):
+def test_the_number_of_addresses_kept_is_bounded(breakers):
     fail(breakers, SILENCES)
     for number in range(CIRCUITS_MAX):
         fail(breakers, place=PLACE._replace(host=f"host-{number}"))
@@ -153,5 +153,5 @@ def test_no_more_addresses_are_remembered_than_there_is_room_for(breakers):
         (403, None, False),
     ],
 )
-def test_codes_that_speak_of_the_vendor_count_but_for_causes_of_the_number_called(code, q850, counts):
+def test_codes_about_the_vendor_count_except_with_causes_about_the_called_number(code, q850, counts):
     assert counts_as_failure(code, q850) is counts

@@ -29,7 +29,7 @@ def test_window_slides_and_a_call_leaves_it_after_exactly_one_second():
     assert occupancy.recent(Scope.MAPPING, "a", 1_600) == 1
 
 
-def test_refused_calls_do_not_count_in_the_window_gw_v01():
+def test_refused_calls_do_not_count_in_the_window():
     occupancy = Occupancy()
     occupancy.take(Scope.MAPPING, "a", None, 1, 0)
     for mono_ms in range(100, 1_000, 100):
@@ -52,14 +52,14 @@ def test_calls_taken_without_a_limit_count_when_a_reload_sets_one():
     assert occupancy.would_refuse(Scope.MAPPING, "a", None, 3, 10) is Full.RATE
 
 
-def test_question_takes_nothing():
+def test_a_check_takes_nothing():
     occupancy = Occupancy()
     for _ in range(3):
         assert occupancy.would_refuse(Scope.ROUTING, "a", 1, 1, 0) is None
     assert occupancy.total() == 0
 
 
-def test_undone_take_leaves_no_trace():
+def test_an_undone_take_leaves_nothing():
     occupancy = Occupancy()
     occupancy.take(Scope.ACCOUNT, "a", None, 2, 0)
     occupancy.take(Scope.ACCOUNT, "a", None, 2, 5)
@@ -79,7 +79,7 @@ def test_a_call_that_is_undone_late_takes_its_own_arrival_out_of_the_window_and_
 
 
 @pytest.mark.parametrize("give_back", [Occupancy.release, lambda *place: Occupancy.undo(*place, 0)])
-def test_place_that_was_never_taken_cannot_be_given_back(give_back):
+def test_a_place_that_was_never_taken_cannot_be_released(give_back):
     occupancy = Occupancy()
     occupancy.take(Scope.MAPPING, "a", None, None, 0)
     with pytest.raises(NothingTaken, match="routing 'a'"):

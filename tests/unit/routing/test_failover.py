@@ -1,4 +1,4 @@
-"""When the next gateway is tried, and what the caller is told in the end."""
+"""When the next gateway is tried, and what the caller is sent in the end."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_gateways_own_codes_replace_the_default_but_not_the_rule_for_silence():
         (final(799), EndReason.UNAVAILABLE, 503),
     ],
 )
-def test_single_attempt_tells_the_caller(outcome, reason, status):
+def test_the_status_for_the_caller_after_a_single_attempt(outcome, reason, status):
     assert verdict([outcome]) == Verdict(reason, status)
 
 
@@ -83,7 +83,7 @@ def test_single_attempt_tells_the_caller(outcome, reason, status):
         ([silent(), ring_timeout(rang=True)], Verdict(EndReason.NO_ANSWER, 480)),
     ],
 )
-def test_most_telling_kind_wins_and_within_it_the_last(outcomes, expected):
+def test_the_most_specific_reason_wins_and_within_it_the_last_code(outcomes, expected):
     assert verdict(outcomes) == expected
 
 

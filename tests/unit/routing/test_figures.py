@@ -25,7 +25,7 @@ def test_ratio_length_and_delay_are_of_the_calls_that_have_them(figures):
     assert (hour.attempts, hour.answered) == (3, 2)
 
 
-def test_nothing_is_said_where_there_were_no_calls(figures):
+def test_without_calls_there_are_no_figures(figures):
     hour = figures.last_hour(Scope.ROUTING, "carrier-b", 0)
     assert hour == Hour()
     assert (hour.asr, hour.acd_s, hour.mean_pdd_ms) == (None, None, None)
@@ -50,13 +50,13 @@ def test_a_gateway_keeps_a_row_for_each_of_the_last_minutes_and_no_more(figures)
     assert len(figures._windows[Scope.ROUTING]["carrier-a"]) == 61
 
 
-def test_the_same_name_is_counted_by_what_it_is(figures):
+def test_customers_and_vendors_of_one_name_are_counted_apart(figures):
     figures.note(Scope.MAPPING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
     assert figures.last_hour(Scope.ROUTING, "carrier-a", 0).attempts == 0
     assert figures.last_hour(Scope.MAPPING, "carrier-a", 0).attempts == 1
 
 
-def test_figures_outlive_a_reload_and_go_with_their_gateway(figures):
+def test_figures_outlive_a_reload_and_are_removed_with_their_gateway(figures):
     figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
     figures.note(Scope.ROUTING, "carrier-b", 0, talk_ms=None, pdd_ms=None)
     figures.adopt(Scope.ROUTING, ["carrier-a", "carrier-c"])

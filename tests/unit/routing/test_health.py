@@ -1,4 +1,4 @@
-"""Up and down with hysteresis."""
+"""Which gateways are up, by OPTIONS and answers, with hysteresis."""
 
 import pytest
 
@@ -14,7 +14,7 @@ class Patient:
     def __init__(self, ping=PING):
         self.health = Health()
         self.told = []
-        self.health.tell = lambda gateway, state: self.told.append((gateway, state))
+        self.health.on_change = lambda gateway, state: self.told.append((gateway, state))
         self.health.watch("a", ping)
         self.at = 0
 
@@ -45,28 +45,28 @@ class Patient:
         ("xxx..xxx", Trunk.DOWN),
     ],
 )
-def test_only_signs_in_a_row_change_the_state(signs, state):
+def test_only_results_in_a_row_change_the_state(signs, state):
     patient = Patient().hear(signs)
     assert patient.state is state
     assert len(patient.health) == (state is Trunk.DOWN)
 
 
-def test_each_change_is_told_once():
+def test_each_change_is_reported_once():
     patient = Patient().hear("xxxxxx......xxxx")
     assert patient.told == [("a", Trunk.DOWN), ("a", Trunk.UP), ("a", Trunk.DOWN)]
 
 
-def test_one_sign_is_enough_where_the_operator_wants_it():
+def test_one_result_is_enough_where_it_is_configured():
     patient = Patient(PING._replace(down_after=1, up_after=1)).hear("x.x")
     assert [state for _, state in patient.told] == [Trunk.DOWN, Trunk.UP, Trunk.DOWN]
 
 
-def test_how_long_it_has_been_down():
+def test_the_time_since_a_gateway_went_down():
     patient = Patient().hear("xxx")
     assert patient.health.down_ms("a", patient.at + 5_000) == 5_000
 
 
-def test_who_is_not_watched_is_up_whatever_is_heard():
+def test_a_gateway_that_gets_no_options_is_up_whatever_it_answers():
     health = Health()
     for _ in range(10):
         health.failed("b", 1)
@@ -74,19 +74,19 @@ def test_who_is_not_watched_is_up_whatever_is_heard():
     assert len(health) == 0
 
 
-def test_who_is_watched_no_longer_is_up():
+def test_a_gateway_that_gets_options_no_longer_is_up():
     patient = Patient().hear("xxx")
     patient.health.forget("a")
     assert patient.state is Trunk.UP
     assert len(patient.health) == 0
 
 
-def test_a_reload_with_other_figures_keeps_the_state():
+def test_a_reload_with_other_settings_keeps_the_state():
     patient = Patient().hear("xxx")
     patient.health.watch("a", PING._replace(up_after=1))
     assert patient.state is Trunk.DOWN
     assert patient.hear(".").state is Trunk.UP
 
 
-def test_refusals_prove_life_and_speaking_for_somebody_silent_does_not():
+def test_refusals_show_that_a_vendor_is_up_and_codes_of_a_proxy_do_not():
     assert {408, 502, 503, 504} == NOT_THERE

@@ -1,4 +1,4 @@
-"""Whose call it is: a port beats the longest mask, and the tech prefix tells equals apart."""
+"""Identification by source: a port beats the longest mask, and the tech prefix decides between equal sources."""
 
 from collections.abc import Callable
 
@@ -136,7 +136,7 @@ def test_network_wider_than_the_mapped_block_stays_ipv6():
     assert found(index, "10.0.0.1") is None
 
 
-def test_disabled_gateway_is_identified_so_that_no_other_pays_for_its_calls():
+def test_a_disabled_gateway_is_identified_so_that_no_other_pays_for_its_calls():
     index = SourceIndex([mapping_gateway("wide", "10.0.0.0/8"), mapping_gateway("off", "10.0.0.1", enabled=False)])
     assert found(index, "10.0.0.1") == "off"
 
@@ -180,7 +180,7 @@ def test_same_network_with_another_port_or_tech_prefix_is_no_conflict():
     )
 
 
-def test_memory_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
+def test_the_cache_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
     monkeypatch.setattr(identify, "_REMEMBERED_HOSTS", 3)
     index = SourceIndex([mapping_gateway("net", "10.0.0.0/24"), mapping_gateway("one", "10.0.0.9")])
     for _ in range(2):

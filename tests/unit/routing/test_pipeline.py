@@ -19,7 +19,7 @@ TERMS = applied_rate("0.30")
 
 
 class Vendors:
-    """Vendor accounts by name: which lack a buy rate, lack money, are not found, known, or heard, or fail."""
+    """Vendor accounts by name: which have no buy rate, funds, address or registration, and which are down or fail."""
 
     def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
         self.failing = frozenset(failing)
@@ -77,7 +77,7 @@ def test_choice_carries_the_prefix_the_numbers_as_they_go_out_and_the_terms():
     assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
 
 
-def test_each_objection_leaves_its_gateway_out_and_the_others_keep_their_order():
+def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
     gateways = [
         routing_gateway("off", enabled=False),
         routing_gateway("tired"),
@@ -110,7 +110,7 @@ REGISTRATION = Registration(
 PING = Ping(30_000, 4_000, 3, 2)
 
 
-def test_a_gateway_that_wants_a_registration_takes_calls_only_with_it_reg_03():
+def test_a_gateway_that_requires_a_registration_gets_calls_only_with_it():
     gateways = [routing_gateway("a", registration=REGISTRATION), routing_gateway("b")]
     assert [choice.gateway.name for choice in search(*gateways).choices] == ["a", "b"]
     routes = search(*gateways, vendors=Vendors(unregistered={"a", "b"}))
@@ -118,7 +118,7 @@ def test_a_gateway_that_wants_a_registration_takes_calls_only_with_it_reg_03():
     assert routes.left == (LeftOut(gateways[0], Cause.UNREGISTERED),)
 
 
-def test_a_gateway_that_is_asked_whether_it_is_there_takes_calls_only_while_it_is():
+def test_a_gateway_that_gets_options_gets_calls_only_while_it_is_up():
     gateways = [routing_gateway("a", ping=PING), routing_gateway("b")]
     assert [choice.gateway.name for choice in search(*gateways).choices] == ["a", "b"]
     routes = search(*gateways, vendors=Vendors(down={"a", "b"}))
@@ -126,7 +126,7 @@ def test_a_gateway_that_is_asked_whether_it_is_there_takes_calls_only_while_it_i
     assert routes.left == (LeftOut(gateways[0], Cause.DOWN),)
 
 
-def test_explanation_says_who_is_not_registered_and_who_is_down():
+def test_explanation_says_which_gateways_are_not_registered_and_which_are_down():
     table = RouteTable([routing_gateway("a", registration=REGISTRATION), routing_gateway("b", ping=PING)])
     vendors = Vendors(unregistered={"a"}, down={"b"})
     explanation = explain_routes(REQUEST, table, Occupancy(), Rests(), vendors)
@@ -136,7 +136,7 @@ def test_explanation_says_who_is_not_registered_and_who_is_down():
     )
 
 
-def test_a_gateway_that_rests_after_failures_takes_calls_only_where_there_is_no_other():
+def test_a_gateway_that_rests_after_failures_gets_calls_only_where_there_is_no_other():
     gateways = [routing_gateway("a"), routing_gateway("b", max_concurrent=1), routing_gateway("c")]
     routes = search(*gateways, vendors=Vendors(failing={"a", "c"}))
     assert [choice.gateway.name for choice in routes.choices] == ["b"]
@@ -146,7 +146,7 @@ def test_a_gateway_that_rests_after_failures_takes_calls_only_where_there_is_no_
     assert routes.left == (LeftOut(gateways[1], Cause.FULL),)
 
 
-def test_explanation_says_who_rests_after_failures_and_when_it_is_tried_all_the_same():
+def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same():
     gateways = [routing_gateway("a"), routing_gateway("b")]
     explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), Vendors(failing={"a"}))
     why = "resting: calls to it failed in a row, one is let through in 5 s"
@@ -195,14 +195,14 @@ def test_choices_can_be_sorted_by_what_their_vendors_charge():
     assert [choice.gateway.name for choice in by_price] == ["low", "cycle", "minute"]
 
 
-def test_looking_takes_no_place():
+def test_the_search_takes_no_place():
     occupancy = Occupancy()
     gateway = routing_gateway("a", max_concurrent=1, max_cps=1)
     for _ in range(3):
         assert isinstance(search(gateway, occupancy=occupancy), Routes)
 
 
-def test_the_next_route_is_looked_for_when_somebody_asks_for_it():
+def test_the_next_route_is_examined_only_when_it_is_asked_for():
     """What changed while the first was tried counts: the second has filled up meanwhile."""
     occupancy = Occupancy()
     table = RouteTable([routing_gateway("a"), routing_gateway("b", max_concurrent=1), routing_gateway("c")])
@@ -213,7 +213,7 @@ def test_the_next_route_is_looked_for_when_somebody_asks_for_it():
     assert [choice.gateway.name for choice in routes] == ["c"]
 
 
-def test_number_that_no_prefix_fits_is_refused_with_404_rte_06():
+def test_number_that_no_prefix_fits_is_refused_with_404():
     refusal = search(routing_gateway("a", "1"))
     assert refusal == Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, "no gateway's prefix fits +442071")
 

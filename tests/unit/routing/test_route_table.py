@@ -10,7 +10,7 @@ def order(table: RouteTable, callee: str) -> list[tuple[str, str]]:
     return [(candidate.gateway.name, candidate.prefix) for candidate in table.candidates(callee)]
 
 
-def test_prefix_length_comes_before_priority_and_priority_before_definition_rte_05():
+def test_prefix_length_comes_before_priority_and_priority_before_definition():
     table = RouteTable(
         [
             routing_gateway("any", "*", priority=1),
@@ -40,7 +40,7 @@ def test_number_shorter_than_the_prefix_does_not_fit():
     assert order(RouteTable([routing_gateway("a", "4420")]), "44") == []
 
 
-def test_number_that_is_no_number_compares_as_text():
+def test_a_user_part_that_is_no_number_is_compared_as_text():
     table = RouteTable([routing_gateway("a", "sales"), routing_gateway("b")])
     assert order(table, "sales-uk") == [("a", "sales"), ("b", "*")]
 
@@ -57,7 +57,7 @@ def test_disabled_gateway_stays_a_candidate_for_the_pipeline_to_explain():
     assert order(RouteTable([routing_gateway("a", "44", enabled=False)]), "44") == [("a", "44")]
 
 
-def test_memory_of_lists_is_bounded(monkeypatch):
+def test_the_cache_of_lists_is_bounded(monkeypatch):
     monkeypatch.setattr(match, "_REMEMBERED_PREFIXES", 2)
     table = RouteTable([routing_gateway("a", *"12345"), routing_gateway("b")])
     for _ in range(2):

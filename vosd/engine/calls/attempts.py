@@ -38,7 +38,7 @@ class Attempts:
 
     def __init__(self, live: LiveState) -> None:
         self._live = live
-        live.breakers.tell = _tell
+        live.breakers.on_change = _tell
 
     def occupy(self, live_call: "LiveCall", next_hop: NextHop, now: Instant) -> bool:
         """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
@@ -103,7 +103,7 @@ class Attempts:
             return
         if outcome is None:
             if breakers.failing:
-                breakers.told_nothing(_place(leg, payer), leg.started_at.mono)
+                breakers.cancelled(_place(leg, payer), leg.started_at.mono)
             return
         is_silent = outcome.end is not AttemptEnd.FINAL
         if (is_silent and not outcome.rang) or counts_as_failure(outcome.code, outcome.q850):

@@ -199,7 +199,9 @@ class LiveCall:
             strays = call.journey.attempts[len(kept.record.attempts) :]
             recorded = ending.source is not HangupSource.SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
-            record = conclude(kept, ending, call.journey.codec, recorded=recorded, strays=strays, acknowledged=acked)
+            record = conclude(
+                kept, ending, call.journey.codec, recorded=recorded, late_answers=strays, acknowledged=acked
+            )
             services.notices.unheard(record, ending.at)
         services.close(record, call_request)
         services.followers.ended(call.arrival, call.journey, record)

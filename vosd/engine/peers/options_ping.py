@@ -150,7 +150,7 @@ class Pings:
         self._health = health
         self._draw = draw
         self._pingers: dict[str, _Pinger] = {}
-        health.tell = _tell
+        health.on_change = _tell
 
     def __len__(self) -> int:
         """Return the number of checked gateways."""
