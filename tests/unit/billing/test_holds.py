@@ -151,7 +151,7 @@ def test_calls_of_an_unlimited_account_are_granted_the_whole_advance():
 
 
 def run_to_the_end(calls: int, balance: str) -> tuple[Decimal, int]:
-    """Let calls that nobody ends use an account up; return what is unspent at the first cut, and the cuts' spread."""
+    """Use an account up by calls; return what is unspent when the first of them ends, and within how long all end."""
     acme = credit(balance)
     answered_at = {held(acme): index * 60 // calls for index in range(calls)}
     cuts: list[int] = []
@@ -174,61 +174,61 @@ def run_to_the_end(calls: int, balance: str) -> tuple[Decimal, int]:
 def test_hardly_any_money_is_held_by_other_calls_when_the_first_of_a_thousand_ends():
     unspent, spread_s = run_to_the_end(1_000, "1500")
     assert unspent < Decimal("0.03")
-    assert spread_s <= 5, "whoever talks has the same chance to the end"
+    assert spread_s <= 5, "no call gets much more than another"
 
 
 def low(balance: str, low_below: str, limit: str | None = "0") -> tuple[AccountCredit, list[AccountCredit]]:
-    acme, told = credit(balance, limit), []
-    acme.lows = told
+    acme, reported = credit(balance, limit), []
+    acme.lows = reported
     acme.set_terms(acme.limit, Decimal(low_below))
-    return acme, told
+    return acme, reported
 
 
 def test_a_low_balance_is_reported_once_however_many_calls_come_and_go():
-    acme, told = low("10", "5")
+    acme, reported = low("10", "5")
     holds = [held(acme) for _ in range(8)]
-    assert told == []
+    assert reported == []
     holds += [held(acme) for _ in range(4)]
-    assert told == [acme]
+    assert reported == [acme]
     for hold in holds:
         acme.release(hold)
         acme.post(Decimal("-0.10"))
     for _ in range(12):
         held(acme)
-    assert told == [acme]
+    assert reported == [acme]
 
 
 def test_a_low_balance_is_reported_again_after_a_payment_that_was_enough():
     """5.10, 4.90, 4.80, 10, 4.99: at 4.90 and at 4.99."""
-    acme, told = low("5.10", "5")
-    told_at = []
+    acme, reported = low("5.10", "5")
+    reported_at = []
     for seq, balance in enumerate(("4.90", "4.80", "10", "4.99"), start=1):
         acme.committed(Decimal(balance), seq)
-        if told:
-            told_at.append(balance)
-            told.clear()
-    assert told_at == ["4.90", "4.99"]
+        if reported:
+            reported_at.append(balance)
+            reported.clear()
+    assert reported_at == ["4.90", "4.99"]
 
 
 def test_a_payment_that_is_not_enough_repeats_no_report():
-    acme, told = low("5.10", "5")
+    acme, reported = low("5.10", "5")
     for seq, balance in enumerate(("1", "2", "1.5"), start=1):
         acme.committed(Decimal(balance), seq)
-    assert told == [acme]
+    assert reported == [acme]
 
 
 def test_money_left_is_counted_without_holds_and_with_the_overdraft_limit():
-    acme, told = low("0", "1", limit="2")
+    acme, reported = low("0", "1", limit="2")
     hold = held(acme, 90)
-    assert told == []
+    assert reported == []
     assert acme.extend(hold, 20)
-    assert told == [acme]
+    assert reported == [acme]
 
 
 def test_a_reload_that_raises_the_threshold_reports_an_account_below_it():
-    acme, told = low("5", "1")
+    acme, reported = low("5", "1")
     acme.set_terms(Decimal(0), Decimal(6))
-    assert told == [acme]
+    assert reported == [acme]
 
 
 def test_the_hold_of_an_ended_call_is_released_and_its_charge_remains_to_be_booked():

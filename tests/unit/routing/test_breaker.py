@@ -106,13 +106,13 @@ def test_the_resting_addresses_of_a_gateway_are_counted(breakers):
 
 
 def test_every_change_is_reported_once(breakers):
-    told = []
-    breakers.on_change = lambda *news: told.append(news)
+    reported = []
+    breakers.on_change = lambda *change: reported.append(change)
     fail(breakers, SILENCES)
     fail(breakers, 2)
     breakers.succeeded(PLACE)
     breakers.succeeded(PLACE)
-    assert told == [(PLACE, Circuit.RESTING, REST_MS), (PLACE, Circuit.WELL, 0)]
+    assert reported == [(PLACE, Circuit.RESTING, REST_MS), (PLACE, Circuit.WELL, 0)]
 
 
 def test_an_address_that_asks_for_a_rest_gets_one_of_that_length(breakers):

@@ -8,17 +8,17 @@ from vosd.trunks.gateways import Ping
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)
 
 
-class Patient:
-    """A gateway that is watched, and what was told of it; ``.`` is an answer, ``x`` a failure."""
+class Pinged:
+    """A gateway that gets OPTIONS, and its reported changes; ``.`` is an answer, ``x`` a failure."""
 
     def __init__(self, ping=PING):
         self.health = Health()
-        self.told = []
-        self.health.on_change = lambda gateway, state: self.told.append((gateway, state))
+        self.reported = []
+        self.health.on_change = lambda gateway, state: self.reported.append((gateway, state))
         self.health.watch("a", ping)
         self.at = 0
 
-    def hear(self, signs):
+    def note(self, signs):
         for sign in signs:
             self.at += 1_000
             (self.health.answered if sign == "." else self.health.failed)("a", self.at)
@@ -46,24 +46,24 @@ class Patient:
     ],
 )
 def test_only_results_in_a_row_change_the_state(signs, state):
-    patient = Patient().hear(signs)
-    assert patient.state is state
-    assert len(patient.health) == (state is Trunk.DOWN)
+    pinged = Pinged().note(signs)
+    assert pinged.state is state
+    assert len(pinged.health) == (state is Trunk.DOWN)
 
 
 def test_each_change_is_reported_once():
-    patient = Patient().hear("xxxxxx......xxxx")
-    assert patient.told == [("a", Trunk.DOWN), ("a", Trunk.UP), ("a", Trunk.DOWN)]
+    pinged = Pinged().note("xxxxxx......xxxx")
+    assert pinged.reported == [("a", Trunk.DOWN), ("a", Trunk.UP), ("a", Trunk.DOWN)]
 
 
 def test_one_result_is_enough_where_it_is_configured():
-    patient = Patient(PING._replace(down_after=1, up_after=1)).hear("x.x")
-    assert [state for _, state in patient.told] == [Trunk.DOWN, Trunk.UP, Trunk.DOWN]
+    pinged = Pinged(PING._replace(down_after=1, up_after=1)).note("x.x")
+    assert [state for _, state in pinged.reported] == [Trunk.DOWN, Trunk.UP, Trunk.DOWN]
 
 
 def test_the_time_since_a_gateway_went_down():
-    patient = Patient().hear("xxx")
-    assert patient.health.down_ms("a", patient.at + 5_000) == 5_000
+    pinged = Pinged().note("xxx")
+    assert pinged.health.down_ms("a", pinged.at + 5_000) == 5_000
 
 
 def test_a_gateway_that_gets_no_options_is_up_whatever_it_answers():
@@ -75,17 +75,17 @@ def test_a_gateway_that_gets_no_options_is_up_whatever_it_answers():
 
 
 def test_a_gateway_that_gets_options_no_longer_is_up():
-    patient = Patient().hear("xxx")
-    patient.health.forget("a")
-    assert patient.state is Trunk.UP
-    assert len(patient.health) == 0
+    pinged = Pinged().note("xxx")
+    pinged.health.forget("a")
+    assert pinged.state is Trunk.UP
+    assert len(pinged.health) == 0
 
 
 def test_a_reload_with_other_settings_keeps_the_state():
-    patient = Patient().hear("xxx")
-    patient.health.watch("a", PING._replace(up_after=1))
-    assert patient.state is Trunk.DOWN
-    assert patient.hear(".").state is Trunk.UP
+    pinged = Pinged().note("xxx")
+    pinged.health.watch("a", PING._replace(up_after=1))
+    assert pinged.state is Trunk.DOWN
+    assert pinged.note(".").state is Trunk.UP
 
 
 def test_refusals_show_that_a_vendor_is_up_and_codes_of_a_proxy_do_not():
