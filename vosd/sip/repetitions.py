@@ -106,10 +106,9 @@ def prefix_of(request: Request) -> str:
     branch = via.branch
     if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer
         branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
-        return f"{branch} {via.host}:{via.port} "
-    return key_prefix(via)
+    return f"{branch} {via.host}:{via.port} "
 
 
 def key_prefix(via: Via) -> str:
-    """Return what the keys of the transactions begin with whose requests have this topmost Via."""
+    """Return the same for a request of an RFC 3261 peer, of which only the topmost Via was read."""
     return f"{via.branch} {via.host}:{via.port} "

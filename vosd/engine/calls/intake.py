@@ -118,8 +118,8 @@ class Intake:
         try:
             outcome = setup.advance()
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
-            numbers = call_request.caller_in, call_request.callee_in
-            arrival = Arrival(call_id, *numbers, request.call_id, str(source), at.came)
+            caller, callee = call_request.caller_in, call_request.callee_in
+            arrival = Arrival.of(request, source, at.came, call_id=call_id, caller_in=caller, callee_in=callee)
             if isinstance(outcome, Refusal):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
