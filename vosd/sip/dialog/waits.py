@@ -1,0 +1,72 @@
+"""Waits for an ACK or a PRACK as data."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.prack import ReliableProvisional
+from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
+from vosd.sip.flows import Flows
+from vosd.sip.transaction.snapshot import RetrySnapshot
+from vosd.sip.wire.compose import encode
+
+if TYPE_CHECKING:
+    from vosd.sip.restoration import Restoration
+
+
+class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A 2xx of ours that has no ACK."""
+
+    invite: bytes
+    """The CSeq of the INVITE."""
+    bye_headers: bytes | None
+    spare: PeerSnapshot | None
+    retry: RetrySnapshot
+
+    @classmethod
+    def of(cls, acceptance: Acceptance, flows: Flows) -> "AcceptanceSnapshot":
+        """Describe a wait."""
+        bye_headers, spare = acceptance.bye_headers, acceptance._spare
+        return cls(
+            encode(acceptance._invite),
+            None if bye_headers is None else encode(bye_headers),
+            None if spare is None else PeerSnapshot.of(spare, flows),
+            RetrySnapshot.of(acceptance._retry, acceptance._store, flows),
+        )
+
+    def restored(self, dialog: Dialog, owner: Any, restoration: "Restoration") -> Acceptance:
+        """Go on waiting."""
+        acceptance = Acceptance.__new__(Acceptance)
+        acceptance._invite = text_of(self.invite)
+        acceptance.dialog = dialog
+        acceptance.owner = owner
+        acceptance.bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)
+        acceptance._store = restoration.store
+        acceptance._spare = None if self.spare is None else self.spare.restored(restoration.flows)
+        acceptance._retry = self.retry.restored(acceptance, restoration)
+        return acceptance
+
+
+class ReliableSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A reliable provisional response of ours that has no PRACK."""
+
+    number: int
+    has_session: bool
+    retry: RetrySnapshot
+
+    @classmethod
+    def of(cls, reliable: ReliableProvisional, flows: Flows) -> "ReliableSnapshot":
+        """Describe a wait."""
+        retry = RetrySnapshot.of(reliable._retry, reliable._retry._store, flows)
+        return cls(reliable.number, reliable.has_session, retry)
+
+    def restored(self, owner: Any, restoration: "Restoration") -> ReliableProvisional:
+        """Go on waiting."""
+        reliable = ReliableProvisional.__new__(ReliableProvisional)
+        reliable._owner = owner
+        reliable.number = self.number
+        reliable.has_session = self.has_session
+        reliable._retry = self.retry.restored(reliable, restoration)
+        return reliable

@@ -1,0 +1,125 @@
+"""An endpoint as data: what it has beside its calls, so that another process can go on in its place."""
+
+import msgspec
+
+from vosd.sip.dialog.acceptance import PendingBye
+from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapshot, PeerSnapshot, text_of
+from vosd.sip.dialog.waits import AcceptanceSnapshot
+from vosd.sip.digest.answer import Answers
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
+from vosd.sip.transaction.finished import Entry, Mark, Unacknowledged
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
+from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import Datagram, ProvenAck, encode, parts_acknowledged
+
+
+class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """What is left of a finished transaction: a mark, a message to repeat, or an INVITE whose 2xx waits for its ACK."""
+
+    key: bytes
+    due_ms: int
+    stay_ms: int
+    mark: Mark | None = None
+    message: tuple[PeerSnapshot, bytes] | None = None
+    gateway: str = ""
+    asked: tuple[AnsweredChallenge, ...] = ()
+    invite: tuple[PartsSnapshot, bytes] | None = None
+    """With the tag of the 2xx."""
+
+
+class PendingByeSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The dialog of a call that is over, whose BYE waits for the ACK of our 200."""
+
+    dialog: DialogSnapshot
+    acceptance: AcceptanceSnapshot
+
+
+class EndpointSnapshot(msgspec.Struct, frozen=True):
+    """What an endpoint has beside its calls: requests that nothing waits for, finished transactions, pending BYEs."""
+
+    mark: str
+    refusal_tag: str
+    clients: tuple[ClientSnapshot | InviteClientSnapshot, ...]
+    servers: tuple[InviteServerSnapshot, ...]
+    """INVITEs that were refused, and whose refusal has no ACK."""
+    pending_byes: tuple[PendingByeSnapshot, ...]
+    finished: tuple[FinishedSnapshot, ...]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "EndpointSnapshot":
+        """Describe an endpoint as it stands."""
+        store, flows = endpoint.store, endpoint.flows
+        unowned = [client for client in store.clients.values() if client.owner is None]
+        refused = [server for server in store.servers.values() if server.state is State.COMPLETED]
+        byes = [owner.acceptance for owner in endpoint.dialog_owners() if isinstance(owner, PendingBye)]
+        return cls(
+            flows.mark,
+            flows.refusal_tag,
+            tuple(snapshot_of(client, endpoint) for client in unowned),
+            tuple(InviteServerSnapshot.of(each, flows) for each in refused if isinstance(each, InviteServer)),
+            tuple(
+                PendingByeSnapshot(dialog_with_login(each.dialog, flows), AcceptanceSnapshot.of(each, flows))
+                for each in byes
+            ),
+            tuple(_finished(endpoint, *kept) for kept in store.finished.kept()),
+        )
+
+    def restored(self, endpoint: Endpoint, answers_of: AnswersOf) -> Restoration:
+        """Go on with it in an endpoint that has nothing yet; calls are restored with what is returned."""
+        restoration = Restoration(endpoint, answers_of)
+        endpoint.flows.go_on_as(self.mark, self.refusal_tag)
+        for client in self.clients:
+            restoration.asked(client)
+        for server in self.servers:
+            restoration.invite_server(server)
+        for bye in self.pending_byes:
+            dialog = restoration.dialog(bye.dialog)
+            acceptance = bye.acceptance.restored(dialog, None, restoration)
+            endpoint.adopt(dialog.local_tag, PendingBye(acceptance))
+        for each in self.finished:
+            restoration.store.finished.keep_until(
+                text_of(each.key), _entry(each, restoration), each.stay_ms, each.due_ms
+            )
+        return restoration
+
+
+def snapshot_of(client: Client | InviteClient, endpoint: Endpoint) -> ClientSnapshot | InviteClientSnapshot:
+    """Describe the transaction of a request of ours."""
+    if isinstance(client, InviteClient):
+        return InviteClientSnapshot.of(client, endpoint.flows)
+    return ClientSnapshot.of(client, endpoint.flows)
+
+
+def _finished(endpoint: Endpoint, key: str, entry: Entry, stay_ms: int, due_ms: int) -> FinishedSnapshot:
+    raw = encode(key)
+    if isinstance(entry, Mark):
+        return FinishedSnapshot(raw, due_ms, stay_ms, entry)
+    if isinstance(entry, Unacknowledged):
+        invite = PartsSnapshot.of(entry.parts, endpoint.flows), encode(entry.to_tag)
+        return FinishedSnapshot(raw, due_ms, stay_ms, invite=invite)
+    message, answers = (PeerSnapshot.of(entry.peer, endpoint.flows), entry.data), _answers_in(entry)
+    gateway = "" if answers is None else answers.gateway
+    return FinishedSnapshot(raw, due_ms, stay_ms, None, message, gateway, AnsweredChallenge.all_of(answers))
+
+
+def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:
+    if snapshot.invite is not None:
+        parts, tag = snapshot.invite
+        return Unacknowledged(parts.restored(restoration), text_of(tag))
+    if snapshot.message is None:
+        return snapshot.mark or Mark.ABSORB
+    peer, data = snapshot.message
+    kept = Datagram(peer.restored(restoration.flows), data)
+    if not snapshot.gateway:
+        return kept
+    call_id = encode(parts_acknowledged(kept).call_id)
+    return ProvenAck.of(kept.peer, data, restoration.answers(call_id, snapshot.gateway, snapshot.asked))
+
+
+def _answers_in(entry: Datagram) -> Answers | None:
+    return entry.answers if isinstance(entry, ProvenAck) else None

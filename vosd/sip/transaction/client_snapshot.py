@@ -1,0 +1,228 @@
+"""Requests of ours that have no final response, as data."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.base.nat import Nat
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
+from vosd.sip.draft import InviteDraft, RequestDraft
+from vosd.sip.flows import Flows
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
+from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import InviteParts, encode
+
+if TYPE_CHECKING:
+    from vosd.sip.restoration import Restoration
+
+
+def dialog_with_login(dialog: Dialog, flows: Flows, invite_sequence: int = 0) -> DialogSnapshot:
+    """Describe a dialog, with the gateway whose login answers its challenges."""
+    gateway = "" if dialog.answers is None else dialog.answers.gateway
+    return DialogSnapshot.of(dialog, flows, gateway, invite_sequence)
+
+
+class PartsSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """An INVITE of ours as its CANCEL and its ACK repeat it."""
+
+    uri: bytes
+    via: bytes
+    from_: bytes
+    to: bytes
+    call_id: bytes
+    sequence: int
+    peer: PeerSnapshot
+    route: bytes
+    credentials: bytes
+    nat: Nat
+    user: str
+    gateway: str
+    """Whose login answers a challenge; empty where there is none."""
+    asked: tuple[AnsweredChallenge, ...]
+
+    @classmethod
+    def of(cls, parts: InviteParts, flows: Flows) -> "PartsSnapshot":
+        """Describe an INVITE as it was sent."""
+        answers = parts.answers
+        return cls(
+            encode(parts.uri),
+            encode(parts.via),
+            encode(parts.from_),
+            encode(parts.to),
+            encode(parts.call_id),
+            parts.sequence,
+            PeerSnapshot.of(parts.peer, flows),
+            encode(parts.route),
+            encode(parts.credentials),
+            parts.nat,
+            parts.user,
+            "" if answers is None else answers.gateway,
+            AnsweredChallenge.all_of(answers),
+        )
+
+    def restored(self, restoration: "Restoration") -> InviteParts:
+        """Return the parts."""
+        return InviteParts(
+            uri=text_of(self.uri),
+            via=text_of(self.via),
+            from_=text_of(self.from_),
+            to=text_of(self.to),
+            call_id=text_of(self.call_id),
+            sequence=self.sequence,
+            peer=self.peer.restored(restoration.flows),
+            route=text_of(self.route),
+            answers=restoration.answers(self.call_id, self.gateway, self.asked),
+            credentials=text_of(self.credentials),
+            nat=self.nat,
+            user=self.user,
+        )
+
+
+class RequestDraftSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """What a request is written from once more after a challenge."""
+
+    dialog: DialogSnapshot
+    method: str
+    headers: bytes
+    body: bytes
+    rounds: int
+    is_proven: bool
+
+    @classmethod
+    def of(cls, draft: RequestDraft, flows: Flows) -> "RequestDraftSnapshot":
+        """Describe a draft."""
+        dialog = dialog_with_login(draft.dialog, flows)
+        return cls(dialog, draft.method, encode(draft.headers), draft.body, draft.rounds, draft.is_proven)
+
+    def restored(self, restoration: "Restoration") -> RequestDraft:
+        """Return the draft."""
+        dialog, headers = restoration.dialog(self.dialog), text_of(self.headers)
+        return RequestDraft(dialog, self.method, headers, self.body, self.rounds, self.is_proven)
+
+
+class InviteDraftSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The same of an INVITE."""
+
+    parts: PartsSnapshot
+    max_forwards: int
+    headers: bytes
+    body: bytes
+    is_fixed: bool
+    dialog: DialogSnapshot | None
+    rounds: int
+
+    @classmethod
+    def of(cls, draft: InviteDraft, flows: Flows) -> "InviteDraftSnapshot":
+        """Describe a draft."""
+        return cls(
+            PartsSnapshot.of(draft.parts, flows),
+            draft.max_forwards,
+            encode(draft.headers),
+            draft.body,
+            draft.is_fixed,
+            None if draft.dialog is None else dialog_with_login(draft.dialog, flows),
+            draft.rounds,
+        )
+
+    def restored(self, restoration: "Restoration") -> InviteDraft:
+        """Return the draft."""
+        return InviteDraft(
+            self.parts.restored(restoration),
+            self.max_forwards,
+            text_of(self.headers),
+            self.body,
+            self.is_fixed,
+            None if self.dialog is None else restoration.dialog(self.dialog),
+            self.rounds,
+        )
+
+
+class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client"):
+    """A request of ours other than INVITE that has no final response."""
+
+    key: bytes
+    state: State
+    retry: RetrySnapshot
+    spare: PeerSnapshot | None
+    draft: RequestDraftSnapshot | None
+
+    @classmethod
+    def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
+        """Describe a transaction; its owner is for whoever describes the owner."""
+        return cls(
+            encode(client._key),
+            client._state,
+            RetrySnapshot.of(client._retry, client._store, flows),
+            None if client._spare is None else PeerSnapshot.of(client._spare, flows),
+            None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows),
+        )
+
+    def restored(self, restoration: "Restoration") -> Client:
+        """Return the transaction, which has no owner yet."""
+        client = Client.__new__(Client)
+        client._store = restoration.store
+        client._key = text_of(self.key)
+        client._state = self.state
+        client._retry = self.retry.restored(client, restoration)
+        client._spare = None if self.spare is None else self.spare.restored(restoration.flows)
+        client.draft = None if self.draft is None else self.draft.restored(restoration)
+        client.owner = None
+        restoration.store.clients[client._key] = client
+        return client
+
+
+class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="invite client"):
+    """An INVITE of ours; one that has its final response is kept where its 2xx has no ACK yet."""
+
+    key: bytes
+    state: State
+    is_live: bool
+    """Whether it has no final response."""
+    parts: PartsSnapshot
+    cancel_headers: bytes | None
+    last_wait: TimerSnapshot | None
+    listens_until: int
+    retry: RetrySnapshot | None
+    spare: tuple[PartsSnapshot, bytes] | None
+    dialog: DialogSnapshot | None
+    draft: InviteDraftSnapshot | None
+
+    @classmethod
+    def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
+        """Describe a transaction; its owner is for whoever describes the owner."""
+        store = client._store
+        return cls(
+            encode(client._key),
+            client.state,
+            store.clients.get(client._key) is client,
+            PartsSnapshot.of(client.parts, flows),
+            None if client._cancel_headers is None else encode(client._cancel_headers),
+            TimerSnapshot.of(client._last_wait, store),
+            client._listens_until,
+            None if client._retry is None else RetrySnapshot.of(client._retry, store, flows),
+            None if client._spare is None else (PartsSnapshot.of(client._spare[0], flows), client._spare[1]),
+            None if client.dialog is None else dialog_with_login(client.dialog, flows),
+            None if client.draft is None else InviteDraftSnapshot.of(client.draft, flows),
+        )
+
+    def restored(self, restoration: "Restoration") -> InviteClient:
+        """Return the transaction, which has no owner yet."""
+        client = InviteClient.__new__(InviteClient)
+        client._store = restoration.store
+        client._key = text_of(self.key)
+        client.state = self.state
+        client.parts = self.parts.restored(restoration)
+        client._cancel_headers = None if self.cancel_headers is None else text_of(self.cancel_headers)
+        client._last_wait = restoration.timer(self.last_wait, client)
+        client._listens_until = self.listens_until
+        client._retry = None if self.retry is None else self.retry.restored(client, restoration)
+        client._spare = None if self.spare is None else (self.spare[0].restored(restoration), self.spare[1])
+        client.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
+        client.draft = None if self.draft is None else self.draft.restored(restoration)
+        client.owner = client.witness = None
+        if self.is_live:
+            restoration.store.clients[client._key] = client
+        return client

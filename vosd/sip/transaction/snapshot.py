@@ -1,0 +1,114 @@
+"""What transactions have in common, as data: timers, retransmissions, and what responses repeat.
+
+A timer is described by the tick in which it fires and its place in that tick: what fires in one tick goes out in the
+same order. Instants are those of the machine's monotonic clock, which goes on while the process is replaced.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.base.wheel import Timer
+from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
+from vosd.sip.flows import Flows
+from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.store import TimerOwner, TransactionStore
+from vosd.sip.wire.compose import ResponseStem, encode
+
+if TYPE_CHECKING:
+    from vosd.sip.restoration import Restoration
+
+
+class TimerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A timer that has not fired."""
+
+    tick: int
+    place: int
+    """How many timers of the same tick fire before it."""
+
+    @classmethod
+    def of(cls, timer: Timer[TimerOwner] | None, store: TransactionStore) -> "TimerSnapshot | None":
+        """Describe a timer; None where it has fired."""
+        position = None if timer is None else store.wheel.position(timer)
+        return None if position is None else cls(*position)
+
+
+class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A message that is retransmitted."""
+
+    peer: PeerSnapshot
+    data: bytes
+    ceiling_ms: int
+    interval_ms: int
+    repeats: int
+    schedule: tuple[int, ...]
+    ends_at: int
+    timer: TimerSnapshot | None
+
+    @classmethod
+    def of(cls, retry: Retry, store: TransactionStore, flows: Flows) -> "RetrySnapshot":
+        """Describe a message that has not been answered."""
+        return cls(
+            PeerSnapshot.of(retry.sent.peer, flows),
+            retry.data,
+            retry._ceiling_ms,
+            retry._interval_ms,
+            retry._repeats,
+            retry._schedule,
+            retry.ends_at,
+            TimerSnapshot.of(retry._timer, store),
+        )
+
+    def restored(self, owner: TimerOwner, restoration: "Restoration") -> Retry:
+        """Go on with the retransmissions; nothing is sent at once."""
+        store = restoration.store
+        retry = Retry.__new__(Retry)
+        retry._store = store
+        retry._peer = self.peer.restored(restoration.flows)
+        retry.data = self.data
+        retry._ceiling_ms = self.ceiling_ms
+        retry._interval_ms = self.interval_ms
+        retry._repeats = self.repeats
+        retry._schedule = self.schedule
+        retry.ends_at = self.ends_at
+        retry._timer = restoration.timer(self.timer, owner)
+        if store.reliable[retry._peer.flow]:
+            store.streams.setdefault(retry._peer, {})[owner] = None
+        return retry
+
+
+class StemSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """What responses to one request repeat of it."""
+
+    up_to_tag: bytes
+    after_tag: bytes
+    peer: PeerSnapshot
+    tagged: bool
+    cseq: bytes
+    spare: PeerSnapshot | None
+    timestamp: bytes
+
+    @classmethod
+    def of(cls, stem: ResponseStem, flows: Flows) -> "StemSnapshot":
+        """Describe a stem."""
+        return cls(
+            encode(stem.up_to_tag),
+            encode(stem.after_tag),
+            PeerSnapshot.of(stem.peer, flows),
+            stem.tagged,
+            encode(stem.cseq),
+            None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
+            encode(stem.timestamp),
+        )
+
+    def restored(self, flows: Flows) -> ResponseStem:
+        """Return the stem."""
+        return ResponseStem(
+            up_to_tag=text_of(self.up_to_tag),
+            after_tag=text_of(self.after_tag),
+            peer=self.peer.restored(flows),
+            tagged=self.tagged,
+            cseq=text_of(self.cseq),
+            spare=None if self.spare is None else self.spare.restored(flows),
+            timestamp=text_of(self.timestamp),
+        )
