@@ -8,6 +8,8 @@ from copy import copy
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
@@ -41,6 +43,41 @@ class Hold:
     def end_within(self, ceiling_s: int) -> None:
         """Lower the ceiling to the longest call that the vendor which answered takes."""
         self.ceiling_s = min(self.ceiling_s, ceiling_s)
+
+
+class HoldSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A hold as data."""
+
+    applied: AppliedRate
+    amount: Decimal
+    granted_s: int
+    ceiling_s: int
+
+    @classmethod
+    def of(cls, hold: Hold) -> "HoldSnapshot":
+        """Describe an open hold."""
+        return cls(hold.applied, hold.amount, hold.granted_s, hold.ceiling_s)
+
+
+class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of an account beside the holds of its calls."""
+
+    account: str
+    limit: Decimal | None
+    balance: Decimal
+    seq: int
+    unbooked: Decimal
+    low_below: Decimal | None
+    low_at: Decimal | None
+
+    def restored(self, lows: "list[AccountCredit] | None" = None) -> "AccountCredit":
+        """Return the account's credit without holds: each comes back with its call (``AccountCredit.resume``)."""
+        credit = AccountCredit(self.account, self.limit, self.balance, self.seq)
+        credit.low_below = self.low_below
+        credit.lows = lows
+        credit._unbooked = self.unbooked
+        credit._low_at = self.low_at
+        return credit
 
 
 class AccountCredit:
@@ -136,6 +173,18 @@ class AccountCredit:
         if self.low_below is not None:
             self._check_low()
         return Hold(applied, amount, granted_s, ceiling_s)
+
+    def snapshot(self) -> CreditSnapshot:
+        """Describe the account beside the holds of its calls."""
+        return CreditSnapshot(
+            self.account, self.limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
+        )
+
+    def resume(self, snapshot: HoldSnapshot) -> Hold:
+        """Set aside what a restored call holds, whatever is left: its seconds are granted already."""
+        self._reserved += snapshot.amount
+        self._holds += 1
+        return Hold(snapshot.applied, snapshot.amount, snapshot.granted_s, snapshot.ceiling_s)
 
     def extend(self, hold: Hold, want_s: int) -> bool:
         """Grant up to ``want_s`` more seconds, never past the ceiling.

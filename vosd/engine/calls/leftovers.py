@@ -17,10 +17,10 @@ from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.calls.logins import logins
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
-from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.trunks.dialect import ReasonForm
@@ -112,18 +112,10 @@ class Leftovers:
         _log.info("the calls of an earlier life are hung up")
 
     def _hang_up(self, leg: _Left, now: Instant) -> None:
-        flows, client = self._endpoint.flows, self._endpoint.client
+        flows, client, answers_of = self._endpoint.flows, self._endpoint.client, logins(self._catalogue())
         if isinstance(leg, CallerSnapshot):
             self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
         elif isinstance(leg, InviteSnapshot):
-            client.cancel_left_over(leg.restored(flows, self._answers_of), _REASON, now)
+            client.cancel_left_over(leg.restored(flows, answers_of), _REASON, now)
         else:
-            client.end_left_over(leg.to_hang_up(flows, self._answers_of), leg.invite_sequence, _REASON, now)
-
-    def _answers_of(self, gateway: str) -> Answers | None:
-        """Return what proves us to a gateway, if we have a login there."""
-        catalogue = self._catalogue()
-        found = catalogue.routing_gateways.get(gateway)
-        if found is None or found.login is None:
-            return None
-        return Answers(found.login, catalogue.parameters.challenges_max)
+            client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)

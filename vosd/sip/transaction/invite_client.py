@@ -11,7 +11,7 @@ from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.compose import Datagram, InviteParts, ProvenAck, ack_of_failure, cancel
+from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, ack_of_failure, cancel
 from vosd.sip.wire.message import Response
 
 if TYPE_CHECKING:
@@ -90,6 +90,19 @@ class InviteClient:
         transaction.state = State.PROCEEDING
         store.clients[key] = transaction
         transaction._send_cancel(headers, now)
+        return transaction
+
+    @classmethod
+    def acknowledged(cls, store: TransactionStore, call_id: str, sequence: int, peer: Peer) -> "InviteClient":
+        """Return what is left of an INVITE whose 2xx has its ACK: what it was known by."""
+        transaction = cls.__new__(cls)
+        transaction._store = store
+        transaction._key = ""
+        transaction._last_wait = transaction._retry = transaction._spare = transaction._cancel_headers = None
+        transaction._listens_until = 0
+        transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
+        transaction.parts = InviteParts("", "", "", "", call_id, sequence, peer)
+        transaction.state = State.ACCEPTED
         return transaction
 
     @property

@@ -29,6 +29,17 @@ class InviteServer:
         if merging:
             store.merging.add(merging)
 
+    @classmethod
+    def answered(cls, store: TransactionStore) -> "InviteServer":
+        """Return what is left of an INVITE that has its 2xx: nothing but that."""
+        transaction = cls.__new__(cls)
+        transaction._store = store
+        transaction._key = transaction._merging = ""
+        transaction._last = transaction._retry = transaction.owner = None
+        transaction.state = State.ACCEPTED
+        transaction.stem = ResponseStem("", "", Peer(0, "", 0), tagged=True, cseq="")
+        return transaction
+
     @property
     def key(self) -> str:
         """What requests for it, its ACK and CANCEL, are told by."""

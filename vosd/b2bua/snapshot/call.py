@@ -1,0 +1,247 @@
+"""A whole call as data: where it stands, what has happened to it, both legs and what goes on between them."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.conversation import Conversation
+from vosd.b2bua.given_up import GivenUp
+from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.information import Information
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.lifetime import Lifetime
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.refresh import Refresh
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
+from vosd.b2bua.snapshot.requests import InformationSnapshot, NoSnapshotError, ProposalSnapshot
+from vosd.b2bua.stamps import Arrival, Journey
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Instant
+from vosd.cdr.record import Attempt
+from vosd.routing.failover import AttemptOutcome
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.gateways import Address
+
+Requests = Iterable[Client | InviteClient]
+NextHopSnapshot = tuple[ChoiceSnapshot, Address]
+
+
+def requests_by_call(endpoint: Endpoint) -> Mapping[Call, Requests]:
+    """Return the requests that are known to their transactions alone: INFOs that were passed on, attempts given up."""
+    found: dict[Call, list[Client | InviteClient]] = {}
+    for client in endpoint.store.clients.values():
+        if isinstance(client, InviteClient):
+            if isinstance(client.witness, GivenUp):
+                found.setdefault(client.witness.call, []).append(client)
+        elif isinstance(client.owner, Information):
+            found.setdefault(client.owner.call, []).append(client)
+    return found
+
+
+class JourneySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What has happened to a call so far."""
+
+    ringing_at: Instant | None = None
+    vendor_answered_at: Instant | None = None
+    answered_at: Instant | None = None
+    acknowledged_at: Instant | None = None
+    progress_at: Instant | None = None
+    codec: str | None = None
+    reason_text: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    choice: ChoiceSnapshot | None = None
+    sip_call_ids_out: tuple[str, ...] = ()
+    destination_address: str | None = None
+
+    @classmethod
+    def of(cls, journey: Journey) -> "JourneySnapshot":
+        """Describe a journey."""
+        stamps = msgspec.structs.asdict(journey)
+        stamps["attempts"], stamps["sip_call_ids_out"] = tuple(journey.attempts), tuple(journey.sip_call_ids_out)
+        stamps["choice"] = None if journey.choice is None else ChoiceSnapshot.of(journey.choice)
+        return cls(**stamps)
+
+    def restored(self, gateways: Gateways) -> Journey:
+        """Return the journey."""
+        stamps = msgspec.structs.asdict(self)
+        stamps["attempts"], stamps["sip_call_ids_out"] = list(self.attempts), list(self.sip_call_ids_out)
+        stamps["choice"] = None if self.choice is None else self.choice.restored(gateways)
+        return Journey(**stamps)
+
+
+class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The search for a gateway."""
+
+    choices: tuple[ChoiceSnapshot, ...] = ()
+    next_hops: tuple[NextHopSnapshot, ...] = ()
+    heard_from: str | None = None
+    latest: NextHopSnapshot | None = None
+    named: tuple[tuple[str, ...], ...] | None = None
+    stays: bool = False
+    outcomes: tuple[AttemptOutcome, ...] = ()
+
+    @classmethod
+    def of(cls, hunt: Hunt) -> "HuntSnapshot":
+        """Describe a search; the gateways that remain are judged now, not when their turn comes."""
+        choices = tuple(hunt._choices)
+        hunt._choices = iter(choices)
+        return cls(
+            tuple(map(ChoiceSnapshot.of, choices)),
+            tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
+            None if hunt._heard_from is None else hunt._heard_from.name,
+            None if hunt._latest is None else (ChoiceSnapshot.of(hunt._latest[0]), hunt._latest[1]),
+            None if hunt._named is None else tuple(sorted(hunt._named)),
+            hunt._stays,
+            tuple(hunt.outcomes),
+        )
+
+    def restored(self, board: Switchboard, gateways: Gateways, restoration: Restoration) -> Hunt:
+        """Return the search; gateways that are gone are left out."""
+        known = [choice.restored(gateways) for choice in self.choices if choice.gateway in gateways]
+        hunt = Hunt(iter(known), board, restoration.flows)
+        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in self.next_hops]
+        hunt._heard_from = None if self.heard_from is None else gateways[self.heard_from]
+        hunt._latest = None if self.latest is None else (self.latest[0].restored(gateways), self.latest[1])
+        hunt._named = None if self.named is None else set(self.named)
+        hunt._stays = self.stays
+        hunt.outcomes = list(self.outcomes)
+        return hunt
+
+
+class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """Until when an answered call may go on."""
+
+    answered_at: Instant
+    granted_s: int
+    deadline: Instant
+
+    @classmethod
+    def of(cls, lifetime: Lifetime) -> "LifetimeSnapshot":
+        """Describe the limits."""
+        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._deadline)
+
+    def restored(self, board: Switchboard) -> Lifetime:
+        """Return the limits; the call's deadline is restored with its timer."""
+        lifetime = Lifetime(board, self.answered_at, self.granted_s)
+        lifetime._deadline = self.deadline
+        return lifetime
+
+
+class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt that was given up, and may be answered all the same."""
+
+    invite: InviteClientSnapshot
+    gateway: str
+    started_at: Instant
+    pdd_ms: int | None
+
+
+class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parts of one call."""
+
+    arrival: Arrival
+    hops: int
+    state: CallState
+    settings: CallSettings
+    caller: CallerLegSnapshot
+    journey: JourneySnapshot
+    callee: CalleeLegSnapshot | None = None
+    is_conversation: bool = False
+    proposal: ProposalSnapshot | None = None
+    hunt: HuntSnapshot | None = None
+    """Until a gateway has answered."""
+    lifetime: LifetimeSnapshot | None = None
+    informations: tuple[InformationSnapshot, ...] = ()
+    given_up: tuple[GivenUpSnapshot, ...] = ()
+
+    @classmethod
+    def of(cls, call: Call, requests: Requests) -> "CallPartsSnapshot":
+        """Describe a call; ``requests`` are those of ``requests_by_call``.
+
+        Raises:
+            NoSnapshotError: it is over, or takes part in a transfer.
+        """
+        caller = call.caller if call.state is not CallState.OVER else None
+        if not isinstance(caller, CallerLeg) or call.transfer is not None:
+            raise NoSnapshotError(f"{call!r} is over or takes part in a transfer")
+        conversation, endpoint, callee = call.conversation, call.endpoint, call.callee
+        if conversation is not None and (
+            callee is None or not (conversation.holds(caller) and conversation.holds(callee))
+        ):
+            raise NoSnapshotError(f"{call!r} has joined another call")
+        proposal = None if conversation is None else conversation._proposal
+        informations, given_up = [], []
+        for client in requests:
+            if isinstance(client, InviteClient):
+                _, gateway, started_at, pdd_ms = client.witness
+                invite = InviteClientSnapshot.of(client, endpoint.flows)
+                given_up.append(GivenUpSnapshot(invite, gateway, started_at, pdd_ms))
+            else:
+                informations.append(InformationSnapshot.of(client, client.owner, call))
+        return cls(
+            call.arrival,
+            call._hops,
+            call.state,
+            call.settings,
+            CallerLegSnapshot.of(caller, call),
+            JourneySnapshot.of(call.journey),
+            None if callee is None else CalleeLegSnapshot.of(callee, call),
+            conversation is not None,
+            None if proposal is None else ProposalSnapshot.of(proposal, call),
+            HuntSnapshot.of(call._hunt) if call.state in _SEARCHING else None,
+            None if call._lifetime is None else LifetimeSnapshot.of(call._lifetime),
+            tuple(informations),
+            tuple(given_up),
+        )
+
+    def restored(
+        self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, restoration: Restoration
+    ) -> Call:
+        """Return the call, which goes on as the one that was described."""
+        call = Call.__new__(Call)
+        call.arrival = self.arrival
+        call.endpoint = restoration.endpoint
+        call.state = self.state
+        call.settings = self.settings
+        call.journey = self.journey.restored(gateways)
+        call.ending = call.transfer = call.conversation = None
+        call._hops = self.hops
+        call._board = board
+        call._lifetime = None if self.lifetime is None else self.lifetime.restored(board)
+        if self.hunt is not None:
+            call._hunt = self.hunt.restored(board, gateways, restoration)
+        call.caller = caller = self.caller.restored(call, board, dialect, restoration)
+        call.callee = callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
+        if self.is_conversation and callee is not None:
+            call.conversation = Conversation(restoration.endpoint, caller, callee)
+            if self.proposal is not None:
+                call.conversation._proposal = self.proposal.restored(call, call.conversation, None, restoration)
+        _restore_refresh(self.caller.leg, caller, call, restoration)
+        if self.callee is not None and callee is not None:
+            _restore_refresh(self.callee.leg, callee, call, restoration)
+        for information in self.informations:
+            information.restored(call, restoration)
+        for each in self.given_up:
+            witness = GivenUp(call, each.gateway, each.started_at, each.pdd_ms)
+            restoration.invite_client(each.invite).witness = witness
+        return call
+
+
+_SEARCHING = frozenset({CallState.HUNTING, CallState.RINGING})
+
+
+def _restore_refresh(snapshot: LegSnapshot, leg: Leg, call: Call, restoration: Restoration) -> None:
+    """Go on with a refresh of a leg's session that is under way."""
+    if leg.supervision is not None and snapshot.supervision is not None and snapshot.supervision.refresh is not None:
+        refresh = snapshot.supervision.refresh.restored(call, None, leg.supervision, restoration)
+        if isinstance(refresh, Refresh):
+            leg.supervision._pending = refresh

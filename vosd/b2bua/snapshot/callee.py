@@ -1,0 +1,190 @@
+"""The leg of a vendor as data: an attempt that is under way, or the one that won."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.callee_leg import CalleeLeg, Pracking
+from vosd.b2bua.invitation import Invitation
+from vosd.b2bua.snapshot.leg import LegSnapshot
+from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
+from vosd.base.clock import Instant
+from vosd.billing.rates import AppliedRate
+from vosd.routing.pipeline import RouteChoice
+from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.client_snapshot import InviteClientSnapshot, PartsSnapshot, dialog_with_login
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.compose import encode
+from vosd.trunks.gateways import Address, RoutingGateway
+
+Gateways = Mapping[str, RoutingGateway]
+
+
+class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A gateway that is tried, by its name, the numbers as they go out to it, and its terms."""
+
+    gateway: str
+    prefix: str
+    callee_out: bytes
+    caller_out: bytes
+    terms: AppliedRate | None
+    is_last_resort: bool
+
+    @classmethod
+    def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
+        """Describe a choice."""
+        terms = choice.terms
+        if terms is not None and not isinstance(terms, AppliedRate):
+            raise TypeError(f"{choice.gateway.name} has terms that cannot be written down")
+        callee_out, caller_out = encode(choice.callee_out), encode(choice.caller_out)
+        return cls(choice.gateway.name, choice.prefix, callee_out, caller_out, terms, choice.is_last_resort)
+
+    def restored(self, gateways: Gateways) -> RouteChoice:
+        """Return the choice; raises KeyError where there is no such gateway any more."""
+        callee_out, caller_out = text_of(self.callee_out), text_of(self.caller_out)
+        gateway = gateways[self.gateway]
+        return RouteChoice(gateway, self.prefix, callee_out, caller_out, self.terms, self.is_last_resort)
+
+
+class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The INVITE of an attempt, from which another is written where the gateway wants a longer session."""
+
+    parts: PartsSnapshot
+    hops: int
+    headers: bytes
+    content: str
+    body: bytes
+    is_fixed: bool
+
+    @classmethod
+    def of(cls, invitation: Invitation, endpoint: Endpoint) -> "InvitationSnapshot":
+        """Describe an INVITE."""
+        parts = PartsSnapshot.of(invitation.parts, endpoint.flows)
+        _, hops, headers, content, body, is_fixed = invitation
+        return cls(parts, hops, encode(headers), content, body, is_fixed)
+
+    def restored(self, restoration: Restoration) -> Invitation:
+        """Return the INVITE."""
+        parts, headers = self.parts.restored(restoration), text_of(self.headers)
+        return Invitation(parts, self.hops, headers, self.content, self.body, self.is_fixed)
+
+
+class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What only an attempt without a final response has."""
+
+    tag: str
+    """Ours."""
+    invitation: InvitationSnapshot | None = None
+    dialogs: tuple[DialogSnapshot, ...] | None = None
+    rseqs: tuple[tuple[bytes, int], ...] = ()
+    """The latest number of a reliable response, by the tag of who sent it."""
+    sessions: tuple[tuple[bytes, SessionSnapshot], ...] = ()
+    pracking: tuple[DialogSnapshot, str] | None = None
+
+
+class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The leg of a vendor."""
+
+    leg: LegSnapshot
+    choice: ChoiceSnapshot
+    peer: PeerSnapshot
+    address: Address
+    started_at: Instant
+    invite: InviteClientSnapshot | None = None
+    """Until its 2xx has its ACK."""
+    early: EarlySnapshot | None = None
+    speaker: bytes | None = None
+    rang: bool = False
+    rang_at: Instant | None = None
+    tried_at: Instant | None = None
+    answer: SessionSnapshot = NO_SESSION
+    q850: int | None = None
+    is_settled: bool = False
+    acknowledged: bool = False
+
+    @classmethod
+    def of(cls, leg: CalleeLeg, call: Call) -> "CalleeLegSnapshot":
+        """Describe a leg."""
+        flows = call.endpoint.flows
+        return cls(
+            leg=LegSnapshot.of(leg, call, leg.invite_sequence),
+            choice=ChoiceSnapshot.of(leg.choice),
+            peer=PeerSnapshot.of(leg.peer, flows),
+            address=leg._address,
+            started_at=leg.started_at,
+            invite=None if leg.is_acknowledged else InviteClientSnapshot.of(leg._transaction, flows),
+            early=_early(leg, call.endpoint) if leg.dialog is None else None,
+            speaker=None if leg._speaker is None else encode(leg._speaker),
+            rang=leg.rang,
+            rang_at=leg.rang_at,
+            tried_at=leg.tried_at,
+            answer=SessionSnapshot.of(leg.answer),
+            q850=leg.q850,
+            is_settled=leg.is_settled,
+            acknowledged=leg.is_acknowledged,
+        )
+
+    def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> CalleeLeg:
+        """Return the leg; responses and requests within its dialogs find it."""
+        choice, early = self.choice.restored(gateways), self.early or EarlySnapshot("")
+        leg = CalleeLeg.__new__(CalleeLeg)
+        self.leg.restore(leg, call, restoration)
+        leg.reasons = choice.gateway.dialect.reasons
+        leg.choice = choice
+        leg.peer = self.peer.restored(restoration.flows)
+        leg._address = self.address
+        leg.started_at = self.started_at
+        leg._speaker = None if self.speaker is None else text_of(self.speaker)
+        leg.rang = self.rang
+        leg.rang_at = self.rang_at
+        leg.tried_at = self.tried_at
+        leg.answer = self.answer.restored()
+        leg.q850 = self.q850
+        leg.is_settled = self.is_settled
+        leg._acknowledged = self.acknowledged
+        leg._transaction = self._restored_invite(leg, restoration)
+        leg._tag = early.tag if leg.dialog is None else leg.dialog.local_tag
+        self._restore_early(leg, early, restoration)
+        if leg.dialog is not None or leg._early is not None:
+            restoration.endpoint.adopt(leg._tag, leg)
+        return leg
+
+    def _restored_invite(self, leg: CalleeLeg, restoration: Restoration) -> InviteClient:
+        """Return the transaction of its INVITE; of one whose 2xx has its ACK only names are left."""
+        if self.invite is None:
+            dialog = self.leg.dialog
+            if dialog is None:
+                raise ValueError("a leg was acknowledged without a dialog")
+            return InviteClient.acknowledged(
+                restoration.store, text_of(dialog.call_id), dialog.invite_sequence, leg.peer
+            )
+        invite = restoration.invite_client(self.invite)
+        invite.owner = leg if self.invite.is_live else None
+        return invite
+
+    def _restore_early(self, leg: CalleeLeg, early: EarlySnapshot, restoration: Restoration) -> None:
+        leg._early = None
+        if early.dialogs is not None:
+            dialogs = [restoration.dialog(each) for each in early.dialogs]
+            leg._early = {dialog.remote_tag: dialog for dialog in dialogs}
+        leg._heard_rseq = {text_of(tag): number for tag, number in early.rseqs}
+        leg._sessions = {text_of(tag): session.restored() for tag, session in early.sessions}
+        leg._invitation = None if early.invitation is None else early.invitation.restored(restoration)
+        leg._pracking = None
+        if early.pracking is not None:
+            leg._pracking = Pracking(restoration.dialog(early.pracking[0]), early.pracking[1])
+
+
+def _early(leg: CalleeLeg, endpoint: Endpoint) -> EarlySnapshot:
+    flows, invitation, dialogs, pracking = endpoint.flows, leg._invitation, leg._early, leg._pracking
+    return EarlySnapshot(
+        leg._tag,
+        None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
+        None if dialogs is None else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
+        tuple((encode(tag), number) for tag, number in leg._heard_rseq.items()),
+        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in leg._sessions.items()),
+        None if pracking is None else (dialog_with_login(pracking.dialog, flows), pracking.rack),
+    )

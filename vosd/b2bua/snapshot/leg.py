@@ -1,0 +1,242 @@
+"""The two legs of a call as data."""
+
+from collections import deque
+
+import msgspec
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.keypad import Keypad
+from vosd.b2bua.leg import Leg, Move
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.snapshot.requests import (
+    AnsweredSnapshot,
+    SupervisionSnapshot,
+    answered_snapshot,
+)
+from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
+from vosd.base.clock import Instant
+from vosd.sip.dialog.session_timer import Wish
+from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
+from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.client_snapshot import dialog_with_login
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
+from vosd.sip.transaction.snapshot import TimerSnapshot
+from vosd.sip.transaction.states import State
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
+from vosd.trunks.dialect import CallerDialect, Reliability
+
+
+class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A proposal whose Contact holds once it is agreed to."""
+
+    transaction: AnsweredSnapshot
+    dialog: DialogSnapshot
+    request: bytes
+
+
+class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What both kinds of leg have."""
+
+    timer: SessionTimerSnapshot
+    dialog: DialogSnapshot | None = None
+    heard: SessionSnapshot = NO_SESSION
+    heard_before_hold: SessionSnapshot = NO_SESSION
+    said: SessionSnapshot = NO_SESSION
+    allows_update: bool = False
+    is_confirmed: bool = False
+    heard_at: Instant | None = None
+    acceptance: AcceptanceSnapshot | None = None
+    moving: MoveSnapshot | None = None
+    supervision: SupervisionSnapshot | None = None
+
+    @classmethod
+    def of(cls, leg: Leg, call: Call, invite_sequence: int = 0) -> "LegSnapshot":
+        """Describe a leg; ``invite_sequence`` is that of our INVITE, 0 where the INVITE was the peer's."""
+        endpoint, moving, acceptance = call.endpoint, leg._moving, leg._acceptance
+        if moving is not None and moving.transaction.state is not State.PROCEEDING:
+            moving = None  # it has its answer, so it changes nothing any more
+        dialog = None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence)
+        return cls(
+            SessionTimerSnapshot.of(leg.timer),
+            dialog,
+            SessionSnapshot.of(leg.heard),
+            SessionSnapshot.of(leg._heard_before_hold),
+            SessionSnapshot.of(leg.said),
+            leg._allows_update,
+            leg._is_confirmed,
+            leg.heard_at,
+            None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
+            None if moving is None else MoveSnapshot(
+                answered_snapshot(moving.transaction, endpoint),
+                dialog_with_login(moving.dialog, endpoint.flows),
+                moving.request.raw,
+            ),
+            None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
+        )  # fmt: skip
+
+    def restore(self, leg: Leg, call: Call, restoration: Restoration) -> None:
+        """Give a leg that was just made what it had."""
+        leg.call = call
+        leg._endpoint = restoration.endpoint
+        leg.timer = self.timer.restored()
+        leg.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
+        leg._heard = self.heard.restored()
+        leg._heard_before_hold = self.heard_before_hold.restored()
+        leg.said = self.said.restored()
+        leg._allows_update = self.allows_update
+        leg._is_confirmed = self.is_confirmed
+        leg.informing = 0
+        leg.heard_at = self.heard_at
+        leg._acceptance = leg._moving = leg.supervision = None
+        if self.acceptance is not None and leg.dialog is not None:
+            leg._acceptance = self.acceptance.restored(leg.dialog, leg, restoration)
+        if self.moving is not None:
+            leg._moving = self._move(self.moving, leg, restoration)
+        if self.supervision is not None:
+            leg.supervision = self.supervision.restored(leg, restoration)
+
+    def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
+        request = parse_message(moving.request)
+        if not isinstance(request, Request):
+            raise TypeError("a proposal was no request")
+        transaction = restoration.answered(moving.transaction)
+        if isinstance(transaction, InviteServer):
+            transaction.owner = leg
+        return Move(transaction, restoration.dialog(moving.dialog), request)
+
+
+class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The keys that a caller has pressed."""
+
+    pressed: str
+    pressed_at: int
+    digits: str | None
+    consults: bool
+    until: Instant | None
+    alarm: TimerSnapshot | None
+
+    @classmethod
+    def of(cls, keypad: Keypad) -> "KeypadSnapshot":
+        """Describe a keypad."""
+        alarm = TimerSnapshot.of(keypad._alarm, keypad._endpoint.store)
+        return cls(keypad._pressed, keypad._pressed_at, keypad._digits, keypad._consults, keypad._until, alarm)
+
+    def restored(self, leg: CallerLeg, board: Switchboard, restoration: Restoration) -> Keypad | None:
+        """Return the keypad; None where the trunk's keys transfer nothing any more."""
+        keys = leg.dialect.transfer_keys
+        if keys is None:
+            return None
+        keypad = Keypad(restoration.endpoint, board, leg, keys)
+        keypad._pressed = self.pressed
+        keypad._pressed_at = self.pressed_at
+        keypad._digits = self.digits
+        keypad._consults = self.consults
+        keypad._until = self.until
+        keypad._alarm = restoration.alarm(self.alarm, keypad)
+        return keypad
+
+
+class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The leg of a customer."""
+
+    leg: LegSnapshot
+    invite_sequence: int
+    wish: Wish
+    reliability: Reliability
+    invite: InviteServerSnapshot | None = None
+    """Until its INVITE has a final response."""
+    identity: bytes = b""
+    offer: SessionSnapshot = NO_SESSION
+    final: int | None = None
+    is_answered: bool = False
+    is_settled: bool = False
+    has_referred: bool = False
+    keypad: KeypadSnapshot | None = None
+    rseq: int = 0
+    overtaken: int = 0
+    unheard: ReliableSnapshot | None = None
+    is_of_last_attempt: bool = False
+    last_tag: str | None = None
+    sent_early_media: bool = False
+    waiting_rings: tuple[tuple[int, SessionSnapshot], ...] = ()
+    waiting_answer: SessionSnapshot | None = None
+    proposing: ServerSnapshot | None = None
+    valid_s: int | None = None
+    expiry: TimerSnapshot | None = None
+
+    @classmethod
+    def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
+        """Describe a leg."""
+        endpoint, invite, unheard, waiting = call.endpoint, leg.invite, leg._unheard, leg._waiting_answer
+        return cls(
+            leg=LegSnapshot.of(leg, call),
+            invite_sequence=leg._invite,
+            wish=leg._wish,
+            reliability=leg._reliability,
+            invite=InviteServerSnapshot.of(invite, endpoint.flows) if invite.state is State.PROCEEDING else None,
+            identity=identity_as_bytes(leg.caller_identity),
+            offer=SessionSnapshot.of(leg.offer),
+            final=leg.final,
+            is_answered=leg._is_answered,
+            is_settled=leg.is_settled,
+            has_referred=leg.has_referred,
+            keypad=None if leg.keypad is None else KeypadSnapshot.of(leg.keypad),
+            rseq=leg._rseq,
+            overtaken=leg._overtaken,
+            unheard=None if unheard is None else ReliableSnapshot.of(unheard, endpoint.flows),
+            is_of_last_attempt=leg._is_of_last_attempt,
+            last_tag=leg._last_tag,
+            sent_early_media=leg._sent_early_media,
+            waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg._waiting_rings),
+            waiting_answer=None if waiting is None else SessionSnapshot.of(waiting),
+            proposing=None if leg._proposing is None else ServerSnapshot.of(leg._proposing, endpoint.flows),
+            valid_s=leg._valid_s,
+            expiry=TimerSnapshot.of(leg._expiry, endpoint.store),
+        )
+
+    def restored(self, call: Call, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
+        """Return the leg; requests within its dialog find it."""
+        leg = CallerLeg.__new__(CallerLeg)
+        self.leg.restore(leg, call, restoration)
+        leg.reasons = dialect.reasons
+        leg.dialect = dialect
+        leg._transaction = self._restored_invite(leg, restoration)
+        leg._invite = self.invite_sequence
+        leg._wish = self.wish
+        leg._reliability = self.reliability
+        leg.hears_reliably = self.reliability is not Reliability.OFF
+        leg.caller_identity = identity_of(self.identity)
+        leg.offer = self.offer.restored()
+        leg.final = self.final
+        leg._is_answered = self.is_answered
+        leg.is_settled = self.is_settled
+        leg.has_referred = self.has_referred
+        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
+        leg._rseq = self.rseq
+        leg._overtaken = self.overtaken
+        leg._unheard = None if self.unheard is None else self.unheard.restored(leg, restoration)
+        leg._is_of_last_attempt = self.is_of_last_attempt
+        leg._last_tag = self.last_tag
+        leg._sent_early_media = self.sent_early_media
+        leg._waiting_rings = deque((status, session.restored()) for status, session in self.waiting_rings)
+        leg._waiting_answer = None if self.waiting_answer is None else self.waiting_answer.restored()
+        leg._proposing = None if self.proposing is None else restoration.server(self.proposing)
+        leg._valid_s = self.valid_s
+        leg._expiry = restoration.alarm(self.expiry, leg)
+        restoration.endpoint.adopt(leg.dialog.local_tag, leg)
+        if self.last_tag is not None:
+            restoration.endpoint.adopt(self.last_tag, leg)
+        return leg
+
+    def _restored_invite(self, leg: CallerLeg, restoration: Restoration) -> InviteServer:
+        """Return the transaction of its INVITE; one that has its final response sends nothing any more."""
+        if self.invite is None:
+            return InviteServer.answered(restoration.store)
+        invite = restoration.invite_server(self.invite)
+        invite.owner = leg
+        return invite

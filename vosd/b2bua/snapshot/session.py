@@ -1,0 +1,58 @@
+"""Session descriptions and caller identities as data."""
+
+from typing import Any
+
+import msgspec
+
+from vosd.b2bua.identity import PLAIN, CallerIdentity
+from vosd.sdp.rewrite import Hidden
+from vosd.sip.dialog.snapshot import text_of
+from vosd.sip.wire.compose import encode
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A session description, and where its author is seen if that is behind NAT."""
+
+    text: bytes = b""
+    host: str = ""
+
+    @classmethod
+    def of(cls, session: bytes) -> "SessionSnapshot":
+        """Describe a session."""
+        return cls(bytes(session), session.host) if isinstance(session, Hidden) else cls(session)
+
+    def restored(self) -> bytes:
+        """Return the session."""
+        return Hidden(self.text, self.host) if self.host else self.text
+
+
+NO_SESSION = SessionSnapshot()
+
+
+def identity_as_bytes(identity: CallerIdentity) -> bytes:
+    """Write down a caller's identity; empty for the commonest. What came from peers need not be UTF-8."""
+    return b"" if identity == PLAIN else _encode(_encoded(msgspec.to_builtins(identity)))
+
+
+def identity_of(raw: bytes) -> CallerIdentity:
+    """Return the identity that was written down."""
+    return msgspec.convert(_decoded(_decode(raw)), CallerIdentity) if raw else PLAIN
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _encoded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(each) for each in value]
+    return encode(value) if isinstance(value, str) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _decoded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return text_of(value) if isinstance(value, bytes) else value

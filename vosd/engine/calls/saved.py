@@ -1,0 +1,170 @@
+"""Live calls as data, and the calls made again from it in a switch that has none yet."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
+from vosd.b2bua.snapshot.requests import NoSnapshotError
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer
+from vosd.billing.holds import HoldSnapshot
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.logins import logins
+from vosd.engine.calls.services import CallServices
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.endpoint_snapshot import EndpointSnapshot
+from vosd.sip.restoration import Restoration
+from vosd.trunks.scope import Scope
+
+if TYPE_CHECKING:
+    from vosd.engine.calls.intake import Intake
+
+
+class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided when a call was admitted; trunk and account are named."""
+
+    source_host: str
+    source_port: int
+    hops: int
+    at: Instant
+    user: str
+    caller_in: str
+    caller: str
+    callee_in: str
+    callee: str
+    callee_billing: str
+    mapping: str | None = None
+    account: str | None = None
+    rate: AppliedRate | None = None
+    hold: HoldSnapshot | None = None
+    taken: tuple[tuple[Scope, str], ...] = ()
+
+    @classmethod
+    def of(cls, request: CallRequest) -> "RequestSnapshot":
+        """Describe an admitted call."""
+        return cls(
+            request.source_host,
+            request.source_port,
+            request.hops,
+            request.at,
+            request.user,
+            request.caller_in,
+            request.caller,
+            request.callee_in,
+            request.callee,
+            request.callee_billing,
+            None if request.mapping is None else request.mapping.name,
+            None if request.account is None else request.account.id,
+            request.rate,
+            None if request.hold is None else HoldSnapshot.of(request.hold),
+            tuple(request.taken),
+        )
+
+    def restored(self, services: CallServices) -> CallRequest:
+        """Return the admitted call, and occupy again what it occupied; no limit is applied a second time."""
+        catalogue, live = services.admission.catalogue, services.live
+        request = CallRequest(
+            source_host=self.source_host,
+            source_port=self.source_port,
+            hops=self.hops,
+            looped=False,
+            at=self.at,
+            user=self.user,
+            caller_in=self.caller_in,
+            caller=self.caller,
+            callee_in=self.callee_in,
+            callee=self.callee,
+            callee_billing=self.callee_billing,
+            mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
+            account=None if self.account is None else catalogue.accounts[self.account],
+            rate=self.rate,
+            taken=list(self.taken),
+        )
+        for scope, name in self.taken:
+            live.occupancy.take_again(scope, name, None)
+        if self.hold is not None and self.account is not None:
+            request.hold = live.credits[self.account].resume(self.hold)
+        return request
+
+
+class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One live call."""
+
+    parts: CallPartsSnapshot
+    request: RequestSnapshot
+    kept: OpenCall | None = None
+    """What the journal has of it, once it is answered."""
+    deadline: tuple[int, int] | None = None
+    """The tick of its one timer, and its place in it."""
+
+    @classmethod
+    def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
+        """Describe a live call.
+
+        Raises:
+            NoSnapshotError: it takes part in a transfer.
+        """
+        timer = live_call.timer
+        return cls(
+            CallPartsSnapshot.of(live_call.call, requests),
+            RequestSnapshot.of(live_call.call_request),
+            live_call.kept,
+            None if timer is None else services.deadlines.position(timer),
+        )
+
+    def restored(self, services: CallServices, intake: "Intake", restoration: Restoration) -> LiveCall:
+        """Return the live call, which is among the running calls again; its deadline is not set yet.
+
+        Raises:
+            KeyError: a gateway or an account that it needs is not in the catalogue.
+        """
+        catalogue, request = services.admission.catalogue, self.request.restored(services)
+        if request.mapping is None:
+            raise ValueError("a call that nobody was admitted for")
+        arrival = self.parts.arrival
+        live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
+        live_call.kept = self.kept
+        dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
+        live_call.call = self.parts.restored(live_call, dialect, gateways, restoration)
+        if live_call.call.callee is not None:
+            gateway = live_call.call.callee.choice.gateway
+            services.live.occupancy.take_again(gateway.scope, gateway.name, None)
+        services.running.add(arrival.call_id, live_call)
+        return live_call
+
+
+class SavedSwitch(msgspec.Struct, frozen=True):
+    """All live calls of a switch, and what its endpoint has beside them."""
+
+    endpoint: EndpointSnapshot
+    calls: tuple[SavedCall, ...]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, services: CallServices) -> "tuple[SavedSwitch, Sequence[Call]]":
+        """Describe a switch; return the calls beside that cannot be described."""
+        requests, saved, left = requests_by_call(endpoint), [], []
+        for live_call in services.running.all():
+            try:
+                saved.append(SavedCall.of(live_call, services, requests.get(live_call.call, ())))
+            except NoSnapshotError:
+                left.append(live_call.call)
+        return cls(EndpointSnapshot.of(endpoint), tuple(saved)), left
+
+    def restored(self, endpoint: Endpoint, services: CallServices, intake: "Intake") -> None:
+        """Go on with all of it; the credits of the accounts are there already, without holds."""
+        restoration = self.endpoint.restored(endpoint, logins(services.admission.catalogue))
+        deadlines: list[tuple[tuple[int, int], LiveCall]] = []
+        for each in self.calls:
+            live_call = each.restored(services, intake, restoration)
+            if each.deadline is not None:
+                deadlines.append((each.deadline, live_call))
+        for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):
+            live_call.timer = Timer(live_call.call, tick)
+            services.deadlines.add(live_call.timer)
+        restoration.finish()

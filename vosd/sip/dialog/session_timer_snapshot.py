@@ -1,0 +1,31 @@
+"""A session timer as data."""
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.base.session_timer import SessionTimerSettings
+from vosd.sip.dialog.session_timer import Agreed, SessionTimer
+
+
+class SessionTimerSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The timer of one dialog, with the terms that the call copied when it was admitted."""
+
+    settings: SessionTimerSettings
+    agreed: Agreed | None = None
+    refreshed_at: Instant | None = None
+    floor_s: int = 0
+    offered_s: int = 0
+
+    @classmethod
+    def of(cls, timer: SessionTimer) -> "SessionTimerSnapshot":
+        """Describe a timer."""
+        return cls(timer.settings, timer.agreed, timer.refreshed_at, timer._floor_s, timer._offered_s)
+
+    def restored(self) -> SessionTimer:
+        """Return the timer."""
+        timer = SessionTimer(self.settings)
+        timer.agreed = self.agreed
+        timer.refreshed_at = self.refreshed_at
+        timer._floor_s = self.floor_s
+        timer._offered_s = self.offered_s
+        return timer
