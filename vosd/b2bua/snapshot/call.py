@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
@@ -155,7 +155,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: CallerLegSnapshot
     journey: JourneySnapshot
     callee: CalleeLegSnapshot | None = None
-    is_conversation: bool = False
+    is_bridged: bool = False
     proposal: ProposalSnapshot | None = None
     hunt: HuntSnapshot | None = None
     """Until a gateway has answered."""
@@ -173,12 +173,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         caller = call.caller if call.state is not CallState.OVER else None
         if not isinstance(caller, CallerLeg) or call.transfer is not None:
             raise NoSnapshotError(f"{call!r} is over or takes part in a transfer")
-        conversation, endpoint, callee = call.conversation, call.endpoint, call.callee
-        if conversation is not None and (
-            callee is None or not (conversation.holds(caller) and conversation.holds(callee))
-        ):
+        bridge, endpoint, callee = call.bridge, call.endpoint, call.callee
+        if bridge is not None and (callee is None or not (bridge.holds(caller) and bridge.holds(callee))):
             raise NoSnapshotError(f"{call!r} has joined another call")
-        proposal = None if conversation is None else conversation._proposal
+        proposal = None if bridge is None else bridge._proposal
         informations, given_up = [], []
         for client in requests:
             if isinstance(client, InviteClient):
@@ -195,7 +193,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             CallerLegSnapshot.of(caller, call),
             JourneySnapshot.of(call.journey),
             None if callee is None else CalleeLegSnapshot.of(callee, call),
-            conversation is not None,
+            bridge is not None,
             None if proposal is None else ProposalSnapshot.of(proposal, call),
             HuntSnapshot.of(call._hunt) if call.state in _SEARCHING else None,
             None if call._lifetime is None else LifetimeSnapshot.of(call._lifetime),
@@ -213,7 +211,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.state = self.state
         call.settings = self.settings
         call.journey = self.journey.restored(gateways)
-        call.ending = call.transfer = call.conversation = None
+        call.ending = call.transfer = call.bridge = None
         call._hops = self.hops
         call._board = board
         call._lifetime = None if self.lifetime is None else self.lifetime.restored(board)
@@ -221,10 +219,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             call._hunt = self.hunt.restored(board, gateways, restoration)
         call.caller = caller = self.caller.restored(call, board, dialect, restoration)
         call.callee = callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
-        if self.is_conversation and callee is not None:
-            call.conversation = Conversation(restoration.endpoint, caller, callee)
+        if self.is_bridged and callee is not None:
+            call.bridge = Bridge(restoration.endpoint, caller, callee)
             if self.proposal is not None:
-                call.conversation._proposal = self.proposal.restored(call, call.conversation, None, restoration)
+                call.bridge._proposal = self.proposal.restored(call, call.bridge, None, restoration)
         _restore_refresh(self.caller.leg, caller, call, restoration)
         if self.callee is not None and callee is not None:
             _restore_refresh(self.callee.leg, callee, call, restoration)

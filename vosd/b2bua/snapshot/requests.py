@@ -4,8 +4,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
-from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import News, Refresh
@@ -115,13 +115,13 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(
-        self, call: Call, conversation: Conversation | None, supervision: Supervision | None, restoration: Restoration
+        self, call: Call, bridge: Bridge | None, supervision: Supervision | None, restoration: Restoration
     ) -> Proposal:
         """Go on with it: its answer is waited for, or its time to ask again."""
         far = named_leg(call, self.far)
         proposal: Proposal
-        if self.kind == "renegotiation" and conversation is not None:
-            proposal = self._renegotiation(far, conversation, restoration)
+        if self.kind == "renegotiation" and bridge is not None:
+            proposal = self._renegotiation(far, bridge, restoration)
         elif self.kind == "news":
             proposal = News.__new__(News)
             proposal._said_before = self.said_before.restored()
@@ -132,7 +132,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError(f"a {self.kind} without what it is part of")
         proposal.far = far
         proposal._endpoint = restoration.endpoint
-        proposal._conversation = conversation
+        proposal._bridge = bridge
         proposal._method = self.method
         proposal._offer = self.offer.restored()
         proposal._asked_at = self.asked_at
@@ -145,9 +145,9 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             proposal._asked.owner = proposal
         return proposal
 
-    def _renegotiation(self, far: Leg, conversation: Conversation, restoration: Restoration) -> Renegotiation:
+    def _renegotiation(self, far: Leg, bridge: Bridge, restoration: Restoration) -> Renegotiation:
         proposal = Renegotiation.__new__(Renegotiation)
-        proposal.origin = conversation.opposite(far)
+        proposal.origin = bridge.opposite(far)
         proposal._said_before = self.said_before.restored()
         proposal._server = None if self.server is None else restoration.answered(self.server)
         if isinstance(proposal._server, InviteServer):

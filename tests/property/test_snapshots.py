@@ -1,0 +1,210 @@
+"""A call that is made again from its snapshot goes on as the original: the same packets at the same instants, one CDR.
+
+Each plan of a call is carried out twice. The second time the switch is replaced, at moments that are drawn, by another
+one that was given nothing but the encoded snapshot. Whatever is under way then goes on: ringing gateways, requests that
+were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
+"""
+
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.billing.holds import CreditSnapshot
+from vosd.engine.calls.saved import SavedSwitch
+from vosd.engine.calls.switch import Switch
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.settings import SipSettings
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual import customer, ua, vendor
+from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_TIMER, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.testing.virtual.vendor import (
+    RINGS,
+    SILENT,
+    Line,
+    Script,
+    answers,
+    answers_reliably,
+    answers_timed,
+    refuses,
+)
+from vosd.testing.virtual.wire import Storm
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+
+CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
+LASTS_MS = 400_000
+
+INTENTS = {
+    "plain": Intent(),
+    "late offer": Intent(offer=""),
+    "knows all": Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE)),
+    "hears reliably": Intent(headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
+    "never acknowledges": Intent(acknowledges=False),
+    "gives up": Intent(cancel_after_ms=700),
+}
+SCRIPTS = {
+    "answers": answers(),
+    "answers late": answers(6_000),
+    "knows timer": answers_timed("90;refresher=uac"),
+    "refreshes itself": answers_timed("90;refresher=uas"),
+    "knows no update": answers_timed("90;refresher=uac", knows_update=False),
+    "early media": answers_reliably(),
+    "fails": refuses(503, after_ms=300),
+    "hangs up": answers(hang_up_after_ms=8_000),
+    "wants a longer session": Script((Line(100, 422, "", ("Min-SE: 200",)),)),
+    "early media, then busy": Script((Line(0, 183, ANSWER), Line(3_000, 486))),
+    "rings": RINGS,
+    "silent": SILENT,
+}
+
+
+class Plan(NamedTuple):
+    """A call: who takes part, what each side does when, and what becomes of packets."""
+
+    intent: str
+    scripts: tuple[str, str]
+    doings: tuple[tuple[int, str, str], ...]
+    """Milliseconds from the INVITE, the side, and what it does."""
+    seed: int | None = None
+    """Of a network that loses, doubles and reorders packets; None = every packet arrives."""
+    balance: str = "100"
+    probe: Probe = Probe.NONE
+    limit_s: int = 300
+
+
+def propose(side, method="INVITE", *attributes):
+    if side.mine:
+        side.propose(*attributes, method=method)
+
+
+def change_its_mind(side):
+    propose(side)
+    if side.asking:
+        side.wire.after(5, side.asking[-1].cancel)
+
+
+DOINGS = {
+    "proposes": propose,
+    "holds": lambda side: propose(side, "INVITE", "a=sendonly"),
+    "updates": lambda side: propose(side, "UPDATE"),
+    "asks for an offer": lambda side: side.ask("INVITE"),
+    "refreshes": lambda side: side.ask("INVITE", body=side.mine),
+    "presses a key": lambda side: side.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay"),
+    "asks OPTIONS": lambda side: side.ask("OPTIONS"),
+    "changes its mind": change_its_mind,
+    "will be slow": lambda side: [
+        side.will(method, Reply(200, None, 2_000)) for method in ("INVITE", "UPDATE", "INFO")
+    ],
+    "will be busy": lambda side: side.will("INVITE", Reply(491), Reply(491)),
+    "will say nothing": lambda side: [side.will(method, SILENCE) for method in ("INVITE", "UPDATE", "INFO")],
+    "is gone": lambda side: setattr(side, "gone", 481),
+    "hangs up": lambda side: side.hang_up(),
+}
+
+
+def do(scene, call, side, what):
+    """Let one side of an answered call do something."""
+    there = [each for vendor in scene.vendors for each in vendor.calls if each.final == 200]
+    chosen = call if side == "caller" else there[-1] if there else None
+    if (
+        chosen is not None
+        and call.final == 200
+        and not chosen.is_over
+        and (chosen is not call or call._ack is not None)
+    ):
+        DOINGS[what](chosen)
+
+
+def replace_switch(scene, codec):
+    """Replace the switch by another one, which knows of the first what its encoded snapshot says."""
+    exchange = scene.exchange
+    saved, left = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
+    assert left == []
+    credits = tuple(credit.snapshot() for credit in exchange.credits.values())
+    encoded = codec.encode((saved, credits))
+    saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
+    is_made = False
+    old, content = exchange.endpoint, exchange.switch.catalogue
+
+    def token():
+        return exchange._token() if is_made else "unused"
+
+    exchange.credits = {each.account: each.restored() for each in credits}
+    exchange.endpoint = Endpoint(
+        SipSettings(product="vosd/test"), old.flows.listeners, token, exchange._knows, auth_gate=exchange.authenticator
+    )
+    exchange.switch = Switch(
+        node="sw1", endpoint=exchange.endpoint, catalogue=content, sink=exchange.sink,
+        entropy=lambda: next(exchange._tokens).to_bytes(10, "big"), credits=exchange.credits,
+        followers=exchange.followers, register=exchange.registrar.take_register, addresses_of=exchange._addresses_of,
+    )  # fmt: skip
+    saved.restored(exchange.endpoint, exchange.switch.services, exchange.switch._intake)
+    is_made = True
+    return encoded
+
+
+def carry_out(plan, moments=(), codec=msgspec.msgpack):
+    """Carry a plan out and replace the switch at these moments; return all packets and records."""
+    customer._numbers = vendor._numbers = ua._numbers = count(1)
+    timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
+    gateways = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
+    scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
+    if plan.seed is not None:
+        scene.wire.fate = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
+    for each, script in zip(scene.vendors, plan.scripts, strict=False):
+        each.script = SCRIPTS[script]
+    call = scene.caller.call(CALLEE, INTENTS[plan.intent])
+    for at_ms, side, what in plan.doings:
+        scene.wire.after(at_ms, partial(do, scene, call, side, what))
+    for at_ms in moments:
+        scene.wire.after(at_ms, partial(replace_switch, scene, codec))
+    scene.wire.run_for(LASTS_MS)
+    exchange = scene.exchange
+    packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
+    return packets, exchange.sink.records, exchange.leftovers(), {a: c.available for a, c in exchange.credits.items()}
+
+
+def assert_same(plan, moments, codec=msgspec.msgpack):
+    untouched, replaced = carry_out(plan), carry_out(plan, moments, codec)
+    for number, (there, here) in enumerate(zip(untouched[0], replaced[0], strict=False)):
+        assert here == there, f"packet {number}"
+    assert replaced == untouched
+
+
+doings = st.lists(
+    st.tuples(st.integers(0, 60_000), st.sampled_from(["caller", "callee"]), st.sampled_from(sorted(DOINGS))),
+    max_size=6,
+).map(tuple)
+plans = st.builds(
+    Plan,
+    st.sampled_from(sorted(INTENTS)),
+    st.tuples(st.sampled_from(sorted(SCRIPTS)), st.sampled_from(["answers", "knows timer", "silent"])),
+    doings,
+    st.none() | st.integers(0, 2**16),
+    st.sampled_from(["100", "0.5"]),
+    st.sampled_from(list(Probe)),
+    st.sampled_from([300, 40]),
+)
+moments = st.lists(st.integers(0, 120_000) | st.integers(0, 9_000), min_size=1, max_size=4).map(sorted)
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+def test_a_talking_call_goes_on_as_the_original(codec):
+    plan = Plan("plain", ("answers", "answers"), ((90_000, "callee", "hangs up"),))
+    assert_same(plan, [30_000, 60_000], codec)
+
+
+@given(plan=plans, moments=moments)
+@settings(max_examples=80, deadline=None)
+def test_any_call_at_any_moment_goes_on_as_the_original(plan, moments):
+    assert_same(plan, moments)
