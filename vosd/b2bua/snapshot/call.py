@@ -16,8 +16,9 @@ from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
+from vosd.b2bua.snapshot.information import InformationSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
-from vosd.b2bua.snapshot.requests import InformationSnapshot, NoSnapshotError, ProposalSnapshot
+from vosd.b2bua.snapshot.requests import NoSnapshotError, ProposalSnapshot
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant

@@ -6,7 +6,6 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
-from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import News, Refresh
 from vosd.b2bua.renegotiation import Proposal, Renegotiation
@@ -194,24 +193,3 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             client.owner = supervision
             supervision._pending = client
         return supervision
-
-
-class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """An INFO that one side sent and the other has not answered."""
-
-    origin: LegName
-    asked: ClientSnapshot
-    server: ServerSnapshot
-
-    @classmethod
-    def of(cls, client: Client, information: Information, call: Call) -> "InformationSnapshot":
-        """Describe it by the request that asks the other side."""
-        flows = call.endpoint.flows
-        origin = leg_name(call, information._origin)
-        return cls(origin, ClientSnapshot.of(client, flows), ServerSnapshot.of(information._server, flows))
-
-    def restored(self, call: Call, restoration: Restoration) -> None:
-        """Go on waiting for the answer."""
-        origin = named_leg(call, self.origin)
-        far = named_leg(call, "callee" if self.origin == "caller" else "caller")
-        restoration.client(self.asked).owner = Information(origin, far, restoration.server(self.server))

@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
+from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_informations
 from vosd.b2bua.snapshot.requests import NoSnapshotError
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -144,6 +145,7 @@ class SavedSwitch(msgspec.Struct, frozen=True):
 
     endpoint: EndpointSnapshot
     calls: tuple[SavedCall, ...]
+    late_informations: tuple[LateInformationSnapshot, ...] = ()
 
     @classmethod
     def of(cls, endpoint: Endpoint, services: CallServices) -> "tuple[SavedSwitch, Sequence[Call]]":
@@ -154,7 +156,7 @@ class SavedSwitch(msgspec.Struct, frozen=True):
                 saved.append(SavedCall.of(live_call, services, requests.get(live_call.call, ())))
             except NoSnapshotError:
                 left.append(live_call.call)
-        return cls(EndpointSnapshot.of(endpoint), tuple(saved)), left
+        return cls(EndpointSnapshot.of(endpoint), tuple(saved), late_informations(endpoint)), left
 
     def restored(self, endpoint: Endpoint, services: CallServices, intake: "Intake") -> None:
         """Go on with all of it; the credits of the accounts are there already, without holds."""
@@ -164,6 +166,8 @@ class SavedSwitch(msgspec.Struct, frozen=True):
             live_call = each.restored(services, intake, restoration)
             if each.deadline is not None:
                 deadlines.append((each.deadline, live_call))
+        for late in self.late_informations:
+            late.restored(restoration)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):
             live_call.timer = Timer(live_call.call, tick)
             services.deadlines.add(live_call.timer)
