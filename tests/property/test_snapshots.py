@@ -5,8 +5,10 @@ one that was given nothing but the encoded snapshot. Whatever is under way then 
 were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
+from collections import deque
 from functools import partial
 from itertools import count
+from types import NoneType
 from typing import NamedTuple
 
 import msgspec
@@ -14,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vosd.b2bua.leg import Move
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.holds import CreditSnapshot
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.switch import Switch
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.states import State
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
@@ -123,6 +127,36 @@ def do(scene, call, side, what):
         DOINGS[what](chosen)
 
 
+OF_THE_SWITCH = frozenset({"_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
+DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
+VALUES = (str, bytes, int, tuple, frozenset, NoneType)
+
+
+def forgotten(there, here, path="call", seen=None):
+    """Yield what of a call, and of all that it consists of, the restored one lacks or has otherwise."""
+    seen = set() if seen is None else seen
+    if isinstance(there, Move):
+        if there.transaction.state is State.PROCEEDING or here is not None:
+            yield from forgotten(list(there), list(here), path, seen)
+    elif isinstance(there, list | deque):
+        for number, (each, other) in enumerate(zip(there, here, strict=True)):
+            yield from forgotten(each, other, f"{path}[{number}]", seen)
+    elif isinstance(there, VALUES) or (there is None) is not (here is None):
+        if there != here:
+            yield path
+    elif type(there).__module__.startswith(DESCRIBED) and id(there) not in seen:
+        seen.add(id(there))
+        if type(here) is not type(there):
+            yield path
+        for name in {name for kind in type(there).__mro__ for name in getattr(kind, "__slots__", ())} - OF_THE_SWITCH:
+            if name == "_transaction" and getattr(there, name).state >= State.ACCEPTED:
+                continue  # of an INVITE that is answered and acknowledged only names are left
+            if hasattr(there, name) is not hasattr(here, name):
+                yield f"{path}.{name}"
+            elif hasattr(there, name):
+                yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
+
+
 def replace_switch(scene, codec):
     """Replace the switch by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
@@ -132,7 +166,7 @@ def replace_switch(scene, codec):
     encoded = codec.encode((saved, credits))
     saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
     is_made = False
-    old, content = exchange.endpoint, exchange.switch.catalogue
+    old, content, calls_before = exchange.endpoint, exchange.switch.catalogue, exchange.switch.calls()
 
     def token():
         return exchange._token() if is_made else "unused"
@@ -148,6 +182,8 @@ def replace_switch(scene, codec):
     )  # fmt: skip
     saved.restored(exchange.endpoint, exchange.switch.services, exchange.switch._intake)
     is_made = True
+    for there, here in zip(calls_before, exchange.switch.calls(), strict=True):
+        assert list(forgotten(there.call, here.call)) == []
     return encoded
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.billing.holds import AccountCredit, Hold, HoldEnded
+from vosd.billing.holds import AccountCredit, Hold, HoldEnded, HoldSnapshot
 from vosd.billing.rater import rate_call, total_at
 from vosd.testing.data.builders import applied_rate
 
@@ -294,3 +294,18 @@ def test_hold_that_has_ended_cannot_be_used_again(again):
     with pytest.raises(HoldEnded):
         again(acme, hold)
     assert (acme.reserved, acme.unbooked) == (0, 0)
+
+
+def test_a_credit_and_a_hold_that_were_written_down_go_on_as_they_stood():
+    acme = AccountCredit("acme", Decimal(5), Decimal(10), 7)
+    acme.low_below, acme.lows = Decimal(12), []
+    hold = acme.hold(CENT_A_SECOND, 600, 900)
+    acme.post(Decimal("-2.5"))
+    again = acme.snapshot().restored([])
+    resumed = again.resume(HoldSnapshot.of(hold))
+    assert again.snapshot() == acme.snapshot()
+    assert (again.available, again.reserved, again.unbooked) == (acme.available, acme.reserved, acme.unbooked)
+    assert [again.extend(resumed, 600), resumed.granted_s] == [acme.extend(hold, 600), hold.granted_s]
+    again.release(resumed)
+    assert again.reserved == 0
+    assert again.lows == []

@@ -6,7 +6,6 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
@@ -171,20 +170,22 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it is over, or takes part in a transfer.
         """
-        caller = call.caller if call.state is not CallState.OVER else None
-        if not isinstance(caller, CallerLeg) or call.transfer is not None:
-            raise NoSnapshotError(f"{call!r} is over or takes part in a transfer")
+        if call.state in _NOT_DESCRIBED:
+            raise NoSnapshotError(f"{call!r} waits for an answer of its set-up, or is over")
+        caller = call.caller.leg
+        if caller is None or caller is not call.caller or call.transfer is not None:
+            raise NoSnapshotError(f"{call!r} takes part in a transfer")
         bridge, endpoint, callee = call.bridge, call.endpoint, call.callee
         if bridge is not None and (callee is None or not (bridge.holds(caller) and bridge.holds(callee))):
             raise NoSnapshotError(f"{call!r} has joined another call")
         proposal = None if bridge is None else bridge._proposal
         informations, given_up = [], []
         for client in requests:
-            if isinstance(client, InviteClient):
+            if isinstance(client, InviteClient) and isinstance(client.witness, GivenUp):
                 _, gateway, started_at, pdd_ms = client.witness
                 invite = InviteClientSnapshot.of(client, endpoint.flows)
                 given_up.append(GivenUpSnapshot(invite, gateway, started_at, pdd_ms))
-            else:
+            elif isinstance(client, Client) and isinstance(client.owner, Information):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
             call.arrival,
@@ -213,7 +214,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.settings = self.settings
         call.journey = self.journey.restored(gateways)
         call.ending = call.transfer = call.bridge = None
-        call._hops = self.hops
+        call._hops, call._asks = self.hops, False
         call._board = board
         call._lifetime = None if self.lifetime is None else self.lifetime.restored(board)
         if self.hunt is not None:
@@ -235,6 +236,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return call
 
 
+_NOT_DESCRIBED = frozenset({CallState.SETUP, CallState.OVER})
 _SEARCHING = frozenset({CallState.HUNTING, CallState.RINGING})
 
 

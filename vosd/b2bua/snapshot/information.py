@@ -84,7 +84,8 @@ def late_informations(endpoint: Endpoint) -> tuple[LateInformationSnapshot, ...]
     found = []
     for client in endpoint.store.clients.values():
         owner = client.owner
-        is_late = isinstance(owner, Information) and owner.call.state is CallState.OVER
-        if isinstance(client, Client) and (is_late or isinstance(owner, LateInformation)):
+        if not isinstance(client, Client) or not isinstance(owner, Information | LateInformation):
+            continue
+        if isinstance(owner, LateInformation) or owner.call.state is CallState.OVER:
             found.append(LateInformationSnapshot.of(client, owner, endpoint))
     return tuple(found)

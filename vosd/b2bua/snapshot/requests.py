@@ -48,7 +48,7 @@ def answered_snapshot(server: Server | InviteServer, endpoint: Endpoint) -> Answ
 
 def leg_name(call: Call, leg: Leg) -> LegName:
     """Return which leg of a call it is; raises NoSnapshotError for one of another call."""
-    if leg is call.caller:
+    if leg is call.caller.leg:
         return "caller"
     if leg is call.callee:
         return "callee"
@@ -57,8 +57,8 @@ def leg_name(call: Call, leg: Leg) -> LegName:
 
 def named_leg(call: Call, name: LegName) -> Leg:
     """Return the leg of that name."""
-    leg = call.caller if name == "caller" else call.callee
-    if not isinstance(leg, Leg):
+    leg = call.caller.leg if name == "caller" else call.callee
+    if leg is None:
         raise TypeError(f"{call!r} has no {name}")
     return leg
 

@@ -13,7 +13,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.admission import CallRequest, HoldTaken, PlaceTaken
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
@@ -44,11 +44,18 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     account: str | None = None
     rate: AppliedRate | None = None
     hold: HoldSnapshot | None = None
-    taken: tuple[tuple[Scope, str], ...] = ()
+    places: tuple[tuple[Scope, str, int], ...] = ()
+    """Of the mapping gateway and the account, and when they were taken."""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
-        """Describe an admitted call."""
+        """Describe an admitted call.
+
+        Raises:
+            NoSnapshotError: it has taken something that is neither a place nor money.
+        """
+        if not all(isinstance(each, PlaceTaken | HoldTaken) for each in request.taken):
+            raise NoSnapshotError("a call occupies what cannot be written down")
         return cls(
             request.source_host,
             request.source_port,
@@ -64,7 +71,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if request.account is None else request.account.id,
             request.rate,
             None if request.hold is None else HoldSnapshot.of(request.hold),
-            tuple(request.taken),
+            tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
         )
 
     def restored(self, services: CallServices) -> CallRequest:
@@ -85,12 +92,14 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
             account=None if self.account is None else catalogue.accounts[self.account],
             rate=self.rate,
-            taken=list(self.taken),
+            taken=[PlaceTaken(live.occupancy, *place) for place in self.places],
         )
-        for scope, name in self.taken:
+        for scope, name, _ in self.places:
             live.occupancy.take_again(scope, name, None)
         if self.hold is not None and self.account is not None:
-            request.hold = live.credits[self.account].resume(self.hold)
+            credit = live.credits[self.account]
+            request.hold = credit.resume(self.hold)
+            request.taken.append(HoldTaken(credit, request.hold))
         return request
 
 
