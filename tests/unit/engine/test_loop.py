@@ -11,6 +11,7 @@ from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
 from vosd.engine.loop import Loop
 from vosd.obs.traced import Direction
+from vosd.sip.drops import Drop
 from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.compose import Datagram, Peer
 
@@ -195,7 +196,7 @@ async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(c
     loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     loop.detach()
-    assert "hung up (1, '192.0.2.10', 5060, 'unknown source')" in core.said
+    assert f"hung up {(1, '192.0.2.10', 5060, Drop.UNKNOWN_SOURCE)}" in core.said
 
 
 async def test_what_comes_of_a_broken_connection_is_heard_and_sent(core, loop):
