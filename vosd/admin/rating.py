@@ -1,15 +1,20 @@
-"""Compute the price of a call of a given length, step by step, without making one."""
+"""Compute the price of a call of a given length, step by step, without making one.
+
+The rate is looked up by the function that the set-up of a call uses.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from vosd.admin.accounts import configured
-from vosd.base.errors import VosError
+from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
+from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.rater import Step, breakdown, rate_call
 from vosd.billing.rates import RateGroup
+from vosd.callcontrol.admission import rate_in
 
 
 class NoRateError(VosError):
@@ -52,9 +57,9 @@ def explain_rate(
     if group is None:
         message = f"rate group {account.rate_group} of account {account.id} is not configured"
         raise NoRateError(message)
-    applied = group.find(callee, wall_ms)
-    if applied is None:
-        message = f"No Matching Rate: rate group {account.rate_group} has none for {callee}"
+    applied = rate_in(group, for_matching(callee), wall_ms)
+    if isinstance(applied, Refusal):
+        message = f"{applied.reason.text}: rate group {account.rate_group} has none for {callee}"
         raise NoRateError(message)
     charge = rate_call(applied, duration_ms)
     return RateExplanation(

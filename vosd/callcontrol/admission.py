@@ -15,7 +15,7 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
 from vosd.billing.holds import AccountCredit, Hold
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, RateGroup
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
@@ -136,6 +136,18 @@ class CallRequest(msgspec.Struct):
             self.taken.pop().undo()
 
 
+def rate_in(group: RateGroup | None, number: str, wall_ms: int) -> AppliedRate | Refusal:
+    """Return the rate of a call to ``number`` that came at ``wall_ms`` (UTC), or the refusal of a call without one.
+
+    ``vosd rate explain`` asks the same.
+    """
+    rate = None if group is None else group.find(number, wall_ms)
+    if rate is None:
+        name = "no rate group" if group is None else group.name
+        return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
+    return rate
+
+
 class Admission:
     """The steps, over one catalogue and the live state."""
 
@@ -229,10 +241,11 @@ class Admission:
         if gateway is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         name = gateway.rate_group or account.rate_group
-        if name is not None:
-            call.rate = self.catalogue.rate_groups[name].find(call.callee_billing, call.at.wall)
-        if call.rate is None:
-            return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name or 'no rate group'} rates no {call.callee_billing}")
+        group = None if name is None else self.catalogue.rate_groups[name]
+        rate = rate_in(group, call.callee_billing, call.at.wall)
+        if isinstance(rate, Refusal):
+            return rate
+        call.rate = rate
         return None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
@@ -251,8 +264,10 @@ class Admission:
         gateway, account, rate = call.mapping, call.account, call.rate
         if gateway is None or account is None or rate is None:
             raise StepOutOfOrderError("the call has no rate yet")
-        limits = self.catalogue.parameters.max_call_seconds, account.max_call_seconds, gateway.max_call_seconds
-        ceiling_s = min(limit for limit in limits if limit is not None)
+        ceiling_s = self.catalogue.parameters.max_call_seconds
+        for limit_s in (account.max_call_seconds, gateway.max_call_seconds):
+            if limit_s is not None and limit_s < ceiling_s:
+                ceiling_s = limit_s
         credit = self.live.credits[account.id]
         hold = credit.hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):
