@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.ports import RateTable
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute
-from vosd.billing.rates import Rate, RateGroup
+from vosd.billing.rates import Rate
 from vosd.testing.data.builders import rating_policy
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Intent

@@ -12,8 +12,8 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import Step, breakdown, rate_call
-from vosd.billing.rates import RateGroup
 from vosd.callcontrol.admission import rate_in
 
 

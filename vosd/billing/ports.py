@@ -1,10 +1,9 @@
 """What billing needs of others: tables of rates, whatever they are kept in."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from vosd.billing.rates import Rate
+from vosd.billing.rates import Rate
 
 
 class RateTable(Protocol):
@@ -25,7 +24,7 @@ class RateTable(Protocol):
         """The number of rates, those that are not yet or no longer in force included."""
         ...
 
-    def find(self, number: str, wall_ms: int) -> "Rate | None":
+    def find(self, number: str, wall_ms: int) -> Rate | None:
         """Return the rate in force at ``wall_ms`` (UTC) whose prefix is the longest that fits ``number``, or None.
 
         ``number`` has no leading plus sign. A longer prefix whose rates are not in force at that moment does not hide a

@@ -1,4 +1,4 @@
-"""Rates and rate groups as a call uses them."""
+"""A rate, the rounding of its group, and what a call keeps of both."""
 
 from decimal import Decimal
 from typing import Final
@@ -6,8 +6,6 @@ from typing import Final
 import msgspec
 
 from vosd.base.money import EXACT, Rounding
-from vosd.base.number import for_matching
-from vosd.billing.ports import RateTable
 
 _MINUTE: Final = Decimal(60)
 
@@ -66,25 +64,3 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False):
         if not rate.per_cycle:
             return rate.billing_rate
         return EXACT.divide(EXACT.multiply(rate.billing_rate, _MINUTE), Decimal(rate.billing_cycle))
-
-
-class RateGroup:
-    """A named table of rates in one currency, with the rounding of what is charged by it."""
-
-    __slots__ = ("currency", "name", "policy", "table", "version")
-
-    def __init__(self, name: str, currency: str, policy: RatingPolicy, table: RateTable, version: str) -> None:
-        self.name = name
-        self.currency = currency
-        self.policy = policy
-        self.table = table
-        self.version = version
-        """Names the content: changes whenever a rate, the currency or the rounding does."""
-
-    def find(self, number: str, wall_ms: int) -> AppliedRate | None:
-        """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
-        table = self.table
-        rate = table.find(for_matching(number), wall_ms)
-        if rate is None:
-            return None
-        return AppliedRate(self.name, table.version, self.currency, rate, self.policy)

@@ -15,7 +15,8 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, admissible
 from vosd.billing.holds import AccountCredit, Hold
-from vosd.billing.rates import AppliedRate, RateGroup
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.merge import Merged, merge
 from vosd.catalogue.problems import ProblemList

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.routing.identify import SourceIndex
 from vosd.routing.route_table import RouteTable
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.trunks.gateways import MappingGateway, RoutingGateway

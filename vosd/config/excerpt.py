@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.assemble import settled
 from vosd.catalogue.problems import ConfigError, Place, ProblemList
 from vosd.catalogue.references import check_currency

@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rates import Rate, RateGroup
+from vosd.billing.rates import Rate
 from vosd.testing.data.builders import applied_rate, rating_policy
 
 NOW = 1_790_000_000_000

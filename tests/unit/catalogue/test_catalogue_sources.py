@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.accounts import Account
-from vosd.billing.rates import RateGroup
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.problems import Place, ProblemList

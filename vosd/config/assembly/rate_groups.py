@@ -5,8 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rates import Rate, RateGroup, RatingPolicy
+from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used

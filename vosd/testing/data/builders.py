@@ -8,8 +8,9 @@ from typing import Any, Final
 from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rates import AppliedRate, Rate, RateGroup, RatingPolicy
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.routing.identify import SourceIndex
 from vosd.routing.route_table import RouteTable

@@ -1,0 +1,129 @@
+"""Terms of vendors: what they are, how often they are looked up, and that a call is booked by those of its choice."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
+from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.pipeline import RouteChoice
+from vosd.testing.data import builders
+from vosd.testing.data.builders import account, applied_rate, mapping_gateway, rating_policy, routing_gateway
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import SILENT, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
+
+NOW = 1_790_000_000_000
+OTHER = "442071111111"
+
+
+class CountedTable(RateRows):
+    """A table that notes the numbers it is asked for."""
+
+    def __init__(self, name: str, price: str) -> None:
+        super().__init__([applied_rate(price).rate], f"{name}-1")
+        self.name = name
+        self.asked: list[str] = []
+
+    def find(self, number, wall_ms):
+        self.asked.append(number)
+        return super().find(number, wall_ms)
+
+    @property
+    def group(self) -> RateGroup:
+        return RateGroup(self.name, "USD", rating_policy(), self, self.version)
+
+
+@pytest.fixture
+def sell() -> CountedTable:
+    return CountedTable("sell", "0.60")
+
+
+@pytest.fixture
+def buy() -> CountedTable:
+    return CountedTable("buy", "0.30")
+
+
+def content(*tables: CountedTable, redirects: Redirects = Redirects.REFUSE) -> Catalogue:
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    vendors = [vendor_gateway(index, dialect=CalleeDialect(redirects=redirects)) for index in range(3)]
+    return builders.catalogue([customer, *vendors], rate_groups=[table.group for table in tables])
+
+
+def call_of(scene: Scene):
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    scene.wire.run_until(lambda: call.is_over)
+    return scene.close()
+
+
+def test_a_rate_is_looked_up_once_for_the_customer_and_for_each_vendor_that_is_tried(sell, buy):
+    scene = Scene(content(sell, buy))
+    scene.vendor.script, scene.vendors[1].script = refuses(503), answers(0)
+    record = call_of(scene)
+    assert [row.gateway for row in record.attempts] == ["vendor-0", "vendor-1"]
+    assert (sell.asked, buy.asked) == ([CALLEE], [CALLEE, CALLEE])
+    assert record.cost == Decimal("0.05")
+
+
+def test_a_redirect_looks_up_the_number_that_it_leads_to_and_books_the_terms_of_the_dialled_one(sell, buy):
+    scene = Scene(content(sell, buy, redirects=Redirects.FOLLOW))
+    contact = f"Contact: <sip:{OTHER}@{VENDORS[1].host}:{VENDORS[1].port}>"
+    scene.vendor.script, scene.vendors[1].script = refuses(302, headers=(contact,)), answers(0)
+    record = call_of(scene)
+    assert (record.callee_out, record.vendor_rate_prefix, record.cost) == (OTHER, "44", Decimal("0.05"))
+    assert buy.asked == [CALLEE, OTHER]
+
+
+def test_a_vendor_that_is_tried_after_a_reload_is_paid_by_the_terms_of_the_catalogue_that_admitted_the_call(sell, buy):
+    scene = Scene(content(sell, buy))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    scene.wire.run_for(100)
+    dearer = CountedTable("buy", "3.00")
+    scene.exchange.switch.swap_catalogue(content(sell, dearer))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.routing_gateway, record.cost) == ("vendor-1", Decimal("0.05"))
+    assert dearer.asked == []
+
+
+def vendors_with(*rates, **terms) -> LiveVendors:
+    group = builders.rate_group("buy", *(rates or (applied_rate(),)))
+    accounts = [account("carrier", **{"rate_group": "buy", **terms})]
+    catalogue = builders.catalogue([routing_gateway("carrier")], accounts=accounts, rate_groups=[group])
+    return LiveVendors(catalogue, LiveState())
+
+
+def test_a_phone_and_an_account_without_rate_group_have_no_terms():
+    phone = routing_gateway("1001", account=None)
+    assert vendors_with().terms(phone, "4420", NOW) is None
+    assert vendors_with(rate_group=None).terms(routing_gateway("carrier"), "4420", NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "is_alike"),
+    [({"billing_rate": "0.60"}, True), ({"billing_rate": "0.61"}, False), ({"billing_cycle": 6}, False)],
+)
+def test_two_numbers_cost_alike_when_their_rates_differ_in_nothing_but_the_prefix(price, is_alike):
+    vendors = vendors_with(applied_rate("0.60", prefix="44"), applied_rate(prefix="49", **price))
+    gateway = routing_gateway("carrier")
+    redirected = RouteChoice(gateway, "*", "4930", "1000", vendors.terms(gateway, "4420", NOW))
+    assert vendors.charges_alike(redirected, NOW) is is_alike
+
+
+def test_a_number_without_rate_does_not_cost_what_a_rated_one_does():
+    vendors = vendors_with(applied_rate(prefix="44"))
+    gateway = routing_gateway("carrier")
+    redirected = RouteChoice(gateway, "*", "3312", "1000", vendors.terms(gateway, "4420", NOW))
+    assert not vendors.charges_alike(redirected, NOW)
+
+
+def test_a_choice_is_booked_by_its_terms_and_without_any_by_none():
+    rate = applied_rate()
+    assert buy_rate(RouteChoice(routing_gateway("carrier"), "*", "44", "1000", rate)) is rate
+    assert buy_rate(RouteChoice(routing_gateway("carrier"), "*", "44", "1000")) is None
+    assert buy_rate(None) is None
