@@ -137,9 +137,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.runner.run(self.end_tasks())
 
     async def end_tasks(self):
-        for task in self.service._tasks:
-            task.cancel()
-        await asyncio.gather(*self.service._tasks, return_exceptions=True)
+        await self.service._tasks.stop()
 
     def credit(self, name):
         return self.service.switch.live.credits[name]
@@ -166,7 +164,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         admission = self.service.switch.admission
         for step in ("identify", "check_account", "find_sell_rate", "take_hold"):
             if getattr(type(admission), step)(admission, call) is not None:
-                admission.give_back(call)
+                call.give_back()
                 return
         self.running.append(Running(call, uuid7(STARTED, next(self.numbers).to_bytes(10, "big"))))
         self.service.switch.services.sink.answered(self.open_call(self.running[-1]))

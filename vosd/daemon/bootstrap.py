@@ -129,14 +129,14 @@ class Daemon:
             failed=self.service.transport_failed,
             unsent=self.service.unsent,
             closed=self.service.connection_closed,
-            is_known_source=self.service.is_known_source,
+            is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
             connects_within=Patience(self.service.switch, self.service.directory).connects_within,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
         self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock, self._busy)
-        silenced = Silenced(self.service.authenticator, self._transports, clock)
+        silenced = Silenced(self.service.node.authenticator, self._transports, clock)
         commands = Commands(self.service, self.configuration, silenced, clock)
         self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
 

@@ -165,7 +165,7 @@ class Commands:
 
     async def registrations(self, _arguments: Arguments) -> object:
         """List registrations in both directions."""
-        return [*await self._registered_with_us(), *self._service.outbound.rows()]
+        return [*await self._registered_with_us(), *self._service.node.vendors.registrations.rows()]
 
     async def _registered_with_us(self) -> list[dict[str, object]]:
         listeners = self._service.listeners
@@ -239,13 +239,13 @@ class Commands:
         found = {}
         for name in (each.routing_gateway for each in explanation.candidates):
             gateway = vendors.get(name) or routes.phone(name)
-            found[name] = [] if gateway is None else [*map(str, self._service.addresses_of(gateway))]
+            found[name] = [] if gateway is None else [*map(str, self._service.node.addresses_of(gateway))]
         return {**explanation.to_json(), "addresses": found}
 
     async def messages(self, arguments: Arguments) -> object:
         """Return the remaining messages of an ended call."""
         question = msgspec.convert(dict(arguments), LadderQuestion)
-        return await self._service.followers.call_of(question.sip_call_ids)
+        return await self._service.node.followers.call_of(question.sip_call_ids)
 
     async def running_call(self, arguments: Arguments) -> object:
         """Return the messages of a running call so far, or the ids of the matching calls."""
@@ -254,7 +254,7 @@ class Commands:
         fitting = [each for each in switch.calls() if each.call_id.startswith(question.beginning)]
         news = None
         if len(fitting) == 1:
-            news = await self._service.followers.running(fitting[0].call, fitting[0].customer)
+            news = await self._service.node.followers.running(fitting[0].call, fitting[0].customer)
         return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], news)
 
     async def spool_retry(self, arguments: Arguments) -> object:
@@ -305,7 +305,7 @@ class Commands:
         order = msgspec.convert(dict(arguments), TraceOrder)
         check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
-        with self._service.followers.look_on(order.sought) as follower:
+        with self._service.node.followers.look_on(order.sought) as follower:
             while (now := self._clock.now()).mono < until.mono:
                 yield TraceNews(follower.news(now), follower.left_out, is_over=False)
                 await asyncio.sleep(0 if follower.has_more else NEWS_S)

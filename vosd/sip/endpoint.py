@@ -160,8 +160,10 @@ class Endpoint:
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
-        times = [due for due in (self.store.wheel.next_due(), self.store.finished.next_due()) if due is not None]
-        return min(times, default=None)
+        timer, memory = self.store.wheel.next_due(), self.store.finished.next_due()
+        if timer is None or memory is None:
+            return memory if timer is None else timer
+        return min(timer, memory)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams to send, in order, and clear the list."""

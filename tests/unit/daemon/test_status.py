@@ -65,7 +65,7 @@ def service(tmp_path, clock):
 
 @pytest.fixture
 def silenced(service, clock):
-    return Silenced(service.authenticator, SimpleNamespace(blocked=dict), clock)
+    return Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
 
 
 def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock):

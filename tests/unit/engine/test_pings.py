@@ -207,7 +207,7 @@ def test_many_are_asked_all_over_the_interval_and_none_is_left_out():
     drawn = iter(range(10_000_000))
     gateways = [msgspec.structs.replace(vendor_gateway(0, ping=PING), name=f"v{number}") for number in range(3_000)]
     exchange = Exchange(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32")]))
-    exchange.pings._draw = lambda most: next(drawn) * 7_919 % most
+    exchange.node.vendors.pings._draw = lambda most: next(drawn) * 7_919 % most
     PingedVendor(exchange.wire, VENDORS[0], SWITCH)
     exchange.swap_catalogue(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways]))
     exchange.wire.run_for(PING.interval_ms)

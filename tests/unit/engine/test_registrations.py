@@ -195,7 +195,7 @@ def test_a_reload_lets_go_of_who_is_not_configured_any_more():
     for number in ("1001", "1002", "1003"):
         switch.telephone(number, HOME._replace(port=HOME.port + int(number))).register()
     with capture_logs() as logs:
-        switch.registrar.adopt(catalogue(KNOWN, phones=[phone("1001"), phone("1003", enabled=False)]))
+        switch.node.registrar.adopt(catalogue(KNOWN, phones=[phone("1001"), phone("1003", enabled=False)]))
     assert news(logs) == [("phone_offline", name, "no longer configured") for name in ("1002", "1003")]
     assert [each.name for each in switch.registrations.listed()] == ["1001"]
 

@@ -15,10 +15,13 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, Standing
+from vosd.cdr.ports import Books, Standing, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.obs.events import Event
+from vosd.obs.outage import Outage
 
+POLL_S: Final = 1.0
+"""How often bookings of others are looked for."""
 LOWS_AT_ONCE: Final = 100
 """Lines of ``report_lows``."""
 
@@ -93,6 +96,18 @@ class Balances:
         if credit is None or name not in self._currencies:
             return False
         return name in in_calls or bool(credit.reserved or credit.unbooked)
+
+    async def run(self) -> None:
+        """Look for the bookings of others, and report low balances; runs until cancelled."""
+        outage = Outage(Event.DATABASE_AWAY, part="balances")
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.report_lows()
+            try:
+                await self.refresh()
+                outage.over()
+            except StoreUnavailable as error:
+                outage.found(error, means="the last known balances hold")
 
     async def refresh(self) -> None:
         """Take in what others have booked since the last look.

@@ -85,7 +85,7 @@ def _nobody_cares(_name: str, _before: Peer, _after: Peer, _contact: str) -> Non
     """Callback of a switch without calls to registered users."""
 
 
-def _untold(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
+def unreported(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
     """Callback of a switch without phone service."""
 
 
@@ -106,7 +106,7 @@ class Registrations:
         flows: Flows,
         writer: RegistrationWriter,
         moved: Callable[[str, Peer, Peer, str], None] = _nobody_cares,
-        presence: Presence = _untold,
+        presence: Presence = unreported,
     ) -> None:
         """``moved`` is called when NAT changes an address: with the name, old and new address and the Contact."""
         self._settings = settings

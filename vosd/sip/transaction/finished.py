@@ -92,7 +92,13 @@ class FinishedTransactions:
 
     def next_due(self) -> int | None:
         """Return when the next batch expires, in milliseconds of the monotonic clock, or None."""
-        return min((lane.batches[0][0] for lane in self._lanes.values() if lane.batches), default=None)
+        first = None
+        for lane in self._lanes.values():
+            if lane.batches:
+                due = lane.batches[0][0]
+                if first is None or due < first:
+                    first = due
+        return first
 
     def expire(self, now_ms: int) -> None:
         """Forget every key whose time is over."""

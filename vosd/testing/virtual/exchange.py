@@ -1,6 +1,6 @@
 """One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -12,19 +12,10 @@ from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.switch import Switch
-from vosd.engine.peers.options_ping import Pings
-from vosd.engine.registration.authentication import Authenticator
-from vosd.engine.registration.bindings import Registrations
-from vosd.engine.registration.outbound import OutboundRegistrations
-from vosd.engine.registration.registrar import Registrar
-from vosd.engine.registration.writer import RegistrationWriter
+from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.followers import TraceFollowers
-from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Direction
 from vosd.sip.auth_gate import AuthGate
-from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener, Locator, knows_no_names
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.compose import Peer
@@ -76,6 +67,38 @@ class KeptSink:
         self.records.append(record)
 
 
+class _CountedTokens:
+    """Tokens in order instead of random ones (``engine.tokens.TokenSource``)."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def token(self) -> str:
+        return f"switch{next(self._numbers):08x}"
+
+    def entropy(self) -> bytes:
+        return next(self._numbers).to_bytes(10, "big")
+
+    def secret(self) -> bytes:
+        return b"sealed"
+
+
+class _FixedNames:
+    """Gateways at their configured addresses; names in dialogs as the test says (``engine.peers.directory``)."""
+
+    def __init__(self, locate: Locator) -> None:
+        self.locate = locate
+
+    def addresses(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
+        return gateway.addresses
+
+    def resolved(self, configured: Sequence[GatewayAddress]) -> Sequence[GatewayAddress]:
+        return configured
+
+    def hosts(self) -> Set[str]:
+        return frozenset()
+
+
 class Exchange:
     """The switch, its clock and its wire, and what is left in it."""
 
@@ -106,39 +129,27 @@ class Exchange:
         self._lateness_ms = lateness_ms
         self.waiting_ms = 0
         """For how long each message has waited for its turn when it is served."""
-        self._tokens = count(1)
-        self.authenticator = Authenticator(
-            catalogue, b"sealed", self._token, self._knows_host, lambda: self.registrations
-        )
-        settings = sip or SipSettings(product="vosd/test")
-        self.endpoint = Endpoint(settings, listeners, self._token, self._knows, locate, auth_gate or self.authenticator)
-        ring = Trace(trace or TraceSettings(), self._knows)
-        self.trace = ring
-        self._keep = ring.message
-        self.followers = TraceFollowers(ring, self.endpoint.flows.listeners)
         self.registered = MemoryRegistrations()
-        self.registration_writer = RegistrationWriter(self.registered, self.endpoint.flows, self.clock)
-        self.registrations = Registrations(
-            settings.registrar, self.endpoint.flows, self.registration_writer, self.endpoint.peer_moved
-        )
-        self.registrar = Registrar(self.endpoint, self.registrations)
-        self.registrar.adopt(catalogue)
-        self.switch = Switch(
-            node="sw1",
-            endpoint=self.endpoint,
-            catalogue=catalogue,
+        surroundings = Surroundings(
+            clock=self.clock,
+            tokens=_CountedTokens(),
+            names=_FixedNames(locate),
             sink=self.sink,
-            entropy=lambda: next(self._tokens).to_bytes(10, "big"),
             credits=self.credits,
-            followers=self.followers,
-            register=self.registrar.take_register,
-            addresses_of=self._addresses_of,
+            registered=self.registered,
+            auth_gate=auth_gate,
+            draw=_least,
             steps=steps,
             asker=asker,
         )
-        self.outbound = OutboundRegistrations(self.endpoint, tuple, self.switch.live.unregistered, draw=_least)
-        self.pings = Pings(self.endpoint, self._addresses_of, self.switch.live.health, draw=_least)
-        self._adopt_vendors(catalogue)
+        sip = sip or SipSettings(product="vosd/test")
+        self.node = node = Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, surroundings)
+        self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
+        self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
+        self._keep = node.trace.message
+        node.registrar.adopt(catalogue)
+        node.vendors.adopt(catalogue, self.clock.now())
+        self.flush()
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
 
@@ -158,15 +169,12 @@ class Exchange:
 
     def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Reload."""
-        self.switch.swap_catalogue(catalogue)
-        self.authenticator.adopt(catalogue)
-        self.registrar.adopt(catalogue)
-        self._adopt_vendors(catalogue)
+        self.node.swap_catalogue(catalogue, self.clock.now())
+        self.flush()
 
     def part(self) -> None:
         """Stop asking vendors, and take our registrations back."""
-        self.pings.stop()
-        self.outbound.leave(self.clock.now())
+        self.node.vendors.leave(self.clock.now())
         self.flush()
 
     def telephone(self, number: str, address: Address, **terms: Any) -> Handset:
@@ -220,29 +228,6 @@ class Exchange:
         )  # fmt: skip
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _token(self) -> str:
-        return f"switch{next(self._tokens):08x}"
-
-    def _knows(self, host: str, port: int) -> bool:
-        is_gateway = self.switch.knows(host, port)
-        return (
-            is_gateway or self.authenticator.has_proven(host, self.clock.now()) or self.registrations.knows(host, port)
-        )
-
-    def _knows_host(self, host: str) -> bool:
-        return self.switch.knows_host(host)
-
-    def _adopt_vendors(self, catalogue: Catalogue) -> None:
-        now, gateways = self.clock.now(), catalogue.routing_gateways.values()
-        self.outbound.adopt(gateways, catalogue.parameters.challenges_max, now)
-        self.pings.adopt(gateways, now)
-        self.flush()
-
-    def _addresses_of(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
-        if gateway.registers:
-            return self.registrations.addresses(gateway.name)
-        return self.outbound.routed(gateway.name, gateway.addresses)
 
     def _receive(self, packet: Packet) -> None:
         now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)

@@ -7,13 +7,13 @@ from contextlib import suppress
 import pytest
 import structlog
 
-from vosd.engine import service
+from vosd.engine import background
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "POLL_S", 0)
-    monkeypatch.setattr(service, "REPORT_S", 0)
+    monkeypatch.setattr(background, "RETRY_S", 0)
+    monkeypatch.setattr(background, "REPORT_S", 0)
 
 
 async def test_a_task_that_fails_is_logged_and_begins_again() -> None:
@@ -25,7 +25,7 @@ async def test_a_task_that_fails_is_logged_and_begins_again() -> None:
             raise KeyError("a mistake")
 
     with structlog.testing.capture_logs() as lines:
-        await service.kept_going("booking", book)
+        await background.kept_going("booking", book)
     assert len(beginnings) == 3
     assert [(line["log_level"], line["task"]) for line in lines] == [("error", "booking")] * 2
 
@@ -36,7 +36,7 @@ async def test_a_task_that_is_cancelled_ends() -> None:
     async def wait() -> None:
         await forever.wait()
 
-    task = asyncio.create_task(service.kept_going("waiting", wait))
+    task = asyncio.create_task(background.kept_going("waiting", wait))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -46,7 +46,7 @@ async def test_a_task_that_is_cancelled_ends() -> None:
 async def test_dropped_traffic_is_told_by_why_and_only_what_is_new() -> None:
     dropped = Counter({"not SIP": 3})
     with structlog.testing.capture_logs() as lines:
-        task = asyncio.create_task(service.report_dropped(dropped))
+        task = asyncio.create_task(background.report_dropped(dropped))
         await several_turns()
         dropped.update({"keep-alive": 1_000})  # of phones: nothing has come to nothing
         await several_turns()

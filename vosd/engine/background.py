@@ -1,0 +1,65 @@
+"""Tasks that run beside the calls until the switch stops: each is begun again after a mistake of ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from vosd.sip.drops import Drop, Drops
+
+RETRY_S: Final = 1.0
+"""How long a task that failed waits before it begins again."""
+REPORT_S: Final = 60.0
+"""How often dropped traffic is logged."""
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+_log = structlog.get_logger()
+
+
+class BackgroundTasks:
+    """The tasks of one switch."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def run(self, name: str, work: Work) -> None:
+        """Start a task that has no end."""
+        self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))
+
+    async def stop(self) -> None:
+        """Cancel all tasks, and wait until they have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def kept_going(name: str, work: Work) -> None:
+    """Run work that has no end, and begin it again after a mistake of ours: calls must be booked whatever happens."""
+    while True:
+        try:
+            return await work()
+        except Exception:  # noqa: BLE001  the boundary of a task: nothing else would report it
+            _log.exception("a mistake of ours ended a task, it begins again", task=name)
+            await asyncio.sleep(RETRY_S)
+
+
+async def every(seconds: float, work: Callable[[], None]) -> None:
+    """Do something again and again; runs until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        work()
+
+
+async def report_dropped(dropped: Drops) -> None:
+    """Log from time to time how much traffic was dropped since the last time, and why; runs until cancelled."""
+    told: Drops = Counter()
+    while True:
+        await asyncio.sleep(REPORT_S)
+        fresh = dropped - told
+        told = dropped.copy()
+        fresh.pop(Drop.KEEP_ALIVE, None)
+        if fresh:
+            _log.warning("traffic dropped", why={str(reason): count for reason, count in fresh.items()})

@@ -1,0 +1,34 @@
+"""Where the calls of a switch in production are written down (``engine.calls.call_sink.CallSink``)."""
+
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.cdr.record import CallRecord
+from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.journal import Journal
+
+
+class CallKeeper:
+    """The journal, and the recorder that books what has ended; both refuse calls when they are full."""
+
+    def __init__(self, journal: Journal, recorder: Recorder, watch: DatabaseWatch) -> None:
+        self._journal = journal
+        self._recorder = recorder
+        self._watch = watch
+
+    @property
+    def refuses_calls(self) -> bool:
+        """Whether no new call may be taken: too much waits to be written, or the database has lost commits."""
+        return self._watch.refuses_calls or self._journal.is_overfull or self._recorder.is_overfull
+
+    def answered(self, call: OpenCall) -> bool:
+        """Journal an answered call; False where that fails."""
+        return self._journal.answered(call)
+
+    def moved(self, call: OpenCall) -> None:
+        """Journal an answered call as it is now."""
+        self._journal.moved(call)
+
+    def ended(self, record: CallRecord) -> None:
+        """Journal an ended call, and book it."""
+        self._journal.ended(record)
+        self._recorder.add(record)

@@ -1,0 +1,166 @@
+"""The one wiring of a node's signalling: endpoint, calls, registrations, vendors and trace, introduced to each other.
+
+Production and tests build it alike and hand it other surroundings: a clock, tokens, a sink for calls, name servers.
+Sends and receives nothing: ``engine.loop`` does that, in tests the virtual wire.
+"""
+
+from collections.abc import Sequence, Set
+from random import randrange
+from typing import NamedTuple, Protocol
+
+from vosd.base.clock import Clock, Instant
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.setup import STEPS, Asker, Step
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.calls.call_sink import CallSink
+from vosd.engine.calls.switch import Switch
+from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.bindings import Presence, Registrations, unreported
+from vosd.engine.registration.registrar import Registrar
+from vosd.engine.registration.writer import RegistrationWriter
+from vosd.engine.settings import TraceSettings
+from vosd.engine.trace.followers import TraceFollowers
+from vosd.engine.trace.messages import Trace
+from vosd.engine.vendor_links import VendorLinks, Whereabouts
+from vosd.sip.auth_gate import AuthGate
+from vosd.sip.client_core import Placed, not_noted
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Hop, Listener
+from vosd.sip.ports import BindingStore
+from vosd.sip.registration.outbound import Draw
+from vosd.sip.settings import SipSettings
+from vosd.trunks.gateways import Address, RoutingGateway
+
+
+class Tokens(Protocol):
+    """Randomness (``engine.tokens``)."""
+
+    def token(self) -> str:
+        """Return an unguessable SIP token."""
+        ...
+
+    def entropy(self) -> bytes:
+        """Return ten random bytes."""
+        ...
+
+    def secret(self) -> bytes:
+        """Return a key for HMAC-SHA256."""
+        ...
+
+
+class Names(Whereabouts, Protocol):
+    """What names stand for (``engine.peers.directory``)."""
+
+    def locate(self, hop: Hop, /) -> Hop | None:
+        """Return where a name of a dialog is (``sip.flows.Locator``)."""
+        ...
+
+    def hosts(self) -> Set[str]:
+        """Return the addresses of all gateways with names."""
+        ...
+
+
+class Surroundings(NamedTuple):
+    """What differs between production and tests."""
+
+    clock: Clock
+    tokens: Tokens
+    names: Names
+    sink: CallSink
+    credits: dict[str, AccountCredit]
+    """Of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""
+    registered: BindingStore
+    placed: Placed = not_noted
+    """Called for every INVITE that begins a dialog, before it is sent."""
+    presence: Presence = unreported
+    """Told which phones came and went."""
+    auth_gate: AuthGate | None = None
+    """None = the node's own ``authenticator``."""
+    draw: Draw = randrange
+    steps: tuple[Step, ...] = STEPS
+    asker: Asker | None = None
+    """Answers what ``steps`` ask; None = nothing answers."""
+
+
+class Node:
+    """The parts. What they do together is in their own modules; here stands who knows whom."""
+
+    def __init__(
+        self,
+        name: str,
+        sip: SipSettings,
+        trace: TraceSettings,
+        listeners: Sequence[Listener],
+        catalogue: Catalogue,
+        around: Surroundings,
+    ) -> None:
+        tokens = around.tokens
+        self._clock = around.clock
+        self._names = around.names
+        self.authenticator = Authenticator(
+            catalogue, tokens.secret(), tokens.token, self.knows_host, lambda: self.registrations
+        )
+        self.endpoint = Endpoint(
+            sip,
+            listeners,
+            tokens.token,
+            self.knows,
+            around.names.locate,
+            around.auth_gate or self.authenticator,
+            around.placed,
+        )
+        flows = self.endpoint.flows
+        self.trace = Trace(trace, self.knows)
+        self.followers = TraceFollowers(self.trace, flows.listeners)
+        self.registration_writer = RegistrationWriter(around.registered, flows, around.clock)
+        self.registrations = Registrations(
+            sip.registrar, flows, self.registration_writer, self.endpoint.peer_moved, around.presence
+        )
+        self.registrar = Registrar(self.endpoint, self.registrations)
+        self.switch = Switch(
+            node=name,
+            endpoint=self.endpoint,
+            catalogue=catalogue,
+            sink=around.sink,
+            entropy=tokens.entropy,
+            credits=around.credits,
+            followers=self.followers,
+            register=self.registrar.take_register,
+            addresses_of=self.addresses_of,
+            steps=around.steps,
+            asker=around.asker,
+        )
+        self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
+
+    def swap_catalogue(self, catalogue: Catalogue, now: Instant) -> None:
+        """Put another catalogue in force; its accounts have credits by now."""
+        self.switch.swap_catalogue(catalogue)
+        self.authenticator.adopt(catalogue)
+        self.registrar.adopt(catalogue)
+        self.vendors.adopt(catalogue, now)
+
+    # -- sources and addresses ----------------------------------------------------------------------------------
+
+    def knows(self, host: str, port: int) -> bool:
+        """Return whether a source is a gateway's, a registered user's, or has proven who it is."""
+        return (
+            self.switch.knows(host, port)
+            or host in self._names.hosts()
+            or self.registrations.knows(host, port)
+            or self.authenticator.has_proven(host, self._clock.now())
+        )
+
+    def knows_host(self, host: str) -> bool:
+        """Return whether a gateway may send from an address, whatever the port."""
+        return self.switch.knows_host(host) or host in self._names.hosts()
+
+    def is_known_source(self, host: str) -> bool:
+        """Return whether an address is a gateway's, a registered user's, or has proven who it is."""
+        is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host, self._clock.now())
+        return is_phone or self.knows_host(host)
+
+    def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
+        """Return where a gateway or a phone is right now."""
+        if gateway.registers:
+            return self.registrations.addresses(gateway.name)
+        return self.vendors.registrations.routed(gateway.name, self._names.addresses(gateway))
