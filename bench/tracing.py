@@ -15,7 +15,7 @@ from functools import partial
 from typing import NamedTuple
 
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import Fate
+from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
@@ -70,7 +70,7 @@ def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
     for index, (legs, said) in enumerate(calls):
         for peer, data in said:
             trace.message(NOW, Direction.IN, peer, data)
-        trace.ended(legs, Fate.FAILED if (index * 7 + 3) % 100 < failing else Fate.WELL)
+        trace.ended(legs, CallOutcome.FAILED if (index * 7 + 3) % 100 < failing else CallOutcome.WELL)
 
 
 def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: bytes) -> float:

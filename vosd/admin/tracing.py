@@ -12,7 +12,7 @@ from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, RunningCall, TraceNews
+from vosd.engine.trace.followers import CallMessages, CallSought, CallUpdate, RunningCall, TraceUpdate
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage
 
 
@@ -24,7 +24,7 @@ class AmbiguousCallError(VosError):
     """Several calls have an id with that beginning."""
 
 
-class Gathering:
+class FollowedCalls:
     """The followed calls, as far as reported."""
 
     def __init__(self) -> None:
@@ -33,29 +33,29 @@ class Gathering:
         self.left_out = 0
         """Number of matching calls that were too many to follow."""
 
-    def take(self, news: TraceNews) -> list[TracedCall]:
+    def take(self, update: TraceUpdate) -> list[TracedCall]:
         """Add a report, and return the calls that are complete now."""
-        self.left_out = news.left_out
+        self.left_out = update.left_out
         complete = []
-        for each in news.calls:
+        for each in update.calls:
             call = self._add(each)
             if each.is_last:
                 complete.append(self.going_on.pop(call.call_id))
         return complete
 
-    def _add(self, news: CallNews) -> TracedCall:
-        call = self.going_on.get(news.call_id)
+    def _add(self, update: CallUpdate) -> TracedCall:
+        call = self.going_on.get(update.call_id)
         if call is None:
-            call = TracedCall(news.call_id, news.caller, news.callee, news.mapping_gateway, (), [])
-            self.going_on[news.call_id] = call
-        call.gateways = news.gateways
-        call.messages += news.messages
-        if news.cdr is not None:
-            call.outcome = Outcome.of_cdr(news.cdr)
+            call = TracedCall(update.call_id, update.caller, update.callee, update.mapping_gateway, (), [])
+            self.going_on[update.call_id] = call
+        call.gateways = update.gateways
+        call.messages += update.messages
+        if update.cdr is not None:
+            call.outcome = Outcome.of_cdr(update.cdr)
         return call
 
 
-async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> AsyncGenerator[TraceNews, None]:
+async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> AsyncGenerator[TraceUpdate, None]:
     """Yield the messages of new calls until the time is up.
 
     Raises:
@@ -63,9 +63,9 @@ async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> Asy
     """
     order = {"sought": msgspec.to_builtins(sought), "seconds": seconds}
     async for result in switch.follow("trace", **order):
-        news = msgspec.convert(result, TraceNews)
-        yield news
-        if news.is_over:
+        update = msgspec.convert(result, TraceUpdate)
+        yield update
+        if update.is_over:
             return
     message = "the switch went away while calls were followed"
     raise DaemonUnreachableError(message)
@@ -101,11 +101,11 @@ async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | No
     if len(found.fitting) > 1:
         message = "\n  ".join([f"several running calls begin with {beginning}, say more of the id:", *found.fitting])
         raise AmbiguousCallError(message)
-    if found.news is None:
+    if found.update is None:
         return None
-    gathering = Gathering()
-    gathering.take(TraceNews([found.news], 0, is_over=False))
-    return gathering.going_on[found.news.call_id]
+    followed = FollowedCalls()
+    followed.take(TraceUpdate([found.update], 0, is_over=False))
+    return followed.going_on[found.update.call_id]
 
 
 def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vosd.b2bua import information
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import News, Refresh
+from vosd.b2bua.refresh import ChangedAnswer, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
@@ -80,7 +80,7 @@ class Bridge:
             return
         other = self.opposite(leg)
         if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
-            self._proposal = news = News(self._endpoint, self, other, session)
+            self._proposal = news = ChangedAnswer(self._endpoint, self, other, session)
             news.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:

@@ -122,11 +122,11 @@ class Call(CallEndings):
         self.watch()
         return True
 
-    def answer_strayed(self, row: Attempt, now: Instant) -> None:
+    def unwanted_answer(self, row: Attempt, now: Instant) -> None:
         """An answer came that nobody waits for: another fork, or a gateway given up. It may cost money all the same."""
         if self.state is not CallState.OVER:
             self.journey.strays(row)
-        self._board.answer_strayed(row, now)
+        self._board.unwanted_answer(row, now)
 
     # -- talking ------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AnswerStrayed, NoResponse, ResponseArrived
+from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.invite_client import InviteClient
@@ -199,9 +199,9 @@ class CalleeLeg(Leg):
         self._transaction.witness = self.remembered()
         self.call.attempt_silent(self, event.at)
 
-    def answer_strayed(self, event: AnswerStrayed) -> None:
+    def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Hear that another fork answered too; it is hung up already."""
-        self.call.answer_strayed(self.remembered().row("Forked", event.at), event.at)
+        self.call.unwanted_answer(self.remembered().row("Forked", event.at), event.at)
 
     # -- what it is told ----------------------------------------------------------------------------------------
 

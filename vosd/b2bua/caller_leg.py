@@ -12,7 +12,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_timer import Wish
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, CancelArrived, ProvisionalUnheard, RequestArrived
+from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import reason_text
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
@@ -251,7 +251,7 @@ class CallerLeg(Leg):
             self._confirm(event, session)
         self._go_on(event.at)
 
-    def provisional_unheard(self, event: ProvisionalUnheard) -> None:
+    def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
         """Hear that no PRACK came: whoever cannot hear us ring is not called."""
         self._unheard = self._waiting_answer = None
         self._waiting_rings.clear()
@@ -265,7 +265,7 @@ class CallerLeg(Leg):
         else:
             super().cancelled(event)
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Hear that the INVITE is no longer valid, by what it said itself (RFC 3261 section 13.3.1)."""
         self._invite_over(event.at)
 

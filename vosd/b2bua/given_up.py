@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
-from vosd.sip.events import AnswerStrayed
+from vosd.sip.events import UnwantedAnswer
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -23,9 +23,9 @@ class GivenUp(NamedTuple):
     started_at: Instant
     pdd_ms: int | None
 
-    def answer_strayed(self, event: AnswerStrayed) -> None:
+    def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that the gateway answered although it was given up."""
-        self.call.answer_strayed(self.row("Late Answer", event.at), event.at)
+        self.call.unwanted_answer(self.row("Late Answer", event.at), event.at)
 
     def row(self, reason: str, now: Instant) -> Attempt:
         """Return the row of an answer that was hung up at once."""

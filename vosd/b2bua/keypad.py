@@ -13,7 +13,7 @@ from vosd.b2bua import referral
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, RequestArrived
+from vosd.sip.events import AlarmFired, RequestArrived
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.body import media_type
 from vosd.sip.wire.message import Request
@@ -102,7 +102,7 @@ class Keypad:
         self._leg.respond(event.transaction, 200, now)
         return True
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Call the dialled number, which is complete now; without one, stop waiting."""
         self._alarm = None
         if self._digits is not None:

@@ -18,7 +18,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import SessionTimer, Wish, objection
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AckArrived, AckMissing, AnswerStrayed, CancelArrived, RequestArrived
+from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
@@ -323,7 +323,7 @@ class Leg:
         self._acceptance = None
         self.call.ack_missing(self, event.at)
 
-    def answer_strayed(self, event: AnswerStrayed) -> None:
+    def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Hear a second answer to a proposal of ours, under another tag: no dialog of ours, and hung up already."""
 
     # -- the end ------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Switchboard(Protocol):
         """Hear a vendor's refusal: it may ask to be left alone for a while (Retry-After)."""
         ...
 
-    def answer_strayed(self, attempt: Attempt, now: Instant) -> None:
+    def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
         """Write down an answer that was hung up at once, and may cost money all the same."""
         ...
 

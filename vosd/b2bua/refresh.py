@@ -10,7 +10,7 @@ from vosd.b2bua.renegotiation import Proposal
 from vosd.base.clock import Instant
 from vosd.sdp.direction import inactive
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang
+from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.invite_client import InviteClient
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Refresh(Proposal):
         """Leave the failure to the supervision: only a peer that has no such call is gone."""
 
 
-class News(Proposal):
+class ChangedAnswer(Proposal):
     """A changed answer to a refresh, which has to be forwarded to the other leg."""
 
     __slots__ = ("_said_before",)
@@ -81,7 +81,7 @@ class News(Proposal):
         else:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Offer it now, or when the far side is free."""
         self._alarm = None
         self.begin_when_free(event.at)
@@ -101,7 +101,7 @@ class News(Proposal):
         self._over()
 
 
-class Hold(News):
+class Hold(ChangedAnswer):
     """Put a side on hold while the other one talks to a third party; a refusal changes nothing."""
 
     __slots__ = ("is_over",)

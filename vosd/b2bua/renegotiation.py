@@ -11,7 +11,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -100,7 +100,7 @@ class Proposal(ABC):
         self._refused(408, event.at)
         self._far_is_gone(408, event.at)
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Ask again."""
         self._alarm = None
         self.begin(event.at)

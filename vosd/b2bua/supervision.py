@@ -13,7 +13,7 @@ from vosd.base.clock import Instant
 from vosd.base.session_timer import Probe
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
@@ -100,7 +100,7 @@ class Supervision:
 
     # -- what it hears ------------------------------------------------------------------------------------------
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Refresh, or ask; a little later where the leg is busy."""
         self._alarm = None
         now = event.at

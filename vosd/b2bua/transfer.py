@@ -15,7 +15,7 @@ from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang
+from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.status import phrase
 
@@ -123,7 +123,7 @@ class Transfer:
         if first.caller.leg is None:
             first.hung_up(first.caller, None, now)
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """The target takes too long."""
         self._alarm = None
         if self._stage is Stage.CALLING and self.second is not None:

@@ -13,7 +13,7 @@ from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass
 
 if TYPE_CHECKING:
     from vosd.admin.control import RunningSwitch
-    from vosd.engine.trace.followers import CallSought, TraceNews
+    from vosd.engine.trace.followers import CallSought, TraceUpdate
     from vosd.obs.traced import TracedCall, TracedMessage
 
 CAPTURE = click.Path(path_type=Path, dir_okay=False)
@@ -86,51 +86,49 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: b
 async def _follow(switch: "RunningSwitch", sought: "CallSought", seconds: int, screen: "_Screen") -> None:
     from vosd.admin.tracing import follow
 
-    async for news in follow(switch, sought, seconds):
-        screen.take(news)
+    async for update in follow(switch, sought, seconds):
+        screen.take(update)
 
 
 class _Screen:
     """Output of the followed calls: drawn one by one, or collected for the one document at the end."""
 
     def __init__(self, file: Capture, seconds: int, *, as_json: bool) -> None:
-        from vosd.admin.tracing import Gathering
+        from vosd.admin.tracing import FollowedCalls
 
         self._greeting = f"following new calls for {seconds} s; Ctrl-C ends it"
-        self._gathering = Gathering()
+        self._followed = FollowedCalls()
         self._file = file
         self._as_json = as_json
         self._kept: list[TracedCall] = []
 
-    def take(self, news: "TraceNews") -> None:
+    def take(self, update: "TraceUpdate") -> None:
         """Show a report."""
         from vosd.obs.ladder import title
 
         if self._greeting:
             output.remark(self._greeting)
             self._greeting = ""
-        before = set(self._gathering.going_on)
-        complete = self._gathering.take(news)
-        for call in (*self._gathering.going_on.values(), *complete):
+        before = set(self._followed.going_on)
+        complete = self._followed.take(update)
+        for call in (*self._followed.going_on.values(), *complete):
             if call.call_id not in before:
                 output.remark(title(call))
-        for each in news.calls:
+        for each in update.calls:
             self._file.add(each.messages)
         for call in complete:
             self._show(call)
 
     def finish(self) -> None:
         """Show the calls that still go on, and the remarks."""
-        for call in self._gathering.going_on.values():
+        for call in self._followed.going_on.values():
             self._show(call)
         if self._as_json:
             from vosd.admin.tracing import call_json
 
             output.document([call_json(call) for call in self._kept])
-        if self._gathering.left_out:
-            output.remark(
-                f"{self._gathering.left_out} more calls fitted: too many at a time, say more of what you want"
-            )
+        if self._followed.left_out:
+            output.remark(f"{self._followed.left_out} more calls fitted: too many at a time, say more of what you want")
 
     def _show(self, call: "TracedCall") -> None:
         if self._as_json:

@@ -34,7 +34,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
-from vosd.engine.peers.patience import Patience
+from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
 from vosd.engine.settings import Settings
@@ -132,7 +132,7 @@ class Daemon:
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
-            connects_within=Patience(self.service.switch, self.service.directory).connects_within,
+            connects_within=ConnectTimeouts(self.service.switch, self.service.directory).connects_within,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
         self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock, self._busy)

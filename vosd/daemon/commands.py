@@ -31,9 +31,9 @@ from vosd.engine.control import Arguments, CommandError, Following, Verb
 from vosd.engine.counting import census_of
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
-from vosd.engine.trace.followers import CallSought, RunningCall, TraceNews
+from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate
 
-NEWS_S: Final = 0.25
+UPDATE_S: Final = 0.25
 """Interval of reports to a follower."""
 CANDIDATES_MAX: Final = 5
 """Most calls listed if the beginning of an id matches several."""
@@ -252,10 +252,10 @@ class Commands:
         question = msgspec.convert(dict(arguments), RunningCallQuestion)
         switch = self._service.switch
         fitting = [each for each in switch.calls() if each.call_id.startswith(question.beginning)]
-        news = None
+        update = None
         if len(fitting) == 1:
-            news = await self._service.node.followers.running(fitting[0].call, fitting[0].customer)
-        return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], news)
+            update = await self._service.node.followers.running(fitting[0].call, fitting[0].customer)
+        return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], update)
 
     async def spool_retry(self, arguments: Arguments) -> object:
         """Offer quarantined records to the database again."""
@@ -307,9 +307,9 @@ class Commands:
         until = self._clock.now().plus(1_000 * order.seconds)
         with self._service.node.followers.look_on(order.sought) as follower:
             while (now := self._clock.now()).mono < until.mono:
-                yield TraceNews(follower.news(now), follower.left_out, is_over=False)
-                await asyncio.sleep(0 if follower.has_more else NEWS_S)
-            yield TraceNews(follower.news(now), follower.left_out, is_over=True)
+                yield TraceUpdate(follower.updates(now), follower.left_out, is_over=False)
+                await asyncio.sleep(0 if follower.has_more else UPDATE_S)
+            yield TraceUpdate(follower.updates(now), follower.left_out, is_over=True)
 
 
 def _for_people(call: CallSnapshot) -> dict[str, object]:

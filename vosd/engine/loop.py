@@ -37,7 +37,7 @@ _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason
 _IN, _OUT = Direction  # access to enum members is slow
 
 Transmit = Callable[[bytes, tuple[str, int]], None]
-HangUp = Callable[[int, str, int, str], None]
+CloseConnection = Callable[[int, str, int, str], None]
 """Close the connection of a flow with a host and port, for a reason; do nothing if there is none."""
 
 
@@ -53,12 +53,12 @@ class Loop:
         self._keep = keep
         self._peers: dict[tuple[int, str, int], Peer] = {}
         self._transmit: Sequence[Transmit] = ()
-        self._hang_up: HangUp = _nothing_to_hang_up
+        self._hang_up: CloseConnection = _nothing_to_hang_up
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
 
-    def attach(self, transmit: Sequence[Transmit], hang_up: HangUp | None = None) -> None:
+    def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
         self._transmit = transmit
         self._hang_up = hang_up or _nothing_to_hang_up
@@ -77,7 +77,7 @@ class Loop:
         if self._asyncio is None:
             return
         now = self._when(came)
-        source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
+        source = self._peers.get((flow, host, port)) or self._peer(Peer(flow, host, port))
         self._keep(now.came.wall, _IN, source, data)
         event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
@@ -86,12 +86,12 @@ class Loop:
                 self._hang_up(flow, host, port, event.why)
         self.flush(now)
 
-    def turn_away(self, flow: int, data: bytes, host: str, port: int) -> None:
+    def refuse_overload(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse one request for overload; it is not traced."""
         now = self._clock.now()
-        source = self._peers.get((flow, host, port)) or self._meet(Peer(flow, host, port))
+        source = self._peers.get((flow, host, port)) or self._peer(Peer(flow, host, port))
         headers = f"{_OVERLOAD}Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n"
-        outcome = self._endpoint.turn_away(data, source, headers, now)
+        outcome = self._endpoint.refuse_overload(data, source, headers, now)
         if isinstance(outcome, Datagram):
             peer, refusal = outcome
             self._transmit[peer.flow](refusal, (peer.host, peer.port))
@@ -137,7 +137,7 @@ class Loop:
         now = self._clock.now()
         return now._replace(waited_ms=max(0, now.mono - int(came * 1000)))
 
-    def _meet(self, peer: Peer) -> Peer:
+    def _peer(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:
             self._peers.clear()
         self._peers[peer] = peer
@@ -167,4 +167,4 @@ class Loop:
 
 
 def _nothing_to_hang_up(_flow: int, _host: str, _port: int, _why: str) -> None:
-    """``HangUp`` without connections."""
+    """``CloseConnection`` without connections."""

@@ -28,7 +28,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import census_of, totals_of
 from vosd.engine.journal import Journal
-from vosd.engine.loop import TICK_S, HangUp, Loop, Transmit
+from vosd.engine.loop import TICK_S, CloseConnection, Loop, Transmit
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import Directory, means_of
@@ -111,7 +111,7 @@ class SwitchService:
         """What came to nothing, by why."""
         self.inbox = Inbox(
             self._loop.datagram_received,
-            self._loop.turn_away,
+            self._loop.refuse_overload,
             settings.overload,
             self._endpoint.flows.refusal_tag,
             self.dropped,
@@ -163,7 +163,7 @@ class SwitchService:
         """Hear that a connection is gone: nobody is called on it any more."""
         self.registrations.connection_lost(Peer(flow, host, port))
 
-    def serve(self, transmit: Sequence[Transmit], hang_up: HangUp) -> None:
+    def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection) -> None:
         """Begin to talk through the given senders, one a listener."""
         self._loop.attach(transmit, hang_up)
         now = self._clock.now()

@@ -15,7 +15,7 @@ EXAMINED: Final = frozenset({"INVITE", "REGISTER"})
 """Methods that need a verdict."""
 
 
-class LetIn(NamedTuple):
+class Accepted(NamedTuple):
     """Accept the request as one of ``user``, who has authenticated; empty = identified by source address."""
 
     user: str = ""
@@ -33,7 +33,7 @@ class Challenged(NamedTuple):
     """Key under which it is counted, if it is more than a first challenge."""
 
 
-Verdict = LetIn | Challenged
+Verdict = Accepted | Challenged
 
 
 class AuthGate(Protocol):
@@ -44,7 +44,7 @@ class AuthGate(Protocol):
         """Whether unknown sources may authenticate; otherwise their requests are dropped unread."""
         ...
 
-    def is_shut_to(self, source: Peer, now: Instant) -> bool:
+    def is_locked_out(self, source: Peer, now: Instant) -> bool:
         """Return whether all new requests of a source are dropped."""
         ...
 
@@ -58,12 +58,12 @@ class _OpenGate:
 
     examines_unknown_sources: Final = False
 
-    def is_shut_to(self, _source: Peer, _now: Instant) -> bool:
+    def is_locked_out(self, _source: Peer, _now: Instant) -> bool:
         return False
 
-    def examine(self, _request: Request, _source: Peer, _now: Instant) -> LetIn:
+    def examine(self, _request: Request, _source: Peer, _now: Instant) -> Accepted:
         return BY_ADDRESS
 
 
-BY_ADDRESS: Final = LetIn()
+BY_ADDRESS: Final = Accepted()
 OPEN_GATE: Final[AuthGate] = _OpenGate()

@@ -14,7 +14,7 @@ from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.drops import Drop, Drops
-from vosd.sip.events import AnswerStrayed, Event
+from vosd.sip.events import Event, UnwantedAnswer
 from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
@@ -163,7 +163,7 @@ class ClientCore:
             else:
                 self._end_answer(key, transaction.parts, message, now)
                 witness, transaction.witness = transaction.witness, None
-                return None if witness is None else AnswerStrayed(witness, message, now)
+                return None if witness is None else UnwantedAnswer(witness, message, now)
         return None
 
     def expects(self, response: Response) -> bool:
@@ -182,7 +182,7 @@ class ClientCore:
     def _is_known(self, key: str) -> bool:
         return key in self._store.clients or self._store.finished.get(key) is not None
 
-    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> AnswerStrayed | None:
+    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> UnwantedAnswer | None:
         """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
         if response.status < 300 and response.to_tag:
             parts = parts_acknowledged(ack)
@@ -191,7 +191,7 @@ class ClientCore:
         self._store.out.append(ack)
         return None
 
-    def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> AnswerStrayed | None:
+    def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
         """Hang another fork up, or repeat the ACK of one that was."""
         for number in range(FORKS_MAX):
             fork = f"{key} {number}"
@@ -199,7 +199,7 @@ class ClientCore:
             if not isinstance(known, Datagram):
                 self._end_answer(fork, parts, answer, now)
                 owner = self._dialogs.owners.get(tag_of(parts.from_))
-                return None if owner is None or isinstance(owner, PendingBye) else AnswerStrayed(owner, answer, now)
+                return None if owner is None or isinstance(owner, PendingBye) else UnwantedAnswer(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)
                 return None

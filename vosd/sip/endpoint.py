@@ -18,7 +18,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable, Kept
 from vosd.sip.drops import Drop, Drops
-from vosd.sip.events import AckMissing, AlarmRang, Event
+from vosd.sip.events import AckMissing, AlarmFired, Event
 from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
 from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
@@ -105,19 +105,19 @@ class Endpoint:
         except ParseError as error:
             return self._take_leniently(data, error, message, source, now)
 
-    def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
+    def refuse_overload(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
         """Refuse a request with the 503 that is returned, and keep no state; never raises for what was received.
 
         A retransmission of an accepted request is processed as usual.
         """
-        refusal = self._server.turn_common_away(data, source, headers, now)
+        refusal = self._server.refuse_common_invite(data, source, headers, now)
         if refusal is not None:
             return refusal
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):
                 return self.client.take_response(message, now)
-            return self._server.turn_away(message, source, headers, now)
+            return self._server.refuse_overload(message, source, headers, now)
         except ParseError:
             self.dropped[Drop.MALFORMED_IN_OVERLOAD] += 1
             return None
@@ -225,14 +225,14 @@ class Endpoint:
         return has_looped(request, self.flows.mark, self.flows.sent_by)
 
     def set_alarm(self, owner: AlarmOwner, at: Instant) -> Timer[TimerOwner]:
-        """Send an ``AlarmRang`` event to ``owner`` at ``at``."""
+        """Send an ``AlarmFired`` event to ``owner`` at ``at``."""
         return self.store.set_timer(at.mono, Alarm(owner))
 
     def call_off(self, alarm: Timer[TimerOwner]) -> None:
         """Cancel an alarm; one that has fired is ignored."""
         self.store.wheel.cancel(alarm)
 
-    def tell_of_unclaimed(self, owner: ClientOwner) -> None:
+    def set_unclaimed_owner(self, owner: ClientOwner) -> None:
         """Set the ``owner`` that is told of requests without an owner, such as a BYE, that got no response."""
         self.store.unclaimed = owner
 
@@ -297,9 +297,9 @@ class Alarm:
     def __init__(self, owner: AlarmOwner) -> None:
         self._owner = owner
 
-    def timer_due(self, now: Instant) -> AlarmRang:
+    def timer_due(self, now: Instant) -> AlarmFired:
         """Return the event."""
-        return AlarmRang(self._owner, now)
+        return AlarmFired(self._owner, now)
 
     def transport_failed(self, now: Instant) -> None:
         """Do nothing: an alarm has no connection."""

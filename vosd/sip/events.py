@@ -109,7 +109,7 @@ class ResponseArrived(msgspec.Struct, frozen=True):
     at: Instant
 
 
-class AnswerStrayed(msgspec.Struct, frozen=True):
+class UnwantedAnswer(msgspec.Struct, frozen=True):
     """An unwanted 2xx: from a second fork, or from an abandoned gateway. ACK and BYE are sent already."""
 
     owner: "Witness"
@@ -119,10 +119,10 @@ class AnswerStrayed(msgspec.Struct, frozen=True):
 
     def tell_owner(self) -> None:
         """Hand the event to its owner."""
-        self.owner.answer_strayed(self)
+        self.owner.unwanted_answer(self)
 
 
-class ProvisionalUnheard(msgspec.Struct, frozen=True):
+class ProvisionalUnacknowledged(msgspec.Struct, frozen=True):
     """A reliable provisional response of ours got no PRACK within 64·T1 (RFC 3262 section 3)."""
 
     owner: "ProvisionalOwner"
@@ -130,10 +130,10 @@ class ProvisionalUnheard(msgspec.Struct, frozen=True):
 
     def tell_owner(self) -> None:
         """Hand the event to its owner."""
-        self.owner.provisional_unheard(self)
+        self.owner.provisional_unacknowledged(self)
 
 
-class AlarmRang(msgspec.Struct, frozen=True):
+class AlarmFired(msgspec.Struct, frozen=True):
     """The timer that ``owner`` set with ``Endpoint.set_alarm`` has fired."""
 
     owner: "AlarmOwner"
@@ -141,7 +141,7 @@ class AlarmRang(msgspec.Struct, frozen=True):
 
     def tell_owner(self) -> None:
         """Hand the event to its owner."""
-        self.owner.alarm_rang(self)
+        self.owner.alarm_fired(self)
 
 
 class NoResponse(msgspec.Struct, frozen=True):
@@ -181,8 +181,8 @@ Event = (
     | AckMissing
     | ResponseArrived
     | NoResponse
-    | AnswerStrayed
-    | ProvisionalUnheard
-    | AlarmRang
+    | UnwantedAnswer
+    | ProvisionalUnacknowledged
+    | AlarmFired
     | UnknownSourceIgnored
 )

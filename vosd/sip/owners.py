@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from vosd.sip.events import (
         AckArrived,
         AckMissing,
-        AlarmRang,
-        AnswerStrayed,
+        AlarmFired,
         CancelArrived,
         NoResponse,
-        ProvisionalUnheard,
+        ProvisionalUnacknowledged,
         RequestArrived,
         ResponseArrived,
+        UnwantedAnswer,
     )
 
 
@@ -36,7 +36,7 @@ class ClientOwner(Protocol):
 class Witness(Protocol):
     """Is told of an answer that no call waits for; it is acknowledged and hung up already."""
 
-    def answer_strayed(self, event: "AnswerStrayed", /) -> None:
+    def unwanted_answer(self, event: "UnwantedAnswer", /) -> None:
         """Record the answer: it may cost money."""
         ...
 
@@ -65,7 +65,7 @@ class AcceptanceOwner(Protocol):
 class ProvisionalOwner(Protocol):
     """Has sent a reliable provisional response and waits for the PRACK."""
 
-    def provisional_unheard(self, event: "ProvisionalUnheard", /) -> None:
+    def provisional_unacknowledged(self, event: "ProvisionalUnacknowledged", /) -> None:
         """Handle that the PRACK did not come in time."""
         ...
 
@@ -73,7 +73,7 @@ class ProvisionalOwner(Protocol):
 class AlarmOwner(Protocol):
     """Has set an alarm (``Endpoint.set_alarm``)."""
 
-    def alarm_rang(self, event: "AlarmRang", /) -> None:
+    def alarm_fired(self, event: "AlarmFired", /) -> None:
         """Do what the alarm was set for."""
         ...
 

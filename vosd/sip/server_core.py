@@ -86,15 +86,15 @@ class ServerCore:
             return self._take_ack(request, f"{prefix}INVITE", now)
         return self._take_new_request(request, source, prefix, now)
 
-    def turn_common_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | None:
-        """Do the same as ``turn_away`` without parsing an INVITE in the common form; None if it must be parsed."""
+    def refuse_common_invite(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | None:
+        """Do the same as ``refuse_overload`` for an INVITE in the common form; None if it must be parsed."""
         invite = common_invite(data, source)
         if invite is None or self._repetitions.is_known(invite.key):
             return None
         earlier = self._repetitions.refusal_of(invite.key, now)
         return earlier or self._answers.common_refusal(invite, source, headers, now)
 
-    def turn_away(self, request: Request, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
+    def refuse_overload(self, request: Request, source: Peer, headers: str, now: Instant) -> Datagram | Event | None:
         """Return a 503 that keeps no transaction (section 8.2.7); process what belongs to a known transaction.
 
         Raises:
@@ -169,7 +169,7 @@ class ServerCore:
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
         is_answered = self._settings.answers_unknown_sources or self._knows(source.host, source.port)
-        if is_answered and not self._auth_gate.is_shut_to(source, now):
+        if is_answered and not self._auth_gate.is_locked_out(source, now):
             self._answers.refuse_malformed(error, message, source)
 
     def _reason_to_drop(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
@@ -184,7 +184,7 @@ class ServerCore:
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
                 return None
-        if self._auth_gate.is_shut_to(source, now):
+        if self._auth_gate.is_locked_out(source, now):
             return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
             return None

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from vosd.admin.control import DaemonUnreachableError
-from vosd.admin.tracing import Gathering, NothingKeptError, follow, messages_of, traced_call
+from vosd.admin.tracing import FollowedCalls, NothingKeptError, follow, messages_of, traced_call
 from vosd.cdr.columns import json_object
-from vosd.engine.trace.followers import CallMessages, CallNews, CallSought, TraceNews
+from vosd.engine.trace.followers import CallMessages, CallSought, CallUpdate, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
 
@@ -20,10 +20,10 @@ def message(at: int) -> TracedMessage:
     return TracedMessage(at, Direction.IN, 0, "udp", "192.0.2.1", 5060, "198.51.100.10", 5060, b"INVITE")
 
 
-def news(call_id: str, *at: int, gateways: tuple[str, ...] = (), is_last: bool = False) -> TraceNews:
+def news(call_id: str, *at: int, gateways: tuple[str, ...] = (), is_last: bool = False) -> TraceUpdate:
     cdr = json_object(RECORD, None) if is_last else None
-    told = CallNews(call_id, "4930", "4420", "acme", gateways, [message(each) for each in at], cdr, is_last)
-    return TraceNews([told], 0, is_over=False)
+    told = CallUpdate(call_id, "4930", "4420", "acme", gateways, [message(each) for each in at], cdr, is_last)
+    return TraceUpdate([told], 0, is_over=False)
 
 
 class Daemon:
@@ -44,7 +44,7 @@ class Daemon:
 
 
 def test_pieces_of_news_become_one_call():
-    gathering = Gathering()
+    gathering = FollowedCalls()
     assert gathering.take(news("a", 1, 2)) == []
     assert gathering.take(news("b", 3)) == []
     assert gathering.take(news("a", 4, gateways=("carrier-a",))) == []
@@ -55,10 +55,10 @@ def test_pieces_of_news_become_one_call():
 
 
 async def test_news_are_followed_until_the_time_is_up():
-    daemon = Daemon(news("a", 1), TraceNews([], 2, is_over=True), news("late", 9))
+    daemon = Daemon(news("a", 1), TraceUpdate([], 2, is_over=True), news("late", 9))
     told = [each async for each in follow(daemon, CallSought(callee="44"), 5)]
     assert daemon.asked == [("trace", {"sought": {"callee": "44"}, "seconds": 5})]
-    assert told == [news("a", 1), TraceNews([], 2, is_over=True)]
+    assert told == [news("a", 1), TraceUpdate([], 2, is_over=True)]
 
 
 async def test_a_switch_that_goes_away_meanwhile_is_told():

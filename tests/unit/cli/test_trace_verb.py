@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from vosd.cdr.columns import json_object
 from vosd.cli.main import main
 from vosd.engine.control import Arguments, ControlServer
-from vosd.engine.trace.followers import CallNews, TraceNews
+from vosd.engine.trace.followers import CallUpdate, TraceUpdate
 from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
@@ -30,9 +30,9 @@ INVITE = message("INVITE sip:44@x SIP/2.0")
 BUSY = message("SIP/2.0 486 Busy Here", way=Direction.OUT)
 
 
-def news(call_id: str, *messages: TracedMessage, is_last: bool = False) -> CallNews:
+def news(call_id: str, *messages: TracedMessage, is_last: bool = False) -> CallUpdate:
     cdr = json_object(answered_call(1), None) if is_last else None
-    return CallNews(call_id, "4930", "4420", "acme-pbx", ("carrier-a",), list(messages), cdr, is_last)
+    return CallUpdate(call_id, "4930", "4420", "acme-pbx", ("carrier-a",), list(messages), cdr, is_last)
 
 
 class Switch:
@@ -41,7 +41,7 @@ class Switch:
     def __init__(self, config: Path) -> None:
         self.config = config
         self.asked: list[Arguments] = []
-        self.news: list[TraceNews] = []
+        self.news: list[TraceUpdate] = []
 
     async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
         self.asked.append(arguments)
@@ -67,16 +67,16 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
 def two_calls(switch: Switch) -> Switch:
     """One that ends while it is followed, and one that goes on."""
     switch.news = [
-        TraceNews([news("first", INVITE), news("second", INVITE)], 0, is_over=False),
-        TraceNews([], 0, is_over=False),
-        TraceNews([news("first", BUSY, is_last=True)], 3, is_over=False),
-        TraceNews([], 3, is_over=True),
+        TraceUpdate([news("first", INVITE), news("second", INVITE)], 0, is_over=False),
+        TraceUpdate([], 0, is_over=False),
+        TraceUpdate([news("first", BUSY, is_last=True)], 3, is_over=False),
+        TraceUpdate([], 3, is_over=True),
     ]
     return switch
 
 
 async def test_what_is_sought_and_for_how_long_is_sent(switch: Switch) -> None:
-    switch.news = [TraceNews([], 0, is_over=True)]
+    switch.news = [TraceUpdate([], 0, is_over=True)]
     await switch.vosd("--caller", "49", "--callee", "44", "--gateway", "carrier-a", "--seconds", "5")
     await switch.vosd()
     sought = {"caller": "49", "callee": "44", "gateway": "carrier-a"}
@@ -137,7 +137,7 @@ async def test_a_capture_that_cannot_be_written_is_exit_1(switch: Switch, tmp_pa
 
 
 async def test_a_switch_that_goes_away_is_exit_4(switch: Switch) -> None:
-    switch.news = [TraceNews([news("first", INVITE)], 0, is_over=False)]
+    switch.news = [TraceUpdate([news("first", INVITE)], 0, is_over=False)]
     done = await switch.vosd()
     assert done.exit_code == 4
     assert "went away while calls were followed" in done.stderr

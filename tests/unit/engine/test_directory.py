@@ -346,7 +346,7 @@ async def test_a_peer_cannot_make_us_ask_for_many_names_at_once(desk):
     for index in range(1_000):
         desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
     await desk.directory.settled()
-    assert len({question.name for question in desk.server.asked}) == directory_module.MET_LOOKUPS_PER_S
+    assert len({question.name for question in desk.server.asked}) == directory_module.DIALOG_LOOKUPS_PER_S
     desk.clock.move_to(desk.clock.now().mono + 1_000)
     assert await desk.locate(Hop("single.example.net", 5060, None)) == Hop("192.0.2.9", 5060, None)
 
@@ -356,8 +356,8 @@ async def test_slow_servers_leave_room_for_few_names_of_dialogs(desk):
     for index in range(100):
         desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
         desk.clock.move_to(desk.clock.now().mono + 1_000)
-    await asyncio.wait_for(desk.server.until_asked(directory_module.MET_LOOKUPS_MAX), 5)
-    assert len({question.name for question in desk.server.asked}) <= directory_module.MET_LOOKUPS_MAX
+    await asyncio.wait_for(desk.server.until_asked(directory_module.DIALOG_LOOKUPS_MAX), 5)
+    assert len({question.name for question in desk.server.asked}) <= directory_module.DIALOG_LOOKUPS_MAX
     with pytest.raises(asyncio.CancelledError):
         await end(desk.directory)
 
@@ -371,7 +371,7 @@ async def end(directory: Directory) -> None:
 
 
 async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
-    monkeypatch.setattr(directory_module, "MET_MAX", 2)
+    monkeypatch.setattr(directory_module, "DIALOG_NAMES_MAX", 2)
     for name in ("single", "a", "b"):
         await desk.locate(Hop(f"{name}.example.net", 5060, None))
     asked = len(desk.server.asked)

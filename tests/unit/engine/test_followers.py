@@ -35,7 +35,7 @@ def call_of(scene: Scene, sip_call_ids: list[str]):
 
 
 def news(scene: Scene, follower: TraceFollower):
-    return follower.news(scene.exchange.clock.now())
+    return follower.updates(scene.exchange.clock.now())
 
 
 # -- afterwards ---------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
 
 
 def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
-    monkeypatch.setattr(followers, "NEWS_BYTES_MAX", 1_000)
+    monkeypatch.setattr(followers, "UPDATE_BYTES_MAX", 1_000)
     with scene.exchange.followers.look_on(CallSought()) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
         scene.wire.run_for(followers.LINGER_MS)

@@ -37,7 +37,7 @@ class Core:
         self.instants.append(now)
         return self.event
 
-    def turn_away(self, data: bytes, source: Peer, headers: str, now: Instant) -> object:
+    def refuse_overload(self, data: bytes, source: Peer, headers: str, now: Instant) -> object:
         self.said.append(f"turned away {data.decode()} of {source}")
         self.headers = headers
         return self.event
@@ -219,7 +219,7 @@ async def test_the_messages_of_a_peer_share_one_object_and_strangers_do_not_pile
 
 async def test_a_refusal_for_want_of_time_leaves_at_once_and_no_trace(core, loop):
     core.event = Datagram(PEER, b"503")
-    loop.turn_away(1, b"INVITE", "192.0.2.10", 5060)
+    loop.refuse_overload(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said == ["turned away INVITE of 192.0.2.10:5060", "sent 503 to ('192.0.2.10', 5060)"]
     reason, retry, _ = core.headers.split("\r\n")
     assert reason == 'Reason: Q.850;cause=42;text="Overload"'
@@ -227,7 +227,7 @@ async def test_a_refusal_for_want_of_time_leaves_at_once_and_no_trace(core, loop
 
 
 async def test_what_is_no_new_request_after_all_goes_its_way(core, loop):
-    loop.turn_away(1, b"INVITE", "192.0.2.10", 5060)
+    loop.refuse_overload(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said[1:] == [
         "heard event", "journal", "kept answer out 192.0.2.10:5060", "sent answer to ('192.0.2.10', 5060)",
     ]  # fmt: skip

@@ -83,7 +83,7 @@ class TestWithPhones:
         stage = stage_with(phones=[phone("1001")])
         with stage.exchange.followers.look_on(CallSought(caller="12025")) as follower:
             warnings(stage, number="12025550100")
-            (told,) = follower.news(stage.exchange.clock.now())
+            (told,) = follower.updates(stage.exchange.clock.now())
         assert (told.caller, told.callee) == ("12025550100", CALLEE)
         assert told.cdr is not None
         assert (told.cdr["end_reason"], told.cdr["sip_code"]) == ("Unknown Source", 401)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, Fate, LegMessages, Room
+from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, CallOutcome, LegMessages, Room
 from vosd.engine.trace.messages import SET_UP_WITHIN_MS, SMALL_BYTES, UNFILED_MAX, Trace
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
@@ -36,13 +36,16 @@ def said(trace: Trace, *call_ids: str) -> list[bytes]:
     return [traced.entry[4] for traced in trace.messages(call_ids)]
 
 
-def a_call(trace: Trace, name: str, fate: Fate | None, *, size: int = 1_000, at: int = NOW) -> None:
+ENDS = (CallOutcome.WELL, CallOutcome.FAILED)
+
+
+def a_call(trace: Trace, name: str, outcome: CallOutcome | None, *, size: int = 1_000, at: int = NOW) -> None:
     """Put four messages of two legs in, and say what became of the call."""
     for peer, leg in ((CALLER, "in"), (VENDOR, "out")):
         trace.message(at, Direction.IN, peer, message(f"{name}-{leg}", size=size))
-        trace.message(at, Direction.OUT, peer, message(f"{name}-{leg}", RINGING if fate is None else BUSY, size=size))
-    if fate is not None:
-        trace.ended((f"{name}-in", f"{name}-out"), fate)
+        trace.message(at, Direction.OUT, peer, message(f"{name}-{leg}", BUSY if outcome else RINGING, size=size))
+    if outcome is not None:
+        trace.ended((f"{name}-in", f"{name}-out"), outcome)
 
 
 def kept(trace: Trace, names: Iterable[str]) -> set[str]:
@@ -109,7 +112,7 @@ def test_a_call_is_found_by_the_call_id_of_any_leg():
     legs = ("in", "first", "second")
     for leg in legs:
         trace.message(NOW, Direction.OUT, VENDOR, message(leg))
-    trace.ended(legs, Fate.FAILED)
+    trace.ended(legs, CallOutcome.FAILED)
     for asked in legs:
         assert [traced.leg for traced in trace.call_of((asked,))] == [0, 1, 2]
     assert trace.call_of(("another",)) == []
@@ -121,7 +124,7 @@ def test_a_caller_may_use_a_call_id_again():
     for index in range(LEGS_MAX + 5):
         trace.message(NOW, Direction.IN, CALLER, message("in"))
         trace.message(NOW, Direction.OUT, VENDOR, message(f"out-{index}"))
-        trace.ended(("in", f"out-{index}"), Fate.WELL)
+        trace.ended(("in", f"out-{index}"), CallOutcome.WELL)
     legs = [traced.leg for traced in trace.call_of(("in",))]
     assert legs.count(0) == LEGS_MAX + 5
     assert set(legs) == set(range(LEGS_MAX + 1))
@@ -134,7 +137,7 @@ def test_the_oldest_calls_make_room_and_failed_ones_stay_longer():
     trace = ring(100_000, 100_000)
     names = [f"{index:03}" for index in range(60)]
     for name in names:
-        a_call(trace, name, Fate.FAILED if int(name) % 4 == 0 else Fate.WELL)
+        a_call(trace, name, CallOutcome.FAILED if int(name) % 4 == 0 else CallOutcome.WELL)
     left = kept(trace, names)
     well = sorted(name for name in left if int(name) % 4)
     failed = sorted(name for name in left if int(name) % 4 == 0)
@@ -147,7 +150,7 @@ def test_of_failed_calls_the_oldest_make_room_too():
     trace = ring(50_000, 50_000)
     names = [f"{index:03}" for index in range(60)]
     for name in names:
-        a_call(trace, name, Fate.FAILED)
+        a_call(trace, name, CallOutcome.FAILED)
     left = sorted(kept(trace, names))
     assert left == names[-len(left) :]
     assert len(left) in range(12, 20)
@@ -155,9 +158,9 @@ def test_of_failed_calls_the_oldest_make_room_too():
 
 def test_what_a_failed_call_says_late_stays_with_it():
     trace = ring(50_000, 50_000)
-    a_call(trace, "failed", Fate.FAILED)
+    a_call(trace, "failed", CallOutcome.FAILED)
     for index in range(10):
-        a_call(trace, f"{index:03}", Fate.WELL)
+        a_call(trace, f"{index:03}", CallOutcome.WELL)
     late = message("failed-out", "SIP/2.0 487 Request Terminated")
     trace.message(NOW + 500, Direction.IN, VENDOR, late)
     trace.message(NOW + 600, Direction.OUT, VENDOR, message("failed-out", "ACK sip:44@203.0.113.1 SIP/2.0"))
@@ -172,7 +175,7 @@ def test_a_call_that_is_being_set_up_outlives_those_that_ended_well():
     a_call(trace, "rings", None)
     names = [f"{index:03}" for index in range(60)]
     for name in names:
-        a_call(trace, name, Fate.WELL)
+        a_call(trace, name, CallOutcome.WELL)
     assert kept(trace, ["rings", names[0], names[-1]]) == {"rings", names[-1]}
 
 
@@ -181,7 +184,7 @@ def test_a_call_is_not_being_set_up_for_ever():
     a_call(trace, "rings", None)
     names = [f"{index:03}" for index in range(60)]
     for name in names:
-        a_call(trace, name, Fate.WELL, at=NOW + SET_UP_WITHIN_MS + 1)
+        a_call(trace, name, CallOutcome.WELL, at=NOW + SET_UP_WITHIN_MS + 1)
     assert kept(trace, ["rings"]) == set()
 
 
@@ -200,7 +203,7 @@ def test_what_is_no_call_is_not_taken_for_one_that_is_being_set_up():
     trace = ring(20_000, 20_000)
     trace.message(NOW, Direction.IN, CALLER, message("ping", "OPTIONS sip:192.0.2.1 SIP/2.0"))
     for index in range(10):
-        a_call(trace, f"{index:03}", Fate.WELL)
+        a_call(trace, f"{index:03}", CallOutcome.WELL)
     assert said(trace, "ping") == []
 
 
@@ -209,7 +212,7 @@ def test_a_leg_that_does_not_end_leaves_room_for_others():
     for index in range(3 * MESSAGES_MAX):
         trace.message(NOW, Direction.IN, CALLER, message("talks", f"INFO {index}", size=1_000))
         if index % 10 == 0:
-            a_call(trace, f"{index:03}", Fate.FAILED)
+            a_call(trace, f"{index:03}", CallOutcome.FAILED)
     for index in range(100):
         trace.message(NOW, Direction.IN, CALLER, message("talks", f"INFO again-{index}", size=10_000))
     assert kept(trace, ["000"]) == {"000"}
@@ -220,7 +223,7 @@ def test_a_leg_that_does_not_end_leaves_room_for_others():
 
 def test_a_ring_without_room_keeps_nothing():
     trace = ring(0, 0)
-    a_call(trace, "call", Fate.FAILED)
+    a_call(trace, "call", CallOutcome.FAILED)
     assert (trace.held_bytes, trace.call_of(("call-in",))) == (0, [])
 
 
@@ -254,7 +257,7 @@ def test_the_bound_holds_after_every_message_whatever_comes():
         data = message(call, start, size=size) if random.random() < 0.95 else random.randbytes(200)
         trace.message(NOW + step, random.choice((Direction.IN, Direction.OUT)), peer, data)
         if random.random() < 0.2:
-            trace.ended((call, f"{random.randrange(step // 8 + 12)}"), random.choice((Fate.WELL, Fate.FAILED)))
+            trace.ended((call, f"{random.randrange(step // 8 + 12)}"), random.choice(ENDS))
         assert trace.held_bytes <= limit
     for room, bound in zip(rooms_of(trace), (700_000, 400_000), strict=True):
         by_call_id = room.by_call_id.values()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.auth_gate import Challenged, LetIn
+from vosd.sip.auth_gate import Accepted, Challenged
 from vosd.sip.drops import Drop
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
@@ -23,7 +23,7 @@ class GateKeeper:
         self.shut_to = None
         self.examined = []
 
-    def is_shut_to(self, source, _now):
+    def is_locked_out(self, source, _now):
         return source.host == self.shut_to
 
     def examine(self, request, source, _now):
@@ -75,7 +75,7 @@ def test_a_challenge_to_who_asks_for_nothing_else_goes_to_the_port_of_its_via():
 
 
 def test_who_is_let_in_is_named_in_the_event():
-    probe = probe_with(GateKeeper(LetIn("1001")))
+    probe = probe_with(GateKeeper(Accepted("1001")))
     invited = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     registered = probe.receive(request("REGISTER", branch="z9hG4bK-2", call_id="r"), UNKNOWN_SOURCE)
     assert isinstance(invited, InviteArrived)
@@ -84,7 +84,7 @@ def test_who_is_let_in_is_named_in_the_event():
 
 
 def test_a_repetition_of_what_was_let_in_is_not_examined_again():
-    auth_gate = GateKeeper(LetIn("1001"))
+    auth_gate = GateKeeper(Accepted("1001"))
     probe = probe_with(auth_gate)
     probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert probe.receive(request(body=SDP), UNKNOWN_SOURCE) is None
@@ -92,7 +92,7 @@ def test_a_repetition_of_what_was_let_in_is_not_examined_again():
 
 
 def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
-    probe = probe_with(GateKeeper(LetIn("1001")))
+    probe = probe_with(GateKeeper(Accepted("1001")))
     event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert isinstance(event, InviteArrived)
     event.transaction.owner = Keeper()
@@ -102,13 +102,13 @@ def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "SUBSCRIBE", "CANCEL"])
 def test_other_methods_of_strangers_never_come_to_the_door(method):
-    auth_gate = GateKeeper(LetIn("1001"))
+    auth_gate = GateKeeper(Accepted("1001"))
     assert isinstance(probe_with(auth_gate).receive(request(method), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
 def test_a_request_that_claims_a_dialog_of_nobodys_never_comes_to_the_door():
-    auth_gate = GateKeeper(LetIn("1001"))
+    auth_gate = GateKeeper(Accepted("1001"))
     again = request(to="<sip:4420@192.0.2.1>;tag=guessed", body=SDP)
     assert isinstance(probe_with(auth_gate).receive(again, UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
@@ -121,7 +121,7 @@ def test_strangers_are_not_heard_where_nobody_can_prove_anything():
 
 
 def test_where_the_door_is_shut_nothing_new_is_heard_and_what_was_let_in_goes_on():
-    auth_gate = GateKeeper(LetIn("1001"))
+    auth_gate = GateKeeper(Accepted("1001"))
     probe = probe_with(auth_gate)
     event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert isinstance(event, InviteArrived)

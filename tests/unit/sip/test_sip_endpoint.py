@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.events import AlarmRang, InviteArrived, UnknownSourceIgnored
+from vosd.sip.events import AlarmFired, InviteArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
@@ -305,7 +305,7 @@ def test_an_alarm_rings_once_at_its_time_for_who_set_it(probe):
     owner, at = Keeper(), probe.now.plus(2_100)
     probe.endpoint.set_alarm(owner, at)
     assert probe.advance(2_099) == []
-    assert probe.advance(1) == [AlarmRang(owner, at)]
+    assert probe.advance(1) == [AlarmFired(owner, at)]
     assert probe.advance(10_000) == []
     assert probe.endpoint.next_timer() is None
 

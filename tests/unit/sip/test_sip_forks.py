@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.events import AnswerStrayed, InviteArrived, RequestArrived
+from vosd.sip.events import InviteArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
@@ -49,7 +49,7 @@ def test_a_second_answer_is_acknowledged_hung_up_and_told_to_whoever_asked(probe
     """It may cost money: whoever keeps the records must know."""
     asked = answered(probe, owner)
     event = probe.receive(answer_of(asked, "second"), VENDOR)
-    assert isinstance(event, AnswerStrayed)
+    assert isinstance(event, UnwantedAnswer)
     assert (event.owner, event.response.to_tag, event.at) == (owner, "second", probe.now)
     ack, bye = probe.sent()
     assert (ack.request.cseq, bye.request.cseq) == ((1, "ACK"), (2 + COUNTED_EARLY_MAX, "BYE"))
@@ -91,7 +91,7 @@ def test_a_second_answer_is_ended_at_once_though_the_first_is_not_acknowledged_y
     """A late offer: the first ACK waits for the caller's answer, which may take 64*T1."""
     transaction, asked = invited(probe, owner)
     event = probe.receive(answer_of(asked, "winner"), VENDOR)
-    assert isinstance(probe.receive(answer_of(asked, "second"), VENDOR), AnswerStrayed)
+    assert isinstance(probe.receive(answer_of(asked, "second"), VENDOR), UnwantedAnswer)
     assert probe.titles() == ["ACK", "BYE"]
     assert {sent.request.to_tag for sent in probe.log[-2:]} == {"second"}
     assert probe.receive(answer_of(asked, "winner"), VENDOR) is None
@@ -142,7 +142,7 @@ def test_the_witness_of_an_invite_given_up_hears_that_it_was_answered_all_the_sa
     transaction.abandon("", probe.now, witness)
     probe.sent()
     event = probe.receive(answer_of(asked, "late"), VENDOR)
-    assert isinstance(event, AnswerStrayed)
+    assert isinstance(event, UnwantedAnswer)
     assert (event.owner, event.response.status, event.at) == (witness, 200, probe.now)
     assert probe.titles() == ["ACK", "BYE"]
     assert probe.receive(answer_of(asked, "late"), VENDOR) is None, "once is enough"

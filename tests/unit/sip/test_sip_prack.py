@@ -4,7 +4,7 @@ import pytest
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional, rseq_of
-from vosd.sip.events import InviteArrived, ProvisionalUnheard, RequestArrived
+from vosd.sip.events import InviteArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
@@ -44,7 +44,7 @@ def test_it_says_that_it_wants_a_prack_and_has_a_number(probe, owner):
 def test_it_is_repeated_at_doubling_intervals_until_64_t1_and_then_reported(probe, owner):
     """Section 3: from T1, doubling with each repetition; T2 is no ceiling here, as it is for a 2xx."""
     ring(probe, owner, body=SDP)
-    assert probe.advance(GIVE_UP) == [ProvisionalUnheard(owner, probe.now)]
+    assert probe.advance(GIVE_UP) == [ProvisionalUnacknowledged(owner, probe.now)]
     assert probe.times_of("183") == DOUBLING
     assert len({sent.data for sent in probe.log}) == 1
     assert probe.endpoint.census()["timers"] == 0
@@ -57,7 +57,7 @@ def test_it_is_repeated_over_a_connection_too(owner):
     ring(probe, owner, source=caller)
     probe.advance(100)
     assert probe.fail(caller) == []
-    assert probe.advance(GIVE_UP - 100) == [ProvisionalUnheard(owner, probe.now)]
+    assert probe.advance(GIVE_UP - 100) == [ProvisionalUnacknowledged(owner, probe.now)]
     assert probe.times_of("183") == DOUBLING
 
 

@@ -9,7 +9,7 @@ from vosd.sip.digest.claim import claim_in
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.lockout import LockOut
-from vosd.sip.digest.nonce import WINDOW, Mint, Standing, Uses
+from vosd.sip.digest.nonce import WINDOW, NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.digest.verifier import Finding, Verifier
 from vosd.sip.wire.parse import parse_message
@@ -23,7 +23,7 @@ LIFE = DigestSettings().nonce_life_ms
 
 
 class TestMint:
-    mint = Mint(b"secret")
+    mint = NonceFactory(b"secret")
 
     def test_a_nonce_knows_when_it_was_made(self):
         nonce = self.mint.issue(HOST, NOW, "salt")
@@ -37,7 +37,7 @@ class TestMint:
         assert self.mint.born(self.mint.issue(HOST, NOW, "salt"), "203.0.113.67") is None
 
     def test_a_restart_makes_all_nonces_strangers(self):
-        assert Mint(b"another").born(self.mint.issue(HOST, NOW, "salt"), HOST) is None
+        assert NonceFactory(b"another").born(self.mint.issue(HOST, NOW, "salt"), HOST) is None
 
     @pytest.mark.parametrize("nonce", ["", ".", "..", "x", "é.x." + "0" * 32, "f" * 5_000, "0." * 900])
     def test_what_is_no_nonce_of_ours_is_told_apart(self, nonce):
@@ -53,41 +53,41 @@ class TestUses:
     def test_each_count_is_good_once_and_late_ones_within_the_window(self):
         uses = Uses()
         for count in (5, 3, 200, 200 - WINDOW + 1):
-            assert uses.standing("n", count, "r", NOW) is Standing.OPEN
+            assert uses.status_of("n", count, "r", NOW) is NonceStatus.OPEN
             uses.proved("n", count, NOW + LIFE)
-            assert uses.standing("n", count, "r", NOW) is Standing.USED
-        assert uses.standing("n", 4, "r", NOW) is Standing.USED, "too far behind to be remembered"
-        assert uses.standing("n", 200 - WINDOW, "r", NOW) is Standing.USED
-        assert uses.standing("n", 199, "r", NOW) is Standing.OPEN
+            assert uses.status_of("n", count, "r", NOW) is NonceStatus.USED
+        assert uses.status_of("n", 4, "r", NOW) is NonceStatus.USED, "too far behind to be remembered"
+        assert uses.status_of("n", 200 - WINDOW, "r", NOW) is NonceStatus.USED
+        assert uses.status_of("n", 199, "r", NOW) is NonceStatus.OPEN
 
     def test_without_a_count_a_nonce_is_good_once(self):
         uses = Uses()
-        assert uses.standing("n", 0, "r", NOW) is Standing.OPEN
+        assert uses.status_of("n", 0, "r", NOW) is NonceStatus.OPEN
         uses.proved("n", 0, NOW + LIFE)
-        assert uses.standing("n", 0, "r", NOW) is Standing.USED
+        assert uses.status_of("n", 0, "r", NOW) is NonceStatus.USED
 
     def test_a_wrong_response_spoils_a_nonce_and_is_recognised(self):
         uses = Uses()
         uses.failed("n", "guess", NOW + LIFE)
-        assert uses.standing("n", 1, "guess", NOW) is Standing.REPEATED
-        assert uses.standing("n", 2, "another", NOW) is Standing.USED
+        assert uses.status_of("n", 1, "guess", NOW) is NonceStatus.REPEATED
+        assert uses.status_of("n", 2, "another", NOW) is NonceStatus.USED
 
     def test_a_full_table_takes_no_other_nonce_until_one_expires(self):
         uses = Uses(used_max=2)
         uses.proved("a", 1, NOW + 10)
         uses.proved("b", 1, NOW + 20)
-        assert uses.standing("c", 1, "r", NOW) is Standing.USED
-        assert uses.standing("a", 2, "r", NOW) is Standing.OPEN
-        assert uses.standing("c", 1, "r", NOW + 10) is Standing.OPEN
+        assert uses.status_of("c", 1, "r", NOW) is NonceStatus.USED
+        assert uses.status_of("a", 2, "r", NOW) is NonceStatus.OPEN
+        assert uses.status_of("c", 1, "r", NOW + 10) is NonceStatus.OPEN
         assert len(uses) == 1
 
     def test_the_largest_count_costs_no_memory(self):
         uses = Uses()
         uses.proved("n", 1, NOW + LIFE)
         uses.proved("n", 0xFFFF_FFFF, NOW + LIFE)
-        assert uses.standing("n", 0xFFFF_FFFF, "r", NOW) is Standing.USED
-        assert uses.standing("n", 0xFFFF_FFFE, "r", NOW) is Standing.OPEN
-        assert uses.standing("n", 2, "r", NOW) is Standing.USED
+        assert uses.status_of("n", 0xFFFF_FFFF, "r", NOW) is NonceStatus.USED
+        assert uses.status_of("n", 0xFFFF_FFFE, "r", NOW) is NonceStatus.OPEN
+        assert uses.status_of("n", 2, "r", NOW) is NonceStatus.USED
 
 
 class Peer:

@@ -10,7 +10,7 @@ from vosd.sip.registration.granted import EXPIRES_MAX_S
 from vosd.sip.registration.outbound import (
     BACK_OFF_MS,
     REFRESH_MIN_MS,
-    News,
+    RegistrationChange,
     State,
 )
 from vosd.testing.virtual.conformance import faults_of
@@ -44,7 +44,7 @@ class TestAsking:
         stage.run(SLACK)
         registrant = stage.registrant
         assert (registrant.state, registrant.is_registered, registrant.last_status) == (State.REGISTERED, True, 200)
-        assert stage.news == [News.GAINED]
+        assert stage.news == [RegistrationChange.GAINED]
         assert registrant.contact == "sip:trunk7@192.0.2.1:5060"
 
     def test_all_registers_share_a_call_id_and_count_on(self, stage):
@@ -55,7 +55,7 @@ class TestAsking:
         assert len({each["Call-ID"] for each in registers}) == 1
         assert len({each["From"] for each in registers}) == 1
         assert [each["CSeq"] for each in registers] == [f"{n} REGISTER" for n in range(1, len(registers) + 1)]
-        assert stage.news == [News.GAINED]
+        assert stage.news == [RegistrationChange.GAINED]
 
     @pytest.mark.parametrize("granted_s", [10, 60, 100, 3_600])
     def test_it_is_refreshed_at_80_percent_of_what_was_granted(self, stage, granted_s):
@@ -65,7 +65,7 @@ class TestAsking:
         gaps = [later - earlier for earlier, later in pairwise(times)]
         assert gaps
         assert all(800 * granted_s <= gap <= 800 * granted_s + 50 for gap in gaps)
-        assert stage.news == [News.GAINED]
+        assert stage.news == [RegistrationChange.GAINED]
 
     @pytest.mark.parametrize(
         ("headers", "granted_s"),
@@ -92,7 +92,7 @@ class TestAsking:
         stage.vendor.script.append(Told(200, ("Contact: <sip:trunk7@192.0.2.1:5060>;expires=0",)))
         stage.run(SLACK)
         assert stage.registrant.state is State.UNREGISTERED
-        assert stage.news == [News.LOST]
+        assert stage.news == [RegistrationChange.LOST]
 
     def test_little_granted_makes_no_storm(self, stage):
         stage.vendor.always = Told(200, ("Contact: <sip:trunk7@192.0.2.1:5060>;expires=1",))
@@ -171,7 +171,7 @@ class TestProof:
         stage.vendor.grants_s = 60
         stage.run(600_000)
         assert set(guard.quarrels) == {"stale"}
-        assert stage.news == [News.GAINED]
+        assert stage.news == [RegistrationChange.GAINED]
         assert stage.registrant.failures == 0
 
     def test_nonces_that_are_always_stale_are_answered_six_times(self):
@@ -193,7 +193,7 @@ class TestProof:
         stage.run(SLACK)
         assert guard.quarrels == ["response"]
         assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
-        assert stage.news == [News.REFUSED]
+        assert stage.news == [RegistrationChange.REFUSED]
 
     def test_a_wrong_password_is_tried_rarely_and_told_once(self):
         guard = guarded(password="another")
@@ -202,7 +202,7 @@ class TestProof:
         assert guard.quarrels == ["response"]
         stage.run(2 * SLACK)
         assert len(guard.quarrels) > 1
-        assert stage.news == [News.REFUSED]
+        assert stage.news == [RegistrationChange.REFUSED]
 
     def test_a_password_that_is_mended_is_shown_at_once(self):
         stage = RegistrationStage(guarded(password="another"))
@@ -210,7 +210,7 @@ class TestProof:
         stage.registrant.amend(TERMS._replace(login=Login("alice", Secret("another"))), stage.now)
         stage.run(SLACK)
         assert stage.registrant.state is State.REGISTERED
-        assert stage.news == [News.REFUSED, News.GAINED]
+        assert stage.news == [RegistrationChange.REFUSED, RegistrationChange.GAINED]
         assert len({each["Call-ID"] for each in stage.vendor.heard_of("REGISTER")}) == 1
 
     def test_another_login_while_one_is_asked_for_leaves_one_request(self):

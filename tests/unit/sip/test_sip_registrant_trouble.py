@@ -8,7 +8,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import (
     BACK_OFF_MAX_MS,
     BACK_OFF_MS,
-    News,
+    RegistrationChange,
     State,
 )
 from vosd.testing.virtual.conformance import faults_of
@@ -33,7 +33,7 @@ class TestFailures:
         times = stage.asked_after()
         gaps = [(later - earlier) / 1_000 for earlier, later in pairwise(times)]
         assert gaps[:6] == pytest.approx([27, 54, 108, 216, 270, 270], abs=0.05)  # a tenth is drawn, here nothing
-        assert stage.news == [News.LOST]
+        assert stage.news == [RegistrationChange.LOST]
         assert stage.registrant.failures == len(times)
 
     @pytest.mark.parametrize(("drawn", "wait_ms"), [(lambda _most: 0, 27_000), (lambda most: most - 1, 33_000)])
@@ -47,10 +47,10 @@ class TestFailures:
         stage.vendor.is_silent = True
         stage.run(GIVE_UP + SLACK)
         assert (stage.registrant.state, stage.registrant.last_status) == (State.UNREGISTERED, 0)
-        assert stage.news == [News.LOST]
+        assert stage.news == [RegistrationChange.LOST]
         stage.vendor.is_silent = False
         stage.run(BACK_OFF_MS)
-        assert stage.news == [News.LOST, News.GAINED]
+        assert stage.news == [RegistrationChange.LOST, RegistrationChange.GAINED]
         assert stage.registrant.failures == 0
 
     def test_a_failed_refresh_loses_nothing_before_its_time(self, stage):
@@ -60,10 +60,10 @@ class TestFailures:
         stage.run(299_000 - SLACK)
         assert stage.registrant.is_registered
         assert stage.registrant.failures > 0
-        assert stage.news == [News.GAINED]
+        assert stage.news == [RegistrationChange.GAINED]
         stage.run(2_000)
         assert not stage.registrant.is_registered
-        assert stage.news == [News.GAINED, News.LOST]
+        assert stage.news == [RegistrationChange.GAINED, RegistrationChange.LOST]
 
     def test_a_registration_that_runs_out_while_it_is_refreshed_is_lost_then(self, stage):
         stage.vendor.grants_s = 60
@@ -73,7 +73,7 @@ class TestFailures:
         assert stage.registrant.state is State.REFRESHING
         stage.run(2_000)
         assert stage.registrant.state is State.TRYING
-        assert stage.news == [News.GAINED, News.LOST]
+        assert stage.news == [RegistrationChange.GAINED, RegistrationChange.LOST]
 
     def test_a_refresh_that_is_refused_loses_at_once(self, stage):
         stage.vendor.grants_s = 100
@@ -82,7 +82,7 @@ class TestFailures:
         stage.run(80_000)
         assert stage.registrant.state is State.REFUSED
         assert stage.registrant.expires_at is None
-        assert stage.news == [News.GAINED, News.LOST, News.REFUSED]
+        assert stage.news == [RegistrationChange.GAINED, RegistrationChange.LOST, RegistrationChange.REFUSED]
 
     @pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 501, 604])
     def test_a_refusal_waits_30_seconds_and_doubles_to_300(self, stage, status):
@@ -91,7 +91,7 @@ class TestFailures:
         gaps = [(later - earlier) / 1_000 for earlier, later in pairwise(stage.asked_after())]
         assert gaps[:6] == pytest.approx([27, 54, 108, 216, 270, 270], abs=0.05)  # a tenth is drawn, here nothing
         assert stage.registrant.state is State.REFUSED
-        assert stage.news == [News.REFUSED]
+        assert stage.news == [RegistrationChange.REFUSED]
 
     def test_an_account_that_is_mended_after_a_refusal_is_registered_within_five_minutes(self, stage):
         stage.vendor.always = Told(403)
@@ -99,7 +99,7 @@ class TestFailures:
         stage.vendor.always = None
         stage.run(330_000)
         assert stage.registrant.state is State.REGISTERED
-        assert (stage.registrant.failures, stage.news) == (0, [News.REFUSED, News.GAINED])
+        assert (stage.registrant.failures, stage.news) == (0, [RegistrationChange.REFUSED, RegistrationChange.GAINED])
 
     def test_retry_after_of_a_refusal_is_obeyed(self, stage):
         stage.vendor.script.append(Told(403, ("Retry-After: 900",)))

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.events import AnswerStrayed, NoResponse
+from vosd.sip.events import NoResponse, UnwantedAnswer
 from vosd.sip.settings import SipSettings, Timers
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
 
@@ -102,7 +102,7 @@ def test_whoever_answers_after_the_list_and_within_64_t1_is_hung_up(probe, owner
     transaction.witness = witness = Keeper()
     probe.sent()
     event = probe.receive(reply(asked, 200, body=SDP), VENDOR)
-    assert isinstance(event, AnswerStrayed)
+    assert isinstance(event, UnwantedAnswer)
     assert event.owner is witness
     assert probe.titles() == ["ACK", "BYE"]
 

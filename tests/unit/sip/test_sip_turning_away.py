@@ -19,14 +19,14 @@ def probe() -> Probe:
     return Probe()
 
 
-def turn_away(probe: Probe, data: bytes) -> Sent | None:
+def refuse_overload(probe: Probe, data: bytes) -> Sent | None:
     """Return the refusal, if it comes to one."""
-    outcome = probe.endpoint.turn_away(data, CUSTOMER, RETRY, probe.now)
+    outcome = probe.endpoint.refuse_overload(data, CUSTOMER, RETRY, probe.now)
     return Sent(0, *outcome) if isinstance(outcome, Datagram) else outcome
 
 
 def test_a_new_invite_is_refused_and_forgotten(probe):
-    sent = turn_away(probe, request("INVITE", via="SIP/2.0/UDP 10.0.0.1:5080;rport;branch=z9hG4bK-1"))
+    sent = refuse_overload(probe, request("INVITE", via="SIP/2.0/UDP 10.0.0.1:5080;rport;branch=z9hG4bK-1"))
     assert sent.title == "503"
     assert sent.peer == CUSTOMER
     assert sent.response.header("retry-after") == "3"
@@ -38,13 +38,13 @@ def test_a_new_invite_is_refused_and_forgotten(probe):
 
 
 def test_said_again_it_is_refused_alike(probe):
-    first, second = turn_away(probe, request("INVITE")), turn_away(probe, request("INVITE"))
+    first, second = refuse_overload(probe, request("INVITE")), refuse_overload(probe, request("INVITE"))
     assert first.data == second.data
 
 
 def test_said_again_in_a_moment_of_less_to_do_it_is_refused_alike_and_no_call(probe):
     """Its sender has given the INVITE up by then, or is about to."""
-    refusal = turn_away(probe, request("INVITE"))
+    refusal = refuse_overload(probe, request("INVITE"))
     probe.advance(500)
     assert probe.receive(request("INVITE")) is None
     assert [sent.data for sent in probe.sent()] == [refusal.data]
@@ -74,7 +74,7 @@ def test_refusals_without_end_take_no_memory_without_end():
 
 
 def test_its_acknowledgement_causes_nothing(probe):
-    turn_away(probe, request("INVITE"))
+    refuse_overload(probe, request("INVITE"))
     assert probe.receive(request("ACK", to=f"<sip:4420@192.0.2.1>;tag={probe.endpoint.flows.refusal_tag}")) is None
     assert probe.sent() == []
 
@@ -83,18 +83,18 @@ def test_the_repetition_of_an_invite_that_was_taken_is_none_to_be_refused(probe)
     event = probe.receive(request("INVITE"))
     event.transaction.respond(100, "", "", probe.now)
     probe.sent()
-    assert turn_away(probe, request("INVITE")) is None
+    assert refuse_overload(probe, request("INVITE")) is None
     assert probe.titles() == ["100"]
     event.transaction.respond(486, "tag", "", probe.now)
     probe.sent()
-    turn_away(probe, request("INVITE"))
+    refuse_overload(probe, request("INVITE"))
     assert probe.titles() == ["486"]
 
 
 def test_what_is_over_is_not_refused_either(probe):
     probe.receive(request("OPTIONS"))
     (answer,) = probe.sent()
-    turn_away(probe, request("OPTIONS"))
+    refuse_overload(probe, request("OPTIONS"))
     assert [sent.data for sent in probe.sent()] == [answer.data]
 
 
@@ -103,7 +103,7 @@ def test_what_is_over_is_not_refused_either(probe):
     [b"junk", b"INVITE sip:1@h SIP/2.0\r\n\r\n", request("INVITE").replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")],
 )
 def test_what_cannot_be_read_is_not_answered(probe, data):
-    assert turn_away(probe, data) is None
+    assert refuse_overload(probe, data) is None
     assert probe.sent() == []
     assert probe.endpoint.dropped["malformed, and too much"] == 1
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_not_answered(probe, data):
 def test_a_response_is_taken_as_ever(probe):
     probe.call_vendor(Keeper())
     (invite,) = probe.sent()
-    event = probe.endpoint.turn_away(reply(invite, 180), VENDOR, RETRY, probe.now)
+    event = probe.endpoint.refuse_overload(reply(invite, 180), VENDOR, RETRY, probe.now)
     assert event.response.status == 180
 
 
@@ -168,7 +168,7 @@ def test_of_what_belongs_to_no_call_nothing_is_kept(probe, method, headers):
 
 def test_over_a_connection_it_goes_back_on_it():
     probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp"),))
-    assert turn_away(probe, request("INVITE")).peer == CUSTOMER
+    assert refuse_overload(probe, request("INVITE")).peer == CUSTOMER
 
 
 # -- the short way and the whole way say the same -------------------------------------------------------------------
@@ -226,21 +226,23 @@ def test_the_short_way_says_what_the_whole_way_says_or_nothing(via, from_, to, c
     data = request("INVITE", via=via, from_=from_, to=to, cseq=cseq, call_id=call_id, headers=headers)
     probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp" if is_tcp else "udp"),))
     server = probe.endpoint._server
-    short = server.turn_common_away(data, CUSTOMER, RETRY, probe.now)
+    short = server.refuse_common_invite(data, CUSTOMER, RETRY, probe.now)
     server._repetitions._refused = RecentRefusals()
-    assert short is None or short == server.turn_away(parse_message(data), CUSTOMER, RETRY, probe.now)
+    assert short is None or short == server.refuse_overload(parse_message(data), CUSTOMER, RETRY, probe.now)
     assert probe.sent() == []
 
 
 @pytest.mark.parametrize("via", VIAS[:5])
 @pytest.mark.parametrize("from_", [ADDRESSES[0], ADDRESSES[5]])
 def test_the_short_way_is_the_usual_one(probe, via, from_):
-    assert probe.endpoint._server.turn_common_away(request("INVITE", via=via, from_=from_), CUSTOMER, RETRY, probe.now)
+    assert probe.endpoint._server.refuse_common_invite(
+        request("INVITE", via=via, from_=from_), CUSTOMER, RETRY, probe.now
+    )
 
 
 @pytest.mark.parametrize("via", VIAS[:5])
 def test_the_short_way_knows_what_was_taken(probe, via):
     event = probe.receive(request("INVITE", via=via))
-    assert not probe.endpoint._server.turn_common_away(request("INVITE", via=via), CUSTOMER, RETRY, probe.now)
+    assert not probe.endpoint._server.refuse_common_invite(request("INVITE", via=via), CUSTOMER, RETRY, probe.now)
     event.transaction.respond(486, "tag", "", probe.now)
-    assert not probe.endpoint._server.turn_common_away(request("INVITE", via=via), CUSTOMER, RETRY, probe.now)
+    assert not probe.endpoint._server.refuse_common_invite(request("INVITE", via=via), CUSTOMER, RETRY, probe.now)

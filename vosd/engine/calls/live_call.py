@@ -129,7 +129,7 @@ class LiveCall:
         """Note what a refusal tells of the vendor."""
         self._services.attempts.refused(leg, self.call_request.account, response, now)
 
-    def answer_strayed(self, attempt: Attempt, now: Instant) -> None:
+    def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
         """Warn in the log of an answer that may cost money beyond the call.
 
         The warning is never left out once the call is over: the record is written already and cannot tell.

@@ -30,7 +30,7 @@ class Notices:
 
     def __init__(self, endpoint: Endpoint) -> None:
         """``endpoint`` is asked to report BYEs that are not answered."""
-        endpoint.tell_of_unclaimed(self)
+        endpoint.set_unclaimed_owner(self)
         self.vendors: Mapping[str, Sequence[str]] = {}
         """Names of the routing gateways at each host that is configured."""
         self.near_matches = NearMatches()

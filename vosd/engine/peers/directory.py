@@ -15,7 +15,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
-from vosd.engine.peers.lookup import Lookups, Place, Resolver
+from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
 from vosd.engine.settings import DnsSettings, Listener
 from vosd.obs.events import Event
 from vosd.sip.flows import Hop
@@ -27,11 +27,11 @@ LOOK_S: Final = 1.0
 """Interval of the search for names whose lookup is due."""
 FIRST_LOOKUP_S: Final = 3.0
 """How long a start or a reload waits for new names, so that the first call finds them."""
-MET_MAX: Final = 1_000
+DIALOG_NAMES_MAX: Final = 1_000
 """Most names of dialogs cached; the least recently used one is dropped first."""
-MET_LOOKUPS_MAX: Final = 16
+DIALOG_LOOKUPS_MAX: Final = 16
 """Most names of dialogs looked up at the same time."""
-MET_LOOKUPS_PER_S: Final = 10
+DIALOG_LOOKUPS_PER_S: Final = 10
 
 _log = structlog.get_logger()
 
@@ -56,15 +56,15 @@ class Directory:
     ) -> None:
         self._clock = clock
         self._draw = draw
-        self._watched: dict[Hop, Place] = {}
+        self._watched: dict[Hop, CachedName] = {}
         self._numbered: dict[str, Sequence[Address]] = {}
         """Gateways whose addresses are all numeric."""
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
         self._hosts: frozenset[str] = frozenset()
-        self._met: OrderedDict[Hop, Place] = OrderedDict()
-        self._meeting = Lookups(resolver, clock, means, settings, lambda _place, _before: None)
-        self._met_second = 0
-        self._met_in_second = 0
+        self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
+        self._dialog_lookups = Lookups(resolver, clock, means, settings, lambda _cached, _before: None)
+        self._lookup_second = 0
+        self._lookups_in_second = 0
 
     # -- what calls ask -----------------------------------------------------------------------------------------
 
@@ -83,10 +83,10 @@ class Directory:
         if name is None:
             return None
         sought = hop._replace(host=name)
-        place = self._watched.get(sought) or self._meet(sought)
-        if place is None or not place.servers:
+        cached = self._watched.get(sought) or self._dialog_name(sought)
+        if cached is None or not cached.servers:
             return None
-        return in_order(place.servers, heaviest)[0]
+        return in_order(cached.servers, heaviest)[0]
 
     def hosts(self) -> Set[str]:
         """Return the addresses of all gateways with names: they are known sources."""
@@ -94,8 +94,8 @@ class Directory:
 
     def name_at(self, host: str) -> str | None:
         """Return the name that resolved to an address: a certificate there must contain it (RFC 5922)."""
-        places = (*self._watched.values(), *self._met.values())
-        return next((place.sought.host for place in places if host in hosts_of(place)), None)
+        all_cached = (*self._watched.values(), *self._dialog_names.values())
+        return next((cached.sought.host for cached in all_cached if host in hosts_of(cached)), None)
 
     # -- the background -----------------------------------------------------------------------------------------
 
@@ -107,9 +107,9 @@ class Directory:
     async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of these gateways in addition; look up the new ones, which may take a moment."""
         now = self._clock.now().mono
-        places = {hop: self._watched.get(hop) or Place(hop, now) for hop in _named(gateways)}
-        first_lookups = [self._watching.begin(place) for place in places.values() if not place.is_known]
-        self._watched = {**self._watched, **places}
+        all_cached = {hop: self._watched.get(hop) or CachedName(hop, now) for hop in _named(gateways)}
+        first_lookups = [self._watching.begin(cached) for cached in all_cached.values() if not cached.is_known]
+        self._watched = {**self._watched, **all_cached}
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
 
@@ -122,9 +122,9 @@ class Directory:
     def begin_due(self) -> None:
         """Start the lookup of every name of a gateway that is due."""
         now = self._clock.now().mono
-        for place in self._watched.values():
-            if place.due <= now:
-                self._watching.begin(place)
+        for cached in self._watched.values():
+            if cached.due <= now:
+                self._watching.begin(cached)
 
     async def run(self) -> None:
         """Keep the cache up to date; runs until cancelled."""
@@ -134,12 +134,12 @@ class Directory:
                 await asyncio.sleep(LOOK_S)
         finally:
             self._watching.cancel()
-            self._meeting.cancel()
+            self._dialog_lookups.cancel()
 
     async def settled(self) -> None:
         """Wait until no lookup is open."""
         await self._watching.settled()
-        await self._meeting.settled()
+        await self._dialog_lookups.settled()
 
     def resolved(self, configured: Sequence[Address]) -> Sequence[Address]:
         """Return the addresses of a gateway, in order; empty if none is known."""
@@ -148,58 +148,61 @@ class Directory:
             if is_address(address.host):
                 found[address] = None
                 continue
-            place = self._watched.get(Hop(*address[:3]))
-            for hop in in_order(place.servers, self._draw) if place is not None else ():
+            cached = self._watched.get(Hop(*address[:3]))
+            for hop in in_order(cached.servers, self._draw) if cached is not None else ():
                 found[Address(*hop, name=address.host, written=str(address))] = None
         return tuple(found)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _learned(self, place: Place, trouble_before: str) -> None:
+    def _learned(self, cached: CachedName, problem_before: str) -> None:
         """Store a gateway's new addresses; log if they were lost or found."""
-        if place.trouble and not trouble_before:
+        if cached.problem and not problem_before:
             _log.warning(
-                Event.GATEWAY_NAME_LOST, name=place.sought.host, why=place.trouble, still_used=sorted(hosts_of(place))
+                Event.GATEWAY_NAME_LOST,
+                name=cached.sought.host,
+                why=cached.problem,
+                still_used=sorted(hosts_of(cached)),
             )
-        elif trouble_before and not place.trouble:
-            _log.info(Event.GATEWAY_NAME_FOUND, name=place.sought.host, addresses=sorted(hosts_of(place)))
+        elif problem_before and not cached.problem:
+            _log.info(Event.GATEWAY_NAME_FOUND, name=cached.sought.host, addresses=sorted(hosts_of(cached)))
         self._gather_hosts()
 
     def _gather_hosts(self) -> None:
-        self._hosts = frozenset(host for place in self._watched.values() for host in hosts_of(place))
+        self._hosts = frozenset(host for cached in self._watched.values() for host in hosts_of(cached))
 
-    def _meet(self, sought: Hop) -> Place | None:
+    def _dialog_name(self, sought: Hop) -> CachedName | None:
         """Return the cached state of a name in a dialog; start a lookup if there is none, or it is old."""
         now = self._clock.now().mono
-        place = self._met.get(sought)
-        if place is not None:
-            self._met.move_to_end(sought)
-            if place.due > now:
-                return place
+        cached = self._dialog_names.get(sought)
+        if cached is not None:
+            self._dialog_names.move_to_end(sought)
+            if cached.due > now:
+                return cached
         if self._may_look_up(now):
-            place = place or self._remember(sought, now)
-            self._meeting.begin(place)
-        return place
+            cached = cached or self._remember(sought, now)
+            self._dialog_lookups.begin(cached)
+        return cached
 
-    def _remember(self, sought: Hop, now: int) -> Place:
-        if len(self._met) >= MET_MAX:
-            self._met.popitem(last=False)
-        place = self._met[sought] = Place(sought, now)
-        return place
+    def _remember(self, sought: Hop, now: int) -> CachedName:
+        if len(self._dialog_names) >= DIALOG_NAMES_MAX:
+            self._dialog_names.popitem(last=False)
+        cached = self._dialog_names[sought] = CachedName(sought, now)
+        return cached
 
     def _may_look_up(self, now: int) -> bool:
         """Return whether one more name of a dialog may be looked up now, and count it."""
-        if self._met_second != now // 1000:
-            self._met_second, self._met_in_second = now // 1000, 0
-        if len(self._meeting) >= MET_LOOKUPS_MAX or self._met_in_second >= MET_LOOKUPS_PER_S:
+        if self._lookup_second != now // 1000:
+            self._lookup_second, self._lookups_in_second = now // 1000, 0
+        if len(self._dialog_lookups) >= DIALOG_LOOKUPS_MAX or self._lookups_in_second >= DIALOG_LOOKUPS_PER_S:
             return False
-        self._met_in_second += 1
+        self._lookups_in_second += 1
         return True
 
 
-def hosts_of(place: Place) -> Set[str]:
+def hosts_of(cached: CachedName) -> Set[str]:
     """Return the addresses of a name."""
-    return {hop.host for server in place.servers for family in server.families for hop in family}
+    return {hop.host for server in cached.servers for family in server.families for hop in family}
 
 
 def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:

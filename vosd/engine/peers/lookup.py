@@ -42,10 +42,10 @@ class Resolver(Protocol):
         ...
 
 
-class Place:
+class CachedName:
     """Cached state of one name; instants are milliseconds of the monotonic clock."""
 
-    __slots__ = ("due", "failures", "known_at", "lookup", "servers", "sought", "trouble")
+    __slots__ = ("due", "failures", "known_at", "lookup", "problem", "servers", "sought")
 
     def __init__(self, sought: Hop, due: int) -> None:
         self.sought = sought
@@ -56,7 +56,7 @@ class Place:
         """Time of the last complete answer."""
         self.failures = 0
         """Consecutive failed lookups."""
-        self.trouble = ""
+        self.problem = ""
         """Problem found by the last lookup; empty = none."""
         self.lookup: asyncio.Task[None] | None = None
 
@@ -75,7 +75,7 @@ class Lookups:
         clock: Clock,
         means: Means,
         settings: DnsSettings,
-        learned: Callable[[Place, str], None],
+        learned: Callable[[CachedName, str], None],
     ) -> None:
         self._resolver = resolver
         self._clock = clock
@@ -83,49 +83,49 @@ class Lookups:
         self._settings = settings
         self._learned = learned
         self._turns = asyncio.Semaphore(QUESTIONS_MAX)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         """Return the number of open lookups."""
-        return len(self._under_way)
+        return len(self._open)
 
-    def begin(self, place: Place) -> asyncio.Task[None]:
+    def begin(self, cached: CachedName) -> asyncio.Task[None]:
         """Start a lookup of a name, unless one is open."""
-        if place.lookup is None:
-            place.lookup = asyncio.create_task(self._look_up(place), name=f"lookup of {place.sought.host}")
-            self._under_way.add(place.lookup)
-            place.lookup.add_done_callback(self._under_way.discard)
-        return place.lookup
+        if cached.lookup is None:
+            cached.lookup = asyncio.create_task(self._look_up(cached), name=f"lookup of {cached.sought.host}")
+            self._open.add(cached.lookup)
+            cached.lookup.add_done_callback(self._open.discard)
+        return cached.lookup
 
     async def settled(self) -> None:
         """Wait until none is open."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        while self._open:
+            await asyncio.wait(self._open)
 
     def cancel(self) -> None:
         """Cancel all open lookups."""
-        for task in self._under_way:
+        for task in self._open:
             task.cancel()
 
-    async def _look_up(self, place: Place) -> None:
-        before = place.trouble
+    async def _look_up(self, cached: CachedName) -> None:
+        before = cached.problem
         try:
             async with asyncio.timeout(LOOKUP_S):
-                found, why = await self._ask_all(place.sought)
+                found, why = await self._ask_all(cached.sought)
         except TimeoutError:
-            self._failed(place, f"not done after {LOOKUP_S:g} s")
+            self._failed(cached, f"not done after {LOOKUP_S:g} s")
         except Exception:  # noqa: BLE001  after an error the name must be looked up again
-            _log.exception("a mistake of ours ended a lookup", name=place.sought.host)
-            self._failed(place, "a mistake of ours")
+            _log.exception("a mistake of ours ended a lookup", name=cached.sought.host)
+            self._failed(cached, "a mistake of ours")
         else:
             if found.failed:
-                self._use_in_need(place, found)
-                self._failed(place, why)
+                self._use_in_need(cached, found)
+                self._failed(cached, why)
             else:
-                self._take(place, found)
+                self._take(cached, found)
         finally:
-            place.lookup = None
-        self._learned(place, before)
+            cached.lookup = None
+        self._learned(cached, before)
 
     async def _ask_all(self, sought: Hop) -> tuple[Survey, str]:
         """Ask until no answer is missing; return the result, and why some answers failed."""
@@ -144,27 +144,27 @@ class Lookups:
             await asyncio.gather(*map(ask, found.missing))
         return found, "; ".join(failures)
 
-    def _take(self, place: Place, found: Survey) -> None:
+    def _take(self, cached: CachedName, found: Survey) -> None:
         settings = self._settings
         ttl_s = settings.max_ttl_s if found.ttl_s is None else found.ttl_s
         ttl_ms = 1000 * max(settings.min_ttl_s, min(settings.max_ttl_s, ttl_s))
         now = self._clock.now().mono
-        place.servers = found.servers
-        place.known_at = now
-        place.due = now + ttl_ms - ttl_ms // EARLY
-        place.failures = 0
-        place.trouble = "" if found.servers else "no SIP server is published under this name"
+        cached.servers = found.servers
+        cached.known_at = now
+        cached.due = now + ttl_ms - ttl_ms // EARLY
+        cached.failures = 0
+        cached.problem = "" if found.servers else "no SIP server is published under this name"
 
-    def _use_in_need(self, place: Place, found: Survey) -> None:
+    def _use_in_need(self, cached: CachedName, found: Survey) -> None:
         """Use an incomplete result for a name without a better one; never without its services."""
-        if not place.servers and all(question.kind in _ADDRESSES for question in found.failed):
-            place.servers = found.servers
+        if not cached.servers and all(question.kind in _ADDRESSES for question in found.failed):
+            cached.servers = found.servers
 
-    def _failed(self, place: Place, why: str) -> None:
+    def _failed(self, cached: CachedName, why: str) -> None:
         now = self._clock.now().mono
-        place.trouble = why
-        place.due = now + min(RETRY_MS << min(place.failures, 8), RETRY_MAX_MS)
-        place.failures += 1
-        if place.servers and place.known_at is not None and now - place.known_at > 1000 * self._settings.stale_s:
-            place.servers = ()
-            _log.warning("a name leads nowhere any more: what was known of it is too old", name=place.sought.host)
+        cached.problem = why
+        cached.due = now + min(RETRY_MS << min(cached.failures, 8), RETRY_MAX_MS)
+        cached.failures += 1
+        if cached.servers and cached.known_at is not None and now - cached.known_at > 1000 * self._settings.stale_s:
+            cached.servers = ()
+            _log.warning("a name leads nowhere any more: what was known of it is too old", name=cached.sought.host)

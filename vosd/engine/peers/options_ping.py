@@ -16,7 +16,7 @@ from vosd.obs.events import Event
 from vosd.routing.health import NOT_THERE, Health, Trunk
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.registration.outbound import Draw
 from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
@@ -67,7 +67,7 @@ class _Pinger:
         self._forget_questions()
         self._call_off()
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Start a round, or end one without answer."""
         self._alarm = None
         if self._began_at is None:

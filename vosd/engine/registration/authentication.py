@@ -19,7 +19,7 @@ from vosd.engine.calls.caller import InviteNumbers
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
-from vosd.sip.auth_gate import BY_ADDRESS, Challenged, LetIn, Verdict
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import LockedOut, LockOut
 from vosd.sip.digest.verifier import Finding, Verifier
@@ -37,7 +37,7 @@ PROVEN_MS: Final = 7_200_000
 _log = structlog.get_logger()
 
 
-class Whereabouts(Protocol):
+class RegistrationLookup(Protocol):
     """Lookup of registrations by address."""
 
     def knows(self, host: str, port: int) -> bool:
@@ -59,7 +59,7 @@ class _Nowhere:
         return False
 
 
-NOWHERE: Final[Whereabouts] = _Nowhere()
+NOWHERE: Final[RegistrationLookup] = _Nowhere()
 
 
 class _Proof(NamedTuple):
@@ -80,7 +80,7 @@ class Authenticator:
         secret: bytes,
         token: Callable[[], str],
         is_peer: Callable[[str], bool],
-        registered: Callable[[], Whereabouts] = lambda: NOWHERE,
+        registered: Callable[[], RegistrationLookup] = lambda: NOWHERE,
     ) -> None:
         """``secret`` authenticates nonces, ``token`` makes them unique; ``is_peer`` recognises addresses of gateways.
 
@@ -112,7 +112,7 @@ class Authenticator:
         """Whether unknown sources may authenticate: there are phones, or trunks with credentials."""
         return self._catalogue.has_users
 
-    def is_shut_to(self, source: Peer, now: Instant) -> bool:
+    def is_locked_out(self, source: Peer, now: Instant) -> bool:
         """Return whether a source is locked out.
 
         It is not if it has become a gateway's address, nor for the exact address and port of a registration: a
@@ -223,7 +223,7 @@ class Authenticator:
         self._lock_out.succeeded(source.host)
         gateway = self._catalogue.users_in(domain)[username]
         if not gateway.enabled and request.method == "INVITE" and gateway.name in self._catalogue.mapping_gateways:
-            return LetIn(gateway.name)  # admission refuses it and writes the CDR
+            return Accepted(gateway.name)  # admission refuses it and writes the CDR
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
@@ -233,7 +233,7 @@ class Authenticator:
         proven.move_to_end(source.host)
         if len(proven) > PROVEN_MAX:
             proven.popitem(last=False)
-        return LetIn(gateway.name)
+        return Accepted(gateway.name)
 
     def _is_user(self, proof: _Proof) -> bool:
         gateway = self._catalogue.users_in(proof.domain).get(proof.username)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -16,11 +16,11 @@ import structlog
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
+from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.obs.events import Event
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
-from vosd.sip.nat import needs_keep_alive
 from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
@@ -32,7 +32,6 @@ EXPIRY_TICK_MS: Final = 1_000
 """How much longer than granted a binding may be kept."""
 
 _log = structlog.get_logger()
-Key = TypeVar("Key")
 
 
 class RegistrantKind(Enum):
@@ -54,7 +53,7 @@ class Departure(Enum):
     ENDED_MEANWHILE = "ended while the switch was down"
 
 
-_NEWS: Final = {
+_EVENTS: Final = {
     RegistrantKind.PHONE: (Event.PHONE_ONLINE, Event.PHONE_OFFLINE),
     RegistrantKind.GATEWAY: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
     RegistrantKind.VENDOR: (Event.GATEWAY_REGISTERED, Event.GATEWAY_UNREGISTERED),
@@ -81,7 +80,7 @@ class _User:
         """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
-def _nobody_cares(_name: str, _before: Peer, _after: Peer, _contact: str) -> None:
+def _ignore_moved(_name: str, _before: Peer, _after: Peer, _contact: str) -> None:
     """Callback of a switch without calls to registered users."""
 
 
@@ -105,28 +104,25 @@ class Registrations:
         settings: RegistrarSettings,
         flows: Flows,
         writer: RegistrationWriter,
-        moved: Callable[[str, Peer, Peer, str], None] = _nobody_cares,
+        moved: Callable[[str, Peer, Peer, str], None] = _ignore_moved,
         presence: Presence = unreported,
     ) -> None:
         """``moved`` is called when NAT changes an address: with the name, old and new address and the Contact."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
-        self._tell_moved = moved
-        self._tell_presence = presence
+        self._report_moved = moved
+        self._report_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
         self._present: Counter[RegistrantKind] = Counter()
         """Number of registered users by kind."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
-        self._peers: dict[Peer, int] = {}
-        """Number of bindings at each address and port, in the order in which they were first seen."""
-        self._hosts: dict[str, int] = {}
-        """Number of bindings at each address, for any port."""
-        self._hidden: dict[Peer, int] = {}
-        """Of those over UDP that are not at the address of their Contact, or have a private one there or in Via."""
-        self._connected: dict[Peer, dict[str, None]] = {}
-        """Users reached over each connection."""
+        self._addresses = RegisteredAddresses(flows)
+        self.peers = self._addresses.peers
+        self.hidden_peers = self._addresses.hidden_peers
+        self.knows = self._addresses.knows
+        self.knows_host = self._addresses.knows_host
 
     def __len__(self) -> int:
         """Return the number of bindings."""
@@ -165,7 +161,7 @@ class Registrations:
 
     def connection_lost(self, peer: Peer) -> None:
         """Remove the bindings on a lost connection, except those whose contact can be called back."""
-        for name in tuple(self._connected.get(peer, ())):
+        for name in self._addresses.connected(peer):
             user = self._users.get(name)
             if user is None:
                 continue
@@ -203,7 +199,7 @@ class Registrations:
         for name in dict.fromkeys(ended):
             kind = users.get(name)
             if kind is not None and name not in self._users:
-                self._tell_departure(name, kind, Departure.ENDED_MEANWHILE)
+                self._report_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
             took_ms = self._writer.clock.now().mono - began
             _log.info(
@@ -230,27 +226,10 @@ class Registrations:
             bindings = sorted(bindings, key=attrgetter("q", "registered_at"), reverse=True)
         return tuple(map(self._address, bindings))
 
-    def peers(self) -> Sequence[Peer]:
-        """Return every address that users are reached at, each once, in the order first seen."""
-        return tuple(self._peers)
-
-    def hidden_peers(self) -> Sequence[Peer]:
-        """Return only the addresses that need keep-alives in any case."""
-        return tuple(self._hidden)
-
-    def knows(self, host: str, port: int) -> bool:
-        """Return whether a user is registered from an address."""
-        peers = self._peers
-        return bool(peers) and any(Peer(flow, host, port) in peers for flow in range(len(self._flows.listeners)))
-
     def is_at(self, name: str, host: str, port: int) -> bool:
         """Return whether that user is registered from an address."""
         user = self._users.get(name)
         return user is not None and any((each.peer.host, each.peer.port) == (host, port) for each in user.bindings)
-
-    def knows_host(self, host: str) -> bool:
-        """Return whether a user is registered from an address, with any port."""
-        return host in self._hosts
 
     def listed(self) -> Iterator[Registration]:
         """Yield every binding; changes meanwhile may be missed."""
@@ -287,18 +266,18 @@ class Registrations:
                 writer.put(name, binding, earlier)
                 # With a Path the address is that of a proxy, and the device's own is not known.
                 if earlier is not None and earlier.peer != binding.peer and not (earlier.path or binding.path):
-                    self._tell_moved(name, earlier.peer, binding.peer, binding.contact)
+                    self._report_moved(name, earlier.peer, binding.peer, binding.contact)
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)
         if not after:
-            self._tell_departure(name, kind, departure, before[-1].peer)
+            self._report_departure(name, kind, departure, before[-1].peer)
         elif not before:
             newest = after[-1]
             if kind is RegistrantKind.PHONE:
-                self._tell_presence(name, newest.peer, is_online=True)
+                self._report_presence(name, newest.peer, is_online=True)
             _log.info(
-                _NEWS[kind][0],
+                _EVENTS[kind][0],
                 name=name,
                 contact=newest.contact,
                 received=str(newest.peer),
@@ -311,11 +290,7 @@ class Registrations:
         before, user.bindings = user.bindings, after
         self._size += len(after) - len(before)
         self._present[user.kind] += bool(after) - bool(before)
-        if _places(after) != _places(before):
-            for binding in after:
-                self._arrive(name, binding)
-            for binding in before:
-                self._leave(binding)
+        self._addresses.replace(name, before, after)
         timer = user.timer
         if not after:
             del self._users[name]
@@ -329,51 +304,16 @@ class Registrations:
         if timer is None:
             user.timer = self._ends.schedule(end, name)
 
-    def _arrive(self, name: str, binding: Binding) -> None:
-        peer = binding.peer
-        self._peers[peer] = self._peers.get(peer, 0) + 1
-        self._hosts[peer.host] = self._hosts.get(peer.host, 0) + 1
-        if self._flows.reliable[peer.flow]:
-            self._connected.setdefault(peer, {})[name] = None
-        elif _needs_keep_alive(binding):
-            self._hidden[peer] = self._hidden.get(peer, 0) + 1
-
-    def _leave(self, binding: Binding) -> None:
-        peer = binding.peer
-        _one_less(self._hosts, peer.host)
-        if not _one_less(self._peers, peer):
-            self._connected.pop(peer, None)
-        if not self._flows.reliable[peer.flow] and _needs_keep_alive(binding):
-            _one_less(self._hidden, peer)
-
-    def _tell_departure(self, name: str, kind: RegistrantKind, departure: Departure, place: Peer | None = None) -> None:
+    def _report_departure(self, name: str, kind: RegistrantKind, why: Departure, peer: Peer | None = None) -> None:
         if kind is RegistrantKind.PHONE:
-            self._tell_presence(name, place, is_online=False)
-        _log.info(_NEWS[kind][1], name=name, reason=departure.value)
+            self._report_presence(name, peer, is_online=False)
+        _log.info(_EVENTS[kind][1], name=name, reason=why.value)
 
     def _address(self, binding: Binding) -> Address:
         peer = binding.peer
         transport = self._flows.listeners[peer.flow].transport
         uri = without_headers(binding.contact)
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)
-
-
-def _needs_keep_alive(binding: Binding) -> bool:
-    return needs_keep_alive(binding.contact, binding.peer, has_private_via=binding.has_private_via)
-
-
-def _places(bindings: Bindings) -> list[tuple[str, Peer, bool]]:
-    return [(binding.contact, binding.peer, binding.has_private_via) for binding in bindings]
-
-
-def _one_less(counts: dict[Key, int], key: Key) -> int:
-    """Decrement a count and return it; remove it at zero."""
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
-    return left
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

@@ -48,7 +48,7 @@ class KeepAlives:
         self._pace = pace
         self._transmit: Sequence[Transmit] = ()
         self._sweeps: Sweeps | None = None
-        self._is_told = False
+        self._overrun_logged = False
         """Whether the overrun of the sweeps is logged."""
         self._wake: asyncio.TimerHandle | None = None
 
@@ -98,7 +98,7 @@ class KeepAlives:
         self._wake = asyncio.get_running_loop().call_later(wait_ms / 1000, self._fire)
 
     def _tell(self, sweeps: Sweeps) -> None:
-        if sweeps.overruns and not self._is_told:
+        if sweeps.overruns and not self._overrun_logged:
             pace = self._pace
             _log.warning(
                 Event.NAT_SWEEP_OVERRUN,
@@ -106,6 +106,6 @@ class KeepAlives:
                 period_s=pace.period_ms // 1000,
                 per_second=1000 * pace.send_one_time // pace.send_interval_ms,
             )
-        elif self._is_told and not sweeps.overruns:
+        elif self._overrun_logged and not sweeps.overruns:
             _log.info(Event.NAT_SWEEP_IN_TIME)
-        self._is_told = sweeps.overruns
+        self._overrun_logged = sweeps.overruns

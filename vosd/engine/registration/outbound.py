@@ -16,7 +16,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.obs.events import Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import Draw, News, OutboundRegistration, State, Terms
+from vosd.sip.registration.outbound import Draw, OutboundRegistration, RegistrationChange, State, Terms
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
@@ -105,7 +105,7 @@ class OutboundRegistrations:
         # Recomputed instead of updated: a gateway may have taken over another's registration.
         self._unregistered.clear()
         self._unregistered.update(name for name, each in self._entries.items() if not each.ours.is_registered)
-        self._tell_moved({name for name in before if name not in lacked})
+        self._log_moved({name for name in before if name not in lacked})
 
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""
@@ -131,37 +131,39 @@ class OutboundRegistrations:
     ) -> _Entry:
         entry = _Entry(name, registration, identity)
 
-        def whereabouts() -> Sequence[Hop]:
+        def addresses_of() -> Sequence[Hop]:
             found = self._resolve((entry.registration.server,))
             return [Hop(address.host, address.port, address.transport) for address in found]
 
         terms = _terms(registration, identity.interface, rounds_max)
-        entry.ours = OutboundRegistration(self._endpoint, terms, whereabouts, self._draw, partial(self._hear, entry))
+        entry.ours = OutboundRegistration(
+            self._endpoint, terms, addresses_of, self._draw, partial(self._changed, entry)
+        )
         entry.ours.begin(at)
         return entry
 
-    def _hear(self, entry: _Entry, _ours: OutboundRegistration, news: News) -> None:
+    def _changed(self, entry: _Entry, _ours: OutboundRegistration, change: RegistrationChange) -> None:
         """Log and apply a change of a registration, unless it was abandoned."""
         if self._entries.get(entry.gateway) is not entry:
             return
-        if news is News.GAINED:
+        if change is RegistrationChange.GAINED:
             self._unregistered.discard(entry.gateway)
         else:
             self._unregistered.add(entry.gateway)
-        _tell(entry, news)
+        _log_change(entry, change)
 
-    def _tell_moved(self, held: set[str]) -> None:
+    def _log_moved(self, held: set[str]) -> None:
         """Log which gateways gained or lost their registration by a reload alone."""
         for name, entry in self._entries.items():
             if entry.ours.is_registered != (name in held):
-                _tell(entry, News.LOST if name in held else News.GAINED)
+                _log_change(entry, RegistrationChange.LOST if name in held else RegistrationChange.GAINED)
 
     def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
         """Apply other terms to a registration; return whether it sends a REGISTER at ``at``."""
         terms = _terms(registration, entry.identity.interface, rounds_max)
         ours = entry.ours
         if rounds_max != ours.terms.rounds_max:
-            ours.bear(rounds_max)
+            ours.set_rounds_max(rounds_max)
         if terms == ours.terms:
             return False
         entry.registration = registration
@@ -174,18 +176,18 @@ class OutboundRegistrations:
             self._leaving.append(entry.ours)
 
 
-def _tell(entry: _Entry, news: News) -> None:
+def _log_change(entry: _Entry, change: RegistrationChange) -> None:
     facts = {
         "gateway": entry.gateway,
         "server": str(entry.registration.server),
         "username": entry.registration.user,
     }
-    match news:
-        case News.GAINED:
+    match change:
+        case RegistrationChange.GAINED:
             _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.ours.expires_at))
-        case News.LOST:
+        case RegistrationChange.LOST:
             _log.warning(Event.REGISTRATION_LOST, **facts, status=entry.ours.last_status)
-        case News.REFUSED:
+        case RegistrationChange.REFUSED:
             _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.ours.last_status)
 
 

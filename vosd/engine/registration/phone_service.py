@@ -79,7 +79,7 @@ class PhoneService:
         self._registered = registered
         self._waiting: dict[str, Report] = {}
         """By phone, the oldest change first."""
-        self._news = asyncio.Event()
+        self._queued = asyncio.Event()
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         """Kept open from an earlier report."""
         self._is_away = False
@@ -116,7 +116,7 @@ class PhoneService:
         wait_s = BACK_OFF_S
         try:
             while True:
-                await self._news.wait()
+                await self._queued.wait()
                 if await self._report_all():
                     wait_s = BACK_OFF_S
                 else:
@@ -130,7 +130,7 @@ class PhoneService:
     def _put(self, report: Report) -> None:
         self._waiting.pop(report.phone, None)
         self._waiting[report.phone] = report
-        self._news.set()
+        self._queued.set()
 
     async def _report_all(self) -> bool:
         """Send until the queue is empty; return False if the service is down."""
@@ -150,7 +150,7 @@ class PhoneService:
             self._succeeded(settings)
             if self._waiting.get(report.phone) is report:
                 del self._waiting[report.phone]
-        self._news.clear()
+        self._queued.clear()
         return True
 
     async def _post(self, settings: PhoneServiceSettings, body: bytes) -> int:

@@ -17,7 +17,7 @@ from vosd.sip.screening import ALLOW
 from vosd.trunks.gateways import MappingGateway
 
 _FORBIDDEN: Final = (403, "")
-_NOBODY: Final = (404, "")
+_NO_USERS: Final = (404, "")
 _NOT_HERE: Final = (405, ALLOW)
 
 
@@ -78,7 +78,7 @@ class Registrar:
             event.transaction.answer_at(event.source)
         wanted = user_of(request)
         if wanted is None:
-            return _NOBODY
+            return _NO_USERS
         if wanted not in (event.user, user.username):
             return _FORBIDDEN  # a user may register only itself
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)

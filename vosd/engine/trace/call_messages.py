@@ -32,7 +32,7 @@ bytes are those received or sent: nothing is copied.
 """
 
 
-class Fate(Enum):
+class CallOutcome(Enum):
     """The outcome of the call that a leg belongs to."""
 
     OPEN = "it goes on, or there is none"
@@ -43,23 +43,23 @@ class Fate(Enum):
 class LegMessages:
     """Every message with one Call-ID, in order."""
 
-    __slots__ = ("call_id", "call_ids", "entries", "fate")
+    __slots__ = ("call_id", "call_ids", "entries", "outcome")
 
     def __init__(self, call_id: bytes) -> None:
         self.call_id = call_id
         self.entries: list[Entry] = []
-        self.fate = Fate.OPEN
+        self.outcome = CallOutcome.OPEN
         self.call_ids: tuple[bytes, ...] = ()
         """The Call-IDs of all legs of its call, the caller's first; empty until the call has ended."""
 
-    def belongs_to(self, call_ids: tuple[bytes, ...], fate: Fate) -> None:
+    def belongs_to(self, call_ids: tuple[bytes, ...], outcome: CallOutcome) -> None:
         """Record the end of the call; it is merged with an earlier one of the same Call-ID."""
         if self.call_ids:
             call_ids = tuple(dict.fromkeys((*self.call_ids, *call_ids)))
             call_ids = call_ids[:1] + call_ids[1:][-LEGS_MAX:]
         self.call_ids = call_ids
-        if self.fate is not Fate.FAILED:
-            self.fate = fate
+        if self.outcome is not CallOutcome.FAILED:
+            self.outcome = outcome
 
     @property
     def standing_bytes(self) -> int:

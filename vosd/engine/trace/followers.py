@@ -19,14 +19,14 @@ from vosd.base.number import for_matching
 from vosd.callcontrol.admission import CallRequest
 from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
-from vosd.engine.trace.call_messages import Fate
+from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace, Traced
 from vosd.obs.traced import TracedMessage, blanked
 from vosd.sip.flows import Listener
 
 CALLS_MAX: Final = 100
 """Most calls that one follower follows at a time; further ones are counted."""
-NEWS_BYTES_MAX: Final = 64 * 1024
+UPDATE_BYTES_MAX: Final = 64 * 1024
 """Most bytes of messages in one report; the rest is in the next."""
 CALL_BYTES_MAX: Final = 1024 * 1024
 """Most bytes of messages of one ended call."""
@@ -53,7 +53,7 @@ class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         )
 
 
-class CallNews(msgspec.Struct, frozen=True):
+class CallUpdate(msgspec.Struct, frozen=True):
     """Changes of one call since the last report."""
 
     call_id: str
@@ -69,10 +69,10 @@ class CallNews(msgspec.Struct, frozen=True):
     """No further report of the call follows."""
 
 
-class TraceNews(msgspec.Struct, frozen=True):
+class TraceUpdate(msgspec.Struct, frozen=True):
     """Changes of the followed calls."""
 
-    calls: list[CallNews]
+    calls: list[CallUpdate]
     left_out: int
     """Calls so far that matched beyond ``CALLS_MAX``."""
     is_over: bool
@@ -92,21 +92,21 @@ class RunningCall(msgspec.Struct, frozen=True):
 
     fitting: list[str]
     """Ids of the matching running calls, a few at most."""
-    news: CallNews | None
+    update: CallUpdate | None
     """All messages so far, if only one matches."""
 
 
 class _Followed:
     """A call that a follower follows."""
 
-    __slots__ = ("arrival", "journey", "mapping_gateway", "record", "told_until")
+    __slots__ = ("arrival", "journey", "mapping_gateway", "record", "sent_until")
 
     def __init__(self, arrival: Arrival, mapping_gateway: str | None, journey: Journey) -> None:
         self.arrival = arrival
         self.mapping_gateway = mapping_gateway
         self.journey = journey
         self.record: CallRecord | None = None
-        self.told_until = 0
+        self.sent_until = 0
         """Position of the last reported message."""
 
     @property
@@ -150,26 +150,26 @@ class TraceFollower:
         else:
             followed.record = record
 
-    def news(self, now: Instant) -> list[CallNews]:
-        """Return the changes, at most ``NEWS_BYTES_MAX`` plus one message."""
-        news: list[CallNews] = []
-        room = NEWS_BYTES_MAX
+    def updates(self, now: Instant) -> list[CallUpdate]:
+        """Return the changes, at most ``UPDATE_BYTES_MAX`` plus one message."""
+        updates: list[CallUpdate] = []
+        room = UPDATE_BYTES_MAX
         for call_id, followed in list(self._followed.items()):
             if room <= 0:
                 break
-            found = self._trace.messages(followed.legs, followed.told_until)
-            told = _first(found, room)
-            room -= sum(len(traced.entry[4]) for traced in told)
+            found = self._trace.messages(followed.legs, followed.sent_until)
+            sent = _first(found, room)
+            room -= sum(len(traced.entry[4]) for traced in sent)
             record = followed.record
-            is_last = len(told) == len(found) and record is not None and now.wall - record.ended_at >= LINGER_MS
-            if told:
-                followed.told_until = told[-1].entry[0]
+            is_last = len(sent) == len(found) and record is not None and now.wall - record.ended_at >= LINGER_MS
+            if sent:
+                followed.sent_until = sent[-1].entry[0]
             if is_last:
                 del self._followed[call_id]
-            if told or is_last:
-                news.append(self._tell(followed, told, is_last=is_last))
+            if sent or is_last:
+                updates.append(self._update(followed, sent, is_last=is_last))
         self.has_more = room <= 0
-        return news
+        return updates
 
     def _follow(self, arrival: Arrival, mapping: str | None, journey: Journey) -> _Followed | None:
         if len(self._followed) >= CALLS_MAX:
@@ -177,15 +177,15 @@ class TraceFollower:
         followed = self._followed[arrival.call_id] = _Followed(arrival, mapping, journey)
         return followed
 
-    def _tell(self, followed: _Followed, told: Sequence[Traced], *, is_last: bool) -> CallNews:
+    def _update(self, followed: _Followed, sent: Sequence[Traced], *, is_last: bool) -> CallUpdate:
         arrival, record = followed.arrival, followed.record
-        return CallNews(
+        return CallUpdate(
             call_id=arrival.call_id,
             caller=arrival.caller_in,
             callee=arrival.callee_in,
             mapping_gateway=followed.mapping_gateway,
             gateways=_gateways(followed.journey),
-            messages=[self._show(traced) for traced in told],
+            messages=[self._show(traced) for traced in sent],
             cdr=None if record is None else json_object(record, None),
             is_last=is_last,
         )
@@ -213,8 +213,8 @@ class TraceFollowers:
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Report the end of a call."""
-        fate = Fate.WELL if record.end_reason == EndReason.NORMAL.text else Fate.FAILED
-        self.trace.ended((arrival.sip_call_id_in, *journey.sip_call_ids_out), fate)
+        outcome = CallOutcome.WELL if record.end_reason == EndReason.NORMAL.text else CallOutcome.FAILED
+        self.trace.ended((arrival.sip_call_id_in, *journey.sip_call_ids_out), outcome)
         for follower in self._present:
             follower.ended(arrival, journey, record)
 
@@ -235,15 +235,15 @@ class TraceFollowers:
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
         """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""
         found = self.trace.call_of(sip_call_ids)
-        told = _first(found, CALL_BYTES_MAX)
-        return CallMessages(await self._shown(told), len(found) - len(told))
+        sent = _first(found, CALL_BYTES_MAX)
+        return CallMessages(await self._shown(sent), len(found) - len(sent))
 
-    async def running(self, call: Call, mapping_gateway: str | None) -> CallNews:
+    async def running(self, call: Call, mapping_gateway: str | None) -> CallUpdate:
         """Return the messages of a running call so far."""
         arrival, journey = call.arrival, call.journey
         legs = [arrival.sip_call_id_in, *journey.sip_call_ids_out]
         messages = await self._shown(_first(self.trace.messages(legs), CALL_BYTES_MAX))
-        return CallNews(
+        return CallUpdate(
             call_id=arrival.call_id,
             caller=arrival.caller_in,
             callee=arrival.callee_in,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, Entry, Fate, LegMessages, Room
+from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallOutcome, Entry, LegMessages, Room
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
@@ -36,7 +36,7 @@ Keep = Callable[[int, Direction, Peer, bytes], None]
 
 
 _Said = tuple[int, Direction, Peer, bytes]
-_Outcome = tuple[Sequence[str], Fate]
+_Outcome = tuple[Sequence[str], CallOutcome]
 
 
 class Traced(NamedTuple):
@@ -75,9 +75,9 @@ class Trace:
         if len(unfiled) >= UNFILED_MAX or len(data) > SMALL_BYTES:
             self._file()
 
-    def ended(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
+    def ended(self, sip_call_ids: Sequence[str], outcome: CallOutcome) -> None:
         """Note the legs of an ended call, the caller's first, and its outcome."""
-        self._unfiled.append((sip_call_ids, fate))
+        self._unfiled.append((sip_call_ids, outcome))
 
     def _file(self) -> None:
         """File the waiting messages by Call-ID."""
@@ -104,16 +104,16 @@ class Trace:
         if written > recent.full_at:
             self._make_room(leg_messages, at)
 
-    def _file_outcome(self, sip_call_ids: Sequence[str], fate: Fate) -> None:
+    def _file_outcome(self, sip_call_ids: Sequence[str], outcome: CallOutcome) -> None:
         call_ids = tuple(_keys(sip_call_ids))
         recent, failed = self._by_call_id, self._failed.by_call_id
         for call_id in call_ids:
             leg_messages = recent.get(call_id)
             if leg_messages is not None:
-                leg_messages.belongs_to(call_ids, fate)
+                leg_messages.belongs_to(call_ids, outcome)
             leg_messages = failed.get(call_id) if failed else None
             if leg_messages is not None:
-                leg_messages.belongs_to(call_ids, fate)
+                leg_messages.belongs_to(call_ids, outcome)
 
     # -- out ----------------------------------------------------------------------------------------------------
 
@@ -182,15 +182,15 @@ class Trace:
         spared = 0
         while recent.written > recent.full_at:
             leg_messages = by_age[0]
-            fate = leg_messages.fate
+            outcome = leg_messages.outcome
             if recent.shorten(leg_messages):
                 continue
-            if fate is Fate.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(leg_messages, now):
+            if outcome is CallOutcome.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(leg_messages, now):
                 by_age.rotate(-1)
                 spared += 1
                 continue
             recent.dismiss_oldest()
-            if fate is Fate.FAILED:
+            if outcome is CallOutcome.FAILED:
                 self._failed.admit(leg_messages)
                 self._make_room_for_failed()
 

@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.events import ProvisionalUnheard
+from vosd.sip.events import ProvisionalUnacknowledged
 from vosd.sip.owners import ProvisionalOwner
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
@@ -75,6 +75,6 @@ class ReliableProvisional:
     def transport_failed(self, now: Instant) -> None:
         """The connection is gone: it is repeated on a new one, as far as the peer can be reached."""
 
-    def timer_due(self, now: Instant) -> ProvisionalUnheard | None:
+    def timer_due(self, now: Instant) -> ProvisionalUnacknowledged | None:
         """Send it again, or report that nobody hears it."""
-        return None if self._retry.due(self, now) else ProvisionalUnheard(self._owner, now)
+        return None if self._retry.due(self, now) else ProvisionalUnacknowledged(self._owner, now)

@@ -21,7 +21,7 @@ _BORN_DIGITS_MAX: Final = 16
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
-class Mint:
+class NonceFactory:
     """Creates and verifies nonces. Another secret invalidates all earlier ones, as a restart does."""
 
     __slots__ = ("_secret",)
@@ -55,7 +55,7 @@ class Mint:
         return hmac.digest(self._secret, said, hashlib.sha256)[:_SEAL_BYTES].hex()
 
 
-class Standing(Enum):
+class NonceStatus(Enum):
     """Whether a nonce and a nonce count may still be used."""
 
     OPEN = "open"
@@ -92,7 +92,7 @@ class Uses:
     def __len__(self) -> int:
         return len(self._used)
 
-    def standing(self, nonce: str, count: int, response: str, mono_ms: int) -> Standing:
+    def status_of(self, nonce: str, count: int, response: str, mono_ms: int) -> NonceStatus:
         """Return whether a valid nonce may be used with this count; call it before checking the response.
 
         ``count`` is 0 if none was sent (RFC 2069): then the nonce is good for one request.
@@ -100,15 +100,15 @@ class Uses:
         self._forget_expired(mono_ms)
         use = self._used.get(nonce)
         if use is None:
-            return Standing.OPEN if len(self._used) < self._used_max else Standing.USED
+            return NonceStatus.OPEN if len(self._used) < self._used_max else NonceStatus.USED
         if use.wrong is not None:
-            return Standing.REPEATED if use.wrong == response else Standing.USED
+            return NonceStatus.REPEATED if use.wrong == response else NonceStatus.USED
         if count == 0:
-            return Standing.USED
+            return NonceStatus.USED
         behind = use.highest - count
         if behind < 0:
-            return Standing.OPEN
-        return Standing.USED if behind >= WINDOW or use.seen >> behind & 1 else Standing.OPEN
+            return NonceStatus.OPEN
+        return NonceStatus.USED if behind >= WINDOW or use.seen >> behind & 1 else NonceStatus.OPEN
 
     def proved(self, nonce: str, count: int, expires: int) -> None:
         """Record a correct response."""

@@ -14,7 +14,7 @@ from vosd.base.credentials import Credentials
 from vosd.sip.digest.challenge import challenge_lines
 from vosd.sip.digest.claim import Claim, claim_in, is_claimed, speaks_of
 from vosd.sip.digest.hashing import Algorithm, hashed, response_of
-from vosd.sip.digest.nonce import Mint, Standing, Uses
+from vosd.sip.digest.nonce import NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.message import Request
 
@@ -51,7 +51,7 @@ class Verifier:
         """``secret`` authenticates the nonces and must stay private."""
         self._secret = secret
         self._uses = Uses()
-        self._nobody = {algorithm.value: hashed(algorithm, f"nobody {secret.hex()}") for algorithm in Algorithm}
+        self._unknown_user = {algorithm.value: hashed(algorithm, f"nobody {secret.hex()}") for algorithm in Algorithm}
         self.adopt(settings)
 
     def adopt(self, settings: DigestSettings) -> None:
@@ -60,7 +60,7 @@ class Verifier:
         A different nonce life makes all issued nonces stale, since their use is forgotten when that life ends.
         """
         self.settings = settings
-        self._mint = Mint(self._secret + settings.nonce_life_ms.to_bytes(8, "big"))
+        self._nonces = NonceFactory(self._secret + settings.nonce_life_ms.to_bytes(8, "big"))
 
     def challenge(self, host: str, mono_ms: int, salt: str, realm: str = "", *, is_stale: bool = False) -> str:
         """Return the challenge lines for a peer at ``host``; ``salt`` is a new token for each.
@@ -68,13 +68,13 @@ class Verifier:
         ``realm`` replaces the default realm.
         """
         settings = self.settings
-        nonce = self._mint.issue(host, mono_ms, salt)
+        nonce = self._nonces.issue(host, mono_ms, salt)
         realm = realm or settings.realm
         return challenge_lines(settings.status, realm, nonce, settings.algorithms, is_stale=is_stale)
 
     def tag(self, request: Request) -> str:
         """Return the To tag of a stateless response to a request (RFC 3261 section 8.2.7)."""
-        return self._mint.tag(request.call_id, request.from_tag, request.header("cseq") or "", request.via.branch)
+        return self._nonces.tag(request.call_id, request.from_tag, request.header("cseq") or "", request.via.branch)
 
     def is_claimed(self, request: Request, realm: str = "") -> bool:
         """Return whether a request has credentials for a realm of ours, valid or not."""
@@ -92,17 +92,17 @@ class Verifier:
         claim = claim_in(request, realm or settings.realm, settings.algorithms)
         if claim is None:
             return _NOTHING_SAID
-        born = self._mint.born(claim.nonce, host)
+        born = self._nonces.born(claim.nonce, host)
         if born is None or not 0 <= mono_ms - born < settings.nonce_life_ms:
             return Judgement(Finding.STALE, claim.username)
         if not speaks_of(claim, request):
             return Judgement(Finding.ELSEWHERE, claim.username)
-        match self._uses.standing(claim.nonce, claim.use, claim.response, mono_ms):
-            case Standing.USED:
+        match self._uses.status_of(claim.nonce, claim.use, claim.response, mono_ms):
+            case NonceStatus.USED:
                 return Judgement(Finding.STALE, claim.username)
-            case Standing.REPEATED:
+            case NonceStatus.REPEATED:
                 return Judgement(Finding.WRONG_AGAIN, claim.username)
-            case Standing.OPEN:
+            case NonceStatus.OPEN:
                 is_right = self._is_right(claim, request.method, credentials_of(claim.username))
         expires = born + settings.nonce_life_ms
         if is_right:
@@ -116,7 +116,7 @@ class Verifier:
         ha1 = None if credentials is None else credentials.ha1.get(algorithm.value)
         wanted = response_of(
             algorithm,
-            ha1 or self._nobody[algorithm.value],
+            ha1 or self._unknown_user[algorithm.value],
             method,
             claim.uri,
             claim.nonce,

@@ -14,7 +14,7 @@ from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import ROUNDS_MAX, Answers
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmRang, NoResponse, ResponseArrived
+from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.flows import Hop
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
@@ -58,7 +58,7 @@ PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
 """States of a registration that is being given up."""
 
 
-class News(Enum):
+class RegistrationChange(Enum):
     """Changes that are reported."""
 
     GAINED = "gained"
@@ -83,15 +83,15 @@ class Terms(NamedTuple):
     rounds_max: int = ROUNDS_MAX
 
 
-class Audience(Protocol):
+class ChangeListener(Protocol):
     """Receiver of the changes."""
 
-    def __call__(self, registration: "OutboundRegistration", news: News, /) -> None:
+    def __call__(self, registration: "OutboundRegistration", change: RegistrationChange, /) -> None:
         """Called with a change."""
         ...
 
 
-Whereabouts = Callable[[], Sequence[Hop]]
+AddressesOf = Callable[[], Sequence[Hop]]
 """Return the addresses of the registrar now, best first; empty if its name cannot be resolved."""
 Draw = Callable[[int], int]
 """Return a random whole number from 0 to below the argument."""
@@ -108,9 +108,9 @@ class OutboundRegistration:
         "_endpoint",
         "_expires_s",
         "_lengthened",
+        "_listener",
+        "_reported",
         "_series",
-        "_tell",
-        "_told",
         "_where",
         "contact",
         "expires_at",
@@ -123,12 +123,12 @@ class OutboundRegistration:
         "terms",
     )
 
-    def __init__(self, endpoint: Endpoint, terms: Terms, where: Whereabouts, draw: Draw, tell: Audience) -> None:
+    def __init__(self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, tell: ChangeListener) -> None:
         self._endpoint = endpoint
         self._where = where
         self._draw = draw
-        self._tell = tell
-        self._told: News | None = None
+        self._listener = tell
+        self._reported: RegistrationChange | None = None
         self._alarm: Timer[TimerOwner] | None = None
         self._asked: Client | None = None
         self._answers = _answers(terms)
@@ -185,7 +185,7 @@ class OutboundRegistration:
             self.state = State.REGISTERED if self.is_registered else State.UNREGISTERED
         self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
 
-    def bear(self, rounds_max: int) -> None:
+    def set_rounds_max(self, rounds_max: int) -> None:
         """Change the number of challenges answered for one request; sends nothing."""
         self.terms = self.terms._replace(rounds_max=rounds_max)
         self._answers.rounds_max = rounds_max
@@ -198,14 +198,14 @@ class OutboundRegistration:
         if self._asked is not None:
             self.state = State.PARTING
         elif self.is_registered:
-            self._take_back(now)
+            self._remove(now)
         else:
             self._end()
         self._set_alarm()
 
     # -- what it hears ------------------------------------------------------------------------------------------
 
-    def alarm_rang(self, event: AlarmRang) -> None:
+    def alarm_fired(self, event: AlarmFired) -> None:
         """Refresh, retry, or note that the granted duration has expired."""
         self._alarm = None
         now = event.at
@@ -223,7 +223,7 @@ class OutboundRegistration:
         self._asked = None
         self.last_status = status
         if self.state is State.PARTING and (status < 300 or self.expires_at is not None):
-            self._take_back(event.at)
+            self._remove(event.at)
         elif self.state in PARTED:
             self._end()
         elif status < 300:
@@ -254,7 +254,7 @@ class OutboundRegistration:
         self._lengthened = 0
         self._ask(self._expires_s, now)
 
-    def _take_back(self, now: Instant) -> None:
+    def _remove(self, now: Instant) -> None:
         self.state = State.LEAVING
         self._ask(0, now)
 
@@ -288,7 +288,7 @@ class OutboundRegistration:
         self.expires_at = now.plus(1_000 * granted_s)
         self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
         self.service_route = service_route_of(response)
-        self._say(News.GAINED)
+        self._report(RegistrationChange.GAINED)
 
     def _unanswered(self, now: Instant) -> None:
         self.last_status = 0
@@ -304,16 +304,16 @@ class OutboundRegistration:
             self.state = State.REGISTERED
         else:
             self.state = State.UNREGISTERED
-            self._say(News.LOST)
+            self._report(RegistrationChange.LOST)
 
     def _refused(self, response: Response, now: Instant) -> None:
         """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
         self._back_off(retry_after_s(response), now)
-        if self._told is News.GAINED:
-            self._say(News.LOST)
+        if self._reported is RegistrationChange.GAINED:
+            self._report(RegistrationChange.LOST)
         self._forget_binding()
         self.state = State.REFUSED
-        self._say(News.REFUSED)
+        self._report(RegistrationChange.REFUSED)
 
     def _back_off(self, retry_after: int | None, now: Instant) -> None:
         """Schedule the next attempt: by Retry-After in seconds, else by the number of consecutive failures."""
@@ -333,7 +333,7 @@ class OutboundRegistration:
                 self.state = State.UNREGISTERED
             case State.REFRESHING:
                 self.state = State.TRYING
-        self._say(News.LOST)
+        self._report(RegistrationChange.LOST)
 
     def _forget_binding(self) -> None:
         self.expires_at = None
@@ -344,12 +344,14 @@ class OutboundRegistration:
         self.state = State.GONE
         self._forget_binding()
 
-    def _say(self, news: News) -> None:
+    def _report(self, change: RegistrationChange) -> None:
         """Report a change: none twice, and after a refusal no loss."""
-        if news is self._told or (news is News.LOST and self._told is News.REFUSED):
+        if change is self._reported or (
+            change is RegistrationChange.LOST and self._reported is RegistrationChange.REFUSED
+        ):
             return
-        self._told = news
-        self._tell(self, news)
+        self._reported = change
+        self._listener(self, change)
 
     def _set_alarm(self) -> None:
         """Set the timer to the earliest of the deadlines."""

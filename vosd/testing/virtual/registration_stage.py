@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import News, OutboundRegistration, Terms
+from vosd.sip.registration.outbound import OutboundRegistration, RegistrationChange, Terms
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.exchange import SWITCH, Exchange
 from vosd.testing.virtual.guard import Guard
@@ -32,7 +32,7 @@ class RegistrationStage:
         self.wire = self.exchange.wire
         self.vendor = VendorRegistrar(self.wire, VENDOR, SWITCH, *guards)
         self.places = [Hop(*VENDOR, None)]
-        self.news: list[News] = []
+        self.news: list[RegistrationChange] = []
         self.registrant = OutboundRegistration(
             self.exchange.endpoint, terms, lambda: self.places, draw, lambda _who, news: self.news.append(news)
         )

@@ -35,7 +35,7 @@ class Packet(NamedTuple):
         return f"{self.sent_at:>9} {self.source} > {self.target}  {first}"
 
 
-Fate = Callable[[Packet], Sequence[int]]
+CallOutcome = Callable[[Packet], Sequence[int]]
 """What becomes of a packet: after how many milliseconds each of its copies arrives; none = lost."""
 
 
@@ -60,7 +60,7 @@ class DropEvery:
 class Directions:
     """Two fates: one for packets towards an address, one for all others."""
 
-    def __init__(self, address: Address, towards: Fate, others: Fate) -> None:
+    def __init__(self, address: Address, towards: CallOutcome, others: CallOutcome) -> None:
         self._address = address
         self._towards = towards
         self._others = others
@@ -108,7 +108,7 @@ class Clockwork(NamedTuple):
 class Wire:
     """Everybody's packets and timers in one order of time."""
 
-    def __init__(self, clock: ManualClock, fate: Fate = delivered) -> None:
+    def __init__(self, clock: ManualClock, fate: CallOutcome = delivered) -> None:
         self.clock = clock
         self.fate = fate
         self.packets: list[Packet] = []

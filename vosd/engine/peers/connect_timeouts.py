@@ -13,7 +13,7 @@ SHARE: Final = 2
 """A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
 
 
-class Patience:
+class ConnectTimeouts:
     """Time limits by gateway."""
 
     def __init__(self, switch: Switch, directory: Directory) -> None:
