@@ -7,7 +7,7 @@ import msgspec
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import News, Refresh
+from vosd.b2bua.refresh import ChangedAnswer, Refresh
 from vosd.b2bua.renegotiation import Proposal, Renegotiation
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
 from vosd.b2bua.supervision import Supervision
@@ -92,7 +92,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if type(proposal) is Renegotiation:
             kind, said_before, server, in_ack = "renegotiation", proposal._said_before, proposal._server, None
             in_ack = proposal._answers_in_ack
-        elif type(proposal) is News:
+        elif type(proposal) is ChangedAnswer:
             kind, said_before = "news", proposal._said_before
         elif type(proposal) is Refresh:
             kind = "refresh"
@@ -122,7 +122,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.kind == "renegotiation" and bridge is not None:
             proposal = self._renegotiation(far, bridge, restoration)
         elif self.kind == "news":
-            proposal = News.__new__(News)
+            proposal = ChangedAnswer.__new__(ChangedAnswer)
             proposal._said_before = self.said_before.restored()
         elif supervision is not None:
             proposal = Refresh.__new__(Refresh)
