@@ -7,7 +7,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], within_s: float = 15.0) -> Found:
+def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], within_s: float = 30.0) -> Found:
     """Look until something true is found, and return it; fail with ``wanted`` when the time is over."""
     deadline = time.monotonic() + within_s
     while True:

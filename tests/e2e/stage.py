@@ -145,7 +145,7 @@ class Stage:
         eventually(
             lambda: not any(self.status()[name] for name in ("transactions", "timers")),
             lambda: f"transactions and timers at zero: {self.status()}",
-            within_s=10.0,
+            within_s=30.0,
         )
 
     def expect_books_in_order(self) -> None:

@@ -11,6 +11,7 @@ from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 from vosd.testing.sockets.stream_peer import StreamPeer
 
 from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, UNKNOWN_SOURCE, VENDORS
+from .conditions import eventually
 from .expectations import answered, check
 from .stage import Stage, versatile_stage
 
@@ -136,8 +137,12 @@ def test_a_keep_alive_is_answered_between_messages(stage: Stage, customer: Strea
     call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
     line = customer.line_to(CONNECTED_SWITCH)
     customer.send(b"\r\n\r\n", CONNECTED_SWITCH)
-    assert customer.messages(QUIET_S) == []
-    assert line.take_blank() == 1
+
+    def blank_lines() -> int:
+        assert customer.messages(QUIET_S) == []
+        return line.take_blank()
+
+    assert eventually(blank_lines, "the answer to the keep-alive") == 1
     call.send(call.request("OPTIONS"))
     customer.expect(200)
 

@@ -50,7 +50,7 @@ def test_every_answered_call_has_one_record_after_a_kill(doomed: Stage) -> None:
             trace=False,
         ) as callers,
     ):
-        eventually(lambda: len(logged(callers, "ended")) > CALLS // 8, "some calls ended", within_s=10)
+        eventually(lambda: len(logged(callers, "ended")) > CALLS // 8, "some calls ended")
         doomed.daemon.kill()
         answered, ended = logged(callers, "answered"), logged(callers, "ended")
     assert len(answered) > len(ended) > 0
@@ -72,7 +72,7 @@ def test_every_answered_call_has_one_record_after_a_kill(doomed: Stage) -> None:
     for record in lost:
         assert record["hangup_source"] == "switch"
         assert record["answered_at"] <= record["ended_at"]
-        assert 0 <= record["hold_time_ms"] <= 2_000
+        assert 0 <= record["hold_time_ms"] < 6_000
         assert record["billed_seconds"] in {0, 6}
     doomed.expect_nothing_left()
     doomed.daemon.succeed("ledger", "verify")

@@ -32,7 +32,8 @@ JUNK_RATE = 20_000
 @pytest.fixture
 def flooded(tmp_path: Path) -> Iterator[Stage]:
     """A switch with the timers of the world: repetitions are a part of any flood."""
-    text = configuration("switch.yaml", FLOODED_SWITCH).replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n", "", 1)
+    text = configuration("switch.yaml", FLOODED_SWITCH)
+    text = text.replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n  overload: {max_lag: 0}\n", "", 1)
     with Daemon(tmp_path, text) as daemon:
         stage = Stage(daemon, FLOODED_SWITCH)
         stage.pay("acme", "100000")

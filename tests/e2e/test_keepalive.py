@@ -112,8 +112,8 @@ def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(st
         assert most_within(100, sweep) <= 11 * (PACE.slice_max + 1)
         in_first_batch = sum(received.at_ms - sweep[0].at_ms < PACE.send_interval_ms for received in sweep)
         assert in_first_batch <= PACE.send_one_time + 2 * PACE.slice_max
-        assert sweep[-1].at_ms - sweep[0].at_ms < 3 * PACE.send_interval_ms, "late wake-ups take longer, nothing else"
-    assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 200
+        assert sweep[-1].at_ms - sweep[0].at_ms < 1_000 * PERIOD_S / 2, "it is over long before the next"
+    assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 1_000
     during = [wait_ms for at_ms, wait_ms in waits if second[0].at_ms <= at_ms <= second[-1].at_ms]
     before = [wait_ms for at_ms, wait_ms in waits if at_ms < second[0].at_ms]
     assert len(during) > 100

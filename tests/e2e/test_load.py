@@ -48,9 +48,7 @@ def test_a_thousand_calls_leave_a_thousand_records_and_exact_sums(loaded: Stage)
         assert caller.counts()["SuccessfulCall(C)"] == str(CALLS)
     loaded.expect_nothing_left()
 
-    records = eventually(
-        lambda: len(found := loaded.records("--limit", "2000")) >= CALLS and found, f"{CALLS} records", 5.0
-    )
+    records = eventually(lambda: len(found := loaded.records("--limit", "2000")) >= CALLS and found, f"{CALLS} records")
     assert len({record["call_id"] for record in records}) == len(records) == CALLS
     assert len({record["export_seq"] for record in records}) == CALLS
     assert all(set(record) == COLUMNS for record in records)

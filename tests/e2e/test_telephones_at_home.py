@@ -82,7 +82,7 @@ def test_without_keep_alives_the_same_phone_is_lost(at_home):
     with at_home.outside(Endpoint("203.0.113.11", 5062)) as acme:
         call = OutgoingCall(acme, at_home.control_switch, "1001")
         call.invite()
-        assert call.refused(within_s=15).status == 408
+        assert call.refused().status == 408
     assert at_home.control_phone.peer.receive(0) is None
     at_home.control_phone.register()
     with at_home.outside(Endpoint("203.0.113.11", 5062)) as acme:
@@ -146,5 +146,6 @@ def test_what_phones_send_to_keep_themselves_alive_is_not_answered(at_home):
     """RFC 5626 section 4.4.1 wants STUN over UDP; these are what phones send instead."""
     for nothing in (b"\r\n\r\n", b"\r\n", b"\0", b"\0\0\0\0", b"jaK"):
         at_home.phone.peer.send(nothing, at_home.switch)
-    at_home.phone.register()  # whatever was to be said to those would have come before
-    assert at_home.phone.peer.receive(0.2) is None
+    at_home.phone.register()  # an answer to those would have come before
+    came = [message.start_line for message in at_home.phone.peer.messages(0.2)]
+    assert set(came) <= {"HELLO"}, "a keep-alive of ours may be due"

@@ -84,7 +84,7 @@ def test_new_calls_are_followed_live_until_the_onlooker_has_seen_enough(stage: S
         eventually(lambda: capture.read_bytes().count(b"ACK sip:") == 2, "both ACKs in the capture")
         other.hang_up()
         follower.send_signal(signal.SIGINT)
-        drawn, _ = follower.communicate(timeout=10)
+        drawn, _ = follower.communicate(timeout=60)
         wanted.hang_up()
     stage.expect_nothing_left()
     assert follower.returncode == 0

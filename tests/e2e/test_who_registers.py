@@ -20,7 +20,7 @@ from .addresses import CUSTOMERS, NETWORK, REPORTING_SWITCH
 from .conditions import eventually
 from .stage import Stage, configuration
 
-PATIENCE_S = 5.0
+PATIENCE_S = 15.0
 
 
 @pytest.fixture(scope="module")

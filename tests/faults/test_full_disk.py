@@ -50,7 +50,7 @@ def test_every_answered_call_has_its_record_after_a_full_disk_and_a_kill(stage, 
     eventually(lambda: scene.events("journal_write_failed"), "the disk is found to be full")
     for number in range(300):
         scene.customer.call(f"4480{number:05d}")
-    eventually(lambda: len(scene.customer.decided) == 360, "every call is decided", within_s=30)
+    eventually(lambda: len(scene.customer.decided) == 360, "every call is decided", within_s=60)
     refused = [call for call in scene.customer.calls.values() if 503 in call.statuses]
     assert len(refused) == 300, "no new call is taken"
     assert len(scene.daemon.ask("calls")) == 40, "running calls go on"

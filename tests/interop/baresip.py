@@ -150,7 +150,7 @@ class Baresip(Program):
 
     # -- what it tells --------------------------------------------------------------------------------------------
 
-    def expect(self, kind: str, within_s: float = 5.0, **values: str) -> Mapping[str, Any]:
+    def expect(self, kind: str, within_s: float = 15.0, **values: str) -> Mapping[str, Any]:
         """Return the next event of that kind with these values; events before it are passed over.
 
         Raises:

@@ -44,7 +44,7 @@ request_route {{
     }}
     if (has_totag()) {{
         if (loose_route()) {{
-            xlog("L_WARN", "passed $rm from $pr:$si:$sp\\n");
+            xlog("L_WARN", "passed $rm $cs $ci from $pr:$si:$sp\\n");
             t_relay();
         }} else if (is_method("ACK") && t_check_trans()) {{
             t_relay();
@@ -56,11 +56,11 @@ request_route {{
     t_check_trans();
     record_route();
     $du = "sip:{next_hop};transport={next_transport}";
-    xlog("L_WARN", "began $rm from $pr:$si:$sp\\n");
+    xlog("L_WARN", "began $rm $cs $ci from $pr:$si:$sp\\n");
     t_relay();
 }}
 """
-_PASSED: Final = re.compile(r"(began|passed) (\w+) from (\w+):([\d.]+):\d+")
+_PASSED: Final = re.compile(r"(began|passed) (\w+) (\d+ \S+) from (\w+):([\d.]+):\d+")
 
 
 class Passage(NamedTuple):
@@ -107,8 +107,6 @@ class Kamailio(Program):
         return self
 
     def passages(self) -> list[Passage]:
-        """Return every request that went through, in order."""
-        return [
-            Passage(method, transport, source, what == "passed")
-            for what, method, transport, source in _PASSED.findall(self._written().decode())
-        ]
+        """Return every request that went through, in order; a retransmission is not counted again."""
+        requests = dict.fromkeys(_PASSED.findall(self._written().decode()))
+        return [Passage(method, transport, source, what == "passed") for what, method, _, transport, source in requests]

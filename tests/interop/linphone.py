@@ -118,7 +118,7 @@ class Linphone(Program):
         if answers[-1][0] != "Ok":
             raise self._unexpected(f"{line} to be done")
 
-    def expect(self, kind: str, within_s: float = 5.0) -> None:
+    def expect(self, kind: str, within_s: float = 15.0) -> None:
         """Wait for the next event of a kind: a state of the call without its ``LinphoneCall``, or a key.
 
         Raises:

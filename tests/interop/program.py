@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-_START_SECONDS: Final = 10.0
+_START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
 _OUTPUT_BYTES_MAX: Final = 8_000
 

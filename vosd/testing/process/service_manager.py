@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Final
 
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 60.0
 _MESSAGE_MAX: Final = 4096
 
 

@@ -8,7 +8,7 @@ customer and a vendor that need nothing installed. It reads and writes SIP by it
 import select
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -36,6 +36,7 @@ class Message:
 
     def __init__(self, data: bytes, source: Endpoint) -> None:
         head, _, self.body = data.decode(errors="surrogateescape").partition("\r\n\r\n")
+        self.data = data
         self.source = source
         self.start_line, *lines = head.split("\r\n")
         pairs = (line.partition(":") for line in lines)
@@ -86,6 +87,7 @@ class Peer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(address)
         self._transcript: deque[str] = deque(maxlen=_TRANSCRIPT_LINES)
+        self._received: Counter[tuple[bytes, Endpoint]] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +111,12 @@ class Peer:
         message = self._receive(within_s)
         if message is not None:
             self._transcript.append(f"<- {message.source}  {message}")
+            self._received[message.data, message.source] += 1
         return message
+
+    def _is_retransmission(self, message: Message) -> bool:
+        """Say whether the same bytes came from the same source before: the timers of a busy switch run out."""
+        return self._received[message.data, message.source] > 1
 
     def _send(self, raw: bytes, to: Endpoint) -> None:
         self._socket.sendto(raw, to)
@@ -121,10 +128,10 @@ class Peer:
         data, source = self._socket.recvfrom(65_535)
         return Message(data, Endpoint(*source))
 
-    def expect(self, wanted: str | int, within_s: float = 5.0, passing: Iterable[str | int] = ()) -> Message:
+    def expect(self, wanted: str | int, within_s: float = 15.0, passing: Iterable[str | int] = ()) -> Message:
         """Return the next message, which has to be the wanted method or status.
 
-        100 and what stands in ``passing`` may come before it.
+        100, what stands in ``passing`` and retransmissions of what came earlier may come before it.
 
         Raises:
             UnexpectedError: another message came, or none in time.
@@ -134,11 +141,11 @@ class Peer:
             kind = message.status or message.method
             if kind == wanted:
                 return message
-            if kind not in tolerated:
+            if kind not in tolerated and not self._is_retransmission(message):
                 break
         raise self.unexpected(str(wanted))
 
-    def final_response(self, cseq: str, call_id: str, within_s: float = 2.0) -> Message:
+    def final_response(self, cseq: str, call_id: str, within_s: float = 15.0) -> Message:
         """Return the final response to one request, whatever else comes before it.
 
         Raises:
@@ -240,7 +247,7 @@ class OutgoingCall:
         self.send(text)
         return text
 
-    def answered(self, within_s: float = 5.0, cseq: int = 1) -> Message:
+    def answered(self, within_s: float = 15.0, cseq: int = 1) -> Message:
         """Wait for the answer, remember the dialog, acknowledge.
 
         Raises:
@@ -258,7 +265,7 @@ class OutgoingCall:
         self.remote_to = response["To"]
         self.target = response.target
 
-    def refused(self, within_s: float = 5.0) -> Message:
+    def refused(self, within_s: float = 15.0) -> Message:
         """Wait for a final response that refuses, and acknowledge it inside the transaction.
 
         Raises:

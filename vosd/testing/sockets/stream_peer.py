@@ -14,7 +14,7 @@ from typing import Final
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, Peer
 
-_PATIENCE_S: Final = 5.0
+_PATIENCE_S: Final = 15.0
 _BACKLOG: Final = 16
 
 

@@ -46,12 +46,12 @@ class Telephone:
 
     def talk(self, call: OutgoingCall) -> None:
         """Wait until a call is answered, and acknowledge that."""
-        response = self.peer.final_response("2 INVITE", call.call_id, 5.0)
+        response = self.peer.final_response("2 INVITE", call.call_id)
         assert response.status == 200, response
         call.adopt(response)
         call.send(call.request("ACK", 2))
 
-    def pick_up(self, within_s: float = 5.0) -> "TakenCall":
+    def pick_up(self, within_s: float = 15.0) -> "TakenCall":
         """Wait for a call and answer it at once."""
         invite = self.peer.expect("INVITE", within_s, passing=["HELLO"])
         self.peer.reply(invite, 200, tag="telephone", headers=["Content-Type: application/sdp"], body=self.answer)
