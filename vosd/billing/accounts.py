@@ -32,7 +32,7 @@ class Account(msgspec.Struct, frozen=True):
     max_cps: int | None = None
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
-    """With less than this left for calls, the log says so once; None = never."""
+    """The log reports it once when less than this is left for calls; None = never."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
 

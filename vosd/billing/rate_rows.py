@@ -9,11 +9,13 @@ from vosd.billing.rates import Rate
 class RateRows:
     """Rates by prefix, one each, in force at any time (implements ``billing.ports.RateTable``)."""
 
-    __slots__ = ("_lengths", "_rates", "version")
+    __slots__ = ("_cuts", "_rates", "version")
 
     def __init__(self, rates: Iterable[Rate], version: str) -> None:
         self._rates = {"" if rate.prefix == ANY else rate.prefix: rate for rate in rates}
-        self._lengths = sorted({len(prefix) for prefix in self._rates}, reverse=True)
+        lengths = sorted({len(prefix) for prefix in self._rates}, reverse=True)
+        self._cuts = tuple(slice(length) for length in lengths)
+        """One for each length of a prefix, the longest first; made once, to save time in each look-up."""
         self.version = version
 
     @property
@@ -25,9 +27,9 @@ class RateRows:
         """Return the rate of the longest prefix that fits ``number``, or None."""
         # The look-up of base.prefixes, written out: every call finds a rate for each of its sides.
         rates = self._rates
-        for length in self._lengths:
-            rate = rates.get(number[:length])
-            if rate is not None:  # a number shorter than the length stays whole: what it finds fits all the same
+        for cut in self._cuts:
+            rate = rates.get(number[cut])
+            if rate is not None:  # a number shorter than the cut stays whole: what it finds fits all the same
                 return rate
         return None
 

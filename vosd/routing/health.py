@@ -25,7 +25,7 @@ class Trunk(Enum):
 
 
 class _Record:
-    """The state of one gateway, and what speaks against it."""
+    """The state of one gateway, and how many results contradict it."""
 
     __slots__ = ("changed_at", "contrary", "ping", "state")
 

@@ -1,6 +1,6 @@
 """Which gateways a call may be offered to, in which order, and why the others were left out.
 
-The tests only read: a place on a gateway is taken when the attempt begins, and may be gone by then. Reasons are enum
+The checks only read: a place on a gateway is taken when the attempt begins, and may be gone by then. Reasons are enum
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
@@ -59,7 +59,7 @@ class Cause(Enum):
 
 
 class LeftOut(NamedTuple):
-    """A gateway that the number fits and a step refused."""
+    """A gateway that the number fits and a check left out."""
 
     gateway: RoutingGateway
     cause: Cause
@@ -73,7 +73,7 @@ class Routes(NamedTuple):
 
 
 class Circumstances(NamedTuple):
-    """What the tests may read beside the gateway itself."""
+    """What the checks may read beside the gateway itself."""
 
     request: RouteRequest
     occupancy: Occupancy
@@ -81,7 +81,7 @@ class Circumstances(NamedTuple):
     vendors: Vendors
 
 
-Test = Callable[[RoutingGateway, Circumstances], Cause | None]
+Check = Callable[[RoutingGateway, Circumstances], Cause | None]
 
 
 def is_enabled(gateway: RoutingGateway, _now: Circumstances) -> Cause | None:
@@ -142,7 +142,7 @@ def is_well(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
     return Cause.FAILING if now.vendors.resting_ms(gateway, now.request.at.mono, now.request.payer) else None
 
 
-TESTS: Final[tuple[Test, ...]] = (
+CHECKS: Final[tuple[Check, ...]] = (
     is_enabled,
     takes_calls_again,
     is_registered,
@@ -215,11 +215,11 @@ def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:
 def _examine(gateway: RoutingGateway, now: Circumstances) -> tuple[Cause | None, VendorTerms | None]:
     """Return why a gateway is not tried, if so, and its terms.
 
-    The terms are looked up after the tests, because that costs most. ``is_well`` comes last: a gateway that it alone
+    The terms are looked up after the checks, because that costs most. ``is_well`` comes last: a gateway that it alone
     leaves out is tried where there is no other, so all that concerns the price must be known by then.
     """
-    for test in TESTS:
-        cause = test(gateway, now)
+    for check in CHECKS:
+        cause = check(gateway, now)
         if cause is not None:
             return cause, None
     terms = now.vendors.terms(gateway, now.request.callee, now.request.at.wall)

@@ -101,8 +101,8 @@ def _candidates_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tupl
         enabled=phone.enabled,
         dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
     )
-    asked = gateways.get(phone.redirect_server or "") if phone.enabled else None
-    if asked is not None:
-        asked = msgspec.structs.replace(asked, failover_codes=_THEN_THE_PHONE)
-    instead = gateways.get(phone.offline_gateway or "")
-    return tuple(Candidate(gateway, phone.number) for gateway in (asked, called, instead) if gateway is not None)
+    redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
+    if redirecting is not None:
+        redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE)
+    offline = gateways.get(phone.offline_gateway or "")
+    return tuple(Candidate(gateway, phone.number) for gateway in (redirecting, called, offline) if gateway is not None)

@@ -115,7 +115,7 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     """None = it is a phone of ours, and no vendor is paid."""
     addresses: tuple[Address, ...]
     prefixes: tuple[str, ...]
-    """Called prefixes, ``*`` for any number; from the buy rates where the configuration says so."""
+    """Called prefixes, ``*`` for any number; from the buy rates with ``from_rates``."""
     priority: int = 1
     """Lower is tried first."""
     max_concurrent: int | None = None
