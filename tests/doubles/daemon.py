@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
@@ -22,22 +22,43 @@ _context: Final = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["vosd.daemon.bootstrap", "vosd.testing.process.daemon"])
 
 
+Prepare = Callable[[], None]
+
+
 class Daemon(daemon.Daemon):
     """One installation in a directory; forked unless a launcher has to execute it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        configuration: str,
+        launcher: Sequence[str] = (),
+        prepare: Prepare | None = None,
+    ) -> None:
+        """``prepare``, a function of a module, is called in the forked process before ``vosd run``."""
+        super().__init__(directory, configuration, launcher)
+        self._prepare = prepare
 
     def _begin(self) -> Running:
         if self._launcher:
             return super()._begin()
-        return Forked(self._command("run"), self.directory, self.log_file, dict(os.environ))
+        return Forked(self._command("run"), self.directory, self.log_file, dict(os.environ), self._prepare)
 
 
 class Forked:
     """A forked process with the methods of ``subprocess.Popen`` that ``Daemon`` uses."""
 
-    def __init__(self, command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        prepare: Prepare | None = None,
+    ) -> None:
         self._command = command
         self._process: ForkServerProcess = _context.Process(
-            target=_run, args=(command, directory, log, environment), daemon=True
+            target=_run, args=(command, directory, log, environment, prepare), daemon=True
         )
         self._process.start()
 
@@ -74,7 +95,9 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]) -> None:
+def _run(
+    command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str], prepare: Prepare | None
+) -> None:
     """Become ``vosd run``: what an executed program would find in its process, it finds here."""
     from vosd.cli.main import main
 
@@ -87,5 +110,7 @@ def _run(command: Sequence[str], directory: Path, log: Path, environment: Mappin
         os.close(opened)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the descriptors that were just put in place
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if prepare is not None:
+        prepare()
     sys.argv = list(command)
     main(list(command[1:]), prog_name=command[0])

@@ -77,6 +77,10 @@ PHONES: Final = {
     "scanner": f"{NETWORK}.54",
 }
 """Where telephones are; no switch knows their addresses."""
+ASKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
+"""Its calls ask where their number is before they are routed."""
+STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
+"""Another one of this kind."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """Nobody's address."""
 

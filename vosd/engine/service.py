@@ -9,8 +9,10 @@ from typing import Final
 
 import structlog
 
+from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock
+from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
@@ -72,7 +74,11 @@ class SwitchService:
         clock: Clock,
         listeners: Sequence[Listener],
         resolver: Resolver,
+        *,
+        steps: tuple[Step, ...] = STEPS,
+        asker: Asker | None = None,
     ) -> None:
+        """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``."""
         self._clock = clock
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
@@ -97,6 +103,8 @@ class SwitchService:
             registered=registered,
             placed=Placements(self._journal),
             presence=self.phone_service.changed,
+            steps=steps,
+            asker=asker,
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
@@ -153,6 +161,11 @@ class SwitchService:
     def transport_failed(self) -> Callable[[int, str, int], None]:
         """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
         return self._loop.transport_failed
+
+    @property
+    def take_answer(self) -> Callable[[Ticket, Answer], None]:
+        """What an ``Asker`` calls with the answer to a question of a call's set-up."""
+        return self._loop.take_answer
 
     @property
     def unsent(self) -> Callable[[bytes], None]:
