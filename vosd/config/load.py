@@ -156,7 +156,7 @@ def _warn_of_settings(keys: InstallationKeys, written: _WrittenSettings, problem
         (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None
     )
     if wildcard is not None:
-        expected = "sip.advertise beside it: peers cannot send to an address of all zeros"
+        expected = "sip.advertise as well: peers cannot send to an address of all zeros"
         problems.warning(written.place_of("sip.listen"), "sip.listen", expected, str(wildcard))
 
 

@@ -53,4 +53,4 @@ def test_what_cannot_be_announced_is_named_with_what_was_expected(site, listen, 
 def test_a_socket_on_all_addresses_of_a_family_that_nothing_is_announced_for_is_a_warning(site):
     text = "sip: {listen: ['udp:0.0.0.0:5060', 'udp:[::]:5060'], advertise: 203.0.113.1}"
     [warning] = site.warnings(text)
-    assert "value 'udp:[::]:5060': expected sip.advertise beside it" in warning
+    assert "value 'udp:[::]:5060': expected sip.advertise as well" in warning

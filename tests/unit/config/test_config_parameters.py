@@ -107,11 +107,11 @@ def test_a_parameter_of_h323_is_a_warning(site):
     assert site.warnings("parameters: {SS_H323_TIMEOUT_SETUP: 5, SS_H245_PORT_RANGE: '10000,39999'}\n") == [
         (
             "vosd.yaml:1: warning: parameters.SS_H323_TIMEOUT_SETUP: value '5': "
-            "expected no parameter of H.323, which vosd does not speak: it has no effect"
+            "expected no parameter of H.323, which vosd does not support: it has no effect"
         ),
         (
             "vosd.yaml:1: warning: parameters.SS_H245_PORT_RANGE: value '10000,39999': "
-            "expected no parameter of H.323, which vosd does not speak: it has no effect"
+            "expected no parameter of H.323, which vosd does not support: it has no effect"
         ),
     ]
 

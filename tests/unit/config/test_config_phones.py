@@ -116,7 +116,7 @@ def test_the_domain_that_is_the_realm_of_the_switch_is_no_domain_apart(site):
 
 def test_a_domain_without_a_user_in_it_is_a_mistake(site):
     (error,) = site.errors(site.minimal.replace("hosts: 192.0.2.1", "hosts: 192.0.2.1, auth: {domain: a.example}"))
-    assert "auth.username: expected the user name beside the password or the domain" in error
+    assert "auth.username: expected a user name with the password or the domain" in error
 
 
 def test_a_password_can_stand_in_a_file_beside_the_one_that_names_it(site):
@@ -145,7 +145,7 @@ def test_hashes_can_stand_in_the_file_instead_of_passwords(site):
     assert site.load(with_phones(site, phone)).catalogue.users["1001"].credentials.ha1 == {"MD5": ha1}
     (error,) = site.errors(with_phones(site, phone) + "sip: {digest: {algorithms: [SHA-256, MD5]}}\n")
     assert (
-        "phones[1001].ha1_sha256: expected this key beside the other hash: sip.digest.algorithms has SHA-256" in error
+        "phones[1001].ha1_sha256: expected this key besides the other hash: sip.digest.algorithms has SHA-256" in error
     )
 
 

@@ -143,7 +143,7 @@ def test_a_table_full_of_mistakes_gives_a_bounded_list(errors):
     found = errors("prefix,billing_rate\n" + "x,1\n" * 250)
 
     assert len(found) == 101
-    assert found[-1] == "vosd.yaml:1: rate_groups[g]: expected sound rates; 150 more rows have mistakes too"
+    assert found[-1] == "vosd.yaml:1: rate_groups[g]: expected rates without mistakes; 150 more rows have some"
 
 
 def test_a_large_table_arrives_whole(group):

@@ -71,9 +71,9 @@ def test_a_price_per_cycle_is_marked_as_such(site):
          "billing_cycle: value '6': expected either interval or billing_cycle: an interval holds both"),
         ("interval: 30/6, first_duration: 6, first_rate: 1",
          "interval: value '30/6': expected either interval or first_rate with first_duration"),
-        ("first_rate: 1", "first_rate: value '1': expected first_duration beside first_rate, which is its price"),
+        ("first_rate: 1", "first_rate: value '1': expected first_duration with first_rate, which is its price"),
         ("first_duration: 60",
-         "first_duration: value '60': expected first_rate beside first_duration, or interval instead"),
+         "first_duration: value '60': expected first_rate with first_duration, or interval instead"),
         ("interval: 0/6", ("interval: value '0/6': "
          "expected first/following seconds, each 1 to 3600, such as 30/6")),
         ("interval: 30", ("interval: value '30': "

@@ -109,7 +109,7 @@ def test_listening_everywhere_without_an_address_to_advertise_is_a_warning(site)
     assert site.warnings(text) == [
         (
             "vosd.yaml:1: warning: sip.listen: value 'udp:0.0.0.0:5060': "
-            "expected sip.advertise beside it: peers cannot send to an address of all zeros"
+            "expected sip.advertise as well: peers cannot send to an address of all zeros"
         )
     ]
     assert site.warnings("sip: {listen: ['udp:0.0.0.0:5060'], advertise: 192.0.2.1}") == []

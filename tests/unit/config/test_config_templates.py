@@ -74,7 +74,5 @@ def test_templates_do_not_build_on_each_other(site):
 
 
 def test_what_is_no_template_is_an_error(site):
-    assert site.errors("templates: [a]\n") == [
-        "vosd.yaml:1: templates: expected names with keys and values behind them"
-    ]
+    assert site.errors("templates: [a]\n") == ["vosd.yaml:1: templates: expected names, each with keys and values"]
     assert site.errors("templates: {a: b}\n") == ["vosd.yaml:1: templates.a: expected keys and values"]

@@ -50,7 +50,7 @@ class TestLogin:
         ("keys", "mistake"),
         [
             ("auth: {username: alice}", "auth.password: expected either password or password_file"),
-            ("auth: {password: x}", "auth.username: expected the user name beside the password"),
+            ("auth: {password: x}", "auth.username: expected a user name with the password"),
             (
                 "auth: {username: alice, password: x, password_file: y}",
                 "auth.password: expected either password or password_file",
@@ -123,10 +123,10 @@ class TestRegister:
         ("keys", "mistake"),
         [
             ("register: {username: bob, password: x}", "register.server: expected where REGISTER is sent"),
-            ("register: {server: 192.0.2.9}", "register: expected username and password in it, or auth beside it"),
+            ("register: {server: 192.0.2.9}", "register: expected username and password in it, or auth of the gateway"),
             (
                 "register: {server: 192.0.2.9, password: x}",
-                "register: expected username and password in it, or auth beside it",
+                "register: expected username and password in it, or auth of the gateway",
             ),
             (
                 f"{AUTH}, register: {{server: 192.0.2.9, password: x, password_file: y}}",
@@ -199,7 +199,7 @@ class TestDynamic:
     @pytest.mark.parametrize("more", ["address: 192.0.2.9", "register: {server: 192.0.2.9, username: a, password: b}"])
     def test_it_has_no_place_of_its_own(self, site, more):
         (mistake,) = mistakes(site, f"{self.KEYS}, {more}", address="")
-        assert mistake.startswith("dynamic: expected no address and no register beside it")
+        assert mistake.startswith("dynamic: expected neither address nor register")
 
     def test_it_may_not_have_the_name_of_a_customer(self, site):
         text = text_of(site, self.KEYS, address="").replace("name: carrier", "name: acme-pbx")

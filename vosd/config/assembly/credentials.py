@@ -37,7 +37,7 @@ def read_credentials(
         for algorithm in digest.algorithms:
             if given[algorithm] is None:
                 name = _HASHED[algorithm]
-                expected = f"this key beside the other hash: sip.digest.algorithms has {algorithm.value}"
+                expected = f"this key besides the other hash: sip.digest.algorithms has {algorithm.value}"
                 problems.error(section.place, f"{label}.{name}", expected)
                 return None
         hashes = {name.value: secret.reveal() for name, secret in given.items() if secret}

@@ -40,7 +40,7 @@ def _without_h323(parameters: Section, problems: ProblemList) -> Section:
     kept = {}
     for name, entry in parameters.entries.items():
         if name.startswith(_H323):
-            expected = "no parameter of H.323, which vosd does not speak: it has no effect"
+            expected = "no parameter of H.323, which vosd does not support: it has no effect"
             problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
         else:
             kept[name] = entry

@@ -147,7 +147,7 @@ class _Rows:
         """Report how many rows with mistakes were not named."""
         unnamed = self._bad - _BAD_ROWS_SHOWN
         if unnamed > 0:
-            self._problems.error(place, key, f"sound rates; {unnamed} more rows have mistakes too")
+            self._problems.error(place, key, f"rates without mistakes; {unnamed} more rows have some")
 
     def _fits(self, row: RateKeys, source: Source, problems: ProblemList) -> bool:
         """Check a row against its group and the earlier rows."""

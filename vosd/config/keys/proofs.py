@@ -97,7 +97,7 @@ class AuthKeys(ProofKeys):
     @model_validator(mode="after")
     def _has_a_name(self) -> "AuthKeys":
         if (self.is_given or self.domain) and not self.username:
-            raise KeyProblemError("username", "the user name beside the password or the domain")
+            raise KeyProblemError("username", "a user name with the password or the domain")
         return self
 
 

@@ -94,7 +94,7 @@ class RateKeys(Keys):
         if self.interval is not None and (self.first_duration is not None or self.first_rate is not None):
             raise KeyProblemError("interval", "either interval or first_rate with first_duration")
         if self.first_rate and not self.first_duration:
-            raise KeyProblemError("first_rate", "first_duration beside first_rate, which is its price")
+            raise KeyProblemError("first_rate", "first_duration with first_rate, which is its price")
         if self.first_duration and self.first_rate is None:
-            raise KeyProblemError("first_duration", "first_rate beside first_duration, or interval instead")
+            raise KeyProblemError("first_duration", "first_rate with first_duration, or interval instead")
         return self

@@ -115,9 +115,9 @@ class RoutingGatewayKeys(Keys):
         if not self.address and not wanted.is_given and not self.dynamic.is_given:
             raise KeyProblemError("address", "at least one address, or register, or dynamic")
         if self.dynamic.is_given and (self.address or wanted.is_given):
-            raise KeyProblemError("dynamic", "no address and no register beside it: calls go where it is registered")
+            raise KeyProblemError("dynamic", "neither address nor register: calls go where the gateway is registered")
         if wanted.is_given and not self.auth.is_given and not (wanted.username and wanted.has_password):
-            raise KeyProblemError("register", "username and password in it, or auth beside it")
+            raise KeyProblemError("register", "username and password in it, or auth of the gateway")
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self

@@ -35,5 +35,5 @@ class TlsKeys(Keys):
         if self.private_key is None and self.certificate is not None:
             raise KeyProblemError("private_key", "the key of the certificate")
         if self.ca is None and self.verify_client is not VerifyClient.NO:
-            raise KeyProblemError("ca", "roots of the clients: the world's are no proof of a customer")
+            raise KeyProblemError("ca", "root certificates for clients: the default roots identify no customer")
         return self

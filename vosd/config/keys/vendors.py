@@ -32,7 +32,7 @@ class LoginKeys(Keys):
     @model_validator(mode="after")
     def _is_whole(self) -> "LoginKeys":
         if (self.password or self.password_file) and not self.username:
-            raise KeyProblemError("username", "the user name beside the password")
+            raise KeyProblemError("username", "a user name with the password")
         if self.username and (self.password is None) is (self.password_file is None):
             raise KeyProblemError("password", "either password or password_file")
         return self

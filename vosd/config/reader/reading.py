@@ -134,7 +134,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             inner, _, name = spot.key.rpartition(".")
             if spot.written == "" and inner and name == trail[-1] and not expected.endswith("?"):
                 # A password whose key is missing is read as a key without a value.
-                expected = "a value behind each key; one has none"
+                expected = "a value for each key; one has none"
                 spot = spot._replace(key=inner)
             if trail[-1] not in section.not_built:
                 spot = spot._replace(written=None)  # the value of a mistyped key may be a password

@@ -16,7 +16,7 @@ def take_templates(document: Section, problems: ProblemList) -> dict[str, Sectio
     if entry is None or entry.is_empty:
         return {}
     if not isinstance(entry.node, Section):
-        problems.error(entry.place, TEMPLATES, "names with keys and values behind them")
+        problems.error(entry.place, TEMPLATES, "names, each with keys and values")
         return {}
     found = {}
     for name, template in entry.node.entries.items():
