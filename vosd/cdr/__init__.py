@@ -1,4 +1,4 @@
-"""What is remembered of a call: one record, its attempts and its columns.
+"""The record of a call: its attempts, its postings and its columns.
 
-Refuses to know how a call came about (b2bua), what it costs (billing computes, this stores) and databases.
+Refuses to know call control (b2bua), rates (billing) and databases (storage).
 """

@@ -1,7 +1,7 @@
-"""Who runs on a database, and which database it is: one switch at a time, and no lost commit unnoticed.
+"""Port of the lease: one switch at a time on a database, and counters that show lost commits (ADR 22 and 23).
 
 ``storage`` implements ``Lease`` over MySQL, SQLite and memory. Refuses to know what a switch does without a lease and
-how a database that has lost commits is mended.
+how lost commits are booked again.
 """
 
 from typing import Final, NamedTuple, Protocol
@@ -9,13 +9,13 @@ from typing import Final, NamedTuple, Protocol
 from vosd.base.errors import VosError
 
 LEASE_MS: Final = 10_000
-"""For so long after its last renewal a lease holds, by the database's clock."""
+"""How long a lease lasts after its last renewal, by the database's clock."""
 RENEW_S: Final = 1.0
 """How often a running switch renews its lease."""
 
 
 class Claimant(NamedTuple):
-    """A process that runs a switch, or wants to."""
+    """A process that runs a switch, or is about to."""
 
     node: str
     holder: str
@@ -23,17 +23,17 @@ class Claimant(NamedTuple):
     host: str
     pid: int
     process: str
-    """What tells the process from an earlier one with the same pid; compares only on the same host."""
+    """Distinguishes the process from an earlier one with the same pid, on the same host."""
 
     def __str__(self) -> str:
         return f"node {self.node} on host {self.host}, pid {self.pid}"
 
 
 class DatabaseState(NamedTuple):
-    """What a database says of itself at a renewal; every count only grows unless commits are lost."""
+    """State of the database at a renewal; counters only grow unless commits are lost."""
 
     identity: str
-    """Random, made with the tables; a dump takes it along."""
+    """Random, made with the tables; a dump contains it."""
     server: int
     """The server's own id; of an SQLite database the number of its file."""
     commits: int
@@ -56,27 +56,27 @@ class Lease(Protocol):
     """The right of one process to run a switch on a database."""
 
     async def hold(self, claimant: Claimant) -> DatabaseState:
-        """Take the lease, or renew it where ``claimant`` has it, and say what the database says of itself.
+        """Take the lease, or renew it if ``claimant`` has it, and return the state of the database.
 
         A lease that has run out, was released, or whose holder is known to have ended is free.
 
         Raises:
             LeaseHeld: another switch has it.
-            StoreUnavailable: it is not known who has it; ask again.
+            StoreUnavailable: the holder is not known; try again.
         """
         ...
 
     async def release(self, claimant: Claimant) -> None:
-        """Let another switch have it at once; nothing happens where ``claimant`` does not have it.
+        """Release the lease for other switches; nothing happens if ``claimant`` does not have it.
 
         Raises:
-            StoreUnavailable: as far as is known it is not released, and will run out.
+            StoreUnavailable: the lease is probably not released, and will run out.
         """
         ...
 
 
 def refusal(wanted_by: Claimant, held_by: Claimant, age_ms: int) -> LeaseHeld:
-    """Return the error that names the holder and says what to do."""
+    """Return the error that names the holder and what the operator does."""
     since = f"its lease was renewed {max(age_ms, 0) / 1_000:.1f} s ago and runs out after {LEASE_MS // 1_000} s"
     if held_by.node == wanted_by.node:
         message = f"{held_by} runs on this database already ({since}): stop it first"
@@ -89,5 +89,5 @@ def refusal(wanted_by: Claimant, held_by: Claimant, age_ms: int) -> LeaseHeld:
 
 
 def is_free(age_ms: int, *, released: bool, ttl_ms: int) -> bool:
-    """Say whether a lease of this age has expired; so has one renewed far in the future: the clock was set back."""
+    """Return whether a lease of this age has expired; one from far in the future has, too: the clock was set back."""
     return released or abs(age_ms) > ttl_ms

@@ -20,20 +20,20 @@ class Standing(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """The accounts whose standing changed after a mark, and the mark to ask with next time."""
+    """Accounts whose standing changed after a mark, and the mark for the next query."""
 
     standings: Mapping[str, Standing]
     mark: int
 
 
 class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake
-    """The database cannot be reached or did not finish; try the same again later, it books nothing twice."""
+    """The database cannot be reached or did not finish; try the same again later, nothing is booked twice."""
 
 
 class StoreDamaged(StoreUnavailable):
-    """The database answers, but its tables are not as they must be; the message says what to mend.
+    """The database answers, but its tables are not as they must be; the message says what to correct.
 
-    No record is at fault: the same records are taken once that is done.
+    The records are valid: they are booked once that is done.
     """
 
 
@@ -58,31 +58,31 @@ class RejectedRecords(VosError):  # noqa: N818 - it carries the records
 
 
 class Books(Protocol):
-    """The database as the engine sees it: CDRs and money, booked together or not at all."""
+    """Port of the engine to the database: CDRs and money, booked together or not at all."""
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
-        """Make a row with balance zero for every account that has none yet.
+        """Insert a row with balance zero for each account that has none.
 
         Raises:
-            StoreUnavailable: some rows may be missing; ask again.
+            StoreUnavailable: some rows may be missing; try again.
         """
         ...
 
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        """Give every account that has a row its currency, by account, where no entry of its ledger has one yet.
+        """Set the currency of each account that has a row and no ledger entries in another currency.
 
-        Where any has money in another currency none is changed; return those, each with the currency that it has.
+        If any has money in another currency, set none and return those, each with its currency.
 
         Raises:
-            StoreUnavailable: some may be settled; ask again.
+            StoreUnavailable: some may be set; try again.
         """
         ...
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
-        """Return the currency of each account that has a row; None = its money came before currencies were kept.
+        """Return the currency of each account that has a row; None = its money is from before there were currencies.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
@@ -94,27 +94,27 @@ class Books(Protocol):
         posting. A record is also rejected where a posting is in another currency than its account (ADR 32).
 
         Raises:
-            StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.
-            RejectedRecords: the named records cannot be stored as they are; all others are committed.
+            StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
+            RejectedRecords: these records can never be booked; all others are committed.
         """
         ...
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return those of the records of which the database has nothing, of a call that leaves entries or a CDR.
+        """Return the records that are not booked, of calls that leave entries or a CDR.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
     def newest_commit(self) -> int:
-        """Return the number of the latest commit since the question before, 0 = none."""
+        """Return the number of the latest commit since the last call of this method, 0 = none."""
         ...
 
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...

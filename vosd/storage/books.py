@@ -24,7 +24,7 @@ from vosd.storage.types import Unstorable
 from vosd.storage.writers import writer_for
 
 _ENCODED_AT_ONCE: Final = 32
-"""Records encoded before the loop may serve calls again: well under a millisecond."""
+"""Records encoded before the event loop serves calls again: well under a millisecond."""
 _OPENED_AT_ONCE: Final = 500
 
 
@@ -37,10 +37,10 @@ class SqlBooks:
         self._newest_commit = 0
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
-        """Make a row with balance zero for every account that has none yet.
+        """Insert a row with balance zero for each account that has none.
 
         Raises:
-            StoreUnavailable: some rows may be missing; ask again.
+            StoreUnavailable: some rows may be missing; try again.
         """
         wanted = sorted(set(accounts))
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
@@ -49,10 +49,10 @@ class SqlBooks:
                 await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark)
 
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        """Give every account its currency; where any has money in another, change none and return those.
+        """Set the currency of accounts; if any has money in another one, set none and return those.
 
         Raises:
-            StoreUnavailable: some may be settled; ask again.
+            StoreUnavailable: some may be set; try again.
         """
         return await settle_all(self._database, wanted)
 
@@ -60,7 +60,7 @@ class SqlBooks:
         """Return the currency of each account that has a row.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         return await currencies_of(self._database, accounts)
 
@@ -68,8 +68,8 @@ class SqlBooks:
         """Book whole calls in one transaction and return the standing of every account they touched.
 
         Raises:
-            StoreUnavailable: nothing of this batch was booked, as far as is known; try the same batch again.
-            RejectedRecords: the named records cannot be stored as they are; all others are committed.
+            StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
+            RejectedRecords: these records can never be booked; all others are committed.
         """
         calls, refused = await self._prepare({record.call_id: record for record in records}.values())
         standings: dict[str, Standing] = {}
@@ -92,10 +92,10 @@ class SqlBooks:
         return standings
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return those of the records of which the database has nothing, of a call that leaves entries or a CDR.
+        """Return the records that are not booked, of calls that leave entries or a CDR.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         leaving = [record for record in records if record.recorded or any(each.amount for each in record.postings)]
         async with self._database.reading() as connection:
@@ -104,7 +104,7 @@ class SqlBooks:
         return [record for record in leaving if not _is_there(record, with_cdr, taken)]
 
     def newest_commit(self) -> int:
-        """Return the number of the latest commit since the question before, 0 = none."""
+        """Return the number of the latest commit since the last call of this method, 0 = none."""
         newest, self._newest_commit = self._newest_commit, 0
         return newest
 
@@ -112,7 +112,7 @@ class SqlBooks:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         table = schema.account.c
         query = select(table.id, table.balance, table.seq, table.changed).where(table.changed > after)
@@ -130,11 +130,11 @@ class SqlBooks:
             except Unstorable as fault:
                 refused.append(RejectedRecord(record, str(fault)))
             if count % _ENCODED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # a full batch in one go would hold up the packets of running calls
+                await asyncio.sleep(0)  # a full batch at once would delay the packets of running calls
         return calls, refused
 
     async def _book(self, batch: list[PreparedCall]) -> "_Committed":
-        """Book a batch, at first as if none of it were booked: that is so unless this is a retry."""
+        """Book a batch; what is booked already is looked up only if the first attempt finds a duplicate."""
         if not batch:
             return _Committed({}, [])
         try:
@@ -172,13 +172,13 @@ class SqlBooks:
         return _Committed(standings, rejected)
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
-        """Carry every posting to its account's standing, in place, and return the ledger's rows."""
+        """Add all postings to the standings, in place, and return the rows of the ledger."""
         encode = self._writer.encode
         entries: list[Row] = []
         for call in batch:
             for posting in call.record.postings:
                 if not posting.amount:
-                    continue  # what cost nothing is no entry
+                    continue  # an amount of zero makes no entry
                 before = standings[posting.account]
                 after = Standing(before.balance + posting.amount, before.seq + 1)
                 entries.append(ledger_row(call, posting, after, encode))
@@ -242,7 +242,7 @@ async def lock_accounts(
 def _in_held_currencies(
     batch: Iterable[PreparedCall], held: Mapping[str, str | None]
 ) -> tuple[list[PreparedCall], list[RejectedRecord]]:
-    """Divide a batch into what can be booked and what posts another currency than its account has."""
+    """Split off the calls with a posting in another currency than its account."""
     fitting, rejected = [], []
     for call in batch:
         fault = other_currency(call.record, held)
@@ -257,7 +257,7 @@ async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]
     """Return the calls of which nothing is booked.
 
     Raises:
-        ContentRefused: a posting's reference is taken by another call, so that this one can never be booked.
+        ContentRefused: another call has the reference of a posting, so this one can never be booked.
     """
     records = [call.record for call in batch]
     with_cdr = await cdrs_of(connection, records)

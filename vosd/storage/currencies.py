@@ -1,7 +1,7 @@
 """The currency of each account: settled once, when the account is first used with one.
 
-An account that has ledger entries keeps its currency for ever: its balance is their sum. One that was there before
-accounts had currencies takes the one that is configured when it is first seen.
+An account that has ledger entries keeps its currency: its balance is their sum. An account from before there were
+currencies takes the configured one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ _AT_ONCE: Final = 500
 
 
 async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """Give each account its currency; where any has money in another, give none and return those with theirs.
+    """Set the currency of accounts; if any has money in another one, set none and return those with theirs.
 
     Raises:
-        StoreUnavailable: some may be settled; ask again.
+        StoreUnavailable: some may be set; try again.
     """
     others: dict[str, str] = {}
     open_ones: dict[str, str] = {}
@@ -44,7 +44,7 @@ async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[s
 
 
 async def settle_one(connection: AsyncConnection, name: str, wanted: str | None) -> str | None:
-    """Give an account its currency if one is wanted and none is settled; return the one that it has."""
+    """Set the currency of an account that has none, if one is wanted; return its currency."""
     if wanted is not None:
         await _settle(connection, name, wanted)
     return await connection.scalar(select(schema.account.c.currency).where(schema.account.c.id == name))
@@ -54,17 +54,17 @@ async def currencies_of(database: Database, accounts: Collection[str]) -> Mappin
     """Return the currency of each account that has a row.
 
     Raises:
-        StoreUnavailable: ask again.
+        StoreUnavailable: try again.
     """
     async with database.reading() as connection:
         return {row.id: row.currency for chunk in _chunks(accounts) for row in await _rows(connection, chunk)}
 
 
 def other_currency(record: CallRecord, held: Mapping[str, str | None]) -> str | None:
-    """Say which posting is in another currency than its account has, by account; None = all fit.
+    """Return the reason for refusing a record with a posting in another currency than its account; None = all fit.
 
-    An amount in another currency would be added to a balance that it is no part of. No later attempt can succeed: an
-    account that has entries keeps its currency.
+    Amounts of two currencies cannot be added to one balance. A retry cannot succeed while the account has entries,
+    because it keeps its currency.
     """
     for posting in record.postings:
         currency = held.get(posting.account)

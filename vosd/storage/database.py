@@ -1,7 +1,7 @@
-"""The connection to the database: opened from a URL, used in transactions, its errors made ours.
+"""Connection to the database: the engine made from a URL, transactions, and errors of the drivers.
 
-Owns the engine, what every session is set to, how long a transaction may take and what a driver's error means.
-Refuses to know what is asked of the tables.
+Sets the session options and the time limit of transactions, and translates the drivers' errors into ours. Refuses to
+know statements.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from vosd.storage.migrations import newest_revision
 from vosd.storage.types import Unstorable
 
 PATIENCE_S: Final = 30.0
-"""No transaction takes longer; what did not answer until then counts as away (DESIGN D10)."""
+"""Time limit of a transaction in seconds; a database that takes longer counts as away (ADR 10)."""
 
 _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
@@ -32,17 +32,17 @@ _CONNECT_S: Final = 5
 
 _SESSION_OF_MYSQL: Final = (
     "SET SESSION time_zone = '+00:00', "
-    # strict, so that nothing is cut or rounded in silence; without NO_BACKSLASH_ESCAPES, so that the driver's
-    # escaping of text holds whatever the server's own mode is
+    # Strict: an error instead of cut text or a rounded amount. Without NO_BACKSLASH_ESCAPES, because the driver escapes
+    # text with backslashes, whatever the server's own mode is.
     "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 )
 _NO_SUCH_TABLE_OR_COLUMN: Final = frozenset({1054, 1146})
 _NO_SUCH_IN_SQLITE: Final = re.compile("no such (table|column)|has no column named|^NOT NULL constraint failed")
 _TOO_LARGE_OR_UNFIT: Final = frozenset({1153, 1264, 1292})
 _UNLIKE_OURS: Final = frozenset({1048, 1136, 1265, 1364, 1366, 1406})
-"""A column that is missing, too narrow, of another kind or character set: what we write fits this version's own."""
+"""Errors of a column that is missing, too narrow, or of another type or character set than this version's."""
 _KEY: Final = re.compile(r"for key '(?:[^']*\.)?(\w+)'\Z")
-"""The key that a MySQL server names at the end of its message about a duplicate."""
+"""Name of the key at the end of a MySQL server's message about a duplicate."""
 _DAMAGED_KEYS: Final = {
     "cdr_export": (
         "the counter of commits is behind cdr.export_seq: UPDATE counter SET value ="
@@ -53,14 +53,14 @@ _DAMAGED_KEYS: Final = {
         " account.balance to those of its latest entry"
     ),
 }
-"""Unique numbers that the database itself gives out, and what mends them where they are taken."""
+"""Keys of numbers that the database generates, and what the operator does when such a number is taken."""
 _DAMAGED_COLUMNS: Final = {
     "cdr.export_seq": "cdr_export",
     "ledger_entry.account, ledger_entry.seq": "ledger_entry_chain",
 }
-"""The same keys in SQLite's words."""
+"""The same keys as SQLite names them."""
 _REFUSED: Final = frozenset({1044, 1045, 1698})
-"""User or password."""
+"""Errors about user or password."""
 _UNKNOWN_DATABASE: Final = 1049
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
@@ -69,11 +69,11 @@ _ONE_STATE: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
 
 
 class DatabaseRefusesUs(StoreUnavailable):
-    """The database lets us in only once the operator changes the user, the password or the file's directory."""
+    """The database refuses the connection until the operator changes the user, the password or the directory."""
 
 
 class SchemaOutdated(StoreDamaged):
-    """The tables are not those of this version; the message says which command mends it."""
+    """The tables are not those of this version; the message names the command that updates them."""
 
 
 class UnsupportedDatabase(VosError):  # noqa: N818 - describes the URL
@@ -109,11 +109,14 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is the embedded database, where whoever writes locks all others out."""
+        """Whether this is the embedded database, in which a writer locks out all others."""
         return self.engine.dialect.name == "sqlite"
 
     def file_number(self) -> int:
-        """Return what tells the file of an SQLite database from another one of the same name; 0 = not there."""
+        """Return the inode number of an SQLite database's file; 0 = the file is missing.
+
+        Another file of the same name has another number.
+        """
         return _file_number(self.engine.url.database)
 
     async def close(self) -> None:
@@ -122,9 +125,9 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Give a connection in a transaction that sees one state of the database throughout.
+        """Yield a connection in a transaction that sees one state of the database throughout.
 
-        ``unhurried`` lifts the time limit, for an audit that a person waits for and can interrupt.
+        ``unhurried`` lifts the time limit, for an audit that the operator can interrupt.
 
         Raises:
             StoreUnavailable: the database is away or too slow.
@@ -138,7 +141,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Give a connection in a transaction that is committed at the end of the block.
+        """Yield a connection in a transaction that is committed at the end of the block.
 
         ``unhurried`` lifts the time limit, for a migration.
 
@@ -179,7 +182,7 @@ class Database:
             yield
         except exc.DBAPIError as error:
             raise self._meaning(error) from error.orig
-        except exc.StatementError as error:  # a value that its column's type refused before the driver saw it
+        except exc.StatementError as error:  # the column's type refused the value before the driver got it
             if not isinstance(error.orig, Unstorable):
                 raise
             raise ContentRefused(str(error.orig)) from error.orig
@@ -216,14 +219,14 @@ class Database:
 
 
 def _own_number(message: str) -> str | None:
-    """Return what mends a number of our own that is taken; None where the duplicate is of the content."""
+    """Return the advice about a generated number that is taken; None if the duplicate is in the content."""
     named = _KEY.search(message)
     in_sqlite = message.removeprefix("UNIQUE constraint failed: ")
     return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
 def _advice(code: object, text: str) -> str:
-    """Return what an operator should look at, by MySQL's error number or SQLite's words."""
+    """Return what the operator should check, by MySQL's error number or SQLite's message."""
     match code:
         case 2003 | 2006 | 2013:
             return "is the server running and the address right?"
@@ -258,16 +261,16 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def try_the_file(_: object, __: object, arguments: list[Any], ___: object) -> None:
-        # SQLite would make an empty file for a reader of a database that is not there, or whose name is misspelt
+        # SQLite would create an empty file if the database is missing or its name is misspelt.
         if url.database not in {None, "", _IN_MEMORY} and file.parent.is_dir() and not file.exists():
             message = f"{place}: there is no file {file.absolute()}: run vosd migrate, or correct database.url"
             raise SchemaOutdated(message)
-        # the driver's thread outlives a failure to open and complains where nobody listens; fail before it
+        # The driver's thread keeps running after a failure to open, and logs it out of our control: fail first.
         sqlite3.connect(arguments[0]).close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare_session(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
+        connection.isolation_level = None  # we begin transactions ourselves, the driver does not
         cursor = connection.cursor()
         for setting in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {busy_s * 1000:.0f}"):
             cursor.execute(f"PRAGMA {setting}")
@@ -279,19 +282,19 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "checkout")
     def expect_the_same_file(_: Any, record: ConnectionPoolEntry, __: object) -> None:
-        # a file that was put in place of ours is not seen by a connection that has the old one open
+        # A connection that has the old file open would not see a file that replaced it.
         if record.info[_FILE] != _file_number(url.database):
             raise exc.DisconnectionError("the database file was replaced")
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def let_go_of_the_lock(connection: Any, _: object, __: object) -> None:
-        # A task was cancelled in a transaction. SQLite keeps a closed connection alive, with its lock, for as long as
-        # one of its statements is referred to, which the cancelled task does
+        # A task was cancelled in a transaction. SQLite keeps a closed connection and its lock as long as one of its
+        # statements is referenced, and the cancelled task references one.
         connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # A writer takes the lock at once: a transaction that read first and then wants to write cannot wait
+        # A writer takes the lock at once: a transaction that has read cannot wait for the lock when it writes.
         writing = connection.get_execution_options().get(_WRITING, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 

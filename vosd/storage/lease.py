@@ -1,4 +1,4 @@
-"""The lease in MySQL and SQLite: a row a node, changed only while the row of the database's identity is locked."""
+"""Lease in MySQL and SQLite: a row for each node, changed only while the row of the identity is locked."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,7 +22,7 @@ _NOW_IN_MYSQL: Final = "UTC_TIMESTAMP(3)"
 class SqlLease:
     """Implements ``vosd.cdr.lease.Lease``.
 
-    ``has_ended`` says whether a process is known to have ended; it is asked only of holders that do not answer.
+    ``has_ended`` returns whether a process is known to have ended; it is called for holders whose lease is not renewed.
     """
 
     def __init__(self, database: Database, has_ended: Callable[[Claimant], bool], *, ttl_ms: int = LEASE_MS) -> None:
@@ -39,7 +39,7 @@ class SqlLease:
 
         Raises:
             LeaseHeld: another switch has it.
-            StoreUnavailable: it is not known who has it; ask again.
+            StoreUnavailable: the holder is not known; try again.
         """
         async with self._database.writing() as connection:
             identity = await _locked_identity(connection)
@@ -57,10 +57,10 @@ class SqlLease:
         return DatabaseState(identity, server, int(about.commits), epoch, renewals)
 
     async def release(self, claimant: Claimant) -> None:
-        """Let another switch have the lease.
+        """Release the lease for other switches.
 
         Raises:
-            StoreUnavailable: as far as is known it is not released.
+            StoreUnavailable: the lease is probably not released.
         """
         async with self._database.writing() as connection:
             own = update(_lease).where(_lease.c.node == claimant.node, _lease.c.holder == claimant.holder)
@@ -74,7 +74,7 @@ class SqlLease:
 
 
 async def _locked_identity(connection: AsyncConnection) -> str:
-    """Return the database's identity; no other switch takes or renews a lease until the transaction ends."""
+    """Lock and return the database's identity: no other lease is taken or renewed until the transaction ends."""
     identity = (await connection.execute(select(schema.identity.c.id).limit(1).with_for_update())).scalar()
     if identity is None:
         identity = str(uuid4())

@@ -1,10 +1,10 @@
-"""The statements behind a listing of calls: the keys of the calls that fit a filter, newest first.
+"""Statements of a listing of calls: the keys of the calls that fit a filter, newest first (ADR 29).
 
-Every filter uses an index of ``schema.cdr``. Account, gateway, reason and time walk theirs from the newest call back
-until the limit is reached; a SIP Call-ID is one entry. A number is a range, which is not in the order of time. A
-database that sees the limit therefore likes to walk the whole table by time until it has met enough calls, which
-takes the longest where they are few and old. So numbers are sought twice: among the newest calls only, and, where
-those are not enough, over the range of the number with its order hidden.
+Every filter uses an index of ``schema.cdr``. For account, gateway, reason and time the index is read from the newest
+call back until the limit is reached; a SIP Call-ID is one entry. A number is a range of its index, which is not in the
+order of time. A database that sees the limit would rather read the whole table by time until it has found enough calls,
+which takes longest where the calls are few and old. So a number is searched twice: among the newest calls only, and, if
+those are not enough, over the range of the number with the order hidden from the database.
 
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
@@ -21,9 +21,9 @@ from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.types import descriptive
 
 NEWEST_SEARCHED: Final = 10_000
-"""Calls that are read to find a number among the newest: a twentieth of a second."""
+"""Newest calls that are read to find a number: about 50 ms."""
 RECENT_LIMIT_MAX: Final = 1_000
-"""A longer listing is hardly ever filled by the newest calls."""
+"""Greatest limit for which the newest calls are searched first; they seldom fill a longer listing."""
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 _SEARCHED_AT_MOST: Final = 1_000
@@ -32,8 +32,8 @@ _SEARCHED_AT_MOST: Final = 1_000
 def newest(wanted: CallFilter) -> Select[Any]:
     """Return the statement for the keys ``started_at``, ``call_id`` of the calls that fit.
 
-    It is a union of arms, one for each way in which "either column" can be true: an OR over two columns would make
-    the database choose between no index and no order.
+    It is a union of one query for each column that may match ("customer or vendor"): for an OR over two columns the
+    database would use no index, or lose the order.
     """
     table = schema.cdr
     hide_order = _seeks_number(wanted)
@@ -51,9 +51,9 @@ def newest(wanted: CallFilter) -> Select[Any]:
 
 
 def newest_of_recent(wanted: CallFilter) -> Select[Any] | None:
-    """Return the statement for the same keys among the newest ``NEWEST_SEARCHED`` calls of the time that is wanted.
+    """Return the statement for the same keys among the newest ``NEWEST_SEARCHED`` calls of the wanted time.
 
-    Where it finds as many as the limit, they are the answer. None where ``newest`` is as quick, or quicker.
+    If it finds as many as the limit, they are the result. None if ``newest`` is as fast.
     """
     if not _seeks_number(wanted) or wanted.limit > RECENT_LIMIT_MAX:
         return None
@@ -71,7 +71,7 @@ def newest_of_recent(wanted: CallFilter) -> Select[Any] | None:
 
 
 def as_stored(text: str) -> str:
-    """Spell what was typed as it would have been stored, so that bytes that are no text can be searched."""
+    """Write a search text as it would be stored, so that escaped bytes are found."""
     return descriptive(text, _SEARCHED_AT_MOST)
 
 
@@ -80,7 +80,7 @@ def _seeks_number(wanted: CallFilter) -> bool:
 
 
 def _newest_first(table: FromClause, *, hidden: bool = False) -> tuple[ColumnElement[Any], ...]:
-    """Return the order of a listing; ``hidden`` spells it so that no index is seen to have it."""
+    """Return the order of a listing; ``hidden`` writes it so that the database sees no index for it."""
     started_at = table.c.started_at
     key = func.coalesce(started_at, started_at) if hidden else started_at
     return key.desc(), table.c.call_id.desc()
@@ -96,7 +96,7 @@ def _at_the_time(wanted: CallFilter, table: FromClause) -> list[ColumnElement[bo
 
 
 def _after(position: CallPosition, table: FromClause) -> list[ColumnElement[bool]]:
-    """Say that a call is listed after a position, in two parts, of which the first is a range of an index."""
+    """Return the condition that a call is listed after a position; its first part is a range of an index."""
     started_at = table.c.started_at
     return [
         started_at <= position.started_at,
@@ -105,7 +105,7 @@ def _after(position: CallPosition, table: FromClause) -> list[ColumnElement[bool
 
 
 def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElement[bool]]]:
-    """Return the ways in which a call of the wanted time can fit, each as what must hold."""
+    """Return the alternatives in which a call of the wanted time fits, each as a list of conditions."""
     cdr = table.c
     always = [cdr.end_reason == as_stored(wanted.reason)] if wanted.reason is not None else []
     ways = product(
@@ -123,7 +123,7 @@ def _either(value: str | None, *columns: ColumnElement[Any]) -> list[ColumnEleme
 
 
 def _beginning(number: str | None, column: ColumnElement[Any]) -> list[ColumnElement[bool] | None]:
-    """Say that the column begins with the number, as ranges, which use an index where LIKE may not."""
+    """Return the condition that the column begins with the number, as ranges: LIKE may not use an index."""
     if number is None:
         return [None]
     digits = for_matching(as_stored(number))

@@ -17,10 +17,10 @@ from vosd.storage.migrations import migrations_path
 
 
 def migrate(url: str) -> None:
-    """Bring the database to this version, making what is missing; a database that is current is left alone.
+    """Bring the database to this version; a current database is not changed.
 
-    The file and directory of an SQLite database are made; a MySQL database must exist. Not to be called inside
-    a running event loop: there, ``migrate_async``.
+    The file and directory of an SQLite database are created; a MySQL database must exist. Inside a running event loop
+    call ``migrate_async``.
 
     Raises:
         StoreUnavailable: the database is away or refuses, or (``SchemaOutdated``) this version does not know its
@@ -30,7 +30,7 @@ def migrate(url: str) -> None:
 
 
 async def migrate_async(url: str) -> None:
-    """Do what ``migrate`` does inside a running event loop."""
+    """Do the same inside a running event loop."""
     database = Database(url)
     path = make_url(url).database
     try:

@@ -1,4 +1,4 @@
-"""What people ask of the database: payments and inquiries, as values and as protocols.
+"""Ports of the database for payments and queries: protocols and their values.
 
 The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory implement both.
 """
@@ -18,7 +18,7 @@ LISTED_AT_MOST: Final = 100
 
 
 class EntryKind(Enum):
-    """Why a ledger entry was made (INTERFACES section 5)."""
+    """Why a ledger entry was made; the value is stored."""
 
     CALL = "call"
     PAYMENT = "payment"
@@ -40,10 +40,10 @@ class OtherCurrency(VosError):  # noqa: N818 - states what was found
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """Money that a person books (REQ_BILLING PAY-01, PAY-02); ``made_at`` is UTC milliseconds.
+    """Money that an operator books; ``made_at`` is UTC milliseconds.
 
-    ``reference`` is unique per account and kind: the same one books once. ``kind`` is any but ``CALL``.
-    ``ZERO`` brings the balance to zero, whatever it is, and takes no amount.
+    ``reference`` is unique for each account and kind: the same one books once. ``kind`` is any but ``CALL``.
+    ``ZERO`` brings the balance to zero and takes no amount.
     """
 
     account: str
@@ -54,9 +54,9 @@ class Payment:
     operator: str | None = None
     memo: str | None = None
     currency: str | None = None
-    """ISO 4217; None = that of the account, whatever it is."""
+    """ISO 4217; None = the currency of the account."""
     must_exist: bool = False
-    """Whether the account is to have a row already: nothing else says that there is such an account."""
+    """Whether the account must have a row already, because the configuration does not name it."""
 
     def __post_init__(self) -> None:
         assert self.kind is not EntryKind.CALL, "calls are booked with their records"
@@ -64,7 +64,7 @@ class Payment:
 
 
 class Receipt(NamedTuple):
-    """The balance before and after a payment; ``repeated`` when it had been booked earlier, as it was then."""
+    """Balance before and after a payment; ``repeated`` if it was booked earlier, with the balances of then."""
 
     before: Decimal
     after: Decimal
@@ -72,32 +72,32 @@ class Receipt(NamedTuple):
 
 
 class CallPosition(NamedTuple):
-    """Where a call stands in a listing, which goes by time and then by call id; times are UTC milliseconds."""
+    """Position of a call in a listing, which is ordered by time and then by call id; UTC milliseconds."""
 
     started_at: int
     call_id: str
 
 
 class StoredCall(NamedTuple):
-    """A call's record as it is in the database (its postings stay in the ledger), and its place there."""
+    """A call's record as read from the database (without its postings), and its export number."""
 
     record: CallRecord
     export_seq: int
 
     @property
     def position(self) -> CallPosition:
-        """Where it stands in a listing."""
+        """Its position in a listing."""
         return CallPosition(self.record.started_at, self.record.call_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Which calls to list; every criterion that is given must hold.
+    """Which calls to list; all given criteria must hold.
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
-    numbers as they came in, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
-    of the latest attempt, whole. ``before`` lists only what comes after that position.
+    numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
+    of the latest attempt, whole. ``before`` lists only calls after that position.
     """
 
     limit: int = LISTED_AT_MOST
@@ -122,29 +122,29 @@ class Payments(Protocol):
             ReferenceTaken: the reference was used for another amount.
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
-            StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
+            StoreUnavailable: probably nothing was booked; try again with the same reference.
         """
         ...
 
 
 class Queries(Protocol):
-    """What can be read without the daemon."""
+    """Queries that need no daemon."""
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, newest first.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
     def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, newest first, and hold no more than a few hundred of them at a time.
+        """Yield the calls that fit, newest first, and keep at most a few hundred of them in memory.
 
-        There is no time limit as a whole: each step has the one of a transaction.
+        Each step has the time limit of a transaction, the whole has none.
 
         Raises:
-            StoreUnavailable: what was yielded so far is true, more is not known.
+            StoreUnavailable: the calls yielded so far are correct, the rest is not known.
         """
         ...
 
@@ -152,23 +152,23 @@ class Queries(Protocol):
         """Return one call, or None when it has no CDR.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
     async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
-        """Return calls whose id begins so, in the order of their ids; ``beginning`` as ``ids.beginning_of`` makes it.
+        """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
     async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
-        """Return for each call the shortest beginning of its id, of ``ids.SHORT_DIGITS`` or more, that no other has.
+        """Return for each call the shortest unique beginning of its id, of at least ``ids.SHORT_DIGITS`` digits.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
@@ -176,7 +176,7 @@ class Queries(Protocol):
         """Return the account's standing, or None when it has no row.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         ...
 
@@ -196,7 +196,7 @@ def check_currency(payment: Payment, held: str | None) -> None:
 
 
 def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal) -> Receipt:
-    """Return the receipt of the entry that holds the payment's reference already.
+    """Return the receipt of the earlier entry that has the payment's reference.
 
     Raises:
         ReferenceTaken: when that entry was for another amount.

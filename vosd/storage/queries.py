@@ -1,7 +1,7 @@
-"""What people look up in MySQL and SQLite: calls by what they remember of them, and balances.
+"""Queries in MySQL and SQLite: calls by their attributes, and balances.
 
-Which index a listing walks is said in ``storage.listing``. Here its keys are read by the ten thousand and the rows
-behind them by the hundred: a listing of millions needs no more memory than one of thousands.
+``storage.listing`` chooses the index. Keys are read by the ten thousand and their rows by the hundred, so a listing of
+millions needs no more memory than one of thousands.
 """
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -22,9 +22,9 @@ from vosd.storage.ports import CallFilter, CallPosition, StoredCall
 from vosd.storage.types import is_call_id
 
 KEYS_AT_ONCE: Final = 50_000
-"""Keys of a listing that are read together: some ten megabytes."""
+"""Keys of a listing that are read together: about ten megabytes."""
 CALLS_AT_ONCE: Final = 500
-"""Whole calls that are."""
+"""Whole calls that are read together."""
 _RANGES_AT_ONCE: Final = 100
 
 _cdr: Final = schema.cdr.c
@@ -40,19 +40,19 @@ class SqlQueries:
         """Return the calls that fit, newest first.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         async with aclosing(self.stream(wanted)) as calls:
             return [call async for call in calls]
 
     async def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, newest first, and hold no more than a few hundred of them at a time.
+        """Yield the calls that fit, newest first, and keep at most a few hundred of them in memory.
 
-        No transaction is open between two pages, so a reader may take his time. A call that is booked meanwhile is
-        listed where its place is still to come.
+        No transaction is open between two pages, so a slow reader blocks nothing. A call that is booked meanwhile is
+        listed if its position has not been passed.
 
         Raises:
-            StoreUnavailable: what was yielded so far is true, more is not known.
+            StoreUnavailable: the calls yielded so far are correct, the rest is not known.
         """
         left = wanted.limit
         while left > 0:
@@ -73,7 +73,7 @@ class SqlQueries:
         """Return one call, or None when it has no CDR.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         if not is_call_id(call_id):
             return None
@@ -82,20 +82,20 @@ class SqlQueries:
         return found[0] if found else None
 
     async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
-        """Return calls whose id begins so, in the order of their ids; ``beginning`` as ``ids.beginning_of`` makes it.
+        """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         query = select(schema.cdr).where(_begins(beginning)).order_by(_cdr.call_id).limit(limit)
         async with self._database.reading() as connection:
             return await _stored_calls(connection, query)
 
     async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
-        """Return for each call the shortest beginning of its id, of ``ids.SHORT_DIGITS`` or more, that no other has.
+        """Return for each call the shortest unique beginning of its id, of at least ``ids.SHORT_DIGITS`` digits.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         beginnings = {call_id: shortened(call_id, ()) for call_id in call_ids}
         rivals: dict[str, list[str]] = {beginning: [] for beginning in beginnings.values()}
@@ -111,7 +111,7 @@ class SqlQueries:
         """Return the account's standing, or None when it has no row.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         table = schema.account.c
         query = select(table.balance, table.seq).where(table.id == as_stored(account))

@@ -1,4 +1,4 @@
-"""Registrations in MySQL and SQLite: one row a binding, written over where it is there already."""
+"""Registrations in MySQL and SQLite: one row for each binding."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -32,10 +32,10 @@ class SqlRegistrations:
         self._upsert = _upsert_of(database)
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return everything that is kept for this node, by name and slot.
+        """Return all bindings of this node, by name and slot.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         columns = _table.c
         fields = [columns[name] for name in StoredBinding._fields]
@@ -48,8 +48,8 @@ class SqlRegistrations:
         """Write and remove in one transaction.
 
         Raises:
-            StoreUnavailable: nothing was done, as far as is known; do the same again.
-            ContentRefused: a binding can never be stored; nothing was done.
+            StoreUnavailable: probably nothing was written; try the same again.
+            ContentRefused: a binding can never be stored; nothing was written.
         """
         keys = list(gone)
         async with self._database.writing() as connection:
@@ -75,7 +75,7 @@ def _hops(path: str) -> tuple[str, ...]:
 
 
 def _upsert_of(database: Database) -> Insert:
-    """Return the statement that writes a row whether it is there or not."""
+    """Return the statement that inserts or updates a row."""
     if database.is_sqlite:
         into = sqlite.insert(_table)
         return into.on_conflict_do_update(index_elements=_KEY, set_={name: into.excluded[name] for name in _CHANGING})

@@ -1,9 +1,10 @@
-"""The tables, defined once: accounts, their ledger, calls and their attempts, registrations, who runs here.
+"""Tables: accounts, their ledger, calls and their attempts, registrations, identity and lease.
 
-Migrations bring a database here and a test holds both together. Refuses to hold statements.
+The migrations lead to this schema, and a test compares both. The columns of calls are those that the record declares
+(ADR 38). Refuses to hold statements.
 
-One counter orders every commit: a transaction takes its next numbers first, so the row's lock lines writers up
-and whoever reads in the counter's order misses nothing (``cdr.export_seq``, ``account.changed``).
+One counter orders all commits: a transaction takes its numbers first and so locks the counter's row until it ends. A
+reader in the order of the counter misses no commit (``cdr.export_seq``, ``account.changed``).
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ metadata: Final = MetaData()
 _IN_MYSQL: Final[dict[str, Any]] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",  # names compare by their characters: Acme is not acme
+    "mysql_collate": "utf8mb4_bin",  # names are compared by their characters: Acme is not acme
 }
 
 _NUMBERS: Final[Mapping[int, type[TypeEngine[int]]]] = {16: SmallInteger, 32: Integer, 64: BigInteger}
@@ -98,7 +99,7 @@ account: Final = Table(
     Column("seq", BigInteger, nullable=False, comment="of the account's latest ledger entry; 0 = none"),
     Column("changed", BigInteger, nullable=False, comment="the commit that last changed the balance"),
     Column("currency", String(CURRENCY_LENGTH)),
-    Index("account_changed", "changed"),  # what the daemon polls every second
+    Index("account_changed", "changed"),  # the daemon polls by it every second
     **_IN_MYSQL,
 )
 
@@ -117,7 +118,7 @@ ledger_entry: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Column("created_at", Moment, nullable=False),
     Column("currency", String(CURRENCY_LENGTH)),
-    Unique("account", "kind", "reference", name="ledger_entry_once"),  # makes a retry harmless (DESIGN D4)
+    Unique("account", "kind", "reference", name="ledger_entry_once"),  # a retry books nothing twice (ADR 5)
     Unique("account", "seq", name="ledger_entry_chain"),  # two writers cannot both take the next number
     Index("ledger_entry_call", "call_id"),
     **_IN_MYSQL,

@@ -1,7 +1,7 @@
-"""How the project's values stand in a column: money, times, call ids, text from the internet.
+"""Column types for money, times, call ids and text from the network.
 
-The one place that knows that MySQL has decimals and dates while SQLite has integers and text (DESIGN D4).
-Refuses to know tables and statements.
+Only here is it known that MySQL has decimals and dates and SQLite integers and text (ADR 5). Refuses to know tables and
+statements.
 """
 
 import re
@@ -21,7 +21,7 @@ from vosd.cdr.columns import iso_utc
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INT64_MAX: Final = 2**63 - 1
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
-"""What some database or tool refuses or cuts at: NUL, and the lone surrogates that undecodable bytes become."""
+"""Characters that some database refuses: NUL, and the lone surrogates that stand for undecodable bytes."""
 
 
 class Unstorable(VosError):  # noqa: N818 - says what is wrong with the value
@@ -45,7 +45,7 @@ def money_units(amount: Decimal) -> int:
 
 
 def exact_money(amount: Decimal) -> Decimal:
-    """Return the amount unchanged if DECIMAL(20,8) holds it without rounding; the server checks the size.
+    """Return the amount unchanged if DECIMAL(20,8) holds it without rounding; the server checks its size.
 
     Raises:
         Unstorable: for more than eight decimals.
@@ -73,7 +73,7 @@ def call_key(call_id: str) -> bytes:
 
 
 def is_call_id(text: str) -> bool:
-    """Say whether ``text`` can be a call id at all."""
+    """Return whether ``text`` has the form of a call id."""
     try:
         call_key(text)
     except Unstorable:
@@ -95,10 +95,10 @@ def moment_text(wall_ms: int) -> str:
 
 
 def descriptive(text: str, length: int) -> str:
-    r"""Return text as it may stand in a column: never refused, cut to ``length``, unprintable bytes escaped.
+    r"""Return text that any column can hold: cut to ``length``, never refused.
 
-    NUL and lone surrogates are written as a backslash escape (``\x00``, ``\udcff``), so that what came over
-    the wire can still be read.
+    NUL and lone surrogates are written as a backslash escape (``\x00``, ``\udcff``), so that received bytes stay
+    readable.
     """
     if not text.isascii() or "\0" in text:
         text = _NOT_TEXT.sub(lambda match: ascii(match[0])[1:-1], text)
@@ -106,11 +106,11 @@ def descriptive(text: str, length: int) -> str:
 
 
 def identifying(text: str, length: int) -> str:
-    """Return text that names an account or a posting: stored unchanged or not at all.
+    """Return the name of an account or a posting unchanged, or refuse it.
 
     Raises:
-        Unstorable: when it is too long, is not storable text or ends in a space (which MySQL ignores when it
-            compares): any of these could make it name another one.
+        Unstorable: it is too long, not storable, or ends in a space (which MySQL ignores in comparisons), so it could
+            name another account.
     """
     if descriptive(text, length) != text or text.endswith(" "):
         message = f"{text[:80]!r} cannot name anything here: at most {length} characters, no space at the end"
@@ -125,17 +125,17 @@ class Money(TypeDecorator[Decimal]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column type of the database at hand."""
+        """Return the column type for the database."""
         return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Numeric(20, PLACES))
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Bring an amount into the database's form; raises ``Unstorable`` where it would be rounded."""
+        """Encode an amount; raises ``Unstorable`` if it would be rounded."""
         if value is None:
             return None
         return money_units(value) if dialect.name == "sqlite" else exact_money(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """Read an amount back, exactly."""
+        """Decode an amount exactly."""
         if value is None:
             return None
         return Decimal(value).scaleb(-PLACES) if dialect.name == "sqlite" else Decimal(value)
@@ -148,18 +148,18 @@ class Moment(TypeDecorator[int]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column type of the database at hand."""
+        """Return the column type for the database."""
         return dialect.type_descriptor(String(24) if dialect.name == "sqlite" else DATETIME(fsp=3))
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
-        """Write milliseconds in the database's notation."""
+        """Encode milliseconds."""
         if value is None:
             return None
         text = moment_text(value)
         return text if dialect.name == "sqlite" else text[:-1]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Read milliseconds back from text or from the driver's ``datetime``."""
+        """Decode text or the driver's ``datetime`` to milliseconds."""
         if value is None:
             return None
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
@@ -173,13 +173,13 @@ class CallKey(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column type of the database at hand."""
+        """Return the column type for the database."""
         return dialect.type_descriptor(LargeBinary() if dialect.name == "sqlite" else BINARY(16))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        """Pack a call id."""
+        """Encode a call id."""
         return None if value is None else call_key(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Unpack a call id."""
+        """Decode a call id."""
         return None if value is None else str(UUID(bytes=bytes(value)))

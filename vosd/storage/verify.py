@@ -1,7 +1,7 @@
-"""The audit of the books: balances against entries, every entry against the one before, entries against CDRs.
+"""Audit of the books: balances against entries, each entry against the one before, entries against CDRs.
 
-The database does the sums and hands over only what differs, a range of accounts or calls at a time, so this
-process's memory does not grow with the books. The whole audit sees one state of the database.
+The database computes the sums and returns only the differences, a range of accounts or calls at a time, so the memory
+of this process does not grow with the books. The whole audit sees one state of the database.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _cdr: Final = schema.cdr.c
 
 
 class Fault(Enum):
-    """What does not agree."""
+    """Kinds of differences."""
 
     BALANCE = "the balance is not the sum of the entries"
     COUNT = "the account's seq is not the number of its entries"
@@ -44,15 +44,15 @@ class Fault(Enum):
 
 
 _NUMBERS: Final = frozenset({Fault.COUNT, Fault.COUNTER})
-"""Faults whose two sides are no money."""
+"""Faults whose two sides are numbers, not money."""
 
 
 class Difference(NamedTuple):
-    """One disagreement; ``expected`` follows from the other side, ``found`` is what stands there."""
+    """One difference; ``found`` is the value in the database, ``expected`` the value computed from the rest."""
 
     fault: Fault
     account: str
-    """Empty where it is of none."""
+    """Empty if the fault is of no account."""
     expected: Decimal
     found: Decimal
     seq: int | None = None
@@ -69,7 +69,7 @@ class Difference(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """The result of an audit: how much was looked at and what differs, at most ``REPORTED_AT_MOST``."""
+    """Result of an audit: how much was compared, and at most ``REPORTED_AT_MOST`` differences."""
 
     accounts: int
     entries: int
@@ -111,7 +111,7 @@ async def _count(connection: AsyncConnection, table: Any) -> int:
 
 
 async def _counter_behind(connection: AsyncConnection) -> list[Difference]:
-    """Compare the counter with the newest numbers that it has given away."""
+    """Compare the counter with the greatest numbers that were taken from it."""
     of_commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS)
     value = (await connection.execute(of_commits)).scalar() or 0
     newest = [(await connection.execute(select(func.max(each)))).scalar() or 0 for each in _NUMBERED]
@@ -127,7 +127,7 @@ async def _without_account(connection: AsyncConnection) -> Iterator[Difference]:
 
 
 async def _verify_accounts(connection: AsyncConnection, after: str, differences: list[Difference]) -> str | None:
-    """Audit the next accounts behind ``after``; return the last one, or None when there are no more."""
+    """Audit the next accounts after ``after``; return the last one, or None if there are no more."""
     some = select(_account.id).where(_account.id > after).order_by(_account.id).limit(_ACCOUNTS_AT_ONCE)
     names = (await connection.scalars(some)).all()
     if not names:
@@ -161,7 +161,7 @@ def _balances(first: str, last: str, within: ColumnElement[bool]) -> Select[Any]
 
 
 def _other_currency(within: ColumnElement[bool]) -> Select[Any]:
-    """Select entries that say another currency than their account does; older ones say none."""
+    """Select entries in another currency than their account; older entries have none."""
     same = and_(_account.id == _entry.account, _account.currency != _entry.currency)
     query = select(_entry.account, _entry.seq, _entry.amount).join(schema.account, same)
     return query.where(within).order_by(_entry.account, _entry.seq).limit(REPORTED_AT_MOST)
@@ -194,7 +194,7 @@ def _broken_links(within: ColumnElement[bool]) -> Select[Any]:
 
 
 async def _verify_calls(connection: AsyncConnection, after: str, differences: list[Difference]) -> str | None:
-    """Audit the next calls behind ``after``; return the last one, or None behind the last CDR."""
+    """Audit the next calls after ``after``; return the last one, or None after the last CDR."""
     calls = select(_cdr.call_id).where(_cdr.call_id > after).order_by(_cdr.call_id)
     last = (await connection.execute(calls.offset(_CALLS_AT_ONCE - 1).limit(1))).scalar()
     differences += [
@@ -205,7 +205,7 @@ async def _verify_calls(connection: AsyncConnection, after: str, differences: li
 
 
 def _miscounted(after: str, last: str | None) -> Select[Any]:
-    """Select (call, account) where what the CDR says and what the ledger holds have different sums."""
+    """Select (call, account) where the CDR and the ledger have different sums."""
 
     def within(column: ColumnElement[Any]) -> ColumnElement[bool]:
         return column > after if last is None else and_(column > after, column <= last)

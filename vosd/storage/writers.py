@@ -1,7 +1,7 @@
-"""How each database takes many rows at once: the statements of the booking transaction, made once.
+"""Statements of the booking transaction for each database, made once.
 
-MySQL gets one multi-row INSERT as text, SQLite one prepared statement and many rows; either costs a fraction of
-what a statement compiled for each batch does (``bench/booking.py``). Refuses to know what the rows mean.
+MySQL gets one multi-row INSERT as text, SQLite one prepared statement and many rows; either costs a fraction of a
+statement compiled for each batch (``bench/booking.py``). Refuses to know what the rows mean.
 """
 
 import re
@@ -30,7 +30,7 @@ _INSERTED: Final = (schema.cdr, schema.cdr_attempt, schema.ledger_entry)
 
 
 class Writer(Protocol):
-    """The few statements of a booking whose text differs between databases."""
+    """Statements of a booking that differ between databases."""
 
     encode: Encoding
 
@@ -48,7 +48,7 @@ class Writer(Protocol):
 
 
 def writer_for(database: Database) -> Writer:
-    """Return the writer that speaks the database's language."""
+    """Return the writer for the database."""
     return SqliteWriter() if database.is_sqlite else MySqlWriter()
 
 
@@ -101,7 +101,7 @@ class SqliteWriter:
 
 
 class MySqlWriter:
-    """Multi-row statements of literals: numbers we formatted, text that the driver escaped."""
+    """Multi-row statements of literals; the driver's own function escapes text."""
 
     def __init__(self) -> None:
         self.encode = Encoding(
@@ -142,12 +142,12 @@ class MySqlWriter:
         for values in _packets([f"({','.join(row)})" for row in rows], room):
             await connection.exec_driver_sql(
                 f"{head}{values}{tail}",
-                execution_options={"no_parameters": True},  # a percent sign in a value is only a percent sign
+                execution_options={"no_parameters": True},  # a percent sign in a value is no placeholder
             )
 
 
 async def _packet_bytes(connection: AsyncConnection) -> int:
-    """Return how much the server takes in one statement: asked once a session, it holds until that ends."""
+    """Return the server's limit for one statement in bytes; queried once in each session."""
     known = connection.info.get(_PACKET_BYTES)
     if known is None:
         known = int((await connection.exec_driver_sql("SELECT @@max_allowed_packet")).scalar_one())
@@ -156,10 +156,10 @@ async def _packet_bytes(connection: AsyncConnection) -> int:
 
 
 def _packets(rows: list[str], room: int) -> Iterator[str]:
-    """Join rows into texts that are certain to stay below ``room`` bytes, however their characters encode.
+    """Join rows into texts that stay below ``room`` bytes in any encoding of their characters.
 
     Raises:
-        ContentRefused: for a row that alone exceeds it; the server would close the connection.
+        ContentRefused: one row alone exceeds it; the server would close the connection.
     """
     start = size = 0
     for index, row in enumerate(rows):
@@ -184,7 +184,7 @@ def _remembered(encode: Encode) -> Encode:
 
 
 def _literal(text: str) -> str:
-    """Quote text: plain ASCII has nothing to escape, all else goes through the driver's own escaping."""
+    """Quote text; plain ASCII needs no escaping."""
     return f"'{text}'" if _PLAIN.match(text) else f"'{escape_string(text)}'"
 
 

@@ -1,6 +1,6 @@
-"""The database's ports in memory: for tests and trials, gone with the process.
+"""The database's ports in memory, for tests and trials.
 
-Keeps to the same contract as MySQL and SQLite (``tests/contract``), what is cut and what is refused included.
+Holds the same contract as MySQL and SQLite (``tests/contract``): the same text is cut, the same values are refused.
 """
 
 from vosd.storage.memory.lease import MemoryLease

@@ -1,4 +1,4 @@
-"""A lease among the switches of one process: each renewal succeeds unless another one has it."""
+"""Lease in memory, for the switches of one process."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ class MemoryLease:
     ) -> None:
         self._store = store
         self.server = 0
-        """The number of the server that the database is on."""
+        """Number of the database server."""
         self._has_ended = has_ended
         self._now_ms = now_ms
         self._ttl_ms = ttl_ms
@@ -46,6 +46,6 @@ class MemoryLease:
         return DatabaseState("memory", self.server, self._store.commits, self._epochs[node], self._renewals[node])
 
     async def release(self, claimant: Claimant) -> None:
-        """Let another switch have the lease."""
+        """Release the lease for other switches."""
         if self._holder == claimant:
             self._holder = None

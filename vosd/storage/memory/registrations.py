@@ -1,4 +1,4 @@
-"""Registrations in a dictionary; nothing is awaited, so every method is one transaction."""
+"""Registrations in a dictionary; no method awaits, so each is one transaction."""
 
 from collections.abc import Collection, Sequence
 
@@ -14,7 +14,7 @@ class MemoryRegistrations:
         self._kept: dict[BindingKey, StoredBinding] = {}
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return everything that is kept, by name and slot."""
+        """Return all bindings, by name and slot."""
         return [self._kept[key] for key in sorted(self._kept)]
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:

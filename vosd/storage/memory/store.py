@@ -1,4 +1,4 @@
-"""Calls, ledger and balances in dictionaries; nothing is awaited, so every method is one transaction."""
+"""Calls, ledger and balances in dictionaries; no method awaits, so each is one transaction."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +105,11 @@ class MemoryStore:
         return standings
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return those of the records of which nothing is here, of a call that leaves entries or a CDR."""
+        """Return the records that are not booked, of calls that leave entries or a CDR."""
         return [record for record in records if self._lacks(record)]
 
     def newest_commit(self) -> int:
-        """Return the number of the latest commit since the question before, 0 = none."""
+        """Return the number of the latest commit since the last call of this method, 0 = none."""
         newest, self._told = (0 if self.commits == self._told else self.commits), self.commits
         return newest
 
@@ -160,7 +160,7 @@ class MemoryStore:
             yield call
 
     async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
-        """Return calls whose id begins so, in the order of their ids."""
+        """Return calls whose id begins with ``beginning``, in the order of their ids."""
         fitting = sorted(call_id for call_id in self._calls if call_id.startswith(beginning))
         return [self._calls[call_id] for call_id in fitting[:limit]]
 
@@ -298,4 +298,4 @@ _AS_IT_IS: Final = Encoding(
     },
     reference=identifying,
 )
-"""Values as Python has them, cut and refused like everywhere else."""
+"""Python's own values, cut and refused as in the other databases."""
