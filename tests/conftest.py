@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from distribution import LongestFirst, rank
 from hypothesis import settings
 
 from vosd.testing.process.mariadb import MariaDb
@@ -13,6 +14,17 @@ _numbers = count(1)
 # A busy machine must not fail a property; what has to be fast is measured where it says so.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LongestFirst | None:
+    """Keep that order among workers."""
+    return LongestFirst(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

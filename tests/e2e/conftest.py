@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from distribution import PATIENT
 from doubles.daemon import Daemon
 
 from vosd.testing.sockets.home import NoNamespacesError
@@ -100,9 +101,12 @@ def _household(
         yield household
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _what_takes_long_begins_first(_spending: SpendingCalls | None, _household: Household | str | None) -> None:
-    """Let calls of more than a minute run, and a phone be silent for one, while everything else is tested."""
+@pytest.fixture(autouse=True)
+def _what_takes_long_begins_first(request: pytest.FixtureRequest) -> None:
+    """Let calls of more than a minute run, and a phone be silent for one, while the files before them are tested."""
+    if request.node.nodeid.partition("::")[0] in PATIENT:
+        request.getfixturevalue("_spending")
+        request.getfixturevalue("_household")
 
 
 @pytest.fixture(scope="session")

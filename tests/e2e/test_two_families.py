@@ -80,7 +80,7 @@ def test_a_vendor_that_cannot_be_sent_to_is_an_error_in_the_log_and_the_next_one
         call = OutgoingCall(customer, dual.address, dual.number("4491"))
         call.invite()
         invite, source = received(vendor)
-        assert time.monotonic() - began < 0.3, "no timer ran: the response time-out is longer"
+        assert time.monotonic() - began < 3.0, "no timer ran: the response time-out is 5 s"
         refuse(vendor, invite, source)
         assert call.refused().status == 486
     dual.expect_nothing_left()
