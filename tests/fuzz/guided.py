@@ -12,7 +12,7 @@ with atheris.instrument_imports(
         "vosd.sip",
         "vosd.b2bua.identity",
         "vosd.engine.registration.authentication",
-        "vosd.engine.calls.caller",
+        "vosd.callcontrol.invite_numbers",
         "vosd.sdp",
     ]
 ):

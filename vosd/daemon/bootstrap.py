@@ -132,7 +132,7 @@ class Daemon:
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
-            connects_within=ConnectTimeouts(self.service.switch, self.service.directory).connects_within,
+            connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
         self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock, self._busy)

@@ -6,7 +6,7 @@ connection can fail, and is closed for an unknown source.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import randrange
 from typing import Final
 
@@ -18,6 +18,7 @@ from vosd.base.wheel import TICK_MS
 from vosd.callcontrol.setup import Ticket
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
+from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import Keep
 from vosd.obs.traced import Direction
 from vosd.sip.endpoint import Endpoint
@@ -35,10 +36,6 @@ _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason
 """The trunk is not identified yet, so its configured form of Reason is not known."""
 
 _IN, _OUT = Direction  # access to enum members is slow
-
-Transmit = Callable[[bytes, tuple[str, int]], None]
-CloseConnection = Callable[[int, str, int, str], None]
-"""Close the connection of a flow with a host and port, for a reason; do nothing if there is none."""
 
 
 class Loop:

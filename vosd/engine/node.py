@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 from vosd.base.clock import Clock, Instant
 from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.setup import STEPS, Asker, Step
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.switch import Switch
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import Presence, Registrations, unreported
@@ -124,7 +124,7 @@ class Node:
             sink=around.sink,
             entropy=tokens.entropy,
             credits=around.credits,
-            followers=self.followers,
+            observer=self.followers,
             register=self.registrar.take_register,
             addresses_of=self.addresses_of,
             steps=around.steps,

@@ -30,7 +30,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import census_of, totals_of
 from vosd.engine.journal import Journal
-from vosd.engine.loop import TICK_S, CloseConnection, Loop, Transmit
+from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import Directory, means_of
@@ -40,6 +40,7 @@ from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
+from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.settings import Settings
 from vosd.engine.tokens import TokenSource
 from vosd.sip.flows import Listener
@@ -137,7 +138,7 @@ class SwitchService:
     async def start(self) -> None:
         """Wind up the earlier life, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
-        wind_up(remains, self._journal, self._recorder, self.balances, self._leftovers)
+        wind_up(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._tasks.run("booking", self._recorder.run)

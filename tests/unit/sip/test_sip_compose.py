@@ -6,7 +6,7 @@ import pytest
 
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.identity import caller_identity_of
-from vosd.engine.calls.caller import called_number, calling_number
+from vosd.callcontrol.invite_numbers import called_number, calling_number
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
 from vosd.sip.wire.message import Request

@@ -1,4 +1,4 @@
-"""Where the calls of a switch in production are written down (``engine.calls.call_sink.CallSink``)."""
+"""Where the calls of a switch in production are written down (``callcontrol.ports.CallSink``)."""
 
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord

@@ -1,18 +1,23 @@
 """Winding up an earlier life of the switch: what it left in the journal is closed, booked and written again."""
 
+from collections.abc import Callable
+
 import structlog
 
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal import Journal, Remains
 
 _log = structlog.get_logger()
 
 
-def wind_up(remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, leftovers: Leftovers) -> None:
+def wind_up(
+    remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, hang_up: Callable[[Remains], None]
+) -> None:
     """Close the calls that the earlier life left running, and book everything that it did not.
+
+    ``hang_up`` takes the legs that its peers may still hold.
 
     Raises:
         JournalUnusableError: the disk does not take it.
@@ -20,7 +25,7 @@ def wind_up(remains: Remains, journal: Journal, recorder: Recorder, balances: Ba
     if remains.open_calls or remains.unbooked or remains.cut:
         lost_calls = len(remains.open_calls) + len(remains.cut)
         _log.warning("winding up an earlier life", lost_calls=lost_calls, unbooked=len(remains.unbooked))
-    leftovers.adopt(remains)
+    hang_up(remains)
     left = [*remains.unbooked.values()]
     left += [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
     left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]

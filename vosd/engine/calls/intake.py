@@ -18,8 +18,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
-from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices

@@ -106,7 +106,7 @@ class LiveCall:
         services = self._services
         if not services.attempts.occupy(self, next_hop, now):
             return False
-        services.followers.attempted(self.call, self.call_request, next_hop[0].gateway.name)
+        services.observer.attempted(self.call, self.call_request, next_hop[0].gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
@@ -204,7 +204,7 @@ class LiveCall:
             )
             services.notices.unheard(record, ending.at)
         services.close(record, call_request)
-        services.followers.ended(call.arrival, call.journey, record)
+        services.observer.ended(call.arrival, call.journey, record)
         setup, self.setup = self.setup, None
         if setup is not None and setup.asked is not None:
             services.asker.cancel(Ticket(self.call_id, setup.number))

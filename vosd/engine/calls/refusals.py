@@ -13,10 +13,9 @@ from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
-from vosd.engine.calls.call_sink import CallSink
-from vosd.engine.calls.caller import called_number, calling_number
+from vosd.callcontrol.invite_numbers import called_number, calling_number
+from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.engine.calls.notices import Notices
-from vosd.engine.trace.followers import TraceFollowers
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, UnknownSourceIgnored
@@ -40,14 +39,14 @@ class Refusals:
         endpoint: Endpoint,
         sink: CallSink,
         notices: Notices,
-        followers: TraceFollowers,
+        observer: CallObserver,
         entropy: Callable[[], bytes],
     ) -> None:
         self._node = node
         self._endpoint = endpoint
         self._sink = sink
         self._notices = notices
-        self._followers = followers
+        self._observer = observer
         self._entropy = entropy
 
     def refuse(self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
@@ -81,7 +80,7 @@ class Refusals:
         """
         self._notices.stranger(event)
         request = event.request
-        if request is None or not self._followers.are_present:
+        if request is None or not self._observer.are_present:
             return
         caller, callee = calling_number(request), request.uri
         with suppress(ParseError):
@@ -92,7 +91,7 @@ class Refusals:
         ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
         call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
         journey = Journey()
-        self._followers.ended(arrival, journey, draft(self._node, arrival, call_request, journey, ending))
+        self._observer.ended(arrival, journey, draft(self._node, arrival, call_request, journey, ending))
 
     def refuse_extension(
         self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, status: int, headers: str
@@ -144,7 +143,7 @@ class Refusals:
         record = draft(self._node, arrival, call_request, journey, ending)
         self._sink.ended(record)
         call_line(record)
-        self._followers.ended(arrival, journey, record)
+        self._observer.ended(arrival, journey, record)
 
 
 def _reason_of(status: int) -> EndReason:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 from vosd.b2bua.call import Call
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.setup import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
-from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.notices import Notices
-from vosd.engine.trace.followers import TraceFollowers
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class CallServices:
     """The parts of the switch that a live call uses."""
 
     __slots__ = (
-        "admission", "asker", "attempts", "deadlines", "followers", "live", "node", "notices", "records_own_ends",
+        "admission", "asker", "attempts", "deadlines", "live", "node", "notices", "observer", "records_own_ends",
         "running", "sink", "steps", "stray_answers",
     )  # fmt: skip
 
@@ -83,7 +82,7 @@ class CallServices:
         admission: Admission,
         sink: CallSink,
         notices: Notices,
-        followers: TraceFollowers,
+        observer: CallObserver,
         *,
         steps: tuple[Step, ...],
         asker: Asker,
@@ -94,7 +93,7 @@ class CallServices:
         self.live = admission.live
         self.sink = sink
         self.notices = notices
-        self.followers = followers
+        self.observer = observer
         self.attempts = Attempts(self.live)
         self.deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
         self.running = RunningCalls()

@@ -18,15 +18,14 @@ from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.live_state import AddressesOf, LiveState, as_configured
+from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.calls.call_sink import CallSink
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices, StrayAnswer
-from vosd.engine.trace.followers import TraceFollowers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
@@ -38,6 +37,7 @@ from vosd.sip.events import (
     UnknownSourceIgnored,
 )
 from vosd.sip.wire.errors import ParseError
+from vosd.trunks.gateways import RoutingGateway
 
 _log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Switch:
         sink: CallSink,
         entropy: Callable[[], bytes],
         credits: dict[str, AccountCredit],
-        followers: TraceFollowers,
+        observer: CallObserver,
         register: Callable[[RegisterArrived], None],
         addresses_of: AddressesOf = as_configured,
         steps: tuple[Step, ...] = STEPS,
@@ -70,13 +70,13 @@ class Switch:
             Admission(catalogue, self.live),
             sink,
             self.notices,
-            followers,
+            observer,
             steps=steps,
             asker=asker or CannotAsk(),
         )
         """What the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines
-        self._refusals = Refusals(node, endpoint, sink, self.notices, followers, entropy)
+        self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy)
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
         self._intake = Intake(
@@ -146,6 +146,11 @@ class Switch:
     def knows(self, host: str, port: int) -> bool:
         """Say whether a source is a gateway of ours, of either kind."""
         return host in self._routing_hosts or self.catalogue.sources.knows(host, port)
+
+    def vendors_at(self, host: str) -> Sequence[RoutingGateway]:
+        """Return the routing gateways that are configured at a host."""
+        gateways = self.catalogue.routing_gateways
+        return [gateways[name] for name in self._routing_hosts.get(host, ()) if name in gateways]
 
     # -- people -------------------------------------------------------------------------------------------------
 

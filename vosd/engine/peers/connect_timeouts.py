@@ -3,11 +3,12 @@
 A filtered port does not answer, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
 """
 
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Final
 
-from vosd.engine.calls.switch import Switch
 from vosd.engine.peers.directory import Directory
+from vosd.trunks.gateways import RoutingGateway
 
 SHARE: Final = 2
 """A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
@@ -16,14 +17,12 @@ SHARE: Final = 2
 class ConnectTimeouts:
     """Time limits by gateway."""
 
-    def __init__(self, switch: Switch, directory: Directory) -> None:
-        self._switch = switch
+    def __init__(self, vendors_at: Callable[[str], Collection[RoutingGateway]], directory: Directory) -> None:
+        """``vendors_at`` returns the gateways that are configured at a host."""
+        self._vendors_at = vendors_at
         self._directory = directory
 
     def connects_within(self, host: str) -> float:
         """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
-        vendors = self._switch.notices.vendors
-        names = vendors.get(host) or vendors.get(self._directory.name_at(host) or "") or ()
-        gateways = self._switch.catalogue.routing_gateways
-        waits_ms = [gateways[name].response_timeout_ms for name in names if name in gateways]
-        return min(waits_ms, default=inf) / 1_000 / SHARE
+        gateways = self._vendors_at(host) or self._vendors_at(self._directory.name_at(host) or "")
+        return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE

@@ -10,10 +10,10 @@ import msgspec
 from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.call_sink import CallSink
 from vosd.routing.figures import Figures, Hour
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope

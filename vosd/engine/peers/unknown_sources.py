@@ -12,8 +12,8 @@ from typing import Final
 from vosd.base.bucket import Bucket
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
+from vosd.callcontrol.invite_numbers import calling_number
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.calls.caller import calling_number
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
 from vosd.trunks.gateways import MappingGateway

@@ -13,9 +13,9 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.base.credentials import Credentials
+from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
-from vosd.engine.calls.caller import InviteNumbers
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.engine.loop import Transmit
+from vosd.engine.senders import Transmit
 from vosd.obs.events import Event
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps

@@ -6,15 +6,17 @@ header for the other.
 
 import re
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from vosd.base.nat import Nat
-from vosd.sip.digest.answer import Answers
 from vosd.sip.headers.via import Via
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.status import phrase
 from vosd.sip.wire.uri import DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    from vosd.sip.digest.answer import Answers
 
 _PLAIN_USER: Final = re.compile(r"[A-Za-z0-9+*.!~'()_\-]*\Z", re.ASCII)
 _USER_SAFE: Final = "+*.!~'()_-&=$,"
@@ -45,10 +47,10 @@ class Datagram(NamedTuple):
 class ProvenAck(Datagram):
     """The ACK to a peer where we have credentials: another fork that answers must be released with credentials, too."""
 
-    answers: Answers
+    answers: "Answers"
 
     @classmethod
-    def of(cls, peer: Peer, data: bytes, answers: Answers | None) -> Datagram:
+    def of(cls, peer: Peer, data: bytes, answers: "Answers | None") -> Datagram:
         """Return an ACK; a plain datagram without credentials."""
         if answers is None:
             return Datagram(peer, data)
@@ -89,7 +91,7 @@ class InviteParts(NamedTuple):
     peer: Peer
     route: str = ""
     """A whole Route line, if the INVITE is within a dialog that has a route set."""
-    answers: Answers | None = None
+    answers: "Answers | None" = None
     """The peer's challenges so far; None = we have no credentials there."""
     credentials: str = ""
     """Whole lines with our credentials; the ACK of a 2xx repeats them (section 22.1)."""

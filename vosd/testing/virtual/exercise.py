@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.engine.calls.caller import called_number, calling_number
+from vosd.callcontrol.invite_numbers import called_number, calling_number
 from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.rewrite import reachable_at
 from vosd.sip import ParseError, Request, Response, parse_message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.engine.calls.caller import NUMBER_MAX, InviteNumbers, called_number, calling_number
+from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers, called_number, calling_number
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message

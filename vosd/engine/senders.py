@@ -1,0 +1,8 @@
+"""What the engine calls to send and to close connections; the listeners of ``net`` implement it."""
+
+from collections.abc import Callable
+
+Transmit = Callable[[bytes, tuple[str, int]], None]
+"""Send a message to a host and port, from one listener."""
+CloseConnection = Callable[[int, str, int, str], None]
+"""Close the connection of a flow with a host and port, for a reason; do nothing if there is none."""
