@@ -136,7 +136,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         catalogue, request = services.admission.catalogue, self.request.restored(services)
         if request.mapping is None:
-            raise ValueError("a call that nobody was admitted for")
+            raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = self.kept

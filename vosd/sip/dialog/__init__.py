@@ -1,1 +1,1 @@
-"""Dialogs (RFC 3261 section 12): who talks to whom, in which order, and where the next request goes."""
+"""Dialogs (RFC 3261 section 12): both ends, sequence numbers, route set, and the target of the next request."""

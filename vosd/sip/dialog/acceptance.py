@@ -1,4 +1,4 @@
-"""A 2xx of ours, repeated until its ACK comes (RFC 3261 section 13.3.1.4)."""
+"""Retransmission of our 2xx to an INVITE until its ACK arrives (RFC 3261 section 13.3.1.4)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Acceptance:
-    """The wait for one ACK; ``owner`` None means that the call is over and a BYE follows the ACK."""
+    """Wait for the ACK of one 2xx; ``owner`` None means that the call is over and a BYE follows the ACK."""
 
     __slots__ = ("_invite", "_retry", "_spare", "_store", "bye_headers", "dialog", "owner")
 
@@ -30,40 +30,40 @@ class Acceptance:
         owner: AcceptanceOwner,
         now: Instant,
     ) -> None:
-        """``stem`` is that of the INVITE, ``data`` the 2xx, which is sent at once."""
+        """Send the 2xx ``data``; ``stem`` is that of the INVITE."""
         self._invite = stem.cseq
         self.dialog = dialog
         self.owner: AcceptanceOwner | None = owner
         self.bye_headers: str | None = None
-        """Headers of the BYE that must wait for the ACK (section 15.1.1)."""
+        """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
         self._store = store
         self._spare = stem.spare
         self._retry = Retry(store, self, stem.peer, data, Pace.SUCCESS, now)
 
     def is_met_by(self, ack: Request) -> bool:
-        """Say whether an ACK is the one that is waited for; one of an earlier INVITE may come late (13.2.2.4)."""
+        """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
         return ack.cseq.number == CSeq.parse(self._invite).number
 
     def acknowledged(self) -> None:
-        """The ACK came."""
+        """Stop: the ACK has arrived."""
         self._retry.stop(self)
 
     def transport_failed(self, now: Instant) -> None:
-        """The connection is gone: the 2xx goes to the port that the request's Via names, if it names another."""
+        """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
         if self._spare is not None:
             spare, self._spare = self._spare, None
             self._retry.stop(self)
             self._retry = Retry(self._store, self, spare, self._retry.data, Pace.SUCCESS, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
-        """Send the 2xx again, or report that the ACK never came: at 64·T1, however late this runs."""
+        """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""
         if self._retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))
 
 
 class PendingBye:
-    """Keeps the dialog of a call that is over until our 200 is acknowledged and the BYE can go out."""
+    """The dialog of a call that is over, kept until our 2xx has its ACK and the BYE can be sent."""
 
     __slots__ = ("acceptance",)
 
@@ -72,12 +72,12 @@ class PendingBye:
 
     @property
     def dialog(self) -> "Dialog | None":
-        """The dialog that is about to end."""
+        """The dialog that the BYE will end."""
         return self.acceptance.dialog
 
     @property
     def forks(self) -> Mapping[str, "Dialog"]:
-        """There are none."""
+        """Nothing: a confirmed dialog has no forks."""
         return {}
 
     def moved(self) -> None:

@@ -1,4 +1,4 @@
-"""One dialog: who is on either end, what was counted so far, and how its requests are written (section 12)."""
+"""One dialog: its ends, its sequence numbers, and how requests within it are written (RFC 3261 section 12)."""
 
 import re
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.uri import Uri, without_headers
 
 NextHopOf = Callable[[str, Peer], Peer]
-"""Where a request for a URI goes, given the peer as last seen: ``Flows.next_hop``."""
+"""Return where a request for a URI is sent, given the latest source address of the peer: ``Flows.next_hop``."""
 
 _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 
 
 class Dialog:
-    """A dialog as this end sees it; ``local`` and ``remote`` are whole From/To values with their tags."""
+    """A dialog as seen from this end; ``local`` and ``remote`` are whole From and To values with their tags."""
 
     __slots__ = ("_next_hop_of", "_source", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
                  "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
@@ -57,12 +57,12 @@ class Dialog:
         self._next_hop_of = next_hop_of
         self._source = peer
         self.answers = answers
-        """What the peer has asked us to prove; None = we have no login there."""
+        """Answers to the challenges of the peer; None = we have no login there."""
         self.nat = nat
         self.is_behind_nat = is_behind_nat
-        """Whether its requests go where the peer's own came from last, whatever it says of itself."""
+        """Whether requests are sent to the latest source address of the peer instead of its Contact."""
         self.user = user
-        """Who the peer is, if it has proven that or was called where it is registered: no other's news move it."""
+        """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
         self.routes = routes
         self._aim(target)
 
@@ -70,7 +70,7 @@ class Dialog:
     def of_caller(
         cls, request: Request, local_tag: str, source: Peer, next_hop_of: NextHopOf, nat: Nat = Nat.NO, user: str = ""
     ) -> "Dialog":
-        """Make the dialog that an INVITE from ``source`` asks for (RFC 3261 section 12.1.1).
+        """Make the dialog of an INVITE that came from ``source`` (RFC 3261 section 12.1.1).
 
         Raises:
             ParseError: 400 for an INVITE without a usable Contact.
@@ -97,7 +97,7 @@ class Dialog:
 
     @classmethod
     def of_callee(cls, parts: InviteParts, local_tag: str, response: Response, next_hop_of: NextHopOf) -> "Dialog":
-        """Make the dialog that a response to our INVITE establishes (section 12.1.2).
+        """Make the dialog that a response to our INVITE establishes (RFC 3261 section 12.1.2).
 
         A response without a usable Contact, which RFC 3261 forbids but peers send, is answered where the INVITE went.
         """
@@ -123,7 +123,7 @@ class Dialog:
     def outside(
         cls, *, call_id: str, local: str, target: str, remote: str, peer: Peer, answers: Answers | None
     ) -> "Dialog":
-        """Make what requests outside any dialog share that follow each other, such as REGISTERs (section 10.2).
+        """Make what requests outside a dialog share with each other, such as REGISTERs (RFC 3261 section 10.2).
 
         They all go to ``peer``; nothing that it answers makes a dialog of it.
         """
@@ -143,13 +143,13 @@ class Dialog:
         )
 
     def confirm(self, response: Response) -> None:
-        """Take over what the 2xx says of an early dialog: its route set and target replace the earlier (13.2.2.4)."""
+        """Replace route set and target of an early dialog by those of the 2xx (RFC 3261 section 13.2.2.4)."""
         self.routes = tuple(reversed(response.headers("record-route")))
         self.is_behind_nat = self.is_behind_nat or is_behind_nat(self.nat, response, self._source)
         self._aim(_target_or_none(response) or self.target)
 
     def refresh(self, message: Request | Response) -> bool:
-        """Follow a peer that says a new Contact within the dialog (section 12.2), and say whether it does.
+        """Take a new Contact as the target (RFC 3261 section 12.2); return whether there was one.
 
         The route set stays.
         """
@@ -163,16 +163,16 @@ class Dialog:
 
     @property
     def seen_at(self) -> Peer:
-        """Where the peer's packets come from, as last known."""
+        """The latest source address of the peer."""
         return self._source
 
     def reach_by(self, peer: Peer) -> None:
-        """Reach the peer another way from now on: it speaks on that connection, or NAT has given it that address."""
+        """Use another connection or address from now on: the peer has sent from there, or NAT has changed it."""
         self._source = peer
         self._aim(self.target)
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
-        """Write a request within the dialog (section 12.2.1.1)."""
+        """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""
         return (
             encode(
                 f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
@@ -183,7 +183,7 @@ class Dialog:
         )
 
     def invite_parts(self, via: str) -> InviteParts:
-        """Return the parts of a re-INVITE, which counts as a new request."""
+        """Return the parts of a re-INVITE, which has the next sequence number."""
         self.local_sequence += 1
         return InviteParts(
             uri=self.request_uri,
@@ -198,11 +198,14 @@ class Dialog:
         )
 
     def fits(self, request: Request) -> bool:
-        """Say whether a request that bears our tag is the other end's: same Call-ID, same remote tag."""
+        """Return whether a request with our tag belongs to the dialog: same Call-ID, same remote tag."""
         return request.call_id == self.call_id and request.from_tag == self.remote_tag
 
     def _aim(self, target: str) -> None:
-        """Work out request line, Route and next hop: a first route without ``lr`` is a strict router (12.2.1.1)."""
+        """Set request line, Route and next hop for a target (RFC 3261 section 12.2.1.1).
+
+        A first route without ``lr`` is a strict router: it stands in the request line, and the target ends the Route.
+        """
         self.target = target
         routes = self.routes
         if not routes:
@@ -218,17 +221,17 @@ class Dialog:
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
-    """Send everything to the peer itself (``NextHopOf``)."""
+    """Send every request to the peer itself (``NextHopOf``)."""
     return peer
 
 
 def _bracketed(route: str) -> str:
-    """Write a Route value as it must be, whatever its Record-Route was (section 20.34)."""
+    """Write a Route value with angle brackets, which some Record-Routes lack (RFC 3261 section 20.34)."""
     return route if "<" in route else f"<{route}>"
 
 
 def _uri_of_route(route: str, otherwise: str) -> str:
-    """Return the URI of a Route value without what a request line may not have (section 19.1.1)."""
+    """Return the URI of a Route value without the parts that a request line may not have (RFC 3261 section 19.1.1)."""
     try:
         return without_headers(NameAddr.parse(route).uri)
     except ParseError:
@@ -243,12 +246,12 @@ def _target_or_none(message: Request | Response) -> str | None:
 
 
 def _target(message: Request | Response) -> str | None:
-    """Return the URI of the first Contact, or None; raises ParseError where it is no URI that can be asked for."""
+    """Return the URI of the first Contact, or None; raises ParseError where it cannot be a Request-URI."""
     value = message.header("contact")
     return None if value is None else _target_in(value)
 
 
-# Peers say the same Contact in every call of a trunk, so what it means is worth remembering.
+# A trunk sends the same Contact in every call, so parsed ones are cached.
 @lru_cache(maxsize=1024)
 def _target_in(contact: str) -> str:
     uri = NameAddr.parse(first_of(contact)).uri

@@ -1,4 +1,4 @@
-"""A provisional response that must arrive: repeated until its PRACK comes (RFC 3262 section 3)."""
+"""Retransmission of a reliable provisional response until its PRACK arrives (RFC 3262 section 3)."""
 
 import re
 from typing import Final, NamedTuple
@@ -16,14 +16,14 @@ _RACK: Final = re.compile(r"(\d{1,10})\s+(\d{1,10})\s+INVITE\Z", re.ASCII)
 
 
 class Rack(NamedTuple):
-    """Which provisional response a PRACK acknowledges: its RSeq, and the CSeq of the INVITE."""
+    """The provisional response that a PRACK acknowledges: its RSeq, and the CSeq of the INVITE."""
 
     response: int
     invite: int
 
     @classmethod
     def of(cls, request: Request) -> "Rack":
-        """Read a PRACK's RAck.
+        """Read the RAck of a PRACK.
 
         Raises:
             ParseError: 400.
@@ -35,7 +35,7 @@ class Rack(NamedTuple):
 
 
 def rseq_of(response: Response) -> int | None:
-    """Return the number of a provisional response that wants a PRACK; None for one that does not."""
+    """Return the RSeq of a reliable provisional response; None for a response that requires no PRACK."""
     value = response.header("rseq")
     if value is None or response.status == 100:
         return None
@@ -47,7 +47,7 @@ def rseq_of(response: Response) -> int | None:
 
 
 class ReliableProvisional:
-    """The wait for one PRACK."""
+    """Wait for the PRACK of one provisional response."""
 
     __slots__ = ("_owner", "_retry", "has_session", "number")
 
@@ -65,16 +65,16 @@ class ReliableProvisional:
         self._owner = owner
         self.number = number
         self.has_session = has_session
-        """Whether it carries a session description: then no 2xx may overtake it."""
+        """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
         self._retry = Retry(store, self, peer, data, Pace.PROVISIONAL, now)
 
     def stop(self) -> None:
-        """The PRACK came, or nobody needs it any more."""
+        """Stop: the PRACK has arrived, or is not needed any more."""
         self._retry.stop(self)
 
     def transport_failed(self, now: Instant) -> None:
-        """The connection is gone: it is repeated on a new one, as far as the peer can be reached."""
+        """Do nothing: the next retransmission opens a connection, if the peer accepts one."""
 
     def timer_due(self, now: Instant) -> ProvisionalUnacknowledged | None:
-        """Send it again, or report that nobody hears it."""
+        """Retransmit the response, or report that there was no PRACK in time."""
         return None if self._retry.due(self, now) else ProvisionalUnacknowledged(self._owner, now)

@@ -1,7 +1,7 @@
-"""The session timer of one dialog (RFC 4028): what each request and each 2xx says of it, and when it runs out.
+"""The session timer of one dialog (RFC 4028): negotiation in requests and 2xx, and when the session expires.
 
-Pure: messages and instants in, header lines and instants out. Who sends a refresh, and what becomes of a call whose
-session has run out, is the call's affair.
+Takes messages and instants, and returns header lines and instants. The call sends refreshes, and decides what happens
+when a session expires.
 """
 
 from enum import Enum
@@ -20,21 +20,21 @@ SHORTEST_S: Final = 90
 
 
 class Side(Enum):
-    """Who refreshes a session."""
+    """The end that refreshes a session."""
 
     US = "us"
     PEER = "peer"
 
 
 class Agreed(NamedTuple):
-    """What both ends have settled: the interval in seconds, and who refreshes within it."""
+    """What was negotiated: the interval in seconds, and the end that refreshes."""
 
     interval_s: int
     refresher: Side
 
 
 class Wish(NamedTuple):
-    """What a request of the peer says of session timers."""
+    """What a request of the peer says about session timers."""
 
     knows_timer: bool
     requires_timer: bool
@@ -55,12 +55,12 @@ class Wish(NamedTuple):
 
     @property
     def shows_timer(self) -> bool:
-        """Whether the peer counts as one with session timers (TMR-10)."""
+        """Whether the peer takes part in session timers: it names the extension, or an interval."""
         return self.knows_timer or self.expires is not None
 
 
 def knows_timer(message: Message) -> bool:
-    """Say whether a message names the extension."""
+    """Return whether a message names the extension."""
     return _names_timer(message, "supported") or _names_timer(message, "require")
 
 
@@ -69,10 +69,11 @@ def _names_timer(message: Message, header: str) -> bool:
 
 
 def objection(wish: Wish, settings: SessionTimerSettings) -> tuple[int, str] | None:
-    """Return status and header line of what refuses a request for its session timer (section 9); None for nothing.
+    """Return status and header line for a request whose session timer is refused (section 9); None = it is accepted.
 
-    It is 420 for who needs a timer where there is none, 422 for an interval that is too small. Who does not name the
-    extension would not understand that: a proxy may have put the header in. Below 90 s no proxy would.
+    420 refuses a peer that requires a timer where none is enabled, 422 an interval that is too small. A peer that does
+    not name the extension would not understand 422, since a proxy may have added the header. Proxies ask for no less
+    than 90 s.
     """
     expires = wish.expires
     if not settings.enabled:
@@ -85,7 +86,7 @@ def objection(wish: Wish, settings: SessionTimerSettings) -> tuple[int, str] | N
 
 
 class SessionTimer:
-    """One dialog's timer: first nothing is agreed, later what the latest request and its 2xx say."""
+    """The timer of one dialog: what the latest request and its 2xx have negotiated."""
 
     __slots__ = ("_floor_s", "_offered_s", "agreed", "refreshed_at", "settings")
 
@@ -93,35 +94,35 @@ class SessionTimer:
         self.settings = settings
         self.agreed: Agreed | None = None
         self.refreshed_at: Instant | None = None
-        """The last good refresh; at first, the answer of the call. Of a peer without timer, its last sign of life."""
+        """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
         self._floor_s = 0
-        """The largest interval that the peer has insisted on with 422 (section 7.4)."""
+        """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
         self._offered_s = settings.effective_ttl_s
-        """What our latest request offered: its 2xx may say less, and never more (section 9)."""
+        """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9)."""
 
     # -- our requests -------------------------------------------------------------------------------------------
 
     @property
     def has_insisted(self) -> bool:
-        """Whether the peer has wanted a longer interval before."""
+        """Whether the peer has refused an interval as too small."""
         return self._floor_s > 0
 
     def first_offer(self) -> str:
-        """Return the header lines of the INVITE that begins the dialog (section 7.1): we want to refresh (CON-05)."""
+        """Return the header lines of the INVITE that begins the dialog (section 7.1); they ask to refresh ourselves."""
         if not self.settings.enabled:
             return ""
         wanted = SessionExpires(max(self.settings.effective_ttl_s, self._floor_s), Refresher.UAC)
         return self._lines(wanted)
 
     def offer(self) -> str:
-        """Return the header lines of a later request: whoever refreshes goes on to (section 7.4)."""
+        """Return the header lines of a later request: the refresher stays the same (section 7.4)."""
         if self.agreed is None:
             return ""
         refresher = Refresher.UAC if self.agreed.refresher is Side.US else Refresher.UAS
         return self._lines(SessionExpires(max(self.agreed.interval_s, self._floor_s), refresher))
 
     def insist(self, refusal: Response) -> bool:
-        """Hear a 422 (section 7.3); say whether asking again, for a longer interval, may help."""
+        """Take the Min-SE of a 422 (section 7.3); return whether another request with a longer interval may succeed."""
         try:
             wanted_s = min_se_of(refusal)
         except ParseError:
@@ -133,24 +134,27 @@ class SessionTimer:
         return True
 
     def answered(self, response: Response, at: Instant) -> None:
-        """Hear the 2xx to a request of ours that was sent, or answered if it began the dialog, at ``at``."""
+        """Take the result from the 2xx to a request of ours.
+
+        ``at`` is when the request was sent, or when it was answered if it began the dialog.
+        """
         try:
             expires = SessionExpires.of(response)
         except ParseError:
-            expires = None  # an answered call is worth more than a header: we refresh, as it left that open
+            expires = None  # do not lose an answered call for a broken header: we refresh, as if it had left that open
         self.refreshed_at = at
         if not self.settings.enabled:
             return
         if expires is None:
             if self.agreed is None and not knows_timer(response):
                 return
-            # It has the extension and names no interval, or none any more: ours, and we see to it.
+            # The peer knows the extension and names no interval: ours holds, and we refresh (section 7.2).
             before = self.agreed
             interval_s = self.settings.effective_ttl_s if before is None else before.interval_s
             self.agreed = Agreed(max(interval_s, self._floor_s), Side.US)
         else:
-            # A 2xx may not go below what the request allowed, so nobody makes us refresh without pause; nor above
-            # what it offered, so nobody keeps us from noticing that they are gone. Who does would refresh too late.
+            # The interval of a 2xx is kept between our Min-SE and what we offered (section 9). A shorter one would
+            # have us refresh without pause; with a longer one a dead peer would be noticed too late, so we refresh.
             is_late = expires.interval_s > self._offered_s
             side = Side.PEER if expires.refresher is Refresher.UAS and not is_late else Side.US
             self.agreed = Agreed(min(max(expires.interval_s, self._smallest_s), self._offered_s), side)
@@ -158,20 +162,22 @@ class SessionTimer:
     # -- requests of the peer -----------------------------------------------------------------------------------
 
     def accept(self, wish: Wish, at: Instant) -> str:
-        """Settle what the 2xx to a request of the peer says (section 9, table 2); return its header lines."""
+        """Decide what the 2xx to a request of the peer says (section 9, table 2); return its header lines."""
         self.refreshed_at = at
         if not self.settings.enabled or (self.agreed is None and not wish.shows_timer):
             return ""
         interval_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
-        if wish.min_se_s <= TTL_MAX_S:  # no session that is to be noticed to be dead is longer
+        if wish.min_se_s <= TTL_MAX_S:  # a longer session would hide a dead peer
             interval_s = max(interval_s, wish.min_se_s)
-        if wish.expires is not None and wish.expires.interval_s < interval_s:  # it may be reduced, never increased
+        if (
+            wish.expires is not None and wish.expires.interval_s < interval_s
+        ):  # section 9: it may be reduced, never increased
             interval_s = max(wish.expires.interval_s, SHORTEST_S)
         side = self._refresher_for(wish)
         self.agreed = Agreed(interval_s, side)
         refresher = Refresher.UAC if side is Side.PEER else Refresher.UAS
         lines = f"Session-Expires: {SessionExpires(interval_s, refresher)}\r\n"
-        # Who does not name the extension need not understand a Require, unless it has offered to refresh itself.
+        # A peer that does not name the extension need not understand a Require, unless it has offered to refresh.
         return f"Require: {TIMER}\r\n{lines}" if wish.knows_timer or side is Side.PEER else lines
 
     def _refresher_for(self, wish: Wish) -> Side:
@@ -179,7 +185,7 @@ class SessionTimer:
             return Side.PEER
         if wish.expires is not None and wish.expires.refresher is Refresher.UAS:
             return Side.US
-        # Left open: it stays as it is with a peer that speaks of timers, and is ours otherwise.
+        # Left open: the refresher stays the same with a peer that knows the extension, and is us otherwise.
         was_peer = self.agreed is not None and self.agreed.refresher is Side.PEER
         return Side.PEER if was_peer and wish.knows_timer else Side.US
 
@@ -187,24 +193,24 @@ class SessionTimer:
 
     @property
     def interval_s(self) -> int:
-        """The interval that holds: the one agreed upon, else the one we would ask for."""
+        """The interval in seconds: the negotiated one, else the one that we would ask for."""
         return self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
 
     @property
     def is_ours(self) -> bool:
-        """Whether we are to refresh, or at least to look: a peer without timer will not."""
+        """Whether we refresh; with a peer without timer it is we who probe it."""
         return self.agreed is None or self.agreed.refresher is Side.US
 
     @property
     def refresh_at(self) -> Instant | None:
-        """When the next refresh of ours is due (TMR-04); None where the peer sees to it, or nothing has begun."""
+        """When our next refresh is due; None where the peer refreshes, or before the answer."""
         if self.refreshed_at is None or not self.is_ours:
             return None
         return self.refreshed_at.plus(1_000 * self.settings.refresh_after_s(self.interval_s))
 
     @property
     def expires_at(self) -> Instant | None:
-        """When the session is given up unless it is refreshed (TMR-06); None while nothing has begun."""
+        """When the session expires unless it is refreshed; None before the answer."""
         if self.refreshed_at is None:
             return None
         interval_s = self.interval_s

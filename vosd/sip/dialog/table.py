@@ -1,4 +1,4 @@
-"""Who keeps which dialog: requests find their owner by the tag that we gave it."""
+"""Table of dialogs: the owner of each, by the tag that we have given it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,15 +15,15 @@ from vosd.sip.wire.message import Request
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})
-"""Requests that may be on their way while we end their dialog, and have done no wrong."""
+"""Requests that the peer may send before it receives our BYE or final response; they are answered 200."""
 
 
 Kept = DialogOwner | PendingBye
-"""Who may keep a dialog: an owner, or after its end the BYE that waits for an ACK."""
+"""What a dialog may belong to: an owner, or after the end of the call the BYE that waits for an ACK."""
 
 
 class DialogTable:
-    """The owners by tag."""
+    """The owners of dialogs by our tags."""
 
     __slots__ = ("_behind_nat", "_seen_at", "_store", "owners")
 
@@ -31,20 +31,20 @@ class DialogTable:
         self._store = store
         self.owners: dict[str, Kept] = {}
         self._seen_at: dict[str, tuple[str, Peer]] = {}
-        """Of dialogs with users behind NAT alone, by our tags: who, and where."""
+        """User and source address of the peer, by our tag; only for registered users behind NAT."""
         self._behind_nat: dict[tuple[str, Peer], dict[str, None]] = {}
-        """The same the other way round."""
+        """Our tags by user and source address."""
 
     def __len__(self) -> int:
         return len(self.owners)
 
     def adopt(self, tag: str, owner: Kept) -> None:
-        """Bring requests that bear our ``tag`` to ``owner``."""
+        """Let ``owner`` receive the requests that have our ``tag``."""
         self.owners[tag] = owner
         self.follow(tag, owner.dialog)
 
     def follow(self, tag: str, dialog: Dialog | None) -> None:
-        """Note where the peer of a dialog is seen now, if it is a user behind NAT, whose REGISTERs may move it."""
+        """Note the source address of a dialog's peer, if that is a user behind NAT: a REGISTER may change it."""
         before = self._seen_at.pop(tag, None)
         if before is not None:
             tags = self._behind_nat[before]
@@ -52,14 +52,14 @@ class DialogTable:
             if not tags:
                 del self._behind_nat[before]
         if dialog is not None and dialog.is_behind_nat and dialog.user:
-            place = self._seen_at[tag] = dialog.user, dialog.seen_at
-            self._behind_nat.setdefault(place, {})[tag] = None
+            source = self._seen_at[tag] = dialog.user, dialog.seen_at
+            self._behind_nat.setdefault(source, {})[tag] = None
 
     def peer_moved(self, user: str, before: Peer, after: Peer, contact: str) -> None:
-        """Hear that NAT has given a user's device with that Contact another place: its dialogs go there from now on.
+        """Send requests of a user's dialogs to a new address: NAT has changed it for the device with that Contact.
 
-        Not those of somebody else at the old place, whose Contact may be the same (``192.168.1.20:5060`` is in half
-        of all homes), nor those of another device of the user.
+        Dialogs of other users at the old address stay, although their Contact may be the same (``192.168.1.20:5060``
+        is common in homes); so do dialogs of other devices of the user.
         """
         for tag in tuple(self._behind_nat.get((user, before), ())):
             owner = self.owners[tag]
@@ -70,13 +70,13 @@ class DialogTable:
                 owner.moved()
 
     def forget(self, tag: str, now: Instant) -> None:
-        """End a dialog: its owner hears no more, a BYE that crosses ours is still answered."""
+        """Remove a dialog from the table; a BYE that crosses ours is still answered."""
         if self.owners.pop(tag, None) is not None:
             self.follow(tag, None)
             self._store.retire(f"dialog {tag}", Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
     def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
-        """Return who keeps the dialog of a request, and the dialog; None where nobody has one that fits."""
+        """Return the owner of the dialog of a request, and the dialog; None where there is no such dialog."""
         owner = self.owners.get(request.to_tag)
         if owner is None:
             return None, None
@@ -89,13 +89,13 @@ class DialogTable:
         return None, None
 
     def belongs(self, request: Request) -> bool:
-        """Say whether a request names a dialog that is, or was until just now, one of ours."""
+        """Return whether the To tag of a request is that of a dialog of ours, or of one that has just ended."""
         return bool(request.to_tag) and self.has(request.to_tag)
 
     def has(self, tag: str) -> bool:
-        """Say whether we gave a tag, and the dialog runs, or did until just now."""
+        """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
         return tag in self.owners or self._store.finished.get(f"dialog {tag}") is not None
 
     def crosses_the_end(self, request: Request) -> bool:
-        """Say whether a BYE has met ours on the way (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
+        """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
         return request.method in CROSSING and self._store.finished.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG

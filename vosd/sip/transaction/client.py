@@ -1,4 +1,4 @@
-"""The client side of everything but INVITE (RFC 3261 section 17.1.2)."""
+"""The client transaction of every method but INVITE (RFC 3261 section 17.1.2)."""
 
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """One request of ours that wants a final response; ``owner`` None means nobody waits for it.
+    """One request of ours without a final response; ``owner`` None means that its response is not needed.
 
-    One that finds no answer is told to its owner, else to whom the store names for that.
+    A missing response is reported to the owner, else to ``TransactionStore.unclaimed``.
 
-    ``spare`` is another way to the same peer, for a request whose connection turns out to be gone.
+    ``spare`` is another address of the same peer, used when the connection is closed before the response.
     """
 
     __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "draft", "owner")
@@ -37,7 +37,7 @@ class Client:
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
     ) -> None:
-        """``draft`` is what a request to a peer that may challenge it is written from."""
+        """``draft`` is what the request is written from once more if the peer challenges it."""
         self._store = store
         self.owner = owner
         self.begin(key, peer, data, now, spare, draft)
@@ -45,7 +45,7 @@ class Client:
     def begin(
         self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
     ) -> None:
-        """Send the request; one that was challenged begins anew, and stays the same to its owner."""
+        """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
         self._key = key
         self._state = State.CALLING
         self._spare = spare
@@ -55,11 +55,11 @@ class Client:
 
     @property
     def sent(self) -> Datagram:
-        """The request as it was sent last."""
+        """The request as it was sent latest."""
         return self._retry.sent
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
-        """Take a response; a final one ends the transaction (timer K swallows its repetitions)."""
+        """Take a response; a final one ends the transaction, and its retransmissions are absorbed (timer K)."""
         previous, self._state = self._state, step(CLIENT, self._state, input_of(response.status))
         if self._state is State.PROCEEDING:
             if previous is State.CALLING:
@@ -74,19 +74,19 @@ class Client:
         return ResponseArrived(owner, self, response, now) if owner is not None else None
 
     def forget(self) -> None:
-        """Ask no more: what is answered all the same is nobody's business."""
+        """End the transaction without a response; one that arrives later is dropped."""
         if self._store.clients.pop(self._key, None) is not None:
             self._retry.stop(self)
             self.owner = None
 
     def timer_due(self, now: Instant) -> NoResponse | None:
-        """Timers E and F: send again, or give up: at the end of its time, however late this runs."""
+        """Timers E and F: retransmit, or report no response, with the instant at which the time was over."""
         if self._retry.due(self, now):
             return None
         return self._given_up(now.plus(self._retry.ends_at - now.mono))
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
-        """The connection is gone: take the other way, or give up."""
+        """Send the request to the other address, or report that there was no response: the connection is closed."""
         self._retry.stop(self)
         if self._spare is not None:
             spare, self._spare = self._spare, None

@@ -151,7 +151,7 @@ class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client")
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
-        """Describe a transaction; its owner is for whoever describes the owner."""
+        """Describe a transaction; its owner refers to it."""
         return cls(
             encode(client._key),
             client._state,
@@ -192,7 +192,7 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
 
     @classmethod
     def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
-        """Describe a transaction; its owner is for whoever describes the owner."""
+        """Describe a transaction; its owner refers to it."""
         store = client._store
         return cls(
             encode(client._key),

@@ -1,7 +1,7 @@
-"""What is left of finished transactions: a key, and the bytes to send again if the peer did not hear them.
+"""Finished transactions: a key, and the message to send again if the peer retransmits.
 
-A hundred thousand of these stand at 1,000 calls/s, so there is no object a transaction: an entry is one row of
-a dictionary, and entries expire by whole ticks of time.
+There are a hundred thousand of these at 1,000 calls/s. So none of them is an object: an entry is one row of a
+dictionary, and entries expire by whole ticks of time.
 """
 
 from collections import deque
@@ -13,29 +13,29 @@ from vosd.sip.wire.compose import Datagram, InviteParts
 
 
 class Mark(Enum):
-    """An entry that has no bytes to repeat."""
+    """An entry without a message to send again."""
 
     ABSORB = auto()
-    """Retransmissions are swallowed."""
+    """Retransmissions are absorbed."""
     ACCEPTED = auto()
-    """An INVITE answered with 2xx: retransmissions are swallowed, its ACK goes to the dialog (RFC 6026)."""
+    """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026)."""
     CLOSED_DIALOG = auto()
     """A dialog that we have ended: a BYE that crossed ours is answered 200."""
 
 
 class Unacknowledged(NamedTuple):
-    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may answer meanwhile."""
+    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
 
     parts: InviteParts
     to_tag: str
-    """Of the 2xx that counts."""
+    """The tag of the 2xx that was accepted."""
 
 
 Entry = Datagram | Mark | Unacknowledged
 
 
 class _Lane:
-    """Keys that all stay equally long, hence expire in the order they came, one tick's worth at a time."""
+    """Keys that are kept equally long, and so expire in the order in which they came, those of one tick together."""
 
     __slots__ = ("batches", "stay_ms")
 
@@ -45,7 +45,7 @@ class _Lane:
 
 
 class FinishedTransactions:
-    """Keys of finished transactions until their last timer (D, I, J, K, L or M) has run out."""
+    """Keys of finished transactions until their last timer (D, I, J, K, L or M) fires."""
 
     __slots__ = ("_entries", "_lanes", "_tick_ms")
 
@@ -86,7 +86,7 @@ class FinishedTransactions:
                         yield key, self._entries[key], lane.stay_ms, due_ms
 
     def replace(self, key: str, what: Entry) -> None:
-        """Change what is kept for a key that is still here; how long it stays does not change."""
+        """Change what is kept for a key, if it has not expired; when it expires does not change."""
         if key in self._entries:
             self._entries[key] = what
 
@@ -101,7 +101,7 @@ class FinishedTransactions:
         return first
 
     def expire(self, now_ms: int) -> None:
-        """Forget every key whose time is over."""
+        """Drop every key that has expired."""
         for lane in self._lanes.values():
             while lane.batches and lane.batches[0][0] <= now_ms:
                 for key in lane.batches.popleft()[1]:

@@ -1,4 +1,4 @@
-"""The client side of INVITE (RFC 3261 section 17.1.1, RFC 6026), and giving it up (section 9.1)."""
+"""The client transaction of INVITE (RFC 3261 section 17.1.1, RFC 6026), and its CANCEL (section 9.1)."""
 
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class InviteClient:
     """One INVITE of ours.
 
-    Given up (``abandon``) it has no owner any more, but lives until the peer's final response: it is repeated while
-    the peer has said nothing, for the peer may ring and its 100 be lost; a CANCEL goes out with the first provisional
-    response, and a 2xx that comes all the same is for the endpoint to end; whoever gave it up may leave a ``witness``
-    that hears of it. So it is where nobody spoke within the operator's list.
+    After ``abandon`` it has no owner, but lasts until the final response of the peer. It is retransmitted while there
+    is no response, because the peer may ring and its 100 may be lost. A CANCEL is sent after the first provisional
+    response. The endpoint acknowledges and hangs up a 2xx that arrives all the same, and reports it to ``witness``. The
+    same holds when the operator's list of retransmissions ends without a response.
     """
 
     __slots__ = (
@@ -57,15 +57,15 @@ class InviteClient:
         dialog: "Dialog | None" = None,
         draft: "InviteDraft | None" = None,
     ) -> None:
-        """``spare`` is the same INVITE by another transport; ``dialog`` the one that a re-INVITE is within.
+        """``spare`` is the same INVITE for another transport; ``dialog`` is that of a re-INVITE.
 
-        ``draft`` is what an INVITE to a peer that may challenge it is written from.
+        ``draft`` is what the INVITE is written from once more if the peer challenges it.
         """
         self._store = store
         self._cancel_headers: str | None = None
         self._last_wait: Timer[TimerOwner] | None = None
         self._listens_until = 0
-        """Given up before any response: until when a late answer is waited for, in monotonic milliseconds."""
+        """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
         self.dialog = dialog
         self.owner: ClientOwner | None = owner
         self.witness: Witness | None = None
@@ -75,9 +75,10 @@ class InviteClient:
     def left_over(
         cls, store: TransactionStore, key: str, parts: InviteParts, headers: str, now: Instant
     ) -> "InviteClient":
-        """Give up an INVITE that an earlier life of the switch has sent: CANCEL at once, and wait for what it brings.
+        """Cancel an INVITE that an earlier process has sent, and wait for the final response.
 
-        Whether the peer has said anything is not known; it has had the time (section 9.1).
+        It is not known whether a provisional response arrived, which a CANCEL has to wait for (section 9.1); there was
+        time enough for one.
         """
         transaction = cls.__new__(cls)
         transaction._store = store
@@ -94,7 +95,7 @@ class InviteClient:
 
     @classmethod
     def acknowledged(cls, store: TransactionStore, call_id: str, sequence: int, peer: Peer) -> "InviteClient":
-        """Return what is left of an INVITE whose 2xx has its ACK: what it was known by."""
+        """Return the transaction of an INVITE whose 2xx has its ACK; it keeps Call-ID and sequence number alone."""
         transaction = cls.__new__(cls)
         transaction._store = store
         transaction._key = ""
@@ -107,12 +108,12 @@ class InviteClient:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for its answer."""
+        """Whether its response is still needed."""
         return self.owner is not None and self._cancel_headers is None
 
     @property
     def is_at_first_try(self) -> bool:
-        """Whether it was sent once and nothing came back yet."""
+        """Whether it was sent once, and there is no response yet."""
         return self._retry is not None and self._retry.is_first
 
     def begin(
@@ -124,7 +125,7 @@ class InviteClient:
         spare: tuple[InviteParts, bytes] | None,
         draft: "InviteDraft | None",
     ) -> None:
-        """Send the INVITE; one that was challenged begins anew, and stays the same to its owner."""
+        """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know."""
         self._key = key
         self._spare = spare
         self.state = State.CALLING
@@ -144,7 +145,7 @@ class InviteClient:
             if self._cancel_headers is not None and previous is State.CALLING:
                 self._send_cancel(self._cancel_headers, now)
             elif self.dialog is not None and previous is State.CALLING:
-                self._wait_for_final(now)  # nobody rings within a dialog: who is there answers
+                self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
         elif self.state is State.COMPLETED:
             ack = ack_of_failure(self.parts, response.header("to") or "")
             self._store.send(self.parts.peer, ack)
@@ -154,14 +155,14 @@ class InviteClient:
         return None if owner is None else ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
-        """Send the ACK of a 2xx, and again whenever that 2xx is repeated."""
+        """Send the ACK of a 2xx, and keep it for retransmissions of the 2xx (RFC 3261 section 13.2.2.4)."""
         self._store.out.append(ack)
         self._store.finished.replace(self._key, ack)
 
     def cancel(self, headers: str, now: Instant) -> None:
-        """Ask the peer to give the INVITE up, as soon as it has shown itself (section 9.1).
+        """Send a CANCEL, or do so after the first provisional response (RFC 3261 section 9.1).
 
-        Its owner still hears the final response: a 200 may have been on its way already, and then it holds.
+        The owner still receives the final response: a 200 may have crossed the CANCEL, and then it holds.
         """
         if self._cancel_headers is None:
             self._cancel_headers = headers
@@ -169,9 +170,9 @@ class InviteClient:
                 self._send_cancel(headers, now)
 
     def abandon(self, headers: str, now: Instant, witness: Witness | None = None) -> None:
-        """Give the INVITE up: CANCEL now, or on the first provisional response (RFC 3261 section 9.1).
+        """Drop the owner, and send a CANCEL now or after the first provisional response (RFC 3261 section 9.1).
 
-        Until then it is repeated as before (section 17.1.1.2): a CANCEL that arrives first would find nothing to end.
+        Until then the INVITE is retransmitted (section 17.1.1.2): a CANCEL that arrives before it matches nothing.
         """
         self.owner = None
         self.witness = witness
@@ -182,7 +183,7 @@ class InviteClient:
                 self._wait_for_final(now)
 
     def timer_due(self, now: Instant) -> NoResponse | None:
-        """Timers A and B, or the end of the wait for the final response that a CANCEL or a dialog should bring."""
+        """Timers A and B, or the end of the wait for a final response after a CANCEL or within a dialog."""
         if self._retry is not None:
             if self._retry.due(self, now):
                 return None
@@ -191,7 +192,7 @@ class InviteClient:
             self._retry = None
             timers = self._store.timers
             if self.owner is not None and timers.give_up_ms < timers.transaction_ms:
-                # The operator's list is over before 64·T1: who answers until then must still be hung up.
+                # The operator's list has ended before 64·T1. A 2xx until then must still be hung up.
                 event = NoResponse(self.owner, self, now)
                 self.owner = None
                 self._cancel_headers = self._cancel_headers or ""
@@ -201,12 +202,12 @@ class InviteClient:
                 self._wait_for_final(now, self._listens_until - now.mono)
                 return None
         elif self.dialog is not None and self._cancel_headers is None:
-            self.cancel("", now)  # whoever is there but does not make up its mind has still to say something
+            self.cancel("", now)  # the peer sent a provisional response; its answer to the CANCEL decides
             return None
         return self._given_up(now)
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
-        """The connection is gone, or was never made: say the same by the other transport, or give up."""
+        """Send the INVITE over the other transport, or report that there was no response: there is no connection."""
         if self._retry is not None:
             self._retry.stop(self)
             self._retry = None
@@ -240,7 +241,7 @@ class InviteClient:
         self._last_wait = self._store.set_timer(now.mono + longest_ms, self)
 
     def _finish(self, what: Datagram | Unacknowledged, now: Instant) -> None:
-        """Timers D and M: swallow or answer repetitions of the final response for 64·T1; nobody is told of those."""
+        """Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1."""
         self.owner = None
         self.draft = None
         if self._last_wait is not None:

@@ -1,4 +1,4 @@
-"""The server side of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
+"""The server transaction of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
 
 from vosd.base.clock import Instant
 from vosd.sip.owners import InviteServerOwner
@@ -10,18 +10,18 @@ from vosd.sip.wire.compose import Peer, ResponseStem, response
 
 
 class InviteServer:
-    """One INVITE that wants an answer; a failure is repeated until its ACK, a 2xx is the dialog's to repeat."""
+    """One INVITE of a peer. A failure is retransmitted until its ACK; a 2xx is retransmitted by ``Acceptance``."""
 
     __slots__ = ("_key", "_last", "_merging", "_retry", "_store", "owner", "state", "stem")
 
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> None:
-        """``merging`` is what copies of the INVITE on other paths have in common with it (section 8.2.2.2)."""
+        """``merging`` is equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2)."""
         self._store = store
         self._key = key
         self._last: bytes | None = None
         self._retry: Retry | None = None
         self.owner: InviteServerOwner | None = None
-        """Who is told of a CANCEL."""
+        """Receives a CANCEL."""
         self.state = State.PROCEEDING
         self.stem = stem
         self._merging = merging
@@ -31,7 +31,7 @@ class InviteServer:
 
     @classmethod
     def answered(cls, store: TransactionStore) -> "InviteServer":
-        """Return what is left of an INVITE that has its 2xx: nothing but that."""
+        """Return the transaction of an INVITE that has its 2xx, and sends nothing any more."""
         transaction = cls.__new__(cls)
         transaction._store = store
         transaction._key = transaction._merging = ""
@@ -42,15 +42,15 @@ class InviteServer:
 
     @property
     def key(self) -> str:
-        """What requests for it, its ACK and CANCEL, are told by."""
+        """What its retransmissions, its ACK and its CANCEL are matched by (RFC 3261 section 17.2.3)."""
         return self._key
 
     def answer_at(self, source: Peer) -> None:
-        """Send responses to the port that the INVITE came from, asked for (``rport``) or not."""
+        """Send responses to the source port of the INVITE, also without ``rport``: the peer is behind NAT."""
         self.stem = self.stem.answered_at(source)
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> bytes:
-        """Send a response and return its bytes, which a dialog repeats when they are a 2xx."""
+        """Send a response and return its bytes; a 2xx is left to ``Acceptance`` to send."""
         self.state = step(INVITE_SERVER, self.state, input_of(status))
         data = response(self.stem, status, to_tag, headers, body)
         if self.state is State.COMPLETED:
@@ -65,38 +65,38 @@ class InviteServer:
         return data
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
-        """Write a provisional response that somebody else will send, and repeat until it is heard (RFC 3262)."""
+        """Write a provisional response that ``ReliableProvisional`` sends and retransmits (RFC 3262)."""
         self.state = step(INVITE_SERVER, self.state, input_of(status))
         self._last = response(self.stem, status, to_tag, headers, body)
         return self._last
 
     def request_repeated(self) -> None:
-        """Answer a retransmission with the last response."""
+        """Answer a retransmission with the latest response."""
         if self._retry is not None:
             self._retry.again()
         elif self._last is not None:
             self._store.send(self.stem.peer, self._last)
 
     def acknowledged(self, now: Instant) -> None:
-        """An ACK came; before a final response was sent it means nothing."""
+        """Take the ACK of a failure; before a final response it is ignored."""
         if self.state is State.COMPLETED and self._retry is not None:
             self.state = step(INVITE_SERVER, self.state, Input.ACK)
             self._retry.stop(self)
             self._finish(Mark.ABSORB, self._store.timers.t4_ms, now)
 
     def forget(self) -> None:
-        """Leave the INVITE unanswered: nothing was sent yet, and a repetition counts as new."""
+        """Drop the INVITE without a response; a retransmission counts as a new INVITE."""
         self._leave()
 
     def timer_due(self, now: Instant) -> None:
-        """Timers G and H: repeat the failure, or give the ACK up."""
+        """Timers G and H: retransmit the failure, or stop waiting for the ACK."""
         if self._retry is not None and self._retry.due(self, now):
             return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()
 
     def transport_failed(self, now: Instant) -> None:
-        """The caller's connection is gone: the failure goes to the port that its Via names, or nowhere (18.2.2)."""
+        """Send the failure to the port in the Via: the connection is closed (RFC 3261 section 18.2.2)."""
         if self._retry is not None:
             self._retry.stop(self)
             if self.stem.spare is not None:

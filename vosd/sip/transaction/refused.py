@@ -1,7 +1,7 @@
-"""Refusals that leave no transaction, for a few seconds: whoever says the same again hears the same (section 8.2.7).
+"""Stateless refusals, kept for a few seconds so that a retransmission gets the same response (RFC 3261 8.2.7).
 
-What was refused once and is then taken would be a call that its sender has given up. Bounded: where refusals are too
-many the oldest go, and their repetitions are judged anew.
+Without this, a request could be refused and its retransmission accepted: a call that its sender has given up. The
+number of entries is limited; where there are too many, the oldest are dropped, and their retransmissions count as new.
 """
 
 from collections import OrderedDict
@@ -11,13 +11,13 @@ from vosd.sip.wire.compose import Datagram
 
 REFUSED_MAX: Final = 8_192
 ANSWER_MAX: Final = 2_048
-"""Bytes of an answer that is remembered: sixteen megabytes of all at the most. Honest ones are a third of that."""
+"""Longest response that is kept, in bytes: 16 MB for all of them. Common ones take a third of that."""
 REFUSED_MS: Final = 4_000
-"""The first repetitions of a request come within it; they end with the refusal, but for one that was lost."""
+"""How long a refusal is kept: the first retransmissions arrive within it, and there are more only if it was lost."""
 
 
 class RecentRefusals:
-    """What was answered to requests of which nothing else is left."""
+    """Responses to requests that have no transaction."""
 
     __slots__ = ("_answers", "_most")
 
@@ -26,11 +26,11 @@ class RecentRefusals:
         self._most = most
 
     def __len__(self) -> int:
-        """Return how many are remembered."""
+        """Return how many are kept."""
         return len(self._answers)
 
     def keep(self, key: str, answer: Datagram, now_ms: int) -> None:
-        """Remember the answer to the request whose transaction would have that key, unless it is very long."""
+        """Keep the response to the request whose transaction would have ``key``, unless that is too long."""
         if len(answer.data) > ANSWER_MAX:
             return
         answers = self._answers
@@ -39,6 +39,6 @@ class RecentRefusals:
         answers[key] = (now_ms + REFUSED_MS, answer)
 
     def get(self, key: str, now_ms: int) -> Datagram | None:
-        """Return what was answered, or None."""
+        """Return the response that was sent, or None."""
         kept = self._answers.get(key)
         return None if kept is None or kept[0] <= now_ms else kept[1]

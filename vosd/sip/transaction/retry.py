@@ -1,4 +1,4 @@
-"""Sending something again until it is heard: the waits between, and a time to give up."""
+"""Retransmission of a message: the intervals, and the end."""
 
 from enum import Enum
 from typing import Final
@@ -10,18 +10,18 @@ from vosd.sip.wire.compose import Datagram, Peer
 
 
 class Pace(Enum):
-    """How a message is repeated."""
+    """How a message is retransmitted."""
 
     INVITE = "invite"
-    """Waits double without end (timer A)."""
+    """The interval doubles without limit (timer A)."""
     REQUEST = "request"
-    """Waits double up to T2 (timer E)."""
+    """The interval doubles up to T2 (timer E)."""
     RESPONSE = "response"
     """The same for a final response to an INVITE (timer G)."""
     SUCCESS = "success"
-    """The same for a 2xx, also where the transport is reliable: the next hop may not be (section 13.3.1.4)."""
+    """The same for a 2xx; over a reliable transport too, since the next hop may use UDP (RFC 3261 13.3.1.4)."""
     PROVISIONAL = "provisional"
-    """Waits double without end, where the transport is reliable too (RFC 3262 section 3)."""
+    """The interval doubles without limit, over a reliable transport too (RFC 3262 section 3)."""
 
 
 _WITHOUT_CEILING: Final = (Pace.INVITE, Pace.PROVISIONAL)
@@ -30,13 +30,13 @@ _END_TO_END: Final = (Pace.SUCCESS, Pace.PROVISIONAL)
 
 
 class Retry:
-    """One message that is repeated until it is heard, at most for 64·T1.
+    """One message that is retransmitted until it is answered, at most for 64·T1.
 
-    Waits double from T1; requests over UDP follow the operator's list instead where there is one: its last
-    repetition goes out when the time is over (SIP-04). A reliable transport needs no repetition, only the limit.
+    Intervals double from T1. Requests over UDP follow the operator's list instead, where there is one; the last
+    retransmission of the list is sent when the time is over. Over a reliable transport there is only the time limit.
 
-    The owner's ``timer_due`` is called at every wake-up and asks ``due`` whether to go on. The owner is known by
-    the running timer alone: once that is gone nothing points back, and both are freed at once.
+    The timer calls ``timer_due`` of the owner, which calls ``due``. Only the timer refers to the owner: without a timer
+    there is no cycle of references, and both are freed at once.
     """
 
     __slots__ = ("_ceiling_ms", "_interval_ms", "_peer", "_repeats", "_schedule", "_store", "_timer", "data", "ends_at")
@@ -54,7 +54,7 @@ class Retry:
         self._repeats = 0
         lasts_ms = timers.give_up_ms if self._schedule else timers.transaction_ms
         self.ends_at = now.mono + lasts_ms
-        """When the time is over, in milliseconds of the monotonic clock."""
+        """When there are no more retransmissions, in milliseconds of the monotonic clock."""
         store.send(peer, data)
         if store.reliable[peer.flow]:
             store.streams.setdefault(peer, {})[owner] = None
@@ -65,20 +65,20 @@ class Retry:
 
     @property
     def is_first(self) -> bool:
-        """Whether the message was not repeated yet."""
+        """Whether the message was sent only once."""
         return self._repeats == 0
 
     @property
     def sent(self) -> Datagram:
-        """What is sent, and where."""
+        """The message and its destination."""
         return Datagram(self._peer, self.data)
 
     def again(self) -> None:
-        """Send the message once more, out of turn."""
+        """Send the message once more; the intervals do not change."""
         self._store.send(self._peer, self.data)
 
     def due(self, owner: TimerOwner, now: Instant) -> bool:
-        """Send again and set the next timer; return False when the time is over."""
+        """Retransmit and set the next timer; return False when the time is over."""
         self._timer = None
         if now.mono >= self.ends_at:
             if self._schedule and self._repeats == len(self._schedule) - 1:
@@ -94,7 +94,7 @@ class Retry:
         return True
 
     def slow_down(self, owner: TimerOwner, now: Instant) -> None:
-        """A provisional response came: repeat no faster than the ceiling (RFC 3261 section 17.1.2.2)."""
+        """Retransmit at intervals of T2, after a provisional response (RFC 3261 section 17.1.2.2)."""
         if self._store.reliable[self._peer.flow]:
             return
         self._cancel()
@@ -102,7 +102,7 @@ class Retry:
         self._wait(self._ceiling_ms, owner, now)
 
     def stop(self, owner: TimerOwner) -> None:
-        """The message was heard."""
+        """Stop: the message is answered."""
         self._cancel()
         self._leave_stream(owner)
 

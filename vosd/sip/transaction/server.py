@@ -1,4 +1,4 @@
-"""The server side of everything but INVITE (RFC 3261 section 17.2.2, RFC 4320)."""
+"""The server transaction of every method but INVITE (RFC 3261 section 17.2.2, RFC 4320)."""
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -8,7 +8,7 @@ from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
 
 class Server:
-    """One request that wants a final response."""
+    """One request of a peer without a final response."""
 
     __slots__ = ("_key", "_patience", "_store", "_trying", "last", "state", "stem")
 
@@ -20,15 +20,15 @@ class Server:
         self.last: bytes | None = None
         self._trying = ""
         self._patience: Timer[TimerOwner] | None = None
-        """Runs while somebody else is asked for the answer."""
+        """Runs while the other side of the call is asked for the response."""
         store.servers[key] = self
 
     def answer_at(self, source: Peer) -> None:
-        """Send responses to the port that the request came from, asked for (``rport``) or not."""
+        """Send responses to the source port of the request, also without ``rport``: the peer is behind NAT."""
         self.stem = self.stem.answered_at(source)
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> None:
-        """Send a response; a final one ends the transaction and is repeated whenever the request is (timer J)."""
+        """Send a response; a final one ends the transaction, and is sent again for each retransmission (timer J)."""
         self.state = step(SERVER, self.state, input_of(status))
         self.last = response(self.stem, status, to_tag, headers, body)
         self._store.send(self.stem.peer, self.last)
@@ -40,19 +40,19 @@ class Server:
             self._store.retire(self._key, Datagram(self.stem.peer, self.last), self._store.timers.transaction_ms, now)
 
     def take_time(self, headers: str, now: Instant) -> None:
-        """Expect the answer from somebody else: where it takes long, 100 goes out meanwhile (RFC 4320 section 4.1)."""
+        """Send 100 if the other side of the call takes long to respond (RFC 4320 section 4.1)."""
         self._trying = headers
         self._patience = self._store.set_timer(now.mono + self._store.timers.patience_ms, self)
 
     def timer_due(self, now: Instant) -> None:
-        """The answer takes long."""
+        """Send 100: there is no response yet."""
         self._patience = None
         self.respond(100, "", self._trying, now)
 
     def transport_failed(self, _now: Instant) -> None:
-        """The connection is gone: the answer goes wherever its sender can be reached."""
+        """Do nothing: the response opens a connection, if the peer accepts one."""
 
     def request_repeated(self) -> None:
-        """Answer a retransmission with the last response, if any was given."""
+        """Answer a retransmission with the latest response, if there is one."""
         if self.last is not None:
             self._store.send(self.stem.peer, self.last)

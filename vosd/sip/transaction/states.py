@@ -1,8 +1,7 @@
-"""The four state machines of RFC 3261 section 17, as tables (with RFC 6026's Accepted).
+"""The four state machines of RFC 3261 section 17 as tables, with the state Accepted of RFC 6026.
 
-A row says what an input does; an input without a row is a mistake of ours and raises. Timers are inputs. The
-objects that act on the moves stand in the files beside this one; what a finished transaction still absorbs is
-kept by ``finished``.
+A row says which state follows an input; an input without a row is a bug and raises. Timers are inputs. The objects that
+act on the transitions stand in the files beside this one; ``finished`` keeps what a finished transaction absorbs.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Final
 
 
 class State(IntEnum):
-    """Where a transaction stands; Trying and Calling are one state apart from their timers."""
+    """The state of a transaction; Trying and Calling differ only in their timers, and are one here."""
 
     CALLING = auto()
     PROCEEDING = auto()
@@ -22,7 +21,7 @@ class State(IntEnum):
 
 
 class Input(IntEnum):
-    """What happens to a transaction."""
+    """An input of a state machine."""
 
     PROVISIONAL = auto()
     SUCCESS = auto()
@@ -46,7 +45,7 @@ INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5, RFC 6026 figure 2
         Input.PROVISIONAL: State.PROCEEDING,
         Input.SUCCESS: State.ACCEPTED,
         Input.FAILURE: State.COMPLETED,
-        Input.GIVE_UP: State.TERMINATED,  # a cancelled INVITE whose final response never came (9.1)
+        Input.GIVE_UP: State.TERMINATED,  # a cancelled INVITE without a final response (section 9.1)
     },
 }
 
@@ -90,7 +89,7 @@ SERVER: Final[Table] = {  # figure 8
 
 
 class IllegalMoveError(RuntimeError):
-    """A transaction was asked for something that its state does not allow: a mistake of its user."""
+    """A transaction was used in a way that its state does not allow: a bug of its user."""
 
 
 def step(table: Table, state: State, received: Input) -> State:
@@ -103,7 +102,7 @@ def step(table: Table, state: State, received: Input) -> State:
 
 
 def input_of(status: int) -> Input:
-    """Return what a response of this status means to a transaction."""
+    """Return the input that a response with this status is."""
     if status < 200:
         return Input.PROVISIONAL
     return Input.SUCCESS if status < 300 else Input.FAILURE

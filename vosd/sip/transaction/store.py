@@ -1,4 +1,4 @@
-"""What the transactions of one endpoint share: the way out, the timers, and the memory of finished ones."""
+"""What the transactions of one endpoint share: the queue of datagrams, the timers, and the finished transactions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 class TimerOwner(Protocol):
-    """Somebody who sets timers on the store's wheel."""
+    """An object that sets timers on the wheel of the store."""
 
     def timer_due(self, now: Instant) -> Event | None:
-        """Do what the timer was set for; return what the endpoint's user must hear of it."""
+        """Act on the timer; return the event for the user of the endpoint, if there is one."""
         ...
 
     def transport_failed(self, now: Instant) -> Event | None:
-        """Hear that the connection which carried the message is gone (RFC 3261 section 8.1.3.1)."""
+        """Act on the end of the connection that the message was sent on (RFC 3261 section 8.1.3.1)."""
         ...
 
 
 UNREACHABLE_MS: Final = 300_000
-"""For how long a peer that takes no connection gets large requests over UDP."""
+"""For how long large requests are sent over UDP to a peer that accepts no connection."""
 UNREACHABLE_MAX: Final = 1_024
-"""So many such peers are remembered."""
+"""How many such peers are kept."""
 
 
 class TransactionStore:
@@ -56,33 +56,33 @@ class TransactionStore:
     def __init__(self, timers: Timers, reliable: Sequence[bool] = (False,)) -> None:
         self.timers = timers
         self.reliable = tuple(reliable)
-        """Whether each flow is a connection that delivers by itself."""
+        """For each flow, whether its transport is reliable."""
         self.streams: dict[Peer, dict[TimerOwner, None]] = {}
-        """Who waits for something to be heard over a connection."""
+        """By peer, what waits for a response over a connection."""
         self.unreachable: dict[Peer, int] = {}
-        """Peers that took no connection, and until when that is believed, in monotonic milliseconds."""
+        """Peers that accepted no connection, and until when none is tried, in monotonic milliseconds."""
         self.merging: set[str] = set()
-        """INVITEs in progress, by what copies of one on other paths have in common (section 8.2.2.2)."""
+        """INVITEs in progress, by what all copies of one have in common (RFC 3261 section 8.2.2.2)."""
         self.out: list[Datagram] = []
         self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
         self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS))
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
         self.unclaimed: ClientOwner | None = None
-        """Told of requests without an owner that got no response; None = not reported."""
+        """Receives the failures of requests without an owner; None = they are not reported."""
 
     def send(self, peer: Peer, data: bytes) -> None:
         """Queue a datagram."""
         self.out.append(Datagram(peer, data))
 
     def takes_no_connection(self, peer: Peer, now: Instant) -> None:
-        """Remember that a connection to a peer could not be made, or broke before any response."""
+        """Note that a connection to a peer failed, or was closed before any response."""
         if len(self.unreachable) >= UNREACHABLE_MAX:
             self.unreachable.clear()
         self.unreachable[peer] = now.mono + UNREACHABLE_MS
 
     def may_connect(self, peer: Peer, now: Instant) -> bool:
-        """Say whether a connection to a peer is worth trying."""
+        """Return whether a connection to a peer may be tried."""
         until = self.unreachable.get(peer)
         if until is None:
             return True
@@ -96,5 +96,5 @@ class TransactionStore:
         return self.wheel.schedule(at_ms, owner)
 
     def retire(self, key: str, what: Entry, stay_ms: int, now: Instant) -> None:
-        """Keep what a finished transaction still answers or swallows, for as long as its last timer runs."""
+        """Keep what a finished transaction still answers or absorbs, until its last timer fires."""
         self.finished.keep(key, what, stay_ms, now.mono)
