@@ -20,8 +20,8 @@ from vosd.b2bua.leg import Move
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.holds import CreditSnapshot
 from vosd.engine.calls.saved import SavedSwitch
-from vosd.engine.calls.switch import Switch
-from vosd.sip.endpoint import Endpoint
+from vosd.engine.node import Node
+from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import State
 from vosd.testing.data.builders import catalogue, mapping_gateway
@@ -157,33 +157,42 @@ def forgotten(there, here, path="call", seen=None):
                 yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
 
 
-def replace_switch(scene, codec):
-    """Replace the switch by another one, which knows of the first what its encoded snapshot says."""
+class Tokens:
+    """The tokens of the exchange, of which a node takes none while it is made."""
+
+    def __init__(self, tokens):
+        self.tokens = tokens
+        self.is_made = False
+
+    def token(self):
+        return self.tokens.token() if self.is_made else "unused"
+
+    def entropy(self):
+        return self.tokens.entropy()
+
+    def secret(self):
+        return self.tokens.secret()
+
+
+def replace_node(scene, codec):
+    """Replace the node by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
-    saved, left = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
+    before = exchange.node
+    saved, left = SavedSwitch.of(before.endpoint, before.switch.services)
     assert left == []
     credits = tuple(credit.snapshot() for credit in exchange.credits.values())
     encoded = codec.encode((saved, credits))
     saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
-    is_made = False
-    old, content, calls_before = exchange.endpoint, exchange.switch.catalogue, exchange.switch.calls()
-
-    def token():
-        return exchange._token() if is_made else "unused"
-
     exchange.credits = {each.account: each.restored() for each in credits}
-    exchange.endpoint = Endpoint(
-        SipSettings(product="vosd/test"), old.flows.listeners, token, exchange._knows, auth_gate=exchange.authenticator
-    )
-    exchange.switch = Switch(
-        node="sw1", endpoint=exchange.endpoint, catalogue=content, sink=exchange.sink,
-        entropy=lambda: next(exchange._tokens).to_bytes(10, "big"), credits=exchange.credits,
-        followers=exchange.followers, register=exchange.registrar.take_register, addresses_of=exchange._addresses_of,
-    )  # fmt: skip
-    saved.restored(exchange.endpoint, exchange.switch.services, exchange.switch._intake)
-    is_made = True
-    for there, here in zip(calls_before, exchange.switch.calls(), strict=True):
+    tokens = Tokens(scene.tokens)
+    around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
+    sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
+    after = Node("sw1", sip, TraceSettings(), listeners, content, around)
+    saved.restored(after.endpoint, after.switch.services, after.switch._intake)
+    tokens.is_made = True
+    for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []
+    exchange.take_node(after)
     return encoded
 
 
@@ -194,6 +203,7 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
     gateways = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
     scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
+    scene.tokens = scene.exchange.surroundings.tokens
     if plan.seed is not None:
         scene.wire.fate = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
     for each, script in zip(scene.vendors, plan.scripts, strict=False):
@@ -202,7 +212,7 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     for at_ms, side, what in plan.doings:
         scene.wire.after(at_ms, partial(do, scene, call, side, what))
     for at_ms in moments:
-        scene.wire.after(at_ms, partial(replace_switch, scene, codec))
+        scene.wire.after(at_ms, partial(replace_node, scene, codec))
     scene.wire.run_for(LASTS_MS)
     exchange = scene.exchange
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]

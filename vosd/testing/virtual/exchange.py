@@ -130,7 +130,7 @@ class Exchange:
         self.waiting_ms = 0
         """For how long each message has waited for its turn when it is served."""
         self.registered = MemoryRegistrations()
-        surroundings = Surroundings(
+        self.surroundings = Surroundings(
             clock=self.clock,
             tokens=_CountedTokens(),
             names=_FixedNames(locate),
@@ -143,15 +143,20 @@ class Exchange:
             asker=asker,
         )
         sip = sip or SipSettings(product="vosd/test")
-        self.node = node = Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, surroundings)
-        self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
-        self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
-        self._keep = node.trace.message
+        self.take_node(Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, self.surroundings))
+        node = self.node
         node.registrar.adopt(catalogue)
         node.vendors.adopt(catalogue, self.clock.now())
         self.flush()
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
+
+    def take_node(self, node: Node) -> None:
+        """Let a node receive the packets and timers from now on, in place of the one before."""
+        self.node = node
+        self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
+        self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
+        self._keep = node.trace.message
 
     # -- parties ------------------------------------------------------------------------------------------------
 
