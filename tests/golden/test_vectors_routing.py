@@ -215,7 +215,7 @@ def test_a_source_that_guesses_too_often_is_not_heard(given, expect):
 
 
 @of("challenge_code")
-def test_strangers_are_challenged_with_the_code_of_the_parameter(given, expect):
+def test_unknown_sources_are_challenged_with_the_code_of_the_parameter(given, expect):
     status = ParameterKeys.model_validate(given).challenge_code
     _, doorstep = switch_with_a_phone(digest=DigestSettings(status=status))
     response = doorstep.ask()

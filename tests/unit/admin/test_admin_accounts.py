@@ -82,12 +82,12 @@ async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
     assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
 
 
-async def test_an_unlimited_account_says_so(nobody: RunningSwitch) -> None:
+async def test_an_unlimited_account_is_marked_as_unlimited(nobody: RunningSwitch) -> None:
     shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "carrier-a")
     assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
 
 
-async def test_an_account_that_nobody_configured_is_an_error_that_says_where_to_look(nobody: RunningSwitch) -> None:
+async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(nobody: RunningSwitch) -> None:
     with pytest.raises(UnknownAccountError, match="no account 'nobody' is configured; vosd account list"):
         await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "nobody")
 
@@ -119,7 +119,7 @@ async def test_the_list_has_every_configured_account_and_forgotten_money(nobody:
     assert (await show_account(CATALOGUE.accounts, store, store, nobody, "gone")).balance == "3.00"
 
 
-async def test_a_payment_books_tells_the_switch_and_returns_before_and_after(
+async def test_a_payment_is_booked_reported_to_the_switch_and_returns_both_balances(
     nobody: RunningSwitch, live: LiveSwitch
 ) -> None:
     receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), nobody, payment())
@@ -154,18 +154,18 @@ async def mute(nobody: RunningSwitch) -> AsyncIterator[RunningSwitch]:
         yield nobody
 
 
-async def test_a_payment_says_when_a_switch_that_runs_was_not_told(mute: RunningSwitch) -> None:
+async def test_a_payment_reports_a_running_switch_that_could_not_be_reached(mute: RunningSwitch) -> None:
     receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), mute, payment())
     assert receipt.after == "10.00"
     assert str(mute.control_socket) in receipt.untold
 
 
-async def test_what_is_available_is_not_guessed_while_a_switch_does_not_tell_what_it_holds(mute: RunningSwitch) -> None:
+async def test_an_unreachable_switch_makes_the_available_amount_an_error(mute: RunningSwitch) -> None:
     with pytest.raises(DaemonUnreachableError):
         await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), mute, "acme")
 
 
-async def test_a_payment_to_nobody_books_nothing(nobody: RunningSwitch) -> None:
+async def test_a_payment_to_an_unknown_account_books_nothing(nobody: RunningSwitch) -> None:
     store = MemoryStore()
     with pytest.raises(UnknownAccountError):
         await add_payment(CATALOGUE.accounts, store, nobody, payment("nobody"))

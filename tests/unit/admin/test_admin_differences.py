@@ -60,14 +60,14 @@ def test_objects_on_one_side_only_are_present_or_absent() -> None:
     ]
 
 
-def test_settings_are_compared_and_secrets_never_told() -> None:
+def test_settings_are_compared_without_their_secrets() -> None:
     described = describe(SETTINGS, TransportSettings(), catalogue())
     assert "s3cret" not in json.dumps(described)
     moved = describe(replace(SETTINGS, node="sw2"), TransportSettings(), catalogue())
     assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]
 
 
-def test_phones_are_described_without_what_they_must_prove() -> None:
+def test_phones_are_described_without_their_credentials() -> None:
     def described(password: str, **terms: object) -> Description:
         content = builders.catalogue([], phones=[builders.phone("1001", password=password, **terms)])
         return describe(SETTINGS, TransportSettings(), content)

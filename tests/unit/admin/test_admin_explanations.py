@@ -54,12 +54,12 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
     assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "prefix does not fit"}]
 
 
-def test_the_number_may_be_said_with_or_without_the_tech_prefix_and_with_a_plus() -> None:
+def test_the_number_may_have_a_tech_prefix_and_a_plus() -> None:
     assert explain("7001442012").callee_billed == "442012"
     assert explain("+442012").callee_billed == "442012"
 
 
-def test_without_money_the_hold_is_what_fails_and_the_routes_are_still_told() -> None:
+def test_without_money_the_hold_fails_and_the_routes_are_still_listed() -> None:
     found = explain(live=idle_state(CATALOGUE, {}))
     assert found.result == "Insufficient Balance"
     assert "account acme has 0.00 USD available" in found.detail
@@ -152,7 +152,7 @@ def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
     )
 
 
-def test_what_has_no_rate_is_an_error_that_says_which_group_lacks_it() -> None:
+def test_a_missing_rate_is_an_error_that_names_the_group() -> None:
     with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "3312", 1_000, NOW.wall)
     with pytest.raises(UnknownAccountError):
@@ -171,7 +171,7 @@ def test_calls_of_a_phone_are_explained_with_the_number_that_it_may_show() -> No
         assert [each.caller_out for each in found.candidates] == ["1001"]
 
 
-def test_what_only_the_running_switch_knows_of_phones_is_not_claimed() -> None:
+def test_without_the_running_switch_phones_count_as_not_known() -> None:
     phones = [builders.phone("442012", offline_gateway="first")]
     catalogue = builders.catalogue([ACME, FIRST], phones=phones)
 
@@ -196,9 +196,7 @@ def test_what_only_the_running_switch_knows_of_phones_is_not_claimed() -> None:
 @pytest.mark.parametrize(
     ("knows_phones", "presence"), [(True, "which is registered"), (False, "taken to be registered (--live knows)")]
 )
-def test_what_only_the_running_switch_knows_of_vendors_that_register_is_not_claimed(
-    knows_phones: bool, presence: str
-) -> None:
+def test_without_the_running_switch_registered_vendors_count_as_not_known(knows_phones: bool, presence: str) -> None:
     proof = builders.credentials("box", "secret")
     catalogue = builders.catalogue([ACME, builders.routing_gateway("box", "44", addresses=(), credentials=proof)])
     found = explain_route(

@@ -44,7 +44,7 @@ def test_no_more_than_three_names_are_offered():
     assert len(near("carrier", [f"carrier-{number}" for number in range(20)])) == 3
 
 
-def test_a_gateway_of_nobody_is_not_waited_for():
+def test_an_unknown_gateway_is_an_error_at_once():
     check_gateway("carrier-a", CATALOGUE)
     check_gateway("acme-pbx", CATALOGUE)
     check_gateway(None, CATALOGUE)

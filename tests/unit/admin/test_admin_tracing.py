@@ -43,7 +43,7 @@ class Daemon:
             yield answer
 
 
-def test_pieces_of_news_become_one_call():
+def test_updates_are_combined_to_one_call():
     gathering = FollowedCalls()
     assert gathering.take(news("a", 1, 2)) == []
     assert gathering.take(news("b", 3)) == []
@@ -54,14 +54,14 @@ def test_pieces_of_news_become_one_call():
     assert [call.call_id for call in gathering.going_on.values()] == ["b"]
 
 
-async def test_news_are_followed_until_the_time_is_up():
+async def test_updates_are_yielded_until_the_time_is_up():
     daemon = Daemon(news("a", 1), TraceUpdate([], 2, is_over=True), news("late", 9))
     told = [each async for each in follow(daemon, CallSought(callee="44"), 5)]
     assert daemon.asked == [("trace", {"sought": {"callee": "44"}, "seconds": 5})]
     assert told == [news("a", 1), TraceUpdate([], 2, is_over=True)]
 
 
-async def test_a_switch_that_goes_away_meanwhile_is_told():
+async def test_a_switch_that_goes_away_meanwhile_is_an_error():
     with pytest.raises(DaemonUnreachableError, match="went away"):
         _ = [each async for each in follow(Daemon(news("a", 1)), CallSought(), 5)]
 
@@ -82,6 +82,6 @@ async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():
     assert daemon.asked[0][1] == {"sip_call_ids": [RECORD.sip_call_id_in]}
 
 
-async def test_a_call_whose_messages_are_gone_is_an_error_that_says_what_to_do():
+async def test_a_call_without_kept_messages_is_an_error_with_a_remedy():
     with pytest.raises(NothingKeptError, match=r"trace\.recent_mb"):
         await messages_of(Daemon(CallMessages([], 0)), RECORD)

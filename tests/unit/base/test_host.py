@@ -6,12 +6,12 @@ from vosd.base.host import domain, is_address, is_private, plain_host
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::1", "::ffff:192.0.2.1"])
-def test_addresses_are_told_from_names(host):
+def test_addresses_are_recognised(host):
     assert is_address(host)
 
 
 @pytest.mark.parametrize("host", ["sip.example.net", "10.example", "1a.2b", "carrier", "sbc1"])
-def test_names_are_told_from_addresses(host):
+def test_names_are_recognised(host):
     assert not is_address(host)
     assert domain(host) == host
 

@@ -41,7 +41,7 @@ def test_the_called_number_is_the_user_part_of_the_request_uri(uri, number):
         ("http://x/", 416), ("sip:a b@h", 400), ("sip:\udcff@h", 400),
     ],
 )  # fmt: skip
-def test_a_request_uri_that_names_nobody_is_refused(uri, status):
+def test_a_request_uri_without_user_is_refused(uri, status):
     with pytest.raises(ParseError) as caught:
         called_number(read(uri=uri))
     assert caught.value.status == status
@@ -64,7 +64,7 @@ def test_the_calling_number_is_the_asserted_identity_else_from(identity, number)
 
 
 @pytest.mark.parametrize("from_", ["<sip:192.0.2.10>;tag=1", "<mailto:a@b>;tag=1", "<sip:\udcff@h>;tag=1", "<x;tag=1"])
-def test_a_caller_that_says_nothing_readable_has_no_number(from_):
+def test_a_caller_without_readable_header_has_no_number(from_):
     assert calling_number(read(from_=from_)) == ""
 
 
@@ -76,7 +76,7 @@ def test_a_gateway_may_have_the_called_number_in_to(to, number):
 
 
 @pytest.mark.parametrize(("to", "status"), [("<sip:192.0.2.1>", 484), ("<mailto:a@b>", 416), ("<sip:4420@h", 400)])
-def test_a_to_that_names_nobody_is_refused_where_the_number_stands_there(to, status):
+def test_a_to_without_user_is_refused_if_it_should_hold_the_number(to, status):
     with pytest.raises(ParseError) as caught:
         InviteNumbers(read(to=to)).called(CalleeSource.TO)
     assert caught.value.status == status
@@ -106,7 +106,7 @@ def test_the_calling_number_stands_where_the_gateway_has_it(source, number):
     assert InviteNumbers(read(from_="<sip:+495@h>;tag=1")).calling([source, CallerSource.FROM]) == "+495"
 
 
-def test_the_first_header_that_names_somebody_holds():
+def test_the_first_header_with_a_user_is_taken():
     headers = "P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\nRemote-Party-ID: <sip:+493@h>\r\n"
     numbers = InviteNumbers(read(from_="<sip:+495@h>;tag=1", headers=headers))
     order = [CallerSource.ASSERTED, CallerSource.PREFERRED, CallerSource.REMOTE_PARTY, CallerSource.FROM]

@@ -85,20 +85,20 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
     ],
     ids=" ".join,
 )
-def test_a_verb_of_a_later_capability_says_so_and_fails(words: list[str]) -> None:
+def test_a_verb_that_is_not_built_yet_prints_a_message_and_fails(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "is not built yet" in result.stderr
 
 
-def test_without_any_configuration_the_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_configuration_the_searched_paths_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", tmp_path / "there.yaml"))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert result.exit_code == 3
     assert f"none at {tmp_path}/here.yaml, {tmp_path}/there.yaml" in result.stderr
 
 
-def test_the_first_usual_place_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_usual_path_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = tmp_path / "there.yaml"
     second.write_text(f"control_socket: {tmp_path / 'found.sock'}\n")
     monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", second))

@@ -114,7 +114,7 @@ async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch:
         ("lease_lost", "in use by node sw1 on host b, pid 7, new calls are refused"),
     ],
 )
-async def test_status_for_people_says_how_the_database_stands(switch: Switch, state: str, said: str) -> None:
+async def test_status_for_people_shows_the_state_of_the_database(switch: Switch, state: str, said: str) -> None:
     noticed = {"regressed_at": "2026-01-01T00:00:00.000Z", "booked_again": 3}
     switch.status_now = {
         **STATUS,
@@ -256,7 +256,7 @@ async def test_hangup_without_a_selection_is_wrong_usage(switch: Switch) -> None
     assert switch.asked == []
 
 
-async def test_a_good_reload_says_what_is_in_force_and_warns_on_standard_error(switch: Switch) -> None:
+async def test_a_valid_reload_prints_what_is_in_force_and_warns_on_standard_error(switch: Switch) -> None:
     result = await switch.vosd("reload")
     assert (result.exit_code, result.stdout) == (0, "catalogue def is in force\n")
     assert "node: expected no change" in result.stderr
@@ -294,7 +294,7 @@ async def test_a_switch_that_goes_away_while_it_works_is_exit_4(tmp_path: Path) 
     assert result.exit_code == 4
 
 
-async def test_a_file_that_is_not_yaml_is_exit_3_with_its_place(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_yaml_is_exit_3_with_its_line(tmp_path: Path) -> None:
     config = tmp_path / "vosd.yaml"
     config.write_text("node: [\n")
     result = await asyncio.to_thread(CliRunner().invoke, main, ["status", "-c", str(config)])
@@ -327,7 +327,7 @@ async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["192.0.2.1", "--list"], ["example.org"]])
-async def test_unblock_wants_one_address(switch: Switch, words: list[str]) -> None:
+async def test_unblock_needs_one_address(switch: Switch, words: list[str]) -> None:
     assert (await switch.vosd("unblock", *words)).exit_code == 2
     assert switch.asked == []
 

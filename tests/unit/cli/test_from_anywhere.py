@@ -100,7 +100,7 @@ class TestWhoPaid:
         vosd("payment", "add", "--account", "acme", "--amount", "3")
         assert operators(tree) == ["alice"]
 
-    def test_it_can_be_said(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_can_be_printed(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SUDO_USER", "alice")
         vosd("payment", "add", "--account", "acme", "--amount", "3", "--operator", "billing portal, bob")
         assert operators(tree) == ["billing portal, bob"]

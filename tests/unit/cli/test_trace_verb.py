@@ -121,7 +121,7 @@ async def test_json_is_one_document_with_every_message(two_calls: Switch) -> Non
     }
 
 
-async def test_a_capture_has_the_messages_as_they_came_and_is_its_owner_s_alone(
+async def test_a_capture_holds_the_messages_and_is_readable_by_its_owner_only(
     two_calls: Switch, tmp_path: Path
 ) -> None:
     file = tmp_path / "calls.pcap"

@@ -99,7 +99,7 @@ def test_a_verb_that_asks_the_running_switch_reads_where_its_socket_is(
     assert no_catalogue == []
 
 
-def test_a_rate_is_explained_by_its_own_rate_group_alone(migrated: Path, no_catalogue: list[str]) -> None:
+def test_explaining_a_rate_reads_its_own_rate_group_only(migrated: Path, no_catalogue: list[str]) -> None:
     done = vosd(migrated, "rate", "explain", "--account", "acme", "--callee", "4420", "--duration", "60", "--json")
     assert json.loads(done.stdout)["fee"] == "0.60"
     assert no_catalogue == ["rate_groups[sell]"]
@@ -153,7 +153,7 @@ def test_an_account_whose_currency_is_in_doubt_is_not_paid(
     assert CliRunner().invoke(main, paying).exit_code == 0  # the account was not given another currency
 
 
-def test_an_account_of_nobody_is_named_with_the_nearest(migrated: Path) -> None:
+def test_an_unknown_account_is_named_with_similar_ones(migrated: Path) -> None:
     done = vosd(migrated, "account", "show", "acm")
     assert (done.exit_code, "did you mean 'acme'?" in done.stderr) == (1, True)
 

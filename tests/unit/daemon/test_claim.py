@@ -11,14 +11,14 @@ import pytest
 from vosd.daemon.claim import StateDirectory, StateDirectoryError
 
 
-def test_the_directory_is_made_for_the_switch_alone(tmp_path: Path) -> None:
+def test_the_directory_is_created_with_access_for_the_switch_only(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "var" / "lib")
     directory.claim()
     assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
     directory.release()
 
 
-def test_a_second_switch_is_told_who_is_there(tmp_path: Path) -> None:
+def test_a_second_switch_gets_the_pid_of_the_first(tmp_path: Path) -> None:
     first = StateDirectory(tmp_path)
     first.claim()
     with pytest.raises(StateDirectoryError, match=rf"pid {os.getpid()}.*stop it or use another"):

@@ -68,10 +68,10 @@ def test_nothing_is_known_of_another_boot_or_machine(tmp_path, other, hidden, mo
     assert not has_ended(claim, tmp_path)
 
 
-def test_where_the_boot_id_is_hidden_the_moment_of_the_boot_tells(tmp_path, other):
+def test_without_a_boot_id_the_boot_time_decides(tmp_path, other):
     assert has_ended(other(2**22 + 1, boot_id=""), tmp_path)
 
 
 @pytest.mark.parametrize("process", ["", "x", " b c d e", "a b c d e f"])
-def test_what_another_version_says_of_its_process_is_not_understood(tmp_path, other, process):
+def test_the_process_format_of_another_version_is_not_understood(tmp_path, other, process):
     assert not has_ended(other(1)._replace(process=process), tmp_path)

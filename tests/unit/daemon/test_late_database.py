@@ -27,7 +27,7 @@ class LateDatabase:
         self._then()
 
 
-async def test_a_database_that_is_away_is_tried_until_it_answers_and_the_log_says_so_once() -> None:
+async def test_an_unreachable_database_is_tried_until_it_answers_and_logged_once() -> None:
     database = LateDatabase(50)
     with capture_logs() as log:
         await until_database_answers(database.check, Notifier(None), retry_s=0)
@@ -44,7 +44,7 @@ async def test_a_database_that_answers_at_once_is_worth_no_line() -> None:
     assert log == []
 
 
-async def test_the_service_manager_is_told_at_each_attempt_and_gives_more_time(tmp_path: Path) -> None:
+async def test_each_attempt_asks_the_service_manager_for_more_time(tmp_path: Path) -> None:
     manager = ServiceManager(str(tmp_path / "notify"))
     notifier = Notifier(manager.address)
     await until_database_answers(LateDatabase(2).check, notifier, retry_s=0)

@@ -55,7 +55,7 @@ async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> Non
     assert life.state is State.STOPPED
 
 
-async def test_a_step_that_fails_to_start_stops_those_before_it_and_says_why() -> None:
+async def test_a_step_that_fails_to_start_stops_the_earlier_ones_and_is_logged() -> None:
     diary = Diary(breaks="start listener")
     with pytest.raises(VosError, match="start listener is broken"):
         await life_of(diary).run(pytest.fail)

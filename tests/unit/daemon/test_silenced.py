@@ -67,7 +67,7 @@ def test_who_floods_is_listed_beside_them(scene: Scene, silenced: Silenced, bloc
     assert (rows[1]["remaining_s"], rows[1]["failures"], rows[1]["username"]) == (30, None, None)
 
 
-def test_either_is_heard_again_when_it_is_taken_off_the_list(scene: Scene, silenced: Silenced, blocks: Blocks) -> None:
+def test_a_released_source_is_served_again(scene: Scene, silenced: Silenced, blocks: Blocks) -> None:
     guess(scene)
     blocks.until[FLOODER] = scene.exchange.clock.now().mono / 1_000 + 30
     assert [silenced.lift(host) for host in (DESK.host, FLOODER)] == [True, True]
@@ -76,6 +76,6 @@ def test_either_is_heard_again_when_it_is_taken_off_the_list(scene: Scene, silen
     assert scene.exchange.doorstep(DESK).ask() is not None
 
 
-def test_a_user_name_that_somebody_made_up_is_kept_in_measure(scene: Scene, silenced: Silenced) -> None:
+def test_a_long_invented_user_name_is_cut(scene: Scene, silenced: Silenced) -> None:
     guess(scene, 6, username="x" * 500)
     assert silenced.rows()[0]["username"] == "x" * 100

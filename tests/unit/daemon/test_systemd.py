@@ -20,7 +20,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceM
     manager.close()
 
 
-def test_each_state_is_told_as_sd_notify_spells_it(manager: ServiceManager) -> None:
+def test_each_state_is_sent_in_the_format_of_sd_notify(manager: ServiceManager) -> None:
     notifier = Notifier(manager.address)
     notifier.ready("takes calls")
     notifier.reloading(123_456)

@@ -98,7 +98,7 @@ def test_of_two_failing_conditions_the_earlier_wins(earlier, later):
     assert scene.exchange.leftovers() == {}
 
 
-def test_an_unknown_source_wins_over_everything_and_hears_nothing():
+def test_an_unknown_source_is_dropped_before_any_other_check():
     scene = scene_with(*CONDITIONS)
     stranger = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
     call = stranger.call(CALLEE, Intent(hops=0))
@@ -108,7 +108,7 @@ def test_an_unknown_source_wins_over_everything_and_hears_nothing():
     assert scene.exchange.residue() == {}
 
 
-def test_an_unknown_source_may_be_told_403():
+def test_an_unknown_source_may_get_403():
     scene = Scene(sip=SipSettings(answers_unknown_sources=True))
     stranger = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
     call = stranger.call(CALLEE)
@@ -118,7 +118,7 @@ def test_an_unknown_source_may_be_told_403():
     assert scene.exchange.residue() == {}
 
 
-def test_a_vendor_that_calls_is_a_stranger():
+def test_a_vendor_that_calls_is_an_unknown_source():
     """A routing gateway's address is known to the switch, but nobody pays for its calls."""
     scene = Scene()
     intruder = scene.exchange.caller(scene.vendor.address)
@@ -129,7 +129,7 @@ def test_a_vendor_that_calls_is_a_stranger():
     assert scene.exchange.residue() == {}
 
 
-def test_a_disabled_gateway_is_told_so_and_leaves_a_record():
+def test_a_disabled_gateway_gets_a_refusal_and_a_record():
     scene = Scene(catalogue([acme(enabled=False), vendor_gateway(0)]))
     call = refused(scene)
     assert call.final == 403
@@ -139,7 +139,7 @@ def test_a_disabled_gateway_is_told_so_and_leaves_a_record():
     assert scene.exchange.residue() == {}
 
 
-def test_overload_is_told_with_retry_after_counted_and_leaves_no_record():
+def test_overload_is_answered_with_retry_after_and_counted_without_record():
     """The record would only add to what cannot be written."""
     scene = Scene()
     scene.exchange.sink.refuses_calls = True
@@ -203,7 +203,7 @@ RATE = {"mapping": "Gateway Rate Limit", "account": "Account Capacity", "routing
 
 
 @pytest.mark.parametrize("scope", CONCURRENCY)
-def test_concurrency_is_limited_and_a_place_is_free_once_a_call_is_over(scope):
+def test_concurrency_is_limited_until_a_call_is_over(scope):
     scene = with_limit(scope, max_concurrent=2)
     first, second, third = (scene.caller.call(CALLEE) for _ in range(3))
     scene.wire.run_for(2_000)
@@ -285,7 +285,7 @@ def test_a_plus_is_kept_in_the_record_and_ignored_in_matching():
     assert (record.callee_in, record.callee_out, record.callee_billing) == (f"+{CALLEE}", f"+{CALLEE}", CALLEE)
 
 
-def test_an_address_alone_admits_nobody_who_has_to_prove_more():
+def test_an_address_is_not_enough_for_a_trunk_with_credentials():
     """The door sees to it before; should it ever not, the steps do."""
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())

@@ -105,7 +105,7 @@ class TestChallenges:
         others = 'Authorization: Digest realm="elsewhere", username="x", nonce="y", uri="z", response="0"'
         assert doorstep.ask(headers=["Authorization: Basic QWxhZGRpbg==", others, line]).status == 180
 
-    def test_what_is_proven_for_another_number_is_refused_whoever_proves_it(self):
+    def test_credentials_for_another_number_are_refused(self):
         doorstep = scene().exchange.doorstep(DESK)
         for login in (RIGHT, WRONG):
             question = doorstep.question()
@@ -127,7 +127,7 @@ class TestChallenges:
             assert questions(response)[0].is_stale
         assert doorstep.prove(RIGHT).status == 180
 
-    def test_a_nonce_proves_several_requests_but_none_twice(self):
+    def test_a_nonce_is_good_for_several_requests_but_for_none_twice(self):
         stage = scene()
         doorstep = stage.exchange.doorstep(DESK)
         question = doorstep.question()
@@ -139,7 +139,7 @@ class TestChallenges:
 
 
 class TestLockOut:
-    def test_a_source_that_guesses_is_not_heard_until_it_is_unblocked(self):
+    def test_a_source_that_guesses_is_locked_out_until_it_is_unblocked(self):
         stage = scene()
         doorstep = stage.exchange.doorstep(DESK)
         with capture_logs() as lines:
@@ -164,7 +164,7 @@ class TestLockOut:
         assert stage.exchange.authenticator.locked_out(now) == []
 
     @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "CANCEL", "BYE"])
-    def test_nothing_is_answered_where_strangers_usually_are_nor_where_somebody_has_proven_himself(self, method):
+    def test_a_locked_out_source_gets_no_answer_although_it_has_authenticated(self, method):
         stage = scene(sip=SipSettings(answers_unknown_sources=True))
         doorstep = stage.exchange.doorstep(DESK)
         stage.exchange.doorstep(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
@@ -173,7 +173,7 @@ class TestLockOut:
         lock_out(stage, doorstep)
         assert [doorstep.ask(method, headers) for headers in ([], broken)] == [None, None]
 
-    def test_another_address_is_heard_meanwhile(self):
+    def test_another_address_is_served_meanwhile(self):
         stage = scene()
         lock_out(stage, stage.exchange.doorstep(DESK))
         assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 180
@@ -187,7 +187,7 @@ class TestLockOut:
         assert guesser.ask() is None
         assert stage.finish(made).end_reason == "Normal"
 
-    def test_who_is_registered_behind_a_locked_out_address_goes_on_and_nobody_else_is_proven_there(self):
+    def test_at_a_locked_out_address_only_its_registered_users_are_served(self):
         stage = scene(phone("1001"), phone("1002"))
         desk = stage.exchange.telephone("1001", DESK)
         desk.register()
@@ -213,7 +213,7 @@ class TestLockOut:
         for _ in range(8):
             assert vendor.prove(WRONG).status == 401
 
-    def test_whoever_is_behind_a_proxy_that_is_a_trunk_with_credentials_is_exempt_and_proves_who_it_is(self):
+    def test_users_behind_a_trunk_with_credentials_authenticate_and_are_never_locked_out(self):
         proxy = mapping_gateway("proxy", f"{DESK.host}/32", account="acme", credentials=credentials("proxy", "x"))
         stage = scene(gateways=[proxy])
         doorstep = stage.exchange.doorstep(DESK)
@@ -243,7 +243,7 @@ class TestLockOut:
             (401, False), (401, True), (401, True)
         ]  # fmt: skip
 
-    def test_datagrams_with_a_false_sender_lock_nobody_out(self):
+    def test_datagrams_with_a_forged_sender_lock_no_source_out(self):
         stage = scene()
         victim, attacker = stage.exchange.doorstep(DESK), stage.exchange.doorstep(OTHER_DESK)
         for _ in range(10):
@@ -260,7 +260,7 @@ class TestLockOut:
 class TestProofsOfAddresses:
     """Where somebody has proven himself, more than calls and registrations is heard."""
 
-    def test_a_proof_counts_for_as_long_as_a_registration_may_last(self):
+    def test_an_authentication_counts_as_long_as_a_registration_may_last(self):
         stage = scene()
         doorstep = stage.exchange.doorstep(DESK)
         doorstep.prove(RIGHT, "REGISTER", call_id="reg")
@@ -271,7 +271,7 @@ class TestProofsOfAddresses:
         assert doorstep.ask("OPTIONS").status == 200
 
     @pytest.mark.parametrize("others", [(phone("1002"),), (phone("1001", enabled=False),)], ids=["gone", "disabled"])
-    def test_a_proof_ends_with_its_user(self, others):
+    def test_an_authentication_ends_with_its_user(self, others):
         stage = scene()
         doorstep = stage.exchange.doorstep(DESK)
         doorstep.prove(RIGHT)
@@ -279,7 +279,7 @@ class TestProofsOfAddresses:
         assert not stage.exchange.authenticator.has_proven(DESK.host, stage.exchange.clock.now())
         assert doorstep.prove(RIGHT, "OPTIONS") is None
 
-    def test_a_disabled_user_proves_nothing_for_its_address(self):
+    def test_a_disabled_user_does_not_make_its_address_known(self):
         stage = scene(phone("1001", enabled=False))
         doorstep = stage.exchange.doorstep(DESK)
         assert doorstep.prove(RIGHT).status == 403

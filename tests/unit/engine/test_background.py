@@ -43,7 +43,7 @@ async def test_a_task_that_is_cancelled_ends() -> None:
         await task
 
 
-async def test_dropped_traffic_is_told_by_why_and_only_what_is_new() -> None:
+async def test_only_new_drops_are_logged_by_reason() -> None:
     dropped = Counter({"not SIP": 3})
     with structlog.testing.capture_logs() as lines:
         task = asyncio.create_task(background.report_dropped(dropped))

@@ -28,7 +28,7 @@ async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_config
     assert balances.credits["acme"].available == 6
 
 
-async def test_a_commit_told_while_the_account_is_not_configured_counts_when_it_returns():
+async def test_a_commit_reported_while_the_account_is_not_configured_counts_when_it_returns():
     balances = Balances(await store_with("10"))
     balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
     credit = balances.credits["acme"]
@@ -127,7 +127,7 @@ async def test_a_currency_that_changed_while_the_account_was_not_configured_is_n
         await balances.adopt(EURO)
 
 
-async def test_accounts_with_little_left_are_told_of_in_the_log_some_at_a_time():
+async def test_accounts_with_a_low_balance_are_logged_a_few_at_a_time():
     store, count = MemoryStore(), LOWS_AT_ONCE + 3
     accounts = {f"a{number}": account(f"a{number}", balance_low=Decimal(5)) for number in range(count)}
     balances = Balances(store)
@@ -141,7 +141,7 @@ async def test_accounts_with_little_left_are_told_of_in_the_log_some_at_a_time()
     assert lines == []
 
 
-async def test_the_event_says_whose_money_how_much_is_left_and_in_what():
+async def test_the_event_has_account_amount_and_currency():
     balances = Balances(await store_with("10"))
     await balances.adopt({"acme": account("acme", balance_low=Decimal("9.50"))})
     balances.credits["acme"].hold(applied_rate(), 60, 60)

@@ -64,7 +64,7 @@ def ended(held_ms: int = 61_500, call: OpenCall | None = None, *, wall_jump: int
     return conclude(call or kept(), Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), "PCMU", recorded=True)
 
 
-def test_a_record_says_who_when_and_why():
+def test_a_record_has_parties_times_and_reason():
     record = ended()
     assert (record.mapping_gateway, record.routing_gateway) == ("acme-pbx", "carrier-trunk")
     assert (record.customer_account, record.vendor_account, record.currency) == ("acme", "carrier-trunk", "USD")
@@ -112,7 +112,7 @@ def test_a_side_without_a_rate_posts_nothing(sell, buy, accounts):
     assert [posting.account for posting in ended(call=kept(sell, buy)).postings] == accounts
 
 
-def test_a_lost_call_lasts_to_the_latest_proven_instant():
+def test_a_lost_call_lasts_to_the_last_recorded_instant():
     record = lost(kept(), ANSWERED.mono + 61_500)
     assert record.hold_time_ms == 61_500
     assert record.ended_at == ANSWERED.wall + 61_500
@@ -121,7 +121,7 @@ def test_a_lost_call_lasts_to_the_latest_proven_instant():
 
 
 @pytest.mark.parametrize("last_mono", [0, ANSWERED.mono - 1, ANSWERED.mono])
-def test_a_lost_call_that_nothing_proves_lasts_no_time(last_mono):
+def test_a_lost_call_without_recorded_instant_has_no_duration(last_mono):
     record = lost(kept(), last_mono)
     assert (record.hold_time_ms, record.ended_at) == (0, ANSWERED.wall)
     assert (record.fee, record.cost, record.billed_seconds) == (0, 0, 0)
@@ -170,13 +170,13 @@ def test_a_call_that_never_was_answered_for_the_caller_costs_him_nothing_and_us_
     assert record.ended_at == ANSWERED.wall + 5_000
 
 
-def test_a_lost_call_that_never_was_answered_for_the_caller_says_so():
+def test_a_lost_call_without_answer_to_the_caller_is_recorded_as_such():
     record = lost(kept(**NEVER_TOLD), ANSWERED.mono + 1_000)
     assert (record.end_reason, record.answered_at, record.sip_code, record.fee) == ("Lost", None, None, 0)
     assert (record.cost, record.ended_at) == (Decimal("0.30"), ANSWERED.wall + 1_000)
 
 
-def test_a_call_that_never_was_answered_for_the_caller_leaves_its_row_whoever_ended_it():
+def test_a_call_without_answer_to_the_caller_has_a_record_however_it_ended():
     """Answered calls that the switch ended may leave none; this one was not answered."""
     ending = Ending(EndReason.SHUTDOWN, HangupSource.SWITCH, ANSWERED.plus(5_000), 503, 41)
     assert conclude(kept(**NEVER_TOLD, recorded=False), ending, None, recorded=False).recorded
@@ -204,7 +204,7 @@ def test_no_time_of_a_record_comes_before_another_when_the_wall_clock_is_set(jum
     assert times == tuple(ARRIVED.wall + ms for ms in (0, 900, 3_900, 4_000, 65_500))
 
 
-def test_an_unanswered_call_ends_when_the_monotonic_clock_says():
+def test_an_unanswered_call_ends_by_the_monotonic_clock():
     at = Instant(ARRIVED.mono + 2_000, ARRIVED.wall - 86_400_000)
     record = draft("sw1", ARRIVAL, APPLICATION, journey(None), Ending(EndReason.BUSY, HangupSource.CALLEE, at, 486, 17))
     assert record.ended_at == ARRIVED.wall + 2_000

@@ -104,7 +104,7 @@ async def test_a_refused_command_names_its_problems(server: Path) -> None:
     assert answer == {"error": "the file is bad", "problems": ["vosd.yaml:3: sip: unknown key"]}
 
 
-async def test_an_expected_failure_says_what_to_do(server: Path) -> None:
+async def test_an_expected_failure_has_a_remedy(server: Path) -> None:
     (answer,) = await ask(server, b'{"verb": "fail"}')
     assert answer["error"] == "the database is away; start it"
 
@@ -246,7 +246,7 @@ async def test_closing_the_socket_ends_what_is_followed(tmp_path: Path) -> None:
     writer.close()
 
 
-async def test_a_bug_in_what_is_followed_is_told_after_what_came_before(watched) -> None:
+async def test_an_error_of_a_series_is_sent_after_its_earlier_results(watched) -> None:
     path, thing = watched
     with structlog.testing.capture_logs() as logs:
         reader, writer = await asyncio.open_unix_connection(path)

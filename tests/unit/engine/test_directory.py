@@ -120,7 +120,7 @@ async def test_nothing_is_known_of_a_gateway_that_was_never_adopted(desk):
     assert desk.directory.addresses(CARRIER) == ()
 
 
-async def test_a_name_without_a_server_is_told_once_and_has_no_address(desk):
+async def test_a_name_without_a_server_is_logged_once_and_has_no_address(desk):
     gateway = routing_gateway("lost", addresses=(Address("lost.example.net", None),))
     with structlog.testing.capture_logs() as lines:
         await desk.adopt(gateway)
@@ -185,7 +185,7 @@ async def test_a_ttl_holds_within_bounds(server, ttl, asked_after):
     assert await desk.pass_time(0.1) != []
 
 
-async def test_while_the_servers_are_away_the_last_answer_holds_and_that_is_told_once(desk):
+async def test_while_the_servers_are_down_the_last_answer_is_used_and_logged_once(desk):
     await desk.adopt(SINGLE)
     desk.server.mood = Mood.FAILING
     with structlog.testing.capture_logs() as lines:
@@ -382,6 +382,6 @@ async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
     await desk.directory.settled()
 
 
-def test_a_switch_speaks_what_it_has_sockets_for():
+def test_a_switch_uses_the_transports_of_its_sockets():
     listen = [Listener("tls", "2001:db8::1", 5061), Listener("udp", "192.0.2.1", 5060), Listener("udp", "::1", 5060)]
     assert means_of(listen) == Means(("udp", "tls"), (Kind.AAAA, Kind.A))

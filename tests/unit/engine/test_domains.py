@@ -81,7 +81,7 @@ def test_credentials_for_its_domain_count_before_the_address_of_a_trunk(stage):
     assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["acme", "1001"]
 
 
-def test_a_proof_ends_with_the_user_of_that_domain(stage):
+def test_an_authentication_ends_with_the_user_of_that_domain(stage):
     at_the_door(stage, "acme.example").prove(Login("desk", "one"), "REGISTER")
     now = stage.exchange.clock.now()
     assert stage.exchange.authenticator.has_proven(DESK.host, now)

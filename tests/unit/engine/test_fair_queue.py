@@ -28,7 +28,7 @@ def test_sources_take_turns(queue):
     assert queue.oldest() is None
 
 
-def test_whoever_has_the_longest_line_gives_way(queue):
+def test_the_longest_queue_loses_an_item(queue):
     for item in ("a1", "a2", "a3", "a4", "b1", "b2"):
         queue.put(item[0], item)
     assert queue.put("c", "c1") == "a1"
@@ -53,7 +53,7 @@ steps = st.lists(st.one_of(st.sampled_from("abcde"), st.just("take"), st.just("d
 
 
 @given(steps, st.integers(1, 12))
-def test_it_is_what_it_says_whatever_happens(steps, most):
+def test_the_queue_agrees_with_a_model_for_any_operations(steps, most):
     """Against a model: bounded, in order within a source, the longest line gives way, nothing lost or doubled."""
     queue: FairQueue[tuple[str, int]] = FairQueue(most)
     lines: defaultdict[str, deque[tuple[str, int]]] = defaultdict(deque)
@@ -76,7 +76,7 @@ def test_it_is_what_it_says_whatever_happens(steps, most):
 
 
 @given(st.integers(1, 500), st.integers(1, 5))
-def test_nobody_starves_beside_a_flood(flood, others):
+def test_every_source_is_served_beside_a_flood(flood, others):
     queue: FairQueue[str] = FairQueue(100)
     for index in range(flood):
         queue.put("flood", f"flood{index}")

@@ -41,7 +41,7 @@ def news(scene: Scene, follower: TraceFollower):
 # -- afterwards ---------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_call_can_be_told_with_every_leg_though_nobody_looked_on(scene):
+def test_a_failed_call_has_all_legs_without_a_follower(scene):
     scene.vendors[0].script, scene.vendors[1].script = refuses(503), refuses(486)
     call_and_wait(scene)
     found = call_of(scene, [scene.record.sip_call_id_in])
@@ -66,7 +66,7 @@ def test_a_failed_call_can_be_told_with_every_leg_though_nobody_looked_on(scene)
     assert found.left_out == 0
 
 
-def test_a_call_that_was_refused_at_once_can_be_told(scene):
+def test_a_call_refused_at_once_has_its_messages(scene):
     call_and_wait(scene, "99123")
     assert scene.record.end_reason == "No Matching Rate"
     found = call_of(scene, [scene.record.sip_call_id_in])
@@ -80,7 +80,7 @@ def test_digest_credentials_never_leave(scene):
     assert not any(b"deadbeef" in each.data for each in found.messages)
 
 
-def test_the_answer_about_a_call_is_bounded_and_says_what_is_left_out(scene, monkeypatch):
+def test_the_messages_of_a_call_are_bounded_and_the_rest_is_counted(scene, monkeypatch):
     monkeypatch.setattr(followers, "CALL_BYTES_MAX", 1_500)
     call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
     found = call_of(scene, [scene.record.sip_call_id_in])
@@ -93,7 +93,7 @@ def test_the_answer_about_a_call_is_bounded_and_says_what_is_left_out(scene, mon
 # -- while it happens ---------------------------------------------------------------------------------------------
 
 
-def test_news_come_piece_by_piece_until_the_call_has_ended_and_settled(scene):
+def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
     scene.vendor.script = answers(1_000)
     with scene.exchange.followers.look_on(CallSought()) as follower:
         assert news(scene, follower) == []
@@ -176,7 +176,7 @@ def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
         assert (len(news(scene, follower)), follower.left_out) == (2, 3)
 
 
-def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
+def test_an_update_is_bounded_and_the_rest_is_in_the_next(scene, monkeypatch):
     monkeypatch.setattr(followers, "UPDATE_BYTES_MAX", 1_000)
     with scene.exchange.followers.look_on(CallSought()) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
@@ -191,14 +191,14 @@ def test_a_piece_of_news_is_bounded_and_the_rest_comes_next(scene, monkeypatch):
     assert told == call_of(scene, [scene.record.sip_call_id_in]).messages
 
 
-def test_who_has_left_is_told_nothing(scene):
+def test_a_follower_that_has_left_gets_no_updates(scene):
     with scene.exchange.followers.look_on(CallSought()) as follower:
         pass
     call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
     assert news(scene, follower) == []
 
 
-def test_strangers_are_told_of_while_somebody_looks_on_and_not_kept_otherwise(scene):
+def test_unknown_sources_are_kept_only_while_there_is_a_follower(scene):
     stranger = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
     stranger.call(CALLEE)
     scene.wire.run_for(100)

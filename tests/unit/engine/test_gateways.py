@@ -48,7 +48,7 @@ def stage():
     )
 
 
-def test_a_gateway_that_nothing_speaks_against_is_up(stage):
+def test_a_gateway_without_problems_is_up(stage):
     row = stage.row("trunk")
     assert (row.kind, row.state, row.calls, row.max_concurrent) == ("routing", "up", 0, 5)
     assert (row.attempts, row.asr, row.acd_s, row.pdd_ms) == (0, None, None, None)
@@ -61,7 +61,7 @@ def test_a_gateway_that_was_switched_off_is_disabled_and_one_without_address_not
     assert stage.row("nowhere").state == "not located"
 
 
-def test_a_gateway_that_answers_no_options_is_down_and_says_for_how_long(stage):
+def test_a_gateway_that_answers_no_options_is_down_with_its_duration(stage):
     live, now = stage.live, stage.clock.now()
     live.health.watch("trunk", Ping(10_000, 1_000, 1, 1))
     live.health.failed("trunk", now.mono)
@@ -72,7 +72,7 @@ def test_a_gateway_that_answers_no_options_is_down_and_says_for_how_long(stage):
     assert stage.row("trunk").state == "up"
 
 
-def test_a_gateway_that_asked_to_be_left_alone_is_resting_and_says_how_long_it_will(stage):
+def test_a_gateway_in_a_retry_after_pause_is_resting_with_the_remaining_time(stage):
     stage.live.rests.begin("trunk", 30, stage.clock.now().mono)
     stage.later(10_500)
     row = stage.row("trunk")
@@ -89,7 +89,7 @@ def test_a_gateway_at_which_calls_fail_in_a_row_is_resting_too(stage):
     assert (row.state, row.rest_s) == ("resting", 8)
 
 
-def test_a_gateway_that_wants_our_registration_is_registered_or_not():
+def test_a_gateway_that_needs_our_registration_is_registered_or_not():
     server = Address("203.0.113.1", 5060)
     login = Login("alice", Secret("secret"))
     registration = Registration(server, "example.com", "alice", "alice", login)
@@ -106,7 +106,7 @@ def test_a_trunk_that_registers_with_us_is_registered(stage):
 @pytest.mark.parametrize(
     ("source", "acme"), [("198.51.100.10", "blocked"), ("198.51.100.11", "up"), ("2001:db8::/64", "up")]
 )
-def test_a_customer_whose_address_is_not_heard_is_blocked_and_one_of_many_addresses_blocks_none(stage, source, acme):
+def test_a_customer_is_blocked_with_its_only_address_but_not_with_one_of_many(stage, source, acme):
     assert stage.row("acme", blocked=[source]).state == acme
     assert stage.row("wide", blocked=[source]).state == "up"
 

@@ -50,7 +50,7 @@ def desk() -> Desk:
     return Desk()
 
 
-def test_a_phone_behind_nat_is_hidden_and_one_that_is_where_it_says_is_not(desk):
+def test_a_phone_behind_nat_is_hidden_and_one_at_its_contact_is_not(desk):
     desk.register(OPEN)
     assert desk.places == ((OUTSIDE,), ())
     desk.register(HOME, REMAPPED, "1002")
@@ -65,7 +65,7 @@ def test_a_refresh_changes_nothing_and_another_mapping_moves_it(desk):
     assert desk.places == ((REMAPPED,), (REMAPPED,))
 
 
-def test_a_place_that_several_share_is_kept_until_the_last_has_left(desk):
+def test_a_shared_address_is_kept_until_the_last_user_has_left(desk):
     desk.register(HOME)
     desk.register(HOME.replace("1001", "1002"), name="1002")
     desk.register(HOME, expires=0)
@@ -90,7 +90,7 @@ def test_who_is_on_a_connection_is_not_among_them(desk):
 
 
 @pytest.mark.parametrize("via", ["192.168.1.100:5060", "10.1.2.3", "[fd00::7]:5060"])
-def test_who_has_a_private_address_in_its_via_is_hidden_whatever_its_contact_says(desk, via):
+def test_a_private_address_in_via_makes_a_phone_hidden_for_any_contact(desk, via):
     """A router that rewrites Contact and leaves Via makes it look as if there were no NAT."""
     desk.register(OPEN, via=via)
     assert desk.places == ((OUTSIDE,), (OUTSIDE,))

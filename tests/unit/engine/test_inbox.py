@@ -159,7 +159,7 @@ def test_sources_take_turns(world):
     assert world.served == ["a1", "b1", "a2", "a3"]
 
 
-def test_new_work_has_its_part_whatever_running_calls_say(world):
+def test_new_requests_have_their_share_beside_running_calls(world):
     """Who sends without end within calls ends no other's."""
     world.cost_s = TURN_S / 8
     for _ in range(10):
@@ -170,7 +170,7 @@ def test_new_work_has_its_part_whatever_running_calls_say(world):
     assert world.served.count("INFO") <= 70
 
 
-def test_who_says_much_within_calls_does_not_keep_others_waiting(world):
+def test_a_source_with_many_messages_within_calls_does_not_delay_others(world):
     world.cost_s = TURN_S / 4
     world.come(Rank.RUNNING, GATEWAY, *["INFO"] * 5_000)
     world.come(Rank.RUNNING, OTHER_GATEWAY, "200", "BYE")
@@ -179,7 +179,7 @@ def test_who_says_much_within_calls_does_not_keep_others_waiting(world):
     assert [each for each in world.served if each != "INFO"] == ["200", "BYE"]
 
 
-def test_registrations_of_phones_do_not_wait_behind_strangers(world):
+def test_registrations_of_phones_do_not_wait_behind_unknown_sources(world):
     for stranger in range(10_000):
         world.come(Rank.UNKNOWN, f"203.{stranger >> 16}.{stranger >> 8 & 255}.{stranger & 255}", "forged")
     world.come(Rank.OTHER, PHONE, *["REGISTER"] * 6)
@@ -248,7 +248,7 @@ def test_a_burst_that_can_be_carried_is_carried(world):
     assert world.refused == []
 
 
-def test_whoever_calls_little_is_not_refused_for_whoever_floods(world):
+def test_a_source_with_few_calls_is_not_refused_for_a_flood(world):
     world.cost_s = 0.001
     for _ in range(50):
         world.load(GATEWAY, 3_000, 0.1)
@@ -268,7 +268,7 @@ def test_a_late_event_loop_counts_as_waiting(world):
     assert "call" in world.refused
 
 
-def test_it_tells_once_that_an_overload_begins_and_ends(world, monkeypatch):
+def test_start_and_end_of_an_overload_are_logged_once(world, monkeypatch):
     told: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(
         engine_inbox, "_log", type("Log", (), {"warning": staticmethod(lambda name, **what: told.append((name, what)))})
@@ -306,7 +306,7 @@ def test_a_mistake_in_one_message_leaves_the_others_their_turn(world, monkeypatc
     assert world.served == ["good"]
 
 
-def test_before_the_start_and_after_the_end_nobody_is_heard():
+def test_before_the_start_and_after_the_end_messages_are_dropped():
     world = World()
     world.inbox.detach()
     world.come(Rank.RUNNING, GATEWAY, "BYE")

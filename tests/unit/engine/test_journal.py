@@ -78,7 +78,7 @@ def test_an_ended_call_comes_back_to_be_booked_and_a_booked_one_does_not(directo
     assert remains.open_calls == {}
 
 
-def test_the_latest_proven_instant_is_that_of_any_record(directory):
+def test_the_last_recorded_instant_is_that_of_any_record(directory):
     journal = opened(directory)
     journal.answered(open_call(1, answered_mono=7_000))
     journal.flush()
@@ -143,7 +143,7 @@ def test_a_life_that_left_something_leaves_it_to_the_next(directory, left):
     assert len(remains.open_calls) + len(remains.unbooked) == 1
 
 
-def test_a_directory_that_cannot_be_used_says_what_to_mend(tmp_path):
+def test_an_unusable_directory_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnusableError, match=r"cannot be used: .*mend state_dir"):
         new_journal(tmp_path / "file" / "journal").open()

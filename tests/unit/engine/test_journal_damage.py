@@ -114,7 +114,7 @@ def test_a_lost_page_brings_no_ended_call_back_and_what_follows_it_is_read(direc
         assert len(remains.unbooked) + len(remains.cut) >= 30 - PAGE // 1_000 - 2
 
 
-def test_a_call_that_is_booked_is_over_even_if_nothing_else_says_so(directory):
+def test_a_booked_call_is_over_even_without_an_end_record(directory):
     journal = opened(directory)
     journal.answered(open_call(0))
     journal.ended(answered_call(0))
@@ -171,7 +171,7 @@ def test_zeros_that_a_power_loss_leaves_at_the_end_are_no_record(directory, logg
     assert logged == []
 
 
-def test_a_damaged_record_is_left_out_alone_and_its_file_is_set_aside(directory, logged):
+def test_only_the_damaged_record_is_left_out_and_its_file_is_set_aside(directory, logged):
     path, data, begins = three_records(directory)
     middle = (begins[1] + begins[2]) // 2
     path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
@@ -218,7 +218,7 @@ def test_files_of_the_version_before_are_read(directory):
 
 
 @pytest.mark.parametrize("kind", [2, 99])
-def test_a_record_that_this_version_does_not_know_is_carried_on_and_hinders_nothing(directory, kind):
+def test_an_unknown_kind_of_record_is_kept_and_ignored(directory, kind):
     payload = msgspec.msgpack.encode({"type": "transferred", "call": 1})
     directory.mkdir(parents=True)
     foreign = Frame(kind, bytes(range(16)), 7, payload)

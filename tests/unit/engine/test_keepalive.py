@@ -63,7 +63,7 @@ class House:
         return KeepAlives(self.clock, self, LISTENERS, pace)
 
 
-def test_every_place_over_udp_is_sent_the_message_from_the_socket_it_is_reached_by(timers):
+def test_every_udp_address_is_sent_the_message_from_its_own_socket(timers):
     """Who is on a connection keeps that alive himself."""
     house = House(timers, PHONE, Peer(1, "203.0.113.2", 40_000), Peer(2, "203.0.113.3", 1))
     house.keep(KeepAlive(message=b"\r\n\r\n")).begin(house.transmit())
@@ -82,7 +82,7 @@ def test_sweep_follows_sweep_until_the_stop(timers):
     assert len(house.sent) == 3
 
 
-def test_only_those_behind_nat_where_the_operator_wants_it_so(timers):
+def test_only_endpoints_behind_nat_if_configured(timers):
     hidden = Peer(0, "203.0.113.2", 40_000)
     house = House(timers, PHONE, hidden, hidden=[hidden])
     house.keep(KeepAlive(to_all=False)).begin(house.transmit())
@@ -125,7 +125,7 @@ def test_a_mistake_of_ours_ends_one_slice_and_not_the_keeping(timers):
     assert len(house.sent) == 1
 
 
-def test_a_sweep_that_does_not_fit_is_told_once_and_so_is_its_end(timers):
+def test_an_overrun_sweep_is_logged_once_and_so_is_its_end(timers):
     house = House(timers, *(Peer(0, "203.0.113.1", port) for port in range(1, 41)))
     keeping = house.keep(KeepAlive(period_ms=10_000, send_interval_ms=10_000, send_one_time=10))
     with structlog.testing.capture_logs() as lines:

@@ -203,7 +203,7 @@ def test_an_invite_of_an_earlier_life_gets_cancel_and_its_late_answer_ack_and_by
     assert [each.title for each in probe.sent()][-2:] == ["ACK", "BYE"]
 
 
-def test_a_caller_who_waits_hears_503_until_he_acknowledges_it():
+def test_a_waiting_caller_gets_503_until_it_is_acknowledged():
     probe = Probe()
     key, stem = CALLER.restored(probe.endpoint.flows)
     for _ in range(2):  # a repeated INVITE has made a new transaction meanwhile: no second answer
@@ -270,7 +270,7 @@ def test_a_side_that_moves_within_the_call_is_written_down_where_it_is(scene_of_
     scene.close()
 
 
-def test_who_took_a_call_over_is_written_down_in_place_of_who_left(scene_of_calls):
+def test_the_party_that_took_a_call_over_replaces_the_one_that_left(scene_of_calls):
     scene = scene_of_calls
     call, there = scene.talk()
     named = f"{call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"

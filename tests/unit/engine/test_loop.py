@@ -190,7 +190,7 @@ async def test_a_detached_loop_wakes_up_no_more(core, loop):
     assert "timer" not in core.said
 
 
-async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(core):
+async def test_the_connection_of_an_unknown_source_is_closed(core):
     core.event = UnknownSourceIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
     loop = Loop(SystemClock(), core, core, core, core.keep)
     loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
@@ -199,13 +199,13 @@ async def test_the_connection_of_a_stranger_is_closed_once_it_is_known_for_one(c
     assert f"hung up {(1, '192.0.2.10', 5060, Drop.UNKNOWN_SOURCE)}" in core.said
 
 
-async def test_what_comes_of_a_broken_connection_is_heard_and_sent(core, loop):
+async def test_the_effects_of_a_broken_connection_are_processed_and_sent(core, loop):
     loop.transport_failed(1, "192.0.2.10", 5060)
     assert core.said[:3] == ["failed 192.0.2.10:5060", "heard no response", "journal"]
     assert core.said[-1].startswith("sent answer")
 
 
-async def test_the_messages_of_a_peer_share_one_object_and_strangers_do_not_pile_up(core, loop, monkeypatch):
+async def test_the_messages_of_a_peer_share_one_object_and_the_cache_is_bounded(core, loop, monkeypatch):
     """What the trace keeps of a message should not have its address again; sources can be forged."""
     monkeypatch.setattr(engine_loop, "PEERS_MAX", 3)
     for port in (5060, 5060, 5061, 5062, 5063, 5064, 5060):
@@ -217,7 +217,7 @@ async def test_the_messages_of_a_peer_share_one_object_and_strangers_do_not_pile
     assert len(loop._peers) <= 3
 
 
-async def test_a_refusal_for_want_of_time_leaves_at_once_and_no_trace(core, loop):
+async def test_a_refusal_for_overload_is_sent_at_once_and_not_traced(core, loop):
     core.event = Datagram(PEER, b"503")
     loop.refuse_overload(1, b"INVITE", "192.0.2.10", 5060)
     assert core.said == ["turned away INVITE of 192.0.2.10:5060", "sent 503 to ('192.0.2.10', 5060)"]

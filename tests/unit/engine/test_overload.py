@@ -43,13 +43,13 @@ def test_a_lag_that_lasts_is_one_and_its_end_takes_a_calm_second(watch):
     assert not watch.is_too_late(10.0)
 
 
-def test_none_is_refused_where_the_operator_says_so():
+def test_no_call_is_refused_if_configured():
     watch = LoadWatch(OverloadSettings(max_lag_ms=0))
     assert observe(watch, 5_000, 10.0, 0.0) == []
     assert not watch.is_too_late(10.0)
 
 
-def test_an_overload_ends_when_the_operator_says_so(watch):
+def test_an_overload_ends_when_it_is_switched_off(watch):
     assert observe(watch, 60, 1.0, 0.0) == [Load.OVERLOADED]
     watch.settings = OverloadSettings(max_lag_ms=0)
     assert observe(watch, 60, 2.0, 2.0) == [Load.NORMAL]

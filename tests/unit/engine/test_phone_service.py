@@ -126,7 +126,7 @@ def told(logs) -> list[dict[str, object]]:
     return [line for line in logs if line["event"].startswith("phone_service")]
 
 
-async def test_a_phone_that_comes_and_goes_is_reported_with_place_and_time(home, program):
+async def test_a_phone_is_reported_with_address_and_time(home, program):
     home.register()
     first, headers, body = await asyncio.wait_for(program.heard.get(), PATIENCE_S)
     assert first == "POST /phones?from=sw1 HTTP/1.1"
@@ -170,14 +170,14 @@ async def test_while_the_program_is_away_the_latest_of_each_phone_waits(home, pr
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
-async def test_what_the_program_cannot_take_now_is_said_again(home, program, status):
+async def test_a_temporary_failure_is_retried(home, program, status):
     program.answers.append(b"HTTP/1.1 %d Later\r\nContent-Length: 2\r\n\r\nno" % status)
     home.register()
     assert [(await program.report())["state"] for _ in range(2)] == ["online", "online"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 404])
-async def test_what_the_program_refuses_is_told_and_not_said_again(home, program, status):
+async def test_a_rejected_report_is_logged_and_not_repeated(home, program, status):
     program.answers.append(b"HTTP/1.1 %d No\r\nContent-Length: 2\r\n\r\nno" % status)
     with capture_logs() as logs:
         home.register()
@@ -210,7 +210,7 @@ async def test_a_connection_whose_answer_has_no_known_end_is_not_used_again(home
     assert program.connections == 2
 
 
-async def test_a_new_program_hears_of_everybody_who_is_online(home, program):
+async def test_a_new_program_receives_all_online_phones(home, program):
     home.register()
     home.register("1002")
     for _ in range(2):
@@ -224,7 +224,7 @@ async def test_a_new_program_hears_of_everybody_who_is_online(home, program):
     assert len(home.service) == 0, "the same is nothing new"
 
 
-async def test_a_program_that_says_nothing_holds_up_nobody_for_ever(home, program, monkeypatch):
+async def test_a_silent_program_is_given_up_after_the_timeout(home, program, monkeypatch):
     monkeypatch.setattr(phone_service, "TIMEOUT_S", 0.05)
     program.answers.append(b"")
     home.register()

@@ -25,7 +25,7 @@ def proof(doorstep, login) -> str:
     return answer(doorstep.question("REGISTER"), login, "INVITE", doorstep.uri("INVITE", CALLEE))
 
 
-def test_whoever_brings_credentials_is_judged_by_them_and_not_by_its_address():
+def test_credentials_take_precedence_over_the_address():
     stage = scene()
     doorstep = stage.exchange.doorstep(DESK)
     assert doorstep.ask(headers=[proof(doorstep, RIGHT)]).status == 180
@@ -44,7 +44,7 @@ def test_wrong_credentials_do_not_fall_back_to_the_address_and_lock_no_trunk_out
     assert doorstep.ask().status == 180, "the trunk itself is heard as before"
 
 
-def test_a_registered_phone_is_asked_before_its_address_is_believed():
+def test_a_registered_phone_is_challenged_although_its_address_is_a_trunks():
     stage = scene()
     desk = stage.exchange.telephone("1001", DESK)
     desk.register()

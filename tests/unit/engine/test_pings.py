@@ -126,7 +126,7 @@ def test_any_answer_is_a_sign_of_life(stage, status):
 
 
 @pytest.mark.parametrize("status", [408, 502, 503, 504])
-def test_some_answers_speak_for_somebody_who_is_not_there(stage, status):
+def test_some_answers_mean_that_the_gateway_is_down(stage, status):
     stage.pinged.status = status
     stage.rounds(4)
     assert stage.is_down
@@ -154,7 +154,7 @@ def test_a_refusal_of_a_call_is_a_sign_of_life_too(stage):
     assert not stage.is_down
 
 
-def test_a_call_that_finds_silence_says_nothing_either_way(stage):
+def test_a_call_without_answer_changes_no_state(stage):
     stage.pinged.script = SILENT
     stage.wire.run_for(1_000)
     for _ in range(5):

@@ -93,7 +93,7 @@ class TestCallsOfPhones:
         assert made.final == 487
         assert stage.close().end_reason == "Cancelled"
 
-    def test_a_phone_that_is_switched_off_is_told_so_and_recorded_once_it_has_proven_who_it_is(self):
+    def test_a_disabled_phone_is_refused_and_recorded_after_authentication(self):
         stage = scene(phone("1001", enabled=False))
         doorstep = stage.exchange.doorstep(DESK)
         assert doorstep.prove(WRONG).status == 401
@@ -104,7 +104,7 @@ class TestCallsOfPhones:
         assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("1001", "Account Disabled", 403)
         assert (record.fee, record.attempts) == (0, ())
 
-    def test_a_phone_may_be_bound_to_a_place(self):
+    def test_a_phone_may_be_bound_to_an_address(self):
         stage = scene(phone("1001", f"{DESK.host}/32"))
         assert stage.exchange.doorstep(DESK).prove(RIGHT).status == 180
         assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
@@ -116,7 +116,7 @@ class TestCallsOfPhones:
         assert [each.parameters["algorithm"] for each in questions(doorstep.ask())] == ["SHA-256", "MD5"]
         assert doorstep.prove(RIGHT._replace(algorithm=algorithm)).status == 180
 
-    def test_a_phone_that_a_reload_took_away_is_a_stranger(self):
+    def test_a_phone_removed_by_a_reload_is_an_unknown_source(self):
         stage = scene()
         made = call(stage, RIGHT)
         stage.exchange.swap_catalogue(content(phone("1002")))
@@ -126,14 +126,14 @@ class TestCallsOfPhones:
 
 
 class TestTrunks:
-    def test_a_trunk_without_credentials_is_known_by_its_address_alone(self):
+    def test_a_trunk_without_credentials_is_known_by_its_address(self):
         stage = scene()
         made = stage.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
         stage.wire.run_until(lambda: made.is_over)
         assert made.statuses == [180, 200]
         assert stage.close().mapping_gateway == "acme"
 
-    def test_a_trunk_with_credentials_proves_them_from_its_address_and_from_nowhere_else(self):
+    def test_a_trunk_with_credentials_authenticates_from_its_own_address_only(self):
         pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
         stage = scene(gateways=[pbx])
         login = Login("pbx", "secret")
@@ -157,16 +157,16 @@ class TestTrunks:
         assert made.final == 403
         assert stage.close().end_reason == "Number Not Allowed"
 
-    def test_a_switch_without_users_drops_strangers_as_ever(self):
+    def test_a_switch_without_users_drops_unknown_sources(self):
         stage = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]))
         assert stage.exchange.doorstep(DESK).ask() is None
         assert stage.exchange.endpoint.dropped == {"unknown source": 1}
 
     @pytest.mark.parametrize("method", ["OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "CANCEL", "ACK", "NOTIFY"])
-    def test_nothing_but_calls_and_registrations_is_heard_of_strangers(self, method):
+    def test_unknown_sources_may_only_call_and_register(self, method):
         assert scene().exchange.doorstep(DESK).ask(method) is None
 
-    def test_who_has_proven_himself_is_answered_otherwise_too(self):
+    def test_an_authenticated_source_gets_answers_to_other_requests(self):
         doorstep = scene().exchange.doorstep(DESK)
         doorstep.prove(RIGHT)
         assert doorstep.ask("OPTIONS").status == 200
@@ -196,7 +196,7 @@ class TestMidCall:
         }
         assert len(records) == 2
 
-    def test_a_trunk_that_has_to_prove_itself_meanwhile_may_transfer_what_was_let_in(self):
+    def test_a_trunk_that_got_credentials_meanwhile_may_transfer_its_running_call(self):
         stage = scene()
         made = stage.caller.call(CALLEE)
         stage.wire.run_until(lambda: made.final == 200)
@@ -211,7 +211,7 @@ class TestMidCall:
         assert [record.mapping_gateway for record in stage.exchange.sink.records] == ["acme", "acme"]
 
     @pytest.mark.parametrize(("login", "status"), [(RIGHT, 200), (Login("1002", "secret"), 481), (WRONG, 401)])
-    def test_a_call_is_taken_over_by_its_own_phone_alone(self, login, status):
+    def test_a_call_is_taken_over_by_its_own_phone_only(self, login, status):
         stage, made = self.talking(phone("1001"), phone("1002"))
         tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
         wanted = Intent(headers=(f"Replaces: {made.call_id};{tags}",), login=login)
@@ -221,7 +221,7 @@ class TestMidCall:
         assert made.is_over == (status == 200)
         stage.finish(pickup if status == 200 else made)
 
-    def test_nobody_takes_a_call_over_by_the_address_of_a_trunk_that_has_to_prove_itself(self):
+    def test_the_address_of_a_trunk_with_credentials_is_not_enough_to_take_a_call_over(self):
         pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
         stage = scene(gateways=[pbx])
         made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))

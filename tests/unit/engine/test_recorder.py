@@ -129,7 +129,7 @@ async def test_a_full_batch_does_not_wait(database, journal, credits):
     task.cancel()
 
 
-async def test_the_purse_knows_the_balance_and_forgets_what_it_contains(recorder, journal, credits, database, booking):
+async def test_the_credit_takes_the_balance_and_forgets_what_it_contains(recorder, journal, credits, database, booking):
     """Balance, unbooked and available agree before and after."""
     for index in range(4):
         end(recorder, journal, credits, call(index))
@@ -164,7 +164,7 @@ async def test_money_is_never_available_that_is_not_there(journal, database):
     assert seen == [Decimal(8), Decimal(9)]
 
 
-async def test_accounts_without_a_purse_are_booked_all_the_same(recorder, journal, credits, database, booking):
+async def test_accounts_without_credit_are_booked_as_well(recorder, journal, credits, database, booking):
     end(recorder, journal, credits, answered_call(0, customer_account="gone", vendor_account="carrier"))
     await booking()
     assert {entry.account for entry in database.store.entries} == {"gone", "carrier"}

@@ -129,7 +129,7 @@ async def test_what_changes_again_before_it_is_written_is_written_once(life, sto
     assert store.writes == [(0, 1)]
 
 
-async def test_while_the_database_is_away_each_binding_waits_once_and_it_is_said_once(life, store):
+async def test_while_the_database_is_down_each_binding_waits_once_and_it_is_logged_once(life, store):
     store.is_away = True
     with capture_logs() as logs:
         for number in range(3):
@@ -194,7 +194,7 @@ async def test_many_are_written_in_bounded_batches(life, store):
     assert store.writes == [(BATCH, 0), (BATCH, 0), (1, 0)]
 
 
-async def test_after_a_crash_everybody_is_there_and_believed_for_at_most_a_lifetime(life, store, clock):
+async def test_after_a_crash_all_bindings_are_restored_for_at_most_a_lifetime(life, store, clock):
     life.register(lifetime=600)
     await life.writer.flush()
     later(clock, 500)
@@ -238,7 +238,7 @@ async def test_a_store_that_went_back_to_an_older_state_is_brought_to_what_is_re
     assert await life.rows() == now
 
 
-async def test_who_ended_while_the_switch_was_down_is_gone_and_told_of_once(life, store, clock):
+async def test_a_binding_that_expired_while_the_switch_was_down_is_reported_once(life, store, clock):
     life.register(lifetime=600)
     life.register(contact="sip:1001@10.0.0.2", lifetime=600)
     life.register("1002", lifetime=3_600)
@@ -295,7 +295,7 @@ async def test_who_was_on_a_connection_from_behind_nat_must_register_anew(life, 
     assert second.table.addresses("1001") == ()
 
 
-async def test_a_socket_that_is_no_longer_listened_on_reaches_nobody(life, store, clock):
+async def test_a_binding_of_a_removed_listener_is_not_restored(life, store, clock):
     life.register()
     await life.writer.flush()
     second = Life(store, clock, listeners=LISTENERS[1:])
@@ -303,7 +303,7 @@ async def test_a_socket_that_is_no_longer_listened_on_reaches_nobody(life, store
     assert (len(second.table), await second.rows()) == (0, [])
 
 
-async def test_a_sockets_place_among_the_others_may_change(life, store, clock):
+async def test_the_order_of_listeners_may_change(life, store, clock):
     life.register()
     await life.writer.flush()
     second = Life(store, clock, listeners=LISTENERS[::-1])

@@ -85,7 +85,7 @@ def test_a_shorter_time_than_before_is_kept_too():
     assert len(switch.registrations) == 0
 
 
-def test_one_place_of_two_ends_and_the_phone_stays_online():
+def test_one_binding_of_two_ends_and_the_phone_stays_online():
     switch = exchange()
     switch.telephone("1001", HOME).register(expires=60)
     switch.telephone("1001", OFFICE).register(expires=120)
@@ -107,7 +107,7 @@ def test_a_trunk_registers_as_its_user_or_by_its_name():
     assert news(logs) == [("gateway_registered", "pbx", None), ("gateway_unregistered", "pbx", "unregistered")]
 
 
-def test_nobody_registers_for_somebody_else():
+def test_a_user_registers_only_itself():
     """RFC 3261 section 10.3, step 4."""
     switch = exchange()
     desk = switch.telephone("1001", HOME)
@@ -115,21 +115,21 @@ def test_nobody_registers_for_somebody_else():
     assert len(switch.registrations) == 0
 
 
-def test_an_address_that_nobody_can_have_here_is_not_found():
+def test_an_address_of_no_user_is_not_found():
     """RFC 3261 section 10.3, step 5."""
     switch = exchange()
     desk = switch.telephone("1001", HOME)
     assert desk.register(to="").status == 404
 
 
-def test_where_nobody_may_register_the_method_is_not_known():
+def test_without_users_register_is_not_allowed():
     switch = Exchange(catalogue(KNOWN))
     desk = switch.telephone("1001", CUSTOMER)
     answer = desk.register()
     assert (answer.status, "REGISTER" in answer["Allow"]) == (405, False)
 
 
-def test_phones_that_are_online_are_counted_whatever_their_places_and_their_end():
+def test_online_phones_are_counted_for_any_addresses_and_end():
     switch = exchange(gateways=[TRUNK])
     counted = []
     for number, place, lifetime in (
@@ -225,7 +225,7 @@ def test_the_same_password_in_another_realm_or_hash_leaves_phones_where_they_are
     assert len(switch.registrations) == 0
 
 
-def test_places_are_known_and_listed_once_in_the_order_in_which_they_came():
+def test_addresses_are_known_and_listed_once_in_the_order_first_seen():
     switch = exchange()
     for number, place in (("1001", HOME), ("1002", OFFICE), ("1001", OFFICE)):
         switch.telephone(number, place).register()
@@ -259,7 +259,7 @@ def test_who_was_reached_by_a_lost_connection_is_called_back_at_its_contact_or_i
     assert len(switch.registrations) == 1 + len(left)
 
 
-def test_a_datagram_socket_loses_nobody():
+def test_a_datagram_socket_loses_no_binding():
     switch = exchange(listeners=CONNECTED)
     register(switch, "1001", "sip:1001@h", Peer(0, *HOME))
     switch.registrations.connection_lost(Peer(0, *HOME))

@@ -34,7 +34,7 @@ def test_gateways_that_share_an_address_share_the_sum():
     assert limits(first, plain).allowance_at("10.0.0.1") is None, "one of them has no limit"
 
 
-def test_a_gateway_that_proves_who_it_is_counts_at_its_hosts():
+def test_a_gateway_with_credentials_is_limited_at_its_hosts():
     guarded = mapping_gateway("guarded", "10.0.0.1", credentials=credentials("a", "b"), max_requests=5)
     assert limits(guarded).allowance_at("10.0.0.1") == Allowance("guarded", 5)
 

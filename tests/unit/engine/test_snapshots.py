@@ -37,7 +37,7 @@ CALL = CallSnapshot(
     ],
     ids=str,
 )
-def test_a_call_is_meant_when_everything_given_fits(given: dict[str, str | int]) -> None:
+def test_a_call_matches_when_all_given_fields_match(given: dict[str, str | int]) -> None:
     assert msgspec.convert(given, CallSelection).fits(CALL)
 
 
@@ -54,7 +54,7 @@ def test_a_call_is_meant_when_everything_given_fits(given: dict[str, str | int])
     ],
     ids=str,
 )
-def test_a_call_is_not_meant_when_anything_does_not_fit_or_nothing_is_given(given: dict[str, str | int]) -> None:
+def test_a_call_does_not_match_when_a_field_differs_or_none_is_given(given: dict[str, str | int]) -> None:
     assert not msgspec.convert(given, CallSelection).fits(CALL)
 
 

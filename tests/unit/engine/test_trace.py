@@ -80,7 +80,7 @@ def test_what_has_no_call_id_is_not_kept(data):
     assert trace.held_bytes == 0
 
 
-def test_strangers_take_no_room():
+def test_unknown_sources_take_no_memory():
     """Nor do our answers to them: a scanner cannot push the calls out."""
     trace = ring()
     trace.message(NOW, Direction.IN, UNKNOWN_SOURCE, message("scan"))
@@ -88,7 +88,7 @@ def test_strangers_take_no_room():
     assert trace.held_bytes == 0
 
 
-def test_a_known_call_is_kept_whoever_speaks_in_it():
+def test_a_known_call_is_kept_for_any_source_in_it():
     """A peer may answer from another address, and a request of ours may go to one that only a Contact names."""
     trace = ring()
     trace.message(NOW, Direction.IN, CALLER, message("call"))
@@ -156,7 +156,7 @@ def test_of_failed_calls_the_oldest_make_room_too():
     assert len(left) in range(12, 20)
 
 
-def test_what_a_failed_call_says_late_stays_with_it():
+def test_late_messages_of_a_failed_call_are_kept_with_it():
     trace = ring(50_000, 50_000)
     a_call(trace, "failed", CallOutcome.FAILED)
     for index in range(10):

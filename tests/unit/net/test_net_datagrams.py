@@ -51,7 +51,7 @@ def test_a_batch_is_read_in_order_and_the_rest_with_the_next(sockets):
     assert list(datagrams.read()) == []
 
 
-def test_senders_are_told_apart(sockets):
+def test_senders_are_distinguished(sockets):
     ours, peer = sockets
     datagrams = Datagrams(ours)
     with socket.socket(ours.family, socket.SOCK_DGRAM) as other:
@@ -62,14 +62,14 @@ def test_senders_are_told_apart(sockets):
         assert senders == [sock.getsockname()[:2] for sock in (peer, other, peer)]
 
 
-def test_where_nothing_can_be_sent_that_is_said(sockets):
+def test_a_failed_send_is_reported(sockets):
     datagrams = Datagrams(sockets[0])
     for host in ("no address", "127.0.0.1" if ":" in sockets[0].getsockname()[0] else "::1", ""):
         assert not datagrams.send(b"x", (host, 5060))
     assert not datagrams.send(b"x" * 70_000, sockets[1].getsockname()[:2])
 
 
-def test_a_closed_socket_is_left_alone(sockets):
+def test_a_closed_socket_is_not_used(sockets):
     ours, peer = sockets
     datagrams = Datagrams(ours)
     peer.sendto(b"x", ours.getsockname())

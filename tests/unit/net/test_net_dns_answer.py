@@ -75,12 +75,12 @@ def test_records_of_other_names_are_no_answer():
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.NXDOMAIN])
-def test_what_does_not_exist_holds_as_long_as_the_zone_says(rcode):
+def test_a_negative_answer_is_cached_as_long_as_the_zone_says(rcode):
     soa = "example.net 900 SOA ns.example. admin.example. 1 3600 600 86400 120"
     assert read_answer(response(A, authority=soa, rcode=rcode), A) == Answer((), 120)
 
 
-def test_a_server_too_old_to_know_naptr_has_none():
+def test_a_server_without_naptr_support_has_no_such_records():
     question = Question(Kind.NAPTR, "example.net")
     assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == Answer((), NOTHING_TTL_S)
 

@@ -74,7 +74,7 @@ def test_where_the_kernel_does_not_filter_all_goes_on():
         assert keep_out(sock, ["192.0.2.1"]) is False
 
 
-async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_heard(opened, monkeypatch):
+async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_served(opened, monkeypatch):
     told: list[tuple[str, dict[str, object]]] = []
     log = type("Log", (), {"warning": staticmethod(lambda name, **what: told.append((name, what)))})
     monkeypatch.setattr(entrance, "_log", log)
@@ -98,7 +98,7 @@ async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_heard(op
         assert await node.ear.message() == (0, OPTIONS, unknown.getsockname())
 
 
-async def test_a_blocked_source_is_heard_again_when_its_time_is_over(opened, monkeypatch):
+async def test_a_blocked_source_is_served_again_after_its_time(opened, monkeypatch):
     """The clock is turned on: whoever is released next is looked for when its timer comes."""
     now = [1_000.0]
     monkeypatch.setattr(entrance.time, "monotonic", lambda: now[0])

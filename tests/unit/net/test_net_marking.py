@@ -61,7 +61,7 @@ async def test_a_reload_changes_the_byte_of_what_is_sent_from_then_on(opened):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_connections_bear_it_whoever_opened_them(opened, connect, silent_vendor, host):
+async def test_connections_of_both_directions_are_marked(opened, connect, silent_vendor, host):
     node = await opened(("tcp", host), settings=TransportSettings(marking=EXPEDITED))
     flow = node.transports._flows[0]
     assert option(flow._listening) == 0xB8

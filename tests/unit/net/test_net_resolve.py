@@ -91,7 +91,7 @@ async def test_servers_that_all_fail_are_named_after_every_attempt(server, other
     assert (len(server.asked), len(other.asked)) == (2, 2)
 
 
-async def test_a_port_where_nobody_listens_fails_at_once():
+async def test_a_closed_port_fails_at_once():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()

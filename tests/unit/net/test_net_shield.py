@@ -101,7 +101,7 @@ def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
 
 
 @pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
-def test_a_gateway_is_not_believed_that_something_belongs_to_a_call(auth_gate, kind):
+def test_a_gateways_message_within_a_call_must_match_one(auth_gate, kind):
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
     assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == UNMATCHED_PER_S - 1
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Answer.SILENCE
@@ -109,7 +109,7 @@ def test_a_gateway_is_not_believed_that_something_belongs_to_a_call(auth_gate, k
     assert auth_gate.blocked == []
 
 
-def test_a_stranger_gets_little_and_no_answer(auth_gate):
+def test_an_unknown_source_has_a_low_limit_and_gets_no_answer(auth_gate):
     assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
     assert auth_gate.heard(39, Kind.OTHER, UNKNOWN_SOURCE) == 19
     assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Answer.SILENCE
@@ -129,14 +129,14 @@ def test_what_only_looks_as_if_it_belonged_to_a_call_counts(auth_gate, kind):
     assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 20, "what is forged in its name leaves it its requests"
 
 
-def test_a_stranger_within_a_call_is_heard_in_measure(auth_gate):
+def test_an_unknown_source_within_a_call_is_served_up_to_a_limit(auth_gate):
     auth_gate.ours.add(b"ours")
     assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, UNKNOWN_SOURCE, b"ours") == WITHIN_AT_ONCE
     auth_gate.now += 1.0
     assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, UNKNOWN_SOURCE, b"ours") == WITHIN_PER_S
 
 
-def test_junk_is_never_heard_and_much_of_it_blocks_its_source(auth_gate):
+def test_junk_is_dropped_and_much_of_it_blocks_its_source(auth_gate):
     assert auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE) == 0
     assert auth_gate.blocked == [(UNKNOWN_SOURCE, auth_gate.now + 30)]
     assert auth_gate.dropped["not SIP"] == BLOCK_PER_S + 1
@@ -147,7 +147,7 @@ def test_junk_is_never_heard_and_much_of_it_blocks_its_source(auth_gate):
     assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE) == 1
 
 
-def test_junk_that_somebody_sends_in_the_name_of_a_phone_leaves_it_its_registration(auth_gate):
+def test_junk_with_the_forged_address_of_a_phone_does_not_use_up_its_requests(auth_gate):
     """Whose name a datagram has costs nothing to forge: little of it may not silence whom it names."""
     for _ in range(100):
         assert auth_gate.heard(BLOCK_PER_S // 20, Kind.JUNK, UNKNOWN_SOURCE) == 0
@@ -156,7 +156,7 @@ def test_junk_that_somebody_sends_in_the_name_of_a_phone_leaves_it_its_registrat
     assert auth_gate.blocked == []
 
 
-def test_a_stranger_somewhat_over_its_rate_is_not_blocked(auth_gate):
+def test_an_unknown_source_slightly_over_its_rate_is_not_blocked(auth_gate):
     for _ in range(200):
         auth_gate.heard(4, Kind.OTHER, UNKNOWN_SOURCE)  # 40 a second: 10 are served, 30 dropped
         auth_gate.now += 0.1
@@ -171,7 +171,7 @@ def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
 
 
 @pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
-def test_scanners_are_not_heard(auth_gate, agent):
+def test_scanners_are_dropped(auth_gate, agent):
     data = REGISTER.replace(b"CSeq:", f"user-agent:  {agent} x\r\nCSeq:".encode())
     assert auth_gate.heard(5, Kind.OTHER, UNKNOWN_SOURCE, data) == 0
     assert auth_gate.dropped["scanner"] == 5
@@ -212,7 +212,7 @@ def test_other_settings_hold_at_once_and_unblock(auth_gate):
 
 
 @pytest.mark.parametrize("host", [UNKNOWN_SOURCE, "2001:db8::7"])
-def test_a_source_that_is_released_is_heard_at_once(auth_gate, host):
+def test_a_released_source_is_served_at_once(auth_gate, host):
     auth_gate.heard(10_000, Kind.JUNK, host)
     assert auth_gate.judge(Kind.OTHER, host) is Answer.SILENCE
     auth_gate.now += 1.0
@@ -236,7 +236,7 @@ def test_sources_without_end_take_no_memory_without_end(auth_gate, monkeypatch):
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
-def test_a_stranger_is_never_served_more_than_its_allowance(traffic):
+def test_an_unknown_source_is_never_served_more_than_its_limit(traffic):
     auth_gate = AuthGate()
     began, heard = auth_gate.now, 0
     for kind, count, pause in traffic:

@@ -34,7 +34,7 @@ async def test_one_source_may_have_only_so_many_connections(opened, connect):
     assert (await node.ear.message())[2] == again.address
 
 
-async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
+async def test_unknown_sources_cannot_use_up_the_slots_of_gateways(opened, connect):
     node = await opened(settings=connections(unknown=1))
     first = await connect(node.address(), UNKNOWN_SOURCE)
     first.writer.write(OPTIONS)
@@ -45,7 +45,7 @@ async def test_strangers_cannot_take_the_places_of_gateways(opened, connect):
     assert (await node.ear.message())[2] == gateway.address
 
 
-async def test_one_stranger_leaves_places_to_others(opened, connect):
+async def test_one_unknown_source_leaves_slots_to_others(opened, connect):
     node = await opened(settings=connections(unknown=3, unknown_per_source=2))
     node.ear.unknown_sources.add("127.0.0.67")
     held = [await connect(node.address(), UNKNOWN_SOURCE) for _ in range(2)]
@@ -66,7 +66,7 @@ async def test_one_stranger_leaves_places_to_others(opened, connect):
 
 
 @pytest.mark.parametrize("blank", [PONG, PONG * 2], ids=["one blank line", "a keep-alive"])
-async def test_blank_lines_do_not_keep_the_connection_of_a_stranger(opened, connect, monkeypatch, blank):
+async def test_blank_lines_do_not_keep_the_connection_of_an_unknown_source(opened, connect, monkeypatch, blank):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     node = await opened(settings=connections(idle_ms=200))
     silent, talking = await connect(node.address(), UNKNOWN_SOURCE), await connect(node.address(), UNKNOWN_SOURCE)
@@ -76,9 +76,7 @@ async def test_blank_lines_do_not_keep_the_connection_of_a_stranger(opened, conn
     await until(lambda: node.transports.connections == 0)
 
 
-async def test_who_has_proven_himself_is_kept_by_blank_lines_and_takes_no_place_of_a_stranger(
-    opened, connect, monkeypatch
-):
+async def test_an_authenticated_source_is_kept_by_blank_lines_and_counts_as_known(opened, connect, monkeypatch):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     node = await opened(settings=connections(unknown=1, idle_ms=200))
     node.ear.unknown_sources.add("127.0.0.67")
@@ -97,7 +95,7 @@ async def test_who_has_proven_himself_is_kept_by_blank_lines_and_takes_no_place_
 @pytest.mark.parametrize(
     "limits", [ConnectionLimits(unknown_rate_per_source=1), ConnectionLimits(unknown_rate=1)], ids=["source", "all"]
 )
-async def test_strangers_cannot_connect_as_fast_as_they_like(opened, connect, limits):
+async def test_new_connections_of_unknown_sources_are_limited_by_rate(opened, connect, limits):
     """Each connection costs a task, over TLS a handshake; a gateway's are not counted."""
     node = await opened(settings=TransportSettings(connections=limits))
     for _ in range(2):
@@ -111,7 +109,7 @@ async def test_strangers_cannot_connect_as_fast_as_they_like(opened, connect, li
         await node.ear.message()
 
 
-async def test_a_stranger_who_sends_too_much_loses_its_connection(opened, connect):
+async def test_an_unknown_source_that_sends_too_much_is_disconnected(opened, connect):
     node = await opened(settings=TransportSettings(shield=ShieldSettings(unknown_burst=2)))
     peer = await connect(node.address(), UNKNOWN_SOURCE)
     peer.writer.write(OPTIONS * 5)
@@ -119,7 +117,7 @@ async def test_a_stranger_who_sends_too_much_loses_its_connection(opened, connec
     assert node.ear.messages == 2
 
 
-async def test_a_connection_can_be_closed_on_a_stranger(opened, connect):
+async def test_the_connection_of_an_unknown_source_can_be_closed(opened, connect):
     node = await opened()
     node.ear.on_receive = lambda flow, data, source: node.transports.hang_up(flow, *source, "unknown source")
     peer = await connect(node.address(), UNKNOWN_SOURCE)

@@ -59,7 +59,7 @@ async def test_a_keep_alive_is_answered(opened, connect):
     assert await peer.read(2) == PONG
 
 
-async def test_every_connection_that_ends_is_told_of_whoever_ends_it(opened, connect):
+async def test_every_end_of_a_connection_is_reported_for_either_side(opened, connect):
     node = await opened()
     first, second = await connect(node.address()), await connect(node.address())
     for peer in (first, second):
@@ -86,7 +86,7 @@ async def test_the_first_message_opens_a_connection_and_the_next_ones_take_it(op
     assert vendor.waiting == 0
 
 
-async def test_what_a_vendor_says_on_our_connection_is_heard_from_its_address(opened, vendor):
+async def test_a_message_on_our_own_connection_has_the_vendors_address(opened, vendor):
     node = await opened()
     node.send(OPTIONS, vendor.address)
     (await vendor.arrival()).writer.write(INVITE)
@@ -129,7 +129,7 @@ async def test_a_refused_connection_is_reported_once_and_never_while_sending(ope
     assert node.transports.connections == 0
 
 
-async def test_a_connection_that_nobody_accepts_is_given_up_in_time(opened, monkeypatch):
+async def test_a_connection_that_is_not_accepted_times_out(opened, monkeypatch):
     monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
     node = await opened()
     with filtered() as address:
@@ -137,7 +137,7 @@ async def test_a_connection_that_nobody_accepts_is_given_up_in_time(opened, monk
         assert await node.ear.failure() == (0, address)
 
 
-async def test_a_connection_is_given_up_as_soon_as_the_core_says(opened):
+async def test_the_core_sets_the_time_limit_for_connecting(opened):
     node = await opened()
     node.ear.patience_s = 0.05
     with filtered() as address:
@@ -156,7 +156,7 @@ async def test_a_connection_that_breaks_is_reported(opened, vendor):
     assert await node.ear.failure() == (0, vendor.address)
 
 
-async def test_a_connection_closed_on_what_we_said_last_is_reported(opened, vendor):
+async def test_a_connection_closed_after_our_last_message_is_reported(opened, vendor):
     """The peer's end and our INVITE may have crossed."""
     node = await opened()
     node.send(INVITE, vendor.address)
@@ -217,7 +217,7 @@ async def test_a_message_that_trickles_in_ends_the_connection(opened, connect, m
     assert [line["why"] for line in logs if line["event"] == "connection"] == ["a message came too slowly"]
 
 
-async def test_who_connects_and_says_nothing_is_sent_away(opened, connect, monkeypatch):
+async def test_a_silent_new_connection_is_closed(opened, connect, monkeypatch):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.05)
     node = await opened()
     silent, talking = await connect(node.address()), await connect(node.address())
@@ -227,7 +227,7 @@ async def test_who_connects_and_says_nothing_is_sent_away(opened, connect, monke
     assert node.transports.connections == 1
 
 
-async def test_a_vendor_that_says_nothing_keeps_the_connection_that_we_opened(opened, connect, vendor, monkeypatch):
+async def test_a_silent_vendor_keeps_the_connection_that_we_opened(opened, connect, vendor, monkeypatch):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.02)
     node = await opened()
     node.send(OPTIONS, vendor.address)
@@ -292,7 +292,7 @@ async def test_when_the_process_may_open_no_more_files_the_rest_waits(opened, co
     assert [line["event"] for line in logs] == ["connections cannot be accepted"]
 
 
-async def test_closing_says_what_was_still_to_be_said(opened, connect):
+async def test_closing_sends_the_remaining_bytes(opened, connect):
     node = await opened()
     peer = await connect(node.address())
     peer.writer.write(OPTIONS)

@@ -45,7 +45,7 @@ def secured(opened, authority, switch):
 # -- who connects to us -------------------------------------------------------------------------------------------
 
 
-async def test_a_caller_over_tls_is_heard_and_answered(secured, connect, authority):
+async def test_a_caller_over_tls_is_served(secured, connect, authority):
     node = await secured()
     peer = await connect(node.address(), ssl=authority.client_context())
     peer.writer.write(OPTIONS)
@@ -93,7 +93,7 @@ async def test_a_caller_with_a_foreign_certificate_is_turned_away_where_one_is_o
     assert await foreign.is_broken()
 
 
-async def test_a_handshake_that_never_ends_gives_its_place_back(secured, connect, monkeypatch):
+async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monkeypatch):
     monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
     node = await secured()
     peer = await connect(node.address())
@@ -114,7 +114,7 @@ async def test_sip_in_clear_on_the_tls_port_is_not_answered(secured, connect):
 # -- whom we connect to -------------------------------------------------------------------------------------------
 
 
-async def test_a_vendor_named_by_its_certificate_is_believed(secured, silent_vendor, authority):
+async def test_a_vendor_named_by_its_certificate_is_accepted(secured, silent_vendor, authority):
     """RFC 5922 section 7: the name that led to the address is what must be certified."""
     await silent_vendor.listen(authority.server_context(authority.issue("vendor", "sip.vendor.example")))
     node = await secured()
@@ -138,7 +138,7 @@ async def test_a_vendor_by_address_must_have_that_address_certified(secured, sil
         ("*.vendor.example", "deep.sip.vendor.example", "not valid"),
     ],
 )
-async def test_a_certificate_for_somebody_else_is_refused(secured, silent_vendor, authority, certified, wanted, why):
+async def test_a_certificate_for_another_name_is_refused(secured, silent_vendor, authority, certified, wanted, why):
     await silent_vendor.listen(authority.server_context(authority.issue("somebody", certified)))
     node = await secured()
     if wanted:
@@ -157,7 +157,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(secured, silent_
     assert await node.ear.failure() == (0, silent_vendor.address)
 
 
-async def test_no_certificate_is_looked_at_where_the_operator_says_so(secured, silent_vendor, impostor):
+async def test_certificates_are_not_checked_if_configured(secured, silent_vendor, impostor):
     await silent_vendor.listen(impostor.server_context(impostor.issue("anybody", "nowhere.example")))
     node = await secured(verify_server=False)
     node.send(OPTIONS, silent_vendor.address)
@@ -174,7 +174,7 @@ async def test_we_show_our_certificate_to_a_vendor_that_asks(secured, silent_ven
     assert ("DNS", "sip.example.com") in peer.writer.get_extra_info("peercert")["subjectAltName"]
 
 
-async def test_a_vendor_that_does_not_speak_tls_is_given_up(secured, silent_vendor, monkeypatch):
+async def test_a_vendor_without_tls_is_given_up(secured, silent_vendor, monkeypatch):
     monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
     await silent_vendor.listen()
     node = await secured()
@@ -239,7 +239,7 @@ def test_the_key_of_another_certificate_is_a_mistake(authority, switch):
     assert caught.value.key == "private_key"
 
 
-def test_an_encrypted_key_is_a_mistake_and_nobody_is_asked_for_its_password(authority, switch, tmp_path):
+def test_an_encrypted_key_is_an_error_without_a_password_prompt(authority, switch, tmp_path):
     locked = tmp_path / "locked.key"
     authority.lock(switch, locked, password="0000")
     with pytest.raises(TlsFileError, match="not encrypted"):

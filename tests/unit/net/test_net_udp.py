@@ -74,7 +74,7 @@ class Narrow:
 
 
 @pytest.mark.parametrize(("allowed", "told"), [(212_992, 2), (udp.BUFFER_BYTES // 2, 0), (udp.BUFFER_BYTES, 0)])
-def test_a_buffer_much_smaller_than_asked_is_told_with_what_to_set(allowed, told, monkeypatch):
+def test_a_much_smaller_buffer_is_logged_with_the_setting(allowed, told, monkeypatch):
     said: list[dict[str, object]] = []
     monkeypatch.setattr(
         udp, "_log", type("Log", (), {"warning": staticmethod(lambda _text, **what: said.append(what))})
@@ -85,7 +85,7 @@ def test_a_buffer_much_smaller_than_asked_is_told_with_what_to_set(allowed, told
         assert said[0] == {"bytes": allowed, "set": f"net.core.rmem_max={udp.BUFFER_BYTES}"}
 
 
-async def test_a_datagram_that_cannot_be_sent_is_an_error_once_a_minute_and_told_to_the_core(opened):
+async def test_a_datagram_that_cannot_be_sent_is_logged_once_a_minute_and_reported_to_the_core(opened):
     node = await opened(("udp", "127.0.0.1"))
     with capture_logs() as lines:
         for number in range(5):
@@ -99,7 +99,7 @@ async def test_a_datagram_that_cannot_be_sent_is_an_error_once_a_minute_and_told
     assert lines[0]["listener"] == "udp:{}:{}".format(*node.address())
 
 
-async def test_nothing_is_told_while_a_datagram_is_being_sent(opened):
+async def test_nothing_is_reported_from_within_a_send(opened):
     node = await opened(("udp", "127.0.0.1"))
     node.send(b"to the other family", ("::1", 5060))
     assert node.ear.unsent == []

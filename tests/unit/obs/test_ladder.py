@@ -94,17 +94,17 @@ Busy: 486 to the caller, Q.850 cause 17, ended by callee
     )
 
 
-def test_an_answered_call_tells_how_long_it_talked():
+def test_an_answered_call_has_its_duration():
     outcome = Outcome("Normal", "caller", 200, 16, 61_250, ())
     lines = list(draw(traced(said(0, Direction.IN, 0, INVITE), outcome=outcome)))
     assert lines[-1] == ("Normal: 200 to the caller, Q.850 cause 16, ended by caller, after 61250 ms of conversation")
 
 
-def test_a_call_that_goes_on_says_so():
+def test_a_running_call_is_marked_as_running():
     assert list(draw(traced(said(0, Direction.IN, 0, INVITE))))[-1] == "the call goes on"
 
 
-def test_a_call_whose_beginning_is_gone_says_so():
+def test_a_call_without_its_first_messages_is_marked():
     call = traced(said(0, Direction.IN, 1, "BYE sip:x SIP/2.0", cseq="2 BYE"), gateways=("carrier-a",))
     lines = list(draw(call))
     assert lines[1:3] == ["  vosd    192.0.2.1:5060", "  1       203.0.113.1:5061"]
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_shown_and_steers_no_terminal(data, says):
     assert heading(data) == says
 
 
-def test_numbers_of_strangers_steer_no_terminal():
+def test_control_characters_in_numbers_are_replaced():
     call = traced()
     call.callee = "44\x1b[2J"
     assert title(call).endswith("44\\x1b[2J")

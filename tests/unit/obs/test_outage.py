@@ -23,7 +23,7 @@ def told(logs):
     return [(line["log_level"], line["event"], line["part"], line.get("error")) for line in logs]
 
 
-def test_an_outage_is_told_when_it_begins_when_its_reason_changes_and_when_it_is_over():
+def test_an_outage_is_logged_at_its_start_change_of_reason_and_end():
     outage = Outage(Event.DATABASE_AWAY, part="booking")
     with capture_logs() as logs:
         outage.over()
@@ -48,6 +48,6 @@ def test_reasons_that_are_new_each_time_do_not_fill_the_log():
     assert len(logs) == REASONS_MAX
 
 
-def test_every_state_that_is_not_well_has_an_event_that_says_it_is_well_again():
+def test_every_bad_state_has_an_event_for_its_end():
     assert {event for event in Event if event.name.endswith(BAD_NEWS)} <= BACK.keys()
     assert not BACK.keys() & set(BACK.values())

@@ -70,7 +70,7 @@ def test_doing_it_twice_does_no_more_and_lines_without_addresses_are_untouched(l
         assert after == before or b"IN IP4 192.168." in before
 
 
-def test_what_is_said_behind_nat_bears_where():
+def test_a_description_from_behind_nat_keeps_the_address_of_its_author():
     """The same words from another place are news: the media are there now."""
     said = Hidden(HOME, SEEN)
     assert said == Hidden(HOME, SEEN)
@@ -81,7 +81,7 @@ def test_what_is_said_behind_nat_bears_where():
     assert len({said, Hidden(HOME, SEEN)}) == 1
 
 
-def test_whoever_is_behind_the_same_nat_is_told_the_addresses_as_they_are():
+def test_a_peer_behind_the_same_nat_gets_the_private_addresses():
     told = Hidden(HOME, SEEN).for_one_at(SEEN)
     assert told == HOME
     assert type(told) is bytes

@@ -91,7 +91,7 @@ def test_a_repetition_of_what_was_let_in_is_not_examined_again():
     assert len(auth_gate.examined) == 1
 
 
-def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
+def test_the_cancel_of_an_unknown_sources_invite_is_accepted_from_the_same_source():
     probe = probe_with(GateKeeper(Accepted("1001")))
     event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)
     assert isinstance(event, InviteArrived)
@@ -101,26 +101,26 @@ def test_the_cancel_of_a_strangers_invite_is_heard_from_where_that_came():
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "SUBSCRIBE", "CANCEL"])
-def test_other_methods_of_strangers_never_come_to_the_door(method):
+def test_other_methods_of_unknown_sources_are_not_examined(method):
     auth_gate = GateKeeper(Accepted("1001"))
     assert isinstance(probe_with(auth_gate).receive(request(method), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
-def test_a_request_that_claims_a_dialog_of_nobodys_never_comes_to_the_door():
+def test_a_request_of_an_unknown_dialog_is_not_examined():
     auth_gate = GateKeeper(Accepted("1001"))
     again = request(to="<sip:4420@192.0.2.1>;tag=guessed", body=SDP)
     assert isinstance(probe_with(auth_gate).receive(again, UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
-def test_strangers_are_not_heard_where_nobody_can_prove_anything():
+def test_unknown_sources_are_dropped_where_there_are_no_users():
     auth_gate = GateKeeper(examines_unknown_sources=False)
     assert isinstance(probe_with(auth_gate).receive(request(), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 
 
-def test_where_the_door_is_shut_nothing_new_is_heard_and_what_was_let_in_goes_on():
+def test_from_a_locked_out_source_only_accepted_transactions_continue():
     auth_gate = GateKeeper(Accepted("1001"))
     probe = probe_with(auth_gate)
     event = probe.receive(request(body=SDP), UNKNOWN_SOURCE)

@@ -57,7 +57,7 @@ def test_a_body_of_another_type_is_no_session_and_is_refused(kind):
 
 @pytest.mark.parametrize("kind", [None, "", "sdp", "application/", ";charset=utf-8", "@/x"])
 @pytest.mark.parametrize("body", [SDP, SDP.replace(b"\r\n", b"\n")])
-def test_a_body_that_begins_as_a_session_description_is_one_where_no_type_is_said(kind, body):
+def test_a_body_without_type_that_begins_as_a_session_description_is_one(kind, body):
     """RFC 3261 section 7.4.1 wants the type; some vendors leave it out of their 200."""
     message = carrying(body, kind)
     assert media_type(message) == "application/sdp"
@@ -103,7 +103,7 @@ def test_of_several_parts_the_session_is_taken_byte_for_byte(parts):
 
 
 @pytest.mark.parametrize("part", [REQUIRED_ISUP, TEXT, b"\r\nno headers at all", b"X: y\r\n\r\nno type"])
-def test_a_part_that_its_sender_insists_on_and_we_do_not_know_is_refused(part):
+def test_an_unknown_required_part_is_refused(part):
     """RFC 5621 section 3.2; a part without a type is text (RFC 2046 section 5.1)."""
     assert objects_to(carrying(of_parts(SESSION, part)))
 

@@ -82,7 +82,7 @@ def test_a_provisional_response_after_the_final_one_is_swallowed(probe):
 
 
 @pytest.mark.parametrize("status", [100, 200, 408, 500])
-def test_a_response_after_timer_f_finds_nobody(probe, status):
+def test_a_response_after_timer_f_is_dropped(probe, status):
     """RFC 4321 section 1.2: a final response that is too late is of no use to anybody."""
     sent = hang_up(probe)
     probe.advance(GIVE_UP)
@@ -91,7 +91,7 @@ def test_a_response_after_timer_f_finds_nobody(probe, status):
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_whoever_waits_for_the_answer_is_told(probe, answered):
+def test_the_owner_gets_the_answer(probe, answered):
     sent = hang_up(probe)
     owner = Keeper()
     data = sent.data.replace(b"token1", b"token9")

@@ -38,7 +38,7 @@ def read(data: bytes) -> Request:
         ("SIP/2.0/UDP h:1;b, SIP/2.0/UDP i", "SIP/2.0/UDP h:1;b;received=203.0.113.5, SIP/2.0/UDP i", 1),
     ],
 )
-def test_a_response_goes_where_the_via_and_the_source_say(via, written, port):
+def test_a_response_goes_where_via_and_source_point(via, written, port):
     """RFC 3261 section 18.2, RFC 3581 section 4."""
     stem = response_stem(read(request(via=via)), SOURCE)
     assert stem.peer == Peer(0, "203.0.113.5", port)

@@ -144,14 +144,14 @@ def test_the_operators_list_gives_only_its_sum_over_a_connection(owner):
 # -- a connection that fails: section 8.1.3.1 ---------------------------------------------------------------------
 
 
-def test_an_invite_whose_connection_fails_has_found_nobody(probe, owner):
+def test_an_invite_whose_connection_fails_gets_no_response(probe, owner):
     transaction = probe.call_vendor(owner, peer=GATEWAY)
     probe.advance(100)
     assert probe.fail(GATEWAY) == [NoResponse(owner, transaction, probe.now)]
     assert nothing_left(probe)
 
 
-def test_only_who_uses_the_failed_connection_hears_of_it(probe, owner):
+def test_only_transactions_on_the_failed_connection_are_ended(probe, owner):
     probe.call_vendor(owner, peer=GATEWAY)
     for other in (GATEWAY._replace(flow=TLS), GATEWAY._replace(port=5070), GATEWAY._replace(flow=0)):
         assert probe.fail(other) == []
@@ -159,7 +159,7 @@ def test_only_who_uses_the_failed_connection_hears_of_it(probe, owner):
     assert probe.fail(GATEWAY) == []
 
 
-def test_an_invite_that_has_been_heard_survives_its_connection(probe, owner):
+def test_an_invite_with_a_provisional_response_survives_its_connection(probe, owner):
     """The final response may come on another; how long to wait for it is the call's affair."""
     probe.call_vendor(owner, peer=GATEWAY)
     [asked] = probe.sent()
@@ -204,7 +204,7 @@ def test_a_2xx_whose_connection_is_gone_is_repeated_all_the_same(probe, owner):
     assert nothing_left(probe)
 
 
-def test_a_bye_whose_connection_is_gone_goes_to_where_the_peer_is_at_home(probe, owner):
+def test_a_bye_whose_connection_is_gone_goes_to_the_contact_of_the_peer(probe, owner):
     """RFC 5923 section 1: who opened a connection need not be reached on it only; its Contact says where else."""
     probe.endpoint.client.send_bye(talk(probe, owner), "", probe.now)
     assert probe.fail(CALLER) == []
@@ -217,7 +217,7 @@ def test_a_bye_whose_connection_is_gone_goes_to_where_the_peer_is_at_home(probe,
     assert nothing_left(probe)
 
 
-def test_a_request_that_no_connection_carries_has_found_nobody(probe, owner):
+def test_a_request_without_connection_gets_no_response(probe, owner):
     client = probe.endpoint.client.send_request(talk(probe, owner), "UPDATE", "", b"", owner, probe.now)
     assert probe.fail(CALLER) == []
     assert probe.fail(CALLER_AT_HOME) == [NoResponse(owner, client, probe.now)]

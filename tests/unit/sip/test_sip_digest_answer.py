@@ -90,7 +90,7 @@ class TestChoice:
     UNKNOWN = 'WWW-Authenticate: Digest realm="r", nonce="u", algorithm=SHA-512-256, qop="auth"'
 
     @pytest.mark.parametrize("order", [(MD5, SHA, UNKNOWN), (SHA, UNKNOWN, MD5), (UNKNOWN, MD5, SHA)])
-    def test_the_strongest_that_we_know(self, order: tuple[str, ...]) -> None:
+    def test_the_strongest_known_algorithm_is_chosen(self, order: tuple[str, ...]) -> None:
         (challenge,) = challenges_of(challenged(*order))
         assert (challenge.algorithm, challenge.nonce) == (Algorithm.SHA_256, "s")
 
@@ -194,20 +194,20 @@ class TestAnswers:
             ('nonce="n2"', 0, True),  # it was good when it was said first: the nonce may have grown old unsaid
         ],
     )
-    def test_credentials_that_were_refused_are_not_said_again(self, asked: str, rounds: int, is_answered: bool) -> None:
+    def test_refused_credentials_are_not_sent_again(self, asked: str, rounds: int, is_answered: bool) -> None:
         """RFC 3261 section 22.2."""
         answers = Answers(ALICE)
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n1"'))
         answers.lines("INVITE", "sip:1@x", b"", "c")
         assert answers.learn(challenged(f'WWW-Authenticate: Digest realm="r", {asked}'), rounds) is is_answered
 
-    def test_another_realm_is_answered_whoever_else_has_asked(self) -> None:
+    def test_another_realm_is_answered_in_addition(self) -> None:
         answers = Answers(ALICE)
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n"'))
         answers.lines("INVITE", "sip:1@x", b"", "c")
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="s", nonce="n"'), 1)
 
-    def test_a_proxy_and_the_peer_behind_it_both_get_their_proof(self) -> None:
+    def test_a_proxy_and_the_peer_behind_it_both_get_credentials(self) -> None:
         answers = Answers(ALICE)
         assert answers.learn(challenged('Proxy-Authenticate: Digest realm="p", nonce="1"', status=407))
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="u", nonce="2"'))

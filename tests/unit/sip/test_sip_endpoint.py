@@ -38,7 +38,7 @@ def test_options_gets_200_with_what_we_can_do(probe):
     assert answer.to_tag
 
 
-def test_without_a_product_nothing_is_said_of_us():
+def test_without_a_product_there_is_no_server_header():
     assert answer_to(Probe(), request("OPTIONS")).header("server") is None
 
 
@@ -53,13 +53,13 @@ def test_a_method_that_is_not_ours_gets_405_with_allow(probe, method, to):
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 @pytest.mark.parametrize("to", ["<sip:4420@192.0.2.1>", "<sip:4420@192.0.2.1>;tag=any"])
-def test_whoever_subscribes_learns_which_events_there_are(probe, method, to):
+def test_a_subscribe_is_answered_with_the_supported_events(probe, method, to):
     """RFC 6665 sections 4.2.1.1 and 8.2.2; in RFC 3903 the same (section 6)."""
     answer = answer_to(probe, request(method, to=to, headers="Event: dialog\r\n"))
     assert (answer.status, answer.headers("allow-events")) == (489, ["refer"])
 
 
-def test_a_notification_that_nobody_subscribed_to_gets_481(probe):
+def test_a_notify_without_subscription_gets_481(probe):
     """RFC 6665 section 4.1.3."""
     assert answer_to(probe, request("NOTIFY", headers="Event: refer\r\n")).status == 481
 
@@ -70,12 +70,12 @@ def test_a_notification_within_a_call_gets_489_which_ends_nothing(probe):
     assert answer_to(probe, data).status == 489
 
 
-def test_outside_a_call_there_is_nobody_to_transfer(probe):
+def test_a_refer_outside_a_call_gets_403(probe):
     assert answer_to(probe, request("REFER")).status == 403
 
 
 @pytest.mark.parametrize("method", ["INFO", "UPDATE", "PRACK"])
-def test_what_is_said_within_dialogs_only_gets_481_outside(probe, method):
+def test_in_dialog_methods_get_481_outside_a_dialog(probe, method):
     assert answer_to(probe, request(method)).status == 481
 
 
@@ -93,7 +93,7 @@ def test_what_we_can_may_be_required(probe, extension):
 
 
 @pytest.mark.parametrize("method", ["CANCEL", "ACK"])
-def test_require_is_ignored_where_the_rfc_says_so(probe, method):
+def test_require_is_ignored_in_ack_and_cancel(probe, method):
     probe.receive(request(method, headers="Require: time-travel\r\n"))
     assert "420" not in probe.titles()
 
@@ -188,7 +188,7 @@ def test_what_a_broken_request_lacks_is_not_made_up_in_its_answer(probe, missing
 @pytest.mark.parametrize(
     "via", ["x", "", "SIP/2.0/UDP h:99999;branch=z9hG4bK1", "SIP/2.0/UDP h:0;branch=z9hG4bK1"], ids=str
 )
-def test_without_a_via_that_can_be_read_there_is_nobody_to_answer(probe, via):
+def test_without_a_readable_via_there_is_no_answer(probe, via):
     probe.receive(request("OPTIONS", via=via or " "))
     assert probe.sent() == []
     assert probe.endpoint.dropped.total() == 1
@@ -241,7 +241,7 @@ def test_an_answer_that_was_given_at_once_is_given_again_to_a_repetition(probe):
 # -- strangers ----------------------------------------------------------------------------------------------------
 
 
-def test_a_stranger_gets_silence_and_is_told_of(probe):
+def test_an_unknown_source_is_dropped_and_reported(probe):
     event = probe.receive(request("OPTIONS"), UNKNOWN_SOURCE)
     assert event == UnknownSourceIgnored(UNKNOWN_SOURCE, "OPTIONS sip:4420@192.0.2.1", START)
     assert probe.sent() == []
@@ -257,12 +257,12 @@ def test_a_stranger_gets_silence_and_is_told_of(probe):
         request(headers="no colon\r\n"), request(headers="Require: x\r\n"), request("ACK"),
     ],
 )  # fmt: skip
-def test_nothing_that_a_stranger_sends_finds_us_out(probe, data):
+def test_no_message_of_an_unknown_source_is_answered(probe, data):
     probe.receive(data, UNKNOWN_SOURCE)
     assert probe.sent() == []
 
 
-def test_where_strangers_are_answered_they_get_what_everybody_gets():
+def test_where_unknown_sources_are_answered_they_get_the_same_answers():
     probe = Probe(ANSWERING)
     assert isinstance(probe.receive(request(), UNKNOWN_SOURCE), InviteArrived)
     assert answer_to(probe, request("OPTIONS"), UNKNOWN_SOURCE).status == 200
@@ -310,7 +310,7 @@ def test_an_alarm_rings_once_at_its_time_for_who_set_it(probe):
     assert probe.endpoint.next_timer() is None
 
 
-def test_an_alarm_that_is_called_off_never_rings_and_one_that_has_rung_is_left_alone(probe):
+def test_a_cancelled_alarm_never_fires_and_a_fired_one_can_be_cancelled(probe):
     silenced = probe.endpoint.set_alarm(Keeper(), probe.now.plus(100))
     rung = probe.endpoint.set_alarm(Keeper(), probe.now.plus(100))
     probe.endpoint.call_off(silenced)
@@ -350,13 +350,13 @@ def test_a_max_forwards_that_is_no_number_deserves_400(probe, value):
         ("SIP/2.0/UDP h:5070;maddr;branch=z9hG4bK-m", Peer(0, CUSTOMER.host, 5070)),
     ],
 )
-def test_a_response_goes_where_maddr_says_at_the_port_of_sent_by_if_that_is_a_peer_of_ours(via, peer):
+def test_a_response_goes_to_maddr_and_the_port_of_sent_by_for_a_known_peer(via, peer):
     probe = Probe()
     probe.receive(request("OPTIONS", via=via))
     assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", peer)]
 
 
-def test_a_stranger_does_not_make_us_send_to_whom_he_names():
+def test_an_unknown_source_cannot_direct_responses_to_other_hosts():
     probe = Probe(SipSettings(answers_unknown_sources=True))
     via = "SIP/2.0/UDP 203.0.113.66:5060;maddr=192.0.2.77;branch=z9hG4bK-m"
     probe.receive(request("OPTIONS", via=via), UNKNOWN_SOURCE)

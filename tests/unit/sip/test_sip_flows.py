@@ -50,7 +50,7 @@ def flows(listeners=LISTENERS, locate=lambda hop: None) -> Flows:
         ("", None),
     ],
 )
-def test_a_uri_or_a_route_says_where_it_wants_its_packets(target, hop):
+def test_the_next_hop_is_read_from_a_uri_or_route(target, hop):
     """Section 19.1.1: maddr overrides the host; section 26.2.2: sips means TLS."""
     assert hop_of(target) == hop
 
@@ -77,7 +77,7 @@ def test_a_uri_or_a_route_says_where_it_wants_its_packets(target, hop):
         ("nonsense", SEEN_UDP),
     ],
 )
-def test_a_request_goes_where_its_uri_says_else_where_the_peer_was_seen(target, peer):
+def test_a_request_goes_to_its_uri_else_to_the_address_of_the_peer(target, peer):
     assert flows().next_hop(target, SEEN_UDP) == peer
 
 
@@ -201,7 +201,7 @@ def test_for_what_is_large_tcp_on_the_same_address_is_preferred():
         ("sip:a@198.51.100.7:5060", SEEN_UDP, None),
     ],
 )
-def test_a_peer_at_home_on_the_host_of_its_connection_can_be_called_there(contact, peer, other):
+def test_a_peer_whose_contact_has_the_host_of_its_connection_can_be_called_there(contact, peer, other):
     assert flows().beside(contact, peer) == other
 
 
@@ -259,11 +259,11 @@ LOOPBACK, LAN, WAN = (Listener(host, 5060) for host in ("127.0.0.1", "10.0.0.1",
         ((LAN, LAN._replace(port=5070)), "10.0.0.9", 0),
     ],
 )  # fmt: skip
-def test_a_peer_is_reached_by_a_socket_that_announces_an_address_of_its_world(listeners, host, flow):
+def test_a_peer_is_reached_by_a_socket_that_announces_an_address_of_its_realm(listeners, host, flow):
     assert flows(listeners).towards(host) == flow
 
 
-def test_the_transport_counts_more_than_the_world_and_the_family_more_than_both():
+def test_the_family_takes_precedence_over_transport_and_transport_over_realm():
     listeners = (LAN._replace(transport="tcp"), WAN, Listener("2001:db8::1", 5060))
     assert flows(listeners).towards("198.51.100.7", "tcp") == 0
     assert flows(listeners).towards("2001:db8::7", "tcp") == 2

@@ -45,7 +45,7 @@ def from_vendor(method: str, fork: str, number: int = 1) -> bytes:
 # -- several 2xx: section 13.2.2.4 --------------------------------------------------------------------------------
 
 
-def test_a_second_answer_is_acknowledged_hung_up_and_told_to_whoever_asked(probe, owner):
+def test_a_second_answer_is_acknowledged_ended_and_reported_to_the_owner(probe, owner):
     """It may cost money: whoever keeps the records must know."""
     asked = answered(probe, owner)
     event = probe.receive(answer_of(asked, "second"), VENDOR)
@@ -58,7 +58,7 @@ def test_a_second_answer_is_acknowledged_hung_up_and_told_to_whoever_asked(probe
         assert (ending.request.from_tag, ending.request.to_tag) == ("ours", "second")
 
 
-def test_each_further_answer_is_ended_and_told_once(probe, owner):
+def test_each_further_answer_is_ended_and_reported_once(probe, owner):
     asked = answered(probe, owner)
     told = [probe.receive(answer_of(asked, fork), VENDOR) for fork in ("second", "third", "second", "third", "winner")]
     assert [event.response.to_tag for event in told if event is not None] == ["second", "third"]
@@ -70,7 +70,7 @@ def test_each_further_answer_is_ended_and_told_once(probe, owner):
     assert not any(probe.endpoint.census().values())
 
 
-def test_the_bye_of_a_further_answer_is_repeated_until_it_is_heard(probe, owner):
+def test_the_bye_of_a_further_answer_is_retransmitted_until_answered(probe, owner):
     asked = answered(probe, owner)
     probe.receive(answer_of(asked, "second"), VENDOR)
     probe.advance(4_000)
@@ -103,14 +103,14 @@ def test_a_second_answer_is_ended_at_once_though_the_first_is_not_acknowledged_y
     assert probe.titles() == ["ACK"]
 
 
-def test_a_second_answer_to_a_call_that_is_over_is_ended_and_nobody_is_told(probe, owner):
+def test_a_second_answer_to_an_ended_call_is_ended_without_event(probe, owner):
     asked = answered(probe, owner)
     probe.endpoint.forget("ours", probe.now)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None
     assert probe.titles() == ["ACK", "BYE"]
 
 
-def test_whoever_asked_is_known_by_our_own_tag_and_not_by_what_the_answer_says(probe, owner):
+def test_the_owner_is_found_by_our_own_tag_not_by_the_answer(probe, owner):
     """A vendor must not be able to put an attempt on another's call."""
     asked = answered(probe, owner)
     victim = Keeper()
@@ -119,7 +119,7 @@ def test_whoever_asked_is_known_by_our_own_tag_and_not_by_what_the_answer_says(p
     assert probe.receive(forged, VENDOR).owner is owner
 
 
-def test_a_dialog_that_only_waits_for_an_ack_has_nobody_to_tell(probe, owner):
+def test_a_dialog_that_only_waits_for_an_ack_has_no_owner_to_inform(probe, owner):
     """The vendor's re-INVITE was answered, the call is over, the BYE waits: then another fork answers."""
     asked = answered(probe, owner)
     reinvite = probe.receive(from_vendor("INVITE", "winner"), VENDOR)
@@ -134,7 +134,7 @@ def test_a_dialog_that_only_waits_for_an_ack_has_nobody_to_tell(probe, owner):
 
 
 @pytest.mark.parametrize("heard", [None, 100, 183])
-def test_the_witness_of_an_invite_given_up_hears_that_it_was_answered_all_the_same(probe, owner, heard):
+def test_the_witness_of_an_abandoned_invite_gets_its_late_answer(probe, owner, heard):
     transaction, asked = invited(probe, owner)
     if heard is not None:
         probe.receive(reply(asked, heard), VENDOR)
@@ -150,7 +150,7 @@ def test_the_witness_of_an_invite_given_up_hears_that_it_was_answered_all_the_sa
 
 
 @pytest.mark.parametrize("status", [487, 486, 200])
-def test_without_a_late_answer_the_witness_hears_nothing(probe, owner, status):
+def test_without_a_late_answer_the_witness_gets_no_event(probe, owner, status):
     """Also not where the 200 is the CANCEL's."""
     transaction, asked = invited(probe, owner)
     probe.receive(reply(asked, 180), VENDOR)
@@ -160,7 +160,7 @@ def test_without_a_late_answer_the_witness_hears_nothing(probe, owner, status):
     assert probe.advance(GIVE_UP + T1) == []
 
 
-def test_64_t1_after_giving_up_a_late_answer_finds_nobody(probe, owner):
+def test_64_t1_after_giving_up_a_late_answer_is_dropped(probe, owner):
     transaction, asked = invited(probe, owner)
     transaction.abandon("", probe.now, Keeper())
     probe.advance(GIVE_UP)

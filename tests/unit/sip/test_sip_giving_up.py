@@ -56,7 +56,7 @@ def test_an_invite_given_up_before_any_response_is_repeated_and_cancelled_by_the
     assert len(probe.times_of("INVITE")) == 5
 
 
-def test_an_invite_given_up_is_repeated_no_longer_than_64_t1_and_hears_a_late_answer_for_64_t1(probe, owner):
+def test_an_abandoned_invite_is_retransmitted_for_64_t1_and_answered_for_64_t1_more(probe, owner):
     transaction, sent = invited(probe, owner)
     probe.advance(5_000)
     transaction.abandon("", probe.now)
@@ -74,7 +74,7 @@ def test_a_cancel_is_repeated_by_timer_e_until_it_is_answered(probe, owner):
     assert probe.times_of("CANCEL") == [0, 500, 1_500, 3_500]
 
 
-def test_a_cancelled_invite_is_still_heard_by_its_owner(probe, owner):
+def test_responses_to_a_cancelled_invite_still_reach_its_owner(probe, owner):
     """Section 9.1: a 200 may have been on its way already, and then it holds."""
     transaction, sent = invited(probe, owner)
     probe.receive(reply(sent, 180), VENDOR)
@@ -106,7 +106,7 @@ def test_a_cancelled_invite_that_brings_no_final_response_is_reported_after_64_t
     assert probe.advance(GIVE_UP) == [NoResponse(owner, transaction, probe.now)]
 
 
-def test_an_invite_given_up_that_nobody_ever_answers_is_forgotten_after_64_t1(probe, owner):
+def test_an_abandoned_invite_without_answer_is_forgotten_after_64_t1(probe, owner):
     transaction, _ = invited(probe, owner)
     transaction.abandon("", probe.now)
     probe.advance(GIVE_UP - 10)

@@ -40,7 +40,7 @@ def test_a_uri_gives_its_parts(text, uri):
         ("sip:a@ex\u00e4mple", 400), ("sip:\udcff@h", 400), ("tel:\udcff", 400), ("sip:a@b\n", 400), ("tel:1\n", 400),
     ],
 )  # fmt: skip
-def test_what_is_no_uri_of_ours_says_so(text, status):
+def test_an_unsupported_uri_is_an_error(text, status):
     with pytest.raises(ParseError) as caught:
         Uri.parse(text)
     assert caught.value.status == status
@@ -83,7 +83,7 @@ def test_a_parameter_of_an_address_is_found_without_case():
 @pytest.mark.parametrize(
     "text", ["", "<sip:a@b", '"never closed <sip:a@b>', "sip:a b", "<sip:a@b> junk", '"A" sip:a@b']
 )
-def test_what_is_no_address_says_so(text):
+def test_a_malformed_address_is_an_error(text):
     with pytest.raises(ParseError) as caught:
         NameAddr.parse(text)
     assert caught.value.status == 400
@@ -125,7 +125,7 @@ def test_the_first_of_several_vias_ends_at_its_comma():
         "SIP/2.0/UDP h:65536", "SIP/2.0/UDP h:99999", "SIP/2.0/UDP 2001:db8::1", 'SIP/2.0/UDP h;x="open', "h;branch=x",
     ],
 )  # fmt: skip
-def test_what_is_no_via_says_so(text):
+def test_a_malformed_via_is_an_error(text):
     with pytest.raises(ParseError) as caught:
         Via.parse(text)
     assert caught.value.status == 400
@@ -140,7 +140,7 @@ def test_a_cseq_gives_number_and_method(text, cseq):
     "text",
     ["", "1", "INVITE", "-1 INVITE", "1INVITE", "1 INVITE x", "2147483648 INVITE", "9" * 500 + " INVITE", "\u0661 BYE"],
 )
-def test_what_is_no_cseq_says_so(text):
+def test_a_malformed_cseq_is_an_error(text):
     with pytest.raises(ParseError) as caught:
         CSeq.parse(text)
     assert caught.value.status == 400
@@ -157,12 +157,12 @@ def test_a_name_is_the_same_however_it_is_written(written):
 
 
 @pytest.mark.parametrize("written", ["", " ", "two words"])
-def test_what_is_no_name_says_so(written):
+def test_a_malformed_header_name_is_an_error(written):
     with pytest.raises(MalformedNameError):
         _ = CANONICAL[written]
 
 
-def test_names_that_are_made_up_take_a_bounded_place_and_push_no_common_one_out():
+def test_invented_header_names_are_cached_within_bounds_and_keep_the_common_ones():
     for number in range(5_000):
         assert CANONICAL[f"X-Made-Up-{number}"] == f"x-made-up-{number}"
         assert len(CANONICAL) <= 1_024

@@ -193,6 +193,6 @@ def test_a_history_entry_keeps_number_cause_order_and_privacy_rfc_7044(text, ent
 
 
 @pytest.mark.parametrize("text", ["<sip:1@h>", "<sip:1@h>;index=x", "<http://h>;index=1", "<", "<sip:1@h>;index=1..2"])
-def test_a_history_entry_without_address_or_place_is_none(text):
+def test_a_history_entry_without_address_or_index_is_an_error(text):
     with pytest.raises(ParseError):
         HistoryEntry.parse(text)

@@ -23,7 +23,7 @@ def nothing_left(probe: Probe) -> bool:
     return not any(probe.endpoint.census().values())
 
 
-def test_the_invite_says_who_where_and_what(probe, owner):
+def test_the_invite_has_all_required_headers(probe, owner):
     _, sent = invited(probe, owner)
     asked = sent.request
     assert sent.peer == VENDOR
@@ -68,14 +68,14 @@ def test_a_provisional_response_ends_the_repetitions(probe, owner):
     assert transaction.state is State.PROCEEDING
 
 
-def test_every_provisional_response_is_told(probe, owner):
+def test_every_provisional_response_is_reported(probe, owner):
     _, sent = invited(probe, owner)
     statuses = (100, 180, 180, 183)
     assert [probe.receive(reply(sent, status), VENDOR).response.status for status in statuses] == list(statuses)
 
 
 @pytest.mark.parametrize("status", [302, 404, 486, 503, 603])
-def test_a_failure_is_told_once_and_acknowledged_whenever_it_comes(probe, owner, status):
+def test_a_failure_is_reported_once_and_acknowledged_each_time(probe, owner, status):
     """Section 17.1.1.3: the ACK repeats Request-URI, Via, From, Call-ID and CSeq number, and the response's To."""
     _, sent = invited(probe, owner)
     failure = reply(sent, status)
@@ -108,7 +108,7 @@ def test_timer_d_ends_the_memory_of_a_failure(probe, owner):
     assert probe.endpoint.dropped["response to no request"] == 1
 
 
-def test_a_2xx_is_told_once_and_answered_with_the_same_ack_whenever_it_is_repeated(probe, owner):
+def test_a_2xx_is_reported_once_and_each_retransmission_gets_the_same_ack(probe, owner):
     """RFC 6026 section 7.2: the Accepted state keeps the transaction for 64·T1 (timer M)."""
     transaction, sent = invited(probe, owner)
     success = reply(sent, 200, body=SDP)
@@ -260,7 +260,7 @@ def answered(probe: Probe, owner: Keeper) -> Dialog:
     return dialog
 
 
-def test_a_reinvite_counts_on_and_says_whom_it_is_for(probe, owner):
+def test_a_reinvite_has_the_next_cseq_and_the_tag_of_the_peer(probe, owner):
     """Section 14.1."""
     dialog = answered(probe, owner)
     transaction = probe.endpoint.client.send_reinvite(dialog, probe.endpoint.contacts[0], SDP, owner, probe.now)
@@ -271,7 +271,7 @@ def test_a_reinvite_counts_on_and_says_whom_it_is_for(probe, owner):
     assert (event.owner, event.transaction) == (owner, transaction)
 
 
-def test_a_reinvite_that_was_heard_and_not_decided_is_cancelled_after_64_t1_and_given_up_after_as_long(probe, owner):
+def test_a_reinvite_without_final_response_is_cancelled_after_64_t1_and_given_up_after_64_t1_more(probe, owner):
     """Nobody rings within a dialog: a peer that says 100 has still to say something final."""
     transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
     probe.advance(700)

@@ -33,7 +33,7 @@ def sent(sweeps: Sweeps, until: int, lateness: Callable[[int], int] = on_time) -
         now = wanted + lateness(wanted)
 
 
-def test_everybody_is_reached_once_a_sweep_and_the_next_begins_a_period_after_the_first():
+def test_every_endpoint_is_reached_once_a_sweep_and_sweeps_begin_a_period_apart():
     everybody = endpoints(7_000)
     log = list(sent(Sweeps(KeepAlive(), lambda: everybody, START), START + 59_999))
     assert [peer for _, due in log for peer in due] == everybody * 2
@@ -79,7 +79,7 @@ def test_an_empty_sweep_waits_for_the_next():
     assert not sweeps.overruns
 
 
-def test_a_sweep_that_does_not_fit_is_told_and_followed_at_once():
+def test_an_overrun_sweep_is_reported_and_followed_at_once():
     pace = KeepAlive(period_ms=10_000, send_interval_ms=1_000, send_one_time=10)
     everybody = endpoints(150)
     sweeps = Sweeps(pace, lambda: everybody, START)

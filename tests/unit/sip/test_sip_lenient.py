@@ -135,7 +135,7 @@ def test_another_version_is_another_protocol(probe):
     assert probe.titles() == ["505"]
 
 
-def test_a_body_that_nobody_knows_is_refused_in_a_prack_all_the_same(probe):
+def test_an_unknown_body_is_refused_in_a_prack_as_well(probe):
     answered(probe)
     headers = "RAck: 1 1 INVITE\r\nContent-Type: text/plain\r\nno colon\r\n"
     assert probe.receive(within("PRACK", headers=headers, body=b"x")) is None
@@ -170,7 +170,7 @@ IN_RESPONSES = {
 
 @pytest.mark.parametrize("status", [183, 200, 400, 503])
 @pytest.mark.parametrize("spoil", IN_RESPONSES.values(), ids=IN_RESPONSES)
-def test_a_response_is_taken_by_whoever_waits_for_it_whatever_else_is_wrong_with_it(probe, owner, status, spoil):
+def test_a_response_is_accepted_by_its_transaction_whatever_other_faults_it_has(probe, owner, status, spoil):
     probe.call_vendor(owner)
     data = reply(probe.sent()[0], status, headers="Content-Type: application/sdp\r\n", body=SDP)
     assert spoil(data) != data
@@ -215,7 +215,7 @@ def test_the_strict_reader_still_refuses_all_of_it():
             parse_message(FAULTS[name](within("BYE")))
 
 
-def test_strangers_hear_nothing_for_a_faulty_bye(probe):
+def test_unknown_sources_get_no_answer_to_a_faulty_bye(probe):
     assert probe.receive(within("BYE", headers="no colon\r\n"), UNKNOWN_SOURCE) is None
     assert probe.sent() == []
 
@@ -225,5 +225,5 @@ def test_a_faulty_ack_is_never_answered(probe):
     assert probe.sent() == []
 
 
-def test_an_invite_with_a_fault_in_what_nobody_reads_is_a_call(probe):
+def test_an_invite_with_a_fault_in_an_unused_header_is_a_call(probe):
     assert isinstance(probe.receive(request(headers="Date: yesterday\r\nSubject: \x07\r\n")), InviteArrived)

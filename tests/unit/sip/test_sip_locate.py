@@ -78,7 +78,7 @@ def test_naptr_leads_to_srv_and_srv_to_addresses():
     ]
 
 
-def test_the_lowest_order_that_we_speak_wins_and_preference_decides_within_it():
+def test_the_lowest_supported_order_wins_and_preference_decides_within_it():
     dns = (
         Dns()
         .put(
@@ -114,7 +114,7 @@ def test_a_service_without_an_address_gives_way_to_the_next_preference():
     assert dns.hops() == [("192.0.2.2", 5061, "tls")]
 
 
-def test_a_domain_that_names_only_transports_we_do_not_speak_has_no_server_for_us():
+def test_a_domain_with_unsupported_transports_only_has_no_server():
     dns = (
         Dns()
         .put(Kind.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
@@ -168,7 +168,7 @@ def test_a_port_is_obeyed_without_asking_for_services():
     ("transport", "srv_name", "port"),
     [("udp", "_sip._udp", 5060), ("tcp", "_sip._tcp", 5060), ("tls", "_sips._tcp", 5061)],
 )
-def test_a_given_transport_asks_for_its_service_alone(transport, srv_name, port):
+def test_a_given_transport_asks_for_its_service_only(transport, srv_name, port):
     sought = DOMAIN._replace(transport=transport)
     dns = Dns().put(Kind.A, "example.net", "192.0.2.1")
     assert dns.hops(sought) == [("192.0.2.1", port, transport)]
@@ -179,13 +179,13 @@ def test_a_given_transport_asks_for_its_service_alone(transport, srv_name, port)
     assert dns.hops(sought) == [("192.0.2.9", 5555, transport)]
 
 
-def test_a_transport_that_no_socket_of_ours_speaks_is_not_asked_for():
+def test_a_transport_without_socket_is_not_asked_for():
     dns = Dns()
     assert dns.survey(DOMAIN._replace(transport="tls"), UDP) == Survey()
     assert dns.asked == []
 
 
-def test_srv_that_says_there_is_no_service_is_believed():
+def test_an_srv_record_with_a_dot_means_no_service():
     dns = Dns().put(Kind.SRV, "_sip._udp.example.net", Srv(0, 0, 0, ".")).put(Kind.A, "example.net", "192.0.2.1")
     assert dns.hops(means=UDP) == []
     assert "A example.net" not in dns.asked
@@ -223,7 +223,7 @@ def first_choices(servers: list[Server], draws: int) -> Counter:
     return Counter(in_order(servers, random.randrange)[0].host for _ in range(draws))
 
 
-def test_over_many_draws_each_server_is_first_as_often_as_its_weight_says():
+def test_over_many_draws_each_server_is_first_in_proportion_to_its_weight():
     chosen = first_choices([server(1_000, "a"), server(3_000, "b"), server(6_000, "c")], 20_000)
     assert chosen["a"] == pytest.approx(2_000, rel=0.1)
     assert chosen["b"] == pytest.approx(6_000, rel=0.1)
@@ -235,7 +235,7 @@ def test_a_weight_of_zero_leaves_a_small_chance():
     assert chosen["zero"] == pytest.approx(1_000, rel=0.15)
 
 
-def test_weights_of_zero_alone_still_give_every_server_once():
+def test_with_weights_of_zero_only_every_server_occurs_once():
     assert [hop.host for hop in in_order([server(0, "a"), server(0, "b")], Random(1).randrange)] == ["a", "b"]
 
 

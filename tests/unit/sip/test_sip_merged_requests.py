@@ -111,7 +111,7 @@ def test_a_refusal_that_is_acknowledged_lets_the_same_invite_come_by_another_pat
     assert is_new(probe, COPY)
 
 
-def test_a_refusal_that_nobody_acknowledged_is_over_after_timer_h(probe):
+def test_a_refusal_without_ack_is_over_after_timer_h(probe):
     refuse(probe, arrive(probe))
     probe.advance(GIVE_UP)
     assert is_new(probe, COPY)

@@ -54,7 +54,7 @@ OWN, OTHER, NAME = "203.0.113.9", "192.168.1.100", "phone.example.com"
 @pytest.mark.parametrize("port", [None, 5060, 5070, 40_000])
 @pytest.mark.parametrize("host", [OWN, OTHER, NAME])
 @pytest.mark.parametrize("rport", [None, ";rport", ";rport=", ";rport=6", ";RPORT"])
-def test_where_a_response_goes_and_what_its_via_says(rport, host, port, reliable):
+def test_destination_and_via_of_a_response(rport, host, port, reliable):
     """RFC 3261 section 18.2.1 and 18.2.2, RFC 3581 section 4: every combination."""
     sent_by = host if port is None else f"{host}:{port}"
     via = f"SIP/2.0/UDP {sent_by};branch=z9hG4bKx{rport or ''}"
@@ -95,7 +95,7 @@ def test_within_a_dialog_a_peer_behind_nat_is_answered_at_its_port_without_havin
         ("not an address", "203.0.113.9", "", False),
     ],
 )
-def test_hidden_is_who_cannot_be_where_it_says(said, seen, sent_by, hidden):
+def test_a_peer_that_cannot_be_at_its_announced_address_is_hidden(said, seen, sent_by, hidden):
     assert is_hidden(said, seen, sent_by) is hidden
 
 
@@ -120,7 +120,7 @@ def test_the_next_stop_of_a_dialog_is_judged(headers, behind):
     assert not is_behind_nat(Nat.NO, invite, OUTSIDE)
 
 
-def test_a_message_without_contact_finds_nobody_out():
+def test_a_message_without_contact_detects_no_nat():
     assert not is_behind_nat(Nat.AUTO, read_request(request("OPTIONS")), OUTSIDE)
 
 
@@ -148,14 +148,14 @@ def test_contacts_that_are_kept_alive_whatever_is_set(contact, seen, needed):
     ("nat", "goes_to"),
     [(Nat.NO, Peer(0, "192.168.1.100", 5060)), (Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE)],
 )
-def test_requests_go_where_the_peer_is_seen_and_name_the_contact_as_it_said_it(nat, goes_to):
+def test_requests_go_to_the_seen_address_with_the_contact_as_received(nat, goes_to):
     """RFC 3261 section 12.2.1.1 for the Request-URI."""
     dialog = talk(Probe(), nat)
     assert dialog.peer == goes_to
     assert read_request(dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 1, "")).uri == "sip:phone@192.168.1.100:5060"
 
 
-def test_a_route_is_said_but_not_taken_where_the_operator_knows_of_nat():
+def test_a_route_is_written_but_not_followed_where_nat_is_configured():
     headers = HOME_CONTACT + "Record-Route: <sip:198.51.100.99;lr>\r\n"
     invite = read_request(from_home(headers=headers))
     dialog = Dialog.of_caller(invite, "ours", OUTSIDE, straight, Nat.YES)
@@ -201,7 +201,7 @@ def test_a_request_of_the_dialog_from_another_port_moves_the_peer(method):
     assert dialog.peer == REMAPPED
 
 
-def test_without_nat_a_request_from_elsewhere_moves_nobody():
+def test_without_nat_a_request_from_elsewhere_does_not_move_the_peer():
     probe = Probe()
     dialog = talk(probe, Nat.NO)
     before = dialog.peer
@@ -223,7 +223,7 @@ def test_without_nat_a_request_from_elsewhere_moves_nobody():
     ],
     ids=["our tag", "their tag", "Call-ID", "CSeq used", "CSeq old", "ACK", "CANCEL", "outside the dialog"],
 )
-def test_what_does_not_fit_the_dialog_moves_nobody(forged):
+def test_a_request_of_another_dialog_does_not_move_the_peer(forged):
     probe = Probe()
     dialog = talk(probe)
     probe.receive(from_home("INFO", 2, to=TO_US, via=HOME_VIA.format("first")), OUTSIDE)

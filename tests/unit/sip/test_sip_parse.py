@@ -176,7 +176,7 @@ def test_the_request_uri_is_read_on_demand():
 
 
 @pytest.mark.parametrize(("uri", "status"), [("mailto:a@b", 416), ("<sip:a@b>", 400), ("sip:a@b; lr", 400)])
-def test_a_request_uri_that_cannot_be_read_says_so_when_asked(uri, status):
+def test_an_unreadable_request_uri_is_an_error_when_accessed(uri, status):
     message = parse_message(request(uri=uri))
     assert isinstance(message, Request)
     with pytest.raises(ParseError) as caught:

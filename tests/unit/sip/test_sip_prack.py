@@ -31,7 +31,7 @@ def ring(probe: Probe, owner: Keeper, *, body: bytes = b"", source: Peer | None 
 # -- ours ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_says_that_it_wants_a_prack_and_has_a_number(probe, owner):
+def test_a_reliable_response_has_require_and_rseq(probe, owner):
     """Section 3."""
     assert not ring(probe, owner).has_session
     [sent] = probe.sent()
@@ -61,7 +61,7 @@ def test_it_is_repeated_over_a_connection_too(owner):
     assert probe.times_of("183") == DOUBLING
 
 
-def test_once_heard_it_is_repeated_no_more(probe, owner):
+def test_after_the_prack_it_is_not_retransmitted(probe, owner):
     provisional = ring(probe, owner, body=SDP)
     assert (provisional.number, provisional.has_session) == (17, True)
     probe.advance(600)
@@ -98,7 +98,7 @@ def test_a_prack_outside_any_dialog_gets_481(probe):
 
 
 @pytest.mark.parametrize("value", ["17 1 INVITE", "17\t1  INVITE", "0017 1 INVITE"])
-def test_a_rack_says_which_response_and_which_invite(value):
+def test_a_rack_names_response_and_invite(value):
     assert Rack.of(prack_with(f"RAck: {value}\r\n")) == Rack(response=17, invite=1)
 
 
@@ -137,7 +137,7 @@ def response_with(headers: str, status: int = 183) -> Response:
     "headers",
     ["Require: 100rel\r\nRSeq: 4711\r\n", "RSeq: 4711\r\nRequire: x, 100REL\r\n", "Require: 100rel\r\nRSeq:4711 \r\n"],
 )
-def test_a_response_that_requires_100rel_and_has_a_number_wants_a_prack(headers):
+def test_a_response_with_100rel_and_rseq_needs_a_prack(headers):
     """Section 4."""
     assert rseq_of(response_with(headers)) == 4_711
 
@@ -150,7 +150,7 @@ def test_a_response_that_requires_100rel_and_has_a_number_wants_a_prack(headers)
         "Require: 100rel\r\nRSeq: 12345678901\r\n", "Require: 100relative\r\nRSeq: 1\r\n",
     ],
 )  # fmt: skip
-def test_any_other_response_wants_none(headers):
+def test_any_other_response_needs_no_prack(headers):
     assert rseq_of(response_with(headers)) is None
 
 

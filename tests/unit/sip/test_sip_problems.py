@@ -201,7 +201,7 @@ def test_a_body_of_no_type_is_named():
 
 
 @pytest.mark.parametrize("contact", ["<sip:a@b>, <sip:c@d>", "*"])
-def test_a_dialog_wants_one_address(contact):
+def test_a_dialog_needs_one_address(contact):
     [*_, last] = of_request(request(headers=f"Contact: {contact}\r\n"))
     assert last.startswith("Contact ")
 
@@ -226,7 +226,7 @@ def test_a_cseq_of_another_method_and_a_bare_cookie_are_named():
     ]
 
 
-def test_bare_line_feeds_are_named_in_the_head_alone():
+def test_bare_line_feeds_are_reported_in_the_head_only():
     data = request(body=SDP.replace(b"\r\n", b"\n"))
     assert of_request(data) == []
     head, _, body = data.partition(b"\r\n\r\n")

@@ -25,7 +25,7 @@ LIFE = DigestSettings().nonce_life_ms
 class TestMint:
     mint = NonceFactory(b"secret")
 
-    def test_a_nonce_knows_when_it_was_made(self):
+    def test_a_nonce_contains_its_time_of_creation(self):
         nonce = self.mint.issue(HOST, NOW, "salt")
         assert self.mint.born(nonce, HOST) == NOW
 
@@ -36,11 +36,11 @@ class TestMint:
     def test_a_nonce_is_for_the_address_that_it_was_given_to(self):
         assert self.mint.born(self.mint.issue(HOST, NOW, "salt"), "203.0.113.67") is None
 
-    def test_a_restart_makes_all_nonces_strangers(self):
+    def test_a_restart_invalidates_all_nonces(self):
         assert NonceFactory(b"another").born(self.mint.issue(HOST, NOW, "salt"), HOST) is None
 
     @pytest.mark.parametrize("nonce", ["", ".", "..", "x", "é.x." + "0" * 32, "f" * 5_000, "0." * 900])
-    def test_what_is_no_nonce_of_ours_is_told_apart(self, nonce):
+    def test_foreign_nonces_are_recognised(self, nonce):
         assert self.mint.born(nonce, HOST) is None
 
     def test_any_changed_character_makes_it_another(self):
@@ -140,7 +140,7 @@ class TestJudgements:
         peer = Peer()
         assert peer.judge(peer.answer(qop=None)) is Finding.RIGHT
 
-    def test_nobody_may_leave_qop_out_with_sha_256(self):
+    def test_qop_is_required_with_sha_256(self):
         peer = Peer(settings=DigestSettings(algorithms=(Algorithm.SHA_256,)))
         line = peer.answer(algorithm=Algorithm.SHA_256, qop=None)
         assert peer.judge(line) is Finding.NOTHING_SAID
@@ -158,7 +158,7 @@ class TestJudgements:
             {"nc": None}, {"cnonce": None}, {"cnonce": ""}, {"username": None}, {"response": None},
         ],
     )  # fmt: skip
-    def test_what_makes_no_sense_says_nothing(self, lie):
+    def test_malformed_credentials_count_as_missing(self, lie):
         peer = Peer()
         assert peer.judge(peer.answer(lies=lie)) is Finding.NOTHING_SAID
 
@@ -167,7 +167,7 @@ class TestJudgements:
         peer = Peer()
         assert peer.judge(peer.answer(lies={"response": response})) is Finding.WRONG
 
-    def test_the_method_is_part_of_the_proof(self):
+    def test_the_digest_covers_the_method(self):
         peer = Peer()
         assert peer.judge(peer.answer(), method="REGISTER") is Finding.WRONG
 
@@ -190,7 +190,7 @@ class TestJudgements:
         peer = Peer()
         assert peer.judge(peer.answer(), uri=asked) is finding
 
-    def test_an_unknown_user_never_proves_anything(self):
+    def test_an_unknown_user_never_authenticates(self):
         """Not even one who knows what nobody's hash is made of."""
         peer = Peer()
         peer.known = {}
@@ -244,7 +244,7 @@ class TestTime:
         nonce = peer.challenge(NOW + 1)[0]["nonce"]
         assert peer.judge(peer.answer(nonce=nonce)) is Finding.STALE
 
-    def test_whether_a_password_is_right_is_not_told_of_an_old_nonce(self, monkeypatch):
+    def test_an_expired_nonce_does_not_reveal_whether_a_password_is_right(self, monkeypatch):
         for password in ("secret", "guess"):
             peer = Peer(password=password)
             line = peer.answer()
@@ -342,7 +342,7 @@ class TestLockOut:
             (f"::ffff:{HOST}", HOST),
         ],
     )
-    def test_whoever_has_an_ipv6_address_has_its_network(self, host, source):
+    def test_an_ipv6_source_is_its_network(self, host, source):
         assert source_of(host) == source
 
     def test_a_network_is_locked_out_and_unblocked_by_any_of_its_addresses(self):

@@ -113,7 +113,7 @@ class TestAsking:
         assert len(stage.vendor.registered) == 1
         assert stage.registrant.state is State.UNREGISTERED
 
-    def test_423_that_wants_more_each_time_is_heeded_once(self, stage):
+    def test_a_423_is_followed_once(self, stage):
         stage.vendor.script.extend(Told(423, (f"Min-Expires: {wanted}",)) for wanted in range(4_000, 5_000, 100))
         stage.run(SLACK)
         assert len(stage.vendor.registered) == 2
@@ -136,7 +136,7 @@ class TestAsking:
         assert stage.registrant.service_route == ()
         assert stage.registrant.state is State.REGISTERED
 
-    def test_where_the_vendor_wants_our_requests_to_pass_is_kept(self, stage):
+    def test_the_service_route_is_kept(self, stage):
         routes = ("Service-Route: <sip:edge.vendor.example;lr>, <sip:core.vendor.example;lr>",)
         stage.vendor.script.append(Told(200, routes))
         stage.run(SLACK)
@@ -156,7 +156,7 @@ class TestProof:
         assert (guard.challenged, guard.passed, guard.quarrels) == (1, 1, [])
         assert faults_of(stage.wire.packets, SWITCH) == []
 
-    def test_refreshes_prove_themselves_unasked(self):
+    def test_refreshes_have_credentials_at_once(self):
         guard = guarded()
         stage = RegistrationStage(guard)
         stage.vendor.grants_s = 60
@@ -186,7 +186,7 @@ class TestProof:
         stage.run(SLACK)
         assert stage.registrant.state is State.REGISTERED
 
-    def test_a_wrong_password_is_said_once(self):
+    def test_a_wrong_password_is_sent_once(self):
         """Each time counts towards the vendor's lock-out, which would take other accounts of ours with it."""
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
@@ -195,7 +195,7 @@ class TestProof:
         assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
         assert stage.news == [RegistrationChange.REFUSED]
 
-    def test_a_wrong_password_is_tried_rarely_and_told_once(self):
+    def test_a_wrong_password_is_tried_rarely_and_reported_once(self):
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
         stage.run(BACK_OFF_MS * 9 // 10 - SLACK)

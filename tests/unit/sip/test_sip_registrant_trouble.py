@@ -159,7 +159,7 @@ class TestLeaving:
         assert len(stage.vendor.registered) == 2
         assert stage.exchange.residue() == {}
 
-    def test_taking_back_is_proven_too(self):
+    def test_removal_has_credentials_too(self):
         guard = guarded(uses=1)
         stage = RegistrationStage(guard)
         stage.run(SLACK)
@@ -185,7 +185,7 @@ class TestLeaving:
         assert stage.registrant.state is State.GONE
         assert stage.vendor.holds == []
 
-    def test_nobody_waits_for_a_vendor_that_is_silent(self, stage):
+    def test_a_silent_vendor_does_not_delay_the_removal(self, stage):
         stage.run(SLACK)
         stage.vendor.is_silent = True
         stage.leave()

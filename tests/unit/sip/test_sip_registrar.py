@@ -49,7 +49,7 @@ def lines(outcome: Outcome, name: str) -> list[str]:
     return [line.partition(": ")[2] for line in outcome.headers.split("\r\n") if line.startswith(f"{name}: ")]
 
 
-def test_a_registration_keeps_what_was_said_and_where_it_came_from(desk):
+def test_a_registration_keeps_its_contact_and_source(desk):
     outcome = desk.ask("<sip:1001@192.168.1.20:5060;line=7>;q=0.7", headers=["User-Agent: Phone 1.0"])
     (binding,) = desk.bindings
     assert outcome.status == 200
@@ -72,7 +72,7 @@ def test_a_registration_keeps_what_was_said_and_where_it_came_from(desk):
         ("<sip:a@h>;expires=60", None, 60),
     ],
 )
-def test_how_long_is_said_by_the_contact_then_the_header_then_us(desk, contact, header, granted):
+def test_the_duration_is_from_the_contact_then_the_header_then_the_default(desk, contact, header, granted):
     desk.ask(contact, expires=header)
     assert [binding.lifetime_s for binding in desk.bindings] == [granted]
     assert desk.bindings[0].expires_at == NOW.plus(1_000 * granted)
@@ -144,7 +144,7 @@ def test_a_star_removes_everything(desk):
 @pytest.mark.parametrize(
     ("contacts", "expires"), [(["*"], None), (["*"], 60), (["*", "<sip:a@h>"], 0), (["*", "*"], 0)]
 )
-def test_a_star_stands_alone_and_needs_expires_0(desk, contacts, expires):
+def test_a_star_must_be_the_only_contact_and_needs_expires_0(desk, contacts, expires):
     desk.ask("<sip:a@h>")
     with pytest.raises(ParseError) as refused:
         desk.ask(*contacts, expires=expires)
@@ -154,7 +154,7 @@ def test_a_star_stands_alone_and_needs_expires_0(desk, contacts, expires):
 
 @pytest.mark.parametrize("again", ["<sip:a@h>", "<sip:a@h>;expires=0", "*"])
 @pytest.mark.parametrize("cseq", [5, 4])
-def test_what_was_said_before_something_newer_is_refused_whole(desk, again, cseq):
+def test_an_older_register_is_refused_as_a_whole(desk, again, cseq):
     """Section 10.3 steps 6 and 7: in one Call-ID the CSeq must rise."""
     desk.ask("<sip:b@h>", call_id="other", cseq=9)
     desk.ask("<sip:a@h>", cseq=5)
@@ -171,7 +171,7 @@ def test_another_call_id_counts_for_itself(desk):
     assert desk.ask("*", expires=0, cseq=1, call_id="another").bindings == ()
 
 
-def test_the_same_contact_twice_in_one_request_is_one_binding_as_said_last(desk):
+def test_the_same_contact_twice_in_one_request_is_one_binding_with_the_last_values(desk):
     desk.ask("<sip:a@h>;expires=600, <sip:a@h>;expires=900")
     assert [binding.lifetime_s for binding in desk.bindings] == [900]
 
@@ -194,13 +194,13 @@ def test_a_device_that_names_itself_has_one_binding_wherever_it_is(desk):
     ]
 
 
-def test_a_flow_number_without_a_device_means_nothing(desk):
+def test_a_reg_id_without_instance_is_ignored(desk):
     desk.ask("<sip:a@h>;reg-id=1")
     desk.ask("<sip:b@h>;reg-id=1")
     assert desk.contacts == ["sip:a@h", "sip:b@h"]
 
 
-def test_one_contact_more_takes_the_place_of_the_one_that_would_end_first(desk):
+def test_a_contact_beyond_the_limit_replaces_the_one_that_expires_first(desk):
     desk.ask("<sip:a@h>;expires=900")
     desk.ask("<sip:b@h>;expires=600")
     desk.ask("<sip:c@h>;expires=1200")
@@ -209,12 +209,12 @@ def test_one_contact_more_takes_the_place_of_the_one_that_would_end_first(desk):
     assert sorted(binding.slot for binding in desk.bindings) == [0, 1, 2]
 
 
-def test_a_request_with_more_contacts_than_anybody_may_have_is_refused(desk):
+def test_a_request_with_too_many_contacts_is_refused(desk):
     assert desk.ask("<sip:a@h>, <sip:b@h>, <sip:c@h>, <sip:d@h>").status == 403
     assert desk.bindings == ()
 
 
-def test_a_path_is_kept_and_said_back_to_who_asks_for_it(desk):
+def test_a_path_is_kept_and_returned_to_a_client_that_supports_it(desk):
     """RFC 3327 section 5.3."""
     path = ["Path: <sip:edge.example.com;lr>", "Path: <sip:inner.example.com;lr>;x=y"]
     outcome = desk.ask("<sip:a@h>", headers=[*path, "Supported: path"])
@@ -239,7 +239,7 @@ def test_a_path_that_cannot_be_walked_or_kept_is_refused(desk, path):
     [("<tel:123>", 400), ("<mailto:a@h>", 416), ("<nonsense>", 400), (f"<sip:{'a' * 600}@h>", 400),
      ("<sip:a@h>;+sip.instance=" + 600 * "i", 400), ("<sip:\udc80@h>", 400)],
 )  # fmt: skip
-def test_a_contact_that_nobody_could_call_is_refused(desk, contact, status):
+def test_a_contact_that_cannot_be_called_is_refused(desk, contact, status):
     with pytest.raises(ParseError) as refused:
         desk.ask(contact)
     assert refused.value.status == status

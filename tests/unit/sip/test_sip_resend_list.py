@@ -54,7 +54,7 @@ def test_any_other_request_follows_it_too(probe, owner):
     assert probe.times_of("UPDATE") == AT
 
 
-def test_the_requests_that_nobody_waits_for_follow_it_and_leave_nothing(probe, owner):
+def test_requests_without_owner_follow_it_and_leave_no_state(probe, owner):
     probe.endpoint.client.send_bye(answered(probe, owner), "", probe.now)
     assert probe.advance(RFC_GIVE_UP + T1) == []
     assert probe.times_of("BYE") == AT
@@ -94,7 +94,7 @@ def test_responses_keep_the_timers_of_the_rfc(probe, status):
     assert probe.times_of(str(status)) == UP_TO_T2
 
 
-def test_whoever_answers_after_the_list_and_within_64_t1_is_hung_up(probe, owner):
+def test_an_answer_after_the_list_and_within_64_t1_is_ended(probe, owner):
     """The peer may have heard the last repetition; its answer would cost until it gives up by itself."""
     transaction = probe.call_vendor(owner)
     [asked] = probe.sent()
@@ -107,7 +107,7 @@ def test_whoever_answers_after_the_list_and_within_64_t1_is_hung_up(probe, owner
     assert probe.titles() == ["ACK", "BYE"]
 
 
-def test_whoever_rings_after_the_list_is_cancelled(probe, owner):
+def test_a_provisional_response_after_the_list_is_cancelled(probe, owner):
     probe.call_vendor(owner)
     [asked] = probe.sent()
     probe.advance(SUM)
@@ -133,7 +133,7 @@ def test_a_list_longer_than_64_t1_is_followed_to_its_end(owner):
     assert nothing_left(probe)
 
 
-def test_an_invite_given_up_follows_the_list_to_its_end_and_hears_a_late_answer(probe, owner):
+def test_an_abandoned_invite_follows_the_list_to_its_end_and_accepts_a_late_answer(probe, owner):
     transaction = probe.call_vendor(owner)
     sent = probe.log[0]
     probe.advance(500)

@@ -67,7 +67,7 @@ def test_a_strict_router_stands_in_the_request_line_and_the_target_last_in_route
     assert dialog.peer == Peer(0, "192.0.2.50", 5060)
 
 
-def test_a_single_strict_router_leaves_the_target_alone_in_route():
+def test_a_single_strict_router_leaves_only_the_target_in_route():
     bye = bye_of(with_caller("<sip:192.0.2.50:5070;transport=udp>"))
     assert (bye.uri, routes_of(bye)) == ("sip:192.0.2.50:5070;transport=udp", [f"<{CONTACT}>"])
 
@@ -221,7 +221,7 @@ def confirmed(probe: Probe, headers: str, **changes: str) -> Dialog:
     return dialog
 
 
-def test_the_2xx_says_the_route_set_and_the_target_anew(probe):
+def test_the_2xx_replaces_route_set_and_target(probe):
     headers = "Record-Route: <sip:192.0.2.60;lr>, <sip:192.0.2.61;lr>\r\nContact: <sip:desk@198.51.100.9>\r\n"
     dialog = confirmed(probe, headers)
     bye = bye_of(dialog)
@@ -247,7 +247,7 @@ def test_what_was_counted_stays_when_a_dialog_is_confirmed(probe):
     assert (dialog.remote_tag, dialog.call_id) == ("vendor", "out@192.0.2.1")
 
 
-def test_where_the_answer_says_no_contact_the_invites_uri_is_the_target(probe):
+def test_without_a_contact_in_the_answer_the_invites_uri_is_the_target(probe):
     transaction = probe.call_vendor(Keeper())
     response = read_response(reply(probe.log[0], 180))
     dialog = Dialog.of_callee(transaction.parts, "ours", response, straight)

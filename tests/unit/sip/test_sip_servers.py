@@ -43,7 +43,7 @@ def nothing_left(probe: Probe) -> bool:
 # -- INVITE -------------------------------------------------------------------------------------------------------
 
 
-def test_an_invite_is_told_with_its_source_and_instant(probe):
+def test_an_invite_is_reported_with_its_source_and_instant(probe):
     event = arrive(probe)
     assert (event.source, event.at, event.request.body) == (CUSTOMER, probe.now, SDP)
     assert probe.sent() == [], "the 100 is the call's to send, at once"
@@ -94,7 +94,7 @@ def test_the_ack_of_a_failure_stays_inside_the_transaction_and_timer_i_ends_it(p
     assert nothing_left(probe)
 
 
-def test_an_ack_before_any_final_response_means_nothing(probe):
+def test_an_ack_before_any_final_response_is_ignored(probe):
     transaction = arrive(probe).transaction
     assert probe.receive(request("ACK", cseq="1 ACK")) is None
     transaction.respond(486, "ours", "", probe.now)
@@ -155,7 +155,7 @@ def test_a_repeated_invite_is_swallowed_once_it_was_accepted(probe):
 # -- CANCEL: section 9.2 ------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_gets_200_and_is_told_to_the_owner_of_its_invite(probe):
+def test_a_cancel_gets_200_and_is_reported_to_the_owner_of_its_invite(probe):
     owner = Keeper()
     transaction = arrive(probe).transaction
     transaction.owner = owner
@@ -167,7 +167,7 @@ def test_a_cancel_gets_200_and_is_told_to_the_owner_of_its_invite(probe):
     assert (answer.status, answer.cseq.method) == (200, "CANCEL")
 
 
-def test_a_repeated_cancel_gets_the_same_200_and_is_not_told_again(probe):
+def test_a_repeated_cancel_gets_the_same_200_and_is_not_reported_again(probe):
     arrive(probe).transaction.owner = Keeper()
     assert probe.receive(request("CANCEL")) is not None
     assert probe.receive(request("CANCEL")) is None
@@ -199,7 +199,7 @@ def test_a_cancel_that_comes_too_late_gets_200_and_changes_nothing(probe, final)
     assert probe.titles() == ["200"]
 
 
-def test_a_cancel_after_the_failure_was_sent_is_not_told(probe):
+def test_a_cancel_after_the_failure_was_sent_is_not_reported(probe):
     """Section 9.2: it has no effect on an INVITE that has its final response, acknowledged or not."""
     event = arrive(probe)
     event.transaction.owner = Keeper()
@@ -252,7 +252,7 @@ def test_a_request_that_waits_for_its_answer_gets_nothing_in_the_meantime(probe)
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "UPDATE", "SUBSCRIBE", "MESSAGE", "NOTIFY"])
-def test_what_nobody_has_to_think_about_is_answered_at_once_and_finally(probe, method):
+def test_requests_that_need_no_decision_are_answered_at_once_and_finally(probe, method):
     """RFC 4321 section 1.1: the sender's time runs from its first datagram."""
     probe.receive(request(method))
     [answer] = probe.sent()

@@ -176,14 +176,14 @@ def test_a_2xx_is_held_to_what_its_request_offered_whatever_was_settled_meanwhil
     assert timer.agreed == (300, Side.US)
 
 
-def test_a_2xx_that_says_nothing_leaves_the_refreshing_to_us():
+def test_a_2xx_without_session_expires_leaves_the_refreshing_to_us():
     timer = SessionTimer(SETTINGS)
     timer.agreed = Agreed(300, Side.PEER)
     timer.answered(answer(""), THEN)
     assert timer.agreed == (300, Side.US)
 
 
-def test_a_peer_that_wants_a_longer_interval_gets_it():
+def test_a_peer_that_asks_for_a_longer_interval_gets_it():
     timer = SessionTimer(SETTINGS)
     assert not timer.has_insisted
     assert timer.insist(answer("Min-SE: 1200\r\n", 422))
@@ -195,7 +195,7 @@ def test_a_peer_that_wants_a_longer_interval_gets_it():
 
 
 @pytest.mark.parametrize("headers", ["", "Min-SE: 600\r\n", "Min-SE: 90\r\n", "Min-SE: 86401\r\n", "Min-SE: x\r\n"])
-def test_a_422_that_says_nothing_of_use_is_a_refusal(headers):
+def test_a_422_without_usable_min_se_is_a_refusal(headers):
     timer = SessionTimer(SETTINGS)
     assert not timer.insist(answer(headers, 422))
     assert timer.first_offer() == "Session-Expires: 600;refresher=uac\r\nMin-SE: 90\r\n"
@@ -228,7 +228,7 @@ def test_refresh_and_expiry_follow_from_the_last_good_refresh(settings, agreed, 
     assert timer.expires_at == after(expires_s)
 
 
-def test_what_is_said_can_be_read():
+def test_written_headers_can_be_parsed():
     assert str(SessionExpires(600, UAC)) == "600;refresher=uac"
     assert str(SessionExpires(600, UAS)) == "600;refresher=uas"
     assert str(SessionExpires(600)) == "600"

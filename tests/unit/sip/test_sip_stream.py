@@ -92,7 +92,7 @@ def test_an_unreadable_content_length_ends_the_stream_and_its_request_gets_400(v
     assert refused.value.status == 400
 
 
-def test_a_message_that_says_it_is_too_large_is_refused_unread():
+def test_a_message_with_a_too_large_content_length_is_refused_unread():
     stream = framer(SMALL)
     head = request("OPTIONS").replace(b"Content-Length: 0", b"Content-Length: 999999999")
     assert stream.feed(head) == [head]

@@ -37,12 +37,12 @@ def test_a_new_invite_is_refused_and_forgotten(probe):
     assert probe.sent() == []
 
 
-def test_said_again_it_is_refused_alike(probe):
+def test_a_retransmission_is_refused_alike(probe):
     first, second = refuse_overload(probe, request("INVITE")), refuse_overload(probe, request("INVITE"))
     assert first.data == second.data
 
 
-def test_said_again_in_a_moment_of_less_to_do_it_is_refused_alike_and_no_call(probe):
+def test_a_retransmission_under_less_load_is_refused_alike_and_is_no_call(probe):
     """Its sender has given the INVITE up by then, or is about to."""
     refusal = refuse_overload(probe, request("INVITE"))
     probe.advance(500)
@@ -222,7 +222,7 @@ ODDITIES = [
     headers=st.sampled_from(ODDITIES),
     is_tcp=st.booleans(),
 )
-def test_the_short_way_says_what_the_whole_way_says_or_nothing(via, from_, to, cseq, call_id, headers, is_tcp):
+def test_the_short_path_answers_like_the_full_path_or_not_at_all(via, from_, to, cseq, call_id, headers, is_tcp):
     data = request("INVITE", via=via, from_=from_, to=to, cseq=cseq, call_id=call_id, headers=headers)
     probe = Probe(listeners=(Listener("192.0.2.1", 5060, "tcp" if is_tcp else "udp"),))
     server = probe.endpoint._server
@@ -241,7 +241,7 @@ def test_the_short_way_is_the_usual_one(probe, via, from_):
 
 
 @pytest.mark.parametrize("via", VIAS[:5])
-def test_the_short_way_knows_what_was_taken(probe, via):
+def test_the_short_path_recognises_accepted_requests(probe, via):
     event = probe.receive(request("INVITE", via=via))
     assert not probe.endpoint._server.refuse_common_invite(request("INVITE", via=via), CUSTOMER, RETRY, probe.now)
     event.transaction.respond(486, "tag", "", probe.now)

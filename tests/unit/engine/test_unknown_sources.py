@@ -68,13 +68,13 @@ class TestWithPhones:
     def test_registrations_are_asked_who_they_are_without_a_line(self):
         assert warnings(stage_with(phones=[phone("1001")]), method="REGISTER") == (401, [])
 
-    def test_a_trunk_at_its_own_address_that_must_prove_itself_is_no_stranger(self):
+    def test_a_trunk_with_credentials_at_its_own_address_is_no_unknown_source(self):
         pbx = mapping_gateway("pbx", f"{ELSEWHERE.host}/32", account="acme", credentials=credentials("pbx", "secret"))
         stage = stage_with(pbx)
         assert warnings(stage) == (401, [])
         assert stage.exchange.endpoint.dropped == {}
 
-    def test_who_has_proven_himself_there_is_no_stranger(self):
+    def test_an_authenticated_address_is_no_unknown_source(self):
         stage = stage_with(phones=[phone("1001")])
         stage.exchange.doorstep(ELSEWHERE).prove(Login("1001", "secret"), "REGISTER")
         assert warnings(stage) == (401, [])
@@ -95,7 +95,7 @@ class TestWithPhones:
 
 
 class TestWhatNearlyMatched:
-    def test_nothing_is_said_where_nothing_is_near(self):
+    def test_without_near_matches_none_is_logged(self):
         assert nearly(stage_with(), ELSEWHERE) == []
 
     def test_a_port_that_differs(self):
@@ -156,7 +156,7 @@ class TestWhatNearlyMatched:
 
 
 class TestADisabledTrunk:
-    def test_one_that_proves_who_it_is_gets_403_and_leaves_its_record(self):
+    def test_an_authenticated_caller_gets_403_and_a_record(self):
         pbx = mapping_gateway("pbx", account="acme", credentials=credentials("pbx", "secret"), enabled=False)
         stage = stage_with(pbx)
         made = stage.exchange.caller(ELSEWHERE).call(CALLEE, Intent(login=Login("pbx", "secret")))

@@ -158,7 +158,7 @@ def test_registrations_that_are_amended_together_are_paced(is_silent):
 class TestReload:
     """What a reload makes of registrations that run."""
 
-    def test_what_stays_the_same_is_left_alone(self):
+    def test_an_unchanged_registration_is_not_touched(self):
         stage = Stage(REGISTRATION)
         stage.run()
         stage.reload(REGISTRATION, None)
@@ -185,7 +185,7 @@ class TestReload:
         assert stage.states == [("vendor-0", "registered")]
         assert stage.exchange.switch.live.unregistered == set()
 
-    def test_another_account_takes_the_place_of_the_first(self):
+    def test_another_account_replaces_the_first(self):
         stage = Stage(REGISTRATION)
         stage.run()
         stage.reload(other(user="bob", contact_user="bob"))
@@ -194,7 +194,7 @@ class TestReload:
         assert stage.states == [("vendor-0", "registered")]
         assert stage.registrar.holds == ["sip:bob@192.0.2.1:5060"]
 
-    def test_what_an_old_registration_hears_late_changes_nothing_for_the_new(self):
+    def test_a_late_answer_to_an_old_registration_does_not_change_the_new(self):
         stage = Stage(REGISTRATION)
         stage.registrar.grants_s = 60
         stage.run()
@@ -229,7 +229,7 @@ class TestReload:
         assert [(line["event"], line["gateway"]) for line in log] == [(Event.REGISTRATION_GAINED, "vendor-0")]
         assert stage.calls_reach() == "vendor-0"
 
-    def test_two_gateways_that_change_places_change_all_that_hangs_on_it(self, log):
+    def test_two_gateways_that_swap_their_registrations_swap_their_states(self, log):
         bob = other(user="bob", contact_user="bob", login=Login("bob", Secret("wrong")))
         guard = Guard(username="alice", password="secret", methods=frozenset({"REGISTER"}))
         stage = Stage(bob, REGISTRATION, guards=(guard,))
@@ -242,7 +242,7 @@ class TestReload:
             (Event.REGISTRATION_GAINED, "vendor-0"), (Event.REGISTRATION_LOST, "vendor-1"),
         ]  # fmt: skip
 
-    def test_what_stays_the_same_is_not_news(self, log):
+    def test_an_unchanged_state_is_not_reported(self, log):
         stage = Stage(REGISTRATION, None)
         stage.run()
         log.clear()
@@ -250,7 +250,7 @@ class TestReload:
         stage.run()
         assert (events(log), len(stage.registrar.registered)) == ([], 2)
 
-    def test_another_number_of_challenges_that_are_answered_asks_nobody_anything(self):
+    def test_a_changed_limit_of_challenges_sends_nothing(self):
         stage = Stage(REGISTRATION)
         stage.run()
         stage.exchange.swap_catalogue(stage.content(REGISTRATION, challenges_max=5))
@@ -279,7 +279,7 @@ def test_a_stop_takes_everything_back():
     assert stage.exchange.residue() == {}
 
 
-def test_calls_take_the_route_that_the_registrar_wants_rfc_3608():
+def test_calls_take_the_service_route_of_the_registrar_rfc_3608():
     stage = Stage(REGISTRATION)
     stage.registrar.script.append(Told(200, ("Service-Route: <sip:edge.example.net;lr>, <sip:core.example.net;lr>",)))
     stage.run()
@@ -289,7 +289,7 @@ def test_calls_take_the_route_that_the_registrar_wants_rfc_3608():
     assert faults_of(stage.wire.packets, SWITCH) == []
 
 
-def test_rows_say_what_people_want_to_know():
+def test_rows_have_all_columns():
     stage = Stage(REGISTRATION)
     (row,) = stage.rows
     assert (row["direction"], row["name"], row["kind"], row["state"]) == (
