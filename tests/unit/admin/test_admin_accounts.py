@@ -145,7 +145,7 @@ async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
 
 @pytest.fixture
 async def mute(nobody: RunningSwitch) -> AsyncIterator[RunningSwitch]:
-    """A switch that runs and hangs up on whoever asks."""
+    """A running switch that closes the connection without an answer."""
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

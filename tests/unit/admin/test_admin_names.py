@@ -1,4 +1,4 @@
-"""Names of nobody are errors that say what was meant."""
+"""Unknown names are errors that list similar names."""
 
 import pytest
 

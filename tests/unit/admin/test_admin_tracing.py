@@ -1,4 +1,4 @@
-"""News of calls gathered into calls, and what is left of a call that has ended."""
+"""Updates of calls combined to calls, and the remaining messages of an ended call."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

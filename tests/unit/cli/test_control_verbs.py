@@ -70,7 +70,7 @@ class Switch:
 @pytest.fixture
 async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
     config = tmp_path / "vosd.yaml"
-    # Nothing but the socket has to hold: whoever wants to end calls must not be stopped by an unfinished edit.
+    # Only the path of the socket has to be valid: an unfinished edit must not prevent ending calls.
     config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\naccounts: half an edit\n")
     switch = Switch(config)
     verbs = {

@@ -1,4 +1,4 @@
-"""Commands find the installation of ``$VOSD_CONFIG`` from any directory; a payment says who made it."""
+"""Commands find the installation of ``$VOSD_CONFIG`` from any directory; a payment records its operator."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def vosd(*words: str) -> Result:
 
 
 def operators(tree: Path) -> list[str]:
-    """Return who made the payments, as the ledger has it."""
+    """Return the operators of the payments in the ledger."""
     import sqlite3
 
     connection = sqlite3.connect(tree / "var" / "vosd.db")

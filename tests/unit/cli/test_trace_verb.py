@@ -36,7 +36,7 @@ def news(call_id: str, *messages: TracedMessage, is_last: bool = False) -> CallU
 
 
 class Switch:
-    """Tells the news it was given."""
+    """Sends the given updates."""
 
     def __init__(self, config: Path) -> None:
         self.config = config

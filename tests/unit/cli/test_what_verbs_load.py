@@ -1,4 +1,4 @@
-"""A verb reads what it needs of the configuration: rates that cannot be read keep nobody from booking a payment."""
+"""A verb reads only what it needs of the configuration: unreadable rates do not prevent a payment."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who is not heard, why and for how long: wrong passwords and floods in one list, and taken off it."""
+"""Silenced sources with cause and time: wrong passwords and floods in one list, and their release."""
 
 import pytest
 

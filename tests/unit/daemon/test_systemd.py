@@ -1,4 +1,4 @@
-"""The service manager's protocol, told to a socket of the test's own."""
+"""The service manager's protocol, sent to a socket of the test."""
 
 import asyncio
 import os

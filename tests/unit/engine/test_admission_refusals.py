@@ -119,7 +119,7 @@ def test_an_unknown_source_may_get_403():
 
 
 def test_a_vendor_that_calls_is_an_unknown_source():
-    """A routing gateway's address is known to the switch, but nobody pays for its calls."""
+    """A routing gateway's address is known to the switch, but has no account for its calls."""
     scene = Scene()
     intruder = scene.exchange.caller(scene.vendor.address)
     call = intruder.call(CALLEE)
@@ -286,7 +286,7 @@ def test_a_plus_is_kept_in_the_record_and_ignored_in_matching():
 
 
 def test_an_address_is_not_enough_for_a_trunk_with_credentials():
-    """The door sees to it before; should it ever not, the steps do."""
+    """The authentication gate refuses it earlier; if it ever did not, the steps would."""
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())
     call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))

@@ -1,4 +1,4 @@
-"""Who must prove who it is, how it is asked, and who is not heard any more: through the real switch."""
+"""Authentication through the real switch: which sources are challenged, and which are locked out."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +15,7 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
-"""A telephone at an address that nobody knows."""
+"""A telephone at an unknown address."""
 OTHER_DESK = Endpoint("203.0.113.67", 41_234)
 RIGHT = Login("1001", "secret")
 WRONG = Login("1001", "guess")
@@ -258,7 +258,7 @@ class TestLockOut:
 
 
 class TestProofsOfAddresses:
-    """Where somebody has proven himself, more than calls and registrations is heard."""
+    """From an address with a recent authentication, more than calls and registrations is accepted."""
 
     def test_an_authentication_counts_as_long_as_a_registration_may_last(self):
         stage = scene()

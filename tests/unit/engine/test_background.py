@@ -48,7 +48,7 @@ async def test_only_new_drops_are_logged_by_reason() -> None:
     with structlog.testing.capture_logs() as lines:
         task = asyncio.create_task(background.report_dropped(dropped))
         await several_turns()
-        dropped.update({"keep-alive": 1_000})  # of phones: nothing has come to nothing
+        dropped.update({"keep-alive": 1_000})  # of phones: not worth a line
         await several_turns()
         dropped.update({"not SIP": 2, "unknown source": 1, "keep-alive": 1})
         await several_turns()

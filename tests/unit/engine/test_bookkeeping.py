@@ -129,7 +129,7 @@ def test_a_lost_call_without_recorded_instant_has_no_duration(last_mono):
 
 @pytest.mark.parametrize("held_ms", [1, 999, 1_000, 59_999, 61_500, 3_600_000])
 def test_a_lost_call_costs_what_the_same_call_costs_that_ended(held_ms):
-    """One calculator: only why and by whom it ended differ."""
+    """One calculator: only reason and side of the end differ."""
     told = ended(held_ms)
     gone = lost(kept(), ANSWERED.mono + held_ms)
     assert (

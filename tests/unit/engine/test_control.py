@@ -42,7 +42,7 @@ async def break_down(_arguments: Arguments) -> object:
 
 
 class Watched:
-    """Something to follow: counts on until nobody listens."""
+    """A series of results: counts until its client disconnects."""
 
     def __init__(self) -> None:
         self.is_left = asyncio.Event()

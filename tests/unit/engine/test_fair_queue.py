@@ -1,4 +1,4 @@
-"""The queue that sources share: turns, bounds, and who has to go."""
+"""Fair queues of several sources: order, bounds, and which item is dropped."""
 
 from collections import Counter, defaultdict, deque
 

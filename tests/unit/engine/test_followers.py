@@ -1,4 +1,4 @@
-"""Who looks on while calls are made, or asks afterwards: what he is told, and that it is bounded and blanked."""
+"""Followers of live calls and messages of ended ones: content, bounds, blanked secrets."""
 
 import asyncio
 

@@ -160,7 +160,7 @@ def test_sources_take_turns(world):
 
 
 def test_new_requests_have_their_share_beside_running_calls(world):
-    """Who sends without end within calls ends no other's."""
+    """A source that sends without end within calls does not delay the calls of others."""
     world.cost_s = TURN_S / 8
     for _ in range(10):
         world.come(Rank.RUNNING, OTHER_GATEWAY, *["INFO"] * 50)
@@ -232,7 +232,7 @@ def test_at_three_times_what_it_can_carry_it_carries_what_it_can(world):
     assert len(world.served) > 9_000
     assert world.inbox.load is Load.OVERLOADED
     waiting = len(world.inbox)
-    assert waiting < 3_000 * 0.1  # nobody waits much longer than the bound
+    assert waiting < 3_000 * 0.1  # no call waits much longer than the limit
     world.load(GATEWAY, 500, 2.0)
     assert world.inbox.load is Load.NORMAL
     refused = len(world.refused)

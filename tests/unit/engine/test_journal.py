@@ -1,4 +1,4 @@
-"""The journal on a real directory: what survives a crash, and what each of its files is there for."""
+"""The journal on a real directory: what survives a crash, and the purpose of each file."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Keep-alives on their way out: to whom, with what, over which sockets, and what the log says of them."""
+"""Sending keep-alives: destinations, content, sockets, and log lines."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def timers(monkeypatch) -> Timers:
 
 
 class House:
-    """Who is registered, and what each was sent."""
+    """The registered endpoints, and what was sent to each."""
 
     def __init__(self, timers: Timers, *peers: Peer, hidden: Sequence[Peer] = ()) -> None:
         self.registered = peers
@@ -64,7 +64,7 @@ class House:
 
 
 def test_every_udp_address_is_sent_the_message_from_its_own_socket(timers):
-    """Who is on a connection keeps that alive himself."""
+    """A client on a connection keeps that alive itself."""
     house = House(timers, PHONE, Peer(1, "203.0.113.2", 40_000), Peer(2, "203.0.113.3", 1))
     house.keep(KeepAlive(message=b"\r\n\r\n")).begin(house.transmit())
     timers.run_for(PERIOD_MS - 1)

@@ -1,4 +1,4 @@
-"""What a refused call costs is owed until it is booked, and forgotten once, however it came into quarantine."""
+"""The cost of a refused call is owed until it is booked, and forgotten once, however it got into quarantine."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Database(MemoryStore):
 
 
 class Scene:
-    """A journal, a database, and who books."""
+    """A journal, a database, and a recorder."""
 
     def __init__(self, directory: Path) -> None:
         self.database: Any = Database()
@@ -48,7 +48,7 @@ class Scene:
 
     @property
     def money(self) -> tuple[Decimal, Decimal]:
-        """What is committed, and what is owed."""
+        """Return the committed and the owed amount."""
         return self.credit.balance, self.credit.unbooked
 
 

@@ -1,4 +1,4 @@
-"""Another program is told which phones come and go, and is not missed while it is away."""
+"""Reports of phones to another program, which may be down."""
 
 import asyncio
 import json
@@ -115,7 +115,7 @@ async def home(program: Program) -> AsyncIterator[Home]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop turn until something holds that nobody announces."""
+    """Let the event loop run until a condition holds that has no event."""
     turn = partial(asyncio.sleep, 0)
     async with asyncio.timeout(PATIENCE_S):
         while not condition():

@@ -21,7 +21,7 @@ def scene() -> Scene:
 
 
 def proof(doorstep, login) -> str:
-    """Answer the challenge of a REGISTER in an INVITE, as who has just registered may."""
+    """Answer the challenge of a REGISTER in an INVITE, as a phone that has just registered may."""
     return answer(doorstep.question("REGISTER"), login, "INVITE", doorstep.uri("INVITE", CALLEE))
 
 

@@ -18,7 +18,7 @@ PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)
 
 
 class PingedVendor(Vendor):
-    """Answers OPTIONS as it is told."""
+    """Answers OPTIONS as scripted."""
 
     status = 200
 

@@ -1,4 +1,4 @@
-"""Calls of phones and trunks that have proven who they are: through the real switch, on virtual time."""
+"""Calls of authenticated phones and trunks: through the real switch, on virtual time."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.trunks.gateways import CallerNumbers
 
 DESK = Endpoint("203.0.113.66", 41_234)
-"""A telephone at an address that nobody knows."""
+"""A telephone at an unknown address."""
 OTHER_DESK = Endpoint("203.0.113.67", 41_234)
 RIGHT = Login("1001", "secret")
 WRONG = Login("1001", "guess")

@@ -1,4 +1,4 @@
-"""The quarantine: records that the database refuses survive until somebody has mended them."""
+"""The quarantine: records that the database rejects are kept until they are repaired."""
 
 import stat
 from pathlib import Path

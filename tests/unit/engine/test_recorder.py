@@ -1,4 +1,4 @@
-"""The recorder: batches, a database that is away, and what the credits are told."""
+"""The recorder: batches, an unreachable database, and the updates of the credits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

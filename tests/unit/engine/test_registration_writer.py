@@ -24,7 +24,7 @@ LISTENERS = (Listener("192.0.2.1", 5_060, "udp", "udp:0.0.0.0:5060"),
 
 
 class Store(MemoryRegistrations):
-    """A store that counts, may be away, and may refuse somebody for ever."""
+    """A store that counts, may be down, and may reject a user for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ async def test_what_is_new_is_written_with_everything_that_a_call_needs(life):
 
 
 async def test_no_row_ever_ends_before_its_binding_though_refreshes_are_mostly_not_written(life, store, clock):
-    """At every moment, the unwritten included: a restart then loses nobody."""
+    """At every moment, including unwritten states: a restart then loses no binding."""
     refreshes = 0
     for _ in range(40):
         life.register(lifetime=600)

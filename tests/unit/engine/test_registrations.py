@@ -1,4 +1,4 @@
-"""Who may register, who is told of it, and how registrations end: through the real switch, on virtual time."""
+"""Registrations through the real switch, on virtual time: who may register, reports of changes, expiry."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -28,7 +28,7 @@ def exchange(*phones, gateways=(), **terms) -> Exchange:
 
 
 def news(logs) -> list[tuple[str, str, str | None]]:
-    """Return who came and who went, and why."""
+    """Return the logged changes: name, event, reason."""
     named = ("phone_online", "phone_offline", "gateway_registered", "gateway_unregistered")
     return [(line["event"], line["name"], line.get("reason")) for line in logs if line["event"] in named]
 

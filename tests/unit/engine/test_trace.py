@@ -40,7 +40,7 @@ ENDS = (CallOutcome.WELL, CallOutcome.FAILED)
 
 
 def a_call(trace: Trace, name: str, outcome: CallOutcome | None, *, size: int = 1_000, at: int = NOW) -> None:
-    """Put four messages of two legs in, and say what became of the call."""
+    """Record four messages of two legs, and the end of the call."""
     for peer, leg in ((CALLER, "in"), (VENDOR, "out")):
         trace.message(at, Direction.IN, peer, message(f"{name}-{leg}", size=size))
         trace.message(at, Direction.OUT, peer, message(f"{name}-{leg}", BUSY if outcome else RINGING, size=size))

@@ -1,4 +1,4 @@
-"""A customer at a wrong address is seen: in the log with what nearly matched, in counters, by who follows calls."""
+"""A customer at a wrong address is visible: near matches in the log, counters, and for followers."""
 
 from ipaddress import ip_network
 
@@ -40,7 +40,7 @@ def nearly(stage, source, **asked):
 
 
 class TestWithPhones:
-    """Where anybody may prove who he is, a stranger is challenged, and told of all the same."""
+    """Where unknown sources may authenticate, they are challenged, and reported as well."""
 
     def test_a_call_from_an_unknown_address_is_logged_and_counted(self):
         stage = stage_with(phones=[phone("1001")])

@@ -29,7 +29,7 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 class Ear:
-    """The core: what it heard, one thing after the other."""
+    """The core: records what it receives, in order."""
 
     def __init__(self) -> None:
         self._received: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue()
@@ -42,7 +42,7 @@ class Ear:
         self.patience_s = 60.0
         """What a connection may take."""
         self.unknown_sources = {UNKNOWN_SOURCE}
-        """Addresses at which nobody has proven who he is."""
+        """Addresses without an authentication."""
         self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
         self.core = Core(
             take=self._take,
@@ -146,7 +146,7 @@ class Peer:
         return self.reader.at_eof()
 
     async def keep_alive(self, blank: bytes, for_s: float) -> bool:
-        """Send blank lines for so long; say whether the connection outlived that."""
+        """Send blank lines for so long; return whether the connection outlived that."""
         loop = asyncio.get_running_loop()
         until = loop.time() + for_s
         try:
@@ -244,7 +244,7 @@ def connections(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop turn until something holds that nobody announces."""
+    """Let the event loop run until a condition holds that has no event."""
     turn = partial(asyncio.sleep, 0)
     async with asyncio.timeout(PATIENCE_S):
         while not condition():

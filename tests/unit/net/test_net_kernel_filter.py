@@ -1,4 +1,4 @@
-"""The kernel keeps blocked sources out, and nobody else: real sockets, read by an event loop as the daemon's are."""
+"""The kernel blocks blocked sources and no others: real sockets, read by an event loop as in the daemon."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ def listening():
 
 
 def arrives(listening: socket.socket, source: str) -> bool:
-    """Say whether a datagram from an address is there once it was sent: loopback delivers before it returns."""
+    """Return whether a datagram from an address is received once it was sent: loopback delivers before it returns."""
     with socket.socket(listening.family, socket.SOCK_DGRAM) as peer:
         peer.bind((source, 0))
         peer.sendto(b"x", listening.getsockname())
@@ -93,13 +93,13 @@ async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_served(o
         assert await node.ear.message() == (0, OPTIONS, gateway.getsockname())
         assert node.ear.dropped.total() == dropped  # the fifty never came so far
 
-        node.transports.adjust(TransportSettings(), None)  # a reload lets everybody be heard again
+        node.transports.adjust(TransportSettings(), None)  # a reload unblocks all sources
         unknown.sendto(OPTIONS, node.address())
         assert await node.ear.message() == (0, OPTIONS, unknown.getsockname())
 
 
 async def test_a_blocked_source_is_served_again_after_its_time(opened, monkeypatch):
-    """The clock is turned on: whoever is released next is looked for when its timer comes."""
+    """The clock is advanced: the next source to release is searched for when its timer fires."""
     now = [1_000.0]
     monkeypatch.setattr(entrance.time, "monotonic", lambda: now[0])
     node = await opened(("udp", "127.0.0.1"), settings=TransportSettings(shield=ShieldSettings(block_s=30)))

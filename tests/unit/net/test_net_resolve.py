@@ -100,7 +100,7 @@ async def test_a_closed_port_fails_at_once():
 
 
 async def test_a_forged_answer_is_passed_over_and_the_real_one_taken(server):
-    """The identifier is guessed wrong, and what is no response at all: neither ends the wait."""
+    """A wrong identifier and a message that is no response do not end the wait."""
 
     def forge(query: bytes) -> bytes:
         real = dns.message.make_response(dns.message.from_wire(query))

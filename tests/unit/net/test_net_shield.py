@@ -148,7 +148,7 @@ def test_junk_is_dropped_and_much_of_it_blocks_its_source(auth_gate):
 
 
 def test_junk_with_the_forged_address_of_a_phone_does_not_use_up_its_requests(auth_gate):
-    """Whose name a datagram has costs nothing to forge: little of it may not silence whom it names."""
+    """The sender of a datagram is easily forged: a few forged ones must not block the real source."""
     for _ in range(100):
         assert auth_gate.heard(BLOCK_PER_S // 20, Kind.JUNK, UNKNOWN_SOURCE) == 0
         auth_gate.now += 0.1

@@ -1,4 +1,4 @@
-"""How many connections a source may have, and what keeps them: gateways, strangers, who has proven himself."""
+"""Connection limits of gateways, unknown and authenticated sources, and what keeps a connection open."""
 
 import asyncio
 

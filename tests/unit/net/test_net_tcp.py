@@ -1,4 +1,4 @@
-"""TCP listeners with real sockets: whole messages in, one connection a peer out, and nobody who takes too much."""
+"""TCP listeners with real sockets: whole messages in, one connection for each peer out, and limits for all."""
 
 import asyncio
 import socket

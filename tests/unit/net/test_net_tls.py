@@ -1,4 +1,4 @@
-"""TLS listeners with real certificates: who is believed, on both sides, and what a reload of the files changes."""
+"""TLS listeners with real certificates: which are accepted, on both sides, and the reload of the files."""
 
 import asyncio
 import ssl

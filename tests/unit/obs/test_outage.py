@@ -1,4 +1,4 @@
-"""What is away is told once, and that it is back once."""
+"""An outage is logged once, and its end once."""
 
 from structlog.testing import capture_logs
 

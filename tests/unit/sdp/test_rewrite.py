@@ -71,7 +71,7 @@ def test_doing_it_twice_does_no_more_and_lines_without_addresses_are_untouched(l
 
 
 def test_a_description_from_behind_nat_keeps_the_address_of_its_author():
-    """The same words from another place are news: the media are there now."""
+    """The same text from another address is a different description: the media are there now."""
     said = Hidden(HOME, SEEN)
     assert said == Hidden(HOME, SEEN)
     assert said != Hidden(HOME, "203.0.113.10")

@@ -1,4 +1,4 @@
-"""The usual stage: an endpoint that knows a customer and a vendor, and somebody who keeps what it hears."""
+"""The usual stage: an endpoint that knows a customer and a vendor, and an owner that keeps its events."""
 
 import pytest
 

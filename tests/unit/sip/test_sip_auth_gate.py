@@ -1,4 +1,4 @@
-"""What the core makes of the door's verdicts (``sip.auth_gate``): let in, challenged and forgotten, or not heard."""
+"""How the core applies the verdicts of the authentication gate (``sip.auth_gate``): accepted, challenged, dropped."""
 
 import pytest
 

@@ -58,7 +58,7 @@ def test_a_body_of_another_type_is_no_session_and_is_refused(kind):
 @pytest.mark.parametrize("kind", [None, "", "sdp", "application/", ";charset=utf-8", "@/x"])
 @pytest.mark.parametrize("body", [SDP, SDP.replace(b"\r\n", b"\n")])
 def test_a_body_without_type_that_begins_as_a_session_description_is_one(kind, body):
-    """RFC 3261 section 7.4.1 wants the type; some vendors leave it out of their 200."""
+    """RFC 3261 section 7.4.1 requires the type; some vendors leave it out of their 200."""
     message = carrying(body, kind)
     assert media_type(message) == "application/sdp"
     assert session_of(message) == body
@@ -188,7 +188,7 @@ def test_a_multipart_body_that_cannot_be_taken_apart_deserves_400(body, kind):
 
 @pytest.mark.parametrize(("body", "kind"), BROKEN.values(), ids=BROKEN.keys())
 def test_in_a_response_it_is_no_session(body, kind):
-    """There is nobody to refuse it to."""
+    """A response cannot be refused."""
     probe = Probe()
     probe.call_vendor(Keeper())
     assert session_of(parse_message(reply(probe.log[0], 200, headers=f"Content-Type: {kind}\r\n", body=body))) == b""

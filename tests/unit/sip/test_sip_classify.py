@@ -1,4 +1,4 @@
-"""A look at the first bytes: who is served first, and what is no SIP."""
+"""Classification by the first bytes: priority of a message, and what is not SIP."""
 
 import time
 
@@ -89,7 +89,7 @@ def test_a_look_sees_no_other_tag_than_a_reading(name, to, tails):
 @pytest.mark.parametrize("header", [b"To: <sip:1@h>\r\n ;x=y", b"t: <sip:1@h>", b"To: <sip:1@h>"])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_a_look_ends_where_the_headers_do(header, end):
-    """Whoever writes a To into the body wants a new call taken for a part of one."""
+    """A To in the body could make a new call look like part of one."""
     data = request("INVITE").replace(b"To: <sip:4420@192.0.2.1>", header)
     data = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\nv=0\r\nTo: <sip:x@y>;tag=ours\r\ns=-\r\n"
     data = data.replace(b"\r\n\r\n", end + end).replace(b"\r\n", end)

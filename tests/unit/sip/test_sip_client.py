@@ -83,7 +83,7 @@ def test_a_provisional_response_after_the_final_one_is_swallowed(probe):
 
 @pytest.mark.parametrize("status", [100, 200, 408, 500])
 def test_a_response_after_timer_f_is_dropped(probe, status):
-    """RFC 4321 section 1.2: a final response that is too late is of no use to anybody."""
+    """RFC 4321 section 1.2: a final response that is too late is useless."""
     sent = hang_up(probe)
     probe.advance(GIVE_UP)
     assert probe.receive(reply(sent, status), VENDOR) is None

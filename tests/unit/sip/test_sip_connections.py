@@ -178,7 +178,7 @@ def test_an_invite_given_up_is_not_reported_by_its_connection(probe, owner):
 
 
 def test_a_failure_whose_connection_is_gone_waits_for_no_ack(probe):
-    """Section 18.2.2: it goes to the port that its Via names; where that is closed too, nobody is left (17.2.4)."""
+    """Section 18.2.2: it goes to the port in its Via; where that is closed too, the transaction ends (17.2.4)."""
     event = probe.receive(over_tcp(), CALLER)
     event.transaction.respond(486, "ours", "", probe.now)
     probe.sent()
@@ -205,7 +205,7 @@ def test_a_2xx_whose_connection_is_gone_is_repeated_all_the_same(probe, owner):
 
 
 def test_a_bye_whose_connection_is_gone_goes_to_the_contact_of_the_peer(probe, owner):
-    """RFC 5923 section 1: who opened a connection need not be reached on it only; its Contact says where else."""
+    """RFC 5923 section 1: the peer that opened a connection may be reachable elsewhere; its Contact says where."""
     probe.endpoint.client.send_bye(talk(probe, owner), "", probe.now)
     assert probe.fail(CALLER) == []
     first, again = probe.sent()
@@ -262,7 +262,7 @@ def test_requests_of_ours_take_the_connection_that_the_peer_spoke_on_last(probe,
 
 
 def test_a_large_request_by_tcp_moves_no_dialog_from_udp(probe, owner):
-    """Section 18.1.1: whoever takes TCP for one large request is still at home on UDP."""
+    """Section 18.1.1: a peer that uses TCP for one large request is still reached over UDP."""
     event = probe.receive(request(), Peer(0, "192.0.2.10", 5060))
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
     probe.endpoint.adopt("ours", owner)

@@ -1,4 +1,4 @@
-"""Dialogs: who is on either end, the order of requests, where they go, and how a dialog ends (RFC 3261 section 12)."""
+"""Dialogs: owner and peer, the order of requests, their destination, and the end of a dialog (RFC 3261 section 12)."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
 
 
 def talk(probe: Probe, headers: str = "") -> Keeper:
-    """Take a call, answer it, and hear the ACK."""
+    """Accept a call, answer it, and receive the ACK."""
     owner, acceptance = accept(probe, headers)
     acceptance.acknowledged()
     return owner

@@ -1,4 +1,4 @@
-"""The endpoint's door: what is answered at once, what is dropped and counted, and who gets silence instead."""
+"""The endpoint: what is answered at once, what is dropped and counted."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def probe() -> Probe:
 
 
 def answer_to(probe: Probe, data: bytes, source: Peer = CUSTOMER):
-    """Return the one response that a request gets without anybody hearing of it."""
+    """Return the one response to a request that causes no event."""
     assert probe.receive(data, source) is None
     [sent] = probe.sent()
     return sent.response
@@ -65,7 +65,7 @@ def test_a_notify_without_subscription_gets_481(probe):
 
 
 def test_a_notification_within_a_call_gets_489_which_ends_nothing(probe):
-    """RFC 5057 section 5.1: a 481 there would tell its sender that the call is gone."""
+    """RFC 5057 section 5.1: a 481 would mean that the dialog does not exist."""
     data = request("NOTIFY", to="<sip:4420@192.0.2.1>;tag=any", headers="Event: refer\r\n")
     assert answer_to(probe, data).status == 489
 

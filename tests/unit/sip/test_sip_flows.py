@@ -1,4 +1,4 @@
-"""Which of our sockets a packet leaves from, where a URI sends it, and what peers are told of us (RFC 3261 18, 19)."""
+"""Choice of a socket, next hop of a URI, and our addresses as announced to peers (RFC 3261 sections 18 and 19)."""
 
 import pytest
 

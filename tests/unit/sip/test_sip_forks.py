@@ -46,7 +46,7 @@ def from_vendor(method: str, fork: str, number: int = 1) -> bytes:
 
 
 def test_a_second_answer_is_acknowledged_ended_and_reported_to_the_owner(probe, owner):
-    """It may cost money: whoever keeps the records must know."""
+    """It may cost money, so it must be in the records."""
     asked = answered(probe, owner)
     event = probe.receive(answer_of(asked, "second"), VENDOR)
     assert isinstance(event, UnwantedAnswer)

@@ -1,4 +1,4 @@
-"""INVITEs of ours that are cancelled or given up, and what comes all the same (RFC 3261 section 9.1)."""
+"""INVITEs of ours that are cancelled or abandoned, and late responses to them (RFC 3261 section 9.1)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Headers about who calls, why calls fail and when to come back: what is read of them, and how it is written anew."""
+"""Headers on the caller, reasons of failures and retry times: parsing and rendering."""
 
 import pytest
 

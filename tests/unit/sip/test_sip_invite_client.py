@@ -272,7 +272,7 @@ def test_a_reinvite_has_the_next_cseq_and_the_tag_of_the_peer(probe, owner):
 
 
 def test_a_reinvite_without_final_response_is_cancelled_after_64_t1_and_given_up_after_64_t1_more(probe, owner):
-    """Nobody rings within a dialog: a peer that says 100 has still to say something final."""
+    """A re-INVITE does not ring: a peer that sends 100 still has to send a final response."""
     transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
     probe.advance(700)
     probe.receive(reply(probe.sent()[0], 100), VENDOR)

@@ -140,7 +140,7 @@ def test_no_burst_whatever_the_numbers_and_however_late_the_clock(pace, count, l
 
 @given(pace=paces, count=st.integers(1, 5_000))
 def test_batches_begin_when_they_should(pace, count):
-    """On time: each batch within its interval, everybody reached in the order given, each exactly once."""
+    """On time: each batch within its interval, every endpoint reached in the given order, exactly once."""
     pace = KeepAlive(b"x", 86_400_000, pace.send_interval_ms, max(pace.send_one_time, count // 200 + 1))
     everybody = endpoints(count)
     log = list(sent(Sweeps(pace, lambda: everybody, START), START + 86_000_000))

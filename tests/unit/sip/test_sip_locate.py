@@ -29,7 +29,7 @@ UDP = Means(("udp",), (Kind.A,))
 
 
 class Dns:
-    """A world of records; whatever is not in it does not exist. ``None`` instead of records: nobody answers."""
+    """DNS records by question; others do not exist. ``None`` instead of records: no server answers."""
 
     def __init__(self) -> None:
         self.records: dict[Question, tuple | None] = {}

@@ -36,7 +36,7 @@ def read_request(data: bytes) -> Request:
 
 
 def talk(probe: Probe, nat: Nat = Nat.AUTO, source: Peer = OUTSIDE) -> Dialog:
-    """Take the call of the phone at home, and keep its dialog."""
+    """Accept the call of the phone behind NAT, and keep its dialog."""
     event = probe.receive(from_home(), source)
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", source, straight, nat)
@@ -215,7 +215,7 @@ def test_without_nat_a_request_from_elsewhere_does_not_move_the_peer():
         from_home("INFO", 3, to="<sip:4420@192.0.2.1>;tag=guessed"),
         from_home("INFO", 3, to=TO_US, from_="<sip:4930@192.0.2.10>;tag=guessed"),
         from_home("INFO", 3, to=TO_US, call_id="guessed"),
-        from_home("INFO", 2, to=TO_US),  # the number of a request that was heard: a recorded one played back
+        from_home("INFO", 2, to=TO_US),  # the CSeq of an earlier request: a replayed one
         from_home("INFO", 1, to=TO_US),
         from_home("ACK", 1, to=TO_US),
         from_home("CANCEL", 1),

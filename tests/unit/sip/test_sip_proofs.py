@@ -1,4 +1,4 @@
-"""Nonces, claims and judgements (RFC 3261 section 22, RFC 7616), and who is locked out."""
+"""Nonces, credentials and verdicts (RFC 3261 section 22, RFC 7616), and lock-outs."""
 
 import pytest
 
@@ -91,7 +91,7 @@ class TestUses:
 
 
 class Peer:
-    """Somebody at ``HOST`` who is asked, and may say anything."""
+    """A client at ``HOST`` that is challenged, and may answer anything."""
 
     def __init__(self, *, password="secret", settings=None):
         self.settings = settings or DigestSettings()
@@ -191,7 +191,7 @@ class TestJudgements:
         assert peer.judge(peer.answer(), uri=asked) is finding
 
     def test_an_unknown_user_never_authenticates(self):
-        """Not even one who knows what nobody's hash is made of."""
+        """Not even with knowledge of the hash for unknown users."""
         peer = Peer()
         peer.known = {}
         assert peer.judge(peer.answer()) is Finding.WRONG

@@ -25,7 +25,7 @@ def nothing_left(probe: Probe) -> bool:
 
 
 def answered(probe: Probe, owner: Keeper) -> Dialog:
-    """Call the vendor, who answers."""
+    """Call the vendor, which answers."""
     transaction = probe.call_vendor(owner)
     event = probe.receive(reply(probe.log[-1], 200, body=SDP), VENDOR)
     dialog = Dialog.of_callee(transaction.parts, "ours", event.response, straight)
@@ -35,7 +35,7 @@ def answered(probe: Probe, owner: Keeper) -> Dialog:
 
 @pytest.mark.parametrize("resend_ms", [(1,), (500,), (1_000, 2_000), (4_000, 100, 100), (500,) * 20])
 def test_an_invite_follows_the_list_to_its_end(owner, resend_ms):
-    """Wait n comes before repetition n; the sum is when nobody has answered."""
+    """Wait n precedes retransmission n; the sum is the time-out."""
     probe = Probe(SipSettings(timers=Timers(resend_ms=resend_ms)))
     transaction = probe.call_vendor(owner)
     times = [sum(resend_ms[:count]) for count in range(len(resend_ms) + 1)]
@@ -95,7 +95,7 @@ def test_responses_keep_the_timers_of_the_rfc(probe, status):
 
 
 def test_an_answer_after_the_list_and_within_64_t1_is_ended(probe, owner):
-    """The peer may have heard the last repetition; its answer would cost until it gives up by itself."""
+    """The peer may have received the last retransmission; its answer would cost until it gives up itself."""
     transaction = probe.call_vendor(owner)
     [asked] = probe.sent()
     assert [type(event) for event in probe.advance(SUM)] == [NoResponse]

@@ -110,7 +110,7 @@ def test_a_trunk_without_timers_agrees_to_none():
         (Agreed(600, Side.PEER), "Supported: timer\r\nSession-Expires: 300\r\n", (300, Side.PEER)),
         (Agreed(600, Side.US), "Supported: timer\r\nSession-Expires: 1800\r\n", (600, Side.US)),
         (Agreed(600, Side.PEER), "Supported: timer\r\n", (600, Side.PEER)),
-        # It speaks of timers no more: whoever refreshed, nobody would now but us.
+        # It no longer mentions timers: whichever side refreshed before, only we can now.
         (Agreed(600, Side.PEER), "", (600, Side.US)),
         (None, "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", (300, Side.PEER)),
         (None, "", None),
@@ -145,7 +145,7 @@ def test_the_first_invite_asks_to_refresh():
         ("Session-Expires: 300\r\n", (300, Side.US)),
         ("Session-Expires: 1\r\n", (90, Side.US)),
         ("Session-Expires: 4294967295;refresher=uac\r\n", (600, Side.US)),
-        # Who would refresh later than we asked for is refreshed.
+        # A peer that would refresh later than we asked for is refreshed by us.
         ("Session-Expires: 601;refresher=uas\r\n", (600, Side.US)),
         ("Session-Expires: 3600;refresher=uas\r\n", (600, Side.US)),
         ("Supported: timer\r\nSession-Expires: soon\r\n", (600, Side.US)),

@@ -157,7 +157,7 @@ def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe)
 @pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE", "PRACK", "UPDATE", "REFER"])
 @pytest.mark.parametrize("headers", ["", "Require: nothing-we-know\r\n"])
 def test_of_what_belongs_to_no_call_nothing_is_kept(probe, method, headers):
-    """Anybody can make it up, and would else fill our memory with answers."""
+    """Any host can make it up, and would otherwise fill our memory with answers."""
     for _ in range(2):
         probe.receive(request(method, to="<sip:4420@192.0.2.1>;tag=nobodys", headers=headers))
     first, second = probe.sent()
