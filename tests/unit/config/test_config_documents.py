@@ -1,9 +1,12 @@
 """YAML files as they are read: text stays text, and a broken file is a problem with a line."""
 
+import gc
+
 import pytest
 
+from vosd.config import load
 from vosd.config.reader.document import ALIASED_NODES_MAX, DEPTH_MAX
-from vosd.config.reader.includes import FILE_BYTES_MAX
+from vosd.config.reader.includes import FILE_BYTES_MAX, read_files
 
 
 @pytest.mark.parametrize("text", ["0044", "no", "10:30", "0.10", "1_000", "0x10", "~", "null", "2026-01-01", "1e3"])
@@ -137,3 +140,17 @@ def test_a_variable_that_is_not_set_is_named(site):
 @pytest.mark.parametrize("text", ["${", "${}", "${1A}", "${A B}", "x${A-B}"])
 def test_a_variable_without_a_proper_name_is_an_error(site, text):
     assert "${NAME} with the name of an environment variable" in site.errors(f"node: '{text}'\n")[0]
+
+
+def test_the_garbage_collector_pauses_while_a_file_is_read_and_goes_on_afterwards(site, monkeypatch):
+    paused = []
+
+    def note(*arguments):
+        paused.append(not gc.isenabled())
+        return read_files(*arguments)
+
+    monkeypatch.setattr(load, "read_files", note)
+    site.load("node: sw1")
+    assert (paused, gc.isenabled()) == ([True], True)
+    site.errors("nodes: sw1")
+    assert gc.isenabled()

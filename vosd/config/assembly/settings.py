@@ -3,10 +3,12 @@
 from typing import Final
 
 import vosd
+from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.keys.advertise import announced
-from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, TraceKeys
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.sip import HIDDEN, UnknownSource
+from vosd.config.keys.protection import OverloadKeys
+from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
 from vosd.engine.journal import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
@@ -15,37 +17,64 @@ from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
 MIB: Final = 1024 * 1024
 
+_TIMERS: Final = Conversion(TimerKeys, Timers)
+_LIMITS: Final = Conversion(SipLimitKeys, Limits, renamed={"max_line": "max_line_chars"})
+_REGISTRAR: Final = Conversion(
+    RegistrarKeys,
+    RegistrarSettings,
+    renamed={"min_expires": "min_s", "max_expires": "max_s", "max_registrations": "max_bindings"},
+    by_hand={"default_expires": "default_s"},
+)
+_DNS: Final = Conversion(DnsKeys, DnsSettings)
+_OVERLOAD: Final = Conversion(OverloadKeys, OverloadSettings)
+_CDR: Final = Conversion(CdrKeys, CdrSettings)
+_JOURNAL: Final = Conversion(JournalKeys, KeepSettings)
+_TRACE: Final = Conversion(TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"})
+_SETTINGS: Final = Conversion(
+    InstallationKeys,
+    Settings,
+    by_hand={
+        "sip": "sip",
+        "database": "database_url",
+        "phone_service": "phone_service",
+        "cdr": "cdr",
+        "journal": "journal",
+        "trace": "trace",
+        "log": "log_level",
+    },
+)
+require_all_used(TimerKeys, _TIMERS)
+require_all_used(SipLimitKeys, _LIMITS)
+require_all_used(RegistrarKeys, _REGISTRAR)
+require_all_used(DnsKeys, _DNS)
+require_all_used(OverloadKeys, _OVERLOAD)
+require_all_used(CdrKeys, _CDR)
+require_all_used(JournalKeys, _JOURNAL)
+require_all_used(TraceKeys, _TRACE)
+require_all_used(
+    InstallationKeys,
+    _SETTINGS,
+    elsewhere={
+        "limits": "the parameters of the catalogue",
+        "offline_gateway": "the catalogue",
+        "preset": "other defaults, before the keys are read",
+    },
+)
+
 
 def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
     """Return the settings that the installation's own keys and the parameters make."""
-    sip, dns = keys.sip, keys.sip.dns
-    product = f"vosd/{vosd.__version__}" if sip.server is None else sip.server
-    return Settings(
-        node=keys.node,
+    sip = keys.sip
+    return _SETTINGS(
+        keys,
         listen=sip.listen,
         advertise=announced(sip.listen, sip.advertise),
-        sip=SipSettings(
-            timers=Timers(sip.timers.t1, sip.timers.t2, sip.timers.t4, parameters.resend_interval),
-            limits=Limits(sip.limits.max_message_bytes, sip.limits.max_headers, sip.limits.max_line),
-            product=None if product == HIDDEN else product,
-            answers_unknown_sources=sip.unknown_source is UnknownSource.REJECT,
-            registrar=RegistrarSettings(
-                sip.registrar.granted_by_default,
-                sip.registrar.min_expires,
-                sip.registrar.max_expires,
-                sip.registrar.max_contacts,
-                sip.registrar.max_registrations,
-            ),
-        ),
+        sip=_sip_settings(sip, parameters),
         database_url=keys.database.url,
-        state_dir=keys.state_dir,
-        control_socket=keys.control_socket,
-        shutdown_grace_s=keys.shutdown_grace,
-        on_sigterm=keys.on_sigterm,
-        cdr=CdrSettings(keys.cdr.batch_rows, keys.cdr.batch_ms),
-        journal=KeepSettings(keys.journal.keep_minutes, keys.journal.keep_files),
-        dns=DnsSettings(dns.servers, dns.timeout, dns.attempts, dns.min_ttl, dns.max_ttl, dns.stale),
-        trace=TraceSettings(keys.trace.recent_mb * MIB, keys.trace.failed_mb * MIB),
+        cdr=_CDR(keys.cdr),
+        journal=_JOURNAL(keys.journal),
+        dns=_DNS(sip.dns),
+        trace=_TRACE(keys.trace, recent_bytes=keys.trace.recent_mb * MIB, failed_bytes=keys.trace.failed_mb * MIB),
         keep_alive=KeepAlive(
             message=parameters.keep_alive_message,
             period_ms=1_000 * parameters.keep_alive_period,
@@ -55,5 +84,16 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         ),
         phone_service=keys.phone_service.settings(),
         log_level=keys.log.level,
-        overload=OverloadSettings(sip.overload.max_lag),
+        overload=_OVERLOAD(sip.overload),
+    )
+
+
+def _sip_settings(keys: SipKeys, parameters: ParameterKeys) -> SipSettings:
+    product = f"vosd/{vosd.__version__}" if keys.server is None else keys.server
+    return SipSettings(
+        timers=_TIMERS(keys.timers, resend_ms=parameters.resend_interval),
+        limits=_LIMITS(keys.limits),
+        product=None if product == HIDDEN else product,
+        answers_unknown_sources=keys.unknown_source is UnknownSource.REJECT,
+        registrar=_REGISTRAR(keys.registrar, default_s=keys.registrar.granted_by_default),
     )

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.tls import TlsKeys
@@ -12,13 +14,34 @@ from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError
 
+_CONNECTIONS: Final = Conversion(
+    ConnectionKeys,
+    ConnectionLimits,
+    renamed={
+        "max": "most",
+        "max_per_source": "most_per_source",
+        "max_unknown": "most_unknown",
+        "max_unknown_per_source": "most_unknown_per_source",
+        "idle_timeout": "idle_ms",
+    },
+)
+_SHIELD: Final = Conversion(
+    ShieldKeys, ShieldSettings, renamed={"stranger_rate": "unknown_rate", "stranger_burst": "unknown_burst"}
+)
+_TLS: Final = Conversion(
+    TlsKeys, TlsSettings, by_hand={"certificate": "certificate", "private_key": "private_key", "ca": "ca"}
+)
+require_all_used(ConnectionKeys, _CONNECTIONS)
+require_all_used(ShieldKeys, _SHIELD)
+require_all_used(TlsKeys, _TLS)
+
 
 def read_transports(
     keys: SipKeys, marking: TrafficClass, places: Mapping[str, Place], problems: ProblemList
 ) -> tuple[TransportSettings, TlsContexts | None]:
     """Return the settings, and the contexts of new TLS connections; None where TLS is not used."""
     tls = _tls(keys.tls, places)
-    settings = TransportSettings(marking, _limits(keys.connections), tls, _shield(keys.shield))
+    settings = TransportSettings(marking, _CONNECTIONS(keys.connections), tls, _SHIELD(keys.shield))
     if tls is None:
         return settings, None
     try:
@@ -29,32 +52,14 @@ def read_transports(
         return settings, None
 
 
-def _limits(keys: ConnectionKeys) -> ConnectionLimits:
-    return ConnectionLimits(
-        keys.max,
-        keys.max_per_source,
-        keys.max_unknown,
-        keys.idle_timeout,
-        keys.unknown_rate,
-        keys.unknown_rate_per_source,
-        keys.max_unknown_per_source,
-    )
-
-
-def _shield(keys: ShieldKeys) -> ShieldSettings:
-    return ShieldSettings(keys.stranger_rate, keys.stranger_burst, keys.gateway_rate, keys.block, keys.scanners)
-
-
 def _tls(keys: TlsKeys, places: Mapping[str, Place]) -> TlsSettings | None:
     if keys.certificate is None or keys.private_key is None:
         return None
-    return TlsSettings(
+    return _TLS(
+        keys,
         certificate=_beside(places["sip.tls.certificate"], keys.certificate),
         private_key=_beside(places["sip.tls.private_key"], keys.private_key),
         ca=None if keys.ca is None else _beside(places["sip.tls.ca"], keys.ca),
-        verify_client=keys.verify_client,
-        verify_server=keys.verify_server,
-        min_version=keys.min_version,
     )
 
 
