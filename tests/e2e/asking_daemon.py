@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from doubles.asking_steps import Located, Unfit, WhereIs, looking_up, steps_with
+
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.setup import Outcome, Question, Ticket
 from vosd.engine.service import SwitchService
-from vosd.testing.virtual.asking_steps import Located, Unfit, WhereIs, looking_up, steps_with
 
 DEADLINE_MS: Final = 600
 SOON_S: Final = 0.2

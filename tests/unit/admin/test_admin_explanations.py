@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.asking_steps import looking_up, steps_with
 
 from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.rating import NoRateError, explain_rate
@@ -15,7 +16,6 @@ from vosd.callcontrol.setup import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.testing.data import builders
-from vosd.testing.virtual.asking_steps import looking_up, steps_with
 from vosd.trunks.scope import Scope
 
 NOW = Instant(1_000, 1_790_000_000_000)

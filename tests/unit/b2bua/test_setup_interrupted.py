@@ -3,20 +3,20 @@
 from decimal import Decimal
 
 import pytest
+from doubles.asking_steps import (
+    DEADLINE_MS,
+    Located,
+    WhereIs,
+    looking_up,
+)
+from doubles.waiting_scene import WaitingScene
 
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import Ask
 from vosd.engine.calls.services import StrayAnswer
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.asking_steps import (
-    DEADLINE_MS,
-    Located,
-    WhereIs,
-    looking_up,
-)
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.waiting_scene import WaitingScene
 from vosd.trunks.dialect import CallerDialect, Transfers
 
 PORTED = "442071111111"

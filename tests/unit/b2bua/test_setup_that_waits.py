@@ -1,12 +1,7 @@
 """A step of the set-up that asks: the answer comes at once, in time, late, never or from elsewhere (ADR 35)."""
 
 import pytest
-
-from vosd.b2bua.states import CallState
-from vosd.callcontrol.setup import Ticket, Unanswered
-from vosd.engine.calls.services import StrayAnswer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.asking_steps import (
+from doubles.asking_steps import (
     DEADLINE_MS,
     Located,
     Unfit,
@@ -14,8 +9,13 @@ from vosd.testing.virtual.asking_steps import (
     looking_up,
     steps_with,
 )
+from doubles.waiting_scene import WaitingScene
+
+from vosd.b2bua.states import CallState
+from vosd.callcontrol.setup import Ticket, Unanswered
+from vosd.engine.calls.services import StrayAnswer
+from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.waiting_scene import WaitingScene
 from vosd.trunks.dialect import CallerDialect
 
 PORTED = "442071111111"

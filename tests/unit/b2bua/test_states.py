@@ -1,12 +1,12 @@
 """The state table of a call: whatever happens in whatever state, nothing raises and nothing ends twice."""
 
 import pytest
+from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 
 from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers

@@ -1,6 +1,7 @@
 """The steps of a set-up by themselves: what is taken, what is given back, and how a question interrupts them."""
 
 import pytest
+from doubles.asking_steps import TOO_LATE, Located, Unfit, WhereIs, looking_up
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -9,7 +10,6 @@ from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderErr
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.setup import Ask, CannotAsk, Setup, Ticket, Unanswered
 from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.virtual.asking_steps import TOO_LATE, Located, Unfit, WhereIs, looking_up
 
 NOW = Instant(1_000, 1_790_000_000_000)
 CONTENT = catalogue([mapping_gateway("acme", "192.0.2.10/32"), routing_gateway("vendor", "44")])
