@@ -23,7 +23,7 @@ from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import wind_up
+from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
@@ -136,9 +136,9 @@ class SwitchService:
         await self.node.registrar.restore(self.switch.catalogue)
 
     async def start(self) -> None:
-        """Wind up the earlier life, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
+        """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
-        wind_up(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+        recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._tasks.run("booking", self._recorder.run)

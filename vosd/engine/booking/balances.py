@@ -1,7 +1,7 @@
-"""What the running switch knows of accounts' money, brought together from the database and the journal.
+"""Balances of accounts in the running switch, from the database and the journal.
 
-An account has a credit from the moment that its money moves here or that it is configured, until the process ends:
-whether it is in the catalogue decides if it may be called on, never what it owes.
+An account has a credit from its first posting or its configuration until the process ends: the catalogue decides
+whether it may be used for calls, not what it owes.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0
-"""How often bookings of others are looked for."""
+"""Interval at which bookings of other processes are read."""
 LOWS_AT_ONCE: Final = 100
-"""Lines of ``report_lows``."""
+"""Most lines that ``report_lows`` logs at once."""
 
 _log = structlog.get_logger()
 
 
 class CurrencyChangedError(VosError):
-    """Accounts have money in another currency than they are configured with; ``held`` is what they have."""
+    """Accounts have money in another currency than configured; ``held`` is the currency of each."""
 
     def __init__(self, held: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"account {name} has money in {currency}" for name, currency in held.items()))
@@ -37,30 +37,30 @@ class CurrencyChangedError(VosError):
 
 
 class Balances:
-    """The credits of all accounts, and how they follow the database."""
+    """The credits of all accounts, kept up to date with the database."""
 
     def __init__(self, books: Books) -> None:
         self.credits: dict[str, AccountCredit] = {}
-        """By account; none is ever removed, since calls of an account that left the configuration still end."""
+        """By account; none is ever removed, because calls of an account that left the configuration still end."""
         self._lows: list[AccountCredit] = []
-        """Where less is left for calls than people want to know of; each at most once."""
+        """Credits below their ``balance_low``, each at most once."""
         self._books = books
         self._currencies: dict[str, str] = {}
-        """What each account was adopted with."""
+        """Currency with which each account was adopted."""
         self._mark = 0
         self._refreshing = asyncio.Lock()
         self.behind: set[str] = set()
-        """Accounts that were found with fewer entries than were known; read by who watches over the database."""
+        """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
 
     async def adopt(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]] = frozenset) -> None:
-        """Open a row for every account that has none, settle its currency, and read balances that are not known yet.
+        """Insert a row for each account that has none, set its currency, and read balances that are not known yet.
 
-        ``in_calls`` returns the accounts of the calls that run, which will be booked in the currencies of now. Whether
-        any currency may change is looked at last, so that it holds until the caller awaits something.
+        ``in_calls`` returns the accounts of running calls, which will be booked in the present currencies. Whether a
+        currency may change is checked last, so that the result holds until the caller awaits something.
 
         Raises:
-            CurrencyChangedError: some have money in another currency; the credits are as they were.
-            StoreUnavailable: nothing of it is certain; ask again.
+            CurrencyChangedError: some have money in another currency; the credits are not changed.
+            StoreUnavailable: some of it may be done; try again.
         """
         unread = [name for name in accounts if name not in self.credits or not self.credits[name].is_read]
         standings: Mapping[str, Standing] = {}
@@ -74,7 +74,7 @@ class Balances:
             credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
-        """Have the database say whether accounts may have these currencies, where it has not said so yet."""
+        """Set the currencies of accounts in the database, unless they are known to be set."""
         news = {name: currency for name, currency in wanted.items() if self._currencies.get(name) != currency}
         if not news:
             return
@@ -82,13 +82,13 @@ class Balances:
         if others:
             raise CurrencyChangedError(others)
         late = self._spoken_for(news, in_calls())
-        if late:  # by a call that was admitted while the database was asked
+        if late:  # a call was admitted during the query
             await self._books.settle_currencies({name: self._currencies.get(name, news[name]) for name in news})
             raise CurrencyChangedError(late)
         self._currencies |= news
 
     def _spoken_for(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
-        """Return those whose present currency is that of calls which run, or wait to be booked."""
+        """Return the accounts whose present currency running or unbooked calls have, with that currency."""
         return {name: self._currencies[name] for name in names if self._has_calls_in(name, in_calls)}
 
     def _has_calls_in(self, name: str, in_calls: Collection[str]) -> bool:
@@ -98,7 +98,7 @@ class Balances:
         return name in in_calls or bool(credit.reserved or credit.unbooked)
 
     async def run(self) -> None:
-        """Look for the bookings of others, and report low balances; runs until cancelled."""
+        """Read the bookings of other processes and report low balances, again and again; runs until cancelled."""
         outage = Outage(Event.DATABASE_AWAY, part="balances")
         while True:
             await asyncio.sleep(POLL_S)
@@ -110,10 +110,10 @@ class Balances:
                 outage.found(error, means="the last known balances hold")
 
     async def refresh(self) -> None:
-        """Take in what others have booked since the last look.
+        """Read what other processes have booked since the last time.
 
         Raises:
-            StoreUnavailable: the balances stay as they were known.
+            StoreUnavailable: the balances are not changed.
         """
         async with self._refreshing:
             changes = await self._books.standings(self._mark)
@@ -127,28 +127,28 @@ class Balances:
 
     @property
     def mark(self) -> int:
-        """The newest commit that a balance was read of."""
+        """The newest commit of which a balance was read."""
         return self._mark
 
     def committed(self) -> dict[str, Decimal]:
-        """Return the balance of each account as it was committed last."""
+        """Return the last committed balance of each account."""
         return {name: credit.balance for name, credit in self.credits.items() if credit.is_read}
 
     async def account_behind(self) -> str | None:
-        """Return an account that has fewer entries in the database than were known to be committed.
+        """Return an account with fewer entries in the database than were committed; None = there is none.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         known = {name: credit.seq for name, credit in self.credits.items() if credit.is_read}
         found = (await self._books.standings()).standings
         return next((name for name, seq in known.items() if seq and (name not in found or found[name].seq < seq)), None)
 
     async def read_anew(self) -> None:
-        """Take in what the database says of every account, whatever it said before.
+        """Read the balance of every account again, also where it has fewer entries than before.
 
         Raises:
-            StoreUnavailable: the balances stay as they were known.
+            StoreUnavailable: the balances are not changed.
         """
         async with self._refreshing:
             changes = await self._books.standings()
@@ -164,15 +164,15 @@ class Balances:
                 self.credits[name].restore(*changes.standings[name])
 
     def owe(self, postings: Iterable[Posting]) -> None:
-        """Take in what an ended call will book, also on accounts that are not configured now.
+        """Count what an ended call will book as owed, also on accounts that are not configured.
 
-        Such an account may come back before the call is booked, and its balance in the database lacks the call.
+        Such an account may be configured again before the call is booked, when its balance lacks the call.
         """
         for posting in postings:
             self._credit(posting.account).post(posting.amount)
 
     def report_lows(self) -> None:
-        """Say in the log which accounts have little left, so many at a time that calls go on meanwhile."""
+        """Log accounts with low balances, at most ``LOWS_AT_ONCE``, so that calls are not delayed."""
         told, self._lows[:] = self._lows[:LOWS_AT_ONCE], self._lows[LOWS_AT_ONCE:]
         for credit in told:
             left = (

@@ -1,6 +1,6 @@
-"""The comparison of the journal with the database: which booked calls are missing, and booking them again.
+"""Comparison of the journal with the database: which booked calls are missing, and booking them again (ADR 22).
 
-Owns the order in which a database that has lost commits is mended. Refuses to know when that is to be done.
+Refuses to know when to compare.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from vosd.engine.journal import Journal
 
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02
-"""Between two readings while calls are taken."""
+"""Pause between two readings, for the calls."""
 
 
 class BalanceChange(NamedTuple):
-    """What the switch knew of an account's committed balance, and what the database says now."""
+    """A committed balance as the switch knew it, and as it is in the database now."""
 
     account: str
     known: Decimal
@@ -29,7 +29,7 @@ class BalanceChange(NamedTuple):
 
 
 class Mended(NamedTuple):
-    """What a comparison has done: calls booked again, calls refused, balances that are others than were known."""
+    """Result of a comparison: calls booked again, calls refused, balances that changed."""
 
     booked: int
     refused: int
@@ -37,7 +37,7 @@ class Mended(NamedTuple):
 
 
 class Comparison:
-    """The journal on one side, the books on the other."""
+    """Compares the journal and the books of one switch."""
 
     def __init__(self, books: Books, balances: Balances, recorder: Recorder, journal: Journal) -> None:
         self._books = books
@@ -47,14 +47,14 @@ class Comparison:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether an account was found with fewer entries than were known: a booking that crossed, or a loss."""
+        """Whether an account has fewer entries than were committed, by a loss or a concurrent booking."""
         return bool(self._recorder.behind or self._balances.behind)
 
     async def account_behind(self) -> str | None:
-        """Return an account that has lost entries; None = there is none, all that seemed so has been looked at.
+        """Return an account that has lost entries; None = there is none.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         if not self.is_wanted:
             return None
@@ -66,15 +66,15 @@ class Comparison:
     async def missing_call(self, since_s: float = 0.0) -> CallRecord | None:
         """Return a call that was booked and is not in the database; None = there is none.
 
-        Only files of the journal that were written to after ``since_s`` are read (seconds since 1970). The calls that
-        run go first: this takes its time.
+        Only files of the journal that were written to after ``since_s`` (seconds since 1970) are read, slowly, so that
+        running calls are not delayed.
 
         Raises:
-            StoreUnavailable: ask again.
+            StoreUnavailable: try again.
         """
         records = self._journal.kept_calls(since_s)
         while some := await _next_of(records):
-            # Asked before the database: a call that stands in the files and waits no more has been committed.
+            # Read before the query: a call that is in the files and does not wait has been committed.
             elsewhere = self._recorder.waiting() | self._journal.quarantine.ids()
             lacking = await self._books.lacking(some)
             missing = next((record for record in lacking if record.call_id not in elsewhere), None)
@@ -84,10 +84,10 @@ class Comparison:
         return None
 
     async def mend(self) -> Mended:
-        """Book again what is missing and read every balance anew, while nothing else is booked.
+        """Book missing calls again and read all balances again, while nothing else is booked.
 
         Raises:
-            StoreUnavailable: a part is booked, no balance was read; do it again.
+            StoreUnavailable: some are booked, no balance was read; try again.
         """
         async with self._recorder.turn:
             booked, refused = await self._book_again()
@@ -112,7 +112,7 @@ class Comparison:
             except RejectedRecords as rejected:
                 booked -= len(rejected.rejected)
                 refused += len(rejected.rejected)
-                waiting = self._recorder.waiting()  # they are owed, and the recorder comes to them
+                waiting = self._recorder.waiting()  # the recorder will refuse these, and they are owed already
                 aside_now = [each for each in rejected.rejected if each.record.call_id not in waiting]
                 for each in aside_now:
                     self._balances.owe(each.record.postings)
@@ -121,6 +121,6 @@ class Comparison:
 
 
 async def _next_of(records: Iterator[CallRecord]) -> list[CallRecord]:
-    """Read the next records in a thread: the files are large and lie on a disk."""
+    """Read the next records in a thread: the files are large."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(None, lambda: [*islice(records, COMPARED_AT_ONCE)])

@@ -1,7 +1,7 @@
-"""What the switch last knew of its database, in a small file beside the journal.
+"""The last known state of the database, in a small file beside the journal.
 
-A start compares it with the database at hand: one that was restored from an older state while the switch was down
-is noticed so.
+It is compared with the database at the next start, to detect a database that was restored from an older state
+meanwhile.
 """
 
 from pathlib import Path
@@ -15,19 +15,19 @@ _log = structlog.get_logger()
 
 
 class Memo(msgspec.Struct, frozen=True):
-    """The latest state of the database that was seen."""
+    """The last known state of the database."""
 
     state: DatabaseState
     regressed: str | None
-    """What proved that the database had lost commits, where not all were booked again yet."""
+    """Evidence of lost commits that are not all booked again."""
     complete: bool
-    """Whether the switch stopped in order; after a crash more may have been booked than ``state`` says."""
+    """Whether the switch was stopped in order; after a crash more may have been booked than ``state`` says."""
     compare_from_s: int
-    """After a crash, what was booked since then is compared; seconds since 1970."""
+    """After a crash, calls booked since then are compared; seconds since 1970."""
 
 
 class MemoFile:
-    """One memo, replaced as a whole."""
+    """The file, replaced atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,7 +35,7 @@ class MemoFile:
         self._failed = False
 
     def read(self) -> Memo | None:
-        """Return what was written last; None where nothing was or it cannot be read."""
+        """Return the memo; None if there is none or it cannot be read."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Memo)
         except FileNotFoundError:
@@ -45,7 +45,7 @@ class MemoFile:
             return None
 
     def write(self, memo: Memo) -> None:
-        """Replace the memo; a disk that does not take it is logged once."""
+        """Replace the memo; a failure is logged once."""
         if memo == self._written:
             return
         fresh = self._path.with_suffix(".new")

@@ -1,7 +1,7 @@
-"""The watch over the database: whether this switch may run on it, and whether it still has what was committed.
+"""Supervision of the database: whether this switch may use it, and whether it has lost commits.
 
-Renews the lease every second. A database that has lost commits (a failover, a restore, a power loss) is noticed by its
-identity and its counters; until the journal has been compared with it no new call is taken (ADR 22 and 23).
+Renews the lease every second. Lost commits (by a failover, a restore, a power loss) are detected by the identity and
+the counters; no new call is taken until the journal has been compared with the database (ADR 22 and 23).
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
 RETRY_S: Final = 1.0
-"""How long a comparison waits for a database that is away."""
+"""Pause before a failed comparison is tried again."""
 RELEASE_S: Final = 2.0
-"""How long a stop waits for the database to release the lease; else it runs out."""
+"""Time limit for releasing the lease at a stop; after that it runs out."""
 MEMO_AGE_S: Final = 300
-"""How much older the memo may be than the end of the earlier life; a power loss takes the latest writes."""
+"""Greatest age of the memo at the end of the earlier run; a power loss takes the latest writes."""
 NAMED_AT_MOST: Final = 20
-"""Accounts that the log names after a comparison."""
+"""Most accounts that the log names after a comparison."""
 
 _log = structlog.get_logger()
 
 
 class Condition(Enum):
-    """How the database stands to this switch."""
+    """Condition of the database for this switch."""
 
     WELL = "well"
     AWAY = "away"
@@ -44,7 +44,7 @@ class Condition(Enum):
 
 
 def regression(known: DatabaseState, seen: DatabaseState) -> str | None:
-    """Say what proves that the database has lost commits since ``known``; None = nothing does."""
+    """Return the evidence that the database has lost commits since ``known``, if there is any."""
     if seen.identity != known.identity:
         return f"it is another database ({seen.identity}, was {known.identity})"
     if seen.commits < known.commits:
@@ -55,7 +55,7 @@ def regression(known: DatabaseState, seen: DatabaseState) -> str | None:
 
 
 class DatabaseWatch:
-    """One switch's lease, and what it knows of the database's state."""
+    """Keeps the lease of one switch and the last known state of the database."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class DatabaseWatch:
         clock: Clock,
         mended: Callable[[], Awaitable[None]],
     ) -> None:
-        """``mended`` is called when the calls that a database had lost are booked again, for what else it has lost."""
+        """``mended`` is called when lost calls are booked again, to write other lost data again."""
         self._lease = lease
         self._claimant: Claimant | None = None
         self._books = books
@@ -80,22 +80,22 @@ class DatabaseWatch:
         self._lost: LeaseHeld | None = None
         self._outage = Outage(Event.DATABASE_AWAY, part="lease")
         self._regressed: str | None = None
-        """What proves that commits were lost; until the comparison is done."""
+        """Evidence of lost commits, until the comparison is done."""
         self._regressed_at: int | None = None
         self._booked_again = 0
         self._comparison_wanted = asyncio.Event()
         self._is_comparing = False
         self._since_s = 0
-        """Journal files that were not written to since then have been compared."""
+        """Journal files that were last written before then have been compared."""
 
     @property
     def refuses_calls(self) -> bool:
-        """Whether no new call may be taken: another switch has the lease, or balances are not to be trusted."""
+        """Whether no new call may be taken: another switch has the lease, or balances may be wrong."""
         return self._lost is not None or self._regressed is not None
 
     @property
     def condition(self) -> Condition:
-        """How the database stands to this switch."""
+        """Condition of the database for this switch."""
         if self._lost is not None:
             return Condition.LEASE_LOST
         if self._regressed is not None:
@@ -103,7 +103,7 @@ class DatabaseWatch:
         return Condition.AWAY if self._outage.goes_on else Condition.WELL
 
     def report(self) -> dict[str, object]:
-        """Return what ``status`` tells."""
+        """Return the part of ``vosd status`` about the database."""
         return {
             "state": self.condition.value,
             "lease": str(self._lost.holder if self._lost is not None else self._claimant or ""),
@@ -114,7 +114,7 @@ class DatabaseWatch:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def begin(self, claimant: Claimant) -> None:
-        """Take the lease for this process, and compare the database with what the earlier life knew of it.
+        """Take the lease for this process, and compare the database with the memo of the earlier run.
 
         Raises:
             LeaseHeld: another switch runs on this database.
@@ -125,7 +125,7 @@ class DatabaseWatch:
         self._claimant = claimant
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
-            # More may have been booked than the memo says, and the memo on the disk may be older than the last one
+            # More may have been booked than the memo says, and the memo on disk may be older than the last one
             self._since_s = 0 if earlier is None else earlier.compare_from_s
             self._comparison_wanted.set()
         if earlier is not None:
@@ -139,7 +139,7 @@ class DatabaseWatch:
             await self.look()
 
     async def compare(self) -> None:
-        """Compare journal and database whenever there is reason to; runs until cancelled."""
+        """Compare journal and database whenever it is needed; runs until cancelled."""
         while True:
             await self._comparison_wanted.wait()
             self._comparison_wanted.clear()
@@ -157,7 +157,7 @@ class DatabaseWatch:
         assert self._claimant is not None, "begin() comes first"
         try:
             async with asyncio.timeout(RELEASE_S):
-                await self.look()  # what was booked since the latest look is in the memo, too
+                await self.look()  # the memo then includes the latest bookings
                 self._remember(
                     complete=not (self._outage.goes_on or self._is_comparing or self._comparison_wanted.is_set())
                 )
@@ -166,7 +166,7 @@ class DatabaseWatch:
             _log.warning("lease_not_released", error=str(error), do="nothing, it runs out by itself")
 
     async def look(self) -> None:
-        """Renew the lease once, and compare the database's state with the one before."""
+        """Renew the lease, and compare the state of the database with the last one."""
         assert self._known is not None, "begin() comes first"
         assert self._claimant is not None, "begin() comes first"
         commits = max(self._known.commits, self._books.newest_commit(), self._balances.mark)
@@ -229,12 +229,12 @@ class DatabaseWatch:
             balances=named,
             do="book payments again that were lost" if done.changed else "nothing",
         )
-        if not self._comparison_wanted.is_set():  # else commits were lost once more meanwhile
+        if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
             self._remember()
 
     async def _evidence(self) -> str | None:
-        """Say what proves a loss that no counter shows; None = there is nothing."""
+        """Return the evidence of a loss that no counter shows, if there is any."""
         account = await self._comparison.account_behind()
         if account is not None:
             return f"account {account} has fewer entries than were committed"

@@ -1,6 +1,7 @@
-"""Books ended calls: batches from the journal to the database, again until it works (DESIGN D4, D9).
+"""Booking of ended calls in batches, repeated until the database accepts them (ADR 4 and 5).
 
-The same path in normal running, while the database is away and after a crash. Tells the credits what was committed.
+The path is the same in normal operation, while the database is away and after a crash. Reports committed balances to
+the credits.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
 PENDING_MAX: Final = 100_000
-"""SERVER_MAX_CDR_PENDING_LIST_LENGTH: with so many calls unbooked no new call is taken (CDR-21)."""
+"""SERVER_MAX_CDR_PENDING_LIST_LENGTH: with so many calls unbooked no new call is taken."""
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
 
@@ -38,12 +39,12 @@ class Recorder:
         self._idle.set()
         self._full_batch = asyncio.Event()
         self._most = settings.batch_rows
-        """Calls in the next batch: fewer after a failure."""
+        """Size of the next batch: smaller after a failure."""
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
-        """Accounts that were found with fewer entries than were known; read by who watches over the database."""
+        """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
         self.turn: Final = asyncio.Lock()
-        """Held while a batch is booked; another holder books alone."""
+        """Held while a batch is booked, so that only one task books."""
         self._outage = Outage(Event.DATABASE_AWAY, part="booking")
         self._damage = Outage(Event.DATABASE_DAMAGED, is_error=True, part="booking")
 
@@ -57,7 +58,7 @@ class Recorder:
 
     @property
     def is_overfull(self) -> bool:
-        """Whether the database is so far behind that no new call may be taken."""
+        """Whether so many calls wait that no new call may be taken."""
         return len(self._queue) >= PENDING_MAX
 
     def waiting(self) -> set[str]:
@@ -65,7 +66,7 @@ class Recorder:
         return {record.call_id for record in self._queue}
 
     def add(self, record: CallRecord) -> None:
-        """Take a call that is in the journal already."""
+        """Queue a call that is in the journal already."""
         self._queue.append(record)
         self._idle.clear()
         self._arrived.set()
@@ -83,7 +84,7 @@ class Recorder:
                 self._idle.set()
 
     async def drained(self) -> None:
-        """Wait until nothing is left to book."""
+        """Wait until all calls are booked."""
         await self._idle.wait()
 
     async def _gather(self) -> None:
@@ -115,7 +116,7 @@ class Recorder:
         await self._failed(failure, len(batch))
 
     async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str]]:
-        """Return the standings and the calls that the database will never take."""
+        """Return the standings and the ids of the calls that the database refuses."""
         try:
             return await self._books.book(batch), set()
         except RejectedRecords as rejected:
@@ -123,7 +124,7 @@ class Recorder:
             return rejected.standings, {record.call_id for record, _ in rejected.rejected}
 
     async def _release_refused_before(self, booked: list[CallRecord]) -> None:
-        """Take out of quarantine what is booked: an earlier life put it there and was killed before it said so."""
+        """Remove booked calls from quarantine: an earlier run put them there and was killed before it noted that."""
         quarantine = self._journal.quarantine
         if not len(quarantine):
             return
@@ -139,9 +140,9 @@ class Recorder:
         self._damage.over()
 
     async def _failed(self, error: StoreUnavailable, tried: int) -> None:
-        """Wait, then let a smaller batch be tried: its size, or one call of it, may be what fails.
+        """Wait, and halve the next batch: its size, or one call of it, may be the cause.
 
-        A single call that fails goes to the end of the queue, so that it does not keep the others waiting for ever.
+        A single call that fails goes to the end of the queue, so that the others are booked.
         """
         self._tell(error)
         self._most = max(1, tried // 2)
@@ -158,7 +159,7 @@ class Recorder:
         outage.found(error, waiting=len(self._queue), means="calls wait in the journal")
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
-        """Take in what the database says, in one step with forgetting what it now contains (DESIGN D13)."""
+        """Set the committed balances and subtract the booked postings from what is owed, in one step (ADR 3)."""
         for account, standing in standings.items():
             if account in self._credits:
                 credit = self._credits[account]

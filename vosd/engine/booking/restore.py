@@ -1,4 +1,4 @@
-"""Winding up an earlier life of the switch: what it left in the journal is closed, booked and written again."""
+"""Recovery of an earlier run of the switch: its calls are closed, booked and written to the new journal."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ from vosd.engine.journal import Journal, Remains
 _log = structlog.get_logger()
 
 
-def wind_up(
+def recover(
     remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, hang_up: Callable[[Remains], None]
 ) -> None:
-    """Close the calls that the earlier life left running, and book everything that it did not.
+    """Close the calls that the earlier run left open, and book everything that it did not.
 
-    ``hang_up`` takes the legs that its peers may still hold.
+    ``hang_up`` releases the legs that peers may still have.
 
     Raises:
-        JournalUnusableError: the disk does not take it.
+        JournalUnusableError: the journal cannot be written.
     """
     if remains.open_calls or remains.unbooked or remains.cut:
         lost_calls = len(remains.open_calls) + len(remains.cut)
-        _log.warning("winding up an earlier life", lost_calls=lost_calls, unbooked=len(remains.unbooked))
+        _log.warning("calls of an earlier run closed", lost_calls=lost_calls, unbooked=len(remains.unbooked))
     hang_up(remains)
     left = [*remains.unbooked.values()]
     left += [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]

@@ -1,7 +1,7 @@
-"""Booking what an operator asks for: records from the quarantine, and those of a journal file that was set aside.
+"""Booking on an operator's order: records of the quarantine, and of a journal file that was set aside.
 
-Used by the running switch, which then also corrects what accounts owe, and without one. Booking is repeatable: what
-stands in the database already changes nothing there.
+Used with a running switch, which then also corrects what accounts owe, and without one. Records that are booked already
+change nothing.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ BATCH: Final = 500
 
 
 class Outcome(msgspec.Struct):
-    """What became of records that were offered to the database."""
+    """Result of booking records."""
 
     booked: list[str] = []
-    """Call ids that stand in the database now, or did before."""
+    """Ids of calls that are in the database now."""
     refused: dict[str, str] = {}
     """Reasons by call id."""
 
 
 class Spool:
-    """Offers records to the database again."""
+    """Books records again."""
 
     def __init__(
         self,
@@ -40,17 +40,17 @@ class Spool:
         credits: Mapping[str, AccountCredit],
         turn: asyncio.Lock | None = None,
     ) -> None:
-        """Take the ``credits`` of the running switch, and its lock of booking; none where none runs."""
+        """``credits`` and ``turn`` (the lock of booking) are those of the running switch, if one runs."""
         self._books = books
         self._quarantine = quarantine
         self._credits = credits
         self._one_at_a_time = turn or asyncio.Lock()
 
     async def retry(self, call_ids: Sequence[str] = ()) -> Outcome:
-        """Book records of the quarantine, all of them where none is named; what is booked leaves the quarantine.
+        """Book the named records of the quarantine, or all; booked ones are removed from it.
 
         Raises:
-            StoreUnavailable: the database is away; what was booked before that is booked.
+            StoreUnavailable: the database is away; earlier batches stay booked.
         """
         outcome = Outcome()
         async with self._one_at_a_time:
@@ -68,11 +68,11 @@ class Spool:
         return outcome
 
     async def salvage(self, file: Path) -> Outcome:
-        """Book every ended call that can be read in a journal file; what the database refuses goes to quarantine.
+        """Book every ended call that can be read in a journal file; refused ones go to quarantine.
 
         Raises:
             OSError: the file cannot be read.
-            StoreUnavailable: the database is away; what was booked before that is booked.
+            StoreUnavailable: the database is away; earlier batches stay booked.
         """
         outcome = Outcome()
         async with self._one_at_a_time:
@@ -89,7 +89,7 @@ class Spool:
         return outcome
 
     async def _book(self, batch: Sequence[CallRecord], outcome: Outcome) -> list[CallRecord]:
-        """Book a batch and return what the database has taken of it."""
+        """Book a batch and return the records that are booked."""
         standings: Mapping[str, Standing]
         try:
             standings, why = await self._books.book(batch), {}

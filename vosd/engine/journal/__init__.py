@@ -1,7 +1,7 @@
-"""The journal: what must survive a crash, on disk before the peers are told.
+"""Journal: what must survive a crash is written here before the peers get their answer.
 
-Files of framed records (``frames``, ``entries``, ``files``) that the switch writes (``journal``), reads back at its
-start (``replay``) and keeps for a while (``kept``); and the records that the database refuses (``quarantine``).
+The switch writes files of framed records (``frames``, ``entries``, ``files``, ``journal``), reads them at its start
+(``replay``) and keeps them for a while (``kept``). Records that the database refuses are in the ``quarantine``.
 """
 
 from vosd.engine.journal.files import KeepSettings

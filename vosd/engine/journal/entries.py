@@ -14,50 +14,50 @@ from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnaps
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """A call that is over, whatever became of it."""
+    """The record of a call that has ended."""
 
     record: CallRecord
 
 
 class EndOf(msgspec.Struct, frozen=True, array_like=True):
-    """That an answered call has ended, and when on the monotonic clock."""
+    """The end of an answered call, on the monotonic clock."""
 
     call_id: str
     mono: int
 
 
 class Mark(msgspec.Struct, frozen=True, tag="mark"):
-    """The switch was alive at this instant; ``wall`` is for people who read the file."""
+    """The switch was running at this instant; ``wall`` is for people who read the file."""
 
     mono: int
     wall: int
     ended: tuple[EndOf, ...] = ()
-    """Answered calls that have ended since the mark before: their own records may be damaged."""
+    """Answered calls that ended since the last mark, in case their own records are damaged."""
 
 
 class Booked(msgspec.Struct, frozen=True, tag="booked"):
-    """These calls stand in the database."""
+    """Calls that are in the database."""
 
     call_ids: tuple[str, ...]
 
 
 class Quarantined(msgspec.Struct, frozen=True, tag="quarantined"):
-    """These calls were refused by the database and stand in the quarantine."""
+    """Calls that the database refused and that are in the quarantine."""
 
     call_ids: tuple[str, ...]
 
 
 class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
-    """A gateway is asked to take a call."""
+    """An INVITE to a gateway."""
 
     call_id: str
     invite: InviteSnapshot
     caller: CallerSnapshot | None = None
-    """With the first of a call: who waits for its final response."""
+    """The caller that waits for the final response; with the first INVITE of a call only."""
 
 
 class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
-    """Legs of a call of an earlier life that are still to be hung up."""
+    """Legs of a call of an earlier run that are still to be released."""
 
     call_id: str
     dialogs: tuple[DialogSnapshot, ...] = ()
@@ -66,12 +66,12 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
 
 
 class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
-    """Every leg of the earlier life was hung up."""
+    """All legs of the earlier run are released."""
 
 
 Entry = PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
-"""The names of the kinds, as people read them."""
+"""Names of the kinds, for people."""
 
 KIND_ANSWERED: Final = 1
 KIND_ENDED: Final = 2
@@ -82,7 +82,7 @@ KIND_PLACED: Final = 6
 KIND_LEFT_OVER: Final = 7
 KIND_HUNG_UP: Final = 8
 _KNOWN: Final = frozenset(range(KIND_HUNG_UP + 1))
-"""0 is that of a file of format 1."""
+"""0 is the kind of all records in a file of format 1."""
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
@@ -96,7 +96,7 @@ def _encode(entry: Entry) -> bytes:
 
 
 def escaped(entry: msgspec.Struct) -> Any:
-    """Return an entry with whatever is no UTF-8 escaped: what peers write need not be."""
+    """Return an entry with everything escaped that is not UTF-8: peers may send other bytes."""
     return _escaped(msgspec.to_builtins(entry, builtin_types=(bytes, Decimal)))
 
 
@@ -109,42 +109,42 @@ def _escaped(value: Any) -> Any:
 
 
 def answered_frame(call: OpenCall) -> bytes:
-    """Return the record of an answered call as it stands in a file."""
+    """Return the frame of an answered call."""
     return framed(KIND_ANSWERED, id_bytes(call.record.call_id), call.answered_mono, _encode(call))
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:
-    """Return the record of a call that ended at ``mono``; 0 for one that was not answered."""
+    """Return the frame of a call that ended at ``mono``; 0 if it was not answered."""
     return framed(KIND_ENDED, id_bytes(record.call_id), mono, _encode(Ended(record)))
 
 
 def mark_frame(mark: Mark) -> bytes:
-    """Return a mark of time as it stands in a file."""
+    """Return the frame of a time mark."""
     return framed(KIND_MARK, NO_CALL, mark.mono, _encode(mark))
 
 
 def booked_frame(booked: Booked) -> bytes:
-    """Return the record of what was booked as it stands in a file."""
+    """Return the frame that names booked calls."""
     return framed(KIND_BOOKED, NO_CALL, 0, _encode(booked))
 
 
 def quarantined_frame(quarantined: Quarantined) -> bytes:
-    """Return the record of what was refused as it stands in a file."""
+    """Return the frame that names refused calls."""
     return framed(KIND_QUARANTINED, NO_CALL, 0, _encode(quarantined))
 
 
 def placed_frame(placed: PlacedCall) -> bytes:
-    """Return the record of an INVITE to a gateway as it stands in a file."""
+    """Return the frame of an INVITE to a gateway."""
     return framed(KIND_PLACED, id_bytes(placed.call_id), 0, _encode(placed))
 
 
 def left_over_frame(left_over: LeftOver) -> bytes:
-    """Return the record of legs that are to be hung up as it stands in a file."""
+    """Return the frame of legs that are still to be released."""
     return framed(KIND_LEFT_OVER, id_bytes(left_over.call_id), 0, _encode(left_over))
 
 
 def hung_up_frame() -> bytes:
-    """Return the record that nothing is left to be hung up as it stands in a file."""
+    """Return the frame that says that all legs are released."""
     return framed(KIND_HUNG_UP, NO_CALL, 0, _encode(HungUp()))
 
 
@@ -174,5 +174,5 @@ def id_bytes(call_id: str) -> bytes:
 
 
 def id_text(call: bytes) -> str:
-    """Return the call id that 16 bytes stand for."""
+    """Return the call id of 16 bytes."""
     return str(UUID(bytes=call))

@@ -1,7 +1,7 @@
-"""The journal's files: how they are named, which are in use, and which are kept after all their calls are booked.
+"""Files of the journal: their names, which are in use, and which are kept after all their calls are booked.
 
-``journal-00000012.log`` is in use: a start reads it. ``.kept`` has been booked; it stays for a while, against a
-database that loses commits. ``.damaged`` could not be read whole; it stays until the operator has looked at it.
+``journal-00000012.log`` is in use: it is read at the next start. ``.kept`` is booked and kept for a while, in case the
+database loses commits. ``.damaged`` could not be read completely and is kept until the operator removes it.
 """
 
 import os
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class KeepSettings:
-    """For how long booked files are kept, and how many of them at most."""
+    """How long booked files are kept, and how many at most."""
 
     keep_minutes: int = 60
     """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
@@ -37,13 +37,13 @@ def numbered(path: Path) -> int:
 
 
 def listed(directory: Path, *suffixes: str) -> list[Path]:
-    """Return the journal's files with these suffixes, the oldest first; none where there is no journal."""
+    """Return the journal's files with these suffixes, oldest first; none if there is no journal."""
     found = [path for path in directory.glob(f"{_STEM}.*") if path.suffix in suffixes]
     return sorted(found, key=numbered)
 
 
 def opened(path: Path) -> BinaryIO | None:
-    """Open a file to read, whatever it is called by now; None where it was removed."""
+    """Open a file for reading under its present name; None if it was removed."""
     for suffix in (path.suffix, KEPT, DAMAGED):
         try:
             return path.with_suffix(suffix).open("rb")
@@ -53,33 +53,33 @@ def opened(path: Path) -> BinaryIO | None:
 
 
 class Files:
-    """One directory of them."""
+    """The files of one directory."""
 
     def __init__(self, directory: Path, keep: KeepSettings) -> None:
         self.directory = directory
         self.reserve = directory / "reserve"
-        """Room that is allocated for when the disk is full."""
+        """A file allocated beforehand, for the case of a full disk."""
         self._keep = keep
         self._seen: dict[Path, int] = {}
-        """When a booked file was first seen, in monotonic milliseconds."""
+        """When each booked file was first seen, in monotonic milliseconds."""
 
     def path(self, number: int) -> Path:
         """Return the path of a file in use."""
         return self.directory / f"journal-{number:08d}{IN_USE}"
 
     def next_number(self) -> int:
-        """Return a number that no file has, whatever its state."""
+        """Return a number that no file has."""
         return max(map(numbered, self.directory.glob(f"{_STEM}.*")), default=0) + 1
 
     def create(self, number: int) -> int:
-        """Make a new file and return its descriptor."""
+        """Create a file and return its descriptor."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(self.path(number), flags, 0o600)
         self.sync_directory()
         return descriptor
 
     def retire(self, path: Path) -> None:
-        """Take a file whose calls are all booked out of use, and keep it for a while."""
+        """Keep a file whose calls are all booked, out of use."""
         if self._keep.keep_minutes and self._keep.keep_files:
             os.utime(path)
             path.rename(path.with_suffix(KEPT))
@@ -87,14 +87,14 @@ class Files:
             path.unlink(missing_ok=True)
 
     def set_aside(self, path: Path) -> None:
-        """Take a file out of use that could not be read whole; nothing removes it."""
+        """Set a file aside that could not be read completely; the switch never removes it."""
         path.rename(path.with_suffix(DAMAGED))
 
     def prune(self, mono_ms: int | None = None) -> None:
-        """Remove booked files that are too many, or that have been kept for long enough.
+        """Remove booked files that are too many or too old.
 
-        How long is counted on the monotonic clock from when this process first saw the file: a step of the wall clock
-        must not remove what a database that loses commits will be completed from. A restart counts anew.
+        The age is counted on the monotonic clock since this process first saw the file: a step of the wall clock must
+        not remove files that are needed if the database loses commits. A restart begins to count again.
         """
         booked = listed(self.directory, KEPT)
         surplus = len(booked) - self._keep.keep_files
@@ -107,7 +107,7 @@ class Files:
             self._seen = seen
 
     def give_up_oldest(self) -> bool:
-        """Remove the oldest booked file because its room is needed; False where there is none."""
+        """Remove the oldest booked file to make room; return False if there is none."""
         for path in listed(self.directory, KEPT)[:1]:
             path.unlink()
             _log.warning(Event.JOURNAL_KEPT_FILE_REMOVED, file=path.name, why="the disk is full")
@@ -115,7 +115,7 @@ class Files:
         return False
 
     def sync_directory(self) -> None:
-        """Bring the names of files onto the disk."""
+        """Sync the names of the files to disk."""
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -124,5 +124,5 @@ class Files:
 
 
 def all_files(directory: Path) -> list[Path]:
-    """Return every file that holds records, booked or not, the oldest first."""
+    """Return every file with records, booked or not, oldest first."""
     return listed(directory, IN_USE, KEPT, DAMAGED)

@@ -1,9 +1,9 @@
-"""Framing of journal records: how a record is laid out in a file, and how a damaged file is read.
+"""Framing of journal records: the layout of a record in a file, and the reading of damaged files.
 
-A frame is a head, the payload and a tail. The tail repeats the fields of the head, and each of the two has a mark and
-a checksum of its own; the payload has another checksum. So one damaged field, head or tail never hides a record, and
-after any damage reading goes on at the next mark. Head and tail name the call and the time of the record: a payload
-that cannot be read still tells which call it was about, and when. Refuses to know what payloads mean.
+A frame is a head, the payload and a tail. The tail repeats the fields of the head, and each of the two has its own mark
+and checksum; the payload has another checksum. So a record is found although one field, head or tail is damaged, and
+after any damage reading continues at the next mark. Head and tail contain the call and the time of the record, which
+remain known if the payload is damaged. Refuses to know what payloads mean.
 
 ::
 
@@ -18,10 +18,10 @@ from zlib import crc32
 
 HEAD_MARK: Final = b"\xff\xc1JH"
 TAIL_MARK: Final = b"\xff\xc1JT"
-"""Neither byte of the beginning occurs in UTF-8 text, so no text of a call can look like a mark."""
+"""The first two bytes do not occur in UTF-8 text, so no text of a call can look like a mark."""
 NO_CALL: Final = bytes(16)
 WINDOW_BYTES: Final = 8 * 1024 * 1024
-"""How much of a file is in memory at once, unless a single record is longer."""
+"""Size of the part of a file in memory, unless a single record is longer."""
 
 _FIELDS: Final = Struct(">B16sQII")
 _SUM_BYTES: Final = 4
@@ -32,27 +32,27 @@ _OLD_HEAD_BYTES: Final = 8
 
 
 class Frame(NamedTuple):
-    """One record as it stands in a file."""
+    """One record of a file."""
 
     kind: int
-    """0 in a file of format 1, which names it in the payload only."""
+    """0 in a file of format 1, where only the payload names it."""
     call: bytes
-    """Call id, 16 bytes; zeros where the record is not about one call."""
+    """Call id, 16 bytes; zeros if the record is not of one call."""
     at: int
     """Time of the record, in milliseconds of the monotonic clock of its writer."""
     payload: bytes
 
 
 class Fault(Enum):
-    """What is wrong with a part of a file."""
+    """Kinds of damage."""
 
     DAMAGED = "damaged"
     TORN = "not written whole"
-    """The file ends within a record: its writer was stopped, or the machine."""
+    """The file ends within a record: the process or the machine stopped."""
 
 
 class Damage(NamedTuple):
-    """A part of a file that could not be read; of one record, ``kind``, ``call`` and ``at`` may still be known."""
+    """A part of a file that could not be read; if it is one record, ``kind``, ``call`` and ``at`` may be known."""
 
     offset: int
     fault: Fault
@@ -69,9 +69,9 @@ def framed(kind: int, call: bytes, at: int, payload: bytes) -> bytes:
 
 
 def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Damage]:
-    """Yield every record of a file in order, and what is damaged between them; never raises for what it reads.
+    """Yield the records of a file in order, and the damaged parts between them; never raises for their content.
 
-    Zeros at the end are no damage: a power loss leaves them, and so does a file that was allocated beforehand.
+    Zeros at the end are no damage: they are left by a power loss, and in a file that was allocated beforehand.
     """
     start = file.tell()
     first = file.read(window)
@@ -91,7 +91,7 @@ class _Edge(NamedTuple):
 
 
 class _Window:
-    """A part of a file in memory; positions count from its beginning."""
+    """A part of a file in memory; positions are counted from its beginning."""
 
     def __init__(self, file: BinaryIO, window: int) -> None:
         self._file = file
@@ -101,11 +101,11 @@ class _Window:
         self.is_last = False
 
     def offset(self, position: int) -> int:
-        """Return the place in the file."""
+        """Return the offset in the file."""
         return self._base + position
 
     def grow(self, position: int) -> int:
-        """Read more and forget what lies before ``position``; return where that stands now."""
+        """Read more and drop everything before ``position``; return the new position."""
         more = self._file.read(self._window)
         self.is_last = not more
         self.data = self.data[position:] + more
@@ -141,9 +141,9 @@ class _Reader(_Window):
                     yield record
 
     def _find(self, begin: int) -> tuple[Frame | Damage | None, int] | None:
-        """Find the next head after a damaged one, or the tail of a record that begins no sooner than ``begin``.
+        """Find the next head after a damaged one, or the tail of a record that begins at ``begin`` or later.
 
-        Returns that record, None for a head, and where to go on.
+        Return that record (None for a head) and the position at which to continue.
         """
         position = begin + 1
         while (found := self._find_in_window(position, begin)) is None and not self.is_last:
@@ -186,7 +186,7 @@ class _Reader(_Window):
 
 
 class _OldReader(_Window):
-    """Reads format 1, in which reading ends at the first length that is damaged."""
+    """Reads format 1; reading ends at the first damaged length."""
 
     def read(self) -> Iterator[Frame | Damage]:
         position = self.grow(0)

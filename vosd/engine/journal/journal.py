@@ -1,9 +1,9 @@
-"""The journal of a running switch: records go to the operating system before the peers are told.
+"""Journal of a running switch (ADR 4).
 
-An append-only run of framed records: an answered call with all that is needed to bill it, an ended call ready to
-be booked, a mark of time every second while calls run, and which calls are booked. Records are written before the
-datagrams that they belong to leave, which survives kill -9; they are synced at most ``SYNC_S`` later, which bounds
-what a power loss takes. Knows no database: the recorder books what stands here.
+Files of framed records are appended: an answered call with all that is needed to bill it, an ended call ready to be
+booked, a time mark every second while calls run, and which calls are booked. Records are written before the datagrams
+of their calls are sent, so they survive kill -9; they are synced at most ``SYNC_S`` later, so a power loss takes no
+more than that. Refuses to know databases: the recorder books ended calls.
 """
 
 import asyncio
@@ -47,15 +47,15 @@ from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 SYNC_S: Final = 0.05
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 10_000
-"""Calls that the database would not take; with more of them something is wrong that no call should add to."""
+"""Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
 PRUNE_S: Final = 60
-"""How often booked files are looked through for those that have been kept for long enough."""
+"""Interval at which booked files that are too old are removed."""
 
 _log = structlog.get_logger()
 
 
 class Journal:
-    """One directory of segments; the newest is written, the others are kept for a while once their calls are booked."""
+    """One directory of segments; the newest is written, older ones are kept for a while after they are booked."""
 
     def __init__(
         self,
@@ -71,34 +71,34 @@ class Journal:
         self._sync_wanted = asyncio.Event()
         self._output = Output(self._files, reserve_bytes, self._sync_wanted.set)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
-        """What the database has refused."""
+        """Records that the database refused."""
         self._size = 0
-        """What the newest segment has taken, without the open calls that it began with."""
+        """Bytes written to the newest segment, without the open calls at its beginning."""
         self._first = 0
-        """The newest segment that began with the open calls: only older ones may go."""
+        """The newest segment that begins with the open calls: only older ones may be retired."""
         self._open_calls: dict[str, OpenCall] = {}
         self._moved: dict[str, None] = {}
-        """Open calls whose sides are elsewhere since the last second: peers can move with every packet."""
+        """Open calls whose peers have moved since the last mark."""
         self._placed: dict[str, list[PlacedCall]] = {}
         self._left_over: list[LeftOver] = []
         self._ends: list[EndOf] = []
-        """Answered calls that have ended since the last mark."""
+        """Answered calls that ended since the last mark."""
         self._last_mark: Mark | None = None
         self._unknown: list[bytes] = []
-        """Records of another version, which move on with the open calls."""
+        """Records of another version, which are copied with the open calls."""
         self._segment_of: dict[str, int] = {}
         self._unbooked: dict[int, int] = {}
         self._left_behind: list[Path] = []
-        """Segments of the earlier life."""
+        """Segments of the earlier run."""
         self._damaged: set[Path] = set()
         self._ticks = 0
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> Remains:
-        """Read what an earlier life left, and begin a new segment.
+        """Read what an earlier run left, and begin a new segment.
 
-        The old segments stay until ``settle`` says that everything in them stands in the new one.
+        The old segments stay until ``settle`` confirms that everything in them is in the new one.
 
         Raises:
             JournalUnusableError: the directory cannot be made, read or written.
@@ -121,12 +121,12 @@ class Journal:
         return remains
 
     def settle(self) -> None:
-        """Everything that an earlier life left has been written again: take its segments out of use.
+        """Take the segments of the earlier run out of use, when everything in them has been written again.
 
         A damaged one is set aside for ``vosd spool salvage``.
 
         Raises:
-            JournalUnusableError: the disk does not take it all, the old segments stay.
+            JournalUnusableError: the disk is full or fails; the old segments stay.
         """
         is_written = self._write() or (self._output.recover() and self._write())
         if not is_written or not self._output.sync():
@@ -143,7 +143,7 @@ class Journal:
     def close(self) -> None:
         """Write and sync what is left."""
         if not self._write():
-            _log.error("the disk did not take the end of the journal", lost_bytes=self._output.backlog)
+            _log.error("the end of the journal could not be written", lost_bytes=self._output.backlog)
         number = self._output.number
         self._output.close()
         if not (self._segment_of or self._open_calls or self._left_over or self._unknown):
@@ -155,16 +155,16 @@ class Journal:
 
     @property
     def unbooked(self) -> int:
-        """How many ended calls wait for the database, those in quarantine included."""
+        """Number of ended calls that are not in the database, including those in quarantine."""
         return len(self._segment_of) + len(self.quarantine)
 
     @property
     def is_overfull(self) -> bool:
-        """Whether the disk has failed, or the database has refused so much, that no new call may be taken."""
+        """Whether the disk has failed, or the quarantine is full, so that no new call may be taken."""
         return self._output.is_short or len(self.quarantine) > REFUSED_MAX
 
     def answered(self, call: OpenCall) -> bool:
-        """Write an answered call down at once; False where the disk does not take it: then it must not be answered."""
+        """Write an answered call at once; return False if that failed: then the call must not be answered."""
         output = self._output
         if not output.has_room_for_answer(len(self._open_calls)):
             return False
@@ -177,28 +177,28 @@ class Journal:
         return True
 
     def moved(self, call: OpenCall) -> None:
-        """Keep an answered call as it is now; it is written with the next mark, however often it moves until then."""
+        """Keep the present state of an answered call; it is written with the next mark."""
         if call.record.call_id in self._open_calls:
             self._open_calls[call.record.call_id] = call
             self._moved[call.record.call_id] = None
 
     def placed(self, call_id: str, invite: InviteSnapshot, caller: CallerSnapshot | None = None) -> None:
-        """Keep what it takes to give up a call that a gateway is asked to take, until it is answered or has ended.
+        """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended.
 
-        ``caller`` is who waits for the answer; it is kept with the first INVITE of the call.
+        ``caller`` is the leg that waits for the answer; it is kept with the first INVITE of the call.
         """
         placed = PlacedCall(call_id, invite, caller)
         self._placed.setdefault(call_id, []).append(placed)
         self._output.append(placed_frame(placed))
 
     def leave(self, left_over: Sequence[LeftOver]) -> None:
-        """Keep what an earlier life has not hung up, until ``hung_up``."""
+        """Keep the legs that an earlier run has not released, until ``hung_up``."""
         self._left_over = list(left_over)
         for each in left_over:
             self._output.append(left_over_frame(each))
 
     def hung_up(self) -> None:
-        """Everything that was left of the earlier life is hung up."""
+        """Note that all legs of the earlier run are released."""
         self._left_over = []
         self._output.append(hung_up_frame())
 
@@ -220,10 +220,10 @@ class Journal:
         return {"spool_rows": self.unbooked}
 
     async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
-        """Move calls that the database will not take as they are into quarantine; what they cost must be owed by then.
+        """Move calls that the database refuses into quarantine; their cost must be counted as owed before.
 
-        They are on the disk there before the journal forgets them. Where that fails they stay in the journal, and the
-        next start offers them to the database again.
+        They are on disk there before they are marked in the journal. If that fails they stay in the journal, and the
+        next start tries to book them again.
         """
         for record, reason in rejected:
             _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
@@ -241,14 +241,14 @@ class Journal:
         self._retire_segments()
 
     def kept_calls(self, since_s: float = 0.0) -> Iterator[CallRecord]:
-        """Yield the record of every ended call that stands in a file, booked or not; may be read in a thread.
+        """Yield the record of every ended call in the files, booked or not; may be read in a thread.
 
         ``since_s`` leaves out files that were not written to since then (seconds since 1970).
         """
         return KeptJournal(self._directory, since_s).ended()
 
     def mark(self, now: Instant) -> None:
-        """Prove that the switch lives, write down who has moved, and repeat which calls have ended."""
+        """Write a time mark with the calls that ended since the last one, and the open calls that have moved."""
         for call_id in self._moved:
             self._output.append(answered_frame(self._open_calls[call_id]))
         self._moved.clear()
@@ -257,7 +257,7 @@ class Journal:
         self._ends.clear()
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
-        """Do what is due every second: mark the time while calls run, try a disk again that has failed."""
+        """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
         if has_calls or self._ends:
             self.mark(now)
         if self._output.is_short and self._output.recover():
@@ -268,15 +268,15 @@ class Journal:
         self._ticks += 1
 
     def booked(self, call_ids: Iterable[str]) -> None:
-        """Note that calls stand in the database, and take segments out of use that hold nothing else."""
+        """Note that calls are in the database, and retire segments whose calls are all booked."""
         self._output.append(booked_frame(Booked(self._settled(call_ids))))
         self.flush()
         self._retire_segments()
 
     def flush(self) -> None:
-        """Hand everything to the operating system; called before datagrams leave.
+        """Write everything that waits; called before datagrams are sent.
 
-        A disk that takes nothing is logged once and tried again every second; nothing is dropped.
+        A failing disk is logged once and tried again every second; no record is dropped.
         """
         if self._output.backlog:
             self._write()
@@ -284,7 +284,7 @@ class Journal:
                 self._begin_segment()
 
     async def keep_synced(self) -> None:
-        """Sync what was written, again and again, without holding up the calls; runs until cancelled."""
+        """Sync in a thread what was written, every ``SYNC_S``; runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._sync_wanted.wait()
@@ -308,25 +308,25 @@ class Journal:
         return is_done
 
     def _settled(self, call_ids: Iterable[str]) -> tuple[str, ...]:
-        """Count calls out of their segments; return those that were counted there."""
+        """Subtract calls from the counts of their segments; return those that were counted."""
         done = tuple(call_id for call_id in call_ids if call_id in self._segment_of)
         for call_id in done:
             self._unbooked[self._segment_of.pop(call_id)] -= 1
         return done
 
     def _begin_segment(self) -> None:
-        """Go on in a new file."""
+        """Begin a new file."""
         self._size = 0
         try:
             has_begun = self._output.begin_next()
         except OSError as error:
-            _log.error("no new journal file can be made, the old one goes on", error=str(error))
+            _log.error("no new journal file can be created, the old one is continued", error=str(error))
             return
         if has_begun:
             self._begin_with_open_calls()
 
     def _begin_with_open_calls(self) -> None:
-        """Begin a file with the calls that are still open, and what else only older files hold."""
+        """Begin a file with the open calls, and with everything else that only older files hold."""
         output = self._output
         for number in range(self._first, output.number):
             self._unbooked.setdefault(number, 0)
@@ -347,9 +347,9 @@ class Journal:
         self._retire_segments()
 
     def _retire_segments(self) -> None:
-        """Take older segments out of use whose calls are all booked, once the open calls are safe in a newer one.
+        """Retire older segments whose calls are all booked, once the open calls are in a newer one.
 
-        The oldest goes first: an answer whose end stood in a younger file would else come back as a lost call.
+        The oldest goes first: otherwise an answer whose end is in a newer file would be restored as a lost call.
         """
         older = sorted(number for number in self._unbooked if number < self._first)
         done = list(takewhile(lambda number: self._unbooked[number] == 0, older))

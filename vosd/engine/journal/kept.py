@@ -1,8 +1,8 @@
-"""Reading every call that stands in the journal's files, booked or not, while the switch writes them.
+"""Reading of all calls in the journal's files, booked or not, while the switch writes them.
 
-Used to compare the journal with the database by ``ledger verify``, and a switch whose database has lost commits.
-Reads a bounded part of a file at a time and changes nothing. It may run in a thread beside the switch or in another
-process: a record that is being written is seen by the next reading.
+``ledger verify`` and a switch whose database has lost commits compare the journal with the database. A bounded part of
+a file is read at a time and nothing is changed, so it may run in a thread or in another process; a record that is
+being written is seen by the next reading.
 """
 
 import os
@@ -17,10 +17,10 @@ from vosd.engine.journal.frames import NO_CALL, Damage
 
 
 class KeptJournal:
-    """One reading of the journal in ``directory`` (``state_dir/journal``): go through ``ended()``, then ask the rest.
+    """One reading of the journal in ``directory`` (``state_dir/journal``): exhaust ``ended()`` first.
 
-    ``open_calls``, ``waiting`` and ``unreadable`` are complete when ``ended()`` has come to its end. What they hold is
-    bounded by the calls that run and the calls that wait for the database.
+    ``open_calls``, ``waiting`` and ``unreadable`` are complete after that. Their size is bounded by the running calls
+    and the calls that wait for the database.
     """
 
     def __init__(self, directory: Path, since_s: float = 0.0) -> None:
@@ -28,16 +28,16 @@ class KeptJournal:
         self._directory = directory
         self._since_s = since_s
         self.open_calls: dict[str, OpenCall] = {}
-        """Answered and not ended, by call id: running calls, or those of a switch that was killed."""
+        """Calls answered and not ended, by call id: running ones, or those of a switch that was killed."""
         self.waiting: set[str] = set()
-        """Ids of ended calls that no record says are booked."""
+        """Ids of ended calls that are not booked as far as the journal says."""
         self.unreadable: set[str] = set()
         """Ids of ended calls whose record is damaged and not repeated elsewhere."""
 
     def ended(self) -> Iterator[CallRecord]:
         """Yield the record of every call that has ended, in the order of the files.
 
-        One that an outage or a restart made the switch write again comes again, unchanged.
+        A record that was written again, after an outage or a restart, is yielded again.
         """
         for path in all_files(self._directory):
             file = opened(path)

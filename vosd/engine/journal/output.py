@@ -1,8 +1,8 @@
-"""Writing the journal's present file, and what is done when the disk takes no more.
+"""Writing of the journal's present file, also when the disk is full.
 
-A reserve file is allocated beforehand. When a write fails, writing goes on in the reserve, whose blocks the file system
-has promised already: running calls can still be ended on disk. From then on ``is_short`` is set, which keeps new calls
-away, until a new reserve and a new file could be made. Refuses to know what the records mean.
+A reserve file is allocated beforehand. When a write fails, writing continues in the reserve, whose blocks are already
+allocated, so the ends of running calls can still be written. From then on ``is_short`` is set and new calls are
+refused, until a new reserve and a new file are created. Refuses to know what the records mean.
 """
 
 import os
@@ -16,9 +16,9 @@ from vosd.engine.journal.files import Files
 from vosd.obs.events import Event
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
-"""Room for the ends of some seven thousand calls, of about two kilobytes each."""
+"""Room for the ends of about seven thousand calls of two kilobytes each."""
 END_BYTES: Final = 4_096
-"""Room in the reserve that is left for each running call."""
+"""Room in the reserve for the end of each running call."""
 
 _log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class _State(Enum):
 
 
 class Output:
-    """The file that is written, and the records that wait to be written to it."""
+    """The present file, and the records that wait to be written."""
 
     def __init__(self, files: Files, reserve_bytes: int, sync_wanted: Callable[[], None]) -> None:
         self._files = files
@@ -41,11 +41,11 @@ class Output:
         self._dirty = False
         self._buffer: list[bytes] = []
         self._end = 0
-        """Where the whole records of the file end."""
+        """End of the last complete record in the file."""
         self.descriptor = -1
         self.number = 0
         self.backlog = 0
-        """Bytes of the records that wait."""
+        """Bytes of the waiting records."""
 
     @property
     def is_short(self) -> bool:
@@ -53,7 +53,7 @@ class Output:
         return self._state is not _State.NORMAL
 
     def has_room_for_answer(self, open_calls: int) -> bool:
-        """Say whether one more answered call may be written: the reserve is for the ends of running calls first."""
+        """Return whether one more answered call may be written; in the reserve the ends of running calls go first."""
         if self._state is _State.NORMAL:
             return True
         left = self._reserve_bytes - self._end - self.backlog
@@ -62,16 +62,16 @@ class Output:
     # -- records ------------------------------------------------------------------------------------------------
 
     def append(self, frame: bytes) -> None:
-        """Let a record wait for the next ``write``."""
+        """Queue a record for the next ``write``."""
         self._buffer.append(frame)
         self.backlog += len(frame)
 
     def withdraw(self) -> None:
-        """Drop the record that was appended last and could not be written."""
+        """Drop the record that was appended last and not written."""
         self.backlog -= len(self._buffer.pop())
 
     def write(self) -> bool:
-        """Hand to the operating system what waits; False where it did not take everything. Nothing is dropped."""
+        """Write the waiting records; return False if some still wait. None is dropped."""
         while self._buffer and self._state is not _State.STUCK:
             data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
             done = 0
@@ -91,12 +91,12 @@ class Output:
         return not self._buffer
 
     def begin_sync(self) -> int:
-        """Return a descriptor of the file that is to be synced, and closed; what is written from now on is not in."""
+        """Return a descriptor to sync and close; it covers what was written until now."""
         self._dirty = False
         return os.dup(self.descriptor)
 
     def sync(self) -> bool:
-        """Bring what was written onto the disk at once; say whether that went well."""
+        """Sync what was written; return whether that succeeded."""
         try:
             os.fdatasync(self.descriptor)
         except OSError as error:
@@ -105,7 +105,7 @@ class Output:
         return True
 
     def sync_failed(self, error: OSError) -> None:
-        """Go on in the reserve: what the file took and was not synced may be lost in a power failure."""
+        """Continue in the reserve: what was written and not synced may be lost in a power failure."""
         _log.error("journal cannot be synced, a power loss may take calls", error=str(error))
         if self._state is _State.NORMAL:
             self._fall_back(error)
@@ -128,10 +128,10 @@ class Output:
             )
 
     def begin_next(self) -> bool:
-        """Go on in a new file; False where the present one cannot be synced, which is a failure of the disk.
+        """Begin a new file; return False if the present one cannot be synced, which is a failure of the disk.
 
         Raises:
-            OSError: none can be made; the present one goes on.
+            OSError: it cannot be created; the present one is continued.
         """
         if not self.sync():
             return False
@@ -141,7 +141,7 @@ class Output:
         return True
 
     def recover(self) -> bool:
-        """Allocate a new reserve and begin a new file, if the disk takes them by now; booked files make room for it."""
+        """Allocate a new reserve and begin a new file, removing booked files if room is needed; return success."""
         try:
             while not self._has_reserve:
                 try:
@@ -151,7 +151,7 @@ class Output:
                         return False
             disk = os.statvfs(self.descriptor)
             if disk.f_bavail * disk.f_frsize < self._reserve_bytes // 16:
-                return False  # it would be full again at once
+                return False  # the new file would be full at once
             os.fdatasync(self.descriptor)
             descriptor = self._files.create(self.number + 1)
         except OSError:
@@ -186,7 +186,7 @@ class Output:
         self._has_reserve = True
 
     def _release_rest(self) -> bool:
-        """Give back what is left of the reserve that is written to, if that makes room for a new one."""
+        """Release the unused rest of the reserve in use, to make room for a new one; return whether it did."""
         rest = os.fstat(self.descriptor).st_size - self._end
         disk = os.statvfs(self.descriptor)
         if rest <= 0 or disk.f_bavail * disk.f_frsize + rest < self._reserve_bytes + END_BYTES:
@@ -195,7 +195,7 @@ class Output:
         return True
 
     def _keep_whole_records(self, done: int) -> None:
-        """After ``done`` bytes the disk took no more: forget the records that are written, cut off a part of one."""
+        """After a write of only ``done`` bytes, drop the complete records and cut off a part of one."""
         whole = 0
         while whole + len(self._buffer[0]) <= done:
             whole += len(self._buffer.pop(0))
@@ -205,11 +205,11 @@ class Output:
             try:
                 os.ftruncate(self.descriptor, self._end)
                 os.lseek(self.descriptor, self._end, os.SEEK_SET)
-            except OSError as error:  # the part stays in the file; reading goes on behind it
+            except OSError as error:  # the part stays in the file; reading continues after it
                 _log.warning("a part of a journal record cannot be removed", error=str(error), at=self._end)
 
     def _fall_back(self, error: OSError) -> None:
-        """Go on in the reserve, or keep everything in memory where that is used up."""
+        """Continue in the reserve; keep records in memory if that is used up."""
         if self._state is _State.NORMAL:
             _log.error(
                 Event.JOURNAL_WRITE_FAILED,

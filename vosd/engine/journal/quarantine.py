@@ -1,7 +1,7 @@
 """Quarantine: call records that the database refuses, each in a file of its own until the cause is corrected.
 
-One JSON file a call in ``state_dir/quarantine``, synced before the journal may forget the call. The files are the only
-truth: ``vosd spool`` reads them without a running switch. Refuses to know databases.
+One JSON file for each call in ``state_dir/quarantine``, synced before the journal may drop the call. ``vosd spool``
+reads the files, with a running switch or without. Refuses to know databases.
 """
 
 import os
@@ -39,10 +39,10 @@ class Unreadable(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What stands in the quarantine."""
+    """Content of the quarantine."""
 
     records: list[Refused]
-    """Those refused first come first."""
+    """In the order of their refusal."""
     unreadable: list[Unreadable]
 
 
@@ -54,35 +54,35 @@ _decode: Final = msgspec.json.Decoder(Refused).decode
 
 
 class Quarantine:
-    """One directory of refused records; it need not exist."""
+    """One directory of refused records; it may be missing."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._ids: set[str] = set()
         self.owed: Final[set[str]] = set()
-        """Calls in here that the running switch counts as owed because they are: what they cost is forgotten once."""
+        """Calls in quarantine whose cost the running switch counts as owed until they are booked."""
         self.count()
 
     def __len__(self) -> int:
-        """Return how many records there are, as last counted or changed here."""
+        """Return the number of records at the last count or change by this process."""
         return len(self._ids)
 
     def __contains__(self, call_id: str) -> bool:
-        """Say whether a record is there, as last counted or changed here."""
+        """Return whether a record was there at the last count or change by this process."""
         return call_id in self._ids
 
     def count(self) -> int:
-        """Look again how many records there are: another process may have booked some."""
+        """Count the records again: another process may have booked some."""
         self._ids = {path.stem for path in self._directory.glob(f"*{_SUFFIX}")}
         return len(self._ids)
 
     def ids(self) -> frozenset[str]:
-        """Look again and return the ids of the calls whose records there are."""
+        """Read the directory again and return the ids of the calls."""
         self.count()
         return frozenset(self._ids)
 
     def put(self, rejected: Iterable[RejectedRecord]) -> None:
-        """Keep records; they are on the disk when this returns, which may take milliseconds for each.
+        """Keep records, synced to disk, which may take milliseconds for each.
 
         Raises:
             OSError: some are not kept.
@@ -96,7 +96,7 @@ class Quarantine:
         _sync_directory(self._directory)
 
     def remove(self, call_ids: Iterable[str]) -> None:
-        """Forget records that stand in the database by now."""
+        """Remove records that are in the database now."""
         for call_id in call_ids:
             self._path(call_id).unlink(missing_ok=True)
             self._ids.discard(call_id)
@@ -141,7 +141,7 @@ def _encode(refused: Refused) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or not there, and on the disk."""
+    """Write a file atomically and sync it."""
     draft = path.with_suffix(".draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

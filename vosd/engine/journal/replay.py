@@ -1,8 +1,7 @@
-"""Reading the journal back: what an earlier life of the switch left unfinished.
+"""Reading of the journal at a start: what an earlier run of the switch left unfinished.
 
-Damaged records are left out and the rest is read. That a call has ended is said several times: by its record, by the
-head and tail of that record, by the next mark of time and by the record of its booking. One of them is enough to keep
-a call from coming back as a running one.
+Damaged records are skipped. The end of a call is written several times: in its record, in the head and tail of that
+record, in the next time mark and in the record of its booking. One of them is enough to know that the call has ended.
 """
 
 from collections import deque
@@ -36,9 +35,9 @@ from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 RECENT_MS: Final = 1_000
-"""Calls that ended so shortly before the kill are hung up once more towards their gateways."""
+"""Calls that ended so shortly before the process was killed are released towards their gateways again."""
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
-"""How much of another version's records is carried from file to file; a file with more is set aside instead."""
+"""Limit of another version's records that are copied to the new file; a file with more is set aside."""
 
 _log = structlog.get_logger()
 
@@ -48,36 +47,36 @@ class JournalUnusableError(VosError):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """An answered call whose end is known, but not the record of it."""
+    """An answered call whose end is known and whose record is damaged."""
 
     call: OpenCall
     ended_mono: int
 
 
 class Remains(msgspec.Struct):
-    """What an earlier life of the switch left unfinished."""
+    """What an earlier run of the switch left unfinished."""
 
     open_calls: dict[str, OpenCall] = {}
     unbooked: dict[str, CallRecord] = {}
     cut: dict[str, Cut] = {}
-    """Calls that have ended and whose record is damaged."""
+    """Ended calls whose record is damaged."""
     placed: dict[str, list[InviteSnapshot]] = {}
     """INVITEs of calls that no gateway had answered, by call id."""
     callers: dict[str, CallerSnapshot] = {}
-    """Who waits for a final response, by call id."""
+    """Callers that wait for a final response, by call id."""
     left_over: list[LeftOver] = []
-    """What a life before the earlier one had left, and the earlier one has not hung up."""
+    """Legs left by a run before the earlier one, which the earlier one has not released."""
     last_mono: int = 0
-    """The latest instant that any record proves, on the clock of the life that wrote it."""
+    """The latest instant of any record, on the monotonic clock of the run that wrote it."""
     unknown: list[Frame] = []
-    """Records of another version of vosd, to be kept for it."""
+    """Records of another version of vosd, which are kept for it."""
     _recent: deque[tuple[int, LeftOver]] = msgspec.field(default_factory=deque)
-    """Calls that have just ended, and when."""
+    """Calls that ended lately, and when."""
     damaged: set[Path] = set()
-    """Segments that could not be read whole."""
+    """Segments with damaged parts."""
 
     def take(self, entry: Entry) -> None:
-        """Take in one record."""
+        """Apply one record."""
         match entry:
             case OpenCall():
                 self.placed.pop(entry.record.call_id, None)
@@ -107,7 +106,7 @@ class Remains(msgspec.Struct):
                 self.left_over.clear()
 
     def _note_end(self, record: CallRecord) -> None:
-        """Remember for a moment the gateway of a call that we hung up: the BYE may not have left, or not arrived."""
+        """Remember the gateway of a call that we released just now: the BYE may not have been sent, or received."""
         call = self.open_calls.get(record.call_id)
         if call is None or record.hangup_source == HangupSource.CALLEE.value:
             return
@@ -119,7 +118,7 @@ class Remains(msgspec.Struct):
                 self._recent.popleft()
 
     def ended(self, call_id: str, mono: int) -> None:
-        """Note that a call has ended, by whatever says so beside its own record."""
+        """Note that a call has ended, without its record."""
         self.placed.pop(call_id, None)
         self.callers.pop(call_id, None)
         call = self.open_calls.pop(call_id, None)
@@ -133,7 +132,7 @@ class Remains(msgspec.Struct):
         self.cut.pop(call_id, None)
 
     def legs(self) -> list[LeftOver]:
-        """Return what is still to be hung up, call by call."""
+        """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
         asked = [LeftOver(call_id, invites=tuple(invites)) for call_id, invites in self.placed.items()]
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
@@ -156,7 +155,7 @@ def read_segments(segments: Iterable[Path]) -> Remains:
 
 
 def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
-    """Take in the records of one file."""
+    """Apply the records of one file."""
     for part in entries_in(file):
         match part:
             case Damage():
