@@ -1,4 +1,4 @@
-"""``vosd cdr``: the calls that were, from the database; ``show`` also draws one that still runs."""
+"""``vosd cdr``: calls from the database; ``show`` also draws a running one."""
 
 import asyncio
 import csv
@@ -26,7 +26,7 @@ _SHOWN: Final = (
     "started_at", "mapping_gateway", "caller_in", "callee_in", "routing_gateway",
     "end_reason", "sip_code", "hold_time_s", "fee", "call_id",
 )  # fmt: skip
-"""The table in a file or a pipe; everything is in --json and --csv."""
+"""Columns of the table in a file or a pipe; --json and --csv have all."""
 
 _ON_SCREEN: Final = {
     "call_id": Column("id"),
@@ -40,7 +40,7 @@ _ON_SCREEN: Final = {
     "hold_time_s": Column("s", is_figure=True),
     "fee": Column("fee", is_figure=True),
 }
-"""The listing on a terminal: a call a line, in 80 columns too."""
+"""Columns of the listing on a terminal, one line for each call; they fit 80 characters."""
 
 _CANDIDATES_SHOWN: Final = 5
 
@@ -72,8 +72,8 @@ def list_calls(
 ) -> None:
     """List calls, newest first.
 
-    On a terminal the columns that fit are shown, with the beginning of each call id; other verbs take it for the
-    whole. Longer listings are had page by page with --before, or at once with --csv or --json and a high --limit.
+    On a terminal the columns that fit are shown, with the beginning of each call id, which other verbs accept.
+    Longer listings: page by page with --before, or at once with --csv or --json and a high --limit.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
@@ -82,14 +82,14 @@ def list_calls(
 
 
 class _Form(Protocol):
-    """How a listing is printed."""
+    """A form of a listing."""
 
     def add(self, call: "StoredCall") -> None:
-        """Take the next call."""
+        """Add the next call."""
         ...
 
     async def finish(self, queries: "Queries") -> None:
-        """Print what is left."""
+        """Print the rest."""
         ...
 
 
@@ -123,7 +123,7 @@ class _Json:
 
 
 class _Table:
-    """One line a call: on a terminal what fits, else everything of ``_SHOWN``."""
+    """One line for each call: on a terminal the columns that fit, else ``_SHOWN``."""
 
     def __init__(self, limit: object) -> None:
         self._limit = limit
@@ -156,7 +156,7 @@ def _to_the_second(moment: str) -> str:
 
 
 async def _list(invocation: Invocation, before: str | None, criteria: dict[str, Any], form: _Form) -> None:
-    """Print the calls that fit, one after the other as they come from the database.
+    """Print the calls that fit, as they are read from the database.
 
     Raises:
         VosError: a name in the filter is unknown, or the database is away.
@@ -188,7 +188,7 @@ async def _list(invocation: Invocation, before: str | None, criteria: dict[str, 
 @json_option
 @pass_invocation
 def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_json: bool) -> None:
-    """Show everything that is known of one call; the first digits of CALL_ID are enough.
+    """Show everything about one call; the first digits of CALL_ID are enough.
 
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
     --ladder or --pcap the call may still run.
@@ -217,7 +217,7 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
     """Draw a call that is not booked yet.
 
     Raises:
-        OperationError: the running switch does not have it either, or a ladder is not what was wanted.
+        OperationError: the running switch does not have it either, or neither a ladder nor a capture is wanted.
     """
     from vosd.admin.control import NoDaemonError
     from vosd.admin.tracing import call_json, running_call
@@ -290,7 +290,7 @@ async def _booked(queries: "Queries", beginning: str) -> "StoredCall":
 
 
 async def _the_one(queries: "Queries", beginning: str) -> "StoredCall | None":
-    """Return the call whose id begins so, or None.
+    """Return the call whose id begins with ``beginning``, or None.
 
     Raises:
         OperationError: several do; the message lists them.

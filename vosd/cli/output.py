@@ -1,6 +1,6 @@
-"""How results look: one JSON document for programs, a table or a listing for people; all on standard output.
+"""Output of results: one JSON document for programs, a table or a listing for people.
 
-Cells may hold what strangers dialled, so nothing that steers a terminal gets through.
+Cells may contain text from the network, so control characters are escaped.
 """
 
 import os
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 UNFOLDED: Final = 4_000
-"""Columns of what is not a terminal: a line that is piped into grep should stay one line."""
+"""Width of a file or pipe: a line that is piped into grep stays one line."""
 _NARROWEST: Final = 6
-"""Columns of the screen below which no cell is cut."""
+"""Width below which no cell is cut."""
 
 
 def document(value: object) -> None:
@@ -27,7 +27,7 @@ def document(value: object) -> None:
 
 
 class Documents:
-    """One JSON array on standard output as ``document`` prints it, of which no more than one item is held."""
+    """One JSON array on standard output as ``document`` prints it, written item by item."""
 
     def __init__(self) -> None:
         self._is_empty = True
@@ -48,15 +48,15 @@ class Column(NamedTuple):
 
     title: str
     rank: int = 0
-    """0 is always shown; of the others the highest are left out first where there is no room."""
+    """0 is always shown; of the others the highest are left out first if there is no room."""
     is_figure: bool = False
-    """Whether its cells stand to the right."""
+    """Whether its cells are aligned to the right."""
     narrowest: int | None = None
-    """To how many columns of the screen its cells may be cut where there is no room; None = they are never cut."""
+    """Width to which its cells may be cut if there is no room; None = never."""
 
 
 def columns_of_screen() -> int | None:
-    """Return how wide the reader's screen is: ``$COLUMNS`` or the terminal's; None for a file or a pipe."""
+    """Return the width of the screen: ``$COLUMNS`` or the terminal's; None for a file or a pipe."""
     wanted = os.environ.get("COLUMNS", "")
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
@@ -64,7 +64,7 @@ def columns_of_screen() -> int | None:
 
 
 def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
-    """Print one line a row that fits into ``width``: columns of little interest are left out, long cells are cut."""
+    """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -91,7 +91,7 @@ def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[i
         if columns[index].rank and excess() > 0:
             shown.remove(index)
     shrinking = {index: narrowest for index in shown if (narrowest := columns[index].narrowest) is not None}
-    for least in (shrinking, dict.fromkeys(shrinking, _NARROWEST)):  # at worst below what the columns like to have
+    for least in (shrinking, dict.fromkeys(shrinking, _NARROWEST)):  # at worst below ``narrowest``
         while excess() > 0 and least:
             widest = max(least, key=lambda index: widths[index] - least[index])
             if widths[widest] <= least[widest]:
@@ -108,7 +108,7 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under their columns, figures to the right, or the sentence ``empty`` when there are none."""
+    """Print rows under their columns, figures to the right, or the sentence ``empty`` if there are none."""
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -123,7 +123,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 
 def sheet(values: Mapping[str, object]) -> None:
-    """Print one thing as its properties, one a line."""
+    """Print the properties of one object, one in each line."""
     shown = Table(box=None, show_header=False, pad_edge=False)
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")
@@ -133,7 +133,7 @@ def sheet(values: Mapping[str, object]) -> None:
 
 
 def figures(steps: Iterable[Mapping[str, object]]) -> list[tuple[object, str]]:
-    """Return the rows of a table of rating steps: the step's name, and its figures in one cell."""
+    """Return the rows of a table of rating steps: the name of the step, and its figures in one cell."""
     return [
         (step["step"], ", ".join(f"{name} {value}" for name, value in step.items() if name != "step")) for step in steps
     ]
@@ -145,7 +145,7 @@ def line(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Say something beside the result: to standard error, where it disturbs no program."""
+    """Print a remark to standard error, apart from the result."""
     click.echo(text, err=True)
 
 
@@ -159,7 +159,7 @@ def _print(shown: Table) -> None:
 
 
 def printable(text: str) -> str:
-    """Write what strangers sent so that nothing of it steers a terminal."""
+    """Escape text that contains control characters, so that it cannot control the terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 

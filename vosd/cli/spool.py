@@ -49,7 +49,7 @@ def list_refused(invocation: Invocation, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
-    """Show everything that is known of a refused record."""
+    """Show everything about a refused record."""
     quarantine = _quarantine(invocation.settings)
     refused = quarantine.get(_refused_id(quarantine, call_id))
     if refused is None:
@@ -68,7 +68,7 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> None:
-    """Offer refused records to the database again: those named, or all. Exit code 1 where it refuses any."""
+    """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     quarantine = _quarantine(invocation.settings)
     wanted = [_refused_id(quarantine, call_id) for call_id in call_ids]
     asked = _ask_switch_or_do(invocation, "spool_retry", {"call_ids": wanted}, lambda spool: spool.retry(wanted))
@@ -89,7 +89,7 @@ def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @json_option
 def check(files: Sequence[Path], as_json: bool) -> None:
-    """Read journal files and say what they hold; exit code 1 where any of it is damaged."""
+    """Read journal files and print what they contain; exit code 1 if a part is damaged."""
     from vosd.engine.journal.salvage import examine
 
     found = [_examined(examine, path) for path in files]
@@ -113,9 +113,9 @@ def check(files: Sequence[Path], as_json: bool) -> None:
 @json_option
 @pass_invocation
 def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool, as_json: bool) -> None:
-    """Read every ended call of a journal file, however damaged; write them as a JSON array, or book them.
+    """Read the ended calls of a journal file, also of a damaged one; write them as a JSON array, or book them.
 
-    What is booked already is not booked again. A record that the database refuses goes to the quarantine.
+    Calls that are booked already are not booked again. A record that the database refuses goes to the quarantine.
     """
     if book and target is not None:
         raise click.UsageError("--book or --output, not both")
@@ -139,7 +139,7 @@ def _examined(read: Any, path: Path) -> Any:
 
 
 def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_json: bool) -> None:
-    """Write a JSON array to a file and say so, or print it where no file is given.
+    """Write a JSON array to a file, or print it if no file is given.
 
     Raises:
         OperationError: the file cannot be written.
@@ -232,13 +232,13 @@ def _report(outcome: dict[str, Any], as_json: bool) -> None:
 async def _ask_switch_or_do(
     invocation: Invocation, request: str, arguments: dict[str, Any], work: "Callable[[Spool], Awaitable[Outcome]]"
 ) -> dict[str, Any]:
-    """Let the running switch do it, or do it here where none runs."""
+    """Send the request to the running switch; do the work here if none runs."""
     asked = await invocation.running_switch().ask_if_running(request, **arguments)
     return await _without_switch(invocation.settings, work) if asked is None else dict(asked)
 
 
 async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitable[Outcome]]") -> dict[str, Any]:
-    """Book without a running switch, and keep one from starting meanwhile: it would not know what is booked."""
+    """Book without a running switch, and prevent one from starting meanwhile: it would not know of the bookings."""
     import msgspec
 
     from vosd.cli.database import database_of

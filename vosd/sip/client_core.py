@@ -1,7 +1,7 @@
-"""What we ask of peers: our requests, and what comes back to them (RFC 3261 section 8.1, "UAC core").
+"""Sending of requests and processing of their responses (RFC 3261 section 8.1, "UAC core").
 
-Also the answers that no call waits for any more: whoever answers costs money, so each is acknowledged, hung up,
-and told to whoever may still remember it.
+A 2xx that no call waits for costs money at the vendor: it is acknowledged, released with BYE, and reported to the owner
+of the INVITE, if that still exists.
 """
 
 from collections.abc import Callable
@@ -28,27 +28,27 @@ from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, invite
 from vosd.sip.wire.message import Response
 
 COUNTED_EARLY_MAX: Final = 1 << 16
-"""How far the CSeq of a dialog that nobody keeps any more may have come while it was early: each PRACK counts.
+"""Added to the CSeq of a dialog whose early requests (PRACK) are not known any more.
 
-A number may be left out (RFC 3261 section 12.2.2), one that was used already would be refused.
+CSeq numbers may have gaps (RFC 3261 section 12.2.2), but a number that was used would be refused.
 """
 
 _METHODS: Final = COMMON_METHODS | {"NOTIFY"}
-"""Of requests of ours."""
+"""Methods of our requests."""
 
 FORKS_MAX: Final = 16
-"""Answers to one INVITE that are hung up, beside the one that counts: each costs a BYE and its repetitions."""
+"""Most forks of one INVITE that are released, beside the answer that counts: each costs a BYE."""
 
 
 Placed = Callable[[InviteClient], None]
 
 
 def not_noted(_transaction: InviteClient) -> None:
-    """Keep no note of an INVITE (``Placed``)."""
+    """Do nothing (``Placed``)."""
 
 
 class _Written(NamedTuple):
-    """An INVITE as it goes out, and by another transport where that turns out not to work."""
+    """An encoded INVITE, and a spare one by another transport in case the first fails."""
 
     parts: InviteParts
     data: bytes
@@ -56,7 +56,7 @@ class _Written(NamedTuple):
 
 
 class ClientCore:
-    """Sends requests and takes responses; challenges that we can answer are answered here (section 8.1.3.5)."""
+    """Sends requests and processes responses; answers challenges if it has credentials (section 8.1.3.5)."""
 
     def __init__(
         self,
@@ -91,54 +91,54 @@ class ClientCore:
         *,
         is_fixed: bool = True,
     ) -> InviteClient:
-        """Send the INVITE of a new leg; one too large for UDP takes TCP unless the transport ``is_fixed``."""
+        """Send the INVITE of a new leg; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
         draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
         return self._begin_invite(draft, owner, now)
 
     def send_reinvite(
         self, dialog: Dialog, headers: str, body: bytes, owner: ClientOwner, now: Instant
     ) -> InviteClient:
-        """Ask for another session within a dialog (section 14)."""
+        """Send a re-INVITE (section 14)."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
         return self._begin_invite(InviteDraft(parts, 70, headers, body, dialog=dialog), owner, now)
 
     def send_request(
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
     ) -> Client:
-        """Send anything but INVITE and ACK within a dialog; ``owner`` None waits for no answer."""
+        """Send a request other than INVITE and ACK within a dialog; without ``owner`` its response is ignored."""
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, method, headers, body)
         return Client(self._store, key, dialog.peer, data, owner, now, spare, draft)
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
-        """Acknowledge a 2xx, now and whenever it is repeated."""
+        """Acknowledge a 2xx, and each of its retransmissions."""
         via = self._flows.new_via(dialog.peer.flow)
         headers = transaction.parts.credentials + headers
         ack = dialog.request("ACK", via, transaction.parts.sequence, headers, body)
         transaction.acknowledge(ProvenAck.of(dialog.peer, ack, dialog.answers))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
-        """End a dialog; nobody waits for the answer."""
+        """Send a BYE; its response is ignored."""
         self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
 
     def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> None:
-        """Hang up a dialog of an earlier life; the 2xx to our INVITE, if it was ours, may still want its ACK."""
+        """Release a dialog of an earlier run; if the INVITE was ours, its 2xx may still need an ACK."""
         if invite_sequence:
             ack = dialog.request("ACK", self._flows.new_via(dialog.peer.flow), invite_sequence, self._agent_header)
             self._store.send(dialog.peer, ack)
         self.send_bye(dialog, headers, now)
 
     def cancel_left_over(self, parts: InviteParts, headers: str, now: Instant) -> None:
-        """Give up an INVITE of an earlier life; a callee that answers it all the same is hung up."""
+        """Cancel an INVITE of an earlier run; a callee that answers all the same is released."""
         InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts, headers, now)
 
     # -- responses ----------------------------------------------------------------------------------------------
 
     def take_response(self, message: Response, now: Instant) -> Event | None:
-        """Bring a response to its transaction; return what the endpoint's user must hear of it."""
-        # Section 8.1.3.3 wants a response with several Vias discarded. Our branch on top names our request all the
-        # same, and a 200 that is discarded for a second Via is a call that the vendor bills.
+        """Process a response; return the event for the endpoint's user, if any."""
+        # Section 8.1.3.3 says to discard a response with several Vias. Our branch on top identifies our request anyway,
+        # and to discard a 200 would leave a call that the vendor bills.
         key = f"{branch_of(message.header('via') or '')} {message.cseq.method}"
         transaction = self._store.clients.get(key)
         if transaction is None:
@@ -167,9 +167,9 @@ class ClientCore:
         return None
 
     def expects(self, response: Response) -> bool:
-        """Say whether a response with faults is to a request of ours; one that names no method is known by its branch.
+        """Return whether a response with faults is to a request of ours; without CSeq, the branch decides.
 
-        A branch alone cannot tell the response to a CANCEL from that to its INVITE.
+        A branch alone does not distinguish the responses to a CANCEL and to its INVITE.
         """
         branch = branch_of(response.header("via") or "")
         known = [method for method in _METHODS if self._is_known(f"{branch} {method}")]
@@ -183,7 +183,7 @@ class ClientCore:
         return key in self._store.clients or self._store.finished.get(key) is not None
 
     def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> UnwantedAnswer | None:
-        """Repeat the ACK of a final response; a 2xx of another fork has a dialog to be ended (section 13.2.2.4)."""
+        """Send the ACK of a final response again; release the dialog of another fork (section 13.2.2.4)."""
         if response.status < 300 and response.to_tag:
             parts = parts_acknowledged(ack)
             if response.to_tag != tag_of(parts.to):
@@ -192,7 +192,7 @@ class ClientCore:
         return None
 
     def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
-        """Hang another fork up, or repeat the ACK of one that was."""
+        """Release another fork, or send its ACK again."""
         for number in range(FORKS_MAX):
             fork = f"{key} {number}"
             known = self._store.finished.get(fork)
@@ -207,7 +207,7 @@ class ClientCore:
         return None
 
     def _end_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
-        """ACK a 2xx that no call waits for, now and whenever it is repeated, and hang up at once."""
+        """Acknowledge a 2xx that no call waits for, and each of its retransmissions, and send a BYE."""
         self._dropped[Drop.LATE_ANSWER] += 1
         dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
         dialog.local_sequence += COUNTED_EARLY_MAX
@@ -230,7 +230,7 @@ class ClientCore:
         return transaction
 
     def _with_proof(self, parts: InviteParts, body: bytes) -> InviteParts:
-        """Let an INVITE prove what its peer has asked for before."""
+        """Add credentials to an INVITE if its peer has challenged before."""
         if parts.answers is None:
             return parts
         return parts._replace(credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
@@ -262,7 +262,7 @@ class ClientCore:
     # -- proof --------------------------------------------------------------------------------------------------
 
     def _take_challenge(self, transaction: Client | InviteClient, challenge: Response, now: Instant) -> Event | None:
-        """Say a challenged request again with proof; its owner hears of the challenge only where that is over."""
+        """Send a challenged request again with credentials, or return the challenge as an event."""
         if isinstance(transaction, InviteClient):
             return self._take_challenge_to_invite(transaction, challenge, now)
         draft = transaction.draft
@@ -292,12 +292,12 @@ class ClientCore:
         return None
 
     def _counted(self, draft: InviteDraft) -> int:
-        """Return the last number of an INVITE outside any dialog, and of the requests in the early ones it made."""
+        """Return the greatest CSeq number of an INVITE and of the requests in its early dialogs."""
         keeper = None if draft.dialog is not None else self._dialogs.owners.get(tag_of(draft.parts.from_))
         forks = () if keeper is None else keeper.forks.values()
         return max((draft.parts.sequence, *(fork.local_sequence for fork in forks)))
 
 
 def _can_prove(answers: Answers | None, rounds: int, challenge: Response, *, is_proven: bool) -> bool:
-    """Say whether a challenge can be answered, and may be once more; then what it asks for is noted."""
+    """Return whether a challenge can be answered (again), and remember what it requires."""
     return answers is not None and answers.learn(challenge, rounds, is_proven=is_proven)
