@@ -34,17 +34,18 @@ table `cdr_attempt`.
 _ON_REFUSALS: Final = """\
 ## Records that the database refuses
 
-A record that can never be booked is moved to `state_dir/quarantine`, with all that it books on both accounts. The log says
-`record_quarantined` with the reason, `vosd spool list` shows it, and the cost stays owed. Once the cause is corrected,
-`vosd spool retry` books the record; what is booked already is not booked again.
+A record that can never be booked is moved to `state_dir/quarantine`, with all that it books on both accounts. The log
+says `record_quarantined` with the reason, `vosd spool list` shows it, and the cost stays owed. Once the cause is
+corrected, `vosd spool retry` books the record; what is booked already is not booked again.
 
 - **`account A has its money in USD, this call's posting is in EUR`**: the account was configured in EUR when the call
-  began. If it has no ledger entries yet, set its currency back, `vosd reload`, `vosd spool retry`. An account with entries
-  keeps its currency, so the call must be booked by hand: `vosd spool show CALL_ID` has its postings, `vosd payment add
-  --type adjustment` books them on an account in that currency. Keep the output of `vosd spool export FILE`, remove the
-  call's file from `state_dir/quarantine`, and restart the switch, which then counts the cost as owed no more.
-- **`… cannot name anything here …`**: the id of an account is too long or ends in a space. Correct the configuration for
-  later calls, and book this one by hand in the same way.
+  began. If it has no ledger entries yet, set its currency back, `vosd reload`, `vosd spool retry`. An account with
+  entries keeps its currency, so the call must be booked by hand: `vosd spool show CALL_ID` has its postings,
+  `vosd payment add --type adjustment` books them on an account in that currency. Keep the output of `vosd spool
+  export FILE`, remove the call's file from `state_dir/quarantine`, and restart the switch, which then counts the cost
+  as owed no more.
+- **`… cannot name anything here …`**: the id of an account is too long or ends in a space. Correct the configuration
+  for later calls, and book this one by hand in the same way.
 - **`reference … is booked for another call`**: two calls have the same reference; `vosd ledger verify` shows what is
   booked.
 """
