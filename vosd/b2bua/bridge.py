@@ -1,6 +1,6 @@
-"""Two legs that talk: who is opposite whom, and which change of their session is under way.
+"""Two legs that talk to each other, and the change of their session that is in progress.
 
-Mostly the two legs of one call; after a transfer those of two calls, each still paid for by itself.
+Mostly the two legs of one call; after a transfer those of two calls, each billed by itself.
 """
 
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Bridge:
-    """What goes on between two legs."""
+    """Connects two legs; at most one change of the session is in progress at a time."""
 
     __slots__ = ("_endpoint", "_one", "_other", "_proposal")
 
@@ -33,23 +33,24 @@ class Bridge:
         self._proposal: Proposal | None = None
 
     def holds(self, leg: Leg) -> bool:
-        """Say whether a leg is one of the two: the third of a transfer waits aside."""
+        """Return whether a leg is one of the two; the third leg of a transfer is on hold."""
         return leg is self._one or leg is self._other
 
     def opposite(self, leg: Leg) -> Leg:
-        """Return whom a leg talks to."""
+        """Return the leg at the other end."""
         return self._other if leg is self._one else self._one
 
     def session_wanted(self, leg: Leg, event: RequestArrived) -> None:
-        """Hear a side's re-INVITE or UPDATE.
+        """Handle a re-INVITE or UPDATE of one leg.
 
-        One that brings nothing new is answered here: a refresh is between us and that side.
+        A refresh (unchanged SDP) is answered locally and not forwarded.
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
         pending = self._pending_for(leg)
         if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
-            leg.agree(server, b"", now)  # without an offer it crosses nothing (RFC 3311 section 5.2)
+            leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
+        # After a 491 the side that was refused may try first (RFC 3261 section 14.1): ours that waits is withdrawn.
         gives_way = pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg)
         if pending is not None and gives_way:
             pending.withdraw(now, 491)
@@ -58,9 +59,10 @@ class Bridge:
         far = self.opposite(leg)
         if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
+        # An unchanged offer is a refresh, unless a change was withdrawn for it: that leg must learn the other's media.
         elif offer and offer == leg.heard and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
-        elif far.awaits_ack:
+        elif far.awaits_ack:  # no offer before the ACK of the last INVITE transaction (section 14.2)
             self._refuse_crossing(leg, pending, event)
         elif far.refresh is not None and not far.refresh.gives_way_to(leg):
             leg.respond(server, 491, now)
@@ -71,11 +73,11 @@ class Bridge:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no change of the session is under way."""
+        """Whether no change of the session is in progress."""
         return self._proposal is None
 
     def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
-        """Hear what a side answers to a refresh: the other side is told, if that is news to it."""
+        """Forward a changed answer to a refresh to the other leg."""
         if not self.holds(leg):
             return
         other = self.opposite(leg)
@@ -84,37 +86,37 @@ class Bridge:
             news.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
-        """Hear that a side has cancelled its proposal."""
+        """Handle a CANCEL of a proposal."""
         if self._proposal is not None and _is_of(self._proposal, leg):
             self._proposal.cancel(now)
 
     def acknowledged(self, leg: Leg, session: bytes) -> None:
-        """Hear a side's ACK of a 200 to a proposal of its own."""
+        """Handle the ACK of a 200 to a proposal of that leg."""
         proposal = self._proposal
         if isinstance(proposal, Renegotiation) and proposal.origin is leg:
             proposal.acknowledged(session)
 
     def information_came(self, leg: Leg, event: RequestArrived) -> None:
-        """Hear a side's INFO."""
+        """Forward an INFO to the other leg."""
         information.relay(leg, self.opposite(leg), event)
 
     def introduce(self, now: Instant, first: Leg | None = None) -> None:
-        """Let two legs that were just put together learn each other's media, ``first`` before the other one.
+        """Renegotiate the media of two legs that were just connected, with ``first`` before the other one.
 
-        Where they find none, the call of the leg that was named first when they were put together ends.
+        If they have no codec in common, the call of the leg that was named first at the construction ends.
         """
         first = first or self._one
         self._proposal = Introduction(self._endpoint, self, first, self.opposite(first))
         self._proposal.begin(now)
 
     def found_no_session(self, now: Instant) -> None:
-        """Hear that two legs that were put together have no way to talk: neither may stay up for money."""
+        """End the call: two connected legs have no media in common, and an answered leg costs money."""
         self._one.call.lost(self._one, 488, now)
 
     def take_over(
         self, call: "Call", replaced: CallerLeg, newcomer: CallerLeg, server: InviteServer, now: Instant
     ) -> bool:
-        """Ask the far side to go on with a newcomer; False where something else is under way (RFC 3891)."""
+        """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
         if self._proposal is not None or far.refresh is not None or far.awaits_ack:
             return False
@@ -123,25 +125,25 @@ class Bridge:
         return True
 
     def replace(self, gone: Leg, newcomer: Leg) -> None:
-        """Put a newcomer in the place of the leg that it replaces."""
+        """Replace one leg by another."""
         if self._one is gone:
             self._one = newcomer
         else:
             self._other = newcomer
 
     def settled(self, proposal: Proposal) -> None:
-        """Hear that a proposal has come to its end."""
+        """Note the end of a proposal."""
         if self._proposal is proposal:
             self._proposal = None
 
     def over(self, now: Instant) -> None:
-        """Let go of what is under way."""
+        """Abandon the change that is in progress."""
         pending, self._proposal = self._proposal, None
         if pending is not None:
             pending.withdraw(now)
 
     def _pending_for(self, leg: Leg) -> Proposal | None:
-        """Return what a proposal of that side would cross."""
+        """Return the proposal in progress that one of that leg would conflict with."""
         return leg.refresh if self._proposal is None else self._proposal
 
     def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
@@ -157,7 +159,7 @@ class Bridge:
         self._proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:
-        """Refuse what cannot be now: 500 for a second proposal of one side, 491 for a crossing one (14.2, 3311 5.2)."""
+        """Refuse a proposal: with 500 a second one of one leg, with 491 one of each (RFC 3261 14.2, RFC 3311 5.2)."""
         if (pending is not None and _is_of(pending, leg)) or (pending is None and leg.awaits_ack):
             leg.retry_later(event.transaction, event.at)
         else:

@@ -60,19 +60,19 @@ class Switchboard(Protocol):
         ...
 
     def occupy(self, next_hop: "NextHop", now: Instant) -> bool:
-        """Take a place on a gateway for one attempt; False when it filled up meanwhile."""
+        """Reserve capacity of a gateway for one attempt; False if it has none left."""
         ...
 
     def vacate(self, choice: RouteChoice) -> None:
-        """Give the place back."""
+        """Release the capacity of an answered attempt."""
         ...
 
     def attempt_rings(self, leg: "CalleeLeg") -> None:
-        """Hear that a gateway rings: it is well."""
+        """Note that a gateway rings, and so works."""
         ...
 
     def attempt_over(self, leg: "CalleeLeg", outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Give the place of an attempt back that was not answered, and hear how it ended; None = it tells nothing."""
+        """Release the capacity of an unanswered attempt; note its outcome, None = it says nothing about the vendor."""
         ...
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
@@ -80,7 +80,7 @@ class Switchboard(Protocol):
         ...
 
     def refused(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
-        """Hear a vendor's refusal: it may ask to be left alone for a while (Retry-After)."""
+        """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 
     def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:

@@ -1,7 +1,7 @@
-"""One change of the session: a side proposes, the other is asked, and its answer goes back (RFC 3264, RFC 3311).
+"""One change of the session: an offer of one leg is forwarded to the other, and the answer back (RFC 3264, RFC 3311).
 
-There is at most one at a time in a bridge. Offer and answer pass through as they are; codecs, hold, fax and
-video are the peers' affair. A refusal changes nothing, the call goes on as it was.
+A bridge has at most one at a time. Offer and answer are forwarded unchanged; codecs, hold, fax and video are for the
+peers to agree on. A refusal changes nothing.
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 TRIES_MAX: Final = 5
-"""How often a side that is busy with a proposal of its own (491) is asked."""
+"""How often an offer is sent to a side that answers 491 or 422."""
 
 
 class Proposal(ABC):
-    """The way of one offer to one side: asked, asked again when it crosses another, answered or refused."""
+    """One offer to one side: sent, sent again after 491 (glare), answered or refused."""
 
     __slots__ = (
         "_alarm",
@@ -44,7 +44,7 @@ class Proposal(ABC):
     )
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", method: str, offer: bytes) -> None:
-        """``bridge`` is None while ``far`` has nobody opposite."""
+        """``bridge`` is None while ``far`` is not connected to another leg."""
         self.far = far
         self._endpoint = endpoint
         self._bridge = bridge
@@ -55,27 +55,27 @@ class Proposal(ABC):
         self._tries = 0
         self._alarm: Timer[TimerOwner] | None = None
         self._is_cancelled = False
-        """Whether its origin has given it up; what the far side says in the end holds for both all the same."""
+        """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
 
     @property
     def call(self) -> "Call":
-        """The call that suffers from a mistake here."""
+        """The call that ends if a mistake of ours comes up here."""
         return self.far.call
 
     def gives_way_to(self, _leg: "Leg") -> bool:
-        """Say whether the far side has refused for a proposal of its own, and may make that now (section 14.1)."""
+        """Return whether the far side has answered 491, and may send an offer of its own now (section 14.1)."""
         return self._alarm is not None
 
     def begin(self, now: Instant) -> None:
-        """Ask the far side."""
+        """Send the offer to the far side."""
         self._tries += 1
         self._asked_at = now
         self._asked = self.far.propose(self._method, self._offer, self, now)
 
-    # -- what it hears ------------------------------------------------------------------------------------------
+    # -- what comes back ----------------------------------------------------------------------------------------
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Hear what the far side says."""
+        """Handle the response of the far side."""
         status, now = event.response.status, event.at
         if status < 200:
             return
@@ -95,18 +95,18 @@ class Proposal(ABC):
                 self._far_is_gone(status, now)
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear that the far side says nothing: it is gone."""
+        """Handle that the far side does not answer: its call is lost."""
         self._asked = None
         self._refused(408, event.at)
         self._far_is_gone(408, event.at)
 
     def alarm_fired(self, event: AlarmFired) -> None:
-        """Ask again."""
+        """Send the offer again."""
         self._alarm = None
         self.begin(event.at)
 
     def cancel(self, now: Instant) -> None:
-        """Hear that its origin gives it up: the far side is to say no more than what it must."""
+        """Cancel the offer: its origin has cancelled its own request."""
         self._is_cancelled = True
         if isinstance(self._asked, InviteClient):
             self._asked.cancel("", now)
@@ -114,7 +114,7 @@ class Proposal(ABC):
             self.withdraw(now)
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
-        """Let go: a crossing one goes first (491), or the call is over."""
+        """Abandon the offer: the other side's takes precedence (491), or the call is over."""
         self._release(now)
         self._refused(status, now)
 
@@ -126,14 +126,14 @@ class Proposal(ABC):
 
     @abstractmethod
     def _refused(self, status: int, now: Instant) -> None:
-        """Go on without."""
+        """Go on without the change."""
 
     def _far_is_gone(self, status: int, now: Instant) -> None:
-        """End the call of a side that has no such call (481), or says nothing (408)."""
+        """End the call of a side that has no such call (481) or does not answer (408)."""
         self.far.call.lost(self.far, status, now)
 
     def _release(self, now: Instant) -> None:
-        """Hear no more of what was asked."""
+        """Ignore the response that is still to come."""
         if isinstance(self._asked, InviteClient):
             self._asked.abandon("", now)
         elif self._asked is not None:
@@ -141,7 +141,7 @@ class Proposal(ABC):
         self._asked = None
 
     def _wait_ms(self) -> int:
-        """Return how long to leave a crossing proposal alone (section 14.1): whoever made the Call-ID waits longer."""
+        """Return the wait after 491 (section 14.1): the side that made the Call-ID waits longer."""
         draw = int(self._endpoint.token()[-4:], 36)
         return 2_100 + 10 * (draw % 191) if self.far.owns_call_id else 10 * (draw % 201)
 
@@ -154,7 +154,7 @@ class Proposal(ABC):
 
 
 class Renegotiation(Proposal):
-    """A proposal of one side to the other, from its request to the last ACK."""
+    """An offer of one side to the other, from its request to the last ACK."""
 
     __slots__ = ("_answers_in_ack", "_said_before", "_server", "origin")
 
@@ -169,7 +169,7 @@ class Renegotiation(Proposal):
         method: str,
         offer: bytes,
     ) -> None:
-        """``server`` is the request that brought the proposal; without ``offer`` the far side is to make it."""
+        """``server`` is the request with the offer; without ``offer`` the far side is asked to make one."""
         super().__init__(endpoint, bridge, far, method, offer)
         self.origin = origin
         self._said_before = far.said
@@ -178,14 +178,14 @@ class Renegotiation(Proposal):
         """The far side's 200 with an offer, unacknowledged until the origin has answered."""
 
     def acknowledged(self, answer: bytes) -> None:
-        """Hear the origin's ACK of our 200: its answer goes to the far side, if that had made the offer."""
+        """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self._answers_in_ack is not None:
             self.far.acknowledge_proposal(self._answers_in_ack, answer)
             self._answers_in_ack = None
         self._over()
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
-        """Let go; an offer of the far side that nobody will answer is acknowledged without one."""
+        """Abandon the offer; one of the far side that will not be answered is acknowledged without SDP."""
         if self._answers_in_ack is not None:
             self.far.acknowledge_proposal(self._answers_in_ack, b"")
             self._answers_in_ack = None
@@ -214,9 +214,9 @@ class Renegotiation(Proposal):
 
 
 class Introduction(Proposal):
-    """A proposal of the switch itself: one side learns where the other, that it did not call, has its media.
+    """An offer of the switch itself, for two legs that did not call each other.
 
-    The first side is offered what the second said last; where its answer is news to the second, that is told.
+    The first side is offered the last SDP of the second; a different answer is then offered to the second.
     """
 
     __slots__ = ("_first", "_second")
@@ -227,7 +227,7 @@ class Introduction(Proposal):
         self._second = second
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
-        """Let go: a proposal of the sides' own, which lets both learn the same, goes first, or the call is over."""
+        """Abandon it: an offer of a side has the same effect and takes precedence, or the call is over."""
         super().withdraw(now)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
@@ -246,9 +246,10 @@ class Introduction(Proposal):
 
 
 def status_for_origin(status: int) -> int:
-    """Return what the origin of a request is told of the far side's refusal.
+    """Return the status for the origin of a request that the far side refused.
 
-    408 and 481 would tell it that its own side is gone; redirections and challenges are between us and the far side.
+    408 and 481 would end the origin's own dialog (RFC 3261 section 12.2.1.2). Redirections and challenges concern only
+    the far leg.
     """
     if status in {408, 481}:
         return 504

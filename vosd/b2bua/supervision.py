@@ -1,7 +1,6 @@
-"""Looking after one leg of an answered call: its session is refreshed, or the peer that should do so is watched.
+"""Session timer of one leg of an answered call (RFC 4028): refresh the session, or expect the peer to do so.
 
-Each leg by itself (RFC 4028, REQ_SIP_ROUTING_OPS section 2). A peer without session timer may be asked from time to
-time whether it is still there.
+The two legs have separate timers. A peer without session timer may be probed by OPTIONS or a re-INVITE instead.
 """
 
 from collections.abc import Iterator
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 BUSY_MS: Final = 2_000
-"""How soon it is tried again where the leg is busy with another proposal."""
+"""Wait before the next try while another offer is in progress."""
 RETRY_MS: Final = 10_000
 """After a refresh that failed, the shortest wait for the next one; else an eighth of the time that is left."""
 GRACE_MS: Final = 32_000
-"""What the first refresh of an interval gets to be heard (64·T1), however early a session is given up."""
+"""Time for the first refresh of an interval to be answered (64·T1), even beyond the end of the session."""
 
 
 class Limit(NamedTuple):
-    """One end of a call: when it is, and why; ``due`` is later where a refresh that is on its way gets its time."""
+    """A time limit of a call and its reason; ``due`` is later than ``at`` while a refresh awaits its answer."""
 
     at: Instant
     reason: EndReason
@@ -39,7 +38,7 @@ class Limit(NamedTuple):
 
 
 class Supervision:
-    """One leg's, from the answer to its end."""
+    """Supervision of one leg, from the answer to its end."""
 
     __slots__ = ("_alarm", "_began_at", "_endpoint", "_failures", "_leg", "_pending", "_tried_at", "update_failed")
 
@@ -58,7 +57,7 @@ class Supervision:
 
     @property
     def call(self) -> "Call":
-        """The call that suffers from a mistake here."""
+        """The call that ends if a mistake of ours comes up here."""
         return self._leg.call
 
     @property
@@ -67,7 +66,7 @@ class Supervision:
         return self._pending if isinstance(self._pending, Refresh) else None
 
     def limits(self) -> Iterator[Limit]:
-        """Yield when the call must end for this leg's sake."""
+        """Yield the time limits of the call by this leg."""
         timer, settings = self._leg.timer, self._leg.timer.settings
         expires_at = timer.expires_at
         if expires_at is not None and (timer.agreed is not None or settings.probe is not Probe.NONE):
@@ -77,7 +76,7 @@ class Supervision:
             yield Limit(at, EndReason.MAXIMUM_DURATION, at)
 
     def refreshed(self, now: Instant) -> None:
-        """Go on from a refresh of either side, or from the answer of the call."""
+        """Restart the interval after a refresh of either side, or after the answer."""
         self._failures = 0
         self._tried_at = None
         timer = self._leg.timer
@@ -90,7 +89,7 @@ class Supervision:
         self.call.watch()
 
     def stop(self, now: Instant) -> None:
-        """Let go: the leg is over."""
+        """Stop: the leg is over."""
         pending, self._pending = self._pending, None
         if isinstance(pending, Refresh):
             pending.withdraw(now)
@@ -98,10 +97,10 @@ class Supervision:
             pending.owner = None
         self._call_off()
 
-    # -- what it hears ------------------------------------------------------------------------------------------
+    # -- what comes back ----------------------------------------------------------------------------------------
 
     def alarm_fired(self, event: AlarmFired) -> None:
-        """Refresh, or ask; a little later where the leg is busy."""
+        """Send a refresh or probe, or try again a little later if the leg is busy."""
         self._alarm = None
         now = event.at
         if self._pending is not None or not self._ask(now):
@@ -110,7 +109,7 @@ class Supervision:
             self._tried_at = now
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Hear what the peer says to OPTIONS: that it knows of the call, whatever it thinks of OPTIONS."""
+        """Handle the response to OPTIONS; any but those of ``UNREACHED`` shows that the peer has the call."""
         status = event.response.status
         if status < 200:
             return
@@ -119,21 +118,21 @@ class Supervision:
         self.failed(status, event.at, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear that the peer says nothing to OPTIONS."""
+        """Handle that OPTIONS was not answered."""
         self.failed(408, event.at, event.at)
 
     def succeeded(self) -> None:
-        """Hear that the peer has taken a refresh of ours; ``refreshed`` says what it came to."""
+        """Note that a refresh of ours was accepted; ``refreshed`` is called separately."""
         self._pending = None
 
     def postponed(self, now: Instant) -> None:
-        """Hear that a refresh of ours has let another proposal go first."""
+        """Try again later: another offer took precedence over our refresh."""
         if self._pending is not None:
             self._pending = None
             self._wake(now.plus(BUSY_MS))
 
     def failed(self, status: int, asked_at: Instant, now: Instant) -> None:
-        """Hear that the peer does not take what we asked; 408 = silence. Only who has no such call ends it at once."""
+        """Handle a refused refresh or probe (408 = no answer). Only 481 ends the call at once."""
         self._pending = None
         leg = self._leg
         if leg.timer.agreed is None and is_alive(status):
@@ -154,7 +153,7 @@ class Supervision:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _ask(self, now: Instant) -> bool:
-        """Send what keeps the session, or shows that it is there; False where that cannot be now."""
+        """Send a refresh or probe; False while that is not possible."""
         leg, call = self._leg, self.call
         if leg.awaits_ack or not leg.is_acknowledged:
             return False
@@ -162,13 +161,13 @@ class Supervision:
             self._pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
         if call.bridge is not None and not call.bridge.is_quiet:
-            return False  # what is under way may do as well
+            return False  # the change in progress refreshes the session, too
         self._pending = refresh = Refresh(self._endpoint, self, leg)
         refresh.begin(now)
         return True
 
     def _due(self, expires_at: Instant) -> Instant:
-        """Return when a session is really given up: the first refresh of an interval gets its time (TMR-06)."""
+        """Return when the session is given up: the first refresh of an interval may still be answered."""
         if self._pending is None or self._failures or self._tried_at is None:
             return expires_at
         return max(expires_at, self._tried_at.plus(GRACE_MS))
@@ -184,9 +183,9 @@ class Supervision:
 
 
 UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})
-"""Final codes that say nothing of a peer, but that it was not reached, or knows of no such call."""
+"""Final codes that do not show that the peer has the call."""
 
 
 def is_alive(status: int) -> bool:
-    """Say whether a final response shows that the peer has the call still."""
+    """Return whether a final response shows that the peer still has the call."""
     return status not in UNREACHED

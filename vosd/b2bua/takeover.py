@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Takeover(Renegotiation):
-    """The proposal of a side that is not in the call yet; with the far side's consent it takes the old one's place."""
+    """The offer of a leg that is not in the call yet; it replaces the old leg once the far side has accepted."""
 
     __slots__ = ("_call", "_newcomer")
 

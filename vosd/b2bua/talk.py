@@ -1,6 +1,6 @@
-"""What a side may ask for while the call stands: another session, a key pressed, another partner.
+"""Requests within an answered call: re-INVITE, UPDATE, INFO and REFER.
 
-Each request is brought to the bridge between the two legs, or answered here where there is none yet.
+Each is passed to the bridge between the two legs, or answered here while there is none.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
-    """Hear a request of one side."""
+    """Handle a request of one leg."""
     match event.request.method:
         case "INFO":
             _information_came(call, leg, event, board)
@@ -29,7 +29,7 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
 
 
 def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
-    """Hear a re-INVITE or UPDATE; while it rings only if the first session has been agreed upon."""
+    """Handle a re-INVITE or UPDATE; before the answer only once offer and answer are complete (RFC 3311)."""
     callee = call.callee
     if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
         if leg is call.caller.leg and event.request.method == "UPDATE" and not event.request.body:
@@ -45,23 +45,23 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
 
 
 def _is_settled_early(call: "Call", callee: "CalleeLeg") -> bool:
-    """Say whether both sides have agreed upon a session while it still rings (RFC 3262 section 5)."""
+    """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5)."""
     return call.caller.is_settled and callee.early_dialog is not None
 
 
 def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
-    """Hear an INFO: a key pressed, or something of that kind."""
+    """Handle an INFO, mostly a DTMF digit."""
     callee = call.callee
     if callee is None or not call.is_conversing:
         leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
     elif not call.talk(callee).holds(leg):
-        leg.respond(event.transaction, 200, event.at)  # its keys have no receiver now
+        leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no receiver
     elif not _is_for_transfer(call, leg, event, board):
         call.talk(callee).information_came(leg, event)
 
 
 def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
-    """Answer a side that waits while the other two talk: it may refresh its session, and ask for another one later."""
+    """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
     offer = leg.session_in(event.request)
     if offer and (offer != leg.heard or not leg.said or leg.awaits_ack):
         leg.respond(event.transaction, 491, event.at)
@@ -70,7 +70,7 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
 
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
-    """Let the keys of the side that called transfer it, where the operator has chosen any for that."""
+    """Return whether the digits of the caller control a transfer, if the operator has configured keys for that."""
     caller = call.caller.leg
     if caller is None or leg is not caller or not caller.may_transfer or caller.dialect.transfer_keys is None:
         return False

@@ -1,8 +1,7 @@
-"""REFER: the side that called leaves, and those it talked to go on with each other (RFC 3515, RFC 5589; XFR-07).
+"""Call transfer: the caller leaves, and the two that it talked to are connected (RFC 3515, RFC 5589).
 
-Every leg stays what it was for money: the call to whom it was made goes on until that party is gone, and is paid by
-the account that made it. So after a transfer there are two calls with a vendor's leg each, and no customer's; in
-either of them a ``Substitute`` stands for the side that left.
+Billing does not change: each call goes on until its callee hangs up, and is paid by the account that made it. After a
+transfer there are two calls, each with a vendor's leg and none of a customer; a ``Substitute`` stands for the caller.
 """
 
 from enum import Enum, auto
@@ -57,13 +56,13 @@ class Transfer:
     def __init__(
         self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
     ) -> None:
-        """``event`` names the REFER to the transferor; ``notifies``: it wants to hear how it goes (RFC 4488).
+        """``event`` names the REFER in NOTIFYs; ``notifies``: the transferor wants them (RFC 4488).
 
-        ``consults``: it talks to the target before it leaves.
+        ``consults``: the transferor talks to the target before it leaves.
         """
         self.consults = consults
         self._hold: Hold | None = None
-        """What tells the side that waits so."""
+        """Holds the side that waits."""
         self._endpoint = endpoint
         self._event = event
         self._notifies = notifies
@@ -75,7 +74,7 @@ class Transfer:
 
     @property
     def call(self) -> "Call":
-        """The call that suffers from a mistake here."""
+        """The call that ends if a mistake of ours comes up here."""
         return self.first
 
     @property
@@ -91,7 +90,7 @@ class Transfer:
     # -- a target that is called --------------------------------------------------------------------------------
 
     def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
-        """Call the target, for at most so long (XFR-02)."""
+        """Call the target, for at most ``timeout_ms``."""
         self.second = second
         self._tell(100, now)
         self._alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
@@ -113,7 +112,7 @@ class Transfer:
         self._join(self.second, now)
 
     def failed(self, status: int, now: Instant) -> None:
-        """The target was not to be had: whoever is still there talks on, and one who was left alone is let go."""
+        """The target was not reached: end the first call if the transferor has left, else let it go on."""
         if self._stage is not Stage.CALLING:
             return
         self._stop(now)
@@ -130,7 +129,7 @@ class Transfer:
             self.second.caller_cancelled(event.at)
 
     def take_back(self, now: Instant) -> None:
-        """The transferor does not want it any more: it talks on with its party."""
+        """Cancel the transfer: the transferor goes on with the first call."""
         if self.second is None:
             return
         if self._stage is Stage.CALLING:
@@ -141,7 +140,7 @@ class Transfer:
     # -- those who leave ----------------------------------------------------------------------------------------
 
     def transferor_left(self, now: Instant) -> None:
-        """The transferor does not wait for the answer, or has talked to the target."""
+        """The transferor has hung up: before the target answered, or after a consultation."""
         first = self.first
         first.caller.close(now)
         first.caller = Substitute(self, first)
@@ -149,7 +148,7 @@ class Transfer:
             self._join(self.second, now)
 
     def release_transferor(self, now: Instant) -> None:
-        """Hang the transferor up, which has asked for that: the target rings, or has been talked to."""
+        """Hang up the transferor, which has asked for that while the target rings, or after a consultation."""
         first, left = self.first, self.first.caller
         if self._stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
@@ -160,7 +159,7 @@ class Transfer:
             left.hang_up("", now)
 
     def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
-        """One of the two calls is over since ``at``, whoever ended it; a switch that lags finds that out ``now``."""
+        """One of the two calls ended at ``at``; ``now`` may be later when the switch lags."""
         match self._stage:
             case Stage.CALLING if call is self.second:
                 self.failed(500, now)
@@ -190,7 +189,7 @@ class Transfer:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _consult(self, second: "Call", transferor: CallerLeg, now: Instant) -> None:
-        """Let the transferor talk to the target, and hold the other side: a party must not hear two at once."""
+        """Connect the transferor and the target, and put the other side on hold."""
         self._stop(now)
         self._stage = Stage.CONSULTING
         first = self.first
@@ -203,7 +202,7 @@ class Transfer:
             self._hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:
-        """Let the transferor and its party talk again: the target is gone."""
+        """Connect the transferor and the first callee again: the target is gone."""
         self._stop(now)
         first = self.first
         first.transfer = None
@@ -225,7 +224,7 @@ class Transfer:
             first.bridge.introduce(now)
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
-        """End the other call too, at the same instant: nobody pays for how late that was found (DESIGN D13)."""
+        """End the other call too, at the same instant: a late timer must not be billed."""
         self._stage = Stage.OVER
         if left is not None and left.journey.answered_at is not None:
             left.hung_up(left.caller, None, now, max(at.came, left.journey.answered_at))
@@ -240,7 +239,7 @@ class Transfer:
             hold.withdraw(now)
 
     def _tell(self, status: int, now: Instant) -> None:
-        """Let the transferor know (RFC 3515 section 2.4.4), if it is there and wants to."""
+        """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
         caller = self.first.caller.leg
         if not self._notifies or status in self._told or caller is None:
             return

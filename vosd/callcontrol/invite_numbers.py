@@ -1,7 +1,7 @@
-"""Which numbers an INVITE carries (INTERFACES section 3, "Numbers").
+"""Called and calling number of an INVITE.
 
-Which part of it holds the called number, and which header the calling one, is the gateway's to say (SIP-13, GW-M-17);
-by default the Request-URI, and P-Asserted-Identity, else From (DESIGN section 7).
+The mapping gateway configures which parts of the INVITE hold them; by default the Request-URI holds the called number,
+and P-Asserted-Identity, else From, the calling one.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
 
 NUMBER_MAX: Final = 128
-"""Longer user parts are nobody's number."""
+"""Longer user parts are not numbers."""
 IN_ORDER: Final = CallerDialect().caller_from
 _NOBODY: Final = frozenset({"", "anonymous"})
 _VALUES_MAX: Final = 2
@@ -51,7 +51,7 @@ def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_
 
 
 def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -> str:
-    """Return the number that the caller says it is, of the first source that names somebody.
+    """Return the number that the caller says it is, of the first source that has one.
 
     Empty when nothing that can be read says anything; ``anonymous`` is returned where that is all that is said.
     """

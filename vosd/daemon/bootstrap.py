@@ -141,7 +141,7 @@ class Daemon:
         self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
-        """Return the order of the start: nobody is heard before he can be served, nobody asked before all is open."""
+        """Return the order of the start: listeners open when calls can be processed, commands last."""
         return (
             Step("state directory", self._claim, self._release),
             Step("database", self._open_database, self._database.close),

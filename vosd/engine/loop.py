@@ -78,7 +78,7 @@ class Loop:
         self._keep(now.came.wall, _IN, source, data)
         event = self._endpoint.receive_datagram(data, source, now)
         if event is not None:
-            self._switch.hear(event)
+            self._switch.handle(event)
             if type(event) is UnknownSourceIgnored and event.status is None:
                 self._hang_up(flow, host, port, event.why)
         self.flush(now)
@@ -94,7 +94,7 @@ class Loop:
             self._transmit[peer.flow](refusal, (peer.host, peer.port))
             return
         if outcome is not None:
-            self._switch.hear(outcome)
+            self._switch.handle(outcome)
         self.flush(now)
 
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
@@ -107,7 +107,7 @@ class Loop:
         """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
         now = self._clock.now()
         for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
-            self._switch.hear(event)
+            self._switch.handle(event)
         self.flush(now)
 
     def unsent(self, data: bytes) -> None:
@@ -115,7 +115,7 @@ class Loop:
         now = self._clock.now()
         event = self._endpoint.unsent(data, now)
         if event is not None:
-            self._switch.hear(event)
+            self._switch.handle(event)
             self.flush(now)
 
     def flush(self, now: Instant) -> None:
@@ -153,7 +153,7 @@ class Loop:
         now = self._clock.now()
         try:
             for event in self._endpoint.handle_timers(now):
-                self._switch.hear(event)
+                self._switch.handle(event)
             self._switch.handle_deadlines(now)
             self.flush(now)
         finally:  # after an error in one timer, the others must still fire

@@ -83,7 +83,7 @@ class Surroundings(NamedTuple):
 
 
 class Node:
-    """The parts. What they do together is in their own modules; here stands who knows whom."""
+    """The parts of a node; this class only connects them."""
 
     def __init__(
         self,

@@ -155,7 +155,7 @@ class SwitchService:
 
     @property
     def belongs(self) -> Callable[[Kind, bytes], bool]:
-        """What listeners ask of a stranger's message that looks as if it belonged to a call."""
+        """Whether a message of an unknown source belongs to a call; asked by listeners."""
         return self._endpoint.belongs
 
     @property
@@ -174,7 +174,7 @@ class SwitchService:
         return self._loop.unsent
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
-        """Hear that a connection is gone: nobody is called on it any more."""
+        """Remove the registrations that are reached by a connection which was closed."""
         self.registrations.connection_lost(Peer(flow, host, port))
 
     def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection) -> None:
@@ -259,7 +259,7 @@ class SwitchService:
         _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
 
     async def _take_leave(self) -> None:
-        """Take our registrations back."""
+        """End our registrations with vendors."""
         now = self._clock.now()
         self.node.vendors.leave(now)
         self._loop.flush(now)

@@ -62,7 +62,7 @@ class Core:
         return out
 
     # the switch
-    def hear(self, event: str) -> None:
+    def handle(self, event: str) -> None:
         self.said.append(f"heard {event}")
         self.out.append(Datagram(PEER, b"answer"))
 

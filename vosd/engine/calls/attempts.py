@@ -1,8 +1,7 @@
-"""Places on routing gateways for the attempts of calls, and what the attempts tell of the vendors.
+"""Capacity of routing gateways for the attempts of calls, and what the outcome of an attempt says about its vendor.
 
-A vendor may be silent, refuse everything, ask to be left alone, or not take our credentials: what follows for other
-calls is kept here and in ``routing.health``, ``routing.rest`` and ``routing.breaker``. What follows for the call itself
-is decided in ``b2bua``.
+A vendor may not answer, refuse everything, send Retry-After, or reject our credentials. The consequences for other
+calls are in ``routing.health``, ``routing.rest`` and ``routing.breaker``; those for the call itself are in ``b2bua``.
 """
 
 from collections.abc import Sequence
@@ -41,7 +40,7 @@ class Attempts:
         live.breakers.on_change = _tell
 
     def occupy(self, live_call: "LiveCall", next_hop: NextHop, now: Instant) -> bool:
-        """Take a place on a routing gateway; attempts count for its rate limit, of a phone's places the first alone."""
+        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
         choice, address = next_hop
         gateway, live = choice.gateway, self._live
         call_request = live_call.call_request
@@ -62,7 +61,7 @@ class Attempts:
         return True
 
     def addresses_of(self, payer: Account | None, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return where a gateway is right now, those addresses last that rest."""
+        """Return the addresses of a gateway, those last that are in a Retry-After pause or a breaker's."""
         breakers, addresses = self._live.breakers, self._live.addresses_of(gateway)
         if gateway.name not in breakers.resting or len(addresses) == 1:
             return addresses
@@ -70,7 +69,7 @@ class Attempts:
         return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 
     def rings(self, leg: CalleeLeg, payer: Account | None) -> None:
-        """Note that an attempt rings, or was answered."""
+        """Note that an attempt rings or was answered."""
         live = self._live
         if live.breakers.failing:
             live.breakers.succeeded(_place(leg, payer))
@@ -78,9 +77,9 @@ class Attempts:
             self._well_after_rest(leg, payer)
 
     def refused(self, leg: CalleeLeg, payer: Account | None, response: Response, now: Instant) -> None:
-        """Leave a vendor alone that asks for it (RFC 3261 section 21.5.4); whatever else it says, it is there.
+        """Note that a vendor answers, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
 
-        Of several addresses it is the one that asked. What one device of a phone asks says nothing of the others.
+        Of several addresses only the one that answered is paused; the device of a phone is not.
         """
         gateway, live = leg.choice.gateway, self._live
         if response.status not in NOT_THERE:
@@ -96,7 +95,7 @@ class Attempts:
             _tell(_place(leg, payer)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
     def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Give the place of an attempt back that was not answered, and note what its end tells of the vendor."""
+        """Release the capacity of an unanswered attempt, and note what its outcome says about the vendor."""
         gateway, breakers = leg.choice.gateway, self._live.breakers
         self._live.occupancy.release(gateway.scope, gateway.name)
         if gateway.is_phone:

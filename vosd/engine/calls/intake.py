@@ -43,13 +43,13 @@ class TransferNumbers:
         self._callee = callee
 
     def called(self, _source: CalleeSource) -> str:
-        """Return whom the transferor names; raises ParseError."""
+        """Return the number that the transferor names; raises ParseError."""
         if len(self._callee) > NUMBER_MAX:
             raise ParseError(484, "Address Incomplete")
         return self._callee
 
     def calling(self, _order: Iterable[CallerSource]) -> str:
-        """Return whom the target is shown (XFR-04)."""
+        """Return the calling number that is shown to the target."""
         return self._caller
 
 
@@ -173,7 +173,7 @@ class Intake:
         call = call_named_by(self._endpoint, replaces)
         customer = None if call is None else call.customer
         if call is None or customer is None or not self._is_of(customer, event):
-            self._refusals.answer(event, 481, "")  # nobody learns of others' calls by guessing
+            self._refusals.answer(event, 481, "")  # the calls of other customers must not be guessed
         elif call.state is not CallState.TALKING:
             self._refusals.answer(event, 481, "")
         elif replaces.early_only:

@@ -102,7 +102,7 @@ class LiveCall:
     # -- attempts -----------------------------------------------------------------------------------------------
 
     def occupy(self, next_hop: NextHop, now: Instant) -> bool:
-        """Take a place on a routing gateway."""
+        """Reserve capacity of a routing gateway."""
         services = self._services
         if not services.attempts.occupy(self, next_hop, now):
             return False
@@ -110,7 +110,7 @@ class LiveCall:
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
-        """Give a place on a routing gateway back."""
+        """Release capacity of a routing gateway."""
         self._services.live.occupancy.release(choice.gateway.scope, choice.gateway.name)
 
     def attempt_rings(self, leg: CalleeLeg) -> None:
@@ -118,7 +118,7 @@ class LiveCall:
         self._services.attempts.rings(leg, self.call_request.account)
 
     def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Give the place of an attempt back that was not answered, and note whose doing its end was."""
+        """Release the capacity of an unanswered attempt, and note its outcome."""
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:

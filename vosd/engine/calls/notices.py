@@ -1,4 +1,4 @@
-"""What the log says again and again, and must not say each time: once a minute for each cause is enough."""
+"""Warnings about calls, logged at most once a minute for each cause."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ class Notices:
         """Calls that were refused without a record, since the start."""
 
     def stranger(self, event: UnknownSourceIgnored) -> None:
-        """Warn of a source that is no gateway of ours, or is not heard any more; say whom it nearly is."""
+        """Warn of an unknown or locked-out source, and name gateways with similar addresses."""
         if not self._log_limiter.admits(event.source.host, event.at.mono):
             return
         nearly = self.near_matches.of(event.source, event.request, event.at) if event.why is Drop.UNKNOWN_SOURCE else []
@@ -52,7 +52,7 @@ class Notices:
         _log.warning(event.why.value, source=str(event.source), request=event.summary[:200], **answer, **more)
 
     def quarrels(self, record: CallRecord, at: Instant) -> None:
-        """Warn of vendors that want money or credentials of us: callers are not told (INTERFACES section 4)."""
+        """Warn of vendors that refuse our credentials or want payment; the caller is not told that code."""
         for attempt in record.attempts:
             if attempt.code in OUR_CREDENTIALS and self._log_limiter.admits(
                 f"{attempt.gateway} {attempt.code}", at.mono
@@ -66,9 +66,9 @@ class Notices:
         _log.warning("answer hung up at once", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
     def unheard(self, record: CallRecord, at: Instant) -> None:
-        """Warn of a customer who did not acknowledge what came before the answer: the vendor is paid, he pays nothing.
+        """Warn of a customer that did not acknowledge early media: the vendor is paid, the customer pays nothing.
 
-        He may have heard the callee all the same: the session was in what he did not acknowledge.
+        It may have heard the callee all the same: the SDP was in the response that it did not acknowledge.
         """
         if record.answered_at is not None or record.hangup_source == "switch":
             return
@@ -79,9 +79,9 @@ class Notices:
             )
 
     def no_response(self, event: NoResponse) -> None:
-        """Warn of a peer that does not answer our BYE: it may believe that the call goes on, and bill it.
+        """Warn of a peer that does not answer our BYE: it may still bill the call.
 
-        The call is over for us. Its Call-ID there finds the CDR: ``vosd cdr list --sip-call-id``.
+        The CDR is found by the Call-ID: ``vosd cdr list --sip-call-id``.
         """
         if not isinstance(event.transaction, Client):
             return
@@ -99,7 +99,7 @@ class Notices:
             )
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Warn of a peer that refuses our BYE, for it may bill on; that it has no such call is no refusal."""
+        """Warn of a peer that refuses our BYE, because it may still bill the call; 481 is no refusal."""
         if not isinstance(event.transaction, Client):
             return
         peer, data = event.transaction.sent

@@ -1,4 +1,4 @@
-"""INVITEs that do not become calls: what the caller hears, and what is remembered (INTERFACES sections 3, 4 and 6)."""
+"""INVITEs that do not become calls: the response, and the record of the refusal."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +27,7 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm
 _log = structlog.get_logger()
 _UNKNOWN_SOURCES: Final = CallerDialect()
 _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
-"""Strangers would fill the database, and where too much waits to be written a record would only add to it."""
+"""Unknown sources would fill the database; under overload of the database a record would add to it."""
 
 
 class Refusals:

@@ -1,7 +1,7 @@
-"""The switch: takes what the SIP engine hears, admits calls, keeps them, and lets them go.
+"""The switch: passes the events of the SIP core to the live calls, and makes calls of INVITEs.
 
-The only holder of live calls (DESIGN section 4). Synchronous: a datagram or a timer comes in, everything it causes
-is done, and the journal and the datagrams are flushed by ``engine.loop``. Everything else sees snapshots.
+Only ``engine.calls`` holds live calls; everything else gets snapshots. Synchronous: a message or a timer is processed
+completely, then ``engine.loop`` flushes the journal and the datagrams.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -86,8 +86,8 @@ class Switch:
 
     # -- in -----------------------------------------------------------------------------------------------------
 
-    def hear(self, event: Event) -> None:
-        """Act on one event of the SIP engine."""
+    def handle(self, event: Event) -> None:
+        """Handle one event of the SIP core."""
         try:
             if isinstance(event, ResponseArrived):
                 event.owner.response_came(event)
@@ -122,7 +122,7 @@ class Switch:
         call = live_call.call
         try:
             call.question_answered(answer, now)
-        except Exception:  # noqa: BLE001  the same boundary as in ``hear``
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
             _log.exception("a mistake of ours ended a call", call_event="answer to a question")
             self._abort(call, now)
 
@@ -165,7 +165,7 @@ class Switch:
         return self.services.admission
 
     def swap_catalogue(self, catalogue: Catalogue) -> None:
-        """Decide new calls by another snapshot; running calls keep what they copied (DESIGN D3).
+        """Decide new calls by another snapshot; running calls keep what they copied.
 
         Every account of the catalogue must have a credit by now, but at the very first.
         """
@@ -236,7 +236,7 @@ class Switch:
     def _end(self, call: Call, reason: EndReason, now: Instant) -> None:
         try:
             call.end(reason, now)
-        except Exception:  # noqa: BLE001  nothing is left to try but to let go of the call, with its record
+        except Exception:  # noqa: BLE001  the call is dropped, and leaves its record
             _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
             if call.state is not CallState.OVER:
                 call.drop(now)

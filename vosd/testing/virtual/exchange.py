@@ -239,7 +239,7 @@ class Exchange:
         self._keep(now.came.wall, Direction.IN, source, packet.data)
         event = self.endpoint.receive_datagram(packet.data, source, now)
         if event is not None:
-            self.switch.hear(event)
+            self.switch.handle(event)
         self.flush()
 
     def _next_due(self) -> int | None:
@@ -252,7 +252,7 @@ class Exchange:
     def _fire(self) -> None:
         now = self.clock.now()
         for event in self.endpoint.handle_timers(now):
-            self.switch.hear(event)
+            self.switch.handle(event)
         self.switch.handle_deadlines(now)
         self.registrations.expire(now)
         self.flush()
