@@ -1,7 +1,7 @@
 """A call from its INVITE to its end: set-up, hunting, talking, and every way of being over.
 
-Each public method is something that happened, with the instant of the packet or deadline that brought it; it does
-all that follows and leaves the call in one state of ``states``. There is one deadline at every moment (DESIGN D10).
+Each public method is an event, with the instant of its packet or deadline; it does all that follows and leaves the
+call in one state of ``states``. A call has one deadline at every moment (ADR 10).
 """
 
 from vosd.b2bua import talk
@@ -49,7 +49,7 @@ class Call(CallEndings):
     # -- hunting ------------------------------------------------------------------------------------------------
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
-        """A gateway has shown itself (100), rings, or sends early media."""
+        """A provisional response came: the gateway answers at all (100), rings, or sends early media."""
         if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
             return
         self._board.set_deadline(leg.waits_until())
@@ -61,12 +61,12 @@ class Call(CallEndings):
         self.caller.ring(status, session, now)
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """The caller has answered, in a PRACK, what a ringing gateway offers."""
+        """The caller has answered, in a PRACK, the offer of a ringing gateway."""
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
     def another_speaks(self, now: Instant) -> None:
-        """Another phone of the same gateway than the one heard before sends media, or answers."""
+        """Another fork of the INVITE than before sends early media, or answers."""
         self.drop_bridge(now)
         self.caller.begin_attempt(now)
 
@@ -80,12 +80,12 @@ class Call(CallEndings):
         self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
-        """A gateway was not to be reached at all."""
+        """A gateway could not be reached."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, AttemptOutcome.silent(), now)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
-        """A gateway has answered: from here on the call costs us money."""
+        """A gateway has answered: the vendor charges from now on."""
         if leg is not self.callee or not self._accepts(CallEvent.ANSWER):
             return
         self.state = CallState.ANSWERED
@@ -95,7 +95,7 @@ class Call(CallEndings):
         self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came)
         if has_answer:
             leg.acknowledge(b"")
-        del self._hunt  # nobody is looked for any more
+        del self._hunt  # hunting is over
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
@@ -107,7 +107,7 @@ class Call(CallEndings):
         self.caller.answer(leg.answer, now)
 
     def caller_answered(self, now: Instant) -> bool:
-        """Nothing holds the caller's 200 up: from here on the call costs him money; False where it may not leave."""
+        """Begin to charge the caller, whose 200 need not wait for a PRACK; False = it may not be sent."""
         if self.state is not CallState.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
@@ -123,7 +123,7 @@ class Call(CallEndings):
         return True
 
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:
-        """An answer came that nobody waits for: another fork, or a gateway given up. It may cost money all the same."""
+        """Record an answer of another fork, or of a gateway given up: the vendor may charge for it."""
         if self.state is not CallState.OVER:
             self.journey.strays(row)
         self._board.unwanted_answer(row, now)
@@ -131,7 +131,7 @@ class Call(CallEndings):
     # -- talking ------------------------------------------------------------------------------------------------
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
-        """A side has acknowledged our 200; with a late offer its answer goes into the other side's ACK."""
+        """A leg has acknowledged our 200; the answer to a late offer goes into the ACK of the other leg."""
         if not self._accepts(CallEvent.ACK) or self.callee is None:
             return
         is_caller = leg is self.caller.leg
@@ -144,18 +144,18 @@ class Call(CallEndings):
             self.callee.acknowledge(session)
 
     def asked(self, leg: Leg, event: RequestArrived) -> None:
-        """A side wants another session, has pressed a key, or wants the other to be connected to somebody else."""
+        """A leg has sent an INVITE, UPDATE, INFO or REFER."""
         talk.asked(self, leg, event, self._board)
 
     def take_over(self, newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
-        """Somebody wants the caller's place (RFC 3891); False where that cannot be now."""
+        """Let a newcomer replace the caller (RFC 3891); False = not in this state."""
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
         replaced = self.caller.leg
         return replaced is not None and self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
     def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
-        """The other side agrees to talk to the newcomer: the old caller goes."""
+        """The callee has accepted the session of the newcomer: hang up the old caller."""
         left, self.caller = self.caller, newcomer
         if self.bridge is not None and left.leg is not None:
             self.bridge.replace(left.leg, newcomer)
@@ -163,19 +163,19 @@ class Call(CallEndings):
         self.moved()
 
     def moved(self) -> None:
-        """One side is another now, or elsewhere: its BYE would have to go there."""
+        """Journal where the legs are now: after a crash their BYEs go there."""
         if self.state is CallState.TALKING:
             self._board.moved()
 
     def watch(self) -> None:
-        """Set the deadline anew: money was granted, or a session was agreed upon or refreshed."""
+        """Set the deadline again, after money was granted or a session was agreed or refreshed."""
         if self.state is CallState.TALKING and self._lifetime is not None:
             self._lifetime.watch(self)
 
     def outlived(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; say whether it has ended.
 
-        The end is stamped with the deadline, not with when this ran: that is what makes the bound exact (D13).
+        The end is stamped with the deadline, not with when this ran, so that no call costs more than was held.
         """
         limit = None if self._lifetime is None else self._lifetime.exceeded(self, (at or now).came)
         if limit is not None:
@@ -183,33 +183,33 @@ class Call(CallEndings):
         return limit is not None
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
-        """A side does not take a refresh of its session; 408 = it says nothing."""
+        """A leg refused a refresh of its session; 408 = it did not answer."""
         gateway = self.callee.choice.gateway.name if self.callee is not None and leg is self.callee else None
         self._board.refresh_failed(gateway, status, now)
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
-        """A side never acknowledged our 200; the call is billed as answered (INTERFACES section 6)."""
+        """A leg never acknowledged our 200; the call is billed as answered."""
         if self._accepts(CallEvent.ACK_MISSING) and not self.outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
-        """The caller does not hear what has to be heard before the answer (RFC 3262 section 3)."""
+        """The caller sent no PRACK for a reliable response (RFC 3262 section 3)."""
         if self._accepts(CallEvent.PRACK_MISSING):
             self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
             self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
-        """A side has no such call any more (481), does not answer at all (408), or cannot talk to the other (488)."""
+        """A leg has no such dialog (481), does not answer (408), or accepts no session of the other (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.outlived(now):
             return
         if status == 481 or self.state is CallState.ANSWERED:
-            leg.hang_up("", now)  # it may have meant that request alone, and a leg that is up costs money
+            leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
             self.hung_up(leg, None, now)
         else:
             self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
     def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
-        """A side has ended the call with that Q.850 cause, or was found to have, ``at`` some time before."""
+        """A leg has ended the call with that Q.850 cause; ``at`` is when, if that was found out later."""
         if self.state is CallState.OVER:
             return
         if leg is self.caller:
@@ -220,7 +220,7 @@ class Call(CallEndings):
     # -- the end ------------------------------------------------------------------------------------------------
 
     def caller_cancelled(self, now: Instant) -> None:
-        """The caller gave up before the answer: 487 to it, CANCEL to the gateway."""
+        """The caller cancelled: answer it 487, and cancel the attempt."""
         if not self._accepts(CallEvent.CANCEL):
             return
         reason = EndReason.CANCELLED
@@ -229,7 +229,7 @@ class Call(CallEndings):
         self._over(reason, HangupSource.CALLER, now, 487)
 
     def deadline_due(self, now: Instant) -> None:
-        """The one deadline of the call has come: of a question, a silent gateway, ringing, or what is paid for."""
+        """The deadline of the call has passed: of a question, a response, ringing, or the money."""
         if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is CallState.TALKING:
@@ -254,7 +254,7 @@ class Call(CallEndings):
         self._attempt_over(leg, outcome, now, next_hop=next_hop)
 
     def end(self, reason: EndReason, now: Instant) -> None:
-        """End the call because somebody ordered it (``vosd hangup``, a stop of the switch)."""
+        """End the call by order (``vosd hangup``, a stop of the switch)."""
         if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is CallState.TALKING:
@@ -265,7 +265,7 @@ class Call(CallEndings):
         self._reject(reason, 503, None, HangupSource.SWITCH, now)
 
     def _set_up(self, decision: Decision, now: Instant) -> None:
-        """Act on what the set-up has come to."""
+        """Act on the decision of the set-up."""
         if isinstance(decision, Refusal):
             self._refuse(decision, now)
         elif decision is not None:
@@ -273,7 +273,7 @@ class Call(CallEndings):
             self._try_next(now)
 
     def _try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
-        """Place a leg at ``next_hop``, else at the next gateway that has room; without any, end the call."""
+        """Send an INVITE to ``next_hop``, else to the next gateway that has room; end the call if there is none."""
         next_hop = next_hop or self._hunt.take(self, now)
         if next_hop is None:
             self._search_failed(now)
@@ -286,7 +286,7 @@ class Call(CallEndings):
             leg.begin(self.caller.offer, self._hops, now)
             self.callee = leg
         finally:
-            if self.callee is None:  # a mistake of ours: nothing else gives the place back
+            if self.callee is None:  # an error in here: nothing else gives the place back
                 self._board.vacate(choice)
         self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
         self._board.set_deadline(now.plus(choice.gateway.response_timeout_ms))
@@ -295,7 +295,7 @@ class Call(CallEndings):
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
         next_hop: NextHop | None = None,
     ) -> None:  # fmt: skip
-        """Count an attempt, and try the next: ``next_hop`` is taken already.
+        """Record an attempt, and try the next; a place at ``next_hop`` is taken already.
 
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried whatever else holds.
         """
@@ -315,7 +315,7 @@ class Call(CallEndings):
         self._reject(reason, status, cause, source, now)
 
     def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:
-        """End a call whose answer cannot be written down: the caller is not told of it, and pays nothing."""
+        """End a call whose answer cannot be journalled: the caller gets 503 and pays nothing."""
         self.journey.disowns_answer()
         leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)

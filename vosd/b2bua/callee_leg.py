@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
 EARLY_MAX = 16
-"""Forks of one INVITE that are listened to; no honest gateway rings more phones at once."""
+"""Forks of one INVITE whose early dialogs are kept; a gateway hardly rings more phones at once."""
 
 
 class Pracking(NamedTuple):
@@ -67,7 +67,7 @@ class CalleeLeg(Leg):
     )
 
     def __init__(self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant) -> None:
-        """Nothing is sent before ``begin``."""
+        """Prepare an attempt; nothing is sent before ``begin``."""
         dialect = choice.gateway.dialect
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)
         self.call = call
@@ -76,7 +76,7 @@ class CalleeLeg(Leg):
         self.rang = False
         self.rang_at: Instant | None = None
         self.tried_at: Instant | None = None
-        """When the first provisional response came that was no 18x."""
+        """When the first provisional response came that was not a 18x."""
         self.answer = b""
         self.q850: int | None = None
         """The cause that the gateway gave for its refusal."""
@@ -87,9 +87,9 @@ class CalleeLeg(Leg):
         self._heard_rseq: dict[str, int] = {}
         self._pracking: Pracking | None = None
         self._speaker: str | None = None
-        """The tag of the phone whose session the caller was given; an INVITE may ring several."""
+        """Tag of the fork whose session the caller was sent."""
         self._sessions: dict[str, bytes] = {}
-        """What each of them has said, by its tag."""
+        """Session description of each fork, by its tag."""
         self._address = address
         self._tag = endpoint.token()
         self._invitation: Invitation | None = None
@@ -99,7 +99,7 @@ class CalleeLeg(Leg):
         self.peer = Peer(flow, address.host, address.port or 5060)
 
     def begin(self, offer: bytes, hops: int, now: Instant) -> None:
-        """Send the INVITE with ``offer``, which is the caller's or what a media engine has made of it."""
+        """Send the INVITE with ``offer``: the caller's, or one that a media engine has rewritten."""
         choice, caller = self.choice, self.call.caller
         dialect, login = choice.gateway.dialect, choice.gateway.login
         offer = self._say(offer)
@@ -120,7 +120,7 @@ class CalleeLeg(Leg):
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs by the tags of those who ring."""
+        """Early dialogs by their remote tags."""
         return NO_FORKS if self._early is None else self._early
 
     @property
@@ -135,23 +135,23 @@ class CalleeLeg(Leg):
 
     @property
     def host(self) -> str:
-        """Where this side is seen."""
+        """Address that packets of this side come from."""
         dialog = self.dialog or self.early_dialog
         return self.peer.host if dialog is None else dialog.seen_at.host
 
     @property
     def heard_from(self) -> bool:
-        """Whether the gateway has said anything at all."""
+        """Whether the gateway has sent any response."""
         return self._transaction.state is State.PROCEEDING
 
     @property
     def rings_until(self) -> Instant:
-        """When it must have given its final response."""
+        """Until when it may ring."""
         return self.started_at.plus(self.choice.gateway.ring_timeout_ms)
 
     @property
     def is_only_trying(self) -> bool:
-        """Whether it has said that it is there (100) and nothing more, on a trunk where that is not enough."""
+        """Whether it has sent 100 and nothing more, on a trunk with ``progress_timeout``."""
         return self.tried_at is not None and not self.rang and self.choice.gateway.progress_timeout_ms is not None
 
     @property
@@ -176,10 +176,10 @@ class CalleeLeg(Leg):
             return None
         return self._early.get(self._speaker)
 
-    # -- what it hears ------------------------------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------------------------------
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Hear a response to the INVITE."""
+        """Take a response to the INVITE."""
         response = event.response
         status = response.status
         if status < 200:
@@ -195,25 +195,25 @@ class CalleeLeg(Leg):
             self.call.attempt_failed(self, response, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """Hear that the INVITE found nobody (timer B), or no connection."""
+        """The INVITE got no response (timer B), or there was no connection."""
         self._transaction.witness = self.remembered()
         self.call.attempt_silent(self, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Hear that another fork answered too; it is hung up already."""
+        """Record that another fork answered too; it is hung up already."""
         self.call.unwanted_answer(self.remembered().row("Forked", event.at), event.at)
 
-    # -- what it is told ----------------------------------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------------------------------
 
     def acknowledge(self, answer: bytes) -> None:
-        """Acknowledge the gateway's 200, with the caller's answer where the offer was the gateway's."""
+        """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
         if self.dialog is not None:
             self._acknowledged = True
             answer = self._say(answer)
             self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)
 
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
-        """Give the caller's answer to an offer that the gateway made while ringing."""
+        """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""
         pracking, self._pracking = self._pracking, None
         if pracking is not None:
             answer = self._say(answer)
@@ -221,7 +221,7 @@ class CalleeLeg(Leg):
             self._send_prack(pracking, SDP if answer else "", answer, now)
 
     def give_up(self, reason: EndReason, now: Instant) -> None:
-        """Leave an unanswered attempt: CANCEL, and hang up should it answer all the same, or have answered."""
+        """Cancel an unanswered attempt, and hang up if it answers all the same, or has answered."""
         lines = reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
         if self.dialog is not None:
             self.hang_up(lines, now)
@@ -230,18 +230,18 @@ class CalleeLeg(Leg):
             self._transaction.abandon(lines, now, self.remembered())
 
     def waits_until(self) -> Instant:
-        """Return until when the call waits for this gateway, which has just given a provisional response."""
+        """Return until when the call waits for this gateway, which has just sent a provisional response."""
         gateway = self.choice.gateway
         if self.rang or self.tried_at is None or gateway.progress_timeout_ms is None:
             return self.started_at.plus(gateway.ring_timeout_ms)
         return min(self.rings_until, self.tried_at.plus(gateway.progress_timeout_ms))
 
     def timed_out(self) -> AttemptOutcome:
-        """Say what it means that the gateway has not answered in its time."""
+        """Return the outcome of an attempt that was not answered in time."""
         return AttemptOutcome.ring_timeout(rang=self.rang) if self.heard_from else AttemptOutcome.silent()
 
     def given_up(self, now: Instant) -> AttemptOutcome | None:
-        """Say what it means that the call ends before the gateway's time is over; None = nothing.
+        """Return the outcome of an attempt whose call ends before its time is over; None = none.
 
         Callers wait less long than ``response_timeout`` may be: half of it without any response is silence.
         """
@@ -250,7 +250,7 @@ class CalleeLeg(Leg):
         return AttemptOutcome.silent() if is_silent else None
 
     def refusal(self, response: Response) -> AttemptOutcome:
-        """Return what a final response means: its code counts as the trunk's ``reject_codes`` say."""
+        """Return the outcome that a final response is; the trunk's ``reject_codes`` apply."""
         code = self.choice.gateway.dialect.counted_as(response.status)
         return AttemptOutcome.final(code, rang=self.rang, q850=self.q850, text=reason_text(response))
 
@@ -259,21 +259,21 @@ class CalleeLeg(Leg):
         return Attempt(self.choice.gateway.name, code, lasted_ms(self.started_at, now), self.pdd_ms, reason)
 
     def host_behind_nat(self, message: Message) -> str:
-        """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""
+        """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog or self.early_dialog
         if dialog is not None:
             return dialog.seen_at.host if dialog.is_behind_nat else ""
         return self.peer.host if is_behind_nat(self._transaction.parts.nat, message, self.peer) else ""
 
     def remembered(self) -> GivenUp:
-        """Return what is to be remembered of this attempt."""
+        """Return what is kept of this attempt when it is given up."""
         return GivenUp(self.call, self.choice.gateway.name, self.started_at, self.pdd_ms)
 
     def close(self, now: Instant) -> None:
-        """Keep the dialog no longer; a 200 that still waits for the caller's answer is acknowledged without one."""
+        """Forget the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
         if self.dialog is not None and not self._acknowledged:
             self.acknowledge(b"")
-        if self._transaction.owner is self:  # it rings still, and nobody will be there to hear it answer
+        if self._transaction.owner is self:  # it still rings, and its answer could not be handled
             self._transaction.abandon("", now, self.remembered())
         super().close(now)
         self._endpoint.forget(self._tag, now)
@@ -298,9 +298,9 @@ class CalleeLeg(Leg):
         self.call.progressed(self, status, session, now)
 
     def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
-        """Turn to the phone that speaks; return its session, nothing where it may not be heard."""
+        """Switch to the fork that sends media; return its session, nothing if it may not be used."""
         if not self.said and not is_sure:
-            return b""  # without an offer of ours it is one, and only what arrives for sure may offer (13.2.1)
+            return b""  # without an offer of ours it is an offer, and only a reliable response may carry one (13.2.1)
         if tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
             return b""
         self._turn_to(tag, now)
@@ -308,7 +308,7 @@ class CalleeLeg(Leg):
         return session
 
     def _hear_reliably(self, response: Response, number: int, now: Instant) -> bool:
-        """Acknowledge a reliable response; False for one that was heard before, or comes too early (section 4)."""
+        """Acknowledge a reliable response; False for a repeated one, or one out of order (RFC 3262 section 4)."""
         tag = response.to_tag
         last = self._heard_rseq.get(tag)
         if not tag or (last is not None and number != last + 1):
@@ -339,7 +339,7 @@ class CalleeLeg(Leg):
         self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
 
     def _turn_to(self, tag: str, now: Instant) -> None:
-        """Let the caller hear this phone; what was settled with another one is void (RFC 3261 section 12.1)."""
+        """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if self._speaker is not None and self._speaker != tag:
             self.is_settled = False
             self.call.another_speaks(now)
@@ -366,7 +366,7 @@ class CalleeLeg(Leg):
         self._supervise(now)
 
     def _invite_again(self, now: Instant) -> None:
-        """Say the INVITE once more, otherwise: what was early about the last one is void."""
+        """Send the INVITE again with other headers; the early dialogs of the last one are void."""
         if self._invitation is None:
             raise RuntimeError(f"{self!r} was answered already")
         self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())

@@ -1,4 +1,4 @@
-"""The side that called: we are the server of its INVITE."""
+"""The leg of the caller: the switch is the server of its INVITE."""
 
 from collections import deque
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
-"""How many first numbers there are to draw from; any below 2^31 would do (RFC 3262 section 3)."""
+"""First RSeq numbers are drawn below this; any below 2^31 is allowed (RFC 3262 section 3)."""
 
 
 class CallerLeg(Leg):
@@ -84,32 +84,32 @@ class CallerLeg(Leg):
         self._is_answered = False
         self._rseq = 0
         self._overtaken = 0
-        """The number of a reliable response that is repeated no more; its PRACK may be on its way."""
+        """RSeq of a reliable response that is no longer repeated; its PRACK may be on its way."""
         self._unheard: ReliableProvisional | None = None
         self._is_of_last_attempt = False
-        """Whether that one was said for a gateway that has been given up; it still needs its PRACK (RFC 3262 4)."""
+        """Whether that one was sent for a gateway that was given up; it still needs its PRACK (RFC 3262 4)."""
         self._last_tag: str | None = None
-        """Our tag of the attempt before, as long as its PRACK may come."""
+        """Our tag of the previous attempt, as long as its PRACK may come."""
         self._waiting_rings: deque[tuple[int, bytes]] = deque()
         self._waiting_answer: bytes | None = None
-        """What has to wait for a PRACK: later provisional responses, or the answer."""
+        """What waits for a PRACK: later provisional responses, or the answer."""
         self._proposing: Server | None = None
-        """The PRACK whose offer the other side is asked about."""
+        """The PRACK whose offer was forwarded to the callee."""
         self.final: int | None = None
-        """The final status that the caller was given: not always a 200 where the gateway has answered."""
+        """Final status sent to the caller: not always 200 when the gateway has answered."""
         self._invite = request.cseq.number
         self._wish = Wish.of(request)
         self.dialect = dialect
         self.caller_identity = caller_identity_of(request)
         self._reliability = reliability_of(request, dialect)
         self.hears_reliably = self._reliability is not Reliability.OFF
-        """Whether the caller takes reliable provisional responses, and this trunk may be sent them."""
+        """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.has_referred = False
-        """Whether a REFER of this side was heard before."""
+        """Whether this side has sent a REFER before."""
         self.keypad: Keypad | None = None
-        """What it has pressed, once it has pressed anything and its keys may transfer."""
+        """The keys it has pressed, if its keys may transfer."""
         self.is_settled = False
-        """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
+        """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
         self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
         if self.dialog.is_behind_nat:
             transaction.answer_at(source)
@@ -138,12 +138,12 @@ class CallerLeg(Leg):
 
     @property
     def invite(self) -> InviteServer:
-        """The transaction of its INVITE."""
+        """Transaction of its INVITE."""
         return self._transaction
 
     @property
     def awaits_prack(self) -> bool:
-        """Whether an answer would have to wait: it may not overtake media that is still unheard."""
+        """Whether the 200 has to wait for the PRACK of a response with media."""
         return self._unheard is not None and self._unheard.has_session
 
     @property
@@ -154,7 +154,7 @@ class CallerLeg(Leg):
     # -- before the answer --------------------------------------------------------------------------------------
 
     def ring(self, status: int, session: bytes, now: Instant) -> None:
-        """Pass a provisional response on, with its early media if there is any.
+        """Forward a provisional response, with its early media if there is any.
 
         It goes reliably where the caller insists, or where it carries media that must not get lost. One is
         repeated at a time: what comes meanwhile waits for its PRACK, in order.
@@ -183,10 +183,10 @@ class CallerLeg(Leg):
         )
 
     def begin_attempt(self, now: Instant) -> None:
-        """Another gateway, or phone, is about to speak: early media of the last one has used its To tag up.
+        """Prepare for another gateway or fork: after early media of the last one it needs another To tag.
 
-        What is still unheard of the last one is repeated until its PRACK, and what follows waits: whoever missed one
-        number of RSeq discards all higher ones (RFC 3262 section 4).
+        A reliable response of the last one is repeated until its PRACK, and what follows waits: a peer that missed one
+        RSeq discards all higher ones (RFC 3262 section 4).
         """
         self._waiting_rings.clear()
         self._is_of_last_attempt = self._unheard is not None
@@ -207,13 +207,13 @@ class CallerLeg(Leg):
         self._endpoint.adopt(new, self)
 
     def answer(self, session: bytes, now: Instant) -> None:
-        """Answer the call with 200, repeated until its ACK, or keep the answer for when a PRACK has come."""
+        """Answer the call with 200, repeated until its ACK, or keep the answer until a PRACK comes."""
         if self._unheard is not None and self._unheard.has_session:
             self._waiting_answer = session
             return
         self._decided(200, now)
         if self.is_settled:
-            session = b""  # said already, and acknowledged
+            session = b""  # sent already, and acknowledged
         session = self._say(session)
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
@@ -221,14 +221,14 @@ class CallerLeg(Leg):
         self._supervise(now)
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
-        """End an unanswered call with a failure, by the trunk's map; ``reason`` are whole Reason lines."""
+        """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
         headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
         self._transaction.respond(status, self.dialog.local_tag, headers, now)
         self._endpoint.forget(self.dialog.local_tag, now)
 
     def prack_came(self, event: RequestArrived) -> None:
-        """Hear that a provisional response arrived (RFC 3262 section 3); its body answers an offer of ours."""
+        """Take a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
         unheard = self._unheard
         if unheard is None or rack != (unheard.number, self._invite):
@@ -252,13 +252,13 @@ class CallerLeg(Leg):
         self._go_on(event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
-        """Hear that no PRACK came: whoever cannot hear us ring is not called."""
+        """No PRACK came: end the call."""
         self._unheard = self._waiting_answer = None
         self._waiting_rings.clear()
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """Hear that the caller gave up: the call, or a proposal within it."""
+        """The caller cancelled: the call, or a re-INVITE within it."""
         if event.transaction is self._transaction:
             self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at)
@@ -266,11 +266,11 @@ class CallerLeg(Leg):
             super().cancelled(event)
 
     def alarm_fired(self, event: AlarmFired) -> None:
-        """Hear that the INVITE is no longer valid, by what it said itself (RFC 3261 section 13.3.1)."""
+        """The INVITE has expired, by its own Expires header (RFC 3261 section 13.3.1)."""
         self._invite_over(event.at)
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer this side's proposal with 200; that of a newcomer is its first INVITE (RFC 3891)."""
+        """Answer this side's offer with 200; that of a newcomer is its first INVITE (RFC 3891)."""
         if transaction is self._transaction:
             self.answer(session, now)
         elif transaction is self._proposing:
@@ -285,13 +285,13 @@ class CallerLeg(Leg):
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
         if not self._is_answered:
-            # A mistake of ours came between the gateway's answer and ours.
+            # An error in the switch came between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
         super().hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
-        """The caller itself has ended the dialog: nothing is left to say."""
+        """Forget the dialog, which the caller itself has ended."""
         self._stop_repeating(now)
         if self._transaction.state is State.PROCEEDING:
             self._decided(487, now)
@@ -301,7 +301,7 @@ class CallerLeg(Leg):
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _let_wait(self, status: int, session: bytes) -> None:
-        """Keep a provisional response until the one before has its PRACK; of too many the first without media go."""
+        """Queue a provisional response until the one before has its PRACK; drop the first without media of too many."""
         waiting = self._waiting_rings
         if waiting and waiting[-1] == (status, session):
             return
@@ -315,7 +315,7 @@ class CallerLeg(Leg):
             self.keypad.stop()
 
     def _go_on(self, now: Instant) -> None:
-        """Say what had to wait for a PRACK, as far as nothing of it has to wait for another."""
+        """Send what waited for a PRACK, as far as it need not wait for another one."""
         answer, self._waiting_answer = self._waiting_answer, None
         if answer is not None:
             self._waiting_rings.clear()
@@ -325,7 +325,7 @@ class CallerLeg(Leg):
             self.ring(*self._waiting_rings.popleft(), now)
 
     def _confirm(self, event: RequestArrived, session: bytes) -> None:
-        """Answer a PRACK; an offer in it is the other side's to answer, in the 2xx (RFC 3262 section 5)."""
+        """Answer a PRACK; an offer in it is forwarded and answered in the 2xx (RFC 3262 section 5)."""
         server, callee = event.transaction, self.call.callee
         if not session:
             self.respond(server, 200, event.at)
@@ -337,13 +337,13 @@ class CallerLeg(Leg):
             or self._waiting_answer is not None
             or not isinstance(server, Server)
         ):
-            self.respond(server, 488, event.at)  # there is no way to ask the other side now
+            self.respond(server, 488, event.at)  # it cannot be forwarded now
         else:
             self._proposing = server
             self.call.asked(self, event)
 
     def _end_last_attempt(self, event: RequestArrived, session: bytes) -> None:
-        """Answer the PRACK for what was said for a gateway given up: whatever it agrees to is void."""
+        """Answer the PRACK of a response for a gateway that was given up: the session is void."""
         self._is_of_last_attempt = False
         self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
         if self._last_tag is not None:
@@ -356,15 +356,15 @@ class CallerLeg(Leg):
             self._last_tag = None
 
     def _invite_over(self, now: Instant) -> None:
-        """Nobody waits for the answer to the INVITE any more."""
-        if self.call.caller is not self:  # a newcomer, that the other side has not agreed to yet
+        """End what the INVITE began: it was cancelled, or has expired."""
+        if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
             if self.call.bridge is not None:
                 self.call.bridge.session_unwanted(self, now)
         else:
             self.call.caller_cancelled(now)
 
     def _decided(self, status: int, now: Instant) -> None:
-        """Note the final response; what has led to it goes on no more."""
+        """Note the final response, and stop what belongs to provisional ones."""
         self._stop_repeating(now)
         self._is_answered = True
         self.final = status
@@ -387,6 +387,6 @@ class CallerLeg(Leg):
 
 
 def _valid_s(request: Request) -> int | None:
-    """Return for how many seconds an INVITE is meant to hold; None where it does not say."""
+    """Return the Expires header of an INVITE in seconds; None if it has none."""
     value = request.header("expires") or ""
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None

@@ -1,6 +1,6 @@
-"""How a call is over: what each side is told, and the ``Ending`` that its record is made of.
+"""The end of a call: what each leg is sent, and the ``Ending`` that its record is made of.
 
-Why and when it ends is for ``call``.
+Why and when a call ends is decided in ``call``.
 """
 
 from vosd.b2bua.parts import CallParts
@@ -18,7 +18,7 @@ class CallEndings(CallParts):
     __slots__ = ()
 
     def drop(self, now: Instant) -> None:
-        """Close a call that a mistake in the switch kept from being ended: its peers are told nothing more."""
+        """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)
@@ -26,7 +26,7 @@ class CallEndings(CallParts):
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
 
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
-        """BYE both ways."""
+        """Send BYE to both legs."""
         now, at, dead = now or at, at.came, None
         if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
             at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
@@ -75,7 +75,7 @@ class CallEndings(CallParts):
         self._board.over()
         if moved is not None:
             moved.ended(self, at if dead is None else dead.noticed_at, now or at)
-        # A call and its legs point at each other: parting frees them now, not when the collector comes.
+        # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.
         self.callee = None
         self.bridge = None
         del self.caller

@@ -1,4 +1,4 @@
-"""The search for a gateway: who is tried next, what the tries came to, and what the caller is told in the end."""
+"""Hunting: which gateway is tried next, how the attempts ended, and what the caller is sent if all fail."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -25,22 +25,22 @@ NextHop = tuple[RouteChoice, Address]
 
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
-"""Places of one 3xx that are tried."""
+"""How many contacts of one 3xx are tried."""
 
 
 class Failure(NamedTuple):
-    """The end of a vain search: why, the status for the caller, the Q.850 cause, and whose doing it is."""
+    """Why hunting failed: reason, status for the caller, Q.850 cause, and who ended the call."""
 
     reason: EndReason
     status: int
     cause: int | None
     source: HangupSource
     text: str | None = None
-    """What the vendor said beside its code."""
+    """Text of the Reason header of the vendor."""
 
 
 class Hunt:
-    """One call's search.
+    """Hunting of one call.
 
     A gateway with several addresses is tried at the next of them where one was silent or answered 503 (RFC 3263
     section 4.3); a phone with several contacts after any refusal, for behind each is another device. So they ring one
@@ -54,14 +54,14 @@ class Hunt:
         self._board = board
         self._flows = flows
         self._next_hops: Sequence[NextHop] = ()
-        """Other addresses of the gateway that is tried, or places that it has named."""
+        """Other addresses of the gateway that is tried, or contacts of its 3xx."""
         self._heard_from: RoutingGateway | None = None
         """The gateway that gave the latest refusal: its other addresses would give the same."""
         self._latest: NextHop | None = None
         self._named: set[tuple[str, ...]] | None = None
-        """Places that have sent a 3xx, or that one has named: none is called twice (RFC 3261 section 8.1.3.4)."""
+        """Places that have sent a 3xx or stand in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
         self._stays = False
-        """Whether the latest refusal led on to other places of its gateway, and to no other gateway."""
+        """Whether the latest refusal leads to other places of its gateway, and to no other gateway."""
         self.outcomes: list[AttemptOutcome] = []
 
     def take(self, call: "Call", now: Instant) -> NextHop | None:
@@ -76,12 +76,12 @@ class Hunt:
                 self._latest = next_hop
                 return next_hop
             full.append(next_hop)
-        if call.callee is not None:  # when that one is over there may be room
+        if call.callee is not None:  # there may be room once that attempt is over
             self._next_hops = full
         return None
 
     def leads_on(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
-        """Say whether a refusal leads to another place of the same gateway: one that its 3xx names, or after a 503."""
+        """Return whether a refusal leads to another place of the same gateway: a contact of its 3xx, or after a 503."""
         if outcome.code < 400:
             return self.redirected(choice, response)
         has_other_address = bool(self._next_hops) and self._next_hops[0][0].gateway is choice.gateway
@@ -111,7 +111,7 @@ class Hunt:
         self._heard_from = None if has_more_devices or _is_of_address(outcome) else choice.gateway
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
-        """Put the places that a vendor's 3xx names in front, where its trunk allows that; say whether there are any.
+        """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any.
 
         They are tried on the vendor's account and under its limits: it is the vendor that sends us there.
         """
@@ -142,7 +142,7 @@ class Hunt:
         return choice._replace(callee_out=uri.user or choice.callee_out), place
 
     def failure(self) -> Failure:
-        """Return what the attempts gave together."""
+        """Return the failure that follows from all attempts."""
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
         reason, status, cause, text = verdict(self.outcomes)
@@ -153,7 +153,7 @@ class Hunt:
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:
-    """Say whether an attempt failed for its address alone, so that another of the gateway may do (RFC 3263 4.3)."""
+    """Return whether an attempt failed at its address, so that another of the gateway is tried (RFC 3263 4.3)."""
     return outcome.code == SERVICE_UNAVAILABLE if outcome.end is AttemptEnd.FINAL else not outcome.rang
 
 
@@ -165,18 +165,18 @@ def _place(next_hop: NextHop) -> tuple[str, ...]:
 
 
 def _by_preference(redirect: Response) -> list[NameAddr]:
-    """Return the contacts of a 3xx, the most wanted first (RFC 3261 section 20.10)."""
+    """Return the contacts of a 3xx, the highest q first (RFC 3261 section 20.10)."""
     contacts = []
     for value in redirect.headers("contact"):
         try:
             contacts.append(NameAddr.parse(value))
         except ParseError:
-            continue  # a place that cannot be read is no place to go to
+            continue  # a malformed contact is left out
     return sorted(contacts, key=_unwantedness)
 
 
 def _unwantedness(contact: NameAddr) -> int:
-    """Return thousandths below the greatest preference, 1.0, which is also the default."""
+    """Return 1000 minus q in thousandths; q is 1.0 by default."""
     text = contact.param("q") or "1"
     whole, _, fraction = text.partition(".")
     if not (whole.isdigit() and text.isascii() and (fraction or "0").isdigit()) or whole.strip("0"):

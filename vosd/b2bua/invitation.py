@@ -1,4 +1,4 @@
-"""The INVITE of one attempt as it was written, so that it can be said again with what the gateway wants of it.
+"""The INVITE of one attempt, kept so that it can be sent again with other headers.
 
 A gateway may want a longer session interval (RFC 4028 section 7.3). The next INVITE has the same Call-ID, From and To,
 and the next number.
@@ -28,13 +28,13 @@ from vosd.trunks.gateways import Address
 
 
 class Invitation(NamedTuple):
-    """All of an INVITE but the lines that may change; ``is_fixed``: it may not take another transport."""
+    """All of an INVITE but the lines that may change; ``is_fixed``: it may not use another transport."""
 
     parts: InviteParts
     hops: int
     headers: str
     content: str
-    """The lines that speak of the body, or of those that may answer it."""
+    """The lines about the body, or about the bodies that are accepted."""
     body: bytes
     is_fixed: bool
 
@@ -46,7 +46,7 @@ class Invitation(NamedTuple):
         )
 
     def again(self, endpoint: Endpoint, latest: InviteParts, early: Iterable[Dialog]) -> "Invitation":
-        """Return the next one after ``latest``, which a challenge may have made another already.
+        """Return the INVITE that follows ``latest``, which may differ from this one after a challenge.
 
         Requests within ``early`` dialogs of it have counted on.
         """
@@ -68,7 +68,7 @@ def written(
     may_be_reliable: bool,
     answers: Answers | None,
 ) -> Invitation:
-    """Write the INVITE of one attempt: who calls whom is said as the gateway wants to read it."""
+    """Write the INVITE of one attempt, with the identities in the form that the gateway wants."""
     dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
     listener = endpoint.flows.listeners[flow]
     ours = host_text(listener.host)
@@ -117,7 +117,7 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
 
 
 def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:
-    """Return the lines that name what an INVITE asks for and knows."""
+    """Return the Require and Supported lines of an INVITE."""
     must = may_be_reliable and dialect.reliability is Reliability.REQUIRED
     known = ["100rel"] if may_be_reliable and not must else []
     if dialect.session_timer.enabled:
@@ -127,7 +127,7 @@ def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:
 
 
 def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:
-    """Return how to take what an address answers: a phone that is not where its Contact says is behind NAT."""
+    """Return whether an address is behind NAT: so is a phone whose packets do not come from its Contact."""
     if nat is Nat.AUTO and address.uri and not address.path and is_elsewhere(address.uri, peer):
         return Nat.YES
     return nat

@@ -1,4 +1,4 @@
-"""What both sides of a call have in common: a dialog, the sessions said within it, and requests that come and go.
+"""What both legs of a call have in common: a dialog, its session descriptions, and requests in both directions.
 
 The call tells a leg what to do in words of telephony; a leg tells the call what happened.
 """
@@ -40,7 +40,7 @@ RINGING: Final = range(180, 190)
 
 
 class Move(NamedTuple):
-    """A proposal that may name a new Contact, which holds once we agree (RFC 3261 section 12.2.2)."""
+    """A target refresh request; its Contact holds once it is accepted (RFC 3261 section 12.2.2)."""
 
     transaction: Server | InviteServer
     dialog: Dialog
@@ -48,7 +48,7 @@ class Move(NamedTuple):
 
 
 class Leg:
-    """One side of a call that may be talked to."""
+    """One leg of a call."""
 
     __slots__ = (
         "_acceptance",
@@ -78,27 +78,27 @@ class Leg:
     def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
         self._endpoint = endpoint
         self._acceptance: Acceptance | None = None
-        """The 200 of ours that waits for its ACK."""
+        """Our 200 that waits for its ACK."""
         self._allows_update = False
         self._is_confirmed = False
         self._moving: Move | None = None
         self.reasons = reasons
         self._heard = self._heard_before_hold = b""
         self.said = b""
-        """The latest that it was given."""
+        """The latest session description sent to it."""
         self.informing = 0
-        """How many INFOs of this side the other one has not answered yet."""
+        """INFO requests of this side that the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
         self.supervision: Supervision | None = None
-        """Looks after the session, from the answer to the end."""
+        """Session timer and limits, from the answer to the end."""
         self.heard_at: Instant | None = None
-        """The latest proof that the peer lives: what it asked, acknowledged or answered within the dialog."""
+        """When the peer last sent a request, an ACK or a response within the dialog."""
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs beside the one, by the tags of those who ring."""
+        """Early dialogs by their remote tags."""
         return NO_FORKS
 
     @property
@@ -113,11 +113,11 @@ class Leg:
 
     @property
     def takes_update(self) -> bool:
-        """Whether this side has said that it knows UPDATE (SIP-11)."""
+        """Whether this side allows UPDATE."""
         return self._allows_update
 
     def contact(self) -> str:
-        """Return the Contact line that this side is told."""
+        """Return the Contact line that this side is sent."""
         return self._endpoint.contacts[self._established().peer.flow]
 
     @property
@@ -132,7 +132,7 @@ class Leg:
 
     @property
     def heard(self) -> bytes:
-        """The latest session description that this side gave."""
+        """The latest session description received from this side."""
         return self._heard
 
     @heard.setter
@@ -142,32 +142,32 @@ class Leg:
         self._heard = session
 
     def heard_active(self) -> bytes:
-        """Return what this side said last, as it would say it when nobody is on hold."""
+        """Return the latest session description of this side as it would be without hold."""
         heard = self._heard
         session = active(heard, self._heard_before_hold)
         return heard.changed(session) if isinstance(heard, Hidden) else session
 
     def was_told(self, session: bytes) -> bool:
-        """Say whether this side was given just this description last, whatever it was named."""
+        """Return whether this description, whatever its origin line, is the latest that this side was sent."""
         session = self.as_reached(session)
         return continued(session, self.said) == self.said
 
     def as_reached(self, session: bytes) -> bytes:
-        """Return a description with the addresses by which this side reaches its author."""
+        """Return a description with the addresses by which this side reaches the other one."""
         return session.for_one_at(self.host) if isinstance(session, Hidden) else session
 
     @property
     def host(self) -> str:
-        """Where this side is seen."""
+        """Address that packets of this side come from."""
         return self._established().seen_at.host
 
     def hear(self, status: int, now: Instant) -> None:
-        """Note a final response within the dialog, if it shows that the peer lives."""
+        """Note a final response within the dialog, if it proves that the peer is alive."""
         if is_alive(status):
             self.heard_at = now.came
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
-        """Note what a 2xx to a proposal of ours says: where the peer is now, what it can, what it agrees to."""
+        """Take from a 2xx the peer's Contact, its capabilities and its session description."""
         if self.dialog is not None and self.dialog.refresh(response):
             self.moved()
         self.listen_to(response)
@@ -176,11 +176,11 @@ class Leg:
             self.supervision.refreshed(now)
 
     def moved(self) -> None:
-        """Tell the call that this side is reached elsewhere from now on."""
+        """Tell the call that this side has another address now."""
         self.call.moved()
 
     def listen_to(self, message: Message) -> bytes:
-        """Note what the peer can do and what session it describes; return the latter."""
+        """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
             self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
@@ -190,7 +190,7 @@ class Leg:
         return session
 
     def session_in(self, message: Message) -> bytes:
-        """Return the session that a message of this side describes, empty where it describes none.
+        """Return the session description of a message of this side, empty if it has none.
 
         That of a peer behind NAT bears where it was said: it is compared with it, and told with it (``_say``).
         """
@@ -201,14 +201,14 @@ class Leg:
         return Hidden(session, host) if host else session
 
     def host_behind_nat(self, _message: Message) -> str:
-        """Return where the sender of a message of this side is seen if it is behind NAT, else nothing."""
+        """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog
         return dialog.seen_at.host if dialog is not None and dialog.is_behind_nat else ""
 
     # -- requests of ours ---------------------------------------------------------------------------------------
 
     def propose(self, method: str, session: bytes, owner: ClientOwner, now: Instant) -> Client | InviteClient:
-        """Ask this side for another session, by INVITE or UPDATE; without ``session`` it is to make the offer."""
+        """Send an offer by INVITE or UPDATE; without ``session`` this side is to make the offer."""
         dialog = self._established()
         headers = f"{self.contact()}{self._endpoint.agent_header}{ALLOW}"
         if self.timer.settings.enabled:
@@ -236,7 +236,7 @@ class Leg:
     # -- requests of the peer -----------------------------------------------------------------------------------
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer this side's own proposal with 200."""
+        """Answer an offer of this side with 200."""
         moving, lines = self._moving, ""
         if moving is not None and moving.transaction is transaction:
             if moving.dialog.refresh(moving.request):
@@ -259,17 +259,17 @@ class Leg:
         transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
 
     def take_time(self, transaction: Server | InviteServer, now: Instant) -> None:
-        """Let this side wait for what the other one says; an INVITE has its 100 already."""
+        """Keep a request waiting for the other side; an INVITE has its 100 already."""
         if isinstance(transaction, Server):
             transaction.take_time(self._endpoint.server_header, now)
 
     def retry_later(self, transaction: Server | InviteServer, now: Instant) -> None:
-        """Refuse a proposal that came while another of this side waits (section 14.2): 500, up to ten seconds."""
+        """Refuse an offer that came while another of this side waits: 500, Retry-After up to 10 s (section 14.2)."""
         wait_s = int(self._endpoint.token()[-2:], 36) % 11
         self.respond(transaction, 500, now, f"Retry-After: {wait_s}\r\n")
 
     def request_came(self, event: RequestArrived) -> None:
-        """Hear a request within the dialog."""
+        """Take a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
         self.heard_at = now.came
         match request.method:
@@ -282,7 +282,7 @@ class Leg:
                 self.respond(transaction, status, now, line)
             case "INVITE" | "UPDATE":
                 if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
-                    # While one waits for its answer no other is agreed to.
+                    # While one waits for its answer no other is accepted.
                     self._moving = Move(transaction, event.dialog, request)
                 if isinstance(transaction, InviteServer):
                     transaction.owner = self
@@ -296,17 +296,17 @@ class Leg:
                 self.respond(transaction, 200, now, CAPABILITIES)
 
     def prack_came(self, event: RequestArrived) -> None:
-        """Hear a PRACK; nothing of ours waits for one here."""
+        """Refuse a PRACK: this leg has sent no reliable response."""
         self.respond(event.transaction, 481, event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """Hear that this side gave its own proposal up."""
+        """This side has cancelled its re-INVITE."""
         bridge = self.call.bridge
         if bridge is not None:
             bridge.session_unwanted(self, event.at)
 
     def ack_came(self, event: AckArrived) -> None:
-        """Hear the ACK of a 200 of ours; a repeated one says nothing new."""
+        """Take the ACK of our 200; ignore a repeated one."""
         acceptance = self._acceptance
         if acceptance is not None and acceptance.is_met_by(event.request):
             acceptance.acknowledged()
@@ -319,17 +319,17 @@ class Leg:
             self.call.acknowledged(self, session, event.at)
 
     def ack_missing(self, event: AckMissing) -> None:
-        """Hear that a 200 of ours was never acknowledged."""
+        """Our 200 was never acknowledged."""
         self._acceptance = None
         self.call.ack_missing(self, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Hear a second answer to a proposal of ours, under another tag: no dialog of ours, and hung up already."""
+        """Ignore a second answer to our re-INVITE under another tag: it is hung up already."""
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def hang_up(self, reason: str, now: Instant) -> None:
-        """End an answered call from our side; ``reason`` are whole lines."""
+        """Send BYE; ``reason`` are whole Reason lines."""
         dialog = self._established()
         self._leave_alone(now)
         if self._acceptance is not None and not self._is_confirmed:  # section 15.1.1
@@ -339,7 +339,7 @@ class Leg:
         self._endpoint.client.send_bye(dialog, reason, now)
 
     def close(self, now: Instant) -> None:
-        """Keep the dialog no longer: nothing is left to say."""
+        """Forget the dialog without sending anything."""
         self._leave_alone(now)
         if self._acceptance is not None:
             self._acceptance.acknowledged()
@@ -355,7 +355,7 @@ class Leg:
         return self.dialog
 
     def _supervise(self, now: Instant) -> None:
-        """Look after the session from now on: the call is answered."""
+        """Start the session timer and limits: the call is answered."""
         self.heard_at = now.came
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.refreshed(now)
@@ -366,11 +366,11 @@ class Leg:
             supervision.stop(now)
 
     def _supported(self) -> str:
-        """Return the line that says what we know, to this side."""
+        """Return the Supported line for this side."""
         return SUPPORTED_HEADER if self.timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
 
     def _say(self, session: bytes) -> bytes:
-        """Return a description as it goes to this side: it must look like the next of the same origin (RFC 3264 8)."""
+        """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
         if session:
             session = self.as_reached(session)
             session = continued(session, self.said) if self.said else session

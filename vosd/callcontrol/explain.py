@@ -1,4 +1,4 @@
-"""The prose behind a routing decision, as ``vosd route explain`` prints it (INTERFACES section 2).
+"""The reasons of a routing decision in words, as ``vosd route explain`` prints them.
 
 Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes through.
 """
@@ -32,7 +32,7 @@ class PassedOver(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Every gateway of the table, either offered the call or passed over."""
+    """Every gateway of the table: tried or left out."""
 
     candidates: tuple[Offered, ...]
     left: tuple[PassedOver, ...]
@@ -50,7 +50,7 @@ def explain_routes(
 ) -> Explanation:
     """Say of every gateway whether it would be tried for ``request``, at which place, and why.
 
-    Without ``knows_phones`` nobody could tell who is registered, and phones were taken to be.
+    Without ``knows_phones`` it is not known which phones are registered, and all were assumed to be.
     """
     phone = table.phone(request.callee)
     routes = sift(request, table, occupancy, rests, vendors)
