@@ -19,6 +19,8 @@ Description = dict[str, dict[str, Any]]
 """Object, such as ``account acme``, to its keys and JSON values."""
 
 _SECRET: Final = frozenset({"database_url"})
+_PHONE_ITSELF: Final = frozenset({"number", "gateway"})
+"""Fields of a phone that are described by its name and by its calling half."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -47,12 +49,8 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
         if phone is None:
             described[f"mapping gateway {name}"] = _without_hashes(gateway)
         else:
-            described[f"phone {name}"] = {
-                "ring_timeout_ms": phone.ring_timeout_ms,
-                "offline_gateway": phone.offline_gateway,
-                "redirect_server": phone.redirect_server,
-                **_without_hashes(gateway),
-            }
+            own = {field: value for field, value in _builtins(phone).items() if field not in _PHONE_ITSELF}
+            described[f"phone {name}"] = {**own, **_without_hashes(gateway)}
     for name, group in catalogue.rate_groups.items():
         described[f"rate group {name}"] = {
             "currency": group.currency,

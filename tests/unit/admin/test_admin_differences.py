@@ -12,6 +12,8 @@ from vosd.engine.settings import Listener, Settings
 from vosd.net.settings import TransportSettings
 from vosd.sip.settings import SipSettings
 from vosd.testing.data import builders
+from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.phone import Phone
 
 SETTINGS = Settings(
     node="sw1",
@@ -74,6 +76,7 @@ def test_phones_are_described_without_their_credentials() -> None:
 
     phone = described("secret")["phone 1001"]
     assert phone["credentials"] == "1001"
+    assert phone.keys() == {*Phone.__struct_fields__, *MappingGateway.__struct_fields__} - {"number", "gateway"}
     (ha1,) = builders.credentials("1001", "secret").ha1.values()
     assert ha1 not in json.dumps(described("secret"))
     assert "mapping gateway 1001" not in described("secret")

@@ -84,9 +84,7 @@ def phone(
     number: str, *hosts: str, password: str = "secret", digest: DigestSettings | None = None, **terms: Any
 ) -> Phone:
     """Make a telephone whose account is ``acme``; ``terms`` are any other fields, mostly of its calling half."""
-    called = {
-        name: terms.pop(name) for name in ("ring_timeout_ms", "offline_gateway", "redirect_server") if name in terms
-    }
+    called = {name: terms.pop(name) for name in Phone.__struct_fields__ if name in terms}
     known = {
         "account": "acme",
         "caller_numbers": CallerNumbers(number),
