@@ -67,7 +67,7 @@ async def test_booking_returns_the_standing_of_every_account_it_touched(store):
     }
 
 
-async def test_an_account_that_nobody_opened_gets_its_row_with_the_first_call(store):
+async def test_an_unopened_account_gets_its_row_with_the_first_call(store):
     await store.books.book([answered_call(1, customer_account="new")])
     assert await store.queries.standing("new") == Standing(-FEE, 1)
 

@@ -21,7 +21,7 @@ def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:
 
 async def test_an_account_takes_the_currency_that_it_is_first_used_with(store):
     await store.books.open_accounts(["acme"])
-    assert await store.books.currencies(["acme", "nobody"]) == {"acme": None}
+    assert await store.books.currencies(["acme", "unknown"]) == {"acme": None}
     assert await store.books.settle_currencies({"acme": "USD"}) == {}
     assert await store.books.currencies(["acme"]) == {"acme": "USD"}
 

@@ -89,7 +89,7 @@ FILTERS: Final = [
     pytest.param({"reason": "Normal"}, {"cdr_reason"}, id="reason"),
     pytest.param({"reason": "Loop"}, {"cdr_reason"}, id="rare reason"),
     pytest.param({"sip_call_id": "out-7000"}, {"cdr_sip_in", "cdr_sip_out"}, id="SIP Call-ID"),
-    pytest.param({"account": "nobody"}, {"cdr_customer", "cdr_vendor"}, id="no account"),
+    pytest.param({"account": "unknown"}, {"cdr_customer", "cdr_vendor"}, id="no account"),
     pytest.param({"caller": "999"}, {"cdr_caller"}, id="no caller"),
     pytest.param({"reason": "No ACK"}, {"cdr_reason"}, id="no reason"),
 ]

@@ -127,7 +127,7 @@ async def test_writers_at_the_same_time_lose_no_money(database, database_url):
         await other.close()
 
 
-async def test_a_writer_whose_task_is_cancelled_lets_go_of_its_locks(database, database_url):
+async def test_a_writer_whose_task_is_cancelled_releases_its_locks(database, database_url):
     probe = Database(database_url, patience_s=1)
     moments = random.Random(9)
     rows = [{"name": f"counter-{number}", "value": number} for number in range(100)]

@@ -47,7 +47,7 @@ async def listed(store):
         ({"caller": "anon"}, [4]),
         ({"reason": "No Matching Rate"}, [5]),
         ({"account": "beta", "reason": "Normal"}, [2]),
-        ({"account": "nobody"}, []),
+        ({"account": "unknown"}, []),
         ({"sip_call_id": f"{call_id(2)}@192.0.2.10"}, [2]),
         ({"sip_call_id": call_id(3)[:20]}, [3]),
         ({"sip_call_id": call_id(2)[:20], "account": "beta"}, [2]),
@@ -115,7 +115,7 @@ async def test_more_calls_than_one_query_takes_keep_their_attempts(store):
 async def test_an_unknown_call_or_account_is_none(store):
     assert await store.queries.call(call_id(1)) is None
     assert await store.queries.call("call-1") is None
-    assert await store.queries.standing("nobody") is None
+    assert await store.queries.standing("unknown") is None
 
 
 async def test_a_number_of_bytes_that_are_no_text_is_found_by_the_same_bytes(store):

@@ -46,7 +46,7 @@ async def test_a_binding_that_is_there_is_written_over(store):
 
 async def test_what_is_gone_is_gone_and_what_was_never_there_is_no_matter(store):
     await store.registrations.save([stored("1001", slot) for slot in range(3)], ())
-    await store.registrations.save([stored("1001", 3)], [BindingKey("1001", 1), BindingKey("nobody", 0)])
+    await store.registrations.save([stored("1001", 3)], [BindingKey("1001", 1), BindingKey("unknown", 0)])
     assert [each.slot for each in await store.registrations.load()] == [0, 2, 3]
 
 

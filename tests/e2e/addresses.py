@@ -1,4 +1,4 @@
-"""Where everybody in the scenarios lives: a loopback network of this run's own, so that two runs never meet."""
+"""Addresses of all parties in the scenarios: a loopback network for each run, so that two runs never interfere."""
 
 import socket
 from typing import Final
@@ -82,7 +82,7 @@ ASKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
 STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
-"""Nobody's address."""
+"""An unused address."""
 
 VENDORS: Final = {
     "carrier-a": Endpoint(f"{NETWORK}.21", 16_001),

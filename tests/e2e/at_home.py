@@ -54,7 +54,7 @@ class Household:
 
     @contextmanager
     def outside(self, address: Endpoint) -> Iterator[Peer]:
-        """Give somebody on the carrier's side."""
+        """Return a peer on the carrier's side."""
         with self.home.carrier.inside():
             peer = Peer(address)
         with peer:

@@ -137,7 +137,7 @@ class TestLockOut:
 
     def test_unknown_users_count_like_wrong_passwords(self, stage: Stage) -> None:
         source = Endpoint(PHONES["scanner"], 14_975)
-        unknown = {"username": "nobody", "status": "401"}
+        unknown = {"username": "unknown", "status": "401"}
         play(register(stage, "registers_with_a_password", source, calls=6, **unknown))
         assert locked_out(stage) == [source.host]
         stage.daemon.succeed("unblock", source.host)

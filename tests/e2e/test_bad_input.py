@@ -54,7 +54,7 @@ def test_an_unknown_method_gets_405_with_allow(call: OutgoingCall, customer: Pee
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
 def test_a_request_inside_no_dialog_gets_481(call: OutgoingCall, customer: Peer, method: str) -> None:
-    call.remote_to += ";tag=nobody-knows"
+    call.remote_to += ";tag=unknown"
     call.send(call.request(method, 7))
 
     response = customer.expect(481)
@@ -64,7 +64,7 @@ def test_a_request_inside_no_dialog_gets_481(call: OutgoingCall, customer: Peer,
 
 
 def test_an_ack_of_nothing_is_not_answered(call: OutgoingCall, customer: Peer) -> None:
-    call.remote_to += ";tag=nobody-knows"
+    call.remote_to += ";tag=unknown"
     call.send(call.request("ACK"))
 
     assert customer.messages(QUIET_S) == []
@@ -150,7 +150,7 @@ def test_torn_invites_never_raise_and_leave_no_call(call: OutgoingCall, customer
         for _ in range(draw.randrange(4)):
             if data:
                 data[draw.randrange(len(data))] = draw.randrange(256)
-        # a destination without rate: what is still an INVITE is refused before any vendor hears of it
+        # a destination without rate: what is still an INVITE is refused before it reaches a vendor
         customer.send(bytes(data).replace(call.callee.encode(), b"55100"), call.switch)
     customer.messages(QUIET_S)
 
@@ -159,12 +159,12 @@ def test_torn_invites_never_raise_and_leave_no_call(call: OutgoingCall, customer
 
 
 def test_an_unknown_source_is_not_answered(stage: Stage) -> None:
-    with Peer(UNKNOWN_SOURCE) as stranger:
-        call = OutgoingCall(stranger, stage.address, stage.number("4410"))
+    with Peer(UNKNOWN_SOURCE) as unknown:
+        call = OutgoingCall(unknown, stage.address, stage.number("4410"))
         call.invite()
         call.send(call.request("OPTIONS"))
 
-        assert stranger.messages(QUIET_S) == []
+        assert unknown.messages(QUIET_S) == []
     stage.expect_nothing_left()
     assert stage.records("--callee", call.callee) == []
 

@@ -230,7 +230,7 @@ FAILURES = [
         Expected("Unavailable", "callee", 480, 18, (("carrier-a", 302),)),
     ),
     Scene(
-        "nobody answers while it rings",
+        "no answer while it rings",
         refused(480, "19", "No Answer"),
         "4440",
         [Vendor("carrier-rings", "rings_until_cancelled", REFUSES_487)],

@@ -168,15 +168,15 @@ def test_a_content_length_beyond_all_limits_is_refused_and_loses_its_connection(
 
 
 @pytest.mark.parametrize("address", [CONNECTED_SWITCH, SECURE_CONNECTED_SWITCH], ids=["tcp", "tls"])
-def test_a_stranger_is_not_answered_and_loses_its_connection(
+def test_an_unknown_source_is_not_answered_and_loses_its_connection(
     stage: Stage, authority: Authority, address: Endpoint
 ) -> None:
     client = authority.client_context() if address == SECURE_CONNECTED_SWITCH else None
-    with StreamPeer(UNKNOWN_SOURCE, client=client) as stranger:
-        call = OutgoingCall(stranger, address, stage.number("4420"))
+    with StreamPeer(UNKNOWN_SOURCE, client=client) as unknown:
+        call = OutgoingCall(unknown, address, stage.number("4420"))
         call.invite()
-        assert stranger.is_left_by(address)
-        assert stranger.messages(0) == []
+        assert unknown.is_left_by(address)
+        assert unknown.messages(0) == []
     assert stage.records("--callee", call.callee) == []
 
 

@@ -1,4 +1,4 @@
-"""More calls than can be carried, and junk: whoever talks goes on talking, and the rest is told so at once.
+"""More calls than can be served, and junk: established calls go on, and the others are refused at once.
 
 What the machine can carry is not asked for here (``python -m bench.overload`` measures it): each of these holds
 whether a call is refused or the machine is fast enough for all of them.
@@ -41,7 +41,7 @@ def flooded(tmp_path: Path) -> Iterator[Stage]:
         assert daemon.interrupt() == 0
 
 
-def test_a_flood_of_calls_is_carried_or_refused_and_nobody_loses_his_call(flooded: Stage) -> None:
+def test_a_flood_of_calls_is_served_or_refused_and_no_established_call_is_lost(flooded: Stage) -> None:
     callee = flooded.number("4410")
     flooding = flooded.caller(
         Caller("gives_way", {"talk_ms": "300"}), callee, flooded.endpoint_of("acme"), calls=FLOOD_CALLS, trace=False,
@@ -55,7 +55,7 @@ def test_a_flood_of_calls_is_carried_or_refused_and_nobody_loses_his_call(floode
     vendor = flooded.vendor(Vendor("carrier-a", "answers_anyone", {"ring_ms": "20"}), callee, calls=None, trace=False,
                             timeout_s=100, options=("-buff_size", "4194304",))  # fmt: skip
     with vendor, talking:
-        eventually(lambda: flooded.status()["calls"] == HELD, "everybody who talks before the flood")
+        eventually(lambda: flooded.status()["calls"] == HELD, "all calls established before the flood")
         with flooding:
             flooding.wait()
         talking.wait()
@@ -87,7 +87,7 @@ def flooded_events(stage: Stage) -> list[str]:
 
 @contextmanager
 def junk(stage: Stage, seconds: int) -> Iterator[None]:
-    """Have a stranger send what is no SIP."""
+    """Have an unknown source send what is not SIP."""
     command = [sys.executable, "-m", "bench.junk", *map(str, (*stage.address, UNKNOWN_SOURCE.host, JUNK_RATE, seconds))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as sender:
         try:

@@ -24,7 +24,7 @@ def test_a_request_inside_the_call_is_answered_and_the_call_lives_on(stage: Stag
     check(stage.record_of(conversation.callee), answered("carrier-a", rang=False))
 
 
-def test_a_bye_with_a_tag_of_nobody_gets_481_and_ends_nothing(stage: Stage) -> None:
+def test_a_bye_with_an_unknown_tag_gets_481_and_ends_nothing(stage: Stage) -> None:
     with conversing(stage, "4410") as (conversation,):
         conversation.establish()
         call = conversation.call

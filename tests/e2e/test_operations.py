@@ -54,8 +54,8 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:
-    with Peer(UNKNOWN_SOURCE) as stranger:
-        call = OutgoingCall(stranger, operated.address, operated.number("4410"))
+    with Peer(UNKNOWN_SOURCE) as unknown:
+        call = OutgoingCall(unknown, operated.address, operated.number("4410"))
         call.invite()
 
         assert call.refused().status == 403
@@ -100,7 +100,7 @@ def test_a_good_file_takes_effect_for_new_calls_and_leaves_running_ones_alone(op
     operated.expect_books_in_order()
 
 
-def test_a_vendor_with_a_running_call_is_taken_away_only_where_somebody_says_yes(operated: Stage) -> None:
+def test_a_vendor_with_a_running_call_is_removed_only_with_yes(operated: Stage) -> None:
     good = operated.daemon.configuration_file.read_text()
     without = [line for line in good.splitlines() if "name: carrier-a," not in line]
     with conversing(operated, "4410") as (running,):

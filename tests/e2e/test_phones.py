@@ -64,7 +64,7 @@ class Phone:
             sipp.wait()
 
     def call(self, callee: str):
-        """Prepare a call to somebody."""
+        """Prepare a call."""
         values = {"caller": self.number, "authentication": f"[authentication username={self.number} password=secret]"}
         return self.stage.phone("calls", callee, self.at, values)
 

@@ -125,7 +125,7 @@ def test_a_call_survives_another_mapping_and_ends_at_home(at_home, acme):
 
 
 def test_a_call_from_home_survives_another_mapping(at_home, vendor):
-    """Nobody knows the phone's address but by its password; the vendor hangs up after the line has dropped."""
+    """The phone's address is known only by its authentication; the vendor sends BYE after the line has dropped."""
     at_home.phone.register()
     call = at_home.phone.call("442079460000")
     invite = vendor.expect("INVITE")

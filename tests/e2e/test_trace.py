@@ -1,4 +1,4 @@
-"""What was said in a call: asked for afterwards without anybody having switched anything on, and followed live."""
+"""Messages of a call: afterwards, without having enabled anything, and live."""
 
 import json
 import signal
@@ -71,7 +71,7 @@ def test_a_call_is_drawn_while_it_runs_and_afterwards_while_it_is_recent(stage: 
     assert "BYE 2" in stage.daemon.succeed("cdr", "show", record["call_id"], "--ladder")
 
 
-def test_new_calls_are_followed_live_until_the_onlooker_has_seen_enough(stage: Stage, tmp_path: Path) -> None:
+def test_new_calls_are_followed_live_until_the_follower_stops(stage: Stage, tmp_path: Path) -> None:
     capture = tmp_path / "live.pcap"
     nobodys = stage.daemon.verb("trace", "--gateway", "carier-a")
     assert (nobodys.code, "'carrier-a'" in nobodys.stderr) == (1, True)

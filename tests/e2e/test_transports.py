@@ -107,7 +107,7 @@ def test_a_call_crosses_from_any_transport_to_any_other(
 
 
 def test_a_vendor_that_refuses_connections_is_passed_over_at_once(stage: Stage) -> None:
-    """RFC 3261 18.4: no timer runs where nobody listens."""
+    """RFC 3261 18.4: a closed port fails at once, without a timer."""
     record = stage.call(Caller("hangs_up"), "4440", [Vendor("carrier-b", "answers")])
     check(record, answered("carrier-b", attempts=(("carrier-away", 0), ("carrier-b", 200))))
     assert record["attempts"][0]["ms"] < 500

@@ -124,7 +124,7 @@ def test_a_wrong_password_at_a_registrar_leaves_the_gateway_out(stage: Stage) ->
 
 
 def test_a_trunk_that_dies_is_left_out_and_comes_back(stage: Stage) -> None:
-    eventually(lambda: _why_left(stage, "carrier-asked", "4430"), "nobody answers there")
+    eventually(lambda: _why_left(stage, "carrier-asked", "4430"), "no answer there")
     assert (_why_left(stage, "carrier-asked", "4430") or "").startswith("answers no OPTIONS: down for ")
     check(stage.call(Caller("hangs_up"), "4430", [Vendor("carrier-b", "answers")]), answered("carrier-b"))
     with Peer(VENDORS["carrier-asked"]) as trunk:

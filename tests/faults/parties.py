@@ -146,7 +146,7 @@ class Customer(Party):
         self.peer.send(self._request(call, "BYE", 2), self._switch)
 
     def refer(self, call: CustomerCall, number: str) -> None:
-        """Have the other side of an answered call connected to somebody else, and leave once that is accepted."""
+        """Transfer the other side of an answered call, and leave once that is accepted."""
         headers = (f"Refer-To: <sip:{number}@{self._switch}>",)
         self.peer.send(self._request(call, "REFER", 2, headers=headers), self._switch)
 

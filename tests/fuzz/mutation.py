@@ -1,4 +1,4 @@
-"""Messages that nobody would write: the torture messages and calls of our own, battered.
+"""Mutated messages: the torture messages and calls of our own.
 
 Owns what is done to bytes; the same seed does the same again.
 """

@@ -27,7 +27,7 @@ PHONES: Final = catalogue(
     digest=DIGEST,
     lock_out=LockOutSettings(max_retry=20, suspend_ms=2_000),
 )
-"""Strangers are challenged."""
+"""Unknown sources are challenged."""
 LIFETIME: Final = 2_000
 """Messages that one endpoint sees; the next begins afresh."""
 STEP_MS: Final = 40
@@ -61,7 +61,7 @@ class Target:
     def close(self) -> None:
         """End what a call would end, and let all time pass that anything may wait for; nothing may be left."""
         self._probe.endpoint.forget("ours", self._probe.now)
-        self._probe.receive(reply(self._invite, 486), VENDOR)  # else it rings for ever: nobody here has a ring time-out
+        self._probe.receive(reply(self._invite, 486), VENDOR)  # else it rings for ever: there is no ring time-out here
         self._probe.advance(200_000)
         left = {name: amount for name, amount in self._probe.endpoint.census().items() if amount}
         assert not left, left

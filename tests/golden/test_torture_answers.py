@@ -24,7 +24,7 @@ class Treatment(NamedTuple):
     why: str = ""
 
 
-NO_DIALOG: Final = "the dialog is nobody's"
+NO_DIALOG: Final = "the dialog is unknown"
 
 TREATMENTS: Final = {
     # -- RFC 4475 section 3.1.1: well-formed, so only what they ask for may be refused
@@ -53,7 +53,7 @@ TREATMENTS: Final = {
     "lwsstart": Treatment(400),
     "trws": Treatment(400),
     "escruri": Treatment(400),
-    "baddate": Treatment(CALL, "the Date of an unsigned INVITE is needed by nobody, and it is not passed on"),
+    "baddate": Treatment(CALL, "the Date of an unsigned INVITE is not used, and it is not passed on"),
     "regbadct": Treatment(400),
     "badaspec": Treatment(200, "the blanks are plain enough; the address is not passed on"),
     "baddn": Treatment(200, "the names are plain enough without their quotes; they are not passed on as they are"),
@@ -67,7 +67,7 @@ TREATMENTS: Final = {
     "insuf": Treatment(400),
     "unkscm": Treatment(416),
     "novelsc": Treatment(416),
-    "unksm2": Treatment(404, "nobody here has such an address-of-record"),
+    "unksm2": Treatment(404, "no user has such an address-of-record"),
     "bext01": Treatment(420),
     "invut": Treatment(415),
     "regaut01": Treatment(200, "whether it has proven anything is judged before (sip.door)"),
@@ -101,7 +101,7 @@ EXPLAINED_BY: Final = {
 
 
 def received(probe: Probe, stem: str) -> Event | None:
-    """Receive a message; a REGISTER is answered by the registrar of somebody who has no bindings yet."""
+    """Receive a message; a REGISTER is answered by the registrar of a user without bindings."""
     event = probe.receive(MESSAGES[stem])
     if not isinstance(event, RegisterArrived):
         return event
@@ -166,7 +166,7 @@ def headers_of(data: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stem", sorted(MESSAGES))
-def test_a_stranger_gets_no_answer_to_any_of_them(stem):
+def test_an_unknown_source_gets_no_answer_to_any_of_them(stem):
     probe = Probe(SipSettings())
     assert not isinstance(probe.receive(MESSAGES[stem], UNKNOWN_SOURCE), InviteArrived)
     assert probe.sent() == []

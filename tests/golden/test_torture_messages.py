@@ -24,7 +24,7 @@ REFUSED: Final = {
     "rfc4475_3.3.8_multi01": (400, "More Than One Call-Id"),
     "rfc4475_3.3.9_mcl01": (400, "More Than One Content-Length"),
 }
-"""Not read: the status that a request deserves, 0 where nobody is answered."""
+"""Not read: the status that a request deserves, 0 for none."""
 
 FAULTY: Final = {
     "rfc4475_3.1.2.1_badinv01": ("Via must be a list of hops", "Contact must be a list of addresses"),

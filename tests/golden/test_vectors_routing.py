@@ -188,7 +188,7 @@ def test_the_tos_byte_is_a_class_of_traffic(given, expect):
 
 
 def switch_with_a_phone(**parameters):
-    """Make a switch with the phone 1001 and a vendor that answers at once; return it, and a stranger's doorstep."""
+    """Return a switch with the phone 1001 and a vendor that answers at once, and a client at an unknown address."""
     digest = parameters.pop("digest", DigestSettings())
     content = catalogue(
         [vendor_gateway(0)], phones=[phone("1001", digest=digest)], accounts=[account("acme")], digest=digest,
@@ -237,8 +237,8 @@ def parameters_of(given):
 
 def batches_of(pace, count, *, at_most=1):
     """Let a sweep run on time; return the size of each batch, when the last began, and whether the sweep fits."""
-    everybody = [Peer(0, "192.0.2.10", number) for number in range(count)]
-    sweeps, now, sizes, reached = Sweeps(pace, lambda: everybody, START), START, {}, 0
+    all_endpoints = [Peer(0, "192.0.2.10", number) for number in range(count)]
+    sweeps, now, sizes, reached = Sweeps(pace, lambda: all_endpoints, START), START, {}, 0
     while reached < count * at_most:
         began = START + (now - START) // pace.send_interval_ms * pace.send_interval_ms
         due = len(sweeps.due(now))
@@ -259,7 +259,7 @@ def test_endpoints_are_kept_alive_in_batches(given, expect, tmp_path):
 
 @of("nat_per_packet")
 def test_the_other_reading_of_the_interval_is_that_of_batches_of_one(given, expect, tmp_path):
-    """Whoever wants to wait after each datagram can say so, and learns that it does not fit."""
+    """A wait after each datagram can be configured; the overrun is reported."""
     pace = keep_alive_of(parameters_of(given) | {"SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME": 1}, tmp_path)
     sizes, last, fits = batches_of(pace, given["endpoints"])
     assert set(sizes) == {1}
@@ -268,7 +268,7 @@ def test_the_other_reading_of_the_interval_is_that_of_batches_of_one(given, expe
 
 
 @of("nat_enabled")
-def test_an_empty_message_keeps_nobody_alive(given, expect, tmp_path):
+def test_an_empty_message_sends_no_keep_alives(given, expect, tmp_path):
     message = keep_alive_of(parameters_of(given), tmp_path).message
     assert bool(message) is expect["enabled"]
     assert message.decode() == expect.get("payload", "")
@@ -287,7 +287,7 @@ def test_parameters_have_their_ranges(given, expect, tmp_path):
 
 
 class Unwritten:
-    """Nobody writes registrations down."""
+    """Registrations are not stored."""
 
     def put(self, name, binding, earlier):
         """Take no note of a binding."""

@@ -164,7 +164,7 @@ def test_an_emptied_file_is_refused_and_every_customer_stays(manager: ServiceMan
     assert catalogue_of(daemon)["version"] == first
 
 
-def test_a_file_that_was_cut_off_is_taken_only_where_somebody_says_yes(manager: ServiceManager, daemon: Daemon) -> None:
+def test_a_truncated_file_is_loaded_only_with_yes(manager: ServiceManager, daemon: Daemon) -> None:
     first = catalogue_of(daemon)["version"]
     daemon.configure(CONFIGURATION.partition("mapping_gateways:")[0])
 

@@ -193,7 +193,7 @@ def test_calls_are_found_by_the_call_id_of_either_leg(booked: Installation) -> N
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 @pytest.mark.parametrize("form", ["--json", "--csv"])
-def test_a_name_of_nobody_is_an_error_that_says_what_was_meant(
+def test_an_unknown_name_is_an_error_with_similar_names(
     booked: Installation, words: list[str], exit_code: int, meant: str, form: str
 ) -> None:
     result = booked.vosd("cdr", "list", *words, form)
@@ -268,8 +268,8 @@ def test_an_account_that_left_the_configuration_can_be_shown_paid_and_paid_out(i
     assert installation.document(*pay, "--amount", "-2")["after"] == "8.00"
     assert installation.document(*pay, "--type", "zero")["after"] == "0.00"
     assert installation.document("ledger", "verify")["differences"] == []
-    unheard_of = installation.vosd("payment", "add", "--account", "nobody", "--amount", "1")
-    assert (unheard_of.exit_code, "no account 'nobody' is configured" in unheard_of.stderr) == (1, True)
+    unheard_of = installation.vosd("payment", "add", "--account", "unknown", "--amount", "1")
+    assert (unheard_of.exit_code, "no account 'unknown' is configured" in unheard_of.stderr) == (1, True)
 
 
 def test_a_payment_in_another_currency_than_the_accounts_is_refused(installation: Installation) -> None:
@@ -297,7 +297,7 @@ def test_accounts_show_what_the_ledger_holds(booked: Installation) -> None:
     }
     listed = booked.document("account", "list")
     assert [account["id"] for account in listed] == ["customer-1", "vendor-1", "customer-2"]
-    assert booked.vosd("account", "show", "nobody").exit_code == 1
+    assert booked.vosd("account", "show", "unknown").exit_code == 1
 
 
 def test_a_ledger_in_order_verifies(booked: Installation) -> None:

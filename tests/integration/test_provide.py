@@ -70,7 +70,7 @@ def test_a_service_that_comes_with_a_program_is_not_left_running(tmp_path: Path,
     assert machine.asked() == [INSTALL, "disable --now lost.service"]
 
 
-def test_anybody_else_is_told_what_to_install(tmp_path: Path) -> None:
+def test_without_privilege_the_packages_are_named(tmp_path: Path) -> None:
     machine = Machine(tmp_path, user=1000)
     refused = machine.provide(*WANTED)
     assert refused.returncode == 1

@@ -189,7 +189,7 @@ class Baresip(Program):
     def came(self) -> list[Message]:
         """Return every SIP message that came in, in order.
 
-        It is the Via that tells: over TCP both ends may be at addresses that nobody configured.
+        It is the Via that tells: over TCP both ends may be at addresses that are not configured.
         """
         ours = f" {self.address.host}:"
         traced = (Message(text, self.address) for text in _TRACED.findall(self._written()))

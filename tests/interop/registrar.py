@@ -1,6 +1,6 @@
 """Kamailio as a vendor's registrar: it wants proof of every REGISTER and INVITE, and keeps who is where in memory.
 
-Owns its configuration and its account of what it believed. Whom it serves calls one next hop.
+Owns its configuration and its log of accepted credentials. Its users call one next hop.
 """
 
 import re

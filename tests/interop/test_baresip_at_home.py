@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 SWITCH = Endpoint(CARRIER[0], 5060)
 AT_HOME = Endpoint(OTHER_PHONE, 5060)
 AT_WORK = Endpoint(CARRIER[0], 5070)
-"""At the address that its media leave from, too: a NAT lets nobody else answer."""
+"""At the address that its media leave from, too: a NAT drops answers of others."""
 MAPPING_S = 30
 """More than the test lasts."""
 

@@ -192,7 +192,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.runner.run(asyncio.wait_for(self.service._recorder.drained(), SOON_S))
 
     @rule(name=st.sampled_from(NAMES), amount=st.integers(0, 2), is_told=st.booleans())
-    def somebody_pays(self, name, amount, is_told):
+    def a_payment(self, name, amount, is_told):
         self.pay(name, amount)
         if is_told:
             self.runner.run(self.service.balances.refresh())

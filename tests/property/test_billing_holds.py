@@ -1,6 +1,6 @@
 """Many calls on one account, on virtual time: calls alone never carry its balance below its limit.
 
-The model keeps the true ledger, which the credit only hears of: commits arrive late and out of order, and people
+The model keeps the true ledger, of which the credit gets reports: commits arrive late and out of order, and people
 pay, reverse and change limits meanwhile. Money that such a reversal takes is beyond any hold, so the bound that
 calls must keep is measured against the news that the credit had when they were granted more time.
 """
@@ -180,7 +180,7 @@ class CallsOnOneAccount(RuleBasedStateMachine):
             assert self.owed_at_worst() >= -self.credit.limit
 
     @invariant()
-    def purse_believes_the_newest_balance_it_was_told(self):
+    def credit_has_the_newest_reported_balance(self):
         assert (self.credit.seq, self.credit.balance) == self.newest_told
 
     @invariant()

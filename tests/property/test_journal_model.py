@@ -75,7 +75,7 @@ class Model:
         self.open: set[str] = set()
         self.unbooked: set[str] = set()
         self._unwritten: set[str] = set()
-        """Calls that nobody has answered, which a disk that takes nothing did not take."""
+        """Unanswered calls that a full disk did not store."""
         self._begin()
 
     def do(self, action: str, which: int) -> None:

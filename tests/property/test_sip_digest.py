@@ -1,4 +1,4 @@
-"""Whatever is done to credentials and nonces: nobody gets in without the password, and nothing works twice."""
+"""Whatever is done to credentials and nonces: no request is accepted without the password, and none works twice."""
 
 from contextlib import suppress
 
@@ -36,7 +36,7 @@ def finding(verifier, line, *, mono_ms=NOW, host=HOST) -> Finding:
 
 
 def meaning(line: str):
-    """Return what credentials say, without what the RFC lets everybody write as he likes."""
+    """Return the content of credentials, without differences of spelling that the RFC permits."""
     said = digest_parameters(line.partition(":")[2]) or {}
     said = {name: text for name, text in said.items() if name in PARAMETERS}
     said.setdefault("algorithm", "MD5")

@@ -89,7 +89,7 @@ def test_whatever_can_be_answered_gets_an_answer_that_can_be_read(data):
     message = message or (error and error.request)
     if not isinstance(message, Request):
         return
-    with suppress(ParseError):  # without a Via there is nobody to answer
+    with suppress(ParseError):  # without a Via there is no answer
         written = response(response_stem(message, CUSTOMER), 400, "ours", "")
         with suppress(ParseError):  # where the request lacked what every response must repeat
             assert parse_message(written).header("cseq") == message.header("cseq")

@@ -1,4 +1,4 @@
-"""A fault in a header that nobody needs, in any message of a call, changes nothing.
+"""A fault in an unused header, in any message of a call, changes nothing.
 
 Neither the record, nor what the call costs, nor a packet that the switch sends, nor when. What confirms or ends
 something may be faulty as a whole; what begins something only in the values of headers that are not read.
@@ -28,7 +28,7 @@ VALUES: Final = (
     b"MIME-Version: one\r\n", b"Accept-Language: ;q=\r\n", b"Reply-To: A, B <\r\n", b"Proxy-Require: foo\r\n",
     b"Allow-Events: ,\r\nError-Info: x\r\n", b"Content-Language: \r\n", b"Alert-Info: <ring\r\n", b"P-Odd: \xc3\r\n",
 )  # fmt: skip
-"""Values that a strict reader refuses, of headers that nobody reads."""
+"""Values that a strict reader refuses, of unused headers."""
 
 LINES: Final = (
     b"no colon at all\r\n", b": no name\r\n", b"two words: x\r\n", b"X-Bare: a\rb: c\r\n", b"Max-Forwards: 70\r\n",
@@ -178,7 +178,7 @@ def is_beginning(flow, number):
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_value_that_nobody_reads_changes_nothing(data):
+def test_a_value_of_an_unused_header_changes_nothing(data):
     flow = data.draw(st.sampled_from(FLOWS))
     number = data.draw(st.integers(0, len(PLAIN[flow].came) - 1))
     line, position = data.draw(st.sampled_from(VALUES)), data.draw(st.integers(0, 12))

@@ -65,7 +65,7 @@ CODES = [200, 202, 300, 302, 400, 401, 404, 408, 415, 422, 481, 486, 487, 488, 4
 FALSEHOODS = [
     (re.compile(rb"^SIP/2.0 \d\d\d"), lambda draw: b"SIP/2.0 %d" % draw.choice([100, 180, 183, *CODES])),
     (re.compile(rb"(?m)^CSeq: \d+"), lambda draw: b"CSeq: %d" % draw.choice([0, 1, 2, 3, 2**31 - 1])),
-    (re.compile(rb"(?m)^(To: .*tag=)[\w-]+"), lambda draw: rb"\1stranger%d" % draw.randrange(3)),
+    (re.compile(rb"(?m)^(To: .*tag=)[\w-]+"), lambda draw: rb"\1unknown%d" % draw.randrange(3)),
     (re.compile(rb"(?m)^o=- \d+ \d+"), lambda draw: b"o=- %d %s" % (draw.randrange(3), b"9" * draw.choice([1, 5_000]))),
     (re.compile(rb"(?m)^Contact: .*\r\n"), lambda draw: draw.choice([b"", b"Contact: <tel:1>\r\n", b"Contact: x\r\n"])),
     (re.compile(rb"(?m)^Session-Expires: \d+"), lambda draw: b"x: %d" % draw.choice([0, 1, 89, 90, 2**32, 10**11])),
@@ -86,7 +86,7 @@ class Party:
         self.transfers = 0
 
     def call(self, callee, *headers):
-        """Call somebody; with ``headers`` it is a phone that takes another's place."""
+        """Make a call; with ``headers`` it is a phone that replaces another."""
         for vendor in self.scene.vendors:
             script = self.draw.choice(SCRIPTS)
             vendor.by_number = {**vendor.by_number, callee: script._replace(then=self.busy)}

@@ -124,7 +124,7 @@ class Day:
         call.wire.after(TALK_MS, call.hang_up)
 
     def compare(self, call):
-        """Whoever still talks, and has nothing under way, has the session that the other end thinks it has."""
+        """A side that still talks, without an open request, has the session that the other end expects."""
         running = {each.call.arrival.sip_call_id_in: each.call for each in self.scene.exchange.switch.calls()}
         if call.is_over or call.call_id not in running:
             return

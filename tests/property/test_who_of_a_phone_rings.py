@@ -1,4 +1,4 @@
-"""Phones with any devices behind any contacts: whoever should ring rings, in order, and one right record is left."""
+"""Phones with any devices behind any contacts: the right devices ring, in order, and one correct record is left."""
 
 from typing import NamedTuple
 

@@ -131,7 +131,7 @@ def test_every_row_of_sip_behaviours_has_its_five_columns():
 
 
 def test_every_status_and_header_that_a_behaviour_names_stands_in_a_test_that_it_names():
-    """A row that says what no test of its own looks at is a promise that nobody holds."""
+    """What a row says must be checked by one of the tests that it names."""
     unheld = []
     for behaviour, _, said, _, held_by, _ in behaviours():
         text = text_of_tests(TEST.findall(held_by)).lower()

@@ -1,4 +1,4 @@
-"""The pins are whole: everything that is pulled in is pinned, and nothing is pinned that nobody needs."""
+"""The pins are complete: everything that is installed is pinned, and nothing else."""
 
 from importlib.metadata import distribution
 from pathlib import Path

@@ -58,4 +58,4 @@ def _list(invocation: Invocation, as_json: bool) -> None:
         (each["source"], each["cause"], f"{each['remaining_s']} s", each["until"], each["username"] or "-")
         for each in locked_out
     ]
-    output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="nobody is locked out")
+    output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")

@@ -117,7 +117,7 @@ class SwitchService:
         )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
-        """What came to nothing, by why."""
+        """Number of dropped messages by reason."""
         self.inbox = Inbox(
             self._loop.datagram_received,
             self._loop.refuse_overload,

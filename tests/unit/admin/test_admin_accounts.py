@@ -44,7 +44,7 @@ class LiveSwitch:
 
 
 @pytest.fixture
-def nobody(tmp_path: Path) -> RunningSwitch:
+def no_switch(tmp_path: Path) -> RunningSwitch:
     return RunningSwitch(tmp_path / "vosd.sock")
 
 
@@ -58,10 +58,10 @@ async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
     await server.close()
 
 
-async def test_without_a_running_switch_nothing_is_reserved(nobody: RunningSwitch) -> None:
+async def test_without_a_running_switch_nothing_is_reserved(no_switch: RunningSwitch) -> None:
     store = MemoryStore()
     await store.add(payment())
-    assert await show_account(CATALOGUE.accounts, store, store, nobody, "acme") == AccountSheet(
+    assert await show_account(CATALOGUE.accounts, store, store, no_switch, "acme") == AccountSheet(
         id="acme",
         type="direct",
         balance="10.00",
@@ -74,26 +74,26 @@ async def test_without_a_running_switch_nothing_is_reserved(nobody: RunningSwitc
 
 
 async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
-    nobody: RunningSwitch, live: LiveSwitch
+    no_switch: RunningSwitch, live: LiveSwitch
 ) -> None:
     store = MemoryStore()
     await store.add(payment())
-    shown = await show_account(CATALOGUE.accounts, store, store, nobody, "acme")
+    shown = await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")
     assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
 
 
-async def test_an_unlimited_account_is_marked_as_unlimited(nobody: RunningSwitch) -> None:
-    shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "carrier-a")
+async def test_an_unlimited_account_is_marked_as_unlimited(no_switch: RunningSwitch) -> None:
+    shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), no_switch, "carrier-a")
     assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
 
 
-async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(nobody: RunningSwitch) -> None:
-    with pytest.raises(UnknownAccountError, match="no account 'nobody' is configured; vosd account list"):
-        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), nobody, "nobody")
+async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(no_switch: RunningSwitch) -> None:
+    with pytest.raises(UnknownAccountError, match="no account 'unknown' is configured; vosd account list"):
+        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), no_switch, "unknown")
 
 
 async def test_one_account_is_shown_without_reading_those_of_all(
-    nobody: RunningSwitch, monkeypatch: pytest.MonkeyPatch
+    no_switch: RunningSwitch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:
         raise AssertionError("the standings of all accounts were read")
@@ -101,57 +101,57 @@ async def test_one_account_is_shown_without_reading_those_of_all(
     store = MemoryStore()
     await store.add(payment())
     monkeypatch.setattr(store, "standings", refuse)
-    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "acme")).balance == "10.00"
-    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "idle")).balance == "0.00"
-    assert (await add_payment(CATALOGUE.accounts, store, nobody, payment("idle"))).after == "10.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")).balance == "10.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "idle")).balance == "0.00"
+    assert (await add_payment(CATALOGUE.accounts, store, no_switch, payment("idle"))).after == "10.00"
 
 
-async def test_the_list_has_every_configured_account_and_forgotten_money(nobody: RunningSwitch) -> None:
+async def test_the_list_has_every_configured_account_and_forgotten_money(no_switch: RunningSwitch) -> None:
     store = MemoryStore()
     await store.add(payment("gone", "3"))
     await store.add(payment("settled", "3"))
     await store.add(payment("settled", "-3", "r2"))
-    sheets = await list_accounts(CATALOGUE.accounts, store, nobody)
+    sheets = await list_accounts(CATALOGUE.accounts, store, no_switch)
     assert [sheet.id for sheet in sheets] == [*CATALOGUE.accounts, "gone"]
     by_id = {sheet.id: sheet for sheet in sheets}
     assert (by_id["gone"].type, by_id["gone"].balance, by_id["gone"].available) == (None, "3.00", None)
     assert by_id["idle"].blocked
-    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "gone")).balance == "3.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "gone")).balance == "3.00"
 
 
 async def test_a_payment_is_booked_reported_to_the_switch_and_returns_both_balances(
-    nobody: RunningSwitch, live: LiveSwitch
+    no_switch: RunningSwitch, live: LiveSwitch
 ) -> None:
-    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), nobody, payment())
+    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), no_switch, payment())
     assert (receipt.before, receipt.amount, receipt.after, receipt.repeated) == ("0.00", "10.00", "10.00", False)
     assert (live.refreshed, receipt.untold) == (1, "")
 
 
-async def test_the_same_reference_books_once(nobody: RunningSwitch) -> None:
+async def test_the_same_reference_books_once(no_switch: RunningSwitch) -> None:
     store = MemoryStore()
-    await add_payment(CATALOGUE.accounts, store, nobody, payment())
-    again = await add_payment(CATALOGUE.accounts, store, nobody, payment())
+    await add_payment(CATALOGUE.accounts, store, no_switch, payment())
+    again = await add_payment(CATALOGUE.accounts, store, no_switch, payment())
     assert (again.before, again.after, again.repeated) == ("0.00", "10.00", True)
-    assert (await show_account(CATALOGUE.accounts, store, store, nobody, "acme")).balance == "10.00"
+    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")).balance == "10.00"
 
 
 async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
-    nobody: RunningSwitch, live: LiveSwitch
+    no_switch: RunningSwitch, live: LiveSwitch
 ) -> None:
     live.is_cut_off = True
-    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), nobody, payment())
+    receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), no_switch, payment())
     assert (receipt.after, receipt.untold) == ("10.00", "the database is away")
 
 
 @pytest.fixture
-async def mute(nobody: RunningSwitch) -> AsyncIterator[RunningSwitch]:
+async def mute(no_switch: RunningSwitch) -> AsyncIterator[RunningSwitch]:
     """A running switch that closes the connection without an answer."""
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_unix_server(hang_up, nobody.control_socket):
-        yield nobody
+    async with await asyncio.start_unix_server(hang_up, no_switch.control_socket):
+        yield no_switch
 
 
 async def test_a_payment_reports_a_running_switch_that_could_not_be_reached(mute: RunningSwitch) -> None:
@@ -165,8 +165,8 @@ async def test_an_unreachable_switch_makes_the_available_amount_an_error(mute: R
         await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), mute, "acme")
 
 
-async def test_a_payment_to_an_unknown_account_books_nothing(nobody: RunningSwitch) -> None:
+async def test_a_payment_to_an_unknown_account_books_nothing(no_switch: RunningSwitch) -> None:
     store = MemoryStore()
     with pytest.raises(UnknownAccountError):
-        await add_payment(CATALOGUE.accounts, store, nobody, payment("nobody"))
+        await add_payment(CATALOGUE.accounts, store, no_switch, payment("unknown"))
     assert (await store.standings()).standings == {}

@@ -135,8 +135,8 @@ def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
 
 
 def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:
-    with pytest.raises(UnknownGatewayError, match="no mapping gateway 'nobody' is configured; there are acme"):
-        explain_route(CATALOGUE, idle_state(CATALOGUE, RICH), gateway="nobody", caller="1", callee="44", at=NOW)
+    with pytest.raises(UnknownGatewayError, match="no mapping gateway 'unknown' is configured; there are acme"):
+        explain_route(CATALOGUE, idle_state(CATALOGUE, RICH), gateway="unknown", caller="1", callee="44", at=NOW)
 
 
 def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
@@ -156,7 +156,7 @@ def test_a_missing_rate_is_an_error_that_names_the_group() -> None:
     with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "3312", 1_000, NOW.wall)
     with pytest.raises(UnknownAccountError):
-        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "nobody", "44", 1_000, NOW.wall)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "unknown", "44", 1_000, NOW.wall)
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
         explain_rate({"free": unrated}, CATALOGUE.rate_groups.get, "free", "44", 1_000, NOW.wall)

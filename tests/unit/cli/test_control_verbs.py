@@ -312,7 +312,7 @@ async def test_unblock_fails_where_nothing_was_blocked(switch: Switch) -> None:
 
 
 async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
-    assert (await switch.vosd("unblock", "--list")).stdout == "nobody is locked out\n"
+    assert (await switch.vosd("unblock", "--list")).stdout == "no source is locked out\n"
     until = "2026-03-01T12:00:00.000Z"
     guess = {"cause": "wrong credentials", "remaining_s": 120, "failures": 6, "username": "1001\x1b[2J"}
     flood = {"cause": "flood", "remaining_s": 7, "failures": None, "username": None}

@@ -27,7 +27,7 @@ accounts:
   - {{id: other, rate_group: huge}}
   - {{id: broken, overdraft_limit: much}}
 mapping_gateways:
-  - {{name: acme-pbx, account: nobody, hosts: everywhere}}
+  - {{name: acme-pbx, account: unknown, hosts: everywhere}}
 routing_gateways:
   - {{name: carrier, account: acme, address: 192.0.2.9, colour: red}}
 phones:

@@ -19,7 +19,7 @@ def test_the_address_of_one_socket_is_not_announced_by_another(site):
     assert announced(site, [WAN, LAN], "10.0.0.1") == (None, "10.0.0.1")
 
 
-def test_a_socket_on_all_addresses_announces_it_whoever_else_has_it(site):
+def test_a_socket_on_all_addresses_announces_it_beside_others(site):
     assert announced(site, ["udp:0.0.0.0:5070", WAN], "203.0.113.1") == ("203.0.113.1", "203.0.113.1")
 
 

@@ -75,7 +75,7 @@ def test_the_wholesale_example_tells_customers_apart_by_tech_prefix():
     assert catalogue.routing_gateways["initech"].max_concurrent == 200
 
 
-def test_the_example_of_phones_shows_who_registers_and_with_whom_we_do():
+def test_the_example_of_phones_shows_registrations_in_both_directions():
     catalogue = load(EXAMPLES / "phones.yaml", ENVIRONMENT).catalogue
 
     assert sorted(catalogue.users) == ["7001", "branch-pbx", "home-7002"]

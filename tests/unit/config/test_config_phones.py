@@ -33,7 +33,7 @@ def test_a_phone_is_a_mapping_gateway_that_proves_who_it_is(site):
     assert phone.gateway.credentials.username == "1001"
     assert phone.gateway.credentials.ha1 == {"MD5": md5("1001", "secret")}
     assert phone.gateway.max_concurrent == 2
-    assert not catalogue.sources.knows("192.0.2.77", 5060), "nobody is known by an address that a phone may have"
+    assert not catalogue.sources.knows("192.0.2.77", 5060), "an address that a phone may have does not identify it"
     assert [phone.gateway.caller_numbers.permitted(shown) for shown in ("1001", "+1001", "4930", "+4931", "5", "")] == [
         "1001", "+1001", "4930", "+4931", "1001", "1001"
     ]  # fmt: skip
@@ -158,7 +158,7 @@ def test_hashes_can_stand_in_the_file_instead_of_passwords(site):
         ("number: 1001, account: acme, ha1_md5: 12", "phones[1001].ha1_md5: expected 32 hexadecimal digits"),
         ("number: alice, account: acme, password: a", "phones[alice].number: value 'alice': expected a number of"),
         ("number: 1001, account: acme, password: a, nat: maybe", "phones[1001].nat: value 'maybe': expected one"),
-        ("number: 1001, account: nobody, password: a", "phones[1001].account: value 'nobody': expected the name of"),
+        ("number: 1001, account: unknown, password: a", "phones[1001].account: value 'unknown': expected the name of"),
         ("number: 1001, account: acme, password: a, offline_gateway: x", "phones[1001].offline_gateway: value 'x'"),
         ("number: 1001, account: acme, password_file: none", "phones[1001].password_file: expected a readable file"),
     ],
@@ -205,7 +205,7 @@ def test_no_two_phones_are_dialled_alike(site):
 )
 def test_a_trunk_that_any_phone_in_a_wide_network_is_taken_for_is_warned_of(site, hosts, phone, is_warned_of):
     text = site.minimal.replace("hosts: 192.0.2.1", f"hosts: {hosts}")
-    assert site.warnings(text) == [], "without phones nobody else is there"
+    assert site.warnings(text) == [], "without phones there are no other users"
     warnings = site.warnings(
         with_phones(site, f"number: 1001, account: acme, password: a{phone}").replace(
             "hosts: 192.0.2.1}", f"hosts: {hosts}}}"

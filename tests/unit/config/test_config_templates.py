@@ -61,7 +61,7 @@ def test_a_mistake_in_a_template_is_named_where_it_stands(site):
     ]
 
 
-def test_a_key_that_no_object_has_is_named_although_nobody_uses_the_template(site):
+def test_a_key_that_no_object_has_is_named_in_an_unused_template_too(site):
     assert site.errors("templates: {wholesale: {max_cp: 3}}\n") == [
         "vosd.yaml:1: templates.wholesale.max_cp: expected a key of an account or a gateway; did you mean 'max_cps'?"
     ]

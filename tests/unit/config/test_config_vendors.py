@@ -189,7 +189,7 @@ class TestDynamic:
         assert (gateway.addresses, gateway.registers, gateway.login, gateway.registration) == ((), True, None, None)
         assert gateway.credentials.ha1 == {"MD5": ha1_of(Algorithm.MD5, "box", "vosd", "secret")}
         assert (catalogue.users["box"].name, catalogue.users["box"].credentials) == ("carrier", gateway.credentials)
-        assert "carrier" not in catalogue.mapping_gateways, "it is nobody's customer"
+        assert "carrier" not in catalogue.mapping_gateways, "it is no customer"
 
     def test_behind_nat_it_is_found_by_itself_unless_that_is_said(self, site):
         assert vendor(site, self.KEYS, address="").dialect.nat is Nat.AUTO

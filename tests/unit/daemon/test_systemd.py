@@ -63,7 +63,7 @@ def test_without_a_notify_socket_nothing_is_opened() -> None:
 
 
 def test_a_manager_that_is_gone_never_stops_the_switch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    notifier = Notifier(str(tmp_path / "nobody"))
+    notifier = Notifier(str(tmp_path / "unknown"))
     notifier.alive()
     notifier.close()
     assert "the service manager cannot be told" in capsys.readouterr().out

@@ -100,18 +100,18 @@ def test_of_two_failing_conditions_the_earlier_wins(earlier, later):
 
 def test_an_unknown_source_is_dropped_before_any_other_check():
     scene = scene_with(*CONDITIONS)
-    stranger = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
-    call = stranger.call(CALLEE, Intent(hops=0))
+    unknown = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
+    call = unknown.call(CALLEE, Intent(hops=0))
     scene.wire.run_until(lambda: call.is_over)
-    assert stranger.heard == []
+    assert unknown.heard == []
     assert scene.exchange.sink.records == []
     assert scene.exchange.residue() == {}
 
 
 def test_an_unknown_source_may_get_403():
     scene = Scene(sip=SipSettings(answers_unknown_sources=True))
-    stranger = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
-    call = stranger.call(CALLEE)
+    unknown = scene.exchange.caller(Endpoint("198.51.100.66", 5060))
+    call = unknown.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 403
     assert scene.exchange.sink.records == []
@@ -294,5 +294,5 @@ def test_an_address_is_not_enough_for_a_trunk_with_credentials():
     assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
     call.user = "acme"
     assert admission.identify(call) is None
-    call.user = "somebody"
+    call.user = "other"
     assert admission.identify(call).reason.text == "Unknown Source"

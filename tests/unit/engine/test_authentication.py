@@ -97,7 +97,7 @@ class TestChallenges:
             nonce = questions(response)[0].parameters["nonce"]
             return response.start_line, [(name, value.replace(nonce, "NONCE")) for name, value in headers]
 
-        assert refused(WRONG) == refused(Login("nobody", "guess")) == refused(Login("nobody", "secret"))
+        assert refused(WRONG) == refused(Login("unknown", "guess")) == refused(Login("unknown", "secret"))
 
     def test_credentials_beside_those_for_others_are_found(self):
         doorstep = scene().exchange.doorstep(DESK)

@@ -40,7 +40,7 @@ def at_the_door(stage, domain, address=DESK):
     [
         ("ACME.example", "acme.example"),
         ("other.example", "other.example"),
-        ("nobody.example", REALM),
+        ("unknown.example", REALM),
         ("10.0.0.1", REALM),
     ],
 )
@@ -50,7 +50,7 @@ def test_who_names_a_domain_is_challenged_with_it_and_others_with_the_realm_of_t
 
 @pytest.mark.parametrize(
     ("domain", "password", "number"),
-    [("acme.example", "one", "1001"), ("other.example", "two", "2001"), ("nobody.example", "three", "3001")],
+    [("acme.example", "one", "1001"), ("other.example", "two", "2001"), ("unknown.example", "three", "3001")],
 )
 def test_the_same_user_name_is_another_user_in_each_domain(stage, domain, password, number):
     doorstep = at_the_door(stage, domain)
@@ -61,7 +61,7 @@ def test_the_same_user_name_is_another_user_in_each_domain(stage, domain, passwo
 
 
 def test_the_password_of_one_domain_is_wrong_in_the_others(stage):
-    for domain in ("other.example", "nobody.example"):
+    for domain in ("other.example", "unknown.example"):
         assert at_the_door(stage, domain).prove(Login("desk", "one"), "REGISTER").status == 401
     assert stage.exchange.endpoint.dropped == {"wrong credentials": 2}
 

@@ -199,8 +199,8 @@ def test_a_follower_that_has_left_gets_no_updates(scene):
 
 
 def test_unknown_sources_are_kept_only_while_there_is_a_follower(scene):
-    stranger = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
-    stranger.call(CALLEE)
+    unknown = scene.exchange.caller(VENDORS[2]._replace(host="192.0.2.99"))
+    unknown.call(CALLEE)
     scene.wire.run_for(100)
     assert scene.exchange.followers.trace.held_bytes == 0
 
@@ -208,7 +208,7 @@ def test_unknown_sources_are_kept_only_while_there_is_a_follower(scene):
         scene.exchange.followers.look_on(CallSought(callee=CALLEE)) as follower,
         scene.exchange.followers.look_on(CallSought(callee="999")) as other,
     ):
-        stranger.call(CALLEE)
+        unknown.call(CALLEE)
         scene.wire.run_for(100)
         (told,) = news(scene, follower)
         assert news(scene, other) == []

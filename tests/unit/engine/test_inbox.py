@@ -180,8 +180,8 @@ def test_a_source_with_many_messages_within_calls_does_not_delay_others(world):
 
 
 def test_registrations_of_phones_do_not_wait_behind_unknown_sources(world):
-    for stranger in range(10_000):
-        world.come(Rank.UNKNOWN, f"203.{stranger >> 16}.{stranger >> 8 & 255}.{stranger & 255}", "forged")
+    for unknown in range(10_000):
+        world.come(Rank.UNKNOWN, f"203.{unknown >> 16}.{unknown >> 8 & 255}.{unknown & 255}", "forged")
     world.come(Rank.OTHER, PHONE, *["REGISTER"] * 6)
     assert world.dropped["too many requests wait"] == 10_000 - engine_inbox.UNKNOWN_MAX
     world.cost_s = 0.0001

@@ -33,7 +33,7 @@ def test_credentials_take_precedence_over_the_address():
     assert call.call_request.mapping.name == "1001"
 
 
-@pytest.mark.parametrize("login", [WRONG, Login("nobody", "secret")])
+@pytest.mark.parametrize("login", [WRONG, Login("unknown", "secret")])
 def test_wrong_credentials_do_not_fall_back_to_the_address_and_lock_no_trunk_out(login):
     stage = scene()
     doorstep = stage.exchange.doorstep(DESK)

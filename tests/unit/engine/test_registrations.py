@@ -190,7 +190,7 @@ def test_more_than_there_may_be_gets_503_but_what_is_there_goes_on():
     assert second.register().status == 200
 
 
-def test_a_reload_lets_go_of_who_is_not_configured_any_more():
+def test_a_reload_removes_users_that_are_no_longer_configured():
     switch = exchange(phone("1001"), phone("1002"), phone("1003"), gateways=[TRUNK])
     for number in ("1001", "1002", "1003"):
         switch.telephone(number, HOME._replace(port=HOME.port + int(number))).register()

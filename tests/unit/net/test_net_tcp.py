@@ -120,11 +120,11 @@ async def test_a_refused_connection_is_reported_once_and_never_while_sending(ope
     node = await opened()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        nobody = taken.getsockname()
-        node.send(INVITE, nobody)
-        node.send(OPTIONS, nobody)
+        closed = taken.getsockname()
+        node.send(INVITE, closed)
+        node.send(OPTIONS, closed)
         assert node.ear.failures == 0
-        assert await node.ear.failure() == (0, nobody)
+        assert await node.ear.failure() == (0, closed)
     assert node.ear.failures == 0
     assert node.transports.connections == 0
 
@@ -298,9 +298,9 @@ async def test_closing_sends_the_remaining_bytes(opened, connect):
     peer.writer.write(OPTIONS)
     await node.ear.message()
     address = node.address()
-    node.send(b"farewell" * 1_000, peer.address)
+    node.send(b"last one" * 1_000, peer.address)
     await asyncio.wait_for(node.transports.close(), PATIENCE_S)
-    assert await peer.read(8_000) == b"farewell" * 1_000
+    assert await peer.read(8_000) == b"last one" * 1_000
     assert node.ear.failures == 0
     with pytest.raises(OSError, match="refused"):
         await connect(address)

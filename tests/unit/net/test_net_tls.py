@@ -111,7 +111,7 @@ async def test_sip_in_clear_on_the_tls_port_is_not_answered(secured, connect):
     await until(lambda: node.transports.connections == 0)
 
 
-# -- whom we connect to -------------------------------------------------------------------------------------------
+# -- connections of ours ------------------------------------------------------------------------------------------
 
 
 async def test_a_vendor_named_by_its_certificate_is_accepted(secured, silent_vendor, authority):
@@ -139,7 +139,7 @@ async def test_a_vendor_by_address_must_have_that_address_certified(secured, sil
     ],
 )
 async def test_a_certificate_for_another_name_is_refused(secured, silent_vendor, authority, certified, wanted, why):
-    await silent_vendor.listen(authority.server_context(authority.issue("somebody", certified)))
+    await silent_vendor.listen(authority.server_context(authority.issue("vendor", certified)))
     node = await secured()
     if wanted:
         node.ear.names["127.0.0.1"] = wanted
@@ -158,7 +158,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(secured, silent_
 
 
 async def test_certificates_are_not_checked_if_configured(secured, silent_vendor, impostor):
-    await silent_vendor.listen(impostor.server_context(impostor.issue("anybody", "nowhere.example")))
+    await silent_vendor.listen(impostor.server_context(impostor.issue("other", "nowhere.example")))
     node = await secured(verify_server=False)
     node.send(OPTIONS, silent_vendor.address)
     assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS

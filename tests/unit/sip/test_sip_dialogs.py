@@ -149,7 +149,7 @@ def test_other_requests_inside_reach_the_owner_too(probe, method):
 
 @pytest.mark.parametrize(
     "other",
-    [{"to": "<sip:4420@192.0.2.1>;tag=nobody"}, {"call_id": "other"}, {"from_": "<sip:4930@192.0.2.10>;tag=other"}],
+    [{"to": "<sip:4420@192.0.2.1>;tag=unknown"}, {"call_id": "other"}, {"from_": "<sip:4930@192.0.2.10>;tag=other"}],
     ids=["our tag", "call id", "their tag"],
 )
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
@@ -186,7 +186,7 @@ def test_numbers_may_be_left_out(probe):
 
 def test_an_ack_that_fits_no_dialog_is_never_answered(probe):
     talk(probe)
-    for other in ({"call_id": "other"}, {"to": "<sip:4420@192.0.2.1>;tag=nobody"}, {"to": "<sip:4420@192.0.2.1>"}):
+    for other in ({"call_id": "other"}, {"to": "<sip:4420@192.0.2.1>;tag=unknown"}, {"to": "<sip:4420@192.0.2.1>"}):
         assert probe.receive(in_dialog("ACK", 1, **other)) is None
     assert probe.sent() == []
 

@@ -238,7 +238,7 @@ def test_an_answer_that_was_given_at_once_is_given_again_to_a_repetition(probe):
         assert first == again
 
 
-# -- strangers ----------------------------------------------------------------------------------------------------
+# -- unknown sources ----------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_source_is_dropped_and_reported(probe):

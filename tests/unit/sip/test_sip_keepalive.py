@@ -34,9 +34,9 @@ def sent(sweeps: Sweeps, until: int, lateness: Callable[[int], int] = on_time) -
 
 
 def test_every_endpoint_is_reached_once_a_sweep_and_sweeps_begin_a_period_apart():
-    everybody = endpoints(7_000)
-    log = list(sent(Sweeps(KeepAlive(), lambda: everybody, START), START + 59_999))
-    assert [peer for _, due in log for peer in due] == everybody * 2
+    all_endpoints = endpoints(7_000)
+    log = list(sent(Sweeps(KeepAlive(), lambda: all_endpoints, START), START + 59_999))
+    assert [peer for _, due in log for peer in due] == all_endpoints * 2
     begins = [log[0][0], next(at for at, due in log if at > START + 10_000)]
     assert begins == [START, START + 30_000]
     assert log[-1][0] < START + 32_000
@@ -81,12 +81,12 @@ def test_an_empty_sweep_waits_for_the_next():
 
 def test_an_overrun_sweep_is_reported_and_followed_at_once():
     pace = KeepAlive(period_ms=10_000, send_interval_ms=1_000, send_one_time=10)
-    everybody = endpoints(150)
-    sweeps = Sweeps(pace, lambda: everybody, START)
+    all_endpoints = endpoints(150)
+    sweeps = Sweeps(pace, lambda: all_endpoints, START)
     told = [(at, sweeps.overruns) for at, _ in sent(sweeps, START + 31_000)]
     assert [at for at, overruns in told if overruns] == [at for at, _ in told if at >= START + 10_000]
-    log = [peer for _, due in sent(Sweeps(pace, lambda: everybody, START), START + 45_000) for peer in due]
-    assert log[:450] == everybody * 3, "one after the other, never two at once"
+    log = [peer for _, due in sent(Sweeps(pace, lambda: all_endpoints, START), START + 45_000) for peer in due]
+    assert log[:450] == all_endpoints * 3, "one after the other, never two at once"
 
 
 def test_a_sweep_that_fits_again_ends_the_overrun():
@@ -118,9 +118,9 @@ paces = st.builds(
 )
 def test_no_burst_whatever_the_numbers_and_however_late_the_clock(pace, count, lateness):
     """50,000 endpoints: no slice over the bound, and no window longer than a slice that makes up for lost time."""
-    everybody = endpoints(count)
+    all_endpoints = endpoints(count)
     late = iter(lateness * 100_000)
-    sweeps = Sweeps(pace, lambda: everybody, START)
+    sweeps = Sweeps(pace, lambda: all_endpoints, START)
     log: list[tuple[int, int]] = []
     reached: list[Peer] = []
     for step, (at, due) in enumerate(sent(sweeps, START + 120_000, lambda _due: next(late))):
@@ -135,18 +135,18 @@ def test_no_burst_whatever_the_numbers_and_however_late_the_clock(pace, count, l
             lasted = window[-1][0] - window[0][0]
             allowed = pace.slice_max + 1 + lasted * pace.send_one_time / pace.send_interval_ms
             assert sum(size for _, size in window) <= allowed
-    assert reached == [everybody[index % count] for index in range(len(reached))], "in order, nobody twice or never"
+    assert reached == [all_endpoints[index % count] for index in range(len(reached))], "in order, none twice or never"
 
 
 @given(pace=paces, count=st.integers(1, 5_000))
 def test_batches_begin_when_they_should(pace, count):
     """On time: each batch within its interval, every endpoint reached in the given order, exactly once."""
     pace = KeepAlive(b"x", 86_400_000, pace.send_interval_ms, max(pace.send_one_time, count // 200 + 1))
-    everybody = endpoints(count)
-    log = list(sent(Sweeps(pace, lambda: everybody, START), START + 86_000_000))
-    assert [peer for _, due in log for peer in due] == everybody
+    all_endpoints = endpoints(count)
+    log = list(sent(Sweeps(pace, lambda: all_endpoints, START), START + 86_000_000))
+    assert [peer for _, due in log for peer in due] == all_endpoints
     place = {peer: at - START for at, due in log for peer in due}
-    for index, peer in enumerate(everybody):
+    for index, peer in enumerate(all_endpoints):
         assert place[peer] // pace.send_interval_ms == index // pace.send_one_time
     assert all(
         later - sooner >= min(SLICE_MS, pace.send_interval_ms) or True for (sooner, _), (later, _) in pairwise(log)

@@ -126,7 +126,7 @@ def test_an_invite_that_is_ignored_may_come_by_another_path(probe):
 def test_a_request_within_a_dialog_is_no_copy(probe):
     """Only what has no To tag can be one."""
     arrive(probe)
-    probe.receive(request(branch="z9hG4bK-2", to="<sip:4420@192.0.2.1>;tag=nobody"))
+    probe.receive(request(branch="z9hG4bK-2", to="<sip:4420@192.0.2.1>;tag=unknown"))
     assert probe.titles() == ["481"]
 
 

@@ -197,14 +197,14 @@ class TestJudgements:
         assert peer.judge(peer.answer()) is Finding.WRONG
         peer.known = {"1001": Credentials("1001", {})}
         assert peer.judge(peer.answer()) is Finding.WRONG
-        nobody = hashing.hashed(Algorithm.MD5, f"nobody {b'sealed'.hex()}")
+        unknown = hashing.hashed(Algorithm.MD5, f"unknown user {b'sealed'.hex()}")
         nonce = peer.challenge()[0]["nonce"]
         proof = response_of(
-            Algorithm.MD5, nobody, "INVITE", URI, nonce, qop=Qop.AUTH, nonce_count="00000001", cnonce="c0ffee"
+            Algorithm.MD5, unknown, "INVITE", URI, nonce, qop=Qop.AUTH, nonce_count="00000001", cnonce="c0ffee"
         )
         assert peer.judge(peer.answer(nonce=nonce, username="x", lies={"response": proof})) is Finding.WRONG
 
-    @pytest.mark.parametrize("username", ["1001", "nobody", "\udcff" * 100, "x" * 1_000])
+    @pytest.mark.parametrize("username", ["1001", "unknown", "\udcff" * 100, "x" * 1_000])
     def test_a_wrong_user_costs_the_work_of_a_wrong_password(self, username, monkeypatch):
         work, compared = [], []
         make_hash, compare = hashing._hash, verifier.hmac.compare_digest

@@ -159,7 +159,7 @@ def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe)
 def test_of_what_belongs_to_no_call_nothing_is_kept(probe, method, headers):
     """Any host can make it up, and would otherwise fill our memory with answers."""
     for _ in range(2):
-        probe.receive(request(method, to="<sip:4420@192.0.2.1>;tag=nobodys", headers=headers))
+        probe.receive(request(method, to="<sip:4420@192.0.2.1>;tag=unknowns", headers=headers))
     first, second = probe.sent()
     assert first.data == second.data
     assert first.title in {"481", "420"}

@@ -51,7 +51,9 @@ class Verifier:
         """``secret`` authenticates the nonces and must stay private."""
         self._secret = secret
         self._uses = Uses()
-        self._unknown_user = {algorithm.value: hashed(algorithm, f"nobody {secret.hex()}") for algorithm in Algorithm}
+        self._unknown_user = {
+            algorithm.value: hashed(algorithm, f"unknown user {secret.hex()}") for algorithm in Algorithm
+        }
         self.adopt(settings)
 
     def adopt(self, settings: DigestSettings) -> None:

@@ -1,4 +1,4 @@
-"""REGISTER requests, as bytes and as read: for whoever tests the registrar without a phone."""
+"""REGISTER requests, as bytes and as read: for tests of the registrar without a phone."""
 
 from collections.abc import Iterable
 from typing import Final

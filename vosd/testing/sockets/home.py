@@ -18,7 +18,7 @@ from typing import Final, Self
 from vosd.base.errors import VosError
 
 PHONE: Final = "192.168.77.2"
-"""Where the phone is at home; nobody outside reaches it there."""
+"""Private address of the phone, which is not reachable from outside."""
 OTHER_PHONE: Final = "192.168.77.3"
 ROUTER: Final = "203.0.113.2"
 """What the carrier sees of the home."""
@@ -37,7 +37,7 @@ table ip home {{
   }}
 }}
 """
-"""What comes unasked is dropped, as at home: else it would be the router's own, and nobody else could have its port."""
+"""Unsolicited packets are dropped, as by a home router: otherwise they would reserve the port for the router."""
 _COMMAND_SECONDS: Final = 10
 _NEW_NETWORK: Final = 0x4000_0000
 """``CLONE_NEWNET``."""
@@ -83,7 +83,7 @@ class Home:
     def __init__(self, mapping_s: int, *, keeps_ports: bool = False) -> None:
         """``mapping_s`` is how long the router keeps a mapping that nothing goes through.
 
-        A router that keeps ports, as most do, gives its own the port that they send from while nobody else has it.
+        A router that preserves ports, as most do, maps a source port to itself while it is free.
         """
         self._mapping_s = mapping_s
         self._masquerade = "masquerade" if keeps_ports else "masquerade random"

@@ -18,7 +18,7 @@ class Endpoint(NamedTuple):
 
 
 def free_endpoint() -> Endpoint:
-    """Return an address that nobody uses at the moment."""
+    """Return an address that is free at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind((HOST, 0))
         return Endpoint(*probe.getsockname())

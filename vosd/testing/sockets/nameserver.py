@@ -79,7 +79,7 @@ class NameServer:
         return self
 
     async def _open(self) -> None:
-        """Take a port that is free on UDP; leave it again where somebody else has it on TCP."""
+        """Take a port that is free on UDP; release it if it is taken on TCP."""
         loop = asyncio.get_running_loop()
         datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (self._host, 0))
         address = datagrams.get_extra_info("sockname")[:2]

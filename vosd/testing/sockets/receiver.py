@@ -1,4 +1,4 @@
-"""Everybody at once on the receiving end: one socket for all loopback addresses, and when each packet came."""
+"""All receivers at once: one socket for all loopback addresses, with the time of each packet."""
 
 import socket
 import struct

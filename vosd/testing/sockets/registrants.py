@@ -55,7 +55,7 @@ class Registrants(asyncio.DatagramProtocol):
         """Register one telephone, or renew it.
 
         Raises:
-            NotRegisteredError: it was refused, or nobody answered.
+            NotRegisteredError: it was refused, or not answered.
         """
         proof: str | None = None
         for _ in range(2):
@@ -103,7 +103,7 @@ class Registrants(asyncio.DatagramProtocol):
                     return waiting.result()
         finally:
             del self._waiting[key]
-        raise NotRegisteredError(f"nobody answers {number}")
+        raise NotRegisteredError(f"no answer to {number}")
 
 
 async def register_all(

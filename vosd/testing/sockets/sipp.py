@@ -119,7 +119,7 @@ class Sipp:
         """Start the process and wait until its socket is bound, so that nothing sent to it is lost.
 
         Raises:
-            SippError: somebody else has the address.
+            SippError: the address is in use.
         """
         if self._is_bound():  # SIPp would share the port and see half of the packets
             message = f"{self.local} is taken by another process; end it (ss -lunp names it)"

@@ -62,7 +62,7 @@ class Line:
 
 
 class StreamPeer(Peer):
-    """A peer that listens at ``address`` and connects to whom it sends; with contexts it speaks TLS."""
+    """A peer that listens at ``address`` and connects to the destinations it sends to; with contexts over TLS."""
 
     def __init__(
         self, address: Endpoint, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None
@@ -105,7 +105,7 @@ class StreamPeer(Peer):
 
     @property
     def connections(self) -> int:
-        """How many connections there are, whoever opened them."""
+        """Number of connections, opened by either side."""
         return len(self._lines)
 
     def _keep(self, sock: socket.socket, remote: Endpoint) -> Line:
@@ -126,7 +126,7 @@ class StreamPeer(Peer):
         return self._waiting.popleft() if self._waiting else None
 
     def _take_in(self, within_s: float) -> None:
-        """Wait for whatever comes next: somebody who connects, or bytes."""
+        """Wait for the next connection or bytes."""
         lines = {line.sock: line for line in self._lines.values() if not line.is_closed}
         readable, _, _ = select.select([self._listening, *lines], [], [], within_s)
         for sock in readable:

@@ -34,7 +34,7 @@ class Telephone:
         return response
 
     def call(self, callee: str) -> OutgoingCall:
-        """Call somebody and answer the challenge."""
+        """Make a call and answer the challenge."""
         call = OutgoingCall(self.peer, self._switch, callee, caller=self._login.username)
         call.send(call.request("INVITE", body=self.offer))
         challenge = call.refused()

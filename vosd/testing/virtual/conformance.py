@@ -69,7 +69,7 @@ class _Scrutiny:
         self._invites: dict[str, Message] = {}
         """INVITEs of the switch, by branch."""
         self._challenged: set[str] = set()
-        """Call-IDs that somebody wants proof in."""
+        """Call-IDs of challenged requests."""
 
     def note_theirs(self, packet: Packet) -> None:
         """Remember a request of a peer, and what it wants proven."""
@@ -159,7 +159,7 @@ class _Scrutiny:
         key, status = _key(message), response.status
         asked = self._asked.get(key)
         if asked is None:
-            return ["nobody asked"]
+            return ["no challenge"]
         method = asked.method or ""
         must, may = _headers_of(status, method, asked)
         excused = {fault.split(" ")[0] for fault in self._faults_asked[key]}
@@ -254,7 +254,7 @@ def _seconds(message: Message, name: str) -> int:
 
 def _shortest(message: Message) -> int:
     wanted_s = _seconds(message, "Min-SE")
-    return wanted_s if 90 < wanted_s <= 86_400 else 90  # more than a day is not heeded, or nobody's end is noticed
+    return wanted_s if 90 < wanted_s <= 86_400 else 90  # more than a day is ignored
 
 
 def _without_receipt(via: str) -> list[str]:

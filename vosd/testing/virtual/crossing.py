@@ -1,6 +1,6 @@
 """Packets that cross, in every order: a network that brings them one at a time, and a way through all its choices.
 
-Two orders that differ only in which of two parties hears its packet first are one and the same to everybody; of such
+Two orders that differ only in which of two parties receives its packet first are equivalent; of such
 orders one is gone through (sleep sets, after Godefroid).
 """
 
@@ -45,7 +45,7 @@ class Turn:
         return self.chosen is not None
 
     def still_spared(self) -> set[int]:
-        """Return what need not come next: it has been gone through as coming first, and nobody would notice."""
+        """Return what need not come next: the order in which it comes first is equivalent and was tried."""
         done = self._tried | self._spared
         return {
             held.number

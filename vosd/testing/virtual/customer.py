@@ -50,7 +50,7 @@ class Caller(UserAgent):
         self.calls: dict[str, OutgoingCall] = {}
 
     def call(self, callee: str, intent: Intent | None = None) -> "OutgoingCall":
-        """Call somebody."""
+        """Make a call."""
         made = OutgoingCall(self, callee, intent or Intent())
         self.calls[made.call_id] = made
         made.invite()
@@ -91,9 +91,9 @@ class OutgoingCall(Side):
         self._cancel_wanted = False
         self._ack: str | None = None
         self._last_rseq: int | None = None
-        """Of the last reliable response that was in order, whoever said it: the numbers are the INVITE's."""
+        """RSeq of the last reliable response in order, of any dialog: the numbers belong to the INVITE."""
         self._left: dict[str, tuple[int, str, str]] = {}
-        """Early dialogs that somebody else has spoken after: how far each has counted, and the sessions there."""
+        """Earlier early dialogs: the CSeq of each, and its sessions."""
 
     @property
     def final(self) -> int | None:
@@ -203,7 +203,7 @@ class OutgoingCall(Side):
         self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} {response['CSeq']}",))
 
     def _turn_to(self, response: Message) -> None:
-        """Go on with whoever said this; what was agreed with somebody else before means nothing to him."""
+        """Continue with the dialog of this response; sessions of other dialogs do not count there."""
         if response["To"] != self.remote:
             self._left[self.remote] = self.sequence, self.mine, self.theirs
             self.sequence, self.mine, self.theirs = self._left.get(

@@ -1,4 +1,4 @@
-"""Somebody at an unknown address on the virtual wire who asks one thing at a time, and repeats nothing."""
+"""A client at an unknown address on the virtual wire: one request at a time, without retransmissions."""
 
 from collections.abc import Iterable
 from itertools import count
@@ -49,12 +49,12 @@ class Doorstep:
         """Send a request once; return the last response that came soon, None for silence."""
         number = next(_numbers)
         uri = uri or self.uri(method, callee)
-        whom = f"<sip:{self.number}@{self.domain}>" if method == "REGISTER" else f"<{uri}>"
+        address = f"<sip:{self.number}@{self.domain}>" if method == "REGISTER" else f"<{uri}>"
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.address};rport;branch={branch or new_branch()}",
             f"From: <sip:{self.number}@{self.domain}>;tag=doorstep",
-            f"To: {whom}",
+            f"To: {address}",
             f"Call-ID: {call_id or f'doorstep-{number}'}",
             f"CSeq: {number} {method}",
             f"Contact: <sip:{self.number}@{self.address}>",

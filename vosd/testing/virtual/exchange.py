@@ -165,7 +165,7 @@ class Exchange:
         return Caller(self.wire, address, SWITCH)
 
     def doorstep(self, address: Address, number: str = "1001", *, wait_ms: int = SOON_MS) -> Doorstep:
-        """Let somebody ask from an address that need not be known; a response may take ``wait_ms``."""
+        """Return a client at any address, known or not; a response may take ``wait_ms``."""
         return Doorstep(self.wire, address, SWITCH, number, wait_ms=wait_ms)
 
     def vendor(self, address: Address, script: Script | None = None) -> Vendor:

@@ -1,4 +1,4 @@
-"""Everything that the switch may ever ask of a message, asked at once: for tests with bytes that nobody chose.
+"""Everything that the switch may ever ask of a message, asked at once: for tests with arbitrary bytes.
 
 Whatever comes, a reader gives a value or raises ParseError; anything else that gets out of here is a bug.
 """
@@ -49,7 +49,7 @@ _REGISTERED: Final = (
 
 
 def _register(request: Request) -> None:
-    """Register as somebody who is registered already; whatever comes of it can be written down and said."""
+    """Register as a user that is registered already; any result can be stored and displayed."""
     outcome = register(_REGISTERED, request, CUSTOMER, RegistrarSettings(max_contacts=3), _NOW)
     assert len(outcome.bindings) <= 3
     assert len({binding.slot for binding in outcome.bindings}) == len(outcome.bindings)

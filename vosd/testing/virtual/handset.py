@@ -56,7 +56,7 @@ class Handset(Vendor):
         return self.answers[-1].every("Contact")
 
     def call(self, callee: str, intent: Intent | None = None) -> OutgoingCall:
-        """Call somebody and prove who calls."""
+        """Make a call and authenticate."""
         intent = intent or Intent()
         made = OutgoingCall(self, callee, intent._replace(login=self.login, caller=self.login.username))
         self.called[made.call_id] = made

@@ -17,7 +17,7 @@ SELL: Final = applied_rate("0.60")
 UPDATING: Final = Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, KNOWS_UPDATE)))
 """A vendor that answers after a second and knows UPDATE."""
 LONG_MS: Final = 40_000
-"""Whoever has heard nothing by then has given up."""
+"""Time after which every party has given up."""
 GLARE_MS: Final = 15_000
 """By then proposals that crossed have been made again."""
 
@@ -50,7 +50,7 @@ def in_every_order(race: Callable[[], Race], depth: int = 6) -> Counter[Hashable
 
 
 def ended(scene: Scene, *parties: Side) -> tuple[str, str]:
-    """Require that everybody knows of the end, that the money is right and nothing left; return how it ended."""
+    """Require that both sides know of the end, that the money is right and nothing is left; return how it ended."""
     scene.wire.run_for(LONG_MS)
     record = scene.close()
     assert all(party.is_over for party in parties)

@@ -1,4 +1,4 @@
-"""A network on virtual time: packets that arrive, get lost, come twice or out of order, and whoever sends them.
+"""A network on virtual time: packets that arrive, get lost, come twice or out of order, and their senders.
 
 Owns the order of events. Nothing sleeps: time is moved to whatever happens next. Knows no SIP.
 """
@@ -99,14 +99,14 @@ class Appointment:
 
 
 class Clockwork(NamedTuple):
-    """Somebody with timers of his own: when he wants to be woken next, and how."""
+    """A party with timers of its own: the time of the next one, and the function to call."""
 
     next_due: Callable[[], int | None]
     fire: Callable[[], None]
 
 
 class Wire:
-    """Everybody's packets and timers in one order of time."""
+    """The packets and timers of all parties in one order of time."""
 
     def __init__(self, clock: ManualClock, fate: CallOutcome = delivered) -> None:
         self.clock = clock
@@ -120,11 +120,11 @@ class Wire:
         self._clockworks: list[Clockwork] = []
 
     def attach(self, address: Address, receive: Callable[[Packet], None]) -> None:
-        """Bring packets for ``address`` to ``receive``; packets for nobody are lost."""
+        """Bring packets for ``address`` to ``receive``; packets for other addresses are lost."""
         self._receivers[address] = receive
 
     def hide(self, inside: Address, outside: Address) -> None:
-        """Put NAT before somebody: his packets leave from ``outside``, and only what is sent there reaches him.
+        """Put a party behind NAT: its packets leave from ``outside``, and only packets to that address reach it.
 
         Another mapping than before takes its place; what is sent to the old one is lost.
         """
@@ -133,7 +133,7 @@ class Wire:
         self._receivers[outside] = self._receivers.pop(before)
 
     def drive(self, clockwork: Clockwork) -> None:
-        """Wake somebody who keeps timers himself."""
+        """Fire the timer of a party that keeps its own."""
         self._clockworks.append(clockwork)
 
     def send(self, source: Address, target: Address, data: bytes) -> None:

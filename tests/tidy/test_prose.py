@@ -1,0 +1,102 @@
+"""The texts of this repository are plain English, and cite only what a reader can look up."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+FOLDERS: Final = ("vosd", "tests", "bench", "docs", "scripts", "config", "migrations", "systemd")
+SUFFIXES: Final = {".py", ".md", ".yaml", ".xml", ".service", ""}
+
+WORDS: Final = (
+    "acquaintance", "anybody", "came to nothing", "comes to nothing", "everybody", "farewell", "glance", "goodbye",
+    "heed", "heeded", "heeds", "hears of", "is news to", "lay ready", "lets go of", "lies ready", "nobody", "onlooker",
+    "onlookers", "out of breath", "persona", "purse", "purses", "somebody", "stranger", "strangers", "strayed",
+    "strays", "whoever", "whom",
+)  # fmt: skip
+"""Riddles and figures of speech: a source is known or unknown, a message is received, dropped or retransmitted."""
+
+CONTRACT: Final = re.compile(
+    r"stranger_(?:rate|burst)|STRANGER_\w+|too (?:much of a stranger's calls|many requests of a stranger)"
+)
+"""Keys of the configuration and of ``vosd status``, which stay as they are."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split(", "))
+
+
+NOT_YET: Final[Mapping[str, frozenset[str]]] = {
+    "CHANGELOG.md": _words("nobody, stranger"),
+    "README.md": _words("whom"),
+    "docs/ARCHITECTURE.md": _words("everybody, strangers, whom"),
+    "docs/GLOSSARY.md": _words("whom"),
+    "docs/ONE-CALL.md": _words("everybody, nobody"),
+    "docs/adr": _words("nobody"),
+    "docs/operations.md": _words("came to nothing, nobody, somebody, stranger, strangers, whoever, whom"),
+    "docs/phones.md": _words("everybody, nobody, somebody, strangers, whoever, whom"),
+    "docs/trunks.md": _words("nobody, somebody, strangers, whom"),
+    "tests/doubles": _words("strays"),
+    "tests/unit/b2bua": _words("anybody, everybody, heeded, lay ready, nobody, somebody, strays, whoever, whom"),
+    "vosd/b2bua": _words("nobody, somebody, strays"),
+    "vosd/callcontrol": _words("nobody, whom"),
+    "vosd/engine/calls": _words("nobody, stranger, strangers, strayed, strays"),
+}
+"""Words that a folder or file may still use; an entry that is needed no more fails the test and is removed."""
+
+PAPERS: Final = re.compile(
+    r"\b(?:DESIGN|INTERFACES|EXEMPLARS)\b(?! =)|\bREQ_[A-Z]+|\b[A-Z]{2,5}-(?:V?\d\d|V\d+|\d{2,3})\b"
+)
+"""References to documents and requirement numbers that are not in this repository."""
+
+CITING_STILL: Final[frozenset[str]] = frozenset(
+    {
+        "docs/phones.md",
+    }
+)
+"""Files that have such references for now."""
+
+PUBLISHED: Final = re.compile(r"(?:ISO|RFC|UTF|SHA|MD|AES|ADR|IPV|CVE)-|(?:FREET|HOLD|UNIT|FEE|RATE|SECT)-")
+"""Names of standards, and ids of the worked examples in ``tests/vectors``."""
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield name and text of every file that people read."""
+    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))] + sorted(ROOT.glob("*.md"))
+    for path in files:
+        name = path.relative_to(ROOT).as_posix()
+        if not path.is_file() or path.suffix not in SUFFIXES or "__pycache__" in path.parts:
+            continue
+        if path != Path(__file__) and not name.startswith("tests/vectors/"):
+            yield name, path.read_text(errors="surrogateescape")
+
+
+def riddles_in(text: str) -> set[str]:
+    """Return the words of ``WORDS`` in a text, also as parts of names."""
+    return {match[1].lower().replace("_", " ") for match in _RIDDLE.finditer(CONTRACT.sub("", text))}
+
+
+_RIDDLE: Final = re.compile(
+    rf"(?<![A-Za-z])({'|'.join(word.replace(' ', '[ _]') for word in WORDS)})(?![A-Za-z])", re.IGNORECASE
+)
+
+
+def allowed_in(name: str) -> frozenset[str]:
+    return frozenset[str]().union(*(words for place, words in NOT_YET.items() if name.startswith(place)))
+
+
+def test_texts_have_no_riddles():
+    found = {name: sorted(riddles_in(text) - allowed_in(name)) for name, text in texts()}
+    assert "vosd/net/shield.py" in found
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_references_can_be_followed():
+    vectors = "".join(path.read_text() for path in (ROOT / "tests" / "vectors").glob("*.json"))
+    ids = set(re.findall(r'"id": "([^"]+)"', vectors))
+    found = {
+        name: sorted({match[0] for match in PAPERS.finditer(text) if not PUBLISHED.match(match[0])} - ids)
+        for name, text in texts()
+    }
+    assert {name: papers for name, papers in found.items() if papers and name not in CITING_STILL} == {}
