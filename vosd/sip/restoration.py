@@ -12,6 +12,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapshot
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Alarm, Endpoint
+from vosd.sip.owners import AlarmOwner
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
@@ -87,7 +88,7 @@ class Restoration:
         self._timers.append((snapshot, timer))
         return timer
 
-    def alarm(self, snapshot: TimerSnapshot | None, owner: Any) -> Timer[TimerOwner] | None:
+    def alarm(self, snapshot: TimerSnapshot | None, owner: AlarmOwner) -> Timer[TimerOwner] | None:
         """Return the timer of an alarm (``Endpoint.set_alarm``)."""
         return self.timer(snapshot, Alarm(owner))
 

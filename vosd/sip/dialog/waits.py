@@ -1,6 +1,6 @@
 """Waits for an ACK or a PRACK as data."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,6 +9,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
 from vosd.sip.flows import Flows
+from vosd.sip.owners import AcceptanceOwner, ProvisionalOwner
 from vosd.sip.transaction.snapshot import RetrySnapshot
 from vosd.sip.wire.compose import encode
 
@@ -36,7 +37,7 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             RetrySnapshot.of(acceptance._retry, acceptance._store, flows),
         )
 
-    def restored(self, dialog: Dialog, owner: Any, restoration: "Restoration") -> Acceptance:
+    def restored(self, dialog: Dialog, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
         """Go on waiting."""
         acceptance = Acceptance.__new__(Acceptance)
         acceptance._invite = text_of(self.invite)
@@ -62,7 +63,7 @@ class ReliableSnapshot(msgspec.Struct, frozen=True, array_like=True):
         retry = RetrySnapshot.of(reliable._retry, reliable._retry._store, flows)
         return cls(reliable.number, reliable.has_session, retry)
 
-    def restored(self, owner: Any, restoration: "Restoration") -> ReliableProvisional:
+    def restored(self, owner: ProvisionalOwner, restoration: "Restoration") -> ReliableProvisional:
         """Go on waiting."""
         reliable = ReliableProvisional.__new__(ReliableProvisional)
         reliable._owner = owner
