@@ -4,11 +4,12 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
 
-from vosd.testing.sockets.peer import Message, OutgoingCall, Peer
+from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import ASKING_SWITCH, STOPPED_SWITCH, VENDORS
 from .asking_daemon import (
@@ -32,13 +33,14 @@ from .stage import Caller, Stage, Vendor, configuration
 ANSWERS = [Vendor("carrier-a", "answers")]
 UNANSWERED = Expected("Unavailable", "switch", 480, 18, rated=False)
 RTT_S = 0.3
+CONFIGURATION = configuration("switch.yaml", ASKING_SWITCH)
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A switch whose calls ask."""
     directory = tmp_path_factory.mktemp("asking")
-    with Daemon(directory, configuration("switch.yaml", ASKING_SWITCH), prepare=prepare) as daemon:
+    with Daemon(directory, CONFIGURATION, prepare=prepare) as daemon:
         stage = Stage(daemon, ASKING_SWITCH)
         stage.pay("acme", "100")
         yield stage
@@ -46,18 +48,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         stage.expect_books_in_order()
         assert daemon.interrupt() == 0
         stage.expect_clean_log()
-
-
-def dial(stage: Stage, customer: Peer, prefix: str) -> OutgoingCall:
-    call = OutgoingCall(customer, stage.address, stage.number(prefix))
-    call.invite()
-    customer.expect(100)
-    return call
-
-
-def acknowledge(call: OutgoingCall, refusal: Message) -> None:
-    call.remote_to = refusal["To"]
-    call.send(call.request("ACK", branch="INVITE"))
 
 
 @pytest.mark.sipp
@@ -92,45 +82,72 @@ def test_the_caller_may_cancel_meanwhile(stage: Stage) -> None:
     check(record, Expected("Cancelled", "caller", 487, 16, rated=False))
 
 
-def test_a_repeated_invite_is_absorbed_and_the_call_is_shown(stage: Stage) -> None:
+class Patient(NamedTuple):
+    """A call that waits until the daemon is told to answer."""
+
+    call: OutgoingCall
+    invite: str
+    customer: Peer
+    vendor: Peer
+
+
+@pytest.fixture
+def patient(stage: Stage) -> Iterator[Patient]:
+    """Give such a call; in the end its question is answered, and the vendor, which gets it once, is busy."""
     with Peer(stage.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
-        call = OutgoingCall(customer, stage.address, stage.number(NEVER))
+        call = OutgoingCall(customer, stage.address, stage.number(WHEN_TOLD))
         invite = call.invite()
         customer.expect(100)
-        call.send(invite)
-        customer.expect(100)
-        (shown,) = stage.daemon.ask("calls")
-        assert (shown["state"], shown["callee"], shown["routing_gateway"]) == ("setup", call.callee, None)
-        acknowledge(call, customer.expect(480))
+        yield Patient(call, invite, customer, vendor)
         assert vendor.messages(RTT_S) == []
-    stage.expect_nothing_left()
-    check(stage.record_of(call.callee), UNANSWERED)
-
-
-def test_a_reload_does_not_change_what_a_call_that_waits_is_decided_by(stage: Stage) -> None:
-    text = configuration("switch.yaml", ASKING_SWITCH)
-    with Peer(stage.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
-        call = dial(stage, customer, WHEN_TOLD)
-        stage.daemon.configure(text.replace('"4410", "4470"', '"4470"'))
-        stage.daemon.succeed("reload")
-        assert [each["state"] for each in stage.daemon.ask("calls")] == ["setup"]
         (stage.daemon.directory / TOLD).touch()
-        vendor.reply(vendor.expect("INVITE"), 486, tag="vendor-busy")
-        vendor.expect("ACK")
-        acknowledge(call, customer.expect(486))
-    stage.daemon.configure(text)
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 486, tag="vendor-busy")
+        call.refused()
+        assert {each["Call-ID"] for each in vendor.messages(RTT_S)} == {incoming["Call-ID"]}
+    (stage.daemon.directory / TOLD).unlink()
+    stage.daemon.configure(CONFIGURATION)
     stage.daemon.succeed("reload")
     stage.expect_nothing_left()
     check(stage.record_of(call.callee), Expected("Busy", "callee", 486, 17, (("carrier-a", 486),)))
+
+
+def test_a_call_that_waits_is_shown(stage: Stage, patient: Patient) -> None:
+    (shown,) = stage.daemon.ask("calls")
+    assert (shown["state"], shown["callee"], shown["routing_gateway"]) == ("setup", patient.call.callee, None)
+
+
+def test_a_repeated_invite_is_absorbed(stage: Stage, patient: Patient) -> None:
+    for _ in range(2):
+        patient.call.send(patient.invite)
+        patient.customer.expect(100)
+    assert stage.status()["calls"] == 1
+
+
+def test_a_reload_does_not_change_what_a_call_that_waits_is_decided_by(stage: Stage, patient: Patient) -> None:
+    before = stage.status()["catalogue"]["version"]
+    stage.daemon.configure(CONFIGURATION.replace('"4410", "4470"', '"4470"'))
+    stage.daemon.succeed("reload")
+    assert stage.status()["catalogue"]["version"] != before
+    assert stage.status()["calls"] == 1
+
+
+def test_a_question_is_named_where_a_route_is_explained(stage: Stage) -> None:
+    question = ("--gateway", "acme-pbx", "--caller", "1", "--callee", IN_TIME, "--live")
+    explained = stage.daemon.ask("route", "explain", *question)
+    assert (explained["result"], explained["unasked"]) == ("Unavailable", ["WhereIs"])
+    stage.expect_nothing_left()
 
 
 def test_a_stop_ends_a_call_that_waits(tmp_path: Path) -> None:
     with Daemon(tmp_path, configuration("switch.yaml", STOPPED_SWITCH), prepare=prepare) as daemon:
         stage = Stage(daemon, STOPPED_SWITCH)
         with Peer(stage.endpoint_of("acme")) as customer:
-            call = dial(stage, customer, WHEN_TOLD)
+            call = OutgoingCall(customer, stage.address, stage.number(WHEN_TOLD))
+            call.invite()
+            customer.expect(100)
             daemon.signal(signal.SIGINT)
-            acknowledge(call, customer.expect(503))
+            assert call.refused().status == 503
         assert daemon.wait() == 0
         (record,) = stage.records("--callee", call.callee)
         assert (record["end_reason"], record["sip_code"], record["attempts"]) == ("Shutdown", 503, [])
