@@ -159,6 +159,7 @@ def test_a_proposal_that_is_answered_again_under_another_tag_ends_no_call():
 def test_a_session_version_of_any_length_ends_no_call(scene, name):
     """Nobody counts that far; what looks like it passes through untouched."""
     call, there = scene.talk()
+    there.minds_origins = False
     endless = call.mine.replace("o=- 1 1 ", f"o=- {name}{'9' * 5_000} ")
     call.ask("INVITE", body=endless)
     scene.wire.run_for(1_000)

@@ -4,8 +4,23 @@ import re
 from typing import Final
 
 _VERSION: Final = re.compile(r"(?m)^(o=\S+ \S+) (\d+) ")
+_ORIGIN: Final = re.compile(r"(?m)^o=(\S+ \S+) (\d+) (.*)$")
 _DIRECTION: Final = re.compile(r"(?m)^a=(sendonly|recvonly|inactive|sendrecv)\r\n")
 _OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+
+
+def follows(before: str, now: str) -> bool:
+    """Say whether a description may come after another one of the same origin (RFC 3264 section 8).
+
+    The origin stays but for its version, which grows with every change (an offer that was refused counts, too).
+    """
+    if not before or now == before:
+        return True
+    former, current = _ORIGIN.search(before), _ORIGIN.search(now)
+    if former is None or current is None:
+        return former is None
+    is_later = (len(current[2]), current[2]) > (len(former[2]), former[2])
+    return is_later and (current[1], current[3]) == (former[1], former[3])
 
 
 def revised(session: str, *attributes: str) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from vosd.testing.data.sessions import answering
-from vosd.testing.sockets.peer import Message
+from vosd.testing.data.sessions import answering, follows
+from vosd.testing.sockets.peer import Message, UnexpectedError
 from vosd.testing.virtual.ua import Repeat, new_branch
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class Asking:
     def _agreed(self, response: Message) -> None:
         side, answer = self._side, ""
         if response.body and self.method in {"INVITE", "UPDATE"}:
+            if side.minds_origins and not follows(side.theirs, response.body):
+                raise UnexpectedError(f"a session description that cannot follow:\n{side.theirs}\n{response.body}")
             side.theirs = response.body
             answer = "" if self._body else self._answers(response.body)
             side.mine = self._body or answer

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from vosd.testing.sockets.login import Login, answer_to
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import ANSWER, OFFER, Message
-from vosd.testing.virtual.side import Side
+from vosd.testing.virtual.side import Side, tag_of
 from vosd.testing.virtual.ua import GIVE_UP_MS, Repeat, UserAgent, new_branch
 from vosd.testing.virtual.wire import Wire
 
@@ -153,6 +153,11 @@ class OutgoingCall(Side):
                 self.agent.reply(request, 481)
         else:
             super().take(request)
+
+    @property
+    def _remote_tags(self) -> set[str]:
+        """Those of the early dialogs, too: a provisional response makes one (RFC 3261 section 12.1)."""
+        return {tag_of(self.remote), *(response.to_tag for response in self.responses if response.status != 100)} - {""}
 
     def _heard(self, response: Message) -> None:
         status = response.status or 0

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from vosd.testing.data.sessions import answering, revised
+from vosd.testing.data.sessions import answering, follows, revised
 from vosd.testing.sockets.peer import Message, compose
 from vosd.testing.virtual.asking import Asking
-from vosd.testing.virtual.ua import Repeat, UserAgent, transaction_of
+from vosd.testing.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
 
 TO_CHANGE_THE_SESSION: Final = frozenset({"INVITE", "UPDATE"})
 
@@ -48,6 +48,8 @@ class Side:
         self.acknowledges = True
         self.knows_timer = False
         """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
+        self.minds_origins = True
+        """Whether an offer is refused that cannot come after the session description before it."""
         self.gone: int | None = None
         """What every request gets from now on: 0 = nothing, 481 = the call was forgotten."""
         self.mine = ""
@@ -65,10 +67,16 @@ class Side:
         self._remote_sequence = -1
         self._unanswered: dict[tuple[str, str], Message] = {}
         """INVITEs of the other side without a final response of ours, by transaction."""
+        self._invited_by: set[str] = set()
+        """Branches of the other side's INVITEs within the dialog."""
         self._repeating: dict[str, Repeat] = {}
         """Our final responses to INVITEs that have no ACK yet, by the number of their CSeq."""
+        self._finished: dict[str, tuple[Message, int]] = {}
+        """INVITEs of the other side with our final status, by the number of their CSeq."""
         self._offered: str | None = None
         """An offer of ours in a 2xx, whose answer comes in the ACK."""
+        self._offered_in = ""
+        """The number of that INVITE's CSeq."""
 
     def agrees_with(self, other: "Side") -> bool:
         """Say whether each of two ends holds the session description that the other one has given."""
@@ -138,6 +146,8 @@ class Side:
         method = request.method or ""
         if self.gone is not None:
             self._take_no_more(request, method, self.gone)
+        elif self._is_elsewhere(request):
+            self._refuse(request, 481)
         elif method == "ACK":
             self._take_ack(request)
         elif method == "CANCEL":
@@ -167,6 +177,19 @@ class Side:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _is_elsewhere(self, request: Message) -> bool:
+        """Say whether the tags of a request are of no dialog of this call (RFC 3261 section 12.2.2)."""
+        return request.to_tag != self.tag or tag_of(request["From"]) not in self._remote_tags
+
+    @property
+    def _remote_tags(self) -> set[str]:
+        """The tags of the other ends of this call."""
+        return {tag_of(self.remote)}
+
+    def _refuse(self, request: Message, status: int) -> None:
+        if request.method != "ACK":
+            self.agent.reply(request, status)
+
     def _take_no_more(self, request: Message, method: str, status: int) -> None:
         if method != "ACK":
             self.asked[method].append(request)
@@ -177,6 +200,8 @@ class Side:
         waiting = self._replies[method]
         reply = waiting.popleft() if waiting else Reply(self._fitting(method))
         self._unanswered[transaction_of(request)] = request
+        if method == "INVITE":
+            self._invited_by.add(transaction_of(request)[0])
         if method == "BYE" and reply.status == 200:
             self.hung_up(request)
         elif reply.after_ms:
@@ -201,6 +226,9 @@ class Side:
         method = request.method or ""
         if reply.status >= 200:
             del self._unanswered[key]
+        is_offer = method in TO_CHANGE_THE_SESSION and bool(request.body)
+        if is_offer and self.minds_origins and not follows(self.theirs, request.body):
+            reply = Reply(488, headers=('Warning: 399 tested "origin or version of another session"',))
         body = reply.body or ""
         if method in TO_CHANGE_THE_SESSION and 200 <= reply.status < 300:
             if reply.body is None and (request.body or method == "INVITE"):
@@ -223,7 +251,7 @@ class Side:
             self.theirs = request.body
             self.mine = body or self.mine
         elif body:
-            self._offered = body
+            self._offered, self._offered_in = body, _number(request)
 
     def _await_ack(self, invite: Message, status: int, again: Callable[[], None]) -> None:
         """Repeat a final response until its ACK comes; a 2xx that is never acknowledged ends the call (13.3.1.4)."""
@@ -234,14 +262,18 @@ class Side:
                 self.hang_up()
 
         self._repeating[_number(invite)] = Repeat(self.wire, again, missing)
+        self._finished[_number(invite)] = invite, status
 
     def _take_ack(self, ack: Message) -> None:
+        finished = self._finished.get(_number(ack))
+        if finished is None or not acknowledges(ack, *finished):
+            return
         self.acks.append(ack)
         repeat = self._repeating.pop(_number(ack), None)
         if repeat is None:
             return
         repeat.stop()
-        if self._offered is not None:
+        if self._offered is not None and self._offered_in == _number(ack):
             if ack.body:
                 self.mine, self.theirs = self._offered, ack.body
             self._offered = None
@@ -249,10 +281,18 @@ class Side:
     def _take_cancel(self, cancel: Message) -> None:
         branch, _ = transaction_of(cancel)
         self.asked["CANCEL"].append(cancel)
+        if branch not in self._invited_by:
+            self.agent.reply(cancel, 481)
+            return
         self.agent.reply(cancel, 200)
         invite = self._unanswered.pop((branch, "INVITE"), None)
         if invite is not None:
             self._await_ack(invite, 487, self.agent.reply(invite, 487))
+
+
+def tag_of(name_addr: str) -> str:
+    """Return the tag of a From or To, empty where there is none."""
+    return name_addr.partition(";tag=")[2].partition(";")[0]
 
 
 def _number(message: Message) -> str:

@@ -107,6 +107,9 @@ class UserAgent:
     def _receive(self, packet: Packet) -> None:
         message = Message(packet.data, packet.source)
         self.heard.append(message)
+        if message.method is not None and message.method != message["CSeq"].partition(" ")[2]:
+            self.reply(message, 400)  # RFC 3261 section 8.1.1.5
+            return
         if message.status is not None:
             waiting = self.waiting.get(transaction_of(message))
             if waiting is not None:
@@ -115,6 +118,15 @@ class UserAgent:
             self.repeat_reply(message)
         else:
             self.take_request(message)
+
+
+def acknowledges(ack: Message, invite: Message, final: int | None) -> bool:
+    """Say whether an ACK is the one that the final response to an INVITE waits for.
+
+    That of a refusal has the branch of the INVITE (RFC 3261 section 17.1.1.3), that of a 2xx one of its own (13.2.2.4).
+    """
+    is_in_transaction = transaction_of(ack)[0] == transaction_of(invite)[0]
+    return final is not None and is_in_transaction == (final >= 300)
 
 
 def new_branch() -> str:

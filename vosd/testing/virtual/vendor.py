@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import ANSWER, Message
 from vosd.testing.virtual.side import Side
-from vosd.testing.virtual.ua import Repeat, UserAgent
+from vosd.testing.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
 from vosd.testing.virtual.wire import Wire
 
 _numbers: Final = count(1)
@@ -98,7 +98,7 @@ class Vendor(UserAgent):
         call = next((each for each in known if each.tag == request.to_tag), None)
         if call is None and not request.to_tag:
             call = next((each for each in known if each.invite["CSeq"].partition(" ")[0] == number), None)
-        if call is None and known and (request.to_tag or request.method != "INVITE"):
+        if call is None and known and not request.to_tag and request.method != "INVITE":
             call = known[0]
         if call is not None:
             call.take(request)
@@ -154,8 +154,9 @@ class IncomingCall(Side):
             case "INVITE" if request["CSeq"] == self.invite["CSeq"]:
                 self.agent.repeat_reply(request)
             case "ACK" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
-                self._acknowledged(request)
-            case "CANCEL" if request["CSeq"].partition(" ")[0] == self.invite["CSeq"].partition(" ")[0]:
+                if acknowledges(request, self.invite, self.final):
+                    self._acknowledged(request)
+            case "CANCEL" if transaction_of(request)[0] == transaction_of(self.invite)[0]:
                 self.is_cancelled = True
                 self.agent.reply(request, 200, tag=self.tag)
                 if self.script.accepts_cancel:
