@@ -136,7 +136,7 @@ def test_a_stopping_switch_takes_no_new_calls(operated: Stage) -> None:
     with conversing(operated, "4410", "4410") as (running, late):
         running.establish()
         operated.daemon.signal(signal.SIGINT)
-        eventually(lambda: "stop asked for" in operated.daemon.log_file.read_text(), "the stop in the log")
+        eventually(lambda: "stop_requested" in operated.daemon.log_file.read_text(), "the stop in the log")
 
         late.call.invite()
 

@@ -86,4 +86,4 @@ def test_a_vendor_that_cannot_be_sent_to_is_an_error_in_the_log_and_the_next_one
     dual.expect_nothing_left()
     attempts = dual.record_of(call.callee)["attempts"]
     assert [attempt["gateway"] for attempt in attempts] == ["carrier-nowhere", "carrier-six"]
-    assert "datagram not sent" in dual.daemon.log_file.read_text()
+    assert "datagram_not_sent" in dual.daemon.log_file.read_text()

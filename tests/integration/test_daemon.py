@@ -93,7 +93,7 @@ def test_a_whole_life_is_told_to_the_service_manager(
     stopping = manager.wait_for("STOPPING=1")[-1]
     assert "EXTEND_TIMEOUT_USEC=31000000" in stopping
     assert daemon.wait() == 0
-    assert [line["event"] for line in daemon.log()][-2:] == ["stop asked for", "stopped"]
+    assert [line["event"] for line in daemon.log()][-2:] == ["stop_requested", "stopped"]
     assert not (daemon.directory / "vosd.sock").exists()
 
 

@@ -223,7 +223,7 @@ def _allow_files(wanted: int) -> None:
     if soft < wanted and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
     if hard < wanted:
-        _log.warning("fewer files than connections", may_open=hard, wanted=wanted, change="LimitNOFILE or ulimit -n")
+        _log.warning("file_limit_low", may_open=hard, wanted=wanted, change="LimitNOFILE or ulimit -n")
 
 
 def _settle_garbage_collector() -> None:

@@ -187,7 +187,7 @@ class Commands:
         if not meant:
             check_selection(order.selection, self._service.switch.catalogue, [snapshot(each, now) for each in running])
         ended = self._service.end_calls(meant, EndReason.ADMINISTRATIVE)
-        _log.info("calls ended by order", count=ended, selection=msgspec.to_builtins(order.selection))
+        _log.info("calls_hung_up", count=ended, selection=msgspec.to_builtins(order.selection))
         return {"fitting": ended, "ended": ended}
 
     async def reload(self, arguments: Arguments) -> object:

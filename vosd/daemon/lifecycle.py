@@ -58,7 +58,7 @@ class Lifecycle:
 
     def ask_to_stop(self, received: signal.Signals) -> None:
         """Let ``run`` end; repeated calls change nothing."""
-        _log.info("stop asked for", signal=received.name, state=self.state.value)
+        _log.info("stop_requested", signal=received.name, state=self.state.value)
         self._stop_asked.set()
 
     async def run(self, when_ready: Callable[[], None]) -> None:
@@ -110,7 +110,7 @@ class Lifecycle:
             try:
                 await step.stop()
             except Exception as error:  # noqa: BLE001  the remaining steps hold money and must be stopped too
-                _log.exception("a part of the daemon did not stop", part=step.name)
+                _log.exception("stop_step_failed", part=step.name)
                 failures.append(error)
         if failures:
             raise failures[0]

@@ -107,5 +107,5 @@ class Configuration:
         log.configure(self.loaded.settings.log_level.value)
         for problem in reloaded.problems:
             _log.warning("configuration", problem=str(problem))
-        _log.info("configuration taken", catalogue=self.loaded.catalogue.version)
+        _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
         return reloaded

@@ -101,7 +101,7 @@ class Notifier:
             self._socket.settimeout(within_s)
             self._socket.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
-            _log.warning("the service manager cannot be told", what=assignments[0], error=str(error))
+            _log.warning("service_manager_unreachable", what=assignments[0], error=str(error))
 
 
 def _more_time(within_s: float) -> str:

@@ -42,7 +42,7 @@ async def kept_going(name: str, work: Work) -> None:
         try:
             return await work()
         except Exception:  # noqa: BLE001  the boundary of a task: nothing else would report it
-            _log.exception("a mistake of ours ended a task, it begins again", task=name)
+            _log.exception("task_restarted", task=name)
             await asyncio.sleep(RETRY_S)
 
 

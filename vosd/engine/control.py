@@ -101,7 +101,7 @@ class ControlServer:
             self._clients.add(task)
             await self._converse(reader, writer)
         except (ConnectionError, TimeoutError):
-            _log.debug("a control client went away")
+            _log.debug("control_client_disconnected")
         finally:
             self._clients.discard(task)
             writer.close()
@@ -141,7 +141,7 @@ class ControlServer:
         except (VosError, msgspec.ValidationError) as error:
             yield _Failure(str(error))
         except Exception:  # noqa: BLE001  a bug in one command must end neither the socket nor the calls
-            _log.exception("a command failed", verb=request.verb)
+            _log.exception("command_failed", verb=request.verb)
             yield _Failure(f"{request.verb} failed inside the switch; its log says more")
 
 

@@ -195,14 +195,14 @@ class SwitchService:
                 await self.switch.emptied()
         except TimeoutError:
             count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
-            _log.warning("calls ended by the stop", calls=count, grace_s=grace_s)
+            _log.warning("calls_ended_by_stop", calls=count, grace_s=grace_s)
             await self._parting()
         await self._take_leave()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
         except TimeoutError:
-            _log.error("calls stay in the journal until the next start", calls=self._journal.unbooked)
+            _log.error("calls_left_in_journal", calls=self._journal.unbooked)
         self.keep_alives.stop()
 
     async def stop(self) -> None:
@@ -256,7 +256,7 @@ class SwitchService:
             if not self._endpoint.awaits_answers:
                 return
             await asyncio.sleep(TICK_S)
-        _log.warning("a peer did not answer the last BYE; its side of the call may still be open")
+        _log.warning("last_bye_unanswered", means="its side of the call may still be open")
 
     async def _take_leave(self) -> None:
         """End our registrations with vendors."""
@@ -267,7 +267,7 @@ class SwitchService:
             if self.node.vendors.have_left:
                 return
             await asyncio.sleep(TICK_S)
-        _log.warning("a vendor did not answer the end of our registration; there it runs out by itself")
+        _log.warning("registration_end_unanswered", means="it expires there")
 
     async def _write_registrations_again(self) -> None:
         await self.registrations.write_again()

@@ -45,7 +45,7 @@ def keep_out(sock: socket.socket, hosts: Iterable[str]) -> bool:
         else:
             _attach(sock, program)
     except OSError as error:
-        _log.debug("the kernel does not filter", error=str(error))
+        _log.debug("kernel_filter_unavailable", error=str(error))
         return False
     return True
 

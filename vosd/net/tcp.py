@@ -169,7 +169,7 @@ class StreamFlow:
         self._loop.call_later(PAUSE_S, self._resume)
         if self._log_limiter.admits("", round(self._loop.time() * 1000)):
             _log.error(
-                "connections cannot be accepted",
+                "accept_failed",
                 flow=self._flow,
                 error=str(error),
                 do="let the service open more files (LimitNOFILE), or lower sip.connections.max",

@@ -74,12 +74,12 @@ class UdpFlow:
             self._socket.sendto(data, to)
         except OSError as error:
             if error.errno in _NO_BUFFER_SPACE:
-                _log.debug("datagram not sent", to=to)
+                _log.debug("datagram_not_sent", to=to)
                 return
             why = error.strerror or "not an address of the listener's family"
             if self._log_limiter.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
                 here = "udp:{}:{}".format(*self.local_address)
-                _log.error("datagram not sent", host=host, port=port, listener=here, error=why)
+                _log.error("datagram_not_sent", host=host, port=port, listener=here, error=why)
             self._loop.call_soon(self._entrance.unsent, data)
 
     def remark(self, marker: Marker) -> None:
@@ -121,4 +121,6 @@ def _widen(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             granted = sock.getsockopt(socket.SOL_SOCKET, option) // 2  # the kernel reports twice the usable size
             if granted < BUFFER_BYTES // 2:
-                _log.warning("small socket buffer: bursts may be lost", bytes=granted, set=f"{limit}={BUFFER_BYTES}")
+                _log.warning(
+                    "socket_buffer_small", means="bursts may be lost", bytes=granted, set=f"{limit}={BUFFER_BYTES}"
+                )

@@ -66,7 +66,7 @@ def test_a_manager_that_is_gone_never_stops_the_switch(tmp_path: Path, capsys: p
     notifier = Notifier(str(tmp_path / "unknown"))
     notifier.alive()
     notifier.close()
-    assert "the service manager cannot be told" in capsys.readouterr().out
+    assert "service_manager_unreachable" in capsys.readouterr().out
 
 
 async def test_the_watchdog_is_fed_twice_a_period_by_the_event_loop(manager: ServiceManager) -> None:

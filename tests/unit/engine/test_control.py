@@ -114,7 +114,7 @@ async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server:
         broken, echoed = await ask(server, b'{"verb": "break"}', b'{"verb": "echo"}')
     assert "failed inside the switch" in broken["error"]
     assert "ZeroDivisionError" not in broken["error"]
-    assert [(line["event"], line["verb"]) for line in logs] == [("a command failed", "break")]
+    assert [(line["event"], line["verb"]) for line in logs] == [("command_failed", "break")]
     assert echoed == {"result": {}}
 
 

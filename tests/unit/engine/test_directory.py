@@ -220,7 +220,7 @@ async def test_an_answer_that_is_too_old_is_used_no_longer(server):
         await desk.pass_time(61)
     assert desk.directory.addresses(SINGLE) == ()
     assert desk.directory.hosts() == frozenset()
-    assert "too old" in lines[0]["event"]
+    assert (lines[0]["event"], lines[0]["why"]) == ("name_expired", "the last answer is too old")
 
 
 async def test_a_name_that_was_taken_out_of_the_zone_is_gone(desk):

@@ -240,7 +240,7 @@ def test_without_a_new_file_the_old_one_goes_on(directory, monkeypatch, logged: 
             journal.ended(answered_call(index))
             journal.flush()
     assert len(files_of(directory)) == 1
-    assert {line["event"] for line in logged} == {"no new journal file can be created, the old one is continued"}
+    assert {line["event"] for line in logged} == {"journal_file_not_created"}
     for index in range(10, 20):
         journal.ended(answered_call(index))
         journal.flush()

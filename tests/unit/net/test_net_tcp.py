@@ -289,7 +289,7 @@ async def test_when_the_process_may_open_no_more_files_the_rest_waits(opened, co
         peer = await connect(node.address())
         peer.writer.write(OPTIONS)
         assert (await node.ear.message())[1] == OPTIONS
-    assert [line["event"] for line in logs] == ["connections cannot be accepted"]
+    assert [line["event"] for line in logs] == ["accept_failed"]
 
 
 async def test_closing_sends_the_remaining_bytes(opened, connect):

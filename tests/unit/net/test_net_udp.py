@@ -95,7 +95,7 @@ async def test_a_datagram_that_cannot_be_sent_is_logged_once_a_minute_and_report
         await until(lambda: len(node.ear.unsent) == 7)
     assert node.ear.unsent[0] == b"to the other family 0"
     said = [(line["log_level"], line["event"], line["host"]) for line in lines]
-    assert said == [("error", "datagram not sent", host) for host in ("::1", "not an address", "127.0.0.1")]
+    assert said == [("error", "datagram_not_sent", host) for host in ("::1", "not an address", "127.0.0.1")]
     assert lines[0]["listener"] == "udp:{}:{}".format(*node.address())
 
 

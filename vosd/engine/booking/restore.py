@@ -24,7 +24,7 @@ def recover(
     """
     if remains.open_calls or remains.unbooked or remains.cut:
         lost_calls = len(remains.open_calls) + len(remains.cut)
-        _log.warning("calls of an earlier run closed", lost_calls=lost_calls, unbooked=len(remains.unbooked))
+        _log.warning("earlier_calls_closed", lost_calls=lost_calls, unbooked=len(remains.unbooked))
     hang_up(remains)
     left = [*remains.unbooked.values()]
     left += [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]

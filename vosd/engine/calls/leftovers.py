@@ -98,7 +98,7 @@ class Leftovers:
         """Hang up everything that is left, and return."""
         if not self._legs:
             return
-        _log.warning("hanging up the calls of an earlier life", legs=len(self._legs), a_second=LEGS_PER_S)
+        _log.warning("earlier_legs_being_ended", legs=len(self._legs), a_second=LEGS_PER_S)
         while self._legs:
             now = self._clock.now()
             for _ in range(min(_LEGS_A_ROUND, len(self._legs))):
@@ -109,7 +109,7 @@ class Leftovers:
             await asyncio.sleep(self._patience_s)  # a kill before the answers have come lets the next life ask again
         finally:
             self._journal.hung_up()
-        _log.info("the calls of an earlier life are hung up")
+        _log.info("earlier_legs_ended")
 
     def _hang_up(self, leg: _Left, now: Instant) -> None:
         flows, client, answers_of = self._endpoint.flows, self._endpoint.client, logins(self._catalogue())

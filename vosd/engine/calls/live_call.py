@@ -226,7 +226,7 @@ class LiveCall:
             outcome = self._take(setup, answer, now)
         self.setup = None
         if outcome is not None:
-            _log.debug("call refused", call_id=self.call_id, reason=outcome.reason.text, detail=outcome.detail)
+            _log.debug("call_refused", call_id=self.call_id, reason=outcome.reason.text, detail=outcome.detail)
             return outcome
         return self.call_request.choices
 

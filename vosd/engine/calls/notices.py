@@ -63,7 +63,7 @@ class Notices:
         """Warn of an answer that was hung up at once: the vendor may charge for it."""
         if is_recorded and not self._log_limiter.admits(f"{attempt.gateway} strayed", at.mono):
             return
-        _log.warning("answer hung up at once", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
+        _log.warning("answer_released", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
     def unheard(self, record: CallRecord, at: Instant) -> None:
         """Warn of a customer that did not acknowledge early media: the vendor is paid, the customer pays nothing.
@@ -130,7 +130,7 @@ class Notices:
         self.unrecorded[refusal.reason] += 1
         if self._log_limiter.admits(refusal.reason.text, at.mono):
             count = self.unrecorded[refusal.reason]
-            _log.warning("calls refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
+            _log.warning("calls_refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
 
 
 def vendors_by_host(gateways: Iterable[RoutingGateway]) -> Mapping[str, Sequence[str]]:

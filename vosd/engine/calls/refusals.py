@@ -116,7 +116,7 @@ class Refusals:
     def unreadable(self, event: Event, error: ParseError) -> None:
         """Answer a request that turned out to be malformed where it was read last."""
         if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
-            _log.warning("a message inside a call could not be read", reason=error.reason)
+            _log.warning("message_unreadable", reason=error.reason)
             return
         if event.transaction.state is not State.PROCEEDING:
             return  # the mistake came after the answer
@@ -136,7 +136,7 @@ class Refusals:
         if reason in _UNRECORDED:
             self._notices.refused(refusal, arrival.at)
             return
-        _log.debug("call refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
+        _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey = Journey()

@@ -106,7 +106,7 @@ class Switch:
         except ParseError as error:
             self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
-            _log.exception("a mistake of ours ended a call", call_event=type(event).__name__)
+            _log.exception("call_aborted", call_event=type(event).__name__)
             call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
                 self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
@@ -123,7 +123,7 @@ class Switch:
         try:
             call.question_answered(answer, now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
-            _log.exception("a mistake of ours ended a call", call_event="answer to a question")
+            _log.exception("call_aborted", call_event="answer to a question")
             self._abort(call, now)
 
     def handle_deadlines(self, now: Instant) -> None:
@@ -132,7 +132,7 @@ class Switch:
             try:
                 call.deadline_due(now)
             except Exception:  # noqa: BLE001  the same boundary
-                _log.exception("a mistake of ours ended a call", call_event="deadline")
+                _log.exception("call_aborted", call_event="deadline")
                 self._abort(call, now)
 
     def next_deadline(self) -> int | None:
@@ -237,7 +237,7 @@ class Switch:
         try:
             call.end(reason, now)
         except Exception:  # noqa: BLE001  the call is dropped, and leaves its record
-            _log.exception("a call could not even be ended", call_id=call.arrival.call_id)
+            _log.exception("call_not_ended", call_id=call.arrival.call_id)
             if call.state is not CallState.OVER:
                 call.drop(now)
 

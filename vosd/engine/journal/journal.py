@@ -143,7 +143,7 @@ class Journal:
     def close(self) -> None:
         """Write and sync what is left."""
         if not self._write():
-            _log.error("the end of the journal could not be written", lost_bytes=self._output.backlog)
+            _log.error("journal_end_not_written", lost_bytes=self._output.backlog)
         number = self._output.number
         self._output.close()
         if not (self._segment_of or self._open_calls or self._left_over or self._unknown):
@@ -231,7 +231,7 @@ class Journal:
         try:
             await asyncio.get_running_loop().run_in_executor(None, self.quarantine.put, rejected)
         except OSError as error:
-            _log.error("the quarantine cannot be written, refused calls stay in the journal", error=str(error))
+            _log.error("quarantine_write_failed", means="refused calls stay in the journal", error=str(error))
             return
         finally:
             self.quarantine.owed.update(call_id for call_id in call_ids if call_id in self.quarantine)
@@ -320,7 +320,7 @@ class Journal:
         try:
             has_begun = self._output.begin_next()
         except OSError as error:
-            _log.error("no new journal file can be created, the old one is continued", error=str(error))
+            _log.error("journal_file_not_created", means="the old one is continued", error=str(error))
             return
         if has_begun:
             self._begin_with_open_calls()

@@ -106,7 +106,7 @@ class Output:
 
     def sync_failed(self, error: OSError) -> None:
         """Continue in the reserve: what was written and not synced may be lost in a power failure."""
-        _log.error("journal cannot be synced, a power loss may take calls", error=str(error))
+        _log.error("journal_not_synced", means="a power loss may lose calls", error=str(error))
         if self._state is _State.NORMAL:
             self._fall_back(error)
 
@@ -206,7 +206,7 @@ class Output:
                 os.ftruncate(self.descriptor, self._end)
                 os.lseek(self.descriptor, self._end, os.SEEK_SET)
             except OSError as error:  # the part stays in the file; reading continues after it
-                _log.warning("a part of a journal record cannot be removed", error=str(error), at=self._end)
+                _log.warning("journal_record_not_removed", error=str(error), at=self._end)
 
     def _fall_back(self, error: OSError) -> None:
         """Continue in the reserve; keep records in memory if that is used up."""
@@ -223,14 +223,14 @@ class Output:
         try:
             os.fdatasync(self.descriptor)
         except OSError as failed:
-            _log.error("journal cannot be synced, a power loss may take calls", error=str(failed))
+            _log.error("journal_not_synced", means="a power loss may lose calls", error=str(failed))
         self._has_reserve = False
         number = self.number + 1
         try:
             descriptor = os.open(self._files.reserve, os.O_WRONLY | os.O_CLOEXEC)
             self._files.reserve.rename(self._files.path(number))
         except OSError as failed:
-            _log.error("the reserve of the journal cannot be used", error=str(failed))
+            _log.error("journal_reserve_unusable", error=str(failed))
             return
         os.close(self.descriptor)
         self._follow(descriptor, number)

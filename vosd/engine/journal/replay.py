@@ -168,10 +168,10 @@ def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
 
 def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:
     if sum(len(each.payload) for each in remains.unknown) + len(frame.payload) <= UNKNOWN_BYTES_MAX:
-        _log.warning("journal holds a record of another version, it is kept", file=segment.name, kind=frame.kind)
+        _log.warning("journal_record_unknown", means="it is kept", file=segment.name, kind=frame.kind)
         remains.unknown.append(frame)
     elif segment not in remains.damaged:
-        _log.error("journal holds many records of another version, the file is set aside", file=segment.name)
+        _log.error("journal_file_set_aside", means="it holds many records of another version", file=segment.name)
         remains.damaged.add(segment)
 
 
@@ -185,6 +185,6 @@ def _note_damage(damage: Damage, segment: Path, remains: Remains) -> None:
     elif damage.kind == KIND_ANSWERED:
         remains.last_mono = max(remains.last_mono, damage.at)
     if damage.fault is Fault.TORN:
-        _log.warning("journal ends in a record that was not written whole", **about)
+        _log.warning("journal_record_incomplete", **about)
     else:
         _log.error(Event.JOURNAL_RECORD_UNREADABLE, **about, do="vosd spool check FILE")

@@ -115,7 +115,7 @@ class Lookups:
         except TimeoutError:
             self._failed(cached, f"not done after {LOOKUP_S:g} s")
         except Exception:  # noqa: BLE001  after an error the name must be looked up again
-            _log.exception("a mistake of ours ended a lookup", name=cached.sought.host)
+            _log.exception("lookup_failed", name=cached.sought.host)
             self._failed(cached, "a mistake of ours")
         else:
             if found.failed:
@@ -167,4 +167,4 @@ class Lookups:
         cached.failures += 1
         if cached.servers and cached.known_at is not None and now - cached.known_at > 1000 * self._settings.stale_s:
             cached.servers = ()
-            _log.warning("a name leads nowhere any more: what was known of it is too old", name=cached.sought.host)
+            _log.warning("name_expired", name=cached.sought.host, why="the last answer is too old")

@@ -202,9 +202,7 @@ class Registrations:
                 self._report_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
             took_ms = self._writer.clock.now().mono - began
-            _log.info(
-                "registrations of an earlier life", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms
-            )
+            _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
     async def write_again(self) -> None:
         """Write all registrations to a database that has lost commits."""

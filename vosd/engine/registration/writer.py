@@ -136,7 +136,7 @@ class RegistrationWriter:
             async with asyncio.timeout(LAST_WRITING_S):
                 await self.flush(PARTING_BATCH)
         except TimeoutError:
-            _log.warning("registrations are not all written with their true ends", waiting=len(self))
+            _log.warning("registrations_not_all_written", waiting=len(self))
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
@@ -174,7 +174,7 @@ class RegistrationWriter:
             return False
         except VosError as error:
             if len(batch) == 1:
-                _log.error("a registration cannot be written", name=next(iter(batch)).name, error=str(error))
+                _log.error("registration_not_written", name=next(iter(batch)).name, error=str(error))
                 return True
             keys = list(batch)
             middle = len(keys) // 2
