@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
@@ -17,9 +16,11 @@ from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
 from vosd.b2bua.snapshot.information import InformationSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
-from vosd.b2bua.snapshot.requests import NoSnapshotError, ProposalSnapshot
+from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
+from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
+from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
@@ -152,14 +153,18 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     hops: int
     state: CallState
     settings: CallSettings
-    caller: CallerLegSnapshot
     journey: JourneySnapshot
+    caller: CallerLegSnapshot | None = None
+    substitute: SubstituteSnapshot | None = None
+    """In place of the caller, once it has left by a transfer."""
+    newcomer: CallerLegSnapshot | None = None
+    """The caller that is about to replace the present one (RFC 3891)."""
     callee: CalleeLegSnapshot | None = None
-    is_bridged: bool = False
-    proposal: ProposalSnapshot | None = None
+    bridge: BridgeSnapshot | None = None
     hunt: HuntSnapshot | None = None
     """Until a gateway has answered."""
     lifetime: LifetimeSnapshot | None = None
+    transfer: TransferSnapshot | None = None
     informations: tuple[InformationSnapshot, ...] = ()
     given_up: tuple[GivenUpSnapshot, ...] = ()
 
@@ -168,17 +173,11 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a call; ``requests`` are those of ``requests_by_call``.
 
         Raises:
-            NoSnapshotError: it is over, or takes part in a transfer.
+            NoSnapshotError: it is over, or a question of its set-up is open.
         """
         if call.state in _NOT_DESCRIBED:
             raise NoSnapshotError(f"{call!r} waits for an answer of its set-up, or is over")
-        caller = call.caller.leg
-        if caller is None or caller is not call.caller or call.transfer is not None:
-            raise NoSnapshotError(f"{call!r} takes part in a transfer")
-        bridge, endpoint, callee = call.bridge, call.endpoint, call.callee
-        if bridge is not None and (callee is None or not (bridge.holds(caller) and bridge.holds(callee))):
-            raise NoSnapshotError(f"{call!r} has joined another call")
-        proposal = None if bridge is None else bridge._proposal
+        callee, endpoint, newcomer = call.callee, call.endpoint, newcomer_of(call)
         informations, given_up = [], []
         for client in requests:
             if isinstance(client, InviteClient) and isinstance(client.witness, GivenUp):
@@ -188,25 +187,26 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             elif isinstance(client, Client) and isinstance(client.owner, Information):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
-            call.arrival,
-            call._hops,
-            call.state,
-            call.settings,
-            CallerLegSnapshot.of(caller, call),
-            JourneySnapshot.of(call.journey),
-            None if callee is None else CalleeLegSnapshot.of(callee, call),
-            bridge is not None,
-            None if proposal is None else ProposalSnapshot.of(proposal, call),
-            HuntSnapshot.of(call._hunt) if call.state in _SEARCHING else None,
-            None if call._lifetime is None else LifetimeSnapshot.of(call._lifetime),
-            tuple(informations),
-            tuple(given_up),
+            arrival=call.arrival,
+            hops=call._hops,
+            state=call.state,
+            settings=call.settings,
+            journey=JourneySnapshot.of(call.journey),
+            caller=None if call.caller.leg is None else CallerLegSnapshot.of(call.caller.leg, call),
+            substitute=SubstituteSnapshot.of(call.caller) if isinstance(call.caller, Substitute) else None,
+            newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
+            callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
+            bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
+            hunt=HuntSnapshot.of(call._hunt) if call.state in _SEARCHING else None,
+            lifetime=None if call._lifetime is None else LifetimeSnapshot.of(call._lifetime),
+            transfer=None if call.transfer is None else TransferSnapshot.of(call.transfer),
+            informations=tuple(informations),
+            given_up=tuple(given_up),
         )
 
-    def restored(
-        self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, restoration: Restoration
-    ) -> Call:
-        """Return the call, which goes on as the one that was described."""
+    def restored(self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, calls: RestoredCalls) -> Call:
+        """Return the call with its legs; ``connect`` restores what goes on between them."""
+        restoration = calls.restoration
         call = Call.__new__(Call)
         call.arrival = self.arrival
         call.endpoint = restoration.endpoint
@@ -219,30 +219,43 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call._lifetime = None if self.lifetime is None else self.lifetime.restored(board)
         if self.hunt is not None:
             call._hunt = self.hunt.restored(board, gateways, restoration)
-        call.caller = caller = self.caller.restored(call, board, dialect, restoration)
-        call.callee = callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
-        if self.is_bridged and callee is not None:
-            call.bridge = Bridge(restoration.endpoint, caller, callee)
-            if self.proposal is not None:
-                call.bridge._proposal = self.proposal.restored(call, call.bridge, None, restoration)
-        _restore_refresh(self.caller.leg, caller, call, restoration)
-        if self.callee is not None and callee is not None:
-            _restore_refresh(self.callee.leg, callee, call, restoration)
+        if self.caller is not None:
+            call.caller = self.caller.restored(call, board, dialect, restoration)
+        elif self.substitute is not None:
+            call.caller = self.substitute.restored(call, dialect)
+        call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
+        calls.calls[self.arrival.call_id] = call
+        if self.newcomer is not None:
+            newcomer = self.newcomer.restored(call, board, dialect, restoration)
+            calls.newcomers[self.arrival.call_id] = newcomer
+        return call
+
+    def connect(self, calls: RestoredCalls) -> None:
+        """Restore what goes on between the legs of the call, and between it and another one that is restored too."""
+        call, restoration = calls.calls[self.arrival.call_id], calls.restoration
+        if self.bridge is not None:
+            call.bridge = self.bridge.restored(call, calls)
+        if self.transfer is not None:
+            call.transfer = self.transfer.restored(calls)
+            if isinstance(call.caller, Substitute):
+                call.caller._transfer = call.transfer
+        for side, leg in ((self.caller, call.caller.leg), (self.callee, call.callee)):
+            if side is not None and leg is not None:
+                _restore_refresh(side.leg, leg, calls)
         for information in self.informations:
-            information.restored(call, restoration)
+            information.restored(call, calls)
         for each in self.given_up:
             witness = GivenUp(call, each.gateway, each.started_at, each.pdd_ms)
             restoration.invite_client(each.invite).witness = witness
-        return call
 
 
 _NOT_DESCRIBED = frozenset({CallState.SETUP, CallState.OVER})
 _SEARCHING = frozenset({CallState.HUNTING, CallState.RINGING})
 
 
-def _restore_refresh(snapshot: LegSnapshot, leg: Leg, call: Call, restoration: Restoration) -> None:
+def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> None:
     """Go on with a refresh of a leg's session that is under way."""
     if leg.supervision is not None and snapshot.supervision is not None and snapshot.supervision.refresh is not None:
-        refresh = snapshot.supervision.refresh.restored(call, None, leg.supervision, restoration)
+        refresh = snapshot.supervision.refresh.restored(leg.call, None, calls)
         if isinstance(refresh, Refresh):
             leg.supervision._pending = refresh

@@ -5,7 +5,7 @@ import msgspec
 from vosd.b2bua.call import Call
 from vosd.b2bua.information import Information
 from vosd.b2bua.renegotiation import status_for_origin
-from vosd.b2bua.snapshot.requests import LegName, leg_name, named_leg
+from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
@@ -21,7 +21,8 @@ from vosd.sip.transaction.server_snapshot import ServerSnapshot
 class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """An INFO that one side sent and the other has not answered."""
 
-    origin: LegName
+    origin: LegReference
+    far: LegReference
     asked: ClientSnapshot
     server: ServerSnapshot
 
@@ -29,13 +30,13 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, client: Client, information: Information, call: Call) -> "InformationSnapshot":
         """Describe it by the request that asks the other side."""
         flows = call.endpoint.flows
-        origin = leg_name(call, information._origin)
-        return cls(origin, ClientSnapshot.of(client, flows), ServerSnapshot.of(information._server, flows))
+        origin, far = LegReference.to(information._origin, call), LegReference.to(information._far, call)
+        return cls(origin, far, ClientSnapshot.of(client, flows), ServerSnapshot.of(information._server, flows))
 
-    def restored(self, call: Call, restoration: Restoration) -> None:
+    def restored(self, call: Call, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
-        origin = named_leg(call, self.origin)
-        far = named_leg(call, "callee" if self.origin == "caller" else "caller")
+        restoration = calls.restoration
+        origin, far = calls.leg(self.origin, call), calls.leg(self.far, call)
         restoration.client(self.asked).owner = Information(origin, far, restoration.server(self.server))
 
 

@@ -1,18 +1,19 @@
 """What is under way between two legs, as data: changes of the session, refreshes, INFOs."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import ChangedAnswer, Refresh
-from vosd.b2bua.renegotiation import Proposal, Renegotiation
+from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
+from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
+from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
 from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
-from vosd.base.errors import VosError
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
@@ -23,13 +24,8 @@ from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.snapshot import TimerSnapshot
 
-LegName: TypeAlias = Literal["caller", "callee"]
 AskedSnapshot: TypeAlias = ClientSnapshot | InviteClientSnapshot
 AnsweredSnapshot: TypeAlias = ServerSnapshot | InviteServerSnapshot
-
-
-class NoSnapshotError(VosError):
-    """A call takes part in something that is not written down: a transfer, or its caller is being replaced."""
 
 
 def asked_snapshot(client: Client | InviteClient, endpoint: Endpoint) -> AskedSnapshot:
@@ -46,28 +42,22 @@ def answered_snapshot(server: Server | InviteServer, endpoint: Endpoint) -> Answ
     return ServerSnapshot.of(server, endpoint.flows)
 
 
-def leg_name(call: Call, leg: Leg) -> LegName:
-    """Return which leg of a call it is; raises NoSnapshotError for one of another call."""
-    if leg is call.caller.leg:
-        return "caller"
-    if leg is call.callee:
-        return "callee"
-    raise NoSnapshotError(f"{call!r} has joined another call")
-
-
-def named_leg(call: Call, name: LegName) -> Leg:
-    """Return the leg of that name."""
-    leg = call.caller.leg if name == "caller" else call.callee
-    if leg is None:
-        raise TypeError(f"{call!r} has no {name}")
-    return leg
+Kind: TypeAlias = Literal["renegotiation", "refresh", "changed answer", "hold", "introduction", "takeover"]
+KINDS: Final[dict[type[Proposal], Kind]] = {
+    Renegotiation: "renegotiation",
+    Refresh: "refresh",
+    ChangedAnswer: "changed answer",
+    Hold: "hold",
+    Introduction: "introduction",
+    Takeover: "takeover",
+}
 
 
 class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of the session that is under way, or a refresh."""
 
-    kind: Literal["renegotiation", "refresh", "news"]
-    far: LegName
+    kind: Kind
+    far: LegReference
     method: str
     offer: SessionSnapshot = NO_SESSION
     asked: AskedSnapshot | None = None
@@ -75,61 +65,48 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     tries: int = 0
     alarm: TimerSnapshot | None = None
     is_cancelled: bool = False
+    is_over: bool = False
+    """Of a hold."""
     said_before: SessionSnapshot = NO_SESSION
+    origin: LegReference | None = None
     server: AnsweredSnapshot | None = None
     answers_in_ack: InviteClientSnapshot | None = None
+    introduced: tuple[LegReference, LegReference] | None = None
 
     @classmethod
     def of(cls, proposal: Proposal, call: Call) -> "ProposalSnapshot":
-        """Describe a proposal within one call.
-
-        Raises:
-            NoSnapshotError: it belongs to a transfer.
-        """
+        """Describe a proposal of which ``call`` takes part."""
         endpoint = call.endpoint
-        said_before, server, in_ack = b"", None, None
-        kind: Literal["renegotiation", "refresh", "news"]
-        if type(proposal) is Renegotiation:
-            kind, said_before, server, in_ack = "renegotiation", proposal._said_before, proposal._server, None
+        said_before = proposal._said_before if isinstance(proposal, Renegotiation | ChangedAnswer) else b""
+        origin, server, in_ack, introduced = None, None, None, None
+        if isinstance(proposal, Renegotiation):
+            origin, server = LegReference.to(proposal.origin, call), proposal._server
             in_ack = proposal._answers_in_ack
-        elif type(proposal) is ChangedAnswer:
-            kind, said_before = "news", proposal._said_before
-        elif type(proposal) is Refresh:
-            kind = "refresh"
-        else:
-            raise NoSnapshotError(f"{call!r} is joined with another call, or its caller replaced")
+        elif isinstance(proposal, Introduction):
+            introduced = LegReference.to(proposal._first, call), LegReference.to(proposal._second, call)
         return cls(
-            kind,
-            leg_name(call, proposal.far),
-            proposal._method,
-            SessionSnapshot.of(proposal._offer),
-            None if proposal._asked is None else asked_snapshot(proposal._asked, endpoint),
-            proposal._asked_at,
-            proposal._tries,
-            TimerSnapshot.of(proposal._alarm, endpoint.store),
-            proposal._is_cancelled,
-            SessionSnapshot.of(said_before),
-            None if server is None else answered_snapshot(server, endpoint),
-            None if in_ack is None else InviteClientSnapshot.of(in_ack, endpoint.flows),
+            kind=KINDS[type(proposal)],
+            far=LegReference.to(proposal.far, call),
+            method=proposal._method,
+            offer=SessionSnapshot.of(proposal._offer),
+            asked=None if proposal._asked is None else asked_snapshot(proposal._asked, endpoint),
+            asked_at=proposal._asked_at,
+            tries=proposal._tries,
+            alarm=TimerSnapshot.of(proposal._alarm, endpoint.store),
+            is_cancelled=proposal._is_cancelled,
+            is_over=isinstance(proposal, Hold) and proposal.is_over,
+            said_before=SessionSnapshot.of(said_before),
+            origin=origin,
+            server=None if server is None else answered_snapshot(server, endpoint),
+            answers_in_ack=None if in_ack is None else InviteClientSnapshot.of(in_ack, endpoint.flows),
+            introduced=introduced,
         )
 
-    def restored(
-        self, call: Call, bridge: Bridge | None, supervision: Supervision | None, restoration: Restoration
-    ) -> Proposal:
+    def restored(self, call: Call, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
         """Go on with it: its answer is waited for, or its time to ask again."""
-        far = named_leg(call, self.far)
-        proposal: Proposal
-        if self.kind == "renegotiation" and bridge is not None:
-            proposal = self._renegotiation(far, bridge, restoration)
-        elif self.kind == "news":
-            proposal = ChangedAnswer.__new__(ChangedAnswer)
-            proposal._said_before = self.said_before.restored()
-        elif supervision is not None:
-            proposal = Refresh.__new__(Refresh)
-            proposal._supervision = supervision
-        else:
-            raise ValueError(f"a {self.kind} without what it is part of")
-        proposal.far = far
+        restoration = calls.restoration
+        proposal = self._made(call, calls)
+        proposal.far = calls.leg(self.far, call)
         proposal._endpoint = restoration.endpoint
         proposal._bridge = bridge
         proposal._method = self.method
@@ -144,9 +121,37 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             proposal._asked.owner = proposal
         return proposal
 
-    def _renegotiation(self, far: Leg, bridge: Bridge, restoration: Restoration) -> Renegotiation:
-        proposal = Renegotiation.__new__(Renegotiation)
-        proposal.origin = bridge.opposite(far)
+    def _made(self, call: Call, calls: RestoredCalls) -> Proposal:
+        """Make a proposal of its kind, with what only this kind has."""
+        match self.kind:
+            case "renegotiation":
+                return self._renegotiation(Renegotiation.__new__(Renegotiation), call, calls)
+            case "takeover":
+                takeover = Takeover.__new__(Takeover)
+                takeover._call, takeover._newcomer = call, calls.newcomers[call.arrival.call_id]
+                return self._renegotiation(takeover, call, calls)
+            case "introduction" if self.introduced is not None:
+                introduction = Introduction.__new__(Introduction)
+                introduction._first, introduction._second = (calls.leg(each, call) for each in self.introduced)
+                return introduction
+            case "hold":
+                hold = Hold.__new__(Hold)
+                hold._said_before, hold.is_over = self.said_before.restored(), self.is_over
+                return hold
+            case "changed answer":
+                changed = ChangedAnswer.__new__(ChangedAnswer)
+                changed._said_before = self.said_before.restored()
+                return changed
+            case "refresh" if (supervision := calls.leg(self.far, call).supervision) is not None:
+                refresh = Refresh.__new__(Refresh)
+                refresh._supervision = supervision
+                return refresh
+        raise ValueError(f"a {self.kind} without what it is part of")
+
+    def _renegotiation(self, proposal: Renegotiation, call: Call, calls: RestoredCalls) -> Renegotiation:
+        restoration = calls.restoration
+        if self.origin is not None:
+            proposal.origin = calls.leg(self.origin, call)
         proposal._said_before = self.said_before.restored()
         proposal._server = None if self.server is None else restoration.answered(self.server)
         if isinstance(proposal._server, InviteServer):

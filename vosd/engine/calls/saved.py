@@ -8,7 +8,7 @@ import msgspec
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
 from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_informations
-from vosd.b2bua.snapshot.requests import NoSnapshotError
+from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.billing.holds import HoldSnapshot
@@ -20,7 +20,6 @@ from vosd.engine.calls.logins import logins
 from vosd.engine.calls.services import CallServices
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
-from vosd.sip.restoration import Restoration
 from vosd.trunks.scope import Scope
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             None if timer is None else services.deadlines.position(timer),
         )
 
-    def restored(self, services: CallServices, intake: "Intake", restoration: Restoration) -> LiveCall:
+    def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
         Raises:
@@ -141,7 +140,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = self.kept
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
-        live_call.call = self.parts.restored(live_call, dialect, gateways, restoration)
+        live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         if live_call.call.callee is not None:
             gateway = live_call.call.callee.choice.gateway
             services.live.occupancy.take_again(gateway.scope, gateway.name, None)
@@ -170,11 +169,14 @@ class SavedSwitch(msgspec.Struct, frozen=True):
     def restored(self, endpoint: Endpoint, services: CallServices, intake: "Intake") -> None:
         """Go on with all of it; the credits of the accounts are there already, without holds."""
         restoration = self.endpoint.restored(endpoint, logins(services.admission.catalogue))
+        calls = RestoredCalls(restoration)
         deadlines: list[tuple[tuple[int, int], LiveCall]] = []
         for each in self.calls:
-            live_call = each.restored(services, intake, restoration)
+            live_call = each.restored(services, intake, calls)
             if each.deadline is not None:
                 deadlines.append((each.deadline, live_call))
+        for each in self.calls:
+            each.parts.connect(calls)
         for late in self.late_informations:
             late.restored(restoration)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):

@@ -1,0 +1,77 @@
+"""References between calls that are restored together: legs and calls by name, bridges and transfers that two share."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from vosd.b2bua.bridge import Bridge
+from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.takeover import Takeover
+from vosd.b2bua.transfer import Transfer
+from vosd.base.errors import VosError
+from vosd.sip.restoration import Restoration
+
+LegName: TypeAlias = Literal["caller", "callee", "newcomer"]
+
+
+class NoSnapshotError(VosError):
+    """A call cannot be written down: a question of its set-up is open, it is over, or it occupies something unknown."""
+
+
+class LegReference(msgspec.Struct, frozen=True, array_like=True):
+    """A leg of the call itself, or of another one."""
+
+    name: LegName
+    call_id: str = ""
+    """Empty = the call that refers to it."""
+
+    @classmethod
+    def to(cls, leg: Leg, call: Call) -> "LegReference":
+        """Refer to a leg from ``call``."""
+        owner = leg.call
+        call_id = "" if owner is call else owner.arrival.call_id
+        if leg is owner.callee:
+            return cls("callee", call_id)
+        return cls("caller" if leg is owner.caller.leg else "newcomer", call_id)
+
+
+CALLER = LegReference("caller")
+CALLEE = LegReference("callee")
+
+
+class RestoredCalls:
+    """The calls of one restoration, of which some are joined by transfers."""
+
+    def __init__(self, restoration: Restoration) -> None:
+        self.restoration = restoration
+        self.calls: dict[str, Call] = {}
+        self.newcomers: dict[str, CallerLeg] = {}
+        """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
+        self.bridges: dict[tuple[int, int], Bridge] = {}
+        """By both legs."""
+        self.transfers: dict[str, Transfer] = {}
+        """By the id of the first call."""
+
+    def leg(self, reference: LegReference, call: Call) -> Leg:
+        """Return the leg that ``call`` refers to.
+
+        Raises:
+            KeyError: it is of a call that was not described.
+        """
+        owner = self.calls[reference.call_id] if reference.call_id else call
+        found: Leg | None
+        if reference.name == "newcomer":
+            found = self.newcomers[owner.arrival.call_id]
+        else:
+            found = owner.callee if reference.name == "callee" else owner.caller.leg
+        if found is None:
+            raise KeyError(f"{owner!r} has no {reference.name}")
+        return found
+
+
+def newcomer_of(call: Call) -> CallerLeg | None:
+    """Return the caller that is about to replace the caller of a call, if there is one."""
+    proposal = None if call.bridge is None else call.bridge._proposal
+    return proposal._newcomer if isinstance(proposal, Takeover) and proposal._call is call else None

@@ -1,0 +1,118 @@
+"""Transfers, and what stands for a customer that has left, as data."""
+
+import msgspec
+
+from vosd.b2bua.bridge import Bridge
+from vosd.b2bua.call import Call
+from vosd.b2bua.refresh import Hold
+from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, RestoredCalls
+from vosd.b2bua.snapshot.requests import ProposalSnapshot
+from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
+from vosd.b2bua.substitute import Substitute
+from vosd.b2bua.transfer import Stage, Transfer
+from vosd.sip.dialog.snapshot import text_of
+from vosd.sip.transaction.snapshot import TimerSnapshot
+from vosd.sip.wire.compose import encode
+from vosd.trunks.dialect import CallerDialect, ReasonForm
+
+
+class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands for a customer that has left the call."""
+
+    offer: SessionSnapshot = NO_SESSION
+    identity: bytes = b""
+    named: bytes = b""
+    """Who transfers; empty where the customer has left its own call."""
+
+    @classmethod
+    def of(cls, substitute: Substitute) -> "SubstituteSnapshot":
+        """Describe a substitute."""
+        identity = identity_as_bytes(substitute.caller_identity)
+        return cls(SessionSnapshot.of(substitute.offer), identity, encode(substitute.named))
+
+    def restored(self, call: Call, dialect: CallerDialect) -> Substitute:
+        """Return the substitute; its transfer is set when both calls are there."""
+        substitute = Substitute.__new__(Substitute)
+        substitute.call = call
+        substitute.offer = self.offer.restored()
+        substitute.caller_identity = identity_of(self.identity)
+        substitute.named = text_of(self.named)
+        substitute.dialect = dialect if self.named else CallerDialect()
+        substitute.reasons = ReasonForm.NONE
+        substitute.hears_reliably = substitute.is_settled = False
+        return substitute
+
+
+class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transfer; each of its two calls describes it."""
+
+    first: str
+    second: str | None
+    stage: Stage
+    event: bytes = b""
+    notifies: bool = False
+    consults: bool = False
+    told: tuple[int, ...] = ()
+    alarm: TimerSnapshot | None = None
+    hold: ProposalSnapshot | None = None
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> "TransferSnapshot":
+        """Describe a transfer."""
+        first, second, hold = transfer.first, transfer.second, transfer._hold
+        return cls(
+            first.arrival.call_id,
+            None if second is None else second.arrival.call_id,
+            transfer._stage,
+            encode(transfer._event),
+            transfer._notifies,
+            transfer.consults,
+            tuple(sorted(transfer._told)),
+            TimerSnapshot.of(transfer._alarm, first.endpoint.store),
+            None if hold is None else ProposalSnapshot.of(hold, first),
+        )
+
+    def restored(self, calls: RestoredCalls) -> Transfer:
+        """Return the transfer, the same for both calls."""
+        transfer = calls.transfers.get(self.first)
+        if transfer is not None:
+            return transfer
+        first = calls.calls[self.first]
+        event = text_of(self.event)
+        transfer = Transfer(first.endpoint, first, event, notifies=self.notifies, consults=self.consults)
+        transfer.second = None if self.second is None else calls.calls[self.second]
+        transfer._stage = self.stage
+        transfer._told = set(self.told)
+        transfer._alarm = calls.restoration.alarm(self.alarm, transfer)
+        hold = None if self.hold is None else self.hold.restored(first, None, calls)
+        transfer._hold = hold if isinstance(hold, Hold) else None
+        calls.transfers[self.first] = transfer
+        return transfer
+
+
+class BridgeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What goes on between two legs, mostly those of the call; two calls that are joined describe the same."""
+
+    one: LegReference = CALLER
+    other: LegReference = CALLEE
+    proposal: ProposalSnapshot | None = None
+
+    @classmethod
+    def of(cls, bridge: Bridge, call: Call) -> "BridgeSnapshot":
+        """Describe a bridge."""
+        one, other, proposal = bridge._one, bridge._other, bridge._proposal
+        return cls(
+            LegReference.to(one, call),
+            LegReference.to(other, call),
+            None if proposal is None else ProposalSnapshot.of(proposal, call),
+        )
+
+    def restored(self, call: Call, calls: RestoredCalls) -> Bridge:
+        """Return the bridge, the same for both calls."""
+        one, other = calls.leg(self.one, call), calls.leg(self.other, call)
+        bridge = calls.bridges.get((id(one), id(other)))
+        if bridge is None:
+            bridge = calls.bridges[id(one), id(other)] = Bridge(calls.restoration.endpoint, one, other)
+            if self.proposal is not None:
+                bridge._proposal = self.proposal.restored(call, bridge, calls)
+        return bridge
