@@ -14,7 +14,7 @@ from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
-from vosd.b2bua.snapshot.information import InformationSnapshot
+from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
@@ -43,7 +43,7 @@ def requests_by_call(endpoint: Endpoint) -> Mapping[Call, Requests]:
         if isinstance(client, InviteClient):
             if isinstance(client.witness, GivenUp):
                 found.setdefault(client.witness.call, []).append(client)
-        elif isinstance(client.owner, Information):
+        elif isinstance(client.owner, Information) and not is_late(client.owner):
             found.setdefault(client.owner.call, []).append(client)
     return found
 

@@ -4,13 +4,12 @@ import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.information import Information
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.renegotiation import status_for_origin
-from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
-from vosd.b2bua.states import CallState
+from vosd.b2bua.snapshot.references import LegReference, RestoredCalls, is_present
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.restoration import Restoration
 from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot
@@ -41,52 +40,86 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LateInformation:
-    """An INFO whose call has ended: its sender is still to be answered."""
+    """An INFO whose sender has left the call, or whose call has ended: it is still to be answered."""
 
-    __slots__ = ("_endpoint", "_server")
+    __slots__ = ("_endpoint", "_far", "_origin", "_server")
 
-    def __init__(self, endpoint: Endpoint, server: Server) -> None:
+    def __init__(self, endpoint: Endpoint, origin: Leg | None, far: Leg | None, server: Server) -> None:
+        """``origin`` sent it, ``far`` was asked; None = that leg is part of no call any more."""
         self._endpoint = endpoint
+        self._origin = origin
+        if origin is not None:
+            origin.informing += 1
+        self._far = far
         self._server = server
 
     def response_came(self, event: ResponseArrived) -> None:
         """Pass the other side's final response on."""
-        status = event.response.status
-        if status >= 200:
-            self._respond(200 if status < 300 else status_for_origin(status), event.at)
+        status, far = event.response.status, self._far
+        if status < 200:
+            return
+        if far is not None:
+            far.hear(status, event.at)
+        self._respond(200 if status < 300 else status_for_origin(status), event.at)
+        if status == 481 and far is not None:
+            far.call.lost(far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
         """Answer 504: the other side gave no response."""
         self._respond(504, event.at)
 
     def _respond(self, status: int, now: Instant) -> None:
+        if self._origin is not None:
+            self._origin.informing -= 1
         self._server.respond(status, "", self._endpoint.server_header + EXPLAINED.get(status, ""), now)
 
 
 class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """An INFO that waits for an answer, and whose call has ended."""
+    """An INFO that waits for an answer, and whose sender has left the call, or whose call has ended."""
 
+    origin: LegReference | None
+    far: LegReference | None
     asked: ClientSnapshot
     server: ServerSnapshot
 
     @classmethod
     def of(cls, client: Client, owner: Information | LateInformation, endpoint: Endpoint) -> "LateInformationSnapshot":
         """Describe it by the request that asks the other side."""
-        return cls(ClientSnapshot.of(client, endpoint.flows), ServerSnapshot.of(owner._server, endpoint.flows))
+        asked, server = ClientSnapshot.of(client, endpoint.flows), ServerSnapshot.of(owner._server, endpoint.flows)
+        return cls(_reference(owner._origin), _reference(owner._far), asked, server)
 
-    def restored(self, restoration: Restoration) -> None:
+    def restored(self, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
-        late = LateInformation(restoration.endpoint, restoration.server(self.server))
+        restoration = calls.restoration
+        origin, far = _leg(self.origin, calls), _leg(self.far, calls)
+        late = LateInformation(restoration.endpoint, origin, far, restoration.server(self.server))
         restoration.client(self.asked).owner = late
 
 
+def _reference(leg: Leg | None) -> LegReference | None:
+    if leg is None or not is_present(leg):
+        return None
+    return LegReference(LegReference.to(leg, leg.call).name, leg.call.arrival.call_id)
+
+
+def _leg(reference: LegReference | None, calls: RestoredCalls) -> Leg | None:
+    if reference is None or reference.call_id not in calls.calls:
+        return None
+    return calls.leg(reference, calls.calls[reference.call_id])
+
+
+def is_late(information: Information) -> bool:
+    """Return whether one of the two legs is part of its call no more."""
+    return not (is_present(information._origin) and is_present(information._far))
+
+
 def late_informations(endpoint: Endpoint) -> tuple[LateInformationSnapshot, ...]:
-    """Describe the INFOs that wait for an answer, and whose calls have ended."""
+    """Describe the INFOs that wait for an answer, and whose two legs are not both part of a call."""
     found = []
     for client in endpoint.store.clients.values():
         owner = client.owner
         if not isinstance(client, Client) or not isinstance(owner, Information | LateInformation):
             continue
-        if isinstance(owner, LateInformation) or owner.call.state is CallState.OVER:
+        if isinstance(owner, LateInformation) or is_late(owner):
             found.append(LateInformationSnapshot.of(client, owner, endpoint))
     return tuple(found)

@@ -8,6 +8,7 @@ from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.states import CallState
 from vosd.b2bua.takeover import Takeover
 from vosd.b2bua.transfer import Transfer
 from vosd.base.errors import VosError
@@ -74,4 +75,14 @@ class RestoredCalls:
 def newcomer_of(call: Call) -> CallerLeg | None:
     """Return the caller that is about to replace the caller of a call, if there is one."""
     proposal = None if call.bridge is None else call.bridge._proposal
-    return proposal._newcomer if isinstance(proposal, Takeover) and proposal._call is call else None
+    if not isinstance(proposal, Takeover) or proposal._call is not call or proposal._newcomer is call.caller:
+        return None
+    return proposal._newcomer
+
+
+def is_present(leg: Leg) -> bool:
+    """Return whether a leg is part of its call still: it may have been replaced, or the call be over."""
+    call = leg.call
+    if call.state is CallState.OVER:
+        return False
+    return leg is call.callee or leg is call.caller.leg or leg is newcomer_of(call)

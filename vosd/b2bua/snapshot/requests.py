@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
@@ -128,8 +129,10 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 return self._renegotiation(Renegotiation.__new__(Renegotiation), call, calls)
             case "takeover":
                 takeover = Takeover.__new__(Takeover)
-                takeover._call, takeover._newcomer = call, calls.newcomers[call.arrival.call_id]
-                return self._renegotiation(takeover, call, calls)
+                self._renegotiation(takeover, call, calls)
+                if isinstance(takeover.origin, CallerLeg):
+                    takeover._call, takeover._newcomer = takeover.origin.call, takeover.origin
+                return takeover
             case "introduction" if self.introduced is not None:
                 introduction = Introduction.__new__(Introduction)
                 introduction._first, introduction._second = (calls.leg(each, call) for each in self.introduced)

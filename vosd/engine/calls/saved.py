@@ -178,7 +178,7 @@ class SavedSwitch(msgspec.Struct, frozen=True):
         for each in self.calls:
             each.parts.connect(calls)
         for late in self.late_informations:
-            late.restored(restoration)
+            late.restored(calls)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):
             live_call.timer = Timer(live_call.call, tick)
             services.deadlines.add(live_call.timer)
