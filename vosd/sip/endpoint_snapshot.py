@@ -3,10 +3,13 @@
 import msgspec
 
 from vosd.sip.dialog.acceptance import PendingBye
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import CancelArrived
+from vosd.sip.flows import Flows
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
@@ -39,16 +42,30 @@ class PendingByeSnapshot(msgspec.Struct, frozen=True, array_like=True):
     acceptance: AcceptanceSnapshot
 
 
+class RefusedInvite:
+    """Owner of an INVITE that was refused, whose refusal has no ACK."""
+
+    __slots__ = ("dialog",)
+
+    def __init__(self, dialog: Dialog) -> None:
+        self.dialog: Dialog | None = dialog
+
+    def cancelled(self, _event: CancelArrived) -> None:
+        """Do nothing: the INVITE has its final response."""
+
+
 class EndpointSnapshot(msgspec.Struct, frozen=True):
     """What an endpoint has beside its calls: requests that nothing waits for, finished transactions, pending BYEs."""
 
     mark: str
     refusal_tag: str
     clients: tuple[ClientSnapshot | InviteClientSnapshot, ...]
-    servers: tuple[InviteServerSnapshot, ...]
-    """INVITEs that were refused, and whose refusal has no ACK."""
+    servers: tuple[tuple[InviteServerSnapshot, DialogSnapshot | None], ...]
+    """INVITEs that were refused, and whose refusal has no ACK; with the dialog that a CANCEL is answered in."""
     pending_byes: tuple[PendingByeSnapshot, ...]
     finished: tuple[FinishedSnapshot, ...]
+    refused: tuple[tuple[bytes, int, PeerSnapshot, bytes], ...] = ()
+    """Stateless refusals that are sent again: key, end, where to, and the response."""
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "EndpointSnapshot":
@@ -61,12 +78,20 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
             flows.mark,
             flows.refusal_tag,
             tuple(snapshot_of(client, endpoint) for client in unowned),
-            tuple(InviteServerSnapshot.of(each, flows) for each in refused if isinstance(each, InviteServer)),
+            tuple(
+                (InviteServerSnapshot.of(each, flows), _dialog_of(each, flows))
+                for each in refused
+                if isinstance(each, InviteServer)
+            ),
             tuple(
                 PendingByeSnapshot(dialog_with_login(each.dialog, flows), AcceptanceSnapshot.of(each, flows))
                 for each in byes
             ),
             tuple(_finished(endpoint, *kept) for kept in store.finished.kept()),
+            tuple(
+                (encode(key), until_ms, PeerSnapshot.of(answer.peer, flows), answer.data)
+                for key, until_ms, answer in store.refused.kept()
+            ),
         )
 
     def restored(self, endpoint: Endpoint, answers_of: AnswersOf) -> Restoration:
@@ -75,17 +100,26 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
         endpoint.flows.go_on_as(self.mark, self.refusal_tag)
         for client in self.clients:
             restoration.asked(client)
-        for server in self.servers:
-            restoration.invite_server(server)
+        for server, dialog in self.servers:
+            owner = None if dialog is None else RefusedInvite(restoration.dialog(dialog))
+            restoration.invite_server(server).owner = owner
         for bye in self.pending_byes:
-            dialog = restoration.dialog(bye.dialog)
-            acceptance = bye.acceptance.restored(dialog, None, restoration)
-            endpoint.adopt(dialog.local_tag, PendingBye(acceptance))
+            ended = restoration.dialog(bye.dialog)
+            acceptance = bye.acceptance.restored(ended, None, restoration)
+            endpoint.adopt(ended.local_tag, PendingBye(acceptance))
         for each in self.finished:
             restoration.store.finished.keep_until(
                 text_of(each.key), _entry(each, restoration), each.stay_ms, each.due_ms
             )
+        for key, until_ms, peer, data in self.refused:
+            answer = Datagram(peer.restored(endpoint.flows), data)
+            endpoint.store.refused.keep_until(text_of(key), answer, until_ms)
         return restoration
+
+
+def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
+    dialog = None if server.owner is None else server.owner.dialog
+    return None if dialog is None else dialog_with_login(dialog, flows)
 
 
 def snapshot_of(client: Client | InviteClient, endpoint: Endpoint) -> ClientSnapshot | InviteClientSnapshot:

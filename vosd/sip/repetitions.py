@@ -11,7 +11,6 @@ from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import Via
 from vosd.sip.transaction.finished import Entry, Mark
-from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, encode
 from vosd.sip.wire.errors import ParseError
@@ -35,7 +34,7 @@ class Repetitions:
     def __init__(self, store: TransactionStore, dialogs: DialogTable) -> None:
         self._store = store
         self._dialogs = dialogs
-        self._refused = RecentRefusals()
+        self._refused = store.refused
 
     def recognise(self, request: Request, prefix: str, now: Instant) -> Repetition:
         """Repeat the response to a retransmission, or absorb it; ``prefix`` is ``prefix_of`` the request."""

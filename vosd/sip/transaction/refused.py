@@ -5,6 +5,7 @@ number of entries is limited; where there are too many, the oldest are dropped, 
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Final
 
 from vosd.sip.wire.compose import Datagram
@@ -37,6 +38,15 @@ class RecentRefusals:
         while answers and (len(answers) >= self._most or next(iter(answers.values()))[0] <= now_ms):
             answers.popitem(last=False)
         answers[key] = (now_ms + REFUSED_MS, answer)
+
+    def keep_until(self, key: str, answer: Datagram, until_ms: int) -> None:
+        """Keep what ``kept`` returned in another process."""
+        self._answers[key] = (until_ms, answer)
+
+    def kept(self) -> Iterator[tuple[str, int, Datagram]]:
+        """Return key, end and response of everything that is kept, the oldest first."""
+        for key, (until_ms, answer) in self._answers.items():
+            yield key, until_ms, answer
 
     def get(self, key: str, now_ms: int) -> Datagram | None:
         """Return the response that was sent, or None."""

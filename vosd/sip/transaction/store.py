@@ -9,6 +9,7 @@ from vosd.sip.events import Event
 from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
 from vosd.sip.transaction.finished import Entry, FinishedTransactions
+from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.wire.compose import Datagram, Peer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class TransactionStore:
         "finished",
         "merging",
         "out",
+        "refused",
         "reliable",
         "servers",
         "streams",
@@ -66,6 +68,7 @@ class TransactionStore:
         self.out: list[Datagram] = []
         self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
         self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS))
+        self.refused = RecentRefusals()
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
         self.unclaimed: ClientOwner | None = None
