@@ -142,6 +142,11 @@ class CallerLeg(Leg):
         return self._transaction
 
     @property
+    def named(self) -> str:
+        """Who calls, as the From of the dialog says it."""
+        return self.dialog.remote
+
+    @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for the PRACK of a response with media."""
         return self._unheard is not None and self._unheard.has_session

@@ -37,6 +37,11 @@ class CallerSide(Protocol):
         ...
 
     @property
+    def named(self) -> str:
+        """Who calls, as the From of the dialog says it; empty once the customer has left its own call."""
+        ...
+
+    @property
     def offer(self) -> bytes:
         """The session that the gateways are offered; empty where the callee is to make the offer."""
         ...

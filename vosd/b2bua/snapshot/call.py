@@ -20,7 +20,6 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newco
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
-from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
@@ -193,7 +192,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             settings=call.settings,
             journey=JourneySnapshot.of(call.journey),
             caller=None if call.caller.leg is None else CallerLegSnapshot.of(call.caller.leg, call),
-            substitute=SubstituteSnapshot.of(call.caller) if isinstance(call.caller, Substitute) else None,
+            substitute=SubstituteSnapshot.of(call.caller) if call.caller.leg is None else None,
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
             bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
@@ -222,7 +221,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.caller is not None:
             call.caller = self.caller.restored(call, board, dialect, restoration)
         elif self.substitute is not None:
-            call.caller = self.substitute.restored(call, dialect)
+            call.caller = substitute = self.substitute.restored(call, dialect)
+            calls.substitutes[self.arrival.call_id] = substitute
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
         calls.calls[self.arrival.call_id] = call
         if self.newcomer is not None:
@@ -237,8 +237,9 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             call.bridge = self.bridge.restored(call, calls)
         if self.transfer is not None:
             call.transfer = self.transfer.restored(calls)
-            if isinstance(call.caller, Substitute):
-                call.caller._transfer = call.transfer
+            substitute = calls.substitutes.get(self.arrival.call_id)
+            if substitute is not None:
+                substitute._transfer = call.transfer
         for side, leg in ((self.caller, call.caller.leg), (self.callee, call.callee)):
             if side is not None and leg is not None:
                 _restore_refresh(side.leg, leg, calls)

@@ -9,6 +9,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
+from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.takeover import Takeover
 from vosd.b2bua.transfer import Transfer
 from vosd.base.errors import VosError
@@ -50,6 +51,8 @@ class RestoredCalls:
         self.calls: dict[str, Call] = {}
         self.newcomers: dict[str, CallerLeg] = {}
         """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
+        self.substitutes: dict[str, Substitute] = {}
+        """What stands for a caller that has left, by the id of the call."""
         self.bridges: dict[tuple[int, int], Bridge] = {}
         """By both legs."""
         self.transfers: dict[str, Transfer] = {}
@@ -61,15 +64,24 @@ class RestoredCalls:
         Raises:
             KeyError: it is of a call that was not described.
         """
-        owner = self.calls[reference.call_id] if reference.call_id else call
-        found: Leg | None
+        if reference.name != "callee":
+            return self.caller_leg(reference, call)
+        callee = self._owner(reference, call).callee
+        if callee is None:
+            raise KeyError(f"{call!r} refers to a callee that is not there")
+        return callee
+
+    def caller_leg(self, reference: LegReference, call: Call) -> CallerLeg:
+        """Return the caller's leg, or that of a newcomer, that ``call`` refers to; raises KeyError."""
+        owner = self._owner(reference, call)
         if reference.name == "newcomer":
-            found = self.newcomers[owner.arrival.call_id]
-        else:
-            found = owner.callee if reference.name == "callee" else owner.caller.leg
-        if found is None:
-            raise KeyError(f"{owner!r} has no {reference.name}")
-        return found
+            return self.newcomers[owner.arrival.call_id]
+        if owner.caller.leg is None:
+            raise KeyError(f"{call!r} refers to a caller that has left")
+        return owner.caller.leg
+
+    def _owner(self, reference: LegReference, call: Call) -> Call:
+        return self.calls[reference.call_id] if reference.call_id else call
 
 
 def newcomer_of(call: Call) -> CallerLeg | None:

@@ -6,7 +6,6 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
@@ -130,8 +129,9 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             case "takeover":
                 takeover = Takeover.__new__(Takeover)
                 self._renegotiation(takeover, call, calls)
-                if isinstance(takeover.origin, CallerLeg):
-                    takeover._call, takeover._newcomer = takeover.origin.call, takeover.origin
+                if self.origin is not None:
+                    takeover._newcomer = calls.caller_leg(self.origin, call)
+                    takeover._call = takeover._newcomer.call
                 return takeover
             case "introduction" if self.introduced is not None:
                 introduction = Introduction.__new__(Introduction)

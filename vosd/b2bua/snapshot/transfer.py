@@ -4,6 +4,7 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.refresh import Hold
 from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, RestoredCalls
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
@@ -25,10 +26,9 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who transfers; empty where the customer has left its own call."""
 
     @classmethod
-    def of(cls, substitute: Substitute) -> "SubstituteSnapshot":
-        """Describe a substitute."""
-        identity = identity_as_bytes(substitute.caller_identity)
-        return cls(SessionSnapshot.of(substitute.offer), identity, encode(substitute.named))
+    def of(cls, side: CallerSide) -> "SubstituteSnapshot":
+        """Describe a caller's side that has no leg."""
+        return cls(SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity), encode(side.named))
 
     def restored(self, call: Call, dialect: CallerDialect) -> Substitute:
         """Return the substitute; its transfer is set when both calls are there."""
