@@ -107,3 +107,19 @@ async def test_the_ended_calls_of_a_damaged_file_are_booked_and_refused_ones_kep
     found = examine(path)
     assert {kind: count for kind, count in found.records.items() if count} == {"answered": 1, "ended": 4}
     assert [(part.fault, part.call_id) for part in found.damaged] == [("damaged", call_id(2))]
+
+
+async def test_a_call_in_another_currency_stays_until_its_account_has_that_currency(spool, quarantine, database):
+    in_euros = answered_call(1, postings=(Posting("acme", Decimal(-1), f"{call_id(1)}/customer", "EUR"),))
+    quarantine.put(rejected("why", in_euros))
+    await database.store.open_accounts(["acme"])
+    await database.store.settle_currencies({"acme": "USD"})
+    outcome = await spool.retry()
+    reason = "account acme has its money in USD, this call's posting is in EUR"
+    assert (outcome.booked, outcome.refused) == ([], {call_id(1): reason})
+    assert len(quarantine) == 1
+    await database.store.settle_currencies({"acme": "EUR"})
+    assert (await spool.retry()).booked == [call_id(1)]
+    assert (await spool.retry()).booked == []
+    assert len(quarantine) == 0
+    assert await database.store.standing("acme") == Standing(Decimal(-1), 1)
