@@ -100,8 +100,7 @@ def test_it_is_not_asked_for_a_phone_that_is_switched_off():
 def test_it_is_not_asked_for_other_phones():
     scene = stage()
     content = scene.exchange.switch.catalogue
-    scene.exchange.swap_catalogue(
-        catalogue([*content.mapping_gateways.values(), *content.routing_gateways.values()], phones=[phone(NUMBER)])
-    )
+    trunks = [gateway for name, gateway in content.mapping_gateways.items() if name not in content.phones]
+    scene.exchange.swap_catalogue(catalogue([*trunks, *content.routing_gateways.values()], phones=[phone(NUMBER)]))
     scene.exchange.telephone(NUMBER, HOME).register()
     assert finish(scene, called(scene)) == [NUMBER]

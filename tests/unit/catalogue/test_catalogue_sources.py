@@ -1,23 +1,20 @@
 """A catalogue of two sources: references across them, and what both define."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import (
     CURRENCY_OF_RATE_GROUP,
     PREFIXES_FROM_RATES,
     CatalogueSource,
     Definition,
-    Definitions,
     References,
 )
 from vosd.testing.data.builders import (
@@ -29,54 +26,15 @@ from vosd.testing.data.builders import (
     rate_group,
     routing_gateway,
 )
-from vosd.trunks.gateways import MappingGateway, RoutingGateway
-from vosd.trunks.phone import Phone
-
-Thing = Account | RateGroup | MappingGateway | RoutingGateway | Phone
+from vosd.testing.data.sources import Defined, Row, source
 
 
-class Row:
-    """A row of a database, as a place."""
-
-    def __init__(self, table: str, number: int) -> None:
-        self.place = Place(table, number)
-
-    def place_of(self, key: str) -> Place:
-        return self.place
-
-
-class Broken:
-    """An account with mistakes."""
-
-    def __init__(self, name: str, rate_group: str | None = None) -> None:
-        self.name = name
-        self.refers_to = References(rate_group=rate_group)
-
-
-def source(name: str, *things: Thing | Broken, **settings: Any) -> CatalogueSource:
-    """Make a source; each object stands in its row of the table of that name."""
-    made = CatalogueSource(name, **{key: Definition(value, "", Row(name, 0)) for key, value in settings.items()})
-    for row, thing in enumerate(things, 1):
-        if isinstance(thing, Broken):
-            made.accounts.broken[thing.name] = Definition(thing.refers_to, f"accounts[{thing.name}]", Row(name, row))
-            continue
-        definitions, key = list_for(made, thing)
-        definitions.sound[key] = Definition(thing, f"{definitions.kind} {key}", Row(name, row))
+def with_broken(name: str, accounts: Mapping[str, References]) -> CatalogueSource:
+    """Make a source with accounts that have mistakes, and what each refers to."""
+    made = source(name)
+    for row, (broken, refers_to) in enumerate(accounts.items(), 1):
+        made.accounts.broken[broken] = Definition(refers_to, f"accounts[{broken}]", Row(name, row))
     return made
-
-
-def list_for(made: CatalogueSource, thing: Thing) -> tuple[Definitions[Any], str]:
-    match thing:
-        case Account():
-            return made.accounts, thing.id
-        case RateGroup():
-            return made.rate_groups, thing.name
-        case MappingGateway():
-            return made.mapping_gateways, thing.name
-        case RoutingGateway():
-            return made.routing_gateways, thing.name
-        case Phone():
-            return made.phones, thing.number
 
 
 def assembled(*sources: CatalogueSource) -> Catalogue:
@@ -138,13 +96,13 @@ def test_the_same_definition_in_two_sources_is_an_error_that_names_both_places(o
 
 
 def test_a_definition_with_mistakes_counts_as_one_of_two():
-    assert problems_of(source("files", Broken("acme")), source("database", SELL, ACME)) == [
+    assert problems_of(with_broken("files", {"acme": References()}), source("database", SELL, ACME)) == [
         (
             "database:2: account acme.id: value 'acme': "
             "expected each account in one source only; files defines it too, at files:1"
         )
     ]
-    assert problems_of(source("files", SELL, ACME), source("database", Broken("acme"))) == [
+    assert problems_of(source("files", SELL, ACME), with_broken("database", {"acme": References()})) == [
         (
             "database:1: accounts[acme].id: value 'acme': "
             "expected each account in one source only; files defines it too, at files:2"
@@ -153,11 +111,11 @@ def test_a_definition_with_mistakes_counts_as_one_of_two():
 
 
 def test_a_reference_to_a_definition_with_mistakes_in_another_source_is_no_further_mistake():
-    assert problems_of(source("files", Broken("acme")), source("database", PBX)) == []
+    assert problems_of(with_broken("files", {"acme": References()}), source("database", PBX)) == []
 
 
 def test_definitions_with_mistakes_are_still_asked_for_what_they_refer_to():
-    assert problems_of(source("files", Broken("acme", rate_group="sel")), source("database", SELL)) == [
+    assert problems_of(with_broken("files", {"acme": References(rate_group="sel")}), source("database", SELL)) == [
         "files:1: accounts[acme].rate_group: value 'sel': expected the name of a rate group; did you mean 'sell'?"
     ]
 
@@ -212,7 +170,7 @@ def test_the_parameters_and_the_offline_gateway_come_from_one_source():
 
 
 def test_a_phone_has_the_offline_gateway_of_the_installation_whichever_source_defines_them():
-    rest: Iterable[Thing] = (SELL, ACME, BUY, CARRIER)
+    rest: Iterable[Defined] = (SELL, ACME, BUY, CARRIER)
     found = assembled(source("files", *rest, DESK), source("database", TRUNK, offline_gateway="trunk"))
     assert found.phones["7001"].offline_gateway == "trunk"
     assert problems_of(source("files", *rest, DESK), source("database", TRUNK, offline_gateway="trunc")) == [

@@ -1,6 +1,7 @@
 """Rates, policies and gateways with sensible defaults, so that a test names only what it is about."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any, Final
@@ -11,12 +12,13 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
-from vosd.routing.identify import SourceIndex
-from vosd.routing.route_table import RouteTable
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
-from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway, registering_half
+from vosd.testing.data.sources import source
+from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
 NOWHERE: Final = Address("192.0.2.99", 5060)
@@ -129,35 +131,25 @@ def catalogue(
     Customers pay by ``sell`` (44 for one cent a second) and may not go below zero, vendors are paid by ``buy``
     (44 for half a cent) and are postpaid.
     """
-    trunks = {each.name: each for each in gateways if isinstance(each, MappingGateway)}
-    mapping = {**trunks, **{each.number: each.gateway for each in phones}}
-    routing = {each.name: each for each in gateways if isinstance(each, RoutingGateway)}
+    mapping = [*(each for each in gateways if isinstance(each, MappingGateway)), *(each.gateway for each in phones)]
+    routing = [each for each in gateways if isinstance(each, RoutingGateway)]
     groups = {
         "sell": rate_group("sell", applied_rate("0.60")),
         "buy": rate_group("buy", applied_rate("0.30")),
         **{group.name: group for group in rate_groups},
     }
-    payers = {each.account: account(each.account) for each in mapping.values()}
+    payers = {each.account: account(each.account) for each in mapping}
     vendors = {
         each.account: account(each.account, type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None)
-        for each in routing.values()
+        for each in routing
         if each.account is not None
     }
-    users: dict[str, dict[str, MappingGateway]] = {"": {}}
-    registering = [registering_half(each) for each in routing.values() if each.credentials is not None]
-    for each in [*mapping.values(), *registering]:
-        if each.credentials is not None:
-            users.setdefault(each.credentials.domain, {})[each.credentials.username] = each
-    return Catalogue(
-        version="1",
-        accounts={**vendors, **payers, **{each.id: each for each in accounts}},
-        rate_groups=groups,
-        mapping_gateways=mapping,
-        routing_gateways=routing,
-        sources=SourceIndex(trunks.values()),
-        routes=RouteTable(routing.values(), phones),
-        parameters=CallParameters(**parameters),
-        phones={each.number: each for each in phones},
-        users=users.pop(""),
-        domains=users,
+    everybody = {**vendors, **payers, **{each.id: each for each in accounts}}
+    made = source(
+        "test", *groups.values(), *everybody.values(), *gateways, *phones, parameters=CallParameters(**parameters)
     )
+    problems = ProblemList()
+    whole = assemble([made], problems)
+    if problems.has_errors:
+        raise ConfigError(problems.in_order())
+    return replace(whole, version="1")

@@ -1,0 +1,53 @@
+"""Sources of the catalogue in memory: every object stands in its row of a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vosd.billing.accounts import Account
+from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.problems import Place
+from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+
+Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone
+
+
+class Row:
+    """A row of a table, as a place."""
+
+    def __init__(self, table: str, number: int) -> None:
+        self.place = Place(table, number)
+
+    def place_of(self, _key: str) -> Place:
+        """Return the row: a key has no place of its own."""
+        return self.place
+
+
+def source(
+    name: str, *objects: Defined, parameters: CallParameters | None = None, offline_gateway: str | None = None
+) -> CatalogueSource:
+    """Make a source whose table has its name."""
+    settings = Row(name, 0)
+    made = CatalogueSource(
+        name,
+        parameters=None if parameters is None else Definition(parameters, "", settings),
+        offline_gateway=None if offline_gateway is None else Definition(offline_gateway, "", settings),
+    )
+    for row, each in enumerate(objects, 1):
+        definitions, key = _list_for(made, each)
+        definitions.sound[key] = Definition(each, f"{definitions.kind} {key}", Row(name, row))
+    return made
+
+
+def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], str]:
+    lists: Mapping[type, tuple[Definitions[Any], str]] = {
+        Account: (made.accounts, "id"),
+        RateGroup: (made.rate_groups, "name"),
+        MappingGateway: (made.mapping_gateways, "name"),
+        RoutingGateway: (made.routing_gateways, "name"),
+        Phone: (made.phones, "number"),
+    }
+    definitions, key = lists[type(each)]
+    return definitions, getattr(each, key)
