@@ -144,9 +144,9 @@ def catalogue(
         for each in routing
         if each.account is not None
     }
-    everybody = {**vendors, **payers, **{each.id: each for each in accounts}}
+    all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
-        "test", *groups.values(), *everybody.values(), *gateways, *phones, parameters=CallParameters(**parameters)
+        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, parameters=CallParameters(**parameters)
     )
     problems = ProblemList()
     whole = assemble([made], problems)
