@@ -109,7 +109,7 @@ class CalleeLeg(Leg):
             tag=self._tag,
             offer=offer,
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.hears_reliably),
+            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
         self._transaction: InviteClient = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)

@@ -56,10 +56,10 @@ class CallerLeg(Leg):
         "dialect",
         "final",
         "has_referred",
-        "hears_reliably",
         "is_settled",
         "keypad",
         "offer",
+        "takes_100rel",
     )
 
     dialog: Dialog
@@ -102,7 +102,7 @@ class CallerLeg(Leg):
         self.dialect = dialect
         self.caller_identity = caller_identity_of(request)
         self._reliability = reliability_of(request, dialect)
-        self.hears_reliably = self._reliability is not Reliability.OFF
+        self.takes_100rel = self._reliability is not Reliability.OFF
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.has_referred = False
         """Whether this side has sent a REFER before."""
@@ -170,7 +170,7 @@ class CallerLeg(Leg):
         if session:
             self._sent_early_media = True
             session = self._say(session)
-        reliably = self._reliability is Reliability.REQUIRED or (session and self.hears_reliably)
+        reliably = self._reliability is Reliability.REQUIRED or (session and self.takes_100rel)
         if not reliably:
             self._transaction.respond(status, self.dialog.local_tag, self._establishing(session), now, session)
             return

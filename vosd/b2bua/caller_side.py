@@ -47,7 +47,7 @@ class CallerSide(Protocol):
         ...
 
     @property
-    def hears_reliably(self) -> bool:
+    def takes_100rel(self) -> bool:
         """Whether reliable provisional responses may be sent to this side (RFC 3262)."""
         ...
 

@@ -20,11 +20,11 @@ class Substitute:
         "call",
         "caller_identity",
         "dialect",
-        "hears_reliably",
         "is_settled",
         "named",
         "offer",
         "reasons",
+        "takes_100rel",
     )
 
     leg = None
@@ -46,7 +46,7 @@ class Substitute:
         self.named = "" if caller is None else caller.dialog.remote
         """Who transfers, as the From of its dialog says it."""
         self.reasons = ReasonForm.NONE
-        self.hears_reliably = False
+        self.takes_100rel = False
         self.is_settled = False
 
     def begin(self, now: Instant) -> None:

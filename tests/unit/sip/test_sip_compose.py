@@ -117,7 +117,7 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     choice = RouteChoice(gateway, "*", called_number(came), calling_number(came))
     probe = Probe()
     call = SimpleNamespace(
-        caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), hears_reliably=False)
+        caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), takes_100rel=False)
     )
     CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], probe.now).begin(b"", 69, probe.now)
     sent = probe.sent()[0]

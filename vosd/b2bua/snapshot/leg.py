@@ -209,7 +209,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg._invite = self.invite_sequence
         leg._wish = self.wish
         leg._reliability = self.reliability
-        leg.hears_reliably = self.reliability is not Reliability.OFF
+        leg.takes_100rel = self.reliability is not Reliability.OFF
         leg.caller_identity = identity_of(self.identity)
         leg.offer = self.offer.restored()
         leg.final = self.final
