@@ -76,7 +76,7 @@ class Call(CallEndings):
             return
         self._board.refused(leg, response, now)
         outcome = leg.refusal(response)
-        goes_on = self._hunt.leads_on(leg.choice, outcome, response)
+        goes_on = self._hunt.continues_at_gateway(leg.choice, outcome, response)
         self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:

@@ -80,7 +80,7 @@ class Hunt:
             self._next_hops = full
         return None
 
-    def leads_on(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
+    def continues_at_gateway(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
         """Return whether a refusal leads to another place of the same gateway: a contact of its 3xx, or after a 503."""
         if outcome.code < 400:
             return self.redirected(choice, response)
