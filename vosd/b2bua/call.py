@@ -125,7 +125,7 @@ class Call(CallEndings):
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:
         """Record an answer of another fork, or of a gateway given up: the vendor may charge for it."""
         if self.state is not CallState.OVER:
-            self.journey.strays(row)
+            self.journey.late_answer(row)
         self._board.unwanted_answer(row, now)
 
     # -- talking ------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ class Call(CallEndings):
 
     def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:
         """End a call whose answer cannot be journalled: the caller gets 503 and pays nothing."""
-        self.journey.disowns_answer()
+        self.journey.answer_not_written()
         leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
 

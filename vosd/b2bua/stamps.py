@@ -86,7 +86,7 @@ class Journey(msgspec.Struct):
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
 
-    def strays(self, row: Attempt) -> None:
+    def late_answer(self, row: Attempt) -> None:
         """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database."""
         if len(self.attempts) < ATTEMPTS_MAX:
             self.attempts.append(row)
@@ -107,7 +107,7 @@ class Journey(msgspec.Struct):
         if self.acknowledged_at is None and self.answered_at is not None:
             self.acknowledged_at = max(now, self.answered_at)
 
-    def disowns_answer(self) -> None:
+    def answer_not_written(self) -> None:
         """Record that the winning answer could not be written to the journal and was not forwarded to the caller."""
         if self.progress_at is self.answered_at:
             self.progress_at = None

@@ -134,7 +134,7 @@ class LiveCall:
 
         The warning is never left out once the call is over: the record is written already and cannot tell.
         """
-        self._services.notices.strayed(self.call_id, attempt, now, is_recorded=not self.is_over)
+        self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -194,13 +194,13 @@ class LiveCall:
         kept = self.kept or self._opened(call)
         if kept is None:
             record = draft(services.node, call.arrival, call_request, call.journey, ending)
-            services.notices.quarrels(record, ending.at)
+            services.notices.account_refused(record, ending.at)
         else:
-            strays = call.journey.attempts[len(kept.record.attempts) :]
+            late = call.journey.attempts[len(kept.record.attempts) :]
             recorded = ending.source is not HangupSource.SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
             record = conclude(
-                kept, ending, call.journey.codec, recorded=recorded, late_answers=strays, acknowledged=acked
+                kept, ending, call.journey.codec, recorded=recorded, late_answers=late, acknowledged=acked
             )
             services.notices.unheard(record, ending.at)
         services.close(record, call_request)
@@ -251,7 +251,7 @@ class LiveCall:
         services.live.health.answered(choice.gateway.name, answered_at.mono)
         if call.callee is not None:
             services.attempts.rings(call.callee, self.call_request.account)
-        services.notices.quarrels(kept.record, answered_at)
+        services.notices.account_refused(kept.record, answered_at)
         if services.sink.answered(kept):
             self.kept = kept
             return True

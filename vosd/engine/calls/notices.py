@@ -51,7 +51,7 @@ class Notices:
         more = {"nearly": nearly} if nearly else {}
         _log.warning(event.why.value, source=str(event.source), request=event.summary[:200], **answer, **more)
 
-    def quarrels(self, record: CallRecord, at: Instant) -> None:
+    def account_refused(self, record: CallRecord, at: Instant) -> None:
         """Warn of vendors that refuse our credentials or want payment; the caller is not told that code."""
         for attempt in record.attempts:
             if attempt.code in OUR_CREDENTIALS and self._log_limiter.admits(
@@ -59,9 +59,9 @@ class Notices:
             ):
                 _log.warning(Event.ACCOUNT_REFUSED, gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
 
-    def strayed(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
+    def late_answer(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
         """Warn of an answer that was hung up at once: the vendor may charge for it."""
-        if is_recorded and not self._log_limiter.admits(f"{attempt.gateway} strayed", at.mono):
+        if is_recorded and not self._log_limiter.admits(f"{attempt.gateway} late answer", at.mono):
             return
         _log.warning("answer_released", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
