@@ -8,7 +8,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.services import StrayAnswer
+from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
@@ -44,9 +44,9 @@ class WaitingScene:
         self.wire.run_for(50)
 
     @property
-    def strays(self) -> dict[StrayAnswer, int]:
+    def unused_answers(self) -> dict[UnusedAnswer, int]:
         """Answers that were not used, by why."""
-        return dict(self.exchange.switch.services.stray_answers)
+        return dict(self.exchange.switch.services.unused_answers)
 
     def finish(self, call: OutgoingCall) -> CallRecord:
         """Let the caller talk a second and hang up, and close."""

@@ -15,7 +15,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import STEPS, Question, Step, Ticket, Unanswered
-from vosd.engine.calls.services import StrayAnswer
+from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import account, catalogue, mapping_gateway
 from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent, OutgoingCall
@@ -128,7 +128,7 @@ class Story:
         assert self.exchange.leftovers() == {}
         assert self.exchange.residue() == {}
         assert self.asker.open == set()
-        assert self.exchange.switch.services.stray_answers[StrayAnswer.LATE] == self.late
+        assert self.exchange.switch.services.unused_answers[UnusedAnswer.LATE] == self.late
         assert faults_of(self.wire.packets, SWITCH) == []
         records = {record.sip_call_id_in: record for record in self.exchange.sink.records}
         assert len(records) == len(self.exchange.sink.records)

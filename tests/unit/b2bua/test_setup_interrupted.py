@@ -14,7 +14,7 @@ from doubles.waiting_scene import WaitingScene
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import Ask
-from vosd.engine.calls.services import StrayAnswer
+from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
 from vosd.trunks.dialect import CallerDialect, Transfers
@@ -44,7 +44,7 @@ def test_the_caller_may_give_up_while_a_question_is_open():
     assert call.statuses == [487]
     assert waiting.asker.cancelled == [waiting.asker.asked[0].ticket]
     waiting.answer(Located(PORTED))
-    assert (waiting.strays, waiting.scene.vendor.calls) == ({StrayAnswer.LATE: 1}, [])
+    assert (waiting.unused_answers, waiting.scene.vendor.calls) == ({UnusedAnswer.LATE: 1}, [])
     record = waiting.close()
     assert (record.end_reason, record.sip_code, record.hangup_source) == ("Cancelled", 487, "caller")
 
@@ -77,7 +77,7 @@ def test_an_order_ends_a_call_that_waits(reason):
     waiting.wire.run_until(lambda: call.is_over)
     assert (call.final, len(waiting.asker.cancelled)) == (503, 1)
     waiting.answer(Located(PORTED))
-    assert waiting.strays == {StrayAnswer.LATE: 1}
+    assert waiting.unused_answers == {UnusedAnswer.LATE: 1}
     assert waiting.close().end_reason == reason.text
 
 
@@ -125,7 +125,7 @@ def test_every_question_of_a_call_has_a_ticket_and_a_deadline_of_its_own():
     first, second = (each.ticket for each in waiting.asker.asked)
     assert (first.call_id == second.call_id, first.number, second.number) == (True, 1, 2)
     waiting.answer(Located(""), asked=0)
-    assert (call.final, waiting.strays) == (None, {StrayAnswer.LATE: 1})
+    assert (call.final, waiting.unused_answers) == (None, {UnusedAnswer.LATE: 1})
     waiting.wire.run_for(200)
     assert (call.final, waiting.asker.cancelled) == (480, [second])
     waiting.close()

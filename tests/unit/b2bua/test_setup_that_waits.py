@@ -13,7 +13,7 @@ from doubles.waiting_scene import WaitingScene
 
 from vosd.b2bua.states import CallState
 from vosd.callcontrol.setup import Ticket, Unanswered
-from vosd.engine.calls.services import StrayAnswer
+from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.trunks.dialect import CallerDialect
@@ -36,7 +36,7 @@ def test_a_call_whose_question_is_open_has_its_100_and_is_counted_and_shown():
     waiting.answer(Located(PORTED))
     record = waiting.finish(call)
     assert (record.callee_in, record.callee_out, record.callee_billing) == (CALLEE, PORTED, PORTED)
-    assert (record.end_reason, record.routing_gateway, waiting.strays) == ("Normal", "vendor-0", {})
+    assert (record.end_reason, record.routing_gateway, waiting.unused_answers) == ("Normal", "vendor-0", {})
     assert waiting.asker.cancelled == []
 
 
@@ -51,7 +51,7 @@ def test_an_answer_that_is_given_from_within_the_question_is_taken():
     waiting = WaitingScene(at_once=lambda ticket, _question: waiting.exchange.take_answer(ticket, Located(PORTED)))
     call = waiting.call()
     assert waiting.finish(call).callee_out == PORTED
-    assert waiting.strays == {}
+    assert waiting.unused_answers == {}
 
 
 def test_an_answer_that_is_given_twice_within_the_question_counts_once():
@@ -62,7 +62,7 @@ def test_an_answer_that_is_given_twice_within_the_question_counts_once():
     waiting = WaitingScene(at_once=twice)
     call = waiting.call()
     assert waiting.finish(call).callee_out == PORTED
-    assert waiting.strays == {StrayAnswer.LATE: 1}
+    assert waiting.unused_answers == {UnusedAnswer.LATE: 1}
 
 
 def test_without_an_asker_every_question_is_unanswered_at_once():
@@ -101,7 +101,7 @@ def test_an_asker_that_gives_up_settles_the_question_before_its_deadline():
     waiting = WaitingScene()
     call = waiting.call()
     waiting.answer(Unanswered("503 from the lookup"))
-    assert (call.final, waiting.strays, waiting.asker.cancelled) == (480, {}, [])
+    assert (call.final, waiting.unused_answers, waiting.asker.cancelled) == (480, {}, [])
     waiting.close()
 
 
@@ -112,7 +112,7 @@ def test_an_answer_after_the_deadline_is_ignored_and_counted(after_ms):
     waiting.wire.run_for(DEADLINE_MS + 100)
     waiting.wire.run_for(after_ms)
     waiting.answer(Located(PORTED))
-    assert (call.statuses, waiting.strays, waiting.scene.vendor.calls) == ([480], {StrayAnswer.LATE: 1}, [])
+    assert (call.statuses, waiting.unused_answers, waiting.scene.vendor.calls) == ([480], {UnusedAnswer.LATE: 1}, [])
     waiting.close()
 
 
@@ -121,7 +121,7 @@ def test_a_second_answer_is_ignored_and_counted():
     call = waiting.call()
     waiting.answer(Located(PORTED))
     waiting.answer(Located(""))
-    assert waiting.strays == {StrayAnswer.LATE: 1}
+    assert waiting.unused_answers == {UnusedAnswer.LATE: 1}
     assert waiting.finish(call).callee_out == PORTED
 
 
@@ -131,7 +131,7 @@ def test_an_answer_with_another_ticket_leaves_the_question_open():
     ticket = waiting.asker.asked[0].ticket
     for wrong in (ticket._replace(number=2), ticket._replace(number=0), Ticket("another call", 1)):
         waiting.exchange.take_answer(wrong, Located(""))
-    assert (waiting.strays, call.final) == ({StrayAnswer.LATE: 3}, None)
+    assert (waiting.unused_answers, call.final) == ({UnusedAnswer.LATE: 3}, None)
     waiting.answer(Located(PORTED))
     assert waiting.finish(call).callee_out == PORTED
 
@@ -140,7 +140,7 @@ def test_an_answer_of_another_kind_counts_as_none():
     waiting = WaitingScene()
     call = waiting.call()
     waiting.answer(Unfit())
-    assert (call.final, waiting.strays) == (480, {StrayAnswer.UNFIT: 1})
+    assert (call.final, waiting.unused_answers) == (480, {UnusedAnswer.UNFIT: 1})
     waiting.close()
 
 

@@ -23,7 +23,7 @@ from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
 from vosd.callcontrol.setup import Ask, Outcome, Setup, Ticket, Unanswered
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import Attempt
-from vosd.engine.calls.services import CallServices, StrayAnswer
+from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.obs.events import Event
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
@@ -221,7 +221,7 @@ class LiveCall:
             if answer is None:
                 return None
             if not self.awaits(ticket):
-                services.stray_answers[StrayAnswer.LATE] += 1
+                services.unused_answers[UnusedAnswer.LATE] += 1
                 return None
             outcome = self._take(setup, answer, now)
         self.setup = None
@@ -233,7 +233,7 @@ class LiveCall:
     def _take(self, setup: Setup, answer: Answer, now: Instant) -> Outcome:
         """Count an answer that does not fit its question, and take it for none."""
         if setup.asked is not None and not isinstance(answer, (setup.asked.question.answered_by, Unanswered)):
-            self._services.stray_answers[StrayAnswer.UNFIT] += 1
+            self._services.unused_answers[UnusedAnswer.UNFIT] += 1
         return setup.settle(answer, now)
 
     def _open_setup(self) -> Setup:

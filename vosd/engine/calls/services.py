@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
 
 
-class StrayAnswer(Enum):
+class UnusedAnswer(Enum):
     """Why an answer to a question of a set-up was not used."""
 
     LATE = "late"
@@ -73,7 +73,7 @@ class CallServices:
 
     __slots__ = (
         "admission", "asker", "attempts", "deadlines", "live", "node", "notices", "observer", "records_own_ends",
-        "running", "sink", "steps", "stray_answers",
+        "running", "sink", "steps", "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -99,7 +99,7 @@ class CallServices:
         self.running = RunningCalls()
         self.steps = steps
         self.asker = asker
-        self.stray_answers: Counter[StrayAnswer] = Counter()
+        self.unused_answers: Counter[UnusedAnswer] = Counter()
         """Answers that no call has waited for, or not for such an answer."""
 
     def adopt(self, admission: Admission) -> None:

@@ -25,7 +25,7 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
-from vosd.engine.calls.services import CallServices, StrayAnswer
+from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
@@ -117,7 +117,7 @@ class Switch:
         """Give a call the answer to a question of its set-up; one that no call waits for is counted and ignored."""
         live_call = self._calls.get(ticket.call_id)
         if live_call is None or not live_call.awaits(ticket):
-            self.services.stray_answers[StrayAnswer.LATE] += 1
+            self.services.unused_answers[UnusedAnswer.LATE] += 1
             return
         call = live_call.call
         try:
