@@ -42,7 +42,7 @@ class Notices:
         self.unrecorded: Counter[EndReason] = Counter()
         """Calls that were refused without a record, since the start."""
 
-    def stranger(self, event: UnknownSourceIgnored) -> None:
+    def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Warn of an unknown or locked-out source, and name gateways with similar addresses."""
         if not self._log_limiter.admits(event.source.host, event.at.mono):
             return

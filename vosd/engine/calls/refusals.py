@@ -59,7 +59,7 @@ class Refusals:
             case EndReason.UNKNOWN_SOURCE:
                 status = refusal.status if self._endpoint.answers_unknown_sources else None
                 summary = f"INVITE {event.request.uri}"
-                self.stranger(
+                self.unknown_source(
                     UnknownSourceIgnored(event.source, summary, event.at, request=event.request, status=status)
                 )
                 if status is not None:
@@ -73,12 +73,12 @@ class Refusals:
                 self._answer(event, refusal, dialect.reasons)
                 self.record(arrival, call_request, refusal)
 
-    def stranger(self, event: UnknownSourceIgnored) -> None:
+    def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
 
         It leaves no record, as strangers would fill the database.
         """
-        self._notices.stranger(event)
+        self._notices.unknown_source(event)
         request = event.request
         if request is None or not self._observer.are_present:
             return

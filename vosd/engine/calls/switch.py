@@ -100,7 +100,7 @@ class Switch:
             elif isinstance(event, RegisterArrived):
                 self._take_register(event)
             elif isinstance(event, UnknownSourceIgnored):
-                self._refusals.stranger(event)
+                self._refusals.unknown_source(event)
             else:
                 event.tell_owner()
         except ParseError as error:
