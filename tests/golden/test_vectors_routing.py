@@ -197,19 +197,19 @@ def switch_with_a_phone(**parameters):
     scene = Scene(content)
     scene.vendor.script = answers(0)
     scene.wire.fate = lambda _packet: (0,)  # all of an exchange happens at the instant that the vector names
-    return scene, scene.exchange.doorstep(Endpoint("203.0.113.66", 41_234), wait_ms=0)
+    return scene, scene.exchange.request_client(Endpoint("203.0.113.66", 41_234), wait_ms=0)
 
 
 @of("auth_lockout")
 def test_a_source_that_guesses_too_often_is_not_heard(given, expect):
     lock_out = LockOutSettings(given["SS_AUTHENTICATION_MAX_RETRY"], 1_000 * given["SS_AUTHENTICATION_FAILED_SUSPEND"])
-    scene, doorstep = switch_with_a_phone(lock_out=lock_out)
+    scene, request_client = switch_with_a_phone(lock_out=lock_out)
     began = scene.exchange.clock.now().mono
     logins = {"good": Login("1001", "secret"), "bad": Login("1001", "guess")}
     responses = []
     for what, at_s in given["events"]:
         scene.wire.run_for(began + 1_000 * at_s - scene.exchange.clock.now().mono)
-        response = doorstep.ask() if what == "none" else doorstep.prove(logins[what])
+        response = request_client.ask() if what == "none" else request_client.prove(logins[what])
         responses.append("drop" if response is None else response.status)
     assert responses == expect["responses"]
 
@@ -217,11 +217,11 @@ def test_a_source_that_guesses_too_often_is_not_heard(given, expect):
 @of("challenge_code")
 def test_unknown_sources_are_challenged_with_the_code_of_the_parameter(given, expect):
     status = ParameterKeys.model_validate(given).challenge_code
-    _, doorstep = switch_with_a_phone(digest=DigestSettings(status=status))
-    response = doorstep.ask()
+    _, request_client = switch_with_a_phone(digest=DigestSettings(status=status))
+    response = request_client.ask()
     assert response.status == expect["code"]
     assert [header for header in CHALLENGES if response.every(header)] == [expect["header"]]
-    assert doorstep.prove(Login("1001", "secret")).status == 200
+    assert request_client.prove(Login("1001", "secret")).status == 200
 
 
 def keep_alive_of(parameters, directory):

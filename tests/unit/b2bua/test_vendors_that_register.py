@@ -100,14 +100,14 @@ def test_one_that_moves_is_called_at_its_new_place_and_its_running_calls_go_on_t
 @pytest.mark.parametrize("login", [Login(USER, "guess"), Login("nobody", "secret")])
 def test_a_wrong_proof_registers_nothing(login):
     scene = stage()
-    assert scene.exchange.doorstep(HOME, USER).prove(login, "REGISTER").status == 401
+    assert scene.exchange.request_client(HOME, USER).prove(login, "REGISTER").status == 401
     assert list(scene.exchange.registrations.listed()) == []
 
 
 def test_what_it_has_proven_does_not_make_it_a_customer():
     scene = stage()
     box(scene).register()
-    assert scene.exchange.doorstep(HOME, USER).prove(Login(USER, "secret")).status == 403
+    assert scene.exchange.request_client(HOME, USER).prove(Login(USER, "secret")).status == 403
     assert scene.exchange.sink.records == []
 
 

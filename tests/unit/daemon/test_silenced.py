@@ -43,7 +43,7 @@ def silenced(scene: Scene, blocks: Blocks) -> Silenced:
 
 def guess(scene: Scene, times: int = 6, username: str = "1001") -> Instant:
     for _ in range(times):
-        scene.exchange.doorstep(DESK).prove(Login(username, "guess"), "REGISTER")
+        scene.exchange.request_client(DESK).prove(Login(username, "guess"), "REGISTER")
     return scene.exchange.clock.now()
 
 
@@ -73,7 +73,7 @@ def test_a_released_source_is_served_again(scene: Scene, silenced: Silenced, blo
     assert [silenced.lift(host) for host in (DESK.host, FLOODER)] == [True, True]
     assert [silenced.lift(host) for host in (DESK.host, FLOODER)] == [False, False]
     assert silenced.rows() == []
-    assert scene.exchange.doorstep(DESK).ask() is not None
+    assert scene.exchange.request_client(DESK).ask() is not None
 
 
 def test_a_long_invented_user_name_is_cut(scene: Scene, silenced: Silenced) -> None:

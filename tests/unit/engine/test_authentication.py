@@ -39,26 +39,26 @@ def call(stage, login, *, address=DESK, **intent):
     return made
 
 
-def lock_out(stage, doorstep, failures=6):
+def lock_out(stage, request_client, failures=6):
     for _ in range(failures):
-        assert doorstep.prove(WRONG).status == 401
+        assert request_client.prove(WRONG).status == 401
 
 
 class TestChallenges:
     def test_a_challenge_leaves_nothing_behind(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
+        request_client = stage.exchange.request_client(DESK)
         for _ in range(50):
-            assert doorstep.ask().status == 401
+            assert request_client.ask().status == 401
         assert {name: number for name, number in stage.exchange.endpoint.census().items() if number} == {}
         assert stage.exchange.sink.records == []
         assert stage.exchange.endpoint.dropped == {"unknown source": 50}
 
     def test_the_ack_of_a_challenge_is_taken_silently(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        doorstep.ask(branch="z9hG4bK-same", call_id="same")
-        assert doorstep.ask("ACK", branch="z9hG4bK-same", call_id="same") is None
+        request_client = stage.exchange.request_client(DESK)
+        request_client.ask(branch="z9hG4bK-same", call_id="same")
+        assert request_client.ask("ACK", branch="z9hG4bK-same", call_id="same") is None
         assert stage.exchange.endpoint.dropped == {"unknown source": 1}  # the INVITE
 
     def test_a_repeated_request_is_challenged_with_the_same_tag(self):
@@ -74,7 +74,7 @@ class TestChallenges:
     @pytest.mark.parametrize("status", [401, 407])
     def test_no_other_line_is_in_a_challenge_than_it_needs(self, status):
         digest = DigestSettings(realm='say "friend"', status=status)
-        response = scene(digest=digest).exchange.doorstep(DESK).ask()
+        response = scene(digest=digest).exchange.request_client(DESK).ask()
         header = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}[status]
         (value,) = response.every(header)
         assert value.startswith('Digest realm="say \\"friend\\"", nonce="')
@@ -86,12 +86,12 @@ class TestChallenges:
     @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
     def test_a_wrong_user_and_a_wrong_password_look_the_same(self, method):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
+        request_client = stage.exchange.request_client(DESK)
 
         def refused(login):
-            question = doorstep.question(method)
-            line = answer(question, login, method, doorstep.uri(method, CALLEE))
-            response = doorstep.ask(method, [line], callee=CALLEE)
+            question = request_client.question(method)
+            line = answer(question, login, method, request_client.uri(method, CALLEE))
+            response = request_client.ask(method, [line], callee=CALLEE)
             varying = {"via", "cseq", "call-id", "to"}
             headers = [(name, value) for name, value in response.headers if name not in varying]
             nonce = questions(response)[0].parameters["nonce"]
@@ -100,40 +100,42 @@ class TestChallenges:
         assert refused(WRONG) == refused(Login("unknown", "guess")) == refused(Login("unknown", "secret"))
 
     def test_credentials_beside_those_for_others_are_found(self):
-        doorstep = scene().exchange.doorstep(DESK)
-        line = answer(doorstep.question(), RIGHT, "INVITE", doorstep.uri("INVITE", CALLEE))
+        request_client = scene().exchange.request_client(DESK)
+        line = answer(request_client.question(), RIGHT, "INVITE", request_client.uri("INVITE", CALLEE))
         others = 'Authorization: Digest realm="elsewhere", username="x", nonce="y", uri="z", response="0"'
-        assert doorstep.ask(headers=["Authorization: Basic QWxhZGRpbg==", others, line]).status == 180
+        assert request_client.ask(headers=["Authorization: Basic QWxhZGRpbg==", others, line]).status == 180
 
     def test_credentials_for_another_number_are_refused(self):
-        doorstep = scene().exchange.doorstep(DESK)
+        request_client = scene().exchange.request_client(DESK)
         for login in (RIGHT, WRONG):
-            question = doorstep.question()
-            elsewhere = doorstep.uri("INVITE", "449009")
-            assert doorstep.ask(headers=[answer(question, login, "INVITE", elsewhere)]).status == 400
+            question = request_client.question()
+            elsewhere = request_client.uri("INVITE", "449009")
+            assert request_client.ask(headers=[answer(question, login, "INVITE", elsewhere)]).status == 400
 
     def test_a_host_in_other_letters_and_parameters_are_no_other_number(self):
-        doorstep = scene().exchange.doorstep(DESK)
-        line = answer(doorstep.question(), RIGHT, "INVITE", f"sip:{CALLEE}@{doorstep.switch.host};user=phone")
-        assert doorstep.ask(headers=[line]).status == 180
+        request_client = scene().exchange.request_client(DESK)
+        line = answer(request_client.question(), RIGHT, "INVITE", f"sip:{CALLEE}@{request_client.switch.host};user=phone")
+        assert request_client.ask(headers=[line]).status == 180
 
     def test_an_answer_that_comes_late_needs_another_nonce_and_is_no_failure(self):
         stage = scene(lock_out=LockOutSettings(1, 60_000))
-        doorstep = stage.exchange.doorstep(DESK)
-        question = doorstep.question()
+        request_client = stage.exchange.request_client(DESK)
+        question = request_client.question()
         stage.wire.run_for(10_000)
         for login in (RIGHT, WRONG):
-            response = doorstep.ask(headers=[answer(question, login, "INVITE", doorstep.uri("INVITE", CALLEE))])
+            response = request_client.ask(
+                headers=[answer(question, login, "INVITE", request_client.uri("INVITE", CALLEE))]
+            )
             assert questions(response)[0].is_stale
-        assert doorstep.prove(RIGHT).status == 180
+        assert request_client.prove(RIGHT).status == 180
 
     def test_a_nonce_is_good_for_several_requests_but_for_none_twice(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        question = doorstep.question()
-        lines = [answer(question, RIGHT, "INVITE", doorstep.uri("INVITE", CALLEE), count) for count in (1, 3, 2)]
-        assert [doorstep.ask(headers=[line]).status for line in lines] == [180, 180, 180]
-        replayed = [doorstep.ask(headers=[line]) for line in lines]
+        request_client = stage.exchange.request_client(DESK)
+        question = request_client.question()
+        lines = [answer(question, RIGHT, "INVITE", request_client.uri("INVITE", CALLEE), count) for count in (1, 3, 2)]
+        assert [request_client.ask(headers=[line]).status for line in lines] == [180, 180, 180]
+        replayed = [request_client.ask(headers=[line]) for line in lines]
         assert [response.status for response in replayed] == [401, 401, 401]
         assert all(questions(response)[0].is_stale for response in replayed)
 
@@ -141,13 +143,13 @@ class TestChallenges:
 class TestLockOut:
     def test_a_source_that_guesses_is_locked_out_until_it_is_unblocked(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
+        request_client = stage.exchange.request_client(DESK)
         with capture_logs() as lines:
-            lock_out(stage, doorstep)
+            lock_out(stage, request_client)
         (line,) = [each for each in lines if each["event"] == "auth_lockout"]
         assert (line["source"], line["failures"], line["log_level"]) == (DESK.host, 6, "warning")
-        assert doorstep.ask() is None
-        assert doorstep.ask("REGISTER") is None
+        assert request_client.ask() is None
+        assert request_client.ask("REGISTER") is None
         assert stage.exchange.endpoint.dropped == {
             "unknown source": 6,
             "wrong credentials": 6,
@@ -160,29 +162,29 @@ class TestLockOut:
             assert stage.exchange.authenticator.unblock(DESK.host, now)
             assert not stage.exchange.authenticator.unblock(DESK.host, now)
         assert [each["event"] for each in lines] == ["auth_unblocked"]
-        assert doorstep.prove(RIGHT).status == 180
+        assert request_client.prove(RIGHT).status == 180
         assert stage.exchange.authenticator.locked_out(now) == []
 
     @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "CANCEL", "BYE"])
     def test_a_locked_out_source_gets_no_answer_although_it_has_authenticated(self, method):
         stage = scene(sip=SipSettings(answers_unknown_sources=True))
-        doorstep = stage.exchange.doorstep(DESK)
-        stage.exchange.doorstep(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
+        request_client = stage.exchange.request_client(DESK)
+        stage.exchange.request_client(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
         broken = ["CSeq: 1 OPTIONS"]
-        assert [doorstep.ask("OPTIONS", headers).status for headers in ([], broken)] == [200, 400]
-        lock_out(stage, doorstep)
-        assert [doorstep.ask(method, headers) for headers in ([], broken)] == [None, None]
+        assert [request_client.ask("OPTIONS", headers).status for headers in ([], broken)] == [200, 400]
+        lock_out(stage, request_client)
+        assert [request_client.ask(method, headers) for headers in ([], broken)] == [None, None]
 
     def test_another_address_is_served_meanwhile(self):
         stage = scene()
-        lock_out(stage, stage.exchange.doorstep(DESK))
-        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 180
+        lock_out(stage, stage.exchange.request_client(DESK))
+        assert stage.exchange.request_client(OTHER_DESK).prove(RIGHT).status == 180
 
     def test_calls_that_run_go_on_while_their_source_is_locked_out(self):
         stage = scene()
         made = call(stage, RIGHT)
         stage.wire.run_until(lambda: made.final == 200)
-        guesser = stage.exchange.doorstep(Endpoint(DESK.host, 5))
+        guesser = stage.exchange.request_client(Endpoint(DESK.host, 5))
         lock_out(stage, guesser)
         assert guesser.ask() is None
         assert stage.finish(made).end_reason == "Normal"
@@ -191,13 +193,13 @@ class TestLockOut:
         stage = scene(phone("1001"), phone("1002"))
         desk = stage.exchange.telephone("1001", DESK)
         desk.register()
-        lock_out(stage, stage.exchange.doorstep(Endpoint(DESK.host, 5)))
-        assert stage.exchange.doorstep(Endpoint(DESK.host, 6)).ask() is None
+        lock_out(stage, stage.exchange.request_client(Endpoint(DESK.host, 5)))
+        assert stage.exchange.request_client(Endpoint(DESK.host, 6)).ask() is None
         assert desk.register().status == 200
         made = desk.call(CALLEE)
         stage.wire.run_until(lambda: made.final == 200)
         stage.finish(made)
-        neighbour = stage.exchange.doorstep(DESK)
+        neighbour = stage.exchange.request_client(DESK)
         assert neighbour.prove(Login("1002", "secret")).status == 401, "whatever it says: this is no place to guess"
         assert neighbour.prove(RIGHT, "REGISTER").status == 200
         now = stage.exchange.clock.now()
@@ -205,47 +207,47 @@ class TestLockOut:
 
     def test_a_trunk_is_never_locked_out(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(CUSTOMER)
+        request_client = stage.exchange.request_client(CUSTOMER)
         for _ in range(8):
-            assert doorstep.prove(WRONG, "REGISTER").status == 401
-        assert doorstep.ask().status == 180
-        vendor = stage.exchange.doorstep(VENDORS[0])
+            assert request_client.prove(WRONG, "REGISTER").status == 401
+        assert request_client.ask().status == 180
+        vendor = stage.exchange.request_client(VENDORS[0])
         for _ in range(8):
             assert vendor.prove(WRONG).status == 401
 
     def test_users_behind_a_trunk_with_credentials_authenticate_and_are_never_locked_out(self):
         proxy = mapping_gateway("proxy", f"{DESK.host}/32", account="acme", credentials=credentials("proxy", "x"))
         stage = scene(gateways=[proxy])
-        doorstep = stage.exchange.doorstep(DESK)
-        lock_out(stage, doorstep, failures=8)
-        assert doorstep.prove(RIGHT).status == 180
+        request_client = stage.exchange.request_client(DESK)
+        lock_out(stage, request_client, failures=8)
+        assert request_client.prove(RIGHT).status == 180
         assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["1001"]
 
     def test_a_wrong_request_that_is_repeated_is_one_failure(self):
         stage = scene(lock_out=LockOutSettings(2, 60_000))
-        doorstep = stage.exchange.doorstep(DESK)
-        line = answer(doorstep.question(), WRONG, "INVITE", doorstep.uri("INVITE", CALLEE))
+        request_client = stage.exchange.request_client(DESK)
+        line = answer(request_client.question(), WRONG, "INVITE", request_client.uri("INVITE", CALLEE))
         for _ in range(5):
-            response = doorstep.ask(headers=[line])
+            response = request_client.ask(headers=[line])
             assert (response.status, questions(response)[0].is_stale) == (401, False)
-        assert doorstep.prove(RIGHT).status == 180
+        assert request_client.prove(RIGHT).status == 180
 
     def test_a_nonce_is_worth_one_guess(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        question = doorstep.question()
+        request_client = stage.exchange.request_client(DESK)
+        question = request_client.question()
         guesses = [
-            answer(question, Login("1001", password), "INVITE", doorstep.uri("INVITE", CALLEE), count)
+            answer(question, Login("1001", password), "INVITE", request_client.uri("INVITE", CALLEE), count)
             for count, password in enumerate(["guess", "secret", "secret"], 1)
         ]
-        responses = [doorstep.ask(headers=[line]) for line in guesses]
+        responses = [request_client.ask(headers=[line]) for line in guesses]
         assert [(response.status, questions(response)[0].is_stale) for response in responses] == [
             (401, False), (401, True), (401, True)
         ]  # fmt: skip
 
     def test_datagrams_with_a_forged_sender_lock_no_source_out(self):
         stage = scene()
-        victim, attacker = stage.exchange.doorstep(DESK), stage.exchange.doorstep(OTHER_DESK)
+        victim, attacker = stage.exchange.request_client(DESK), stage.exchange.request_client(OTHER_DESK)
         for _ in range(10):
             line = answer(attacker.question(), WRONG, "INVITE", victim.uri("INVITE", CALLEE))
             assert questions(victim.ask(headers=[line]))[0].is_stale
@@ -253,7 +255,7 @@ class TestLockOut:
 
     def test_no_record_is_left_of_wrong_credentials(self):
         stage = scene()
-        stage.exchange.doorstep(DESK).prove(WRONG)
+        stage.exchange.request_client(DESK).prove(WRONG)
         assert stage.exchange.sink.records == []
 
 
@@ -262,35 +264,35 @@ class TestProofsOfAddresses:
 
     def test_an_authentication_counts_as_long_as_a_registration_may_last(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        doorstep.prove(RIGHT, "REGISTER", call_id="reg")
-        assert doorstep.ask("OPTIONS").status == 200
+        request_client = stage.exchange.request_client(DESK)
+        request_client.prove(RIGHT, "REGISTER", call_id="reg")
+        assert request_client.ask("OPTIONS").status == 200
         stage.wire.run_for(PROVEN_MS)
-        assert doorstep.ask("OPTIONS") is None
-        doorstep.prove(RIGHT, "REGISTER", call_id="again")
-        assert doorstep.ask("OPTIONS").status == 200
+        assert request_client.ask("OPTIONS") is None
+        request_client.prove(RIGHT, "REGISTER", call_id="again")
+        assert request_client.ask("OPTIONS").status == 200
 
     @pytest.mark.parametrize("others", [(phone("1002"),), (phone("1001", enabled=False),)], ids=["gone", "disabled"])
     def test_an_authentication_ends_with_its_user(self, others):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        doorstep.prove(RIGHT)
+        request_client = stage.exchange.request_client(DESK)
+        request_client.prove(RIGHT)
         stage.exchange.swap_catalogue(content(*others))
         assert not stage.exchange.authenticator.has_proven(DESK.host, stage.exchange.clock.now())
-        assert doorstep.prove(RIGHT, "OPTIONS") is None
+        assert request_client.prove(RIGHT, "OPTIONS") is None
 
     def test_a_disabled_user_does_not_make_its_address_known(self):
         stage = scene(phone("1001", enabled=False))
-        doorstep = stage.exchange.doorstep(DESK)
-        assert doorstep.prove(RIGHT).status == 403
-        assert doorstep.ask("OPTIONS") is None
+        request_client = stage.exchange.request_client(DESK)
+        assert request_client.prove(RIGHT).status == 403
+        assert request_client.ask("OPTIONS") is None
 
 
 class TestTrace:
     def test_messages_of_a_phones_call_are_kept_and_those_of_scanners_are_not(self):
         stage = scene()
         made = call(stage, RIGHT)
-        scanner = stage.exchange.doorstep(OTHER_DESK)
+        scanner = stage.exchange.request_client(OTHER_DESK)
         scanner.ask(call_id="scan")
         scanner.prove(WRONG, call_id="guess")
         stage.wire.run_until(lambda: made.final == 200)
@@ -301,7 +303,7 @@ class TestTrace:
 
     def test_registrations_are_not_kept(self):
         stage = scene()
-        doorstep = stage.exchange.doorstep(DESK)
-        doorstep.prove(RIGHT)
-        doorstep.ask("REGISTER", call_id="refresh")
+        request_client = stage.exchange.request_client(DESK)
+        request_client.prove(RIGHT)
+        request_client.ask("REGISTER", call_id="refresh")
         assert stage.exchange.trace.messages(["refresh"]) == []

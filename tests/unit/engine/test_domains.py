@@ -29,9 +29,9 @@ def realm_of(response) -> str:
 
 
 def at_the_door(stage, domain, address=DESK):
-    doorstep = stage.exchange.doorstep(address)
-    doorstep.domain, doorstep.number = domain, "desk"
-    return doorstep
+    request_client = stage.exchange.request_client(address)
+    request_client.domain, request_client.number = domain, "desk"
+    return request_client
 
 
 @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
@@ -53,10 +53,10 @@ def test_who_names_a_domain_is_challenged_with_it_and_others_with_the_realm_of_t
     [("acme.example", "one", "1001"), ("other.example", "two", "2001"), ("unknown.example", "three", "3001")],
 )
 def test_the_same_user_name_is_another_user_in_each_domain(stage, domain, password, number):
-    doorstep = at_the_door(stage, domain)
-    assert doorstep.prove(Login("desk", password), "REGISTER").status == 200
+    request_client = at_the_door(stage, domain)
+    assert request_client.prove(Login("desk", password), "REGISTER").status == 200
     assert [each.name for each in stage.exchange.registrations.listed()] == [number]
-    assert doorstep.prove(Login("desk", password)).status == 180
+    assert request_client.prove(Login("desk", password)).status == 180
     assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == [number]
 
 
@@ -67,17 +67,17 @@ def test_the_password_of_one_domain_is_wrong_in_the_others(stage):
 
 
 def test_where_the_address_of_the_user_names_none_the_request_uri_does(stage):
-    doorstep = at_the_door(stage, "10.0.0.1")
-    assert realm_of(doorstep.ask("REGISTER", uri="sip:acme.example")) == "acme.example"
-    assert doorstep.prove(Login("desk", "one"), "REGISTER", uri="sip:acme.example").status == 200
+    request_client = at_the_door(stage, "10.0.0.1")
+    assert realm_of(request_client.ask("REGISTER", uri="sip:acme.example")) == "acme.example"
+    assert request_client.prove(Login("desk", "one"), "REGISTER", uri="sip:acme.example").status == 200
 
 
 def test_credentials_for_its_domain_count_before_the_address_of_a_trunk(stage):
-    doorstep = at_the_door(stage, "acme.example", CUSTOMER)
-    assert doorstep.ask(callee=CALLEE).status == 180, "the trunk itself"
-    doorstep = at_the_door(stage, "acme.example", Endpoint(CUSTOMER.host, 5_099))
-    assert doorstep.prove(Login("desk", "one"), "REGISTER").status == 200
-    assert doorstep.prove(Login("desk", "one")).status == 180
+    request_client = at_the_door(stage, "acme.example", CUSTOMER)
+    assert request_client.ask(callee=CALLEE).status == 180, "the trunk itself"
+    request_client = at_the_door(stage, "acme.example", Endpoint(CUSTOMER.host, 5_099))
+    assert request_client.prove(Login("desk", "one"), "REGISTER").status == 200
+    assert request_client.prove(Login("desk", "one")).status == 180
     assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["acme", "1001"]
 
 

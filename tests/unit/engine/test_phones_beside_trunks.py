@@ -20,15 +20,15 @@ def scene() -> Scene:
     return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)], phones=phones))
 
 
-def proof(doorstep, login) -> str:
+def proof(request_client, login) -> str:
     """Answer the challenge of a REGISTER in an INVITE, as a phone that has just registered may."""
-    return answer(doorstep.question("REGISTER"), login, "INVITE", doorstep.uri("INVITE", CALLEE))
+    return answer(request_client.question("REGISTER"), login, "INVITE", request_client.uri("INVITE", CALLEE))
 
 
 def test_credentials_take_precedence_over_the_address():
     stage = scene()
-    doorstep = stage.exchange.doorstep(DESK)
-    assert doorstep.ask(headers=[proof(doorstep, RIGHT)]).status == 180
+    request_client = stage.exchange.request_client(DESK)
+    assert request_client.ask(headers=[proof(request_client, RIGHT)]).status == 180
     (call,) = stage.exchange.switch.calls()
     assert call.call_request.mapping.name == "1001"
 
@@ -36,12 +36,12 @@ def test_credentials_take_precedence_over_the_address():
 @pytest.mark.parametrize("login", [WRONG, Login("unknown", "secret")])
 def test_wrong_credentials_do_not_fall_back_to_the_address_and_lock_no_trunk_out(login):
     stage = scene()
-    doorstep = stage.exchange.doorstep(DESK)
+    request_client = stage.exchange.request_client(DESK)
     for _ in range(8):
-        response = doorstep.ask(headers=[proof(doorstep, login)])
+        response = request_client.ask(headers=[proof(request_client, login)])
         assert (response.status, questions(response)[0].is_stale) == (401, False)
     assert stage.exchange.switch.calls() == ()
-    assert doorstep.ask().status == 180, "the trunk itself is heard as before"
+    assert request_client.ask().status == 180, "the trunk itself is heard as before"
 
 
 def test_a_registered_phone_is_challenged_although_its_address_is_a_trunks():

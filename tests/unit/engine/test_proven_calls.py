@@ -95,32 +95,32 @@ class TestCallsOfPhones:
 
     def test_a_disabled_phone_is_refused_and_recorded_after_authentication(self):
         stage = scene(phone("1001", enabled=False))
-        doorstep = stage.exchange.doorstep(DESK)
-        assert doorstep.prove(WRONG).status == 401
-        assert doorstep.prove(RIGHT, "REGISTER", call_id="registers").status == 403
+        request_client = stage.exchange.request_client(DESK)
+        assert request_client.prove(WRONG).status == 401
+        assert request_client.prove(RIGHT, "REGISTER", call_id="registers").status == 403
         assert stage.exchange.sink.records == []
-        assert doorstep.prove(RIGHT, call_id="calls").status == 403
+        assert request_client.prove(RIGHT, call_id="calls").status == 403
         (record,) = stage.exchange.sink.records
         assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("1001", "Account Disabled", 403)
         assert (record.fee, record.attempts) == (0, ())
 
     def test_a_phone_may_be_bound_to_an_address(self):
         stage = scene(phone("1001", f"{DESK.host}/32"))
-        assert stage.exchange.doorstep(DESK).prove(RIGHT).status == 180
-        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+        assert stage.exchange.request_client(DESK).prove(RIGHT).status == 180
+        assert stage.exchange.request_client(OTHER_DESK).prove(RIGHT).status == 401
 
     @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
     def test_a_phone_chooses_among_the_algorithms(self, algorithm):
         stage = scene(digest=BOTH)
-        doorstep = stage.exchange.doorstep(DESK)
-        assert [each.parameters["algorithm"] for each in questions(doorstep.ask())] == ["SHA-256", "MD5"]
-        assert doorstep.prove(RIGHT._replace(algorithm=algorithm)).status == 180
+        request_client = stage.exchange.request_client(DESK)
+        assert [each.parameters["algorithm"] for each in questions(request_client.ask())] == ["SHA-256", "MD5"]
+        assert request_client.prove(RIGHT._replace(algorithm=algorithm)).status == 180
 
     def test_a_phone_removed_by_a_reload_is_an_unknown_source(self):
         stage = scene()
         made = call(stage, RIGHT)
         stage.exchange.swap_catalogue(content(phone("1002")))
-        assert stage.exchange.doorstep(OTHER_DESK).prove(RIGHT).status == 401
+        assert stage.exchange.request_client(OTHER_DESK).prove(RIGHT).status == 401
         stage.wire.run_until(lambda: made.is_over)
         assert stage.close().end_reason == "Normal"
 
@@ -137,9 +137,9 @@ class TestTrunks:
         pbx = mapping_gateway("pbx", f"{DESK.host}/32", account="acme", credentials=credentials("pbx", "secret"))
         stage = scene(gateways=[pbx])
         login = Login("pbx", "secret")
-        assert stage.exchange.doorstep(DESK).ask().status == 401
-        assert stage.exchange.doorstep(DESK).prove(login).status == 180
-        assert stage.exchange.doorstep(OTHER_DESK).prove(login).status == 401
+        assert stage.exchange.request_client(DESK).ask().status == 401
+        assert stage.exchange.request_client(DESK).prove(login).status == 180
+        assert stage.exchange.request_client(OTHER_DESK).prove(login).status == 401
 
     def test_a_trunk_without_address_dials_its_tech_prefix(self):
         pbx = mapping_gateway("pbx", tech_prefix="7001", account="acme", credentials=credentials("pbx", "secret"))
@@ -159,17 +159,17 @@ class TestTrunks:
 
     def test_a_switch_without_users_drops_unknown_sources(self):
         stage = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]))
-        assert stage.exchange.doorstep(DESK).ask() is None
+        assert stage.exchange.request_client(DESK).ask() is None
         assert stage.exchange.endpoint.dropped == {"unknown source": 1}
 
     @pytest.mark.parametrize("method", ["OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "CANCEL", "ACK", "NOTIFY"])
     def test_unknown_sources_may_only_call_and_register(self, method):
-        assert scene().exchange.doorstep(DESK).ask(method) is None
+        assert scene().exchange.request_client(DESK).ask(method) is None
 
     def test_an_authenticated_source_gets_answers_to_other_requests(self):
-        doorstep = scene().exchange.doorstep(DESK)
-        doorstep.prove(RIGHT)
-        assert doorstep.ask("OPTIONS").status == 200
+        request_client = scene().exchange.request_client(DESK)
+        request_client.prove(RIGHT)
+        assert request_client.ask("OPTIONS").status == 200
 
 
 class TestMidCall:
@@ -228,5 +228,5 @@ class TestMidCall:
         stage.wire.run_until(lambda: made.final == 200)
         tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
         line = f"Replaces: {made.call_id};{tags}"
-        assert stage.exchange.doorstep(Endpoint(DESK.host, 5)).ask(headers=[line]).status == 401
+        assert stage.exchange.request_client(Endpoint(DESK.host, 5)).ask(headers=[line]).status == 401
         stage.finish(made)

@@ -29,7 +29,7 @@ def warnings(stage, source=ELSEWHERE, **asked):
     """Let a source ask for a call, and return the answer's status and the log's lines about unknown sources."""
     number = asked.pop("number", "1001")
     with capture_logs() as log:
-        answer = stage.exchange.doorstep(source, number).ask(**asked)
+        answer = stage.exchange.request_client(source, number).ask(**asked)
     lines = [line for line in log if line["event"] == "unknown source"]
     return None if answer is None else answer.status, lines
 
@@ -76,7 +76,7 @@ class TestWithPhones:
 
     def test_an_authenticated_address_is_no_unknown_source(self):
         stage = stage_with(phones=[phone("1001")])
-        stage.exchange.doorstep(ELSEWHERE).prove(Login("1001", "secret"), "REGISTER")
+        stage.exchange.request_client(ELSEWHERE).prove(Login("1001", "secret"), "REGISTER")
         assert warnings(stage) == (401, [])
 
     def test_those_who_follow_new_calls_see_it(self):

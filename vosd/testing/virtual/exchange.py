@@ -24,8 +24,8 @@ from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Caller
-from vosd.testing.virtual.doorstep import SOON_MS, Doorstep
 from vosd.testing.virtual.handset import Handset
+from vosd.testing.virtual.request_client import SOON_MS, RequestClient
 from vosd.testing.virtual.vendor import Script, Vendor
 from vosd.testing.virtual.wire import Clockwork, Packet, Wire
 from vosd.trunks.gateways import Address as GatewayAddress
@@ -164,9 +164,9 @@ class Exchange:
         """Join a customer's trunk."""
         return Caller(self.wire, address, SWITCH)
 
-    def doorstep(self, address: Address, number: str = "1001", *, wait_ms: int = SOON_MS) -> Doorstep:
+    def request_client(self, address: Address, number: str = "1001", *, wait_ms: int = SOON_MS) -> RequestClient:
         """Return a client at any address, known or not; a response may take ``wait_ms``."""
-        return Doorstep(self.wire, address, SWITCH, number, wait_ms=wait_ms)
+        return RequestClient(self.wire, address, SWITCH, number, wait_ms=wait_ms)
 
     def vendor(self, address: Address, script: Script | None = None) -> Vendor:
         """Join a vendor's trunk."""

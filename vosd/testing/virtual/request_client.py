@@ -15,7 +15,7 @@ SOON_MS: Final = 100
 _numbers: Final = count(1)
 
 
-class Doorstep:
+class RequestClient:
     """One address; every request is a datagram and a look at what comes back."""
 
     def __init__(
@@ -53,9 +53,9 @@ class Doorstep:
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.address};rport;branch={branch or new_branch()}",
-            f"From: <sip:{self.number}@{self.domain}>;tag=doorstep",
+            f"From: <sip:{self.number}@{self.domain}>;tag=client",
             f"To: {address}",
-            f"Call-ID: {call_id or f'doorstep-{number}'}",
+            f"Call-ID: {call_id or f'client-{number}'}",
             f"CSeq: {number} {method}",
             f"Contact: <sip:{self.number}@{self.address}>",
             "Max-Forwards: 70",
