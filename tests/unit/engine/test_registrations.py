@@ -14,7 +14,7 @@ from vosd.testing.data.registering import register_bytes, register_request
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.handset import Handset
+from vosd.testing.virtual.phone import VirtualPhone
 from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 
 HOME = Endpoint("203.0.113.66", 41_234)
@@ -99,7 +99,7 @@ def test_one_binding_of_two_ends_and_the_phone_stays_online():
 
 def test_a_trunk_registers_as_its_user_or_by_its_name():
     switch = exchange(gateways=[TRUNK])
-    desk = Handset(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret"))
+    desk = VirtualPhone(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret"))
     with capture_logs() as logs:
         assert desk.register().status == 200
         assert desk.register(to="pbx").status == 200

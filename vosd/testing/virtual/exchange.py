@@ -24,7 +24,7 @@ from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Caller
-from vosd.testing.virtual.handset import Handset
+from vosd.testing.virtual.phone import VirtualPhone
 from vosd.testing.virtual.request_client import SOON_MS, RequestClient
 from vosd.testing.virtual.vendor import Script, Vendor
 from vosd.testing.virtual.wire import Clockwork, Packet, Wire
@@ -182,9 +182,9 @@ class Exchange:
         self.node.vendors.leave(self.clock.now())
         self.flush()
 
-    def telephone(self, number: str, address: Address, **terms: Any) -> Handset:
-        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``Handset`` takes."""
-        return Handset(self.wire, address, SWITCH, Login(number, "secret"), **terms)
+    def telephone(self, number: str, address: Address, **terms: Any) -> VirtualPhone:
+        """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``VirtualPhone`` takes."""
+        return VirtualPhone(self.wire, address, SWITCH, Login(number, "secret"), **terms)
 
     # -- what is asked of it ------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from vosd.testing.virtual.wire import Wire
 _numbers: Final = count(1)
 
 
-class Handset(Vendor):
+class VirtualPhone(Vendor):
     """One device at one address; its contact is where it says it is, which behind NAT is not where it is."""
 
     def __init__(
