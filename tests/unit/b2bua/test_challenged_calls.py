@@ -52,7 +52,7 @@ def test_a_challenge_is_answered_at_the_same_gateway(
     call = scene.call_through()
     assert call.final == 200
     first, second = scene.guarded.heard_of("INVITE")
-    assert (guard.challenged, guard.passed, guard.quarrels) == (1, 1, [])
+    assert (guard.challenged, guard.passed, guard.refusals) == (1, 1, [])
     assert first["Call-ID"] == second["Call-ID"]
     assert first["From"] == second["From"]
     assert first["To"] == second["To"]
@@ -101,7 +101,7 @@ def test_a_proxy_and_the_vendor_behind_it_are_both_satisfied(behind: Stage):
     scene = behind(proxy, vendor)
     call = scene.call_through()
     assert call.final == 200
-    assert (proxy.challenged, vendor.challenged, proxy.quarrels, vendor.quarrels) == (1, 1, [], [])
+    assert (proxy.challenged, vendor.challenged, proxy.refusals, vendor.refusals) == (1, 1, [], [])
     assert len(scene.guarded.heard_of("INVITE")) == 3
     scene.close()
 
@@ -147,7 +147,7 @@ def test_a_wrong_password_is_said_once_a_call_and_names_the_gateway_in_the_log(
     with structlog.testing.capture_logs() as lines:
         call = scene.call_through()
     assert call.final == 200
-    assert (guard.quarrels, len(scene.guarded.heard_of("INVITE"))) == (["response"], 2)
+    assert (guard.refusals, len(scene.guarded.heard_of("INVITE"))) == (["response"], 2)
     [event] = [line for line in lines if line["event"] == "account_refused"]
     assert (event["log_level"], event["gateway"], event["code"]) == ("warning", "vendor-0", status)
     record = scene.close()
@@ -211,7 +211,7 @@ def test_later_requests_prove_themselves_unasked_and_count(behind: Stage):
     scene = behind(guard)
     scene.call_through()
     scene.wire.run_for(1_000)
-    assert (guard.challenged, guard.passed, guard.quarrels) == (1, 2, [])
+    assert (guard.challenged, guard.passed, guard.refusals) == (1, 2, [])
     (bye,) = scene.guarded.heard_of("BYE")
     assert "nc=00000002" in bye["Authorization"]
     assert scene.guarded.only_call.is_over
@@ -223,7 +223,7 @@ def test_a_nonce_that_is_stale_by_the_time_of_the_bye_is_replaced(behind: Stage)
     scene = behind(guard)
     scene.call_through()
     scene.wire.run_for(1_000)
-    assert guard.quarrels == ["stale"]
+    assert guard.refusals == ["stale"]
     assert guard.passed == 2
     assert scene.guarded.only_call.is_over
     scene.close()
@@ -235,7 +235,7 @@ def test_a_proposal_that_is_challenged_goes_through(behind: Stage):
     call, there = scene.talk()
     offer = call.propose("a=sendonly")
     scene.wire.run_for(2_000)
-    assert guard.quarrels == ["stale"]
+    assert guard.refusals == ["stale"]
     assert there.theirs == offer
     assert call.got["INVITE"] == [200]
     assert call.agrees_with(there)
@@ -341,7 +341,7 @@ def test_a_second_fork_is_hung_up_with_proof(behind: Stage):
     scene = behind(guard, script=Script(answers(500).lines, forks=(answers(1_500),)))
     scene.call_through(hang_up_after_ms=5_000)
     scene.wire.run_for(2_000)
-    assert guard.quarrels == []
+    assert guard.refusals == []
     assert all(each.is_over for each in scene.guarded.calls)
     assert len(scene.guarded.heard_of("BYE")) == 2
     scene.exchange.residue()

@@ -411,7 +411,7 @@ def test_the_offer_is_the_same_for_every_gateway(scene):
     scene.close()
 
 
-def quarrels(lines):
+def refusals(lines):
     found = [line for line in lines if line["event"] == "account_refused"]
     return [(line["log_level"], line["gateway"], line["code"]) for line in found]
 
@@ -422,7 +422,7 @@ def test_vendors_that_want_credentials_or_money_of_us_are_named_in_the_log_once_
         for _ in range(2):
             call = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda call=call: call.is_over)
-    assert quarrels(lines) == [("warning", "vendor-0", 407), ("warning", "vendor-1", 402)]
+    assert refusals(lines) == [("warning", "vendor-0", 407), ("warning", "vendor-1", 402)]
 
 
 def test_such_a_vendor_is_named_when_the_next_one_answers_and_not_again_at_the_end(scene):
@@ -430,6 +430,6 @@ def test_such_a_vendor_is_named_when_the_next_one_answers_and_not_again_at_the_e
     with structlog.testing.capture_logs() as lines:
         call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=120_000))
         scene.wire.run_for(10_000)
-        assert quarrels(lines) == [("warning", "vendor-0", 401)]
+        assert refusals(lines) == [("warning", "vendor-0", 401)]
         scene.wire.run_until(lambda: call.is_over)
-    assert len(quarrels(lines)) == 1
+    assert len(refusals(lines)) == 1

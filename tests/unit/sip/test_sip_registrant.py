@@ -153,7 +153,7 @@ class TestProof:
         stage = RegistrationStage(guard)
         stage.run(SLACK)
         assert stage.registrant.state is State.REGISTERED
-        assert (guard.challenged, guard.passed, guard.quarrels) == (1, 1, [])
+        assert (guard.challenged, guard.passed, guard.refusals) == (1, 1, [])
         assert faults_of(stage.wire.packets, SWITCH) == []
 
     def test_refreshes_have_credentials_at_once(self):
@@ -163,14 +163,14 @@ class TestProof:
         stage.run(600_000)
         assert guard.challenged == 1
         assert guard.passed > 10
-        assert guard.quarrels == []
+        assert guard.refusals == []
 
     def test_a_stale_nonce_costs_one_round(self):
         guard = guarded(uses=3)
         stage = RegistrationStage(guard)
         stage.vendor.grants_s = 60
         stage.run(600_000)
-        assert set(guard.quarrels) == {"stale"}
+        assert set(guard.refusals) == {"stale"}
         assert stage.news == [RegistrationChange.GAINED]
         assert stage.registrant.failures == 0
 
@@ -191,7 +191,7 @@ class TestProof:
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
         stage.run(SLACK)
-        assert guard.quarrels == ["response"]
+        assert guard.refusals == ["response"]
         assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
         assert stage.news == [RegistrationChange.REFUSED]
 
@@ -199,9 +199,9 @@ class TestProof:
         guard = guarded(password="another")
         stage = RegistrationStage(guard)
         stage.run(BACK_OFF_MS * 9 // 10 - SLACK)
-        assert guard.quarrels == ["response"]
+        assert guard.refusals == ["response"]
         stage.run(2 * SLACK)
-        assert len(guard.quarrels) > 1
+        assert len(guard.refusals) > 1
         assert stage.news == [RegistrationChange.REFUSED]
 
     def test_a_password_that_is_mended_is_shown_at_once(self):

@@ -44,7 +44,7 @@ class Guard:
     """Who stands in for it once it has not believed a proof."""
     challenged: int = 0
     passed: int = 0
-    quarrels: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     """Why proofs were not believed."""
     _nonces: dict[str, int] = field(default_factory=dict)
     """The greatest count heard with each."""
@@ -58,7 +58,7 @@ class Guard:
     @property
     def on_duty(self) -> "Guard":
         """Who judges the next request."""
-        return self if self.then is None or not self.quarrels else self.then
+        return self if self.then is None or not self.refusals else self.then
 
     def passes(self, request: Message) -> bool:
         """Say whether a request may pass."""
@@ -66,7 +66,7 @@ class Guard:
             return True
         why = self._objection(request)
         if why:
-            self.quarrels.append(why)
+            self.refusals.append(why)
         elif why == "":
             self.passed += 1
             return True
@@ -90,7 +90,7 @@ class Guard:
     @property
     def was_stale(self) -> bool:
         """Whether the last objection was only to the age of the nonce."""
-        return bool(self.quarrels) and self.quarrels[-1] == "stale"
+        return bool(self.refusals) and self.refusals[-1] == "stale"
 
     def _objection(self, request: Message) -> str | None:
         """Return why a proof is not believed, empty where it is; None where there is none."""
