@@ -17,11 +17,11 @@ def test_cancel_against_200():
     def race():
         scene, call, there = ringing()
 
-        def let_go():
+        def start():
             call.cancel()
             there.respond(Line(0, 200, ANSWER))
 
-        return Race(scene, let_go, lambda: ended(scene, call, there))
+        return Race(scene, start, lambda: ended(scene, call, there))
 
     outcomes = in_every_order(race)
     assert set(outcomes) == {("Cancelled", "caller"), ("Normal", "caller")}
@@ -32,7 +32,7 @@ def test_cancel_against_a_refusal_and_the_next_gateway():
         scene, call, there = ringing()
         scene.vendors[1].script = Script((Line(0, 180), Line(0, 200, ANSWER)))
 
-        def let_go():
+        def start():
             call.cancel()
             there.respond(Line(0, 503))
 
@@ -41,7 +41,7 @@ def test_cancel_against_a_refusal_and_the_next_gateway():
             assert scene.record.answered_at is None or result == ("Normal", "caller")
             return result
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     outcomes = in_every_order(race)
     assert ("Cancelled", "caller") in outcomes
@@ -54,7 +54,7 @@ def test_bye_against_bye():
     def race():
         scene, call, there = in_talk()
 
-        def let_go():
+        def start():
             call.hang_up()
             there.hang_up()
 
@@ -63,7 +63,7 @@ def test_bye_against_bye():
             assert (call.got["BYE"], there.got["BYE"]) == ([200], [200])
             return result
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) == {("Normal", "caller"), ("Normal", "callee")}
 
@@ -80,7 +80,7 @@ def test_bye_against_a_proposal(proposer, leaver, method, late):
         scene, call, there = in_talk()
         sides = {"caller": call, "callee": there}
 
-        def let_go():
+        def start():
             asking = sides[proposer]
             asking.ask(method, body="" if late else revised(asking.mine))
             sides[leaver].hang_up()
@@ -91,7 +91,7 @@ def test_bye_against_a_proposal(proposer, leaver, method, late):
             assert sides[proposer].got[method][0] in {200, 481, 487, 500}
             return result
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) == {("Normal", leaver)}
 
@@ -105,12 +105,12 @@ def test_a_bye_that_overtakes_the_ack_of_the_answer():
         scene.wire.run_until(lambda: call.final == 200)
         there = scene.vendor.only_call
 
-        def let_go():
+        def start():
             call.acknowledge()
             call.hang_up()
             there.hang_up()
 
-        return Race(scene, let_go, lambda: ended(scene, call, there))
+        return Race(scene, start, lambda: ended(scene, call, there))
 
     assert set(in_every_order(race)) == {("Normal", "caller"), ("Normal", "callee")}
 
@@ -136,7 +136,7 @@ def test_a_provisional_response_after_a_final_one_says_nothing(status, final):
     def race():
         scene, call, there = ringing(script=TRIES)
 
-        def let_go():
+        def start():
             there.respond(Line(0, status, ANSWER if status == 183 else ""))
             there.respond(Line(0, final, ANSWER if final == 200 else ""))
 
@@ -145,7 +145,7 @@ def test_a_provisional_response_after_a_final_one_says_nothing(status, final):
                 call.hang_up()
             return call.final, *ended(scene, call, there)
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     expected = (200, "Normal", "caller") if final == 200 else (486, "Busy", "callee")
     assert set(in_every_order(race)) == {expected}

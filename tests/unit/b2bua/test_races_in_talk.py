@@ -20,11 +20,11 @@ def test_both_sides_propose_at_once(methods):
     def race():
         scene, call, there = in_talk()
 
-        def let_go():
+        def start():
             call.propose("a=sendonly", method=methods[0])
             there.propose("a=inactive", method=methods[1])
 
-        return Race(scene, let_go, lambda: agreed(scene, call, there))
+        return Race(scene, start, lambda: agreed(scene, call, there))
 
     for invite, update in in_every_order(race):
         assert 200 in invite + update
@@ -44,11 +44,11 @@ def test_cancel_of_a_proposal_against_its_200(side, late):
         scene.wire.run_until(lambda: asked.asked["INVITE"])
         scene.wire.run_for(8)
 
-        def let_go():
+        def start():
             request.cancel()
             scene.wire.run_for(3)
 
-        return Race(scene, let_go, lambda: agreed(scene, call, there))
+        return Race(scene, start, lambda: agreed(scene, call, there))
 
     outcomes = in_every_order(race, depth=7)
     assert {invite for invite, _ in outcomes} == {(200,)}
@@ -72,7 +72,7 @@ def test_both_propose_again_after_their_491_and_in_the_end_both_have_their_way()
 
             scene.wire.after(wait_ms, look)
 
-        def let_go():
+        def start():
             persist(call, 2_600, "a=x-caller")
             persist(there, 700, "a=x-callee")
 
@@ -80,7 +80,7 @@ def test_both_propose_again_after_their_491_and_in_the_end_both_have_their_way()
             agreed(scene, call, there)
             return len(offers)
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race, depth=4)) == {2}
 
@@ -94,10 +94,10 @@ def test_cancel_of_a_proposal_against_its_refusal(side):
         request = asking.ask("INVITE", body=revised(asking.mine))
         scene.wire.run_for(10)
 
-        def let_go():
+        def start():
             request.cancel()
 
-        return Race(scene, let_go, lambda: agreed(scene, call, there))
+        return Race(scene, start, lambda: agreed(scene, call, there))
 
     assert {invite for invite, _ in in_every_order(race)} == {(487,)}
 
@@ -114,11 +114,11 @@ def test_the_ack_of_one_proposal_crosses_the_next(side):
         scene.wire.run_for(10)
         asking.acknowledges = True
 
-        def let_go():
+        def start():
             request.acknowledge()
             asked.propose("a=sendonly")
 
-        return Race(scene, let_go, lambda: agreed(scene, call, there))
+        return Race(scene, start, lambda: agreed(scene, call, there))
 
     for invite, _ in in_every_order(race):
         assert sorted(invite) in ([200, 200], [200, 491])
@@ -130,7 +130,7 @@ def test_information_crosses_a_proposal(side):
         scene, call, there = in_talk()
         asking, asked = sides(side, call, there)
 
-        def let_go():
+        def start():
             asked.propose("a=sendonly")
             asking.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
 
@@ -138,6 +138,6 @@ def test_information_crosses_a_proposal(side):
             agreed(scene, call, there)
             return asking.got["INFO"][0]
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) <= {200, 500}

@@ -25,11 +25,11 @@ def test_prack_crosses_cancel(headers):
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
-        def let_go():
+        def start():
             there.respond(EARLY.lines[1])
             call.cancel()
 
-        return Race(scene, let_go, lambda: ended(scene, call, there))
+        return Race(scene, start, lambda: ended(scene, call, there))
 
     assert set(in_every_order(race, depth=7)) == {("Cancelled", "caller")}
 
@@ -44,11 +44,11 @@ def test_prack_crosses_the_answer():
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
-        def let_go():
+        def start():
             there.respond(EARLY.lines[1])
             there.respond(Line(0, 200))
 
-        return Race(scene, let_go, lambda: agreed(scene, call, there))
+        return Race(scene, start, lambda: agreed(scene, call, there))
 
     assert set(in_every_order(race, depth=7)) == {((), ())}
 
@@ -65,7 +65,7 @@ def test_cancel_crosses_an_answer_that_waits_for_a_prack():
         ringing = call.response(183)
         call.remote, call.target = ringing["To"], ringing.target
 
-        def let_go():
+        def start():
             call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",))
             call.cancel()
 
@@ -83,7 +83,7 @@ def test_cancel_crosses_an_answer_that_waits_for_a_prack():
             assert record.vendor_answered_at is not None
             return call.final
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) == {200, 487}
 
@@ -101,7 +101,7 @@ def test_the_gateway_changes_while_its_reliable_media_is_unheard(end):
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
-        def let_go():
+        def start():
             there.respond(EARLY.lines[1])
             there.respond(Line(0, 503))
 
@@ -112,7 +112,7 @@ def test_the_gateway_changes_while_its_reliable_media_is_unheard(end):
                 return agreed(scene, call, scene.vendors[1].only_call)
             return ended(scene, call, there, scene.vendors[1].only_call)
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     expected = ((), ()) if end == 200 else ("Unavailable", "callee")
     assert set(in_every_order(race, depth=7)) == {expected}
@@ -132,7 +132,7 @@ def test_a_late_200_of_a_gateway_given_up_races_the_next_ones():
         scene.wire.run_until(lambda: scene.vendors[1].calls)
         late, winner = scene.vendor.only_call, scene.vendors[1].only_call
 
-        def let_go():
+        def start():
             late.respond(Line(0, 200, ANSWER))
             winner.respond(Line(0, 200, ANSWER))
 
@@ -146,7 +146,7 @@ def test_a_late_200_of_a_gateway_given_up_races_the_next_ones():
             ]  # fmt: skip
             return rows.index(("vendor-0", 200, "Late Answer"))
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) == {1, 2}
 
@@ -160,7 +160,7 @@ def test_the_caller_goes_while_the_second_gateway_answers():
         scene.wire.run_until(lambda: 180 in call.statuses)
         there = scene.vendors[1].only_call
 
-        def let_go():
+        def start():
             there.respond(Line(0, 200, ANSWER))
             call.cancel()
 
@@ -168,7 +168,7 @@ def test_the_caller_goes_while_the_second_gateway_answers():
             result = ended(scene, call, there)
             return *result, *[(row.gateway, row.code, row.reason) for row in scene.record.attempts]
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     first = ("vendor-0", 503, "Unavailable")
     assert set(in_every_order(race)) == {
@@ -187,7 +187,7 @@ def test_two_phones_answer_one_invite_at_once():
         scene.wire.run_until(lambda: 180 in call.statuses)
         one, other = scene.vendor.calls
 
-        def let_go():
+        def start():
             one.respond(Line(0, 200, ANSWER))
             other.respond(Line(0, 200, ANSWER.replace("192.0.2.20", "192.0.2.21")))
 
@@ -200,6 +200,6 @@ def test_two_phones_answer_one_invite_at_once():
             assert [(row.code, row.reason) for row in scene.record.attempts] == [(200, "Answered"), (200, "Forked")]
             return winner is one
 
-        return Race(scene, let_go, judge)
+        return Race(scene, start, judge)
 
     assert set(in_every_order(race)) == {True, False}

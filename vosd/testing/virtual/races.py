@@ -26,7 +26,7 @@ class Race(NamedTuple):
     """A scene in which something is about to happen."""
 
     scene: Scene
-    let_go: Callable[[], object]
+    start: Callable[[], object]
     """Puts the packets on their way."""
     judge: Callable[[], Hashable]
     """Requires that all is well, and says how it ended."""
@@ -36,9 +36,9 @@ def in_every_order(race: Callable[[], Race], depth: int = 6) -> Counter[Hashable
     """Run a race with every order in which its first ``depth`` packets may arrive; count how it ended."""
     outcomes: Counter[Hashable] = Counter()
     for order in Orders(depth):
-        scene, let_go, judge = race()
+        scene, start, judge = race()
         crossing = Crossing(scene.wire, order)
-        let_go()
+        start()
         if not crossing.settle():
             continue
         try:
