@@ -76,7 +76,7 @@ class Bridge:
         """Whether no change of the session is in progress."""
         return self._proposal is None
 
-    def heard_anew(self, leg: Leg, session: bytes, now: Instant) -> None:
+    def answer_changed(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Forward a changed answer to a refresh to the other leg."""
         if not self.holds(leg):
             return
@@ -109,7 +109,7 @@ class Bridge:
         self._proposal = Introduction(self._endpoint, self, first, self.opposite(first))
         self._proposal.begin(now)
 
-    def found_no_session(self, now: Instant) -> None:
+    def no_common_media(self, now: Instant) -> None:
         """End the call: two connected legs have no media in common, and an answered leg costs money."""
         self._one.call.lost(self._one, 488, now)
 

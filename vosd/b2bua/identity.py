@@ -110,7 +110,7 @@ def caller_identity_of(request: Request) -> CallerIdentity:
     date = header("date") or ""
     return CallerIdentity(
         display=_display_of(request),
-        is_anonymous=caller is not None and _names_nobody(caller),
+        is_anonymous=caller is not None and _is_anonymous(caller),
         wishes=wishes(";".join(request.values("privacy"))),
         hides_party=any(map(_hides_party, _readable(request.headers("remote-party-id"), NameAddr.parse))),
         diversions=_readable(request.headers("diversion"), Diversion.parse),
@@ -170,11 +170,11 @@ class _Introduction:
     def _identities(self, address: str) -> Iterator[str]:
         """Yield the identity headers and Privacy."""
         caller_identity, identity, privacy = self._caller_identity, self._dialect.identity, self._dialect.privacy
-        names_somebody = self._caller.lower() not in {"", ANONYMOUS}
-        asserts = names_somebody and IdentityHeader.ASSERTED in identity
+        has_caller = self._caller.lower() not in {"", ANONYMOUS}
+        asserts = has_caller and IdentityHeader.ASSERTED in identity
         if asserts:
             yield f"P-Asserted-Identity: {address}"
-        if names_somebody and IdentityHeader.REMOTE_PARTY in identity:
+        if has_caller and IdentityHeader.REMOTE_PARTY in identity:
             is_withheld = self._hides or (privacy is Privacy.PASS and caller_identity.is_withheld)
             yield f"Remote-Party-ID: {address};party=calling;screen=yes;privacy={'full' if is_withheld else 'off'}"
         if privacy is Privacy.PASS and caller_identity.wishes:
@@ -226,7 +226,7 @@ def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
             return False
 
 
-def _names_nobody(uri: Uri) -> bool:
+def _is_anonymous(uri: Uri) -> bool:
     """Return whether a From is anonymous as in RFC 3323 section 4.1.1.3, or RFC 3261 section 8.1.1.3."""
     return uri.user.lower() == ANONYMOUS or uri.host.lower() == ANONYMOUS_HOST
 

@@ -50,7 +50,7 @@ class Refresh(Proposal):
         self._supervision.succeeded()
         call = self.far.call
         if session and call.callee is not None and call.is_conversing:
-            call.talk(call.callee).heard_anew(self.far, session, now)
+            call.talk(call.callee).answer_changed(self.far, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.said:

@@ -242,7 +242,7 @@ class Introduction(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         self._over()
         if status not in {408, 481, 487} and self._bridge is not None:
-            self._bridge.found_no_session(now)
+            self._bridge.no_common_media(now)
 
 
 def status_for_origin(status: int) -> int:
