@@ -29,7 +29,7 @@ from vosd.sip.transaction.states import State
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
-from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_TIMER, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import (
@@ -52,7 +52,7 @@ INTENTS = {
     "plain": Intent(),
     "late offer": Intent(offer=""),
     "knows all": Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE)),
-    "hears reliably": Intent(headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
+    "hears reliably": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
 }

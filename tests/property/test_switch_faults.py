@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
@@ -93,7 +93,7 @@ WHOLE: Final = (
 
 
 def caller_hangs_up(scene):
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     scene.vendor.script = answers_reliably()
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(61_000)

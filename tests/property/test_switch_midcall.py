@@ -20,7 +20,7 @@ from vosd.testing.data.builders import applied_rate
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.conformance import faults_of
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import RESIDUE_MS, SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from vosd.testing.virtual.side import SILENCE, Reply
@@ -40,9 +40,9 @@ INTENTS = [
     Intent(headers=(*KNOWS_UPDATE, *KNOWS_TIMER)),
     Intent(headers=(*KNOWS_TIMER, "Session-Expires: 90;refresher=uac")),
     Intent(offer=""),
-    Intent(offer="", headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
+    Intent(offer="", headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     Intent(headers=INSISTS_ON_RELIABLE),
-    Intent(headers=HEARS_RELIABLY, pracks=False),
+    Intent(headers=SUPPORTS_100REL, pracks=False),
     Intent(acknowledges=False),
     Intent(cancel_after_ms=900),
 ]

@@ -13,7 +13,7 @@ import pytest
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
@@ -32,13 +32,13 @@ TALK_MS = 100_000
 CALLERS = {
     "plain": Intent(),
     "late offer": Intent(offer=""),
-    "hears reliably": Intent(headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
+    "hears reliably": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "insists on reliable": Intent(headers=INSISTS_ON_RELIABLE),
-    "late offer, heard reliably": Intent(offer="", headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)),
-    "hears nothing reliable": Intent(headers=HEARS_RELIABLY, pracks=False),
+    "late offer, heard reliably": Intent(offer="", headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
+    "hears nothing reliable": Intent(headers=SUPPORTS_100REL, pracks=False),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
-    "gives up at once": Intent(cancel_after_ms=30, headers=HEARS_RELIABLY),
+    "gives up at once": Intent(cancel_after_ms=30, headers=SUPPORTS_100REL),
 }
 OTHERS = ANSWER.replace("192.0.2.20", "192.0.2.21")
 UPDATING = Line(1_000, 200, ANSWER, KNOWS_UPDATE)

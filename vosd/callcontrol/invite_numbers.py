@@ -16,7 +16,7 @@ from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
 NUMBER_MAX: Final = 128
 """Longer user parts are not numbers."""
 IN_ORDER: Final = CallerDialect().caller_from
-_NOBODY: Final = frozenset({"", "anonymous"})
+_NO_NUMBER: Final = frozenset({"", "anonymous"})
 _VALUES_MAX: Final = 2
 """Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
 
@@ -58,7 +58,7 @@ def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -
     anonymous = ""
     for source in order:
         user = _user_in(request, source)
-        if user.lower() not in _NOBODY:
+        if user.lower() not in _NO_NUMBER:
             return user
         anonymous = anonymous or user
     return anonymous

@@ -11,7 +11,7 @@ from vosd.base.credentials import Login
 from vosd.sip.flows import Listener
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.conformance import faults_of
-from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.guard import EVERYTHING, Guard
 from vosd.testing.virtual.guarded_scene import LOGIN, GuardedScene
@@ -282,7 +282,7 @@ def test_a_challenge_after_early_media_counts_on_from_the_prack(behind: Stage):
     """A proxy may ring a phone before it asks who calls."""
     asks = Line(500, 407, "", ('Proxy-Authenticate: Digest realm="r", nonce="n", stale=true',))
     scene = behind(Guard(methods=frozenset()), script=Script((Line(0, 183, ANSWER, (), True), asks)))
-    scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, hang_up_after_ms=BRIEF))
+    scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, hang_up_after_ms=BRIEF))
     scene.wire.run_for(20_000)
     asked = [each["CSeq"] for each in scene.guarded.heard if each.method in {"INVITE", "PRACK"}]
     assert asked == [f"{number} {'INVITE' if number % 2 else 'PRACK'}" for number in range(1, 15)]

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.testing.data.sessions import answering
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, sides
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import Line, Script
@@ -14,7 +14,7 @@ from vosd.testing.virtual.vendor import Line, Script
 def early(scene):
     """A call whose session is agreed upon while it rings, both ends of which know UPDATE."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*HEARS_RELIABLY, *KNOWS_UPDATE)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
     scene.wire.run_for(100)
     return call, scene.vendor.only_call
 
@@ -61,7 +61,7 @@ def test_an_early_session_is_not_changed_where_the_other_side_knows_no_update(sc
     allow = {"caller": ((), KNOWS_UPDATE), "callee": (KNOWS_UPDATE, ())}[side]
     callers, vendors = reversed(allow) if side == "callee" else (allow[1], allow[0])
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, vendors, True)))
-    call = scene.caller.call(CALLEE, Intent(headers=(*HEARS_RELIABLY, *callers)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *callers)))
     scene.wire.run_for(100)
     there = scene.vendor.only_call
     asking = call if side == "caller" else there

@@ -4,7 +4,7 @@ import pytest
 
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
+from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
@@ -59,7 +59,7 @@ def test_a_phone_that_answers_after_the_end_is_hung_up_all_the_same(scene):
     assert rows(scene.close()) == [("vendor-0", 200, "Answered")], "the record was written when the call ended"
 
 
-@pytest.mark.parametrize("headers", [(), HEARS_RELIABLY], ids=["as it comes", "reliably"])
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["as it comes", "reliably"])
 def test_early_media_of_several_phones_reaches_the_caller(scene, headers):
     """Each 18x is passed on; the 200 says what holds."""
     other = Script((Line(200, 183, OTHERS, (), True),))
@@ -80,7 +80,7 @@ def test_the_phone_that_answers_is_not_the_one_whose_media_was_heard(scene):
     """RFC 3264 with forks: the caller must end up with the session of the phone that it talks to."""
     other = Script((Line(0, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(50, 180), Line(1_000, 200, ANSWER)), forks=(other,))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
     winner = scene.vendor.calls[0]

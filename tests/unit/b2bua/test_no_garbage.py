@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably, refuses
@@ -58,8 +58,8 @@ FORKED = Script((Line(0, 183, ANSWER, (), True), Line(500, 200, ANSWER)), forks=
         (refuses(503), Intent(hang_up_after_ms=1_000)),
         (TALKS, Intent(headers=KNOWS_UPDATE, hang_up_after_ms=1_000)),
         (TALKS, Intent(headers=KNOWS_UPDATE, hang_up_after_ms=1_000, then=busy)),
-        (answers_reliably(), Intent(headers=HEARS_RELIABLY, hang_up_after_ms=1_000, then=busy)),
-        (answers_reliably(), Intent(headers=HEARS_RELIABLY, cancel_after_ms=500)),
+        (answers_reliably(), Intent(headers=SUPPORTS_100REL, hang_up_after_ms=1_000, then=busy)),
+        (answers_reliably(), Intent(headers=SUPPORTS_100REL, cancel_after_ms=500)),
         (FORKED, Intent(hang_up_after_ms=1_000)),
     ],
     ids=[

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import Line, Script, answers_reliably
@@ -15,7 +15,7 @@ SETTLED_AND_UPDATING = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, 
 def proposed_in_prack(scene, script, *replies):
     """Let the caller's PRACK make an offer; return both ends."""
     scene.vendor.script = script
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(100)
     there = scene.vendor.only_call
     there.will("UPDATE", *replies)
@@ -40,7 +40,7 @@ def test_an_offer_in_a_prack_is_the_other_sides_to_answer_in_its_2xx(scene):
 
 def test_an_offer_in_a_prack_that_changes_nothing_is_answered_here(scene):
     scene.vendor.script = SETTLED_AND_UPDATING
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER
 from vosd.testing.virtual.vendor import Line, Script
 
@@ -32,7 +32,7 @@ def test_what_comes_while_one_is_unheard_is_said_in_its_order(scene):
 
 def test_what_needs_no_prack_goes_with_the_one_before_it(scene):
     lines = (Line(0, 183, ANSWER), Line(0, 180), Line(0, 181), Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))
-    call, _, _ = carried(scene, Intent(headers=HEARS_RELIABLY), Script(lines))
+    call, _, _ = carried(scene, Intent(headers=SUPPORTS_100REL), Script(lines))
     assert call.statuses == [183, 180, 181, 183, 200]
     assert len(numbers_of(call)) == 2
 
@@ -81,7 +81,7 @@ def test_a_failover_leaves_no_hole_in_the_numbers(scene, media, lost):
 def test_what_was_said_for_a_gateway_given_up_and_is_never_heard_ends_the_call(scene):
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(1, 503)))
     scene.vendors[1].script = Script((Line(0, 100), Line(0, 183, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 504
     assert len(set(numbers_of(call))) == 1
@@ -91,7 +91,7 @@ def test_what_was_said_for_a_gateway_given_up_and_is_never_heard_ends_the_call(s
 def test_the_answer_to_an_offer_of_a_gateway_given_up_is_not_given_to_the_next(scene):
     scene.vendor.script = EARLY_OFFER._replace(lines=(*EARLY_OFFER.lines[:2], Line(1, 503)))
     scene.vendors[1].script = EARLY_OFFER
-    call = scene.caller.call(CALLEE, Intent(offer="", headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(100)
     early = call.response(183)
     call.remote, call.target = early["To"], early.target

@@ -6,7 +6,7 @@ RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: whoever answers is paid, hung up w
 import pytest
 
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.races import Race, agreed, ended, in_every_order
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.vendor import Line, Script
@@ -14,7 +14,7 @@ from vosd.testing.virtual.vendor import Line, Script
 EARLY = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, is_reliable=True)))
 
 
-@pytest.mark.parametrize("headers", [HEARS_RELIABLY, INSISTS_ON_RELIABLE, ()], ids=["supports", "requires", "none"])
+@pytest.mark.parametrize("headers", [SUPPORTS_100REL, INSISTS_ON_RELIABLE, ()], ids=["supports", "requires", "none"])
 def test_prack_crosses_cancel(headers):
     """RFC 3262 section 3: the transaction it belongs to is being given up."""
 
@@ -40,7 +40,7 @@ def test_prack_crosses_the_answer():
     def race():
         scene = Scene()
         scene.vendor.script = Script((Line(0, 100),))
-        call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY))
+        call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 
@@ -59,7 +59,7 @@ def test_cancel_crosses_an_answer_that_waits_for_a_prack():
     def race():
         scene = Scene()
         scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-        call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+        call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
         scene.wire.run_until(lambda: scene.vendor.calls and scene.vendor.only_call.acks)
         there = scene.vendor.only_call
         ringing = call.response(183)
@@ -97,7 +97,7 @@ def test_the_gateway_changes_while_its_reliable_media_is_unheard(end):
         scene.vendor.script = Script((Line(0, 100),))
         second = [Line(0, 100), Line(0, 183, ANSWER, (), True), Line(0, end, "")]
         scene.vendors[1].script = Script(tuple(second))
-        call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY))
+        call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
         scene.wire.run_until(lambda: scene.vendor.calls and call.responses)
         there = scene.vendor.only_call
 

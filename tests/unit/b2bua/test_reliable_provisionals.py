@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from vosd.base.cause import EndReason
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Reliability
@@ -36,7 +36,7 @@ def pracks(side):
 # -- from the vendor ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("headers", [(), HEARS_RELIABLY], ids=["caller knows not", "caller supports"])
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["caller knows not", "caller supports"])
 @pytest.mark.parametrize("script", [RINGS_RELIABLY, answers_reliably()], ids=["180", "183 with media"])
 def test_a_vendors_reliable_response_is_acknowledged_once(scene, headers, script):
     """RFC 3262 section 4, example of section 6: RAck repeats RSeq and the CSeq of the INVITE."""
@@ -98,9 +98,9 @@ def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene
     ("headers", "script", "reliably"),
     [
         ((), answers_reliably(), False),
-        (HEARS_RELIABLY, RINGS_RELIABLY, False),
-        (HEARS_RELIABLY, answers_reliably(), True),
-        (HEARS_RELIABLY, Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))), True),
+        (SUPPORTS_100REL, RINGS_RELIABLY, False),
+        (SUPPORTS_100REL, answers_reliably(), True),
+        (SUPPORTS_100REL, Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))), True),
         (INSISTS_ON_RELIABLE, answers(), True),
     ],
     ids=["knows not", "180 needs none", "media needs it", "whatever the vendor does", "insists"],
@@ -127,7 +127,7 @@ def test_the_first_number_is_drawn_and_the_next_follow_it(scene):
 
 def test_a_session_agreed_upon_while_it_rings_is_not_said_again_in_the_200(scene):
     """RFC 3262 section 5: the answer went through reliably; the 200 brings none."""
-    call, there, record = carried(scene, Intent(headers=HEARS_RELIABLY), answers_reliably())
+    call, there, record = carried(scene, Intent(headers=SUPPORTS_100REL), answers_reliably())
     assert (call.response(183).body, call.response(200).body) == (ANSWER, "")
     assert call.agrees_with(there)
     assert record.codec == "PCMU"
@@ -136,7 +136,7 @@ def test_a_session_agreed_upon_while_it_rings_is_not_said_again_in_the_200(scene
 def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
     """RFC 3262 section 3: no 2xx before the session in a provisional response is acknowledged."""
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(3_000)
     assert call.statuses == [183]
     assert len([response for response in call.responses if response.status == 183]) == 3, "at 0, 0.5 and 1.5 s"
@@ -154,7 +154,7 @@ def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
 def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
     """RFC 3262 section 3: after 64·T1 the INVITE is refused with a 5xx."""
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 504
     scene.wire.run_for(100)
@@ -167,7 +167,7 @@ def test_a_caller_that_never_acknowledges_media_is_given_up(scene):
 def waiting(scene):
     """A call that the vendor has answered, while the caller acknowledges nothing."""
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_until(lambda: scene.vendor.calls and scene.vendor.only_call.final == 200)
     scene.wire.run_for(2_000)
     return call
@@ -229,7 +229,7 @@ def test_what_is_paid_for_runs_from_the_callers_200():
     """A minute is held at a time; the vendor's answer is three seconds old when the caller's goes out."""
     scene = Scene(balance="0.60")
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(3_000)
     call.remote, call.target = call.response(183)["To"], call.response(183).target
     call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
@@ -254,7 +254,7 @@ def test_the_journal_knows_a_call_that_the_vendor_bills_while_the_caller_waits(s
 )
 def test_a_prack_for_nothing_is_refused(scene, rack, status):
     scene.vendor.script = Script((Line(0, 183, ANSWER),))
-    call = scene.caller.call(CALLEE, Intent(headers=HEARS_RELIABLY, pracks=False))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
     scene.wire.run_for(100)
     ringing = call.response(183)
     call.remote, call.target = ringing["To"], ringing.target
@@ -279,7 +279,7 @@ def test_a_bodiless_invite_offers_100rel_only_where_the_caller_supports_it(scene
 
 def test_an_early_offer_is_answered_in_the_prack(scene):
     """RFC 3262 section 5, RFC 6337 table 1 pattern 4: offer in a reliable 183, answer in the PRACK."""
-    call, there, record = carried(scene, Intent(offer="", headers=HEARS_RELIABLY), EARLY_OFFER)
+    call, there, record = carried(scene, Intent(offer="", headers=SUPPORTS_100REL), EARLY_OFFER)
     (prack,) = there.asked["PRACK"]
     assert prack.body == ANSWER
     assert (call.response(183).body, call.response(200).body) == (OFFER, "")
@@ -291,7 +291,7 @@ def test_an_early_offer_is_answered_in_the_prack(scene):
 def test_a_session_that_may_get_lost_is_no_offer_and_is_not_made_one(scene):
     """RFC 3261 section 13.2.1, RFC 6337 section 2.1: the caller would answer what the vendor will offer again."""
     script = Script((Line(0, 183, OFFER), Line(500, 200, OFFER)))
-    call, there, _ = carried(scene, Intent(offer="", headers=HEARS_RELIABLY), script)
+    call, there, _ = carried(scene, Intent(offer="", headers=SUPPORTS_100REL), script)
     assert (call.response(183).body, call.response(200).body) == ("", OFFER)
     assert [ack.body for ack in there.acks] == [ANSWER]
     assert call.agrees_with(there)
@@ -320,7 +320,7 @@ def test_a_caller_that_does_not_support_what_its_trunk_requires_is_refused():
 
 def test_a_trunk_may_be_told_nothing_reliably():
     scene = scene_of(customer=Reliability.OFF)
-    call, _, _ = carried(scene, Intent(headers=HEARS_RELIABLY), answers_reliably())
+    call, _, _ = carried(scene, Intent(headers=SUPPORTS_100REL), answers_reliably())
     assert call.response(183).every("RSeq") == []
 
 

@@ -7,7 +7,7 @@ from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import HEARS_RELIABLY, Intent
+from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers
 
@@ -24,7 +24,7 @@ SCRIPT = {
     CallState.TALKING: answers(0),
     CallState.OVER: RINGS,
 }
-INTENT = {CallState.ANSWERED: Intent(headers=HEARS_RELIABLY, pracks=False)}
+INTENT = {CallState.ANSWERED: Intent(headers=SUPPORTS_100REL, pracks=False)}
 
 HAPPENINGS = {
     CallEvent.PROGRESS: lambda call, caller, callee, now: call.progressed(callee, 183, ANSWER.encode(), now),

@@ -12,7 +12,7 @@ from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.data.sessions import revised
 from vosd.testing.sockets.peer import ANSWER, OFFER
 from vosd.testing.virtual.conformance import faults_of
-from vosd.testing.virtual.customer import HEARS_RELIABLY, INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.probe import request
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
@@ -30,7 +30,7 @@ FLOWS = {
     "late offer": (Intent(offer=""), answers(body=OFFER)),
     "early media": (Intent(), Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))),
     "reliable": (Intent(headers=INSISTS_ON_RELIABLE), answers_reliably()),
-    "reliable late offer": (Intent(offer="", headers=HEARS_RELIABLY), answers_reliably(OFFER)),
+    "reliable late offer": (Intent(offer="", headers=SUPPORTS_100REL), answers_reliably(OFFER)),
     "forks": (Intent(), answers()._replace(forks=(answers(1_001),))),
     "refused": (Intent(), refuses(486)),
     "given up": (Intent(cancel_after_ms=500), RINGS),

@@ -28,7 +28,7 @@ class ServiceManager:
             except BlockingIOError:
                 return messages
 
-    async def hears(self) -> str:
+    async def next_message(self) -> str:
         """Return the next message, without holding up the event loop."""
         return (await asyncio.get_running_loop().sock_recv(self._socket, _MESSAGE_MAX)).decode()
 

@@ -36,7 +36,7 @@ class Intent(NamedTuple):
     """What a challenge is answered with, once."""
 
 
-HEARS_RELIABLY: Final = ("Supported: 100rel",)
+SUPPORTS_100REL: Final = ("Supported: 100rel",)
 INSISTS_ON_RELIABLE: Final = ("Require: 100rel",)
 KNOWS_TIMER: Final = ("Supported: timer",)
 KNOWS_UPDATE: Final = ("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK",)
