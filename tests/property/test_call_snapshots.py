@@ -52,7 +52,7 @@ INTENTS = {
     "plain": Intent(),
     "late offer": Intent(offer=""),
     "knows all": Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE)),
-    "hears reliably": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
+    "supports 100rel": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
 }

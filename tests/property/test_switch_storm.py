@@ -32,10 +32,10 @@ TALK_MS = 100_000
 CALLERS = {
     "plain": Intent(),
     "late offer": Intent(offer=""),
-    "hears reliably": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
+    "supports 100rel": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "insists on reliable": Intent(headers=INSISTS_ON_RELIABLE),
     "late offer, heard reliably": Intent(offer="", headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
-    "hears nothing reliable": Intent(headers=SUPPORTS_100REL, pracks=False),
+    "sends no PRACK": Intent(headers=SUPPORTS_100REL, pracks=False),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
     "gives up at once": Intent(cancel_after_ms=30, headers=SUPPORTS_100REL),
