@@ -114,7 +114,9 @@ class TestChallenges:
 
     def test_a_host_in_other_letters_and_parameters_are_no_other_number(self):
         request_client = scene().exchange.request_client(DESK)
-        line = answer(request_client.question(), RIGHT, "INVITE", f"sip:{CALLEE}@{request_client.switch.host};user=phone")
+        line = answer(
+            request_client.question(), RIGHT, "INVITE", f"sip:{CALLEE}@{request_client.switch.host};user=phone"
+        )
         assert request_client.ask(headers=[line]).status == 180
 
     def test_an_answer_that_comes_late_needs_another_nonce_and_is_no_failure(self):
