@@ -39,7 +39,7 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         substitute.named = text_of(self.named)
         substitute.dialect = dialect if self.named else CallerDialect()
         substitute.reasons = ReasonForm.NONE
-        substitute.hears_reliably = substitute.is_settled = False
+        substitute.takes_100rel = substitute.is_settled = False
         return substitute
 
 
