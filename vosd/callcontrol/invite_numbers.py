@@ -9,6 +9,7 @@ from typing import Final
 
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
@@ -46,7 +47,7 @@ def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_
     """
     user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
     if not user or len(user) > NUMBER_MAX:
-        raise ParseError(484, "Address Incomplete", request)
+        raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
     return user
 
 

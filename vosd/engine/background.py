@@ -62,4 +62,4 @@ async def report_dropped(dropped: Drops) -> None:
         told = dropped.copy()
         fresh.pop(Drop.KEEP_ALIVE, None)
         if fresh:
-            _log.warning("traffic dropped", why={str(reason): count for reason, count in fresh.items()})
+            _log.warning("traffic dropped", why={reason.label: count for reason, count in fresh.items()})

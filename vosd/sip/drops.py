@@ -1,10 +1,13 @@
-"""Reasons for which a message is dropped or refused before it begins anything; each is counted."""
+"""Reasons for which a message is dropped or refused before it begins anything; each is counted.
+
+The flaws of malformed messages are counted beside them.
+"""
 
 from collections import Counter
 from enum import StrEnum
-from typing import NewType, TypeAlias
+from typing import TypeAlias
 
-from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 
 
 class Drop(StrEnum):
@@ -40,13 +43,10 @@ class Drop(StrEnum):
     LATE_ANSWER = "late answer"
     TOO_MANY_FORKS = "too many forks"
 
+    @property
+    def label(self) -> str:
+        """The name under which dropped messages are counted in the log."""
+        return self.value
 
-Malformed = NewType("Malformed", str)
-"""What is wrong with a message that could be read in part: the parser names the header."""
 
-Drops: TypeAlias = Counter[Drop | Malformed]
-
-
-def malformed(error: ParseError) -> Malformed:
-    """Return the reason that messages with this error are counted under."""
-    return Malformed(error.reason.lower())
+Drops: TypeAlias = Counter[Drop | Flaw]

@@ -14,6 +14,7 @@ from vosd.sip.transaction.finished import Entry, Mark
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, encode
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
 
 
@@ -100,7 +101,7 @@ def prefix_of(request: Request) -> str:
         ParseError: CSeq, Via or another header that the key is made of cannot be read.
     """
     if request.cseq.method != request.method:
-        raise ParseError(400, "CSeq Method Differs", request)
+        raise ParseError(400, Flaw.CSEQ_METHOD_DIFFERS, request)
     via = request.via
     branch = via.branch
     if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from vosd.sip.headers.via import Via
 from vosd.sip.wire.body import SESSION, objects_to
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import QUOTED, TOKEN
 from vosd.sip.wire.message import Request
 
@@ -57,16 +58,16 @@ def objection(request: Request) -> Objection | None:
     if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG if request.to_tag else method == "REGISTER"):
         return _unwanted(request)
     if not (request.call_id.isascii() and request.call_id.isprintable()):
-        raise ParseError(400, "Bad Call-ID", request)
+        raise ParseError(400, Flaw.BAD_CALL_ID, request)
     if not (request.from_.uri and request.to.uri):
-        raise ParseError(400, "Bad Address", request)
+        raise ParseError(400, Flaw.BAD_ADDRESS, request)
     if not request.from_tag:
-        raise ParseError(400, "Missing From Tag", request)
+        raise ParseError(400, Flaw.MISSING_FROM_TAG, request)
     supported = REGISTRAR_SUPPORTED if method == "REGISTER" else SUPPORTED
     required = [tag for tag in request.headers("require") if tag.lower() not in supported]
     if required:
         if not all(map(_WORD.match, required)):
-            raise ParseError(400, "Bad Require", request)  # only a token can be repeated in Unsupported
+            raise ParseError(400, Flaw.BAD_REQUIRE, request)  # only a token can be repeated in Unsupported
         return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
     if method == "INVITE" and request.header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
@@ -96,9 +97,9 @@ def _check_grammar(request: Request) -> None:
     """
     # The Request-URI within a dialog is not used, so a usual one is not parsed.
     if not (request.to_tag and _PLAIN_TARGET.match(request.uri)) and request.target.headers:
-        raise ParseError(400, "Headers in the Request-URI", request)
+        raise ParseError(400, Flaw.HEADERS_IN_THE_REQUEST_URI, request)
     if _has_gap(request.header("via") or ""):
-        raise ParseError(400, "Empty Parameter in Via", request)
+        raise ParseError(400, Flaw.EMPTY_PARAMETER_IN_VIA, request)
     contact = request.header("contact")
     flaw = None if contact is None else _flaw_of_contact(contact)
     if flaw is not None:
@@ -107,10 +108,10 @@ def _check_grammar(request: Request) -> None:
 
 # The peers of a trunk send the same Contact in every call.
 @lru_cache(maxsize=1024)
-def _flaw_of_contact(contact: str) -> str | None:
+def _flaw_of_contact(contact: str) -> Flaw | None:
     if _has_gap(contact):
-        return "Empty Parameter in Contact"
-    return "Contact Without Angle Brackets" if "?" in contact and "<" not in contact else None
+        return Flaw.EMPTY_PARAMETER_IN_CONTACT
+    return Flaw.CONTACT_WITHOUT_ANGLE_BRACKETS if "?" in contact and "<" not in contact else None
 
 
 def _has_gap(value: str) -> bool:
@@ -148,7 +149,7 @@ def hops_left(request: Request) -> int:
     if value is None:
         return 69
     if not (value.isascii() and value.isdigit() and len(value) <= 3):
-        raise ParseError(400, "Bad Max-Forwards", request)
+        raise ParseError(400, Flaw.BAD_MAX_FORWARDS, request)
     return min(int(value), 70) - 1
 
 

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.sip.auth_gate import EXAMINED, AuthGate, Challenged
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import CROSSING, DialogTable
-from vosd.sip.drops import Drop, Drops, malformed
+from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import (
     AckArrived,
     CancelArrived,
@@ -165,7 +165,7 @@ class ServerCore:
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
     ) -> None:
         """Count a malformed message, and answer a request without keeping a transaction."""
-        self._dropped[Drop.NOT_SIP if message is None else malformed(error)] += 1
+        self._dropped[Drop.NOT_SIP if message is None else error.reason] += 1
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
             return
         is_answered = self._settings.answers_unknown_sources or self._knows(source.host, source.port)

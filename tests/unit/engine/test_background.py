@@ -8,6 +8,8 @@ import pytest
 import structlog
 
 from vosd.engine import background
+from vosd.sip.drops import Drop
+from vosd.sip.wire.flaws import Flaw
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +46,18 @@ async def test_a_task_that_is_cancelled_ends() -> None:
 
 
 async def test_only_new_drops_are_logged_by_reason() -> None:
-    dropped = Counter({"not SIP": 3})
+    dropped = Counter({Drop.NOT_SIP: 3})
     with structlog.testing.capture_logs() as lines:
         task = asyncio.create_task(background.report_dropped(dropped))
         await several_turns()
-        dropped.update({"keep-alive": 1_000})  # of phones: not worth a line
+        dropped.update({Drop.KEEP_ALIVE: 1_000})  # of phones: not worth a line
         await several_turns()
-        dropped.update({"not SIP": 2, "unknown source": 1, "keep-alive": 1})
+        dropped.update({Drop.NOT_SIP: 2, Drop.UNKNOWN_SOURCE: 1, Flaw.BAD_VIA: 1, Drop.KEEP_ALIVE: 1})
         await several_turns()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    assert [line["why"] for line in lines] == [{"not SIP": 3}, {"not SIP": 2, "unknown source": 1}]
+    assert [line["why"] for line in lines] == [{"not SIP": 3}, {"not SIP": 2, "unknown source": 1, "bad via": 1}]
     assert {line["event"] for line in lines} == {"traffic dropped"}
 
 

@@ -7,6 +7,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, CancelArrived, InviteArrived, RequestArrived, ResponseArrived
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
@@ -195,7 +196,7 @@ def test_a_faulty_response_to_no_request_of_ours_is_dropped_and_counted(probe, o
     probe.call_vendor(owner)
     data = reply(probe.sent()[0], 200).replace(b"z9hG4bKmark", b"z9hG4bKother")
     assert probe.receive(data.replace(b"\r\nFrom:", b"\r\nno colon\r\nFrom:"), VENDOR) is None
-    assert probe.endpoint.dropped["malformed header"] == 1
+    assert probe.endpoint.dropped[Flaw.MALFORMED_HEADER] == 1
 
 
 # -- what is said of it ----------------------------------------------------------------------------------------------

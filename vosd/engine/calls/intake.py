@@ -29,6 +29,7 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import hops_left
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 
@@ -45,7 +46,7 @@ class TransferNumbers:
     def called(self, _source: CalleeSource) -> str:
         """Return the number that the transferor names; raises ParseError."""
         if len(self._callee) > NUMBER_MAX:
-            raise ParseError(484, "Address Incomplete")
+            raise ParseError(484, Flaw.ADDRESS_INCOMPLETE)
         return self._callee
 
     def calling(self, _order: Iterable[CallerSource]) -> str:
@@ -168,7 +169,7 @@ class Intake:
         """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
         request = event.request
         if request.comes_twice("replaces"):
-            raise ParseError(400, "Several Replaces", request)
+            raise ParseError(400, Flaw.SEVERAL_REPLACES, request)
         replaces = Replaces.parse(request.header("replaces") or "")
         call = call_named_by(self._endpoint, replaces)
         customer = None if call is None else call.customer

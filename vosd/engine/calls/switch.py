@@ -37,6 +37,7 @@ from vosd.sip.events import (
     UnknownSourceIgnored,
 )
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.gateways import RoutingGateway
 
 _log = structlog.get_logger()
@@ -109,7 +110,7 @@ class Switch:
             _log.exception("call_aborted", call_event=type(event).__name__)
             call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
-                self._refusals.unreadable(event, ParseError(500, "a mistake of ours"))
+                self._refusals.unreadable(event, ParseError(500, Flaw.OUR_OWN_MISTAKE))
             if call is not None:
                 self._abort(call, event.at)
 

@@ -11,6 +11,7 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.wire.compose import InviteParts, Peer, encode
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.uri import Uri, without_headers
@@ -77,7 +78,7 @@ class Dialog:
         """
         target = _target(request)
         if target is None:
-            raise ParseError(400, "Missing Contact", request)
+            raise ParseError(400, Flaw.MISSING_CONTACT, request)
         return cls(
             call_id=request.call_id,
             local=f"{request.header('to')};tag={local_tag}",

@@ -10,6 +10,7 @@ from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request, Response
 
 _RACK: Final = re.compile(r"(\d{1,10})\s+(\d{1,10})\s+INVITE\Z", re.ASCII)
@@ -30,7 +31,7 @@ class Rack(NamedTuple):
         """
         match = _RACK.match(request.header("rack") or "")
         if not match:
-            raise ParseError(400, "Bad RAck", request)
+            raise ParseError(400, Flaw.BAD_RACK, request)
         return cls(int(match[1]), int(match[2]))
 
 

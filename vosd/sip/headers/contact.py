@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.uri import Uri
 
 SURELY: Final = 1_000
@@ -43,15 +44,15 @@ class Contact(NamedTuple):
         address = NameAddr.parse(text)
         uri = address.uri
         if len(uri) > LONGEST or not uri.isprintable():
-            raise ParseError(400, "Unusable Contact")
+            raise ParseError(400, Flaw.UNUSABLE_CONTACT)
         if Uri.parse(uri).scheme not in ("sip", "sips"):
-            raise ParseError(400, "Contact Is No SIP Address")
+            raise ParseError(400, Flaw.CONTACT_IS_NO_SIP_ADDRESS)
         if not address.params:
             return cls(uri, SURELY, None, "", 0)
         expires, q = address.param("expires"), address.param("q")
         instance = address.param("+sip.instance") or ""
         if len(instance) > LONGEST or not instance.isprintable():
-            raise ParseError(400, "Unusable Instance")
+            raise ParseError(400, Flaw.UNUSABLE_INSTANCE)
         return cls(
             uri,
             SURELY if q is None else preference(q),

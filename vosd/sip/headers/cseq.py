@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN
 
 _CSEQ: Final = re.compile(rf"(\d{{1,10}})\s+({TOKEN})\Z", re.ASCII)
@@ -30,9 +31,9 @@ class CSeq(NamedTuple):
         if method not in COMMON_METHODS or not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
             match = _CSEQ.match(text)
             if not match:
-                raise ParseError(400, "Bad CSeq")
+                raise ParseError(400, Flaw.BAD_CSEQ)
             digits, method = match[1], match[2]
         number = int(digits)
         if number >= 1 << 31:
-            raise ParseError(400, "CSeq Out of Range")
+            raise ParseError(400, Flaw.CSEQ_OUT_OF_RANGE)
         return cls(number, method)

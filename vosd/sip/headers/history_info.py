@@ -12,6 +12,7 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.privacy import WITHHOLDS_HISTORY, wishes
 from vosd.sip.headers.reason import Q850, Reason
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import parameters
 from vosd.sip.wire.uri import Uri
 
@@ -50,7 +51,7 @@ class HistoryEntry(NamedTuple):
         said = parameters(address.params)
         place = said.get("index") or ""
         if not _INDEX.match(place):
-            raise ParseError(400, "History-Info without Index")
+            raise ParseError(400, Flaw.HISTORY_INFO_WITHOUT_INDEX)
         cause = uri.param("cause") or ""
         headers = _headers_in(address.uri)
         return cls(

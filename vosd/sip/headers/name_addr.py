@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import parameters
 
 _NAME_ADDR: Final = re.compile(r'("(?:[^"\\]|\\.)*+"\s*+|[^<"]*+)<([^>]*+)>\s*+((?:;.*)?)\Z', re.DOTALL)
@@ -30,7 +31,7 @@ class NameAddr(NamedTuple):
             return cls(match[1].rstrip(), match[2].strip(), match[3])
         match = _ADDR_SPEC.match(text)
         if not match:
-            raise ParseError(400, "Bad Address")
+            raise ParseError(400, Flaw.BAD_ADDRESS)
         return cls("", match[1], match[2])
 
     @property

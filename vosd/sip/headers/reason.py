@@ -7,6 +7,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 
@@ -33,7 +34,7 @@ class Reason(NamedTuple):
         """
         match = _PROTOCOL.match(text)
         if not match:
-            raise ParseError(400, "Bad Reason")
+            raise ParseError(400, Flaw.BAD_REASON)
         cause = parameters(text[match.end() :]).get("cause") or ""
         number = int(cause) if cause.isascii() and cause.isdigit() and len(cause) <= 3 else None
         return cls(match[1].upper(), number)

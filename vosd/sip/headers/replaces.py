@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import parameters
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
@@ -29,7 +30,7 @@ class Replaces(NamedTuple):
         said = parameters(";" + rest)
         to_tag, from_tag = said.get("to-tag"), said.get("from-tag")
         if not (call_id.strip() and to_tag and from_tag):
-            raise ParseError(400, "Bad Replaces")
+            raise ParseError(400, Flaw.BAD_REPLACES)
         return cls(call_id.strip(), to_tag, from_tag, "early-only" in said)
 
 
@@ -48,11 +49,11 @@ class ReferTo(NamedTuple):
         """
         values = request.headers("refer-to")
         if len(values) != 1:
-            raise ParseError(400, "Bad Refer-To", request)
+            raise ParseError(400, Flaw.BAD_REFER_TO, request)
         text = NameAddr.parse(values[0]).uri
         uri = Uri.parse(text)
         if (uri.param("method") or "invite") != "invite" or not uri.user:
-            raise ParseError(400, "Bad Refer-To", request)
+            raise ParseError(400, Flaw.BAD_REFER_TO, request)
         _, _, behind = text.rpartition("@") if "@" in text else ("", "", text)
         for header in behind.partition("?")[2].split("&"):
             name, _, value = header.partition("=")

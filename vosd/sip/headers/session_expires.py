@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 
@@ -37,14 +38,14 @@ class SessionExpires(NamedTuple):
         """
         match = _SECONDS.match(text)
         if not match:
-            raise ParseError(400, "Bad Session-Expires")
+            raise ParseError(400, Flaw.BAD_SESSION_EXPIRES)
         said = parameters(text[match.end(1) :])
         if "refresher" not in said:
             return cls(int(match[1]))
         try:
             return cls(int(match[1]), Refresher((said["refresher"] or "").lower()))
         except ValueError:
-            raise ParseError(400, "Bad Refresher") from None
+            raise ParseError(400, Flaw.BAD_REFRESHER) from None
 
     @classmethod
     def of(cls, message: Message) -> "SessionExpires | None":
@@ -57,7 +58,7 @@ class SessionExpires(NamedTuple):
         if text is None:
             return None
         if message.comes_twice("session-expires"):
-            raise ParseError(400, "Several Session-Expires")
+            raise ParseError(400, Flaw.SEVERAL_SESSION_EXPIRES)
         return cls.parse(text)
 
 
@@ -72,5 +73,5 @@ def min_se_of(message: Message) -> int:
         return 0
     match = _SECONDS.match(text)
     if not match or message.comes_twice("min-se"):
-        raise ParseError(400, "Bad Min-SE")
+        raise ParseError(400, Flaw.BAD_MIN_SE)
     return int(match[1])

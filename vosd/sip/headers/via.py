@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import HOST, QUOTED, TOKEN, parameters
 
 _VIA: Final = re.compile(
@@ -46,12 +47,12 @@ class Via(NamedTuple):
         else:
             match = _VIA.match(text)
             if not match:
-                raise ParseError(400, "Bad Via")
+                raise ParseError(400, Flaw.BAD_VIA)
             transport, host, port, params, _ = match.groups()
             found, length = parameters(params), match.end(4)
         number = int(port) if port else None
         if number is not None and not 0 < number < 65_536:
-            raise ParseError(400, "Bad Port in Via")
+            raise ParseError(400, Flaw.BAD_PORT_IN_VIA)
         return cls(transport.upper(), host, number, found, length)
 
     @property

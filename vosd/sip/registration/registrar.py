@@ -17,6 +17,7 @@ from vosd.sip.headers.contact import SURELY, Contact, seconds
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri, are_equivalent
 
@@ -114,7 +115,7 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
     if len(written) > settings.max_contacts:
         return Outcome(403, "", live)
     if len(request.call_id) > CALL_ID_CHARS_MAX:
-        raise ParseError(400, "Call-ID Too Long", request)
+        raise ParseError(400, Flaw.CALL_ID_TOO_LONG, request)
     draft = _Draft(request, source, live, settings, now)
     for text in written:
         refusal = draft.take(Contact.parse(text), by_device=len(written) == 1)
@@ -195,7 +196,7 @@ class _Draft:
 def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: Instant) -> Outcome:
     """Apply ``Contact: *`` (section 10.3, step 6)."""
     if len(written) > 1 or request.header("expires") is None or seconds(request.header("expires") or "") != 0:
-        raise ParseError(400, "Contact * Needs Expires 0 and Nothing Else", request)
+        raise ParseError(400, Flaw.CONTACT_STAR_NEEDS_EXPIRES_0_AND_NOTHING_ELSE, request)
     call_id, cseq = request.call_id, request.cseq.number
     if any(each.call_id == call_id and cseq <= each.cseq for each in live):
         return Outcome(500, "", live)
@@ -241,11 +242,11 @@ def _path_of(request: Request) -> tuple[str, ...]:
         return ()
     path = tuple(request.headers("path"))
     if len(path) > PATH_HOPS_MAX or sum(map(len, path)) > PATH_CHARS_MAX:
-        raise ParseError(400, "Path Too Long", request)
+        raise ParseError(400, Flaw.PATH_TOO_LONG, request)
     for hop in path:
         is_plain = hop.startswith("<") and hop.isprintable()
         if not is_plain or Uri.parse(hop[1:].partition(">")[0]).scheme not in {"sip", "sips"}:
-            raise ParseError(400, "Bad Path", request)
+            raise ParseError(400, Flaw.BAD_PATH, request)
     return path
 
 

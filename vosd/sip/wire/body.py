@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 
@@ -66,11 +67,11 @@ def _parts(message: Message) -> list[tuple[str, bool, bytes]]:
     said = parameters(";" + (message.header("content-type") or "").partition(";")[2])
     boundary = (said.get("boundary") or "").strip('"')
     if not boundary:
-        raise ParseError(400, "Bad Multipart Body")
+        raise ParseError(400, Flaw.BAD_MULTIPART_BODY)
     mark = b"--" + boundary.encode("utf-8", "surrogateescape")
     pieces = (b"\r\n" + message.body).split(b"\r\n" + mark, PARTS_MAX + 1)
     if len(pieces) < 2:
-        raise ParseError(400, "Bad Multipart Body")
+        raise ParseError(400, Flaw.BAD_MULTIPART_BODY)
     found: list[tuple[str, bool, bytes]] = []
     for piece in pieces[1:]:
         if piece.startswith(b"--"):
@@ -81,7 +82,7 @@ def _parts(message: Message) -> list[tuple[str, bool, bytes]]:
         fields = dict(map(_field, lines))
         kind = _type_of(fields.get("content-type", ""), body) or "text/plain"
         found.append((kind, _insists(fields.get("content-disposition", "")), body))
-    raise ParseError(400, "Bad Multipart Body")
+    raise ParseError(400, Flaw.BAD_MULTIPART_BODY)
 
 
 def _type_of(said: str, body: bytes) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from vosd.base.errors import VosError
+from vosd.sip.wire.flaws import Flaw
 
 if TYPE_CHECKING:
     from vosd.sip.wire.message import Request, Response
@@ -17,7 +18,7 @@ class ParseError(VosError):
     """
 
     def __init__(
-        self, status: int, reason: str, request: "Request | None" = None, response: "Response | None" = None
+        self, status: int, reason: Flaw, request: "Request | None" = None, response: "Response | None" = None
     ) -> None:
         super().__init__(f"{status} {reason}" if status else reason)
         self.status = status

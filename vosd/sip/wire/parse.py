@@ -10,26 +10,40 @@ from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.names import CANONICAL, MalformedNameError
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN
 from vosd.sip.wire.message import Request, Response
 
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
 _METHOD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
-_ONCE: Final = ("call-id", "content-length", "cseq", "from", "max-forwards", "to")
-_REQUIRED: Final = ("via", "from", "to", "call-id", "cseq")
+_ONCE: Final = {
+    "call-id": Flaw.MORE_THAN_ONE_CALL_ID,
+    "content-length": Flaw.MORE_THAN_ONE_CONTENT_LENGTH,
+    "cseq": Flaw.MORE_THAN_ONE_CSEQ,
+    "from": Flaw.MORE_THAN_ONE_FROM,
+    "max-forwards": Flaw.MORE_THAN_ONE_MAX_FORWARDS,
+    "to": Flaw.MORE_THAN_ONE_TO,
+}
+_REQUIRED: Final = {
+    "via": Flaw.MISSING_VIA,
+    "from": Flaw.MISSING_FROM,
+    "to": Flaw.MISSING_TO,
+    "call-id": Flaw.MISSING_CALL_ID,
+    "cseq": Flaw.MISSING_CSEQ,
+}
 _LIMITS: Final = Limits()
 
 
-class _Flaw(NamedTuple):
+class _StartLineFlaw(NamedTuple):
     """Fault of a request line, and the status for it."""
 
     status: int
-    reason: str
+    reason: Flaw
 
 
-_OTHER_VERSION: Final = _Flaw(505, "Version Not Supported")
-_BLANKS_AT_END: Final = _Flaw(400, "Blanks at the End of the Request Line")
+_OTHER_VERSION: Final = _StartLineFlaw(505, Flaw.VERSION_NOT_SUPPORTED)
+_BLANKS_AT_END: Final = _StartLineFlaw(400, Flaw.BLANKS_AT_THE_END_OF_THE_REQUEST_LINE)
 
 
 def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
@@ -42,7 +56,7 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         _refuse_oversized(data, limits)
     text = data.lstrip(b"\r\n")  # RFC 3261 section 7.5: empty lines before the start line are no fault
     if not text:
-        raise ParseError(0, "Empty Datagram")
+        raise ParseError(0, Flaw.EMPTY_DATAGRAM)
     head_end = text.find(b"\r\n\r\n")
     body_start = head_end + 4
     if head_end < 0:
@@ -62,14 +76,14 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         if kind[2] is not None:
             raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
-        fault = "Message Ends Inside the Headers"
+        fault = Flaw.MESSAGE_ENDS_INSIDE_THE_HEADERS
     fault = stray or fault or _missing(first) or fit_body(message)
     if fault:
         _refuse(message, fault)
     return message
 
 
-def _split_lines(head: str) -> tuple[list[str], str | None]:
+def _split_lines(head: str) -> tuple[list[str], Flaw | None]:
     """Return the lines, folded ones joined (section 7.3.1), and the fault of their line ends, if any.
 
     Bare line feeds count as line ends. A bare carriage return is a fault: in text that we send back, some parser might
@@ -82,11 +96,11 @@ def _split_lines(head: str) -> tuple[list[str], str | None]:
     if head.count("\n") == ends == head.count("\r"):
         return lines, None
     head = head.replace("\r\n", "\n")
-    stray = "Bare Carriage Return" if "\r" in head else None
+    stray = Flaw.BARE_CARRIAGE_RETURN if "\r" in head else None
     return head.replace("\r", " ").split("\n"), stray
 
 
-def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
+def _read_start_line(line: str) -> int | tuple[str, str, _StartLineFlaw | None]:
     """Return a response's status, or a request's method, its URI and its fault, if any."""
     method, _, rest = line.partition(" ")
     if method in COMMON_METHODS and rest[-8:] == " SIP/2.0":
@@ -95,18 +109,18 @@ def _read_start_line(line: str) -> int | tuple[str, str, _Flaw | None]:
         status = line[8:11]
         if status.isascii() and status.isdigit() and "100" <= status < "700" and line[11:12] in ("", " "):
             return int(status)
-        raise ParseError(0, "Bad Status Line")
+        raise ParseError(0, Flaw.BAD_STATUS_LINE)
     whole = line.rstrip(" \t")
     uri, _, written = whole[len(method) + 1 :].rpartition(" ")
     version = _VERSION.match(written)
     if not uri or not version or not _METHOD.match(method):
-        raise ParseError(0, "Not SIP")
+        raise ParseError(0, Flaw.NOT_SIP)
     if version[1] != "2.0":
         return method, uri, _OTHER_VERSION
     return method, uri, _BLANKS_AT_END if whole != line else None
 
 
-def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], str | None]:
+def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str, str], Flaw | None]:
     """Return the header lines, the first value of each name as written, and their fault, if any."""
     if len(lines) > limits.max_headers or sum(map(len, lines)) > limits.max_line_chars:
         lines, fault = _within(lines, limits)
@@ -118,18 +132,18 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str
     except ValueError:
         lines = [line for line in lines if _is_header(line)]
         first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
-        fault = fault or "Malformed Header"
+        fault = fault or Flaw.MALFORMED_HEADER
     if len(first) != len(lines):
         fault = fault or _repeated(lines)
     return lines, first, fault
 
 
-def _within(lines: list[str], limits: Limits) -> tuple[list[str], str | None]:
+def _within(lines: list[str], limits: Limits) -> tuple[list[str], Flaw | None]:
     """Remove what exceeds a limit, and return the fault."""
-    fault = "Too Many Headers" if len(lines) > limits.max_headers else None
+    fault = Flaw.TOO_MANY_HEADERS if len(lines) > limits.max_headers else None
     kept = [line for line in lines[: limits.max_headers] if len(line) <= limits.max_line_chars]
     if len(kept) < min(len(lines), limits.max_headers):
-        fault = fault or "Header Too Long"
+        fault = fault or Flaw.HEADER_TOO_LONG
     return kept, fault
 
 
@@ -141,35 +155,35 @@ def _is_header(line: str) -> bool:
         return False
 
 
-def _repeated(lines: list[str]) -> str | None:
+def _repeated(lines: list[str]) -> Flaw | None:
     """Return a header that occurs more than once and must not."""
     names = [CANONICAL[line.partition(":")[0]] for line in lines]
-    return next((f"More Than One {name.title()}" for name in _ONCE if names.count(name) > 1), None)
+    return next((flaw for name, flaw in _ONCE.items() if names.count(name) > 1), None)
 
 
-def _missing(first: dict[str, str]) -> str | None:
-    for name in _REQUIRED:
+def _missing(first: dict[str, str]) -> Flaw | None:
+    for name, flaw in _REQUIRED.items():
         if name not in first:
-            return f"Missing {name.title()}"
+            return flaw
     return None
 
 
-def fit_body(message: Request | Response) -> str | None:
+def fit_body(message: Request | Response) -> Flaw | None:
     """Cut the body to its Content-Length; return the fault where that is impossible (RFC 3261 section 18.3)."""
     length = message.header("content-length")
     if length is None:
         return None
     if not (length.isascii() and length.isdigit() and len(length) < 10):
-        return "Bad Content-Length"
+        return Flaw.BAD_CONTENT_LENGTH
     body, wanted = message.body, int(length)
     if wanted > len(body):
-        return "Content-Length Larger Than the Message"
+        return Flaw.CONTENT_LENGTH_LARGER_THAN_THE_MESSAGE
     if wanted < len(body):
         message.body = body[:wanted]
     return None
 
 
-def _refuse(message: Request | Response, fault: str) -> NoReturn:
+def _refuse(message: Request | Response, fault: Flaw) -> NoReturn:
     if isinstance(message, Response):
         raise ParseError(0, fault, response=message)
     raise ParseError(400, fault, message)
@@ -183,4 +197,4 @@ def _refuse_oversized(data: bytes, limits: Limits) -> NoReturn:
         request = error.request
     else:
         request = start if isinstance(start, Request) else None
-    raise ParseError(513 if request else 0, "Message Too Large", request)
+    raise ParseError(513 if request else 0, Flaw.MESSAGE_TOO_LARGE, request)

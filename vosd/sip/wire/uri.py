@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import HOST, parameters
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -41,15 +42,15 @@ class Uri(NamedTuple):
             scheme, userinfo, host, port, params, headers = match.groups()
             number = int(port) if port else None
             if number is not None and not 0 < number < 65_536:
-                raise ParseError(400, "Bad Port in URI")
+                raise ParseError(400, Flaw.BAD_PORT_IN_URI)
             user = (userinfo or "").partition(":")[0].partition(";")[0]
             return cls(scheme.lower(), unescape(user), host, number, params or "", headers or "")
         match = _TEL.match(text)
         if match:
             return cls("tel", unescape(match[1]), "", None, match[2] or "")
         if _SCHEME.match(text) and not text.lower().startswith(("sip:", "sips:", "tel:")):
-            raise ParseError(416, "Unsupported URI Scheme")
-        raise ParseError(400, "Bad URI")
+            raise ParseError(416, Flaw.UNSUPPORTED_URI_SCHEME)
+        raise ParseError(400, Flaw.BAD_URI)
 
     def param(self, name: str) -> str | None:
         """Return a URI parameter's value in lower case, or None."""
