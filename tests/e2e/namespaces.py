@@ -25,7 +25,7 @@ def do_without(reason: str) -> NoReturn:
 
 
 def machine_has_nat() -> bool:
-    """Say whether this user may make a network namespace here, with an address translation in it."""
+    """Return whether this user may make a network namespace here, with an address translation in it."""
     try:
         probe = subprocess.run(
             ("unshare", "--net", "--mount", "--propagation=unchanged", "sh", "-c", MASQUERADE),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sipp
 
 
 def exhausted(record: dict[str, Any]) -> bool:
-    """Say whether the switch ended this call for want of money."""
+    """Return whether the switch ended this call for want of money."""
     return (record["end_reason"], record["hangup_source"]) == ("Balance Exhausted", "switch")
 
 

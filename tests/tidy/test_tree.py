@@ -112,7 +112,7 @@ def test_every_test_asserts_something():
 
 
 def _judges(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Say whether a test asserts, expects an exception, or calls what asserts or would never return."""
+    """Return whether a test asserts, expects an exception, or calls what asserts or would never return."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True

@@ -43,7 +43,7 @@ def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_
     """Return the number that the caller wants.
 
     Raises:
-        ParseError: 400, 416, or 484 where that part of the INVITE names nobody.
+        ParseError: 400, 416, or 484 where that part of the INVITE has no user.
     """
     user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
     if not user or len(user) > NUMBER_MAX:

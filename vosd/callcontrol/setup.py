@@ -1,4 +1,4 @@
-"""The set-up of a call: the steps that decide whether it is carried, by whom and at what price (ADR 35).
+"""The set-up of a call: the steps that decide whether it is accepted, by which gateways and at what price (ADR 35).
 
 A call and ``vosd route explain`` go through the same tuple of steps. A step lets the call proceed, refuses it, or asks
 a question that may take time: an HTTP lookup, a redirect server, RADIUS, a media engine, limits that machines share.

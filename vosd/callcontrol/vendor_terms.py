@@ -31,7 +31,7 @@ class LiveVendors:
         return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
 
     def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
-        """Say whether a number that a vendor redirects to costs what the dialled one does.
+        """Return whether a number that a vendor redirects to costs what the dialled one does.
 
         The choice carries the terms of the dialled number, and the new number as ``callee_out``.
         """
@@ -39,11 +39,11 @@ class LiveVendors:
         return _price(followed) == _price(buy_rate(redirected))
 
     def located(self, gateway: RoutingGateway) -> bool:
-        """Say whether any address of the gateway is known."""
+        """Return whether any address of the gateway is known."""
         return bool(self._addresses_of(gateway))
 
     def registered(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway requires no registration, or has ours."""
+        """Return whether the gateway requires no registration, or has ours."""
         return gateway.name not in self._unregistered
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
@@ -59,7 +59,7 @@ class LiveVendors:
         return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
 
     def funded(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway's account is postpaid or has a positive balance left."""
+        """Return whether the gateway's account is postpaid or has a positive balance left."""
         credit = None if gateway.account is None else self._credits.get(gateway.account)
         if credit is None or credit.limit is None:
             return True

@@ -105,7 +105,7 @@ class ProblemList:
 
 
 def is_secret(key: str) -> bool:
-    """Say whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
+    """Return whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
     name = _IN_BRACKETS.sub("", key).lower()
     return any(word in name for word in _NEVER_SHOWN)
 

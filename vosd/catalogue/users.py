@@ -69,7 +69,7 @@ def _is_wide(pattern: HostPattern) -> bool:
 
 
 def _may_be_in(network: IPv4Network | IPv6Network, hosts: Collection[HostPattern]) -> bool:
-    """Say whether a user with these hosts may be in a network; without hosts it may be in any."""
+    """Return whether a user with these hosts may be in a network; without hosts it may be in any."""
     return not hosts or any(_overlap(network, pattern.network) for pattern in hosts)
 
 

@@ -176,7 +176,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         return self._currencies[name]
 
     def __contains__(self, account_id: object) -> bool:
-        """Say whether an account of that id is configured, with mistakes or without."""
+        """Return whether an account of that id is configured, with mistakes or without."""
         return account_id in self._sections
 
     def __iter__(self) -> Iterator[str]:

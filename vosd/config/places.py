@@ -53,7 +53,7 @@ def _base(config: Path, written: Iterable[Path]) -> Path | None:
 
 
 def _is_written(path: Path) -> bool:
-    """Say whether a switch wrote a file; an empty database file was made by a reader that did not find one."""
+    """Return whether a switch wrote a file; an empty database file was made by a reader that did not find one."""
     try:
         found = path.stat()
     except OSError:

@@ -59,7 +59,7 @@ class Circuit(Enum):
 
 
 def counts_as_failure(code: int, q850: int | None) -> bool:
-    """Say whether a refusal concerns the vendor itself."""
+    """Return whether a refusal concerns the vendor itself."""
     return code in FAILURES and q850 not in NORMAL_CAUSES
 
 

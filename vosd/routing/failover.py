@@ -91,7 +91,7 @@ OURS_TO_SETTLE: Final = OUR_CREDENTIALS | {420, 421, 422, 423, 489, 494}
 
 
 def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
-    """Say whether the next gateway is tried after ``outcome`` on ``gateway``."""
+    """Return whether the next gateway is tried after ``outcome`` on ``gateway``."""
     match outcome.end:
         case AttemptEnd.SILENT:
             return True

@@ -41,7 +41,7 @@ def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource]
 
 
 def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:
-    """Say whether a gateway with credentials may send from ``host``:``port``.
+    """Return whether a gateway with credentials may send from ``host``:``port``.
 
     Raises:
         ValueError: ``host`` is not an IP address.
@@ -122,17 +122,17 @@ class SourceIndex:
         return None
 
     def knows(self, host: str, port: int) -> bool:
-        """Say whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
+        """Return whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
         return any(claim.port is None or claim.port == port for claim in self._claims_on(host))
 
     def is_from(self, name: str, host: str, port: int) -> bool:
-        """Say whether the gateway of that name may send from ``host``:``port``."""
+        """Return whether the gateway of that name may send from ``host``:``port``."""
         return any(
             claim.gateway.name == name and (claim.port is None or claim.port == port) for claim in self._claims_on(host)
         )
 
     def knows_host(self, host: str) -> bool:
-        """Say whether any gateway sends from ``host``, whatever the port."""
+        """Return whether any gateway sends from ``host``, whatever the port."""
         return bool(self._claims_on(host))
 
     def gateways_at(self, host: str) -> tuple[MappingGateway, ...]:

@@ -27,11 +27,11 @@ class Vendors(Protocol):
         ...
 
     def located(self, gateway: RoutingGateway) -> bool:
-        """Say whether an address of the gateway is known: a name may not resolve (RFC 3263)."""
+        """Return whether an address of the gateway is known: a name may not resolve (RFC 3263)."""
         ...
 
     def registered(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway takes calls without a registration of ours, or has one."""
+        """Return whether the gateway takes calls without a registration of ours, or has one."""
         ...
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
@@ -46,5 +46,5 @@ class Vendors(Protocol):
         ...
 
     def funded(self, gateway: RoutingGateway) -> bool:
-        """Say whether the gateway's account is postpaid or has a positive balance left."""
+        """Return whether the gateway's account is postpaid or has a positive balance left."""
         ...

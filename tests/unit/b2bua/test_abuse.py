@@ -27,8 +27,8 @@ def dialog_of(call: OutgoingCall) -> str:
 
 
 def under_another_tag(answer_to: Message, status: int = 200) -> str:
-    """Answer a request within a dialog as if somebody else had heard it."""
-    lines = response_lines(answer_to, status, "", "somebody@198.51.100.77")
+    """Answer a request within a dialog as if another peer had received it."""
+    lines = response_lines(answer_to, status, "", "other@198.51.100.77")
     return compose([line.partition(";tag=")[0] + ";tag=other" if line.startswith("To:") else line for line in lines])
 
 
@@ -79,7 +79,7 @@ def test_a_redirection_to_tls_takes_its_port():
 # -- memory and packets -------------------------------------------------------------------------------------------
 
 
-def test_a_vendor_that_rings_without_end_of_phones_is_heard_for_the_first_of_them(scene):
+def test_of_a_vendor_that_rings_endlessly_only_the_first_phones_count(scene):
     scene.vendor.script = RINGS
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(100)
@@ -117,7 +117,7 @@ def test_a_fork_that_repeats_its_answer_gets_the_same_ack(scene):
     scene.finish(call)
 
 
-def test_a_target_that_cannot_make_up_its_mind_is_told_of_once(scene):
+def test_a_target_with_many_provisional_responses_is_reported_once(scene):
     """Each news of a transfer is a request of ours to the transferor, repeated until it is answered."""
     fickle = Script(tuple(Line(10 * turn, 183 if turn % 2 else 180) for turn in range(50)))
     scene.vendor.by_number = {TARGET: fickle}
@@ -130,7 +130,7 @@ def test_a_target_that_cannot_make_up_its_mind_is_told_of_once(scene):
     assert scene.exchange.residue() == {}
 
 
-def test_a_number_too_long_for_anybody_is_not_transferred_to(scene):
+def test_a_transfer_to_a_too_long_number_is_refused(scene):
     call, _ = scene.talk()
     refer(call, f"<sip:44{'1' * 200}@192.0.2.1>")
     scene.wire.run_for(1_000)
@@ -157,7 +157,7 @@ def test_a_proposal_that_is_answered_again_under_another_tag_ends_no_call():
 
 @pytest.mark.parametrize("name", ["1 1", "2 7"], ids=["same session", "another"])
 def test_a_session_version_of_any_length_ends_no_call(scene, name):
-    """Nobody counts that far; what looks like it passes through untouched."""
+    """No peer counts that far; a value that looks like it passes unchanged."""
     call, there = scene.talk()
     there.minds_origins = False
     endless = call.mine.replace("o=- 1 1 ", f"o=- {name}{'9' * 5_000} ")
@@ -178,7 +178,7 @@ def test_a_preference_of_any_length_ends_no_call():
     scene.finish(call)
 
 
-# -- calls that nobody would end ----------------------------------------------------------------------------------
+# -- calls without end ---------------------------------------------------------------------------------------------
 
 
 def test_a_call_that_is_being_transferred_takes_part_in_no_other_transfer(scene):

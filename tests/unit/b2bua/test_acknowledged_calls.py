@@ -5,13 +5,13 @@ from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import answers
 
 
-def test_the_record_says_when_the_caller_has_acknowledged_the_answer(scene):
+def test_the_record_has_the_time_of_the_callers_ack(scene):
     call, _ = scene.talk()
     record = scene.finish(call)
     assert record.acknowledged_at - record.answered_at == 2, "a millisecond each way"
 
 
-def test_an_ack_that_comes_late_is_told_from_the_answer(scene):
+def test_a_late_ack_has_a_time_of_its_own(scene):
     scene.vendor.script = answers()
     call = scene.caller.call(CALLEE, Intent(acknowledges=False))
     scene.wire.run_until(lambda: call.final == 200)

@@ -1,4 +1,4 @@
-"""Calls that are answered: who hangs up, what is billed, what is said to whom."""
+"""Answered calls: which side ends them, what is billed, what each side receives."""
 
 from decimal import Decimal
 
@@ -165,7 +165,7 @@ def test_a_repeated_invite_makes_no_second_call(scene):
 
 
 def test_a_doubled_ack_of_a_declined_reinvite_does_the_call_no_harm(scene):
-    """A stray ACK comes to a leg that waits for none; whoever sends it, the call goes on."""
+    """An unexpected ACK is ignored, and the call goes on."""
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)

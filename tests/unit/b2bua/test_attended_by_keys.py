@@ -48,7 +48,7 @@ def test_while_the_target_is_called_the_parties_talk_on(scene):
     assert sorted(reasons(scene)) == ["Cancelled", "Normal"]
 
 
-def test_the_telephone_hears_the_target_and_the_party_is_put_on_hold(scene):
+def test_the_telephone_talks_to_the_target_and_the_party_is_put_on_hold(scene):
     call, party, target = consulting(scene)
     assert "a=inactive" in latest(party)
     assert latest(call) == media_of(target.mine)

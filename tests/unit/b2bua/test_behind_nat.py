@@ -1,4 +1,4 @@
-"""Whole calls of parties behind NAT: what they say of their own network reaches nobody, and everything reaches them."""
+"""Whole calls of parties behind NAT: their private addresses are not forwarded, and all messages reach them."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def home():
     assert scene.exchange.endpoint._dialogs._behind_nat == {}, "nothing is kept of calls that are over"
 
 
-def test_a_call_from_home_is_set_up_talked_and_hung_up_from_afar(home):
+def test_a_call_from_behind_nat_is_set_up_and_ended_by_the_other_side(home):
     call, there = home.talk(FROM_HOME)
     assert there.theirs == OFFER_OUTSIDE, "with the address where the phone is seen"
     there.hang_up()
@@ -77,7 +77,7 @@ def test_without_nat_the_contact_is_followed_and_the_session_goes_through_untouc
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_refresh_from_home_changes_nothing_for_the_other_side(home, method):
+def test_a_refresh_from_behind_nat_does_not_involve_the_other_side(home, method):
     """What is compared with what was heard is what was heard: with the address replaced in both."""
     call, there = home.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
     call.ask(method, body=call.mine)
@@ -88,7 +88,7 @@ def test_a_refresh_from_home_changes_nothing_for_the_other_side(home, method):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_hold_from_home_and_from_afar_goes_through(home, method):
+def test_hold_of_either_side_is_forwarded(home, method):
     call, there = home.talk(FROM_HOME._replace(headers=KNOWS_UPDATE), UPDATING)
     for side, other in ((call, there), (there, call)):
         for attributes in (("a=sendonly",), ()):
@@ -113,7 +113,7 @@ def test_a_mapping_that_changes_takes_the_call_with_it(home):
     home.close()
 
 
-def test_a_hang_up_from_a_new_port_is_heard_and_answered_there(home):
+def test_a_bye_from_a_new_port_is_accepted_and_answered_there(home):
     call, there = home.talk(FROM_HOME)
     home.wire.hide(HOME, REMAPPED)
     call.hang_up()
@@ -122,7 +122,7 @@ def test_a_hang_up_from_a_new_port_is_heard_and_answered_there(home):
     home.close()
 
 
-def test_a_new_public_address_tells_the_other_side_where_the_media_are_now(home):
+def test_a_new_public_address_is_forwarded_in_the_session_description(home):
     call, there = home.talk(FROM_HOME)
     home.wire.hide(HOME, MOVED)
     call.ask("INVITE", body=call.mine)
@@ -132,7 +132,7 @@ def test_a_new_public_address_tells_the_other_side_where_the_media_are_now(home)
     home.finish(call)
 
 
-def test_a_late_answer_from_home_has_the_address_too(home, monkeypatch):
+def test_a_late_answer_from_behind_nat_has_the_public_address(home, monkeypatch):
     """The offer is the vendor's, the phone answers in its ACK."""
     monkeypatch.setattr("vosd.testing.virtual.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
     call, there = home.talk(Intent(offer=""))
@@ -150,7 +150,7 @@ def behind(nat: Nat) -> Scene:
 
 
 @pytest.mark.parametrize("nat", [Nat.AUTO, Nat.YES])
-def test_a_vendor_behind_nat_is_asked_where_it_was_called_and_heard_where_it_is_seen(nat):
+def test_requests_to_a_vendor_behind_nat_go_where_the_invite_went(nat):
     scene = behind(nat)
     call, there = scene.talk()
     assert call.theirs == ANSWER_OUTSIDE
@@ -177,7 +177,7 @@ def test_early_media_of_a_vendor_behind_nat_can_be_reached_before_it_answers():
 
 
 @pytest.mark.parametrize(("nat", "port"), [(Nat.AUTO, OUTSIDE.port), (Nat.YES, OUTSIDE.port), (Nat.NO, HOME.port)])
-def test_a_refusal_finds_its_way_home_unasked(nat, port):
+def test_a_refusal_goes_to_the_seen_address_without_rport(nat, port):
     """RFC 3581 is 20 years old, but not every phone asks for ``rport``."""
     scene = at_home(nat)
     scene.caller.send(
@@ -259,7 +259,7 @@ def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called
 @pytest.mark.parametrize(
     ("thief", "path"), [("1002", ""), (NUMBER, "<sip:proxy.example;lr>")], ids=["another user", "another way to it"]
 )
-def test_no_calls_are_stolen_with_the_contact_that_half_the_world_has(thief, path):
+def test_a_common_private_contact_steals_no_calls(thief, path):
     """Two homes behind one proxy: the same private Contact, seen at the same place; one of them says it has moved."""
     scene, at_home = phone_at_home()
     register(scene, HOME, MOVED, number=thief, cseq=2, path=path)
@@ -289,7 +289,7 @@ def test_a_call_of_another_phone_stays_where_it_is():
     assert scene.exchange.residue() == {}
 
 
-def test_two_phones_at_one_home_reach_each_other_as_they_are():
+def test_two_phones_behind_one_nat_get_their_private_addresses():
     """Their router would hardly send back inside what is meant for its outer address."""
     scene, at_home = phone_at_home()
     neighbour = Caller(scene.wire, Address("192.168.1.101", 5060), SWITCH)

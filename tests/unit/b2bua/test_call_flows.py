@@ -96,7 +96,7 @@ def test_3_7_the_callees_address_changes_within_the_session(scene):
     assert end_of(scene.finish(call)) == ("Normal", "caller", 200)
 
 
-def test_3_8_nobody_answers_and_the_caller_gives_up(scene):
+def test_3_8_no_answer_and_the_caller_gives_up(scene):
     scene.vendor.script = RINGS
     carried(scene, Intent(cancel_after_ms=5_000))
     assert ladder(scene, CUSTOMER) == [

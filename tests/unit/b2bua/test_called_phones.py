@@ -37,7 +37,7 @@ def finish(scene: Scene, call):
     return scene.close()
 
 
-def test_a_phone_is_called_where_it_is_seen_by_the_contact_that_it_said():
+def test_a_phone_is_called_at_its_seen_address_with_its_contact():
     scene = stage()
     desk = scene.exchange.telephone(NUMBER, HOME, contact=f"sip:{NUMBER}@192.168.1.20:5060;line=7")
     desk.register()
@@ -51,7 +51,7 @@ def test_a_phone_is_called_where_it_is_seen_by_the_contact_that_it_said():
     assert record.destination_address == str(HOME)
 
 
-def test_the_caller_pays_as_for_any_number_and_nobody_is_paid():
+def test_the_caller_pays_as_for_any_number_and_there_is_no_vendor_cost():
     scene = stage()
     scene.exchange.telephone(NUMBER, HOME).register()
     record = finish(scene, called(scene))
@@ -92,7 +92,7 @@ def test_the_offline_gateway_is_tried_after_a_phone_that_does_not_answer_to_anyt
 
 
 @pytest.mark.parametrize("code", [486, 600, 603])
-def test_whoever_is_busy_or_declines_has_decided_for_every_device_and_the_offline_gateway(code):
+def test_busy_or_decline_ends_the_call_for_all_devices_and_the_offline_gateway(code):
     scene = stage(offline_gateway="vendor-0")
     scene.exchange.telephone(NUMBER, HOME, script=refuses(code)).register("<sip:a@203.0.113.66:41234>;q=1")
     other = scene.exchange.telephone(NUMBER, OFFICE)
@@ -125,7 +125,7 @@ def test_the_next_device_is_tried_where_one_cannot_be_had(script):
     assert (call.final, len(record.attempts), record.destination_address) == (200, 2, str(OFFICE))
 
 
-def test_a_device_that_wants_to_be_left_alone_speaks_for_itself_only():
+def test_a_retry_after_of_one_device_does_not_affect_the_others():
     """Retry-After pauses are for trunks: each contact is another device, and the offline gateway is none."""
     scene = stage(offline_gateway="vendor-0")
     alone = refuses(503, headers=("Retry-After: 60",))
@@ -227,7 +227,7 @@ def test_a_phone_that_is_switched_off_is_not_called_and_cannot_register():
     assert scene.vendor.calls == []
 
 
-def test_whoever_unregistered_is_not_called_any_more():
+def test_an_unregistered_device_is_not_called():
     scene = stage()
     desk = scene.exchange.telephone(NUMBER, HOME)
     desk.register()

@@ -129,7 +129,7 @@ def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
 
 
 @pytest.mark.parametrize(("most", "invites"), [(0, 1), (1, 2), (3, 4)])
-def test_ss_sip_authentication_retry_says_how_many_are_answered(behind: Stage, most: int, invites: int):
+def test_ss_sip_authentication_retry_limits_the_answered_challenges(behind: Stage, most: int, invites: int):
     scene = behind(Guard(uses=0), parameters={"challenges_max": most})
     scene.call_through()
     assert len(scene.guarded.heard_of("INVITE")) == invites
@@ -138,7 +138,7 @@ def test_ss_sip_authentication_retry_says_how_many_are_answered(behind: Stage, m
 
 @pytest.mark.parametrize("status", [401, 407])
 @pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256", "MD5")])
-def test_a_wrong_password_is_said_once_a_call_and_names_the_gateway_in_the_log(
+def test_a_wrong_password_is_sent_once_a_call_and_the_gateway_is_logged(
     behind: Stage, status: int, algorithms: tuple[str, ...]
 ):
     """RFC 3261 section 22.2: the same credentials are not sent again, though the nonce is another each time."""
@@ -154,7 +154,7 @@ def test_a_wrong_password_is_said_once_a_call_and_names_the_gateway_in_the_log(
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", status), ("vendor-1", 200)]
 
 
-def test_a_wrong_password_is_not_said_at_the_other_addresses_of_the_gateway(behind: Stage):
+def test_a_wrong_password_is_not_sent_to_the_other_addresses_of_the_gateway(behind: Stage):
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
     scene = behind(Guard(password="another"), first={"addresses": addresses})
     scene.call_through()
@@ -174,7 +174,7 @@ def test_a_guard_that_takes_another_algorithm_after_all_gets_it(behind: Stage):
 
 
 @pytest.mark.parametrize("login", [LOGIN, None])
-def test_a_wrong_proof_of_a_bye_is_said_once_and_the_refusal_is_told(behind: Stage, login: Login | None):
+def test_wrong_credentials_of_a_bye_are_sent_once_and_the_refusal_is_logged(behind: Stage, login: Login | None):
     """The call is over for us; the vendor may bill on."""
     guard = Guard(methods=frozenset({"BYE"}), is_deaf=True)
     scene = behind(guard, login=login)
@@ -187,7 +187,7 @@ def test_a_wrong_proof_of_a_bye_is_said_once_and_the_refusal_is_told(behind: Sta
     assert event["sip_call_id"] == scene.record.sip_call_id_out
 
 
-def test_a_caller_is_not_told_that_a_vendor_does_not_believe_us(behind: Stage):
+def test_a_caller_does_not_learn_that_a_vendor_rejects_our_credentials(behind: Stage):
     scene = behind(Guard(password="another"), vendors=1)
     call = scene.call_through()
     assert call.final == 503
@@ -195,7 +195,7 @@ def test_a_caller_is_not_told_that_a_vendor_does_not_believe_us(behind: Stage):
     assert (record.end_reason, [each.code for each in record.attempts]) == (EndReason.UNAVAILABLE.text, [401])
 
 
-def test_a_bye_that_is_challenged_is_said_again_with_proof(behind: Stage):
+def test_a_challenged_bye_is_sent_again_with_credentials(behind: Stage):
     guard = Guard(methods=frozenset({"BYE"}))
     scene = behind(guard)
     scene.call_through()
@@ -206,7 +206,7 @@ def test_a_bye_that_is_challenged_is_said_again_with_proof(behind: Stage):
     scene.close()
 
 
-def test_later_requests_prove_themselves_unasked_and_count(behind: Stage):
+def test_later_requests_have_credentials_at_once_and_count_the_nonce(behind: Stage):
     guard = Guard(methods=EVERYTHING)
     scene = behind(guard)
     scene.call_through()
@@ -289,7 +289,7 @@ def test_a_challenge_after_early_media_counts_on_from_the_prack(behind: Stage):
     assert [each.code for each in scene.close().attempts] == [407, 200]
 
 
-def test_an_invite_that_is_said_again_for_another_reason_proves_itself_unasked(behind: Stage):
+def test_an_invite_sent_again_for_another_reason_has_credentials_at_once(behind: Stage):
     """422 to an INVITE that was proven already (RFC 4028)."""
     guard = Guard()
     too_small = Line(0, 422, "", ("Min-SE: 3000",))
@@ -301,7 +301,7 @@ def test_an_invite_that_is_said_again_for_another_reason_proves_itself_unasked(b
     assert "nc=00000002" in scene.guarded.heard_of("INVITE")[-1]["Authorization"]
 
 
-def test_a_caller_that_has_gone_is_not_proven(behind: Stage):
+def test_a_challenge_after_the_caller_has_gone_is_not_answered(behind: Stage):
     guard = Guard()
     scene = behind(guard)
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=0))
@@ -323,7 +323,7 @@ def test_the_time_to_respond_counts_from_the_first_invite(behind: Stage):
     assert 5_000 <= first.ms <= 5_100
 
 
-def test_an_answer_that_nobody_waits_for_is_hung_up_with_proof(behind: Stage):
+def test_an_unwanted_answer_is_ended_with_credentials(behind: Stage):
     guard = Guard(methods=EVERYTHING, uses=1)
     late = Script(answers(20_000).lines, accepts_cancel=False)
     scene = behind(guard, script=late)
@@ -336,7 +336,7 @@ def test_an_answer_that_nobody_waits_for_is_hung_up_with_proof(behind: Stage):
     scene.exchange.residue()
 
 
-def test_a_second_fork_is_hung_up_with_proof(behind: Stage):
+def test_a_second_fork_is_ended_with_credentials(behind: Stage):
     guard = Guard(methods=EVERYTHING)
     scene = behind(guard, script=Script(answers(500).lines, forks=(answers(1_500),)))
     scene.call_through(hang_up_after_ms=5_000)
@@ -347,7 +347,7 @@ def test_a_second_fork_is_hung_up_with_proof(behind: Stage):
     scene.exchange.residue()
 
 
-def test_a_large_invite_is_proven_on_the_connection_it_took(behind: Stage):
+def test_a_large_invite_is_authenticated_on_its_connection(behind: Stage):
     listeners = (Listener(*SWITCH), Listener(*SWITCH, transport="tcp"))
     scene = behind(Guard(), listeners=listeners)
     offer = "v=0\r\n" + "a=x:" + "y" * 1_400 + "\r\n"
@@ -359,7 +359,7 @@ def test_a_large_invite_is_proven_on_the_connection_it_took(behind: Stage):
     scene.exchange.residue()
 
 
-def test_ringing_that_never_ends_is_cancelled_by_the_numbers_of_the_proven_invite(behind: Stage):
+def test_endless_ringing_is_cancelled_with_the_cseq_of_the_authenticated_invite(behind: Stage):
     scene = behind(Guard(), script=RINGS)
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
     scene.wire.run_until(lambda: call.final is not None)

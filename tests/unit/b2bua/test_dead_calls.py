@@ -43,7 +43,7 @@ def test_a_call_with_two_dead_peers(billing, length_s):
     assert noticed.startswith("20")
 
 
-def test_the_record_says_when_it_was_noticed():
+def test_the_record_has_the_time_of_detection():
     noticed = {}
     for billing in DeadCallBilling:
         scene = scene_of(billing)
@@ -53,7 +53,7 @@ def test_the_record_says_when_it_was_noticed():
 
 
 @pytest.mark.parametrize("which", ["caller", "callee"])
-def test_one_live_leg_is_proof_enough(which):
+def test_one_live_leg_is_enough(which):
     scene = scene_of(DeadCallBilling.PROOF)
     call, there = scene.answered()
     scene.run(400)
@@ -65,7 +65,7 @@ def test_one_live_leg_is_proof_enough(which):
     assert length == 600  # it has answered the refresh at that second
 
 
-def test_a_key_pressed_is_proof():
+def test_a_pressed_key_counts_as_proof_of_life():
     scene = scene_of(DeadCallBilling.PROOF)
     call, there = scene.answered()
     scene.run(310)
@@ -75,7 +75,7 @@ def test_a_key_pressed_is_proof():
     assert end(scene)[0] == 310
 
 
-def test_refusals_are_proof_but_not_those_that_nobody_lives_behind():
+def test_refusals_are_proof_of_life_except_those_of_a_missing_call():
     lengths = {}
     for status in (488, 500, 408, 503, 0):
         scene = scene_of(DeadCallBilling.PROOF)
@@ -98,7 +98,7 @@ def test_a_peer_that_has_forgotten_the_call(billing, length_s):
     assert end(scene)[:2] == (length_s, billing.value)
 
 
-def test_nobody_pays_less_than_nothing():
+def test_no_charge_is_negative():
     scene = scene_of(DeadCallBilling.PROOF)
     call, there = scene.answered()
     call.gone = there.gone = 0
@@ -107,7 +107,7 @@ def test_nobody_pays_less_than_nothing():
 
 
 @pytest.mark.parametrize("lateness_ms", [0, 2_500])
-def test_a_probe_that_is_answered_is_proof(lateness_ms):
+def test_an_answered_probe_is_proof_of_life(lateness_ms):
     scene = scene_of(DeadCallBilling.PROOF, probe=Probe.OPTIONS, lateness_ms=lateness_ms)
     call, there = scene.answered(None, answers())
     scene.run(1_000)
@@ -127,7 +127,7 @@ def test_a_call_that_was_hung_up_is_billed_as_ever(billing):
     assert "dead_call_billing" not in scene.record.fee_breakdown
 
 
-def test_a_side_that_says_nothing_to_a_proposal_is_dead_too():
+def test_a_side_that_does_not_answer_a_proposal_is_dead_too():
     scene = scene_of(DeadCallBilling.PROOF)
     call, there = scene.answered()
     scene.run(100)

@@ -1,4 +1,4 @@
-"""One INVITE that rings several phones, and answers that nobody waits for any more: each may cost money."""
+"""One INVITE that rings several phones, and answers that arrive too late: each may cost money."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_early_media_of_several_phones_reaches_the_caller(scene, headers):
     assert record.end_reason == "Normal"
 
 
-def test_the_phone_that_answers_is_not_the_one_whose_media_was_heard(scene):
+def test_the_answering_phone_is_not_the_one_with_early_media(scene):
     """RFC 3264 with forks: the caller must end up with the session of the phone that it talks to."""
     other = Script((Line(0, 183, OTHERS, (), True),))
     scene.vendor.script = Script((Line(50, 180), Line(1_000, 200, ANSWER)), forks=(other,))

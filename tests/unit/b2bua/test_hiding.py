@@ -91,7 +91,7 @@ def test_a_caller_without_a_number_goes_out_as_anonymous(scene):
     assert scene.close().caller_in == ""
 
 
-def test_a_caller_that_is_no_text_is_carried_as_nobody(scene):
+def test_a_caller_with_invalid_utf8_becomes_anonymous(scene):
     """Bytes that no record can hold must not keep a call out of the books."""
     intent = Intent(caller="\udcff\udcfe", headers=("X-Odd: \udcff",), hang_up_after_ms=1_000)
     call = scene.caller.call(CALLEE, intent)

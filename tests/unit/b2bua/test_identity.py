@@ -42,7 +42,7 @@ def test_a_caller_that_is_only_a_number_costs_nothing_and_goes_out_as_that_numbe
     assert told(PLAIN) == ("<sip:+4930@192.0.2.1>", [])
 
 
-def test_a_caller_without_number_is_anonymous_and_nobody_is_asserted():
+def test_a_caller_without_number_is_anonymous_without_asserted_identity():
     assert told(PLAIN, caller="", identity=ASSERTED + REMOTE_PARTY) == ("<sip:anonymous@192.0.2.1>", [])
 
 
@@ -108,7 +108,7 @@ WISHES = [
 
 
 @pytest.mark.parametrize(("headers", "from_"), WISHES)
-def test_a_caller_that_wants_to_stay_unknown_does_by_default(headers, from_):
+def test_privacy_is_respected_by_default(headers, from_):
     caller_identity = heard(headers, from_)
     assert told(caller_identity) == (ANONYMOUS_FROM, [])
     assert told(caller_identity, identity=ASSERTED) == (
@@ -132,7 +132,7 @@ def test_a_caller_that_wants_to_stay_unknown_does_by_default(headers, from_):
         "Remote-Party-ID: <<<;privacy=full\r\n",
     ],
 )
-def test_a_wish_about_something_else_hides_nobody(headers):
+def test_other_privacy_values_do_not_hide_the_caller(headers):
     assert told(heard(headers)) == ("<sip:+4930@192.0.2.1>", [])
 
 
@@ -153,7 +153,7 @@ def test_passed_on_the_wish_is_for_the_vendor_to_fulfil():
     assert told(heard(from_=ANONYMOUS_CALLER), privacy=Privacy.PASS) == (ANONYMOUS_FROM, [])
 
 
-def test_a_vendor_may_be_told_of_no_caller_at_all():
+def test_a_vendor_may_get_no_caller_at_all():
     assert told(PLAIN, privacy=Privacy.ANONYMISE) == (ANONYMOUS_FROM, [])
     assert told(PLAIN, privacy=Privacy.ANONYMISE, identity=ASSERTED)[1] == [
         "P-Asserted-Identity: <sip:+4930@192.0.2.1>", "Privacy: id",
@@ -161,11 +161,11 @@ def test_a_vendor_may_be_told_of_no_caller_at_all():
 
 
 @pytest.mark.parametrize(("headers", "from_"), WISHES)
-def test_a_vendor_may_be_told_all_the_same(headers, from_):
+def test_a_trusted_vendor_may_get_a_withheld_number(headers, from_):
     assert told(heard(headers, from_), privacy=Privacy.STRIP) == ("<sip:+4930@192.0.2.1>", [])
 
 
-def test_an_anonymous_caller_without_number_is_asserted_to_nobody():
+def test_an_anonymous_caller_without_number_has_no_asserted_identity():
     caller_identity = heard(from_=ANONYMOUS_CALLER)
     assert told(caller_identity, caller="anonymous", identity=ASSERTED + REMOTE_PARTY) == (ANONYMOUS_FROM, [])
 

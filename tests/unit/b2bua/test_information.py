@@ -40,7 +40,7 @@ def test_a_key_goes_through_byte_for_byte(scene, ends, side, kind):
 
 @both_sides
 @pytest.mark.parametrize(("said", "told"), [(415, 415), (501, 501), (405, 405), (408, 504), (401, 503)])
-def test_what_the_other_side_says_of_a_key_is_passed_on(scene, ends, side, said, told):
+def test_the_other_sides_answer_to_a_key_is_forwarded(scene, ends, side, said, told):
     asking, asked = sorted_by(ends, side)
     asked.will("INFO", Reply(said))
     asking.ask("INFO", body=KEY, kind=RELAY)
@@ -96,7 +96,7 @@ def test_only_so_many_keys_wait_for_the_other_side(scene, ends, side):
         ("x", "application/x-secret", (), 415),
         (KEY, RELAY, ("Info-Package: x",), 469),
     ],
-    ids=["empty", "not everybody's business", "of a package"],
+    ids=["empty", "not for the other side", "of a package"],
 )
 def test_other_information_stays_with_us(scene, ends, side, body, kind, headers, status):
     asking, asked = sorted_by(ends, side)
@@ -121,7 +121,7 @@ def test_questions_within_a_call_are_answered_by_us(scene, ends, side, method, s
     assert scene.finish(ends[0]).end_reason == "Normal"
 
 
-def test_a_key_before_the_answer_reaches_nobody(scene):
+def test_a_key_before_the_answer_is_not_forwarded(scene):
     scene.vendor.script = RINGS
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: 180 in call.statuses)

@@ -1,4 +1,4 @@
-"""How two calls end that a transfer has joined: both, once each, at the right instant, whoever or whatever ends one."""
+"""How two calls end that a transfer has joined: both, once each, at the right instant, however one ends."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Messages that lay ready for a while: bills go by when they came, what we do goes by the clock."""
+"""Messages that waited in a queue: bills use their time of reception, our own timers the time of processing."""
 
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
@@ -78,7 +78,7 @@ def test_a_cancel_that_waited_ends_the_call_when_it_came():
 
 
 def test_a_call_to_a_target_ends_not_before_it_began():
-    """The BYE lay ready when the REFER was served that began the call to the target."""
+    """The BYE was in the queue when the REFER was served that began the call to the target."""
     scene = Scene()
     scene.vendor.by_number = {TARGET: RINGS}
     call, _ = scene.talk()

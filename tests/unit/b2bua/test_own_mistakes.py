@@ -12,7 +12,7 @@ from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 
 class MistakeError(Exception):
-    """What nobody expected."""
+    """An unexpected error."""
 
 
 def mistaken(*_arguments, **_more):
@@ -111,7 +111,7 @@ def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
     nothing_is_left(scene)
 
 
-def test_a_refusal_that_cannot_be_written_down_is_still_told(scene, monkeypatch):
+def test_a_refusal_that_cannot_be_recorded_is_still_sent(scene, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scene.exchange.sink, "ended", mistaken)
         call = scene.caller.call("33")

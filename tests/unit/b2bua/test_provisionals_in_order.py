@@ -20,7 +20,7 @@ def numbers_of(call):
     return [int(response["RSeq"]) for response in call.responses if response.every("RSeq")]
 
 
-def test_what_comes_while_one_is_unheard_is_said_in_its_order(scene):
+def test_responses_during_an_open_prack_are_sent_in_order(scene):
     """RFC 3262 section 3: one at a time; early media between two ringings is not lost."""
     lines = (Line(0, 100), Line(0, 180), Line(0, 183, ANSWER), Line(0, 180), Line(1_000, 200, ANSWER))
     call, there, _ = carried(scene, Intent(headers=INSISTS_ON_RELIABLE), Script(lines))
@@ -78,7 +78,7 @@ def test_a_failover_leaves_no_hole_in_the_numbers(scene, media, lost):
     assert scene.finish(call).end_reason == "Normal"
 
 
-def test_what_was_said_for_a_gateway_given_up_and_is_never_heard_ends_the_call(scene):
+def test_an_unacknowledged_response_of_an_abandoned_gateway_ends_the_call(scene):
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(1, 503)))
     scene.vendors[1].script = Script((Line(0, 100), Line(0, 183, ANSWER)))
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))

@@ -130,7 +130,7 @@ def test_a_bye_that_gets_481_ends_the_call_all_the_same(side):
 
 @pytest.mark.parametrize("status", [100, 180, 183])
 @pytest.mark.parametrize("final", [200, 486])
-def test_a_provisional_response_after_a_final_one_says_nothing(status, final):
+def test_a_provisional_response_after_a_final_one_is_ignored(status, final):
     """RFC 3261 section 17.1.1.2: it was overtaken."""
 
     def race():

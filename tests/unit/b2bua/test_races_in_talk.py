@@ -34,7 +34,7 @@ def test_both_sides_propose_at_once(methods):
 @pytest.mark.parametrize("side", ["caller", "callee"])
 @pytest.mark.parametrize("late", [False, True], ids=["offer", "late offer"])
 def test_cancel_of_a_proposal_against_its_200(side, late):
-    """Whatever the other side has said holds on both: nobody is left with half a change (RFC 6141)."""
+    """Whatever the other side has said holds on both: no side is left with half a change (RFC 6141)."""
 
     def race():
         scene, call, there = in_talk()
@@ -55,7 +55,7 @@ def test_cancel_of_a_proposal_against_its_200(side, late):
 
 
 def test_both_propose_again_after_their_491_and_in_the_end_both_have_their_way():
-    """RFC 3261 section 14.1: whoever made the Call-ID waits longer, so that it does not go on for ever."""
+    """RFC 3261 section 14.1: the side that made the Call-ID waits longer, so that the conflict ends."""
 
     def race():
         scene, call, there = in_talk()

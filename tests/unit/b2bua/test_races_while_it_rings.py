@@ -1,6 +1,6 @@
 """Answers, media and the wish to give up cross while a call is set up, in every order of the packets.
 
-RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: whoever answers is paid, hung up where nobody wants it, and written down.
+RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: each answer is paid, ended if unwanted, and recorded.
 """
 
 import pytest

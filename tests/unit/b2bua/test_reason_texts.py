@@ -1,4 +1,4 @@
-"""What the side that ended a call said in its Reason header is kept in the record, and told to nobody."""
+"""The Reason text of the side that ended a call is kept in the record, and not forwarded."""
 
 import pytest
 

@@ -60,7 +60,7 @@ def test_it_sends_the_calls_of_a_phone_elsewhere():
     [refuses(404), refuses(480), refuses(500), SILENT, refuses(302), refuses(302, headers=("Contact: <mailto:x@h>",))],
     ids=["404", "480", "500", "silence", "302 to nowhere", "302 to what is no place"],
 )
-def test_whatever_else_it_says_the_phone_is_called(server):
+def test_other_redirections_are_followed(server):
     scene = stage(server)
     desk = scene.exchange.telephone(NUMBER, HOME)
     desk.register()
@@ -69,7 +69,7 @@ def test_whatever_else_it_says_the_phone_is_called(server):
 
 
 @pytest.mark.parametrize("status", [486, 600, 603])
-def test_it_may_say_that_nobody_is_to_be_disturbed(status):
+def test_it_may_ask_for_no_calls(status):
     scene = stage(refuses(status))
     desk = scene.exchange.telephone(NUMBER, HOME)
     desk.register()

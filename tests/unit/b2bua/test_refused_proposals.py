@@ -92,7 +92,7 @@ def test_a_side_that_says_nothing_at_all_is_gone(scene, ends_that_update, side, 
 
 @both_sides
 def test_a_side_that_thinks_for_ever_is_asked_no_longer_and_the_call_lives_on(scene, side):
-    """It has shown itself (100), so it is there; somebody may have to press a button first."""
+    """It has shown itself (100), so it exists; a person may have to press a button first."""
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))

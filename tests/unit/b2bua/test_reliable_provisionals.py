@@ -105,7 +105,7 @@ def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene
     ],
     ids=["knows not", "180 needs none", "media needs it", "whatever the vendor does", "insists"],
 )
-def test_the_caller_is_told_reliably_where_it_insists_or_media_could_get_lost(scene, headers, script, reliably):
+def test_reliable_responses_are_used_if_required_or_for_early_media(scene, headers, script, reliably):
     """RFC 3262 section 3: on each leg for itself; with ``Require`` every provisional response but 100."""
     call, _, _ = carried(scene, Intent(headers=headers), script)
     ringing = next(response for response in call.responses if 100 < response.status < 200)
@@ -125,7 +125,7 @@ def test_the_first_number_is_drawn_and_the_next_follow_it(scene):
     assert int(other.response(180)["RSeq"]) != numbers[0]
 
 
-def test_a_session_agreed_upon_while_it_rings_is_not_said_again_in_the_200(scene):
+def test_an_early_session_is_not_repeated_in_the_200(scene):
     """RFC 3262 section 5: the answer went through reliably; the 200 brings none."""
     call, there, record = carried(scene, Intent(headers=SUPPORTS_100REL), answers_reliably())
     assert (call.response(183).body, call.response(200).body) == (ANSWER, "")
@@ -239,7 +239,7 @@ def test_what_is_paid_for_runs_from_the_callers_200():
     assert record.vendor_billed_seconds == 63
 
 
-def test_the_journal_knows_a_call_that_the_vendor_bills_while_the_caller_waits(scene, waiting):
+def test_the_journal_has_a_call_answered_by_the_vendor_before_the_caller_gets_it(scene, waiting):
     (kept,) = scene.exchange.sink.open.values()
     assert (kept.record.answered_at, kept.record.sip_code) == (None, None)
     assert kept.record.vendor_answered_at is not None
@@ -318,7 +318,7 @@ def test_a_caller_that_does_not_support_what_its_trunk_requires_is_refused():
     assert scene.exchange.residue() == {}
 
 
-def test_a_trunk_may_be_told_nothing_reliably():
+def test_reliable_responses_may_be_switched_off_for_a_trunk():
     scene = scene_of(customer=Reliability.OFF)
     call, _, _ = carried(scene, Intent(headers=SUPPORTS_100REL), answers_reliably())
     assert call.response(183).every("RSeq") == []

@@ -5,13 +5,13 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import SILENT, answers
 
-NOBODY = catalogue([])
+NO_GATEWAYS = catalogue([])
 
 
 def test_a_call_in_talk_outlives_a_catalogue_without_its_gateways_accounts_and_rates(scene):
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100_000))
     scene.wire.run_until(lambda: call.final == 200)
-    scene.exchange.switch.swap_catalogue(NOBODY)
+    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.end_reason, record.fee > 0, record.cost > 0) == ("Normal", True, True)
@@ -22,14 +22,14 @@ def test_a_call_that_hunts_goes_on_by_the_catalogue_that_admitted_it(scene):
     scene.vendor.script = SILENT
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_for(1_000)
-    scene.exchange.switch.swap_catalogue(NOBODY)
+    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.routing_gateway, record.vendor_account, record.cost > 0) == ("vendor-1", "carriers", True)
 
 
 def test_new_calls_go_by_the_new_catalogue(scene):
-    scene.exchange.switch.swap_catalogue(NOBODY)
+    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(40_000)
     assert call.responses == []

@@ -163,7 +163,7 @@ def test_a_second_proposal_of_one_side_has_to_wait(scene, ends_that_update, side
 
 @both_sides
 def test_a_side_that_is_busy_with_a_proposal_of_its_own_is_asked_again(scene, side):
-    """491 is no error; whoever made the Call-ID waits 2.1 to 4 s, the other up to 2 s (section 14.1)."""
+    """491 is no error; the side that made the Call-ID waits 2.1 to 4 s, the other up to 2 s (section 14.1)."""
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(491), Reply(491))

@@ -89,7 +89,7 @@ def test_a_vendor_that_is_still_mute_after_its_rest_costs_one_call_its_wait():
     assert call_through(scene)[0] == ["vendor-0", "vendor-1"]
 
 
-def test_a_vendor_that_says_100_and_nothing_more_rests_too():
+def test_a_vendor_that_only_sends_100_rests_too():
     scene = Scene(usual_catalogue(terms=MUTE))
     scene.vendor.script, scene.vendors[1].script = TRIES, answers(0)
     tried = [call_through(scene)[0] for _ in range(SILENCES + 1)]
@@ -139,7 +139,7 @@ def test_calls_go_to_the_well_host_of_a_gateway_while_the_other_rests():
     assert scene.vendors[2].calls == []
 
 
-def test_one_host_that_asks_to_be_left_alone_leaves_the_others_of_its_gateway_to_calls():
+def test_a_retry_after_of_one_host_does_not_affect_the_others_of_its_gateway():
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
     gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
     scene = Scene(catalogue([TRUNK, gateway]))
@@ -161,8 +161,8 @@ OTHER = Endpoint("198.51.100.20", 5060)
     [(TRIES, SILENCES, OFFER), (refuses(503), REFUSALS, OFFER), (SILENT, SILENCES, LARGE)],
     ids=["numbers that never ring", "numbers that are refused", "sessions that get lost on the way"],
 )
-def test_one_payer_whose_calls_fail_takes_the_vendor_from_nobody_else(script, times, offer):
-    """They cost him nothing, and everybody else the cheapest vendor."""
+def test_failed_calls_of_one_customer_do_not_rest_the_vendor_for_others(script, times, offer):
+    """They would cost him nothing, and take the cheapest vendor from all others."""
     trunks = [TRUNK, mapping_gateway("other", f"{OTHER.host}/32")]
     scene = Scene(catalogue([*trunks, vendor_gateway(0, **MUTE), vendor_gateway(1, **MUTE)]))
     scene.exchange.credits["other"].committed(Decimal(100), 2)

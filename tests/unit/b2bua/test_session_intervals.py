@@ -1,4 +1,4 @@
-"""Nobody talks the switch into a session so long that it never notices who is gone."""
+"""No peer can negotiate a session so long that the loss of the peer is never detected."""
 
 import pytest
 

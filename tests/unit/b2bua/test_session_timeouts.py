@@ -93,7 +93,7 @@ def test_however_large_the_margin_a_refresh_is_tried_first(margin_s, length_s):
     assert (round(length - 0.04) % 300, reason) == (length_s % 300, "Session Timeout")
 
 
-def test_refusals_are_told_seldom_and_counted():
+def test_refusals_are_logged_rarely_and_counted():
     scene = TimedScene()
     _, there = scene.answered()
     there.gone = 503
@@ -141,7 +141,7 @@ def test_a_peer_without_timer_may_be_asked_whether_it_is_there(which, probe, ans
     assert len(other.asked["BYE"]) == 1
 
 
-def test_a_peer_that_is_not_asked_is_left_alone():
+def test_a_peer_without_probing_is_not_probed():
     scene = TimedScene({"no_timer_limit_s": 0}, {"no_timer_limit_s": 0})
     call, there = scene.answered(None, answers())
     call.gone = there.gone = 0

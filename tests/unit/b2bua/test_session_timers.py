@@ -28,7 +28,7 @@ def version_of(session):
 
 
 @pytest.mark.parametrize("which", BOTH)
-def test_a_refresh_is_an_update_that_the_other_side_does_not_hear(which):
+def test_a_refresh_is_an_update_that_is_not_forwarded(which):
     scene = TimedScene(vendor={"ttl_s": 800})
     end_, other = pick(which, *scene.answered(script=answers_timed("800;refresher=uac")))
     before = len(other.asked["UPDATE"])
@@ -81,7 +81,7 @@ def test_each_leg_has_its_own_interval():
     assert (len(call.asked["UPDATE"]), len(there.asked["UPDATE"])) == (10, 1)
 
 
-def test_an_answer_that_is_news_is_told_to_the_other_side():
+def test_a_changed_answer_to_a_refresh_is_forwarded():
     """A peer may answer a refresh from another port; that is a change like any other."""
     scene = TimedScene()
     call, there = scene.answered(KNOWS_TIMER_ONLY, TIMED_WITHOUT_UPDATE)

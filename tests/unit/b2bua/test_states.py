@@ -73,10 +73,10 @@ def test_every_happening_in_every_state(scene, state, call_event):
     call, caller, callee = call_in(scene, state)
     HAPPENINGS[call_event](call, caller, callee, scene.exchange.clock.now())
     scene.exchange.flush()
-    heeded = call_event in ACCEPTED[state]
-    ends = heeded and (call_event in ENDS or (state in DEADLINE_ENDS and call_event is CallEvent.DEADLINE))
+    is_accepted = call_event in ACCEPTED[state]
+    ends = is_accepted and (call_event in ENDS or (state in DEADLINE_ENDS and call_event is CallEvent.DEADLINE))
     assert (call.state is CallState.OVER) == (ends or state is CallState.OVER)
-    if not heeded:
+    if not is_accepted:
         assert call.state is state
     if call.state is CallState.OVER:
         assert len(scene.exchange.sink.records) == 1

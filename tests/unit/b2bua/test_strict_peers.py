@@ -60,7 +60,7 @@ def test_a_strict_peer_finds_no_fault(flow, lost):
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 
-def test_the_scrutiny_knows_a_fault_when_it_sees_one(scene):
+def test_the_conformance_check_finds_faults(scene):
     call, _ = scene.talk()
     said = [packet for packet in scene.wire.packets if packet.source == SWITCH]
     asked = [packet for packet in scene.wire.packets if packet.source != SWITCH]
@@ -237,7 +237,7 @@ def test_a_refused_proposal_does_not_move_its_origin(scene, ends_that_update, si
 # -- others' addresses ----------------------------------------------------------------------------------------------
 
 
-def test_no_place_that_a_redirection_names_is_called_twice():
+def test_no_target_of_a_redirection_is_called_twice():
     """RFC 3261 section 8.1.3.4: two vendors that send us to each other, and one that names itself."""
     scene = _referring_scene()
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>, <sip:{CALLEE}@{VENDORS[0]}>",))
@@ -249,7 +249,7 @@ def test_no_place_that_a_redirection_names_is_called_twice():
     scene.close()
 
 
-def test_a_second_refer_of_a_dialog_is_told_apart_in_its_notifications():
+def test_notifications_identify_the_second_refer_of_a_dialog():
     """RFC 3515 section 2.4.6, and section 2.4.2 with its table: the 202 has a Contact."""
     scene = _referring_scene()
     call, _ = scene.talk()
@@ -273,7 +273,7 @@ def _referring_scene():
 
 
 def test_allow_is_the_same_in_every_message(scene):
-    """RFC 3261 section 20.5: whoever compares what an OPTIONS says with what the INVITE said finds no difference."""
+    """RFC 3261 section 20.5: an OPTIONS gets the same capabilities as the INVITE."""
     scene.wire.send(CUSTOMER, SWITCH, request("OPTIONS", uri="sip:192.0.2.1"))
     scene.wire.send(CUSTOMER, SWITCH, request("MESSAGE", uri="sip:192.0.2.1", branch="z9hG4bK-2", call_id="other"))
     call, there = scene.talk()

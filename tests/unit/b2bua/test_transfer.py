@@ -103,7 +103,7 @@ def test_each_leg_is_paid_from_its_answer_to_its_end(scene):
     assert scene.exchange.credits["acme"].reserved == 0
 
 
-def test_whoever_transfers_need_not_wait_for_the_answer(scene):
+def test_a_transferor_need_not_wait_for_the_answer(scene):
     call = talking(scene)
     blind(call)
     scene.wire.run_for(100)
@@ -130,7 +130,7 @@ def test_a_target_that_is_busy_leaves_the_call_as_it_was(scene):
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Busy", "Normal"]
 
 
-def test_a_party_that_is_left_alone_is_let_go(scene):
+def test_a_party_without_counterpart_is_released(scene):
     scene.vendor.by_number = {TARGET: refuses(486, after_ms=2_000)}
     call = talking(scene)
     blind(call)
@@ -273,7 +273,7 @@ def test_the_target_is_shown_what_the_trunk_says():
     settle(scene)
 
 
-def test_who_does_not_want_to_be_told_is_not(scene):
+def test_notifications_can_be_declined(scene):
     """RFC 4488."""
     call = talking(scene)
     blind(call, "Refer-Sub: false")
@@ -315,7 +315,7 @@ def test_another_phone_takes_the_call_over(scene):
 @pytest.mark.parametrize(
     ("extra", "status"), [(";early-only", 486), ("x", 481)], ids=["confirmed, early wanted", "wrong tag"]
 )
-def test_a_dialog_that_may_not_be_replaced_is_left_alone(scene, extra, status):
+def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
     call = talking(scene)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}{extra}"
     pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))

@@ -53,7 +53,7 @@ def test_a_party_held_by_the_zero_address_is_offered_to_the_target_where_it_was(
     settle(scene)
 
 
-def test_two_parties_held_by_the_zero_address_hear_each_other_after_an_attended_transfer(scene):
+def test_two_parties_held_by_the_zero_address_talk_after_an_attended_transfer(scene):
     call, other = talking(scene), talking(scene, TARGET)
     for each, there in zip((call, other), scene.vendor.calls, strict=True):
         held_by_address(scene, each, there)

@@ -44,7 +44,7 @@ def call_through(scene: Scene, *headers: str, callee: str = CALLEE, caller: str 
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def test_with_vos3000s_dialect_the_call_goes_where_to_says_and_comes_from_whom_from_says():
+def test_with_vos3000s_dialect_the_numbers_are_those_of_to_and_from():
     scene = scene_of(VOS3000)
     call = OutgoingCall(scene.caller, CALLEE, Intent(headers=("P-Asserted-Identity: <sip:+499@h>",)))
     call.target = f"sip:gateway@{scene.caller.switch}"
@@ -111,7 +111,7 @@ def test_of_what_passes_nothing_names_the_customers_network():
     assert not re.search(rb"secret|198\.51\.100\.10|customer-", scene.bytes_to(VENDORS[0]), re.IGNORECASE)
 
 
-def test_each_vendor_of_a_call_is_told_in_its_own_dialect():
+def test_each_vendor_of_a_call_gets_its_own_dialect():
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
     first = vendor_gateway(0, dialect=CalleeDialect(privacy=Privacy.ANONYMISE))
     second = vendor_gateway(1, dialect=CalleeDialect(display_name=Passing.PASS))

@@ -1,4 +1,4 @@
-"""Calls that nobody answers: cancelled, busy, redirected, silent, failed over."""
+"""Unanswered calls: cancelled, busy, redirected, silent, failed over."""
 
 import re
 
@@ -84,7 +84,7 @@ def test_cancel_before_any_provisional_waits_for_one(scene):
     assert end_of(scene.close()) == ("Cancelled", "caller", 487)
 
 
-def test_cancel_of_a_vendor_that_never_says_a_word_leaves_nothing(scene):
+def test_cancel_of_a_silent_vendor_leaves_nothing(scene):
     scene.vendor.script = SILENT
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
@@ -416,7 +416,7 @@ def refusals(lines):
     return [(line["log_level"], line["gateway"], line["code"]) for line in found]
 
 
-def test_vendors_that_want_credentials_or_money_of_us_are_named_in_the_log_once_a_minute(scene):
+def test_vendors_that_ask_for_credentials_or_money_are_logged_once_a_minute(scene):
     scene.vendor.script, scene.vendors[1].script = refuses(407), refuses(402)
     with structlog.testing.capture_logs() as lines:
         for _ in range(2):

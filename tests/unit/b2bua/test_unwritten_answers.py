@@ -1,4 +1,4 @@
-"""An answer that the journal cannot take: the caller is not told of it, the vendor is hung up, nobody pays."""
+"""An answer that the journal cannot store: it is not forwarded to the caller, the vendor gets BYE, and there is no charge."""
 
 from decimal import Decimal
 

@@ -97,14 +97,14 @@ def test_one_that_moves_is_called_at_its_new_place_and_its_running_calls_go_on_t
     assert [call.is_over for call in vendor.calls] == [True, False]
 
 
-@pytest.mark.parametrize("login", [Login(USER, "guess"), Login("nobody", "secret")])
-def test_a_wrong_proof_registers_nothing(login):
+@pytest.mark.parametrize("login", [Login(USER, "guess"), Login("unknown", "secret")])
+def test_wrong_credentials_register_nothing(login):
     scene = stage()
     assert scene.exchange.request_client(HOME, USER).prove(login, "REGISTER").status == 401
     assert list(scene.exchange.registrations.listed()) == []
 
 
-def test_what_it_has_proven_does_not_make_it_a_customer():
+def test_its_credentials_do_not_make_it_a_customer():
     scene = stage()
     box(scene).register()
     assert scene.exchange.request_client(HOME, USER).prove(Login(USER, "secret")).status == 403

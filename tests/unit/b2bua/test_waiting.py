@@ -30,7 +30,7 @@ def call_through(scene, **intent):
 # -- a gateway that says 100 and nothing more -----------------------------------------------------------------------
 
 
-def test_a_gateway_that_says_100_and_nothing_more_is_left_for_the_next_after_its_progress_timeout():
+def test_a_gateway_that_only_sends_100_is_left_for_the_next_after_its_progress_timeout():
     scene = Scene(usual_catalogue(terms=IMPATIENT))
     scene.vendor.script = TRIES
     call_through(scene, hang_up_after_ms=5_000)
@@ -165,7 +165,7 @@ def test_503_of_the_last_host_ends_the_call_where_it_is_no_failover_code():
 # -- what is left at a gateway --------------------------------------------------------------------------------------
 
 
-def test_a_cancel_says_why_to_the_vendor(scene):
+def test_a_cancel_has_the_reason_for_the_vendor(scene):
     """RFC 3326."""
     scene.vendor.script = RINGS
     call_through(scene, cancel_after_ms=2_000)
@@ -174,7 +174,7 @@ def test_a_cancel_says_why_to_the_vendor(scene):
     scene.close()
 
 
-def test_a_cancel_for_want_of_an_answer_says_so_too():
+def test_a_cancel_after_a_ring_timeout_has_its_reason_too():
     scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 10_000}))
     scene.vendor.script = RINGS
     call_through(scene)
@@ -183,7 +183,7 @@ def test_a_cancel_for_want_of_an_answer_says_so_too():
     scene.close()
 
 
-def test_a_mistake_of_ours_in_the_making_of_an_attempt_leaves_no_place_taken(scene, monkeypatch):
+def test_an_internal_error_while_starting_an_attempt_releases_its_slot(scene, monkeypatch):
     class MistakeError(Exception):
         pass
 

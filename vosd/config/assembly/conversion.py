@@ -110,7 +110,7 @@ def _types(model: type[Keys]) -> dict[str, Any]:
 
 
 def _fits(kind: Any, field: Any) -> bool:
-    """Say whether every type of a key is one of its field."""
+    """Return whether every type of a key is one of its field."""
     return kind == field or _members(kind) <= _members(field)
 
 

@@ -28,7 +28,7 @@ def stored_by_vos3000(rate: Decimal, fee_precision: int) -> StoredRate:
 
 
 def is_free_cycle(rate: Rate, policy: RatingPolicy) -> bool:
-    """Say whether one cycle of a positive rate is charged nothing after rounding."""
+    """Return whether one cycle of a positive rate is charged nothing after rounding."""
     if not rate.billing_rate:
         return False
     per_cycle = rate.billing_rate

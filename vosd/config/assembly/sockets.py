@@ -45,7 +45,7 @@ def _refuse(written: Written[RoutingGatewayKeys], expected: str, interface: List
 
 
 def _reaches(interface: Listener, address: Address) -> bool:
-    """Say whether transport and address family fit; a name may have addresses of either family."""
+    """Return whether transport and address family fit; a name may have addresses of either family."""
     if address.transport not in {None, interface.transport}:
         return False
     try:

@@ -82,7 +82,7 @@ class LiveCall:
     # -- the set-up ---------------------------------------------------------------------------------------------
 
     def awaits(self, ticket: Ticket) -> bool:
-        """Say whether the question of that ticket is open."""
+        """Return whether the question of that ticket is open."""
         setup = self.setup
         return setup is not None and setup.asked is not None and setup.number == ticket.number
 

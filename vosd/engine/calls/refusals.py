@@ -76,7 +76,7 @@ class Refusals:
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
 
-        It leaves no record, as strangers would fill the database.
+        It leaves no record, as unknown sources would fill the database.
         """
         self._notices.unknown_source(event)
         request = event.request

@@ -1,6 +1,6 @@
 """Running calls as people see them, and which of them a command means.
 
-A snapshot is a copy: nobody who holds one can touch the call.
+A snapshot is a copy: it does not give access to the call.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """Seconds since the INVITE came."""
 
     def fits(self, call: CallSnapshot) -> bool:
-        """Say whether ``call`` is meant."""
+        """Return whether ``call`` is meant."""
         if self == _NOTHING_GIVEN:
             return False
         return (

@@ -141,11 +141,11 @@ class Switch:
         return self._deadlines.next_due()
 
     def knows_host(self, host: str) -> bool:
-        """Say whether a gateway of ours may send from an address, whatever the port."""
+        """Return whether a gateway of ours may send from an address, whatever the port."""
         return host in self._routing_hosts or self.catalogue.sources.knows_host(host)
 
     def knows(self, host: str, port: int) -> bool:
-        """Say whether a source is a gateway of ours, of either kind."""
+        """Return whether a source is a gateway of ours, of either kind."""
         return host in self._routing_hosts or self.catalogue.sources.knows(host, port)
 
     def vendors_at(self, host: str) -> Sequence[RoutingGateway]:

@@ -10,7 +10,7 @@ _OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": 
 
 
 def follows(before: str, now: str) -> bool:
-    """Say whether a description may come after another one of the same origin (RFC 3264 section 8).
+    """Return whether a description may come after another one of the same origin (RFC 3264 section 8).
 
     The origin stays but for its version, which grows with every change (an offer that was refused counts, too).
     """

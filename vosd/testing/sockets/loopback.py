@@ -25,12 +25,12 @@ def free_endpoint() -> Endpoint:
 
 
 def udp_bound(endpoint: Endpoint) -> bool:
-    """Say whether some process has a UDP socket at ``endpoint``."""
+    """Return whether some process has a UDP socket at ``endpoint``."""
     return _in_kernel_table("udp", f"{_as_kernel(endpoint)} ")
 
 
 def tcp_listening(endpoint: Endpoint) -> bool:
-    """Say whether some process accepts connections at ``endpoint``."""
+    """Return whether some process accepts connections at ``endpoint``."""
     return _in_kernel_table("tcp", f"{_as_kernel(endpoint)} 00000000:0000 0A ")
 
 

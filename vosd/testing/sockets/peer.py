@@ -115,7 +115,7 @@ class Peer:
         return message
 
     def _is_retransmission(self, message: Message) -> bool:
-        """Say whether the same bytes came from the same source before: the timers of a busy switch run out."""
+        """Return whether the same bytes came from the same source before: the timers of a busy switch run out."""
         return self._received[message.data, message.source] > 1
 
     def _send(self, raw: bytes, to: Endpoint) -> None:

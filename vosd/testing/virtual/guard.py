@@ -61,7 +61,7 @@ class Guard:
         return self if self.then is None or not self.refusals else self.then
 
     def passes(self, request: Message) -> bool:
-        """Say whether a request may pass."""
+        """Return whether a request may pass."""
         if request.method not in self.methods:
             return True
         why = self._objection(request)

@@ -79,7 +79,7 @@ class Side:
         """The number of that INVITE's CSeq."""
 
     def agrees_with(self, other: "Side") -> bool:
-        """Say whether each of two ends holds the session description that the other one has given."""
+        """Return whether each of two ends holds the session description that the other one has given."""
         return (self.mine, self.theirs) == (other.theirs, other.mine)
 
     # -- requests of ours ---------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ class Side:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _is_elsewhere(self, request: Message) -> bool:
-        """Say whether the tags of a request are of no dialog of this call (RFC 3261 section 12.2.2)."""
+        """Return whether the tags of a request are of no dialog of this call (RFC 3261 section 12.2.2)."""
         return request.to_tag != self.tag or tag_of(request["From"]) not in self._remote_tags
 
     @property

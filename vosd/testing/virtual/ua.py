@@ -121,7 +121,7 @@ class UserAgent:
 
 
 def acknowledges(ack: Message, invite: Message, final: int | None) -> bool:
-    """Say whether an ACK is the one that the final response to an INVITE waits for.
+    """Return whether an ACK is the one that the final response to an INVITE waits for.
 
     That of a refusal has the branch of the INVITE (RFC 3261 section 17.1.1.3), that of a 2xx one of its own (13.2.2.4).
     """
