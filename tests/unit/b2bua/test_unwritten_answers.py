@@ -1,4 +1,4 @@
-"""An answer that the journal cannot store: it is not forwarded to the caller, the vendor gets BYE, and there is no charge."""
+"""An answer that the journal cannot store: not forwarded, BYE to the vendor, no charge."""
 
 from decimal import Decimal
 
