@@ -109,7 +109,7 @@ def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(st
         assert {received.data for received in sweep} == {b"HELLO"}
         assert sorted(received.address for received in sweep) == sorted(map(place, range(PLACES)))
         assert most_within(SLICE_MS, sweep) <= 2 * (PACE.slice_max + 1), "a late slice and the one after it"
-        assert most_within(100, sweep) <= 11 * (PACE.slice_max + 1)
+        assert most_within(100, sweep) <= 15 * (PACE.slice_max + 1), "ten slices, and late ones of a busy machine"
         in_first_batch = sum(received.at_ms - sweep[0].at_ms < PACE.send_interval_ms for received in sweep)
         assert in_first_batch <= PACE.send_one_time + 2 * PACE.slice_max
         assert sweep[-1].at_ms - sweep[0].at_ms < 1_000 * PERIOD_S / 2, "it is over long before the next"
