@@ -3,13 +3,13 @@
 from typing import Any
 
 from doubles.asking_steps import AtOnce, ScriptedAsker, in_time, looking_up, steps_with
+from doubles.conformance import faults_of
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.services import UnusedAnswer
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, Scene

@@ -8,12 +8,12 @@ from string import Template
 from typing import Any, Self
 
 from doubles.daemon import Daemon
+from doubles.home import CARRIER, PHONE, Home
+from doubles.telephone import Telephone
 
-from vosd.testing.sockets.home import CARRIER, PHONE, Home
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OutgoingCall, Peer
-from vosd.testing.sockets.telephone import Telephone
 
 from .conditions import eventually
 from .stage import Stage

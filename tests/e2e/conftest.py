@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from distribution import PATIENT
 from doubles.daemon import Daemon
+from doubles.home import NoNamespacesError
 
-from vosd.testing.sockets.home import NoNamespacesError
 from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import SPENDING_SWITCH, SWITCH

@@ -11,9 +11,9 @@ from string import Template
 from typing import Any
 from xml.sax.saxutils import escape
 
+from doubles.certificates import Authority
 from doubles.daemon import Daemon
 
-from vosd.testing.sockets.certificates import Authority
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp, write_scenario
 

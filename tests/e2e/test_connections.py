@@ -4,11 +4,11 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from doubles.certificates import Authority
+from doubles.stream_peer import StreamPeer
 
-from vosd.testing.sockets.certificates import Authority
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
-from vosd.testing.sockets.stream_peer import StreamPeer
 
 from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, UNKNOWN_SOURCE, VENDORS
 from .conditions import eventually

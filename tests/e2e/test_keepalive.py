@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.receiver import Received, Receiver
 
 from vosd.sip.ports import StoredBinding
 from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
@@ -14,7 +15,6 @@ from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OutgoingCall, Peer
-from vosd.testing.sockets.receiver import Received, Receiver
 
 from .addresses import CUSTOMERS, KEEPING_SWITCH, NETWORK
 from .conditions import eventually

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.stream_peer import StreamPeer
+from doubles.telephone import Telephone
 
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.stream_peer import StreamPeer
-from vosd.testing.sockets.telephone import Telephone
 
 from .addresses import NETWORK, TELEPHONE_SWITCH
 from .conditions import eventually

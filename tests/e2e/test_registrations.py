@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.registrants import register_all
 
 from vosd.engine.registration.writer import FLUSH_S
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.registrants import register_all
 
 from .addresses import NETWORK, REGISTRAR_SWITCH
 from .conditions import eventually

@@ -6,8 +6,8 @@ The router forgets a mapping after 12 s of silence, a fifth of what is usual; on
 from collections.abc import Iterator
 
 import pytest
+from doubles.home import PHONE, ROUTER
 
-from vosd.testing.sockets.home import PHONE, ROUTER
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 

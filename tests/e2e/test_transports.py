@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from doubles.certificates import Authority, Certificate
+from doubles.stunnel import Stunnel
 
-from vosd.testing.sockets.certificates import Authority, Certificate
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp
-from vosd.testing.sockets.stunnel import Stunnel
 
 from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
 from .conditions import eventually

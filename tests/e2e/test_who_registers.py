@@ -10,11 +10,11 @@ from threading import Thread
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.telephone import Telephone
 
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose
-from vosd.testing.sockets.telephone import Telephone
 
 from .addresses import CUSTOMERS, NETWORK, REPORTING_SWITCH
 from .conditions import eventually

@@ -8,6 +8,8 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
+from doubles.exercise import exercise
+
 from vosd.engine.registration.authentication import Authenticator
 from vosd.sip import Request
 from vosd.sip.dialog.dialog import Dialog
@@ -16,7 +18,6 @@ from vosd.sip.events import InviteArrived, RegisterArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.stream import StreamFramer
 from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.virtual.exercise import exercise
 from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from .mutation import DIGEST, SECRET

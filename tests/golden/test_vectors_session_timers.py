@@ -1,9 +1,9 @@
 """The worked examples of session timers, from VOS3000's parameters in a file to the packets of a whole switch."""
 
 import pytest
+from doubles.conformance import faults_of
 
 from vosd.config.load import load
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 
 from vosd.storage.migrate import migrate
-from vosd.testing.process.service_manager import ServiceManager
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
 from vosd import __version__
 from vosd.testing.process.daemon import Daemon
-from vosd.testing.process.service_manager import ServiceManager
 
 CONFIGURATION = """
 node: sw1

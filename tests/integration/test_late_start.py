@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
 from vosd.storage.migrate import migrate
 from vosd.testing.process.daemon import Daemon
 from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.process.service_manager import ServiceManager
 
 CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14063"]}

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
-
-from vosd.testing.process.service_manager import ServiceManager
 
 TREE = Path(__file__).parents[2]
 CONFIGURATION = """

@@ -15,8 +15,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
-from vosd.testing.sockets.certificates import Authority
-from vosd.testing.sockets.home import Namespace
+from doubles.certificates import Authority
+from doubles.home import Namespace
+
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from string import Template
 
 import pytest
+from doubles.certificates import Authority
 from doubles.daemon import Daemon
+from doubles.home import Namespace
 from e2e.addresses import NETWORK
 from e2e.stage import SQLITE, Stage
 
-from vosd.testing.sockets.certificates import Authority
-from vosd.testing.sockets.home import Namespace
 from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import HOME_SWITCH, SWITCH, TLS_HOME_SWITCH, TLS_SWITCH

@@ -7,11 +7,11 @@ from string import Template
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
 from e2e.conditions import eventually
 from e2e.namespaces import do_without
 from e2e.stage import Stage
 
-from vosd.testing.sockets.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
 from vosd.testing.sockets.loopback import Endpoint
 
 from .baresip import Baresip

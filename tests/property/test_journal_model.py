@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import structlog
+from doubles.journals import crash_and_read, new_journal, open_call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
-from vosd.testing.data.journals import crash_and_read, new_journal, open_call
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 PLENTY = 10**9

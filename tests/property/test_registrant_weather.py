@@ -2,17 +2,17 @@
 
 from itertools import pairwise
 
+from doubles.conformance import faults_of
+from doubles.guard import Guard
+from doubles.registration_stage import GIVE_UP, TERMS, RegistrationStage
+from doubles.vendor_registrar import Told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.outbound import REFRESH_MIN_MS, State
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.guard import Guard
-from vosd.testing.virtual.registration_stage import GIVE_UP, TERMS, RegistrationStage
-from vosd.testing.virtual.vendor_registrar import Told
 from vosd.testing.virtual.wire import Storm, delivered
 
 JITTER_MS = 900

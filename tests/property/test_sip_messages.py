@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from doubles.exercise import exercise
 from golden.torture import MESSAGES
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,7 +14,6 @@ from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.compose import escape_user, response, response_stem
 from vosd.sip.wire.uri import Uri
-from vosd.testing.virtual.exercise import exercise
 from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (

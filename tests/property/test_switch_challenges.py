@@ -1,13 +1,13 @@
 """Vendors that want proof of whatever they like, under loss and disorder: no call is lost, none stays up."""
 
+from doubles.conformance import faults_of
+from doubles.guard import EVERYTHING, Guard
+from doubles.guarded_scene import GuardedScene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.guard import EVERYTHING, Guard
-from vosd.testing.virtual.guarded_scene import GuardedScene
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
 from vosd.testing.virtual.wire import Storm, delivered

@@ -10,16 +10,16 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
+from doubles.conformance import faults_of
+from doubles.timed_scene import TimedScene
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.timed_scene import TimedScene
 from vosd.testing.virtual.vendor import Line, Script, answers_timed
 from vosd.testing.virtual.wire import Storm
 

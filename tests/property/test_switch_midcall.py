@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 
 import pytest
+from doubles.conformance import faults_of
 from structlog.testing import capture_logs
 
 from vosd.base.nat import Nat
@@ -19,7 +20,6 @@ from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import RESIDUE_MS, SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue

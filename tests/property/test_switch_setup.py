@@ -7,6 +7,7 @@ and everything that a call has taken is given back once: a place that is given b
 from typing import Any
 
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, Unfit, looking_up, steps_with
+from doubles.conformance import faults_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -17,7 +18,6 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import STEPS, Question, Step, Ticket, Unanswered
 from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from doubles.conformance import faults_of
+from doubles.races import UPDATING
 
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.races import UPDATING
 from vosd.testing.virtual.scene import Scene
 from vosd.testing.virtual.vendor import IncomingCall
 

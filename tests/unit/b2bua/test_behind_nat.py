@@ -1,6 +1,8 @@
 """Whole calls of parties behind NAT: their private addresses are not forwarded, and all messages reach them."""
 
 import pytest
+from doubles.conformance import faults_of
+from doubles.races import UPDATING
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
@@ -10,10 +12,8 @@ from vosd.testing.data.registering import register_request
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_UPDATE, Caller, Intent
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.races import UPDATING
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import Line, Script, Vendor, answers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 import structlog
+from doubles.conformance import faults_of
+from doubles.guard import EVERYTHING, Guard
+from doubles.guarded_scene import LOGIN, GuardedScene
+from doubles.races import UPDATING
 
 from vosd.base.cause import EndReason
 from vosd.base.credentials import Login
 from vosd.sip.flows import Listener
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.guard import EVERYTHING, Guard
-from vosd.testing.virtual.guarded_scene import LOGIN, GuardedScene
-from vosd.testing.virtual.races import UPDATING
 from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene
 from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably

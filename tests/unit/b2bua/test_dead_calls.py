@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from doubles.timed_scene import TimedScene
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.virtual.timed_scene import TimedScene
 from vosd.testing.virtual.vendor import answers
 
 

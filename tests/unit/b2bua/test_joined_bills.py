@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from doubles.timed_scene import TIMED, TimedScene
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.rater import rate_call
@@ -12,7 +13,6 @@ from vosd.cdr.record import CallRecord
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.virtual.customer import OutgoingCall
 from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.timed_scene import TIMED, TimedScene
 
 TARGET = "442071111111"
 LATENESSES_MS = [0, 7, 3_000, 40_000]

@@ -1,10 +1,10 @@
 """Vendors given by name: packets go to what DNS says, the name stays in the messages (RFC 3263 section 4)."""
 
 import pytest
+from doubles.conformance import faults_of
 
 from vosd.sip.flows import Hop
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway

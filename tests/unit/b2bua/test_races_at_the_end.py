@@ -1,11 +1,11 @@
 """The end of a call crosses something else, in every order of the packets (RFC 3261, RFC 5407)."""
 
 import pytest
+from doubles.races import Race, ended, in_every_order, in_talk, ringing
 
 from vosd.testing.data.sessions import revised
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.races import Race, ended, in_every_order, in_talk, ringing
 from vosd.testing.virtual.scene import CALLEE, Scene, sides
 from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import TRIES, Line, Script

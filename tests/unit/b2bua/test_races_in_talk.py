@@ -6,9 +6,9 @@ RFC 3261 section 14, RFC 3311, RFC 5407 section 3.3: whatever the order, both en
 from itertools import product
 
 import pytest
+from doubles.races import Race, agreed, in_every_order, in_talk
 
 from vosd.testing.data.sessions import revised
-from vosd.testing.virtual.races import Race, agreed, in_every_order, in_talk
 from vosd.testing.virtual.scene import sides
 from vosd.testing.virtual.side import Reply
 

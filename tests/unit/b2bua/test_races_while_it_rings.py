@@ -4,10 +4,10 @@ RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: each answer is paid, ended if unwa
 """
 
 import pytest
+from doubles.races import Race, agreed, ended, in_every_order
 
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.races import Race, agreed, ended, in_every_order
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.vendor import Line, Script
 

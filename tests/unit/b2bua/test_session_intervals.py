@@ -1,10 +1,10 @@
 """No peer can negotiate a session so long that the loss of the peer is never detected."""
 
 import pytest
+from doubles.timed_scene import KNOWS_ALL, TIMED, TimedScene
 
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.timed_scene import KNOWS_ALL, TIMED, TimedScene
 from vosd.testing.virtual.vendor import answers_timed
 
 UPDATES = ("Allow: INVITE, ACK, BYE, CANCEL, UPDATE",)

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
 from structlog.testing import capture_logs
 
 from vosd.base.session_timer import Probe
 from vosd.testing.virtual.customer import KNOWS_TIMER, Intent
 from vosd.testing.virtual.scene import CALLEE, VENDORS
 from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
 from vosd.testing.virtual.vendor import answers, answers_timed, refuses
 
 BOTH = ["caller", "callee"]

@@ -7,11 +7,11 @@ the same by the way. Here is what those standards ask of a message beside what i
 import re
 
 import pytest
+from doubles.conformance import faults_of
 
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.data.sessions import revised
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.probe import request

@@ -1,6 +1,7 @@
 """A telephone that has no button for it transfers its call by keys, which INFO tells of."""
 
 import pytest
+from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
 
 from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
 from vosd.sip.wire.parse import parse_message
@@ -8,7 +9,6 @@ from vosd.testing.data.builders import catalogue, phone
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
 from vosd.testing.virtual.probe import request
 from vosd.testing.virtual.scene import CALLEE, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, answers, refuses

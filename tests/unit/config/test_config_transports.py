@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from doubles.certificates import Authority, Certificate
 
 from vosd.config.reload import reload
 from vosd.engine.settings import Listener
 from vosd.net.marking import SIGNALLING, TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsSettings, TlsVersion, VerifyClient
-from vosd.testing.sockets.certificates import Authority, Certificate
 
 
 @pytest.fixture(scope="module")

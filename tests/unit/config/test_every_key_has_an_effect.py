@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 import pytest
+from doubles.certificates import Authority
 from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
@@ -24,7 +25,6 @@ from vosd.config.load import load
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_of
-from vosd.testing.sockets.certificates import Authority
 
 LOGIN: Final = {"username": "bob", "password": "secret"}
 FILE: Final[Mapping[str, Any]] = {

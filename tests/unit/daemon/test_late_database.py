@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 from structlog.testing import capture_logs
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import until_database_answers
 from vosd.storage.database import Database, DatabaseRefusesUs, SchemaOutdated
-from vosd.testing.process.service_manager import ServiceManager
 
 
 class LateDatabase:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.service_manager import ServiceManager
 
 from vosd.daemon.systemd import Notifier, from_environment
-from vosd.testing.process.service_manager import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])

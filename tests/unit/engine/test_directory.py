@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 import structlog
+from doubles.nameserver import Mood, NameServer
 
 from vosd.engine.peers import directory as directory_module
 from vosd.engine.peers import lookup
@@ -16,7 +17,6 @@ from vosd.net.resolve import Resolver
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Kind, Means
 from vosd.testing.data.builders import routing_gateway
-from vosd.testing.sockets.nameserver import Mood, NameServer
 from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address, RoutingGateway
 

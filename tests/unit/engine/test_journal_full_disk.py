@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import JournalUnusableError, KeepSettings
@@ -16,7 +17,6 @@ from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.output import END_BYTES
-from vosd.testing.data.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)

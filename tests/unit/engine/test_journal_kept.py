@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from doubles.journals import files_of, open_call, opened
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import KeepSettings
 from vosd.engine.journal.journal import PRUNE_S, Journal
 from vosd.engine.journal.kept import KeptJournal
-from vosd.testing.data.journals import files_of, open_call, opened
 from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import structlog
+from doubles import journals
 
 from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.testing.data import journals
 from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000

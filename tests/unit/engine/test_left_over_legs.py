@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.journals import crash_and_read, new_journal, open_call, opened
 
 from vosd.base.nat import Nat
 from vosd.engine.calls import leftovers as leftovers_module
@@ -13,7 +14,6 @@ from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnaps
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import InviteParts, Peer
 from vosd.testing.data.builders import catalogue
-from vosd.testing.data.journals import crash_and_read, new_journal, open_call, opened
 from vosd.testing.data.records import answered_call, call_id
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Intent

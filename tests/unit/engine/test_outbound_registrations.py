@@ -2,6 +2,9 @@
 
 import msgspec
 import pytest
+from doubles.conformance import faults_of
+from doubles.guard import Guard
+from doubles.vendor_registrar import Told, VendorRegistrar
 from structlog.testing import capture_logs
 
 from vosd.base.credentials import Login
@@ -10,13 +13,10 @@ from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.guard import Guard
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
 from vosd.testing.virtual.vendor import Vendor
-from vosd.testing.virtual.vendor_registrar import Told, VendorRegistrar
 from vosd.trunks.gateways import Address, Registration
 
 LOGIN = Login("alice", Secret("secret"))

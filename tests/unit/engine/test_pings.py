@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
+from doubles.conformance import faults_of
 from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH, Exchange
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.journals import files_of, open_call, opened
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
@@ -13,7 +14,6 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.journals import files_of, open_call, opened
 from vosd.testing.data.records import answered_call, call_id, rejected
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from doubles.certificates import Authority
 
 from vosd.net.connection import Address
 from vosd.net.entrance import Core
@@ -18,7 +19,6 @@ from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
-from vosd.testing.sockets.certificates import Authority
 
 UNKNOWN_SOURCE = "127.0.0.66"
 PATIENCE_S = 5.0

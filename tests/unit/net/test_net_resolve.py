@@ -8,11 +8,11 @@ from pathlib import Path
 import dns.message
 import dns.resolver
 import pytest
+from doubles.nameserver import Mood, NameServer
 
 from vosd.net import resolve
 from vosd.net.resolve import Resolver, system_name_servers
 from vosd.sip.locate import Answer, Kind, NoAnswerError, Question, Srv
-from vosd.testing.sockets.nameserver import Mood, NameServer
 
 ZONE = """
 sip.example.net 60 A 192.0.2.1

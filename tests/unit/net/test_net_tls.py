@@ -4,12 +4,12 @@ import asyncio
 import ssl
 
 import pytest
+from doubles.certificates import Authority, Certificate
 from structlog.testing import capture_logs
 
 from vosd.net import tcp
 from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts, TlsFileError
-from vosd.testing.sockets.certificates import Authority, Certificate
 from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S, until

@@ -3,6 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from doubles.conformance import faults_of
+from doubles.registration_stage import SLACK, TERMS, RegistrationStage, guarded
+from doubles.vendor_registrar import Told
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -13,10 +16,7 @@ from vosd.sip.registration.outbound import (
     RegistrationChange,
     State,
 )
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.registration_stage import SLACK, TERMS, RegistrationStage, guarded
-from vosd.testing.virtual.vendor_registrar import Told
 
 
 @pytest.fixture

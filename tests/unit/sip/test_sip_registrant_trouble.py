@@ -3,6 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from doubles.conformance import faults_of
+from doubles.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
+from doubles.vendor_registrar import Told, VendorRegistrar
 
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import (
@@ -11,10 +14,7 @@ from vosd.sip.registration.outbound import (
     RegistrationChange,
     State,
 )
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
-from vosd.testing.virtual.vendor_registrar import Told, VendorRegistrar
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Values that tests name: records, gateways, session descriptions, journals."""
+"""Values that tests name: records, gateways, session descriptions."""

@@ -1,1 +1,1 @@
-"""Programs that tests start: the daemon, a database server, a service manager."""
+"""Programs that tests start: the daemon and a database server."""

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from doubles.guard import Guard
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.guard import Guard
 from vosd.testing.virtual.ua import UserAgent, transaction_of
 from vosd.testing.virtual.wire import Wire
 

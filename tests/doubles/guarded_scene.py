@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from doubles.guard import Guard, GuardedVendor
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.customer import Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.guard import Guard, GuardedVendor
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import Script
 

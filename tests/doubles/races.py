@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple
 
+from doubles.crossing import Crossing, Orders
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.crossing import Crossing, Orders
 from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.side import Side

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
+from doubles.conformance import faults_of
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.conformance import faults_of
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent, OutgoingCall
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway

@@ -1,13 +1,14 @@
 """stunnel between a peer that speaks TCP alone and one that speaks TLS: for SIPp, which Debian builds without it."""
 
+import select
 import shutil
 import subprocess
 import time
 from pathlib import Path
 from typing import Final, Self
 
+from doubles.certificates import Certificate
 from vosd.base.errors import VosError
-from vosd.testing.sockets.certificates import Certificate
 from vosd.testing.sockets.loopback import Endpoint, tcp_listening
 
 _START_SECONDS: Final = 5.0
@@ -48,7 +49,7 @@ class Stunnel:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
                 raise StunnelError(f"stunnel does not listen at {self._accept}:\n{self._log.read_text()}")
-            time.sleep(0.005)
+            select.select([], [], [], 0.005)
         return self
 
     def __exit__(self, *_exception: object) -> None:

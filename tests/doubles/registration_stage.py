@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from doubles.guard import Guard
+from doubles.vendor_registrar import VendorRegistrar
 from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -10,9 +12,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import OutboundRegistration, RegistrationChange, Terms
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.guard import Guard
 from vosd.testing.virtual.scene import usual_catalogue
-from vosd.testing.virtual.vendor_registrar import VendorRegistrar
 
 VENDOR: Final = Address("203.0.113.9", 5060)
 OTHER: Final = Address("203.0.113.10", 5070)
