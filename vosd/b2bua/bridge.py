@@ -50,7 +50,8 @@ class Bridge:
         if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
-        # After a 491 the side that was refused may try first (RFC 3261 section 14.1): ours that waits is withdrawn.
+        # After a 491 both sides wait for a random time, and the one whose timer fires first may offer again (RFC 3261
+        # section 14.1). A proposal of ours that waits has lost: it is withdrawn.
         gives_way = pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg)
         if pending is not None and gives_way:
             pending.withdraw(now, 491)
@@ -59,11 +60,14 @@ class Bridge:
         far = self.opposite(leg)
         if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
-        # An unchanged offer is a refresh, unless a change was withdrawn for it: that leg must learn the other's media.
+        # An unchanged offer is a refresh. Not so where a change was withdrawn in its favour: the offer then has to be
+        # forwarded, because the answer tells this leg the other side's new media.
         elif offer and offer == leg.heard and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
-        elif far.awaits_ack:  # no offer before the ACK of the last INVITE transaction (section 14.2)
+        # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
+        elif far.awaits_ack:
             self._refuse_crossing(leg, pending, event)
+        # Our refresh of the other leg is an offer, too: two at once on one dialog would collide (RFC 3311 section 5.1).
         elif far.refresh is not None and not far.refresh.gives_way_to(leg):
             leg.respond(server, 491, now)
         else:
@@ -148,8 +152,10 @@ class Bridge:
 
     def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
         far, server = self.opposite(leg), event.transaction
+        # A peer may allow UPDATE on one leg only: the method is chosen for each. UPDATE needs no ACK, but must be
+        # answered at once, so a re-INVITE, which a person may have to accept, stays one (RFC 3311 section 5.1).
         method = "INVITE" if isinstance(server, InviteServer) or not far.takes_update else "UPDATE"
-        if far.is_early:
+        if far.is_early:  # no re-INVITE before the first INVITE is answered (RFC 3261 section 14.1)
             if not far.takes_update:
                 leg.respond(server, 488, event.at)
                 return

@@ -1,4 +1,4 @@
-"""A call from its INVITE to its end: set-up, hunting, talking, and every way of being over.
+"""A call from its INVITE to its end: set-up, hunting, conversation, release.
 
 Each public method is an event, with the instant of its packet or deadline; it does all that follows and leaves the
 call in one state of ``states``. A call has one deadline at every moment (ADR 10).
@@ -42,14 +42,14 @@ class Call(CallEndings):
             self._try_next(now)
 
     def question_answered(self, answer: Answer, now: Instant) -> None:
-        """The answer to the open question of the set-up has come."""
+        """Go on with the set-up by the answer to its open question."""
         if self._accepts(CallEvent.QUESTION_ANSWERED):
             self._set_up(self._board.settle(answer, now), now)
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
-        """A provisional response came: the gateway answers at all (100), rings, or sends early media."""
+        """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
         if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
             return
         self._board.set_deadline(leg.waits_until())
@@ -61,17 +61,17 @@ class Call(CallEndings):
         self.caller.ring(status, session, now)
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """The caller has answered, in a PRACK, the offer of a ringing gateway."""
+        """Forward the caller's answer, which came in a PRACK, to the offer of a ringing gateway."""
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
     def another_speaks(self, now: Instant) -> None:
-        """Another fork of the INVITE than before sends early media, or answers."""
+        """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
         self.drop_bridge(now)
         self.caller.begin_attempt(now)
 
     def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
-        """A gateway has refused the call with a final code."""
+        """Handle a final refusal of a gateway."""
         if leg is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
             return
         self._board.refused(leg, response, now)
@@ -80,16 +80,18 @@ class Call(CallEndings):
         self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
-        """A gateway could not be reached."""
+        """Handle a gateway that could not be reached."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, AttemptOutcome.silent(), now)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
-        """A gateway has answered: the vendor charges from now on."""
+        """Handle the answer of a gateway: the vendor charges from now on."""
         if leg is not self.callee or not self._accepts(CallEvent.ANSWER):
             return
         self.state = CallState.ANSWERED
         has_answer = bool(self.caller.offer) or leg.is_settled
+        # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
+        # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
         answer = leg.answer if self.caller.offer else leg.said
         codec = first_audio_codec(answer) if has_answer else None
         self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came)
@@ -107,7 +109,7 @@ class Call(CallEndings):
         self.caller.answer(leg.answer, now)
 
     def caller_answered(self, now: Instant) -> bool:
-        """Begin to charge the caller, whose 200 need not wait for a PRACK; False = it may not be sent."""
+        """Start charging the caller, whose 200 need not wait for a PRACK; False = the 200 must not be sent."""
         if self.state is not CallState.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
@@ -123,7 +125,7 @@ class Call(CallEndings):
         return True
 
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:
-        """Record an answer of another fork, or of a gateway given up: the vendor may charge for it."""
+        """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
         if self.state is not CallState.OVER:
             self.journey.late_answer(row)
         self._board.unwanted_answer(row, now)
@@ -131,7 +133,7 @@ class Call(CallEndings):
     # -- talking ------------------------------------------------------------------------------------------------
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
-        """A leg has acknowledged our 200; the answer to a late offer goes into the ACK of the other leg."""
+        """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
         if not self._accepts(CallEvent.ACK) or self.callee is None:
             return
         is_caller = leg is self.caller.leg
@@ -144,7 +146,7 @@ class Call(CallEndings):
             self.callee.acknowledge(session)
 
     def asked(self, leg: Leg, event: RequestArrived) -> None:
-        """A leg has sent an INVITE, UPDATE, INFO or REFER."""
+        """Handle an INVITE, UPDATE, INFO or REFER of a leg."""
         talk.asked(self, leg, event, self._board)
 
     def take_over(self, newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
@@ -183,23 +185,23 @@ class Call(CallEndings):
         return limit is not None
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
-        """A leg refused a refresh of its session; 408 = it did not answer."""
+        """Count a refresh that a leg refused; 408 = it did not answer."""
         gateway = self.callee.choice.gateway.name if self.callee is not None and leg is self.callee else None
         self._board.refresh_failed(gateway, status, now)
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
-        """A leg never acknowledged our 200; the call is billed as answered."""
+        """End a call whose 200 was never acknowledged (RFC 3261 section 13.3.1.4); it is billed as answered."""
         if self._accepts(CallEvent.ACK_MISSING) and not self.outlived(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
-        """The caller sent no PRACK for a reliable response (RFC 3262 section 3)."""
+        """Reject a call whose caller sent no PRACK for a reliable response (RFC 3262 section 3)."""
         if self._accepts(CallEvent.PRACK_MISSING):
             self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
             self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
-        """A leg has no such dialog (481), does not answer (408), or accepts no session of the other (488)."""
+        """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.outlived(now):
             return
         if status == 481 or self.state is CallState.ANSWERED:
@@ -209,7 +211,7 @@ class Call(CallEndings):
             self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
     def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
-        """A leg has ended the call with that Q.850 cause; ``at`` is when, if that was found out later."""
+        """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later."""
         if self.state is CallState.OVER:
             return
         if leg is self.caller:
@@ -220,7 +222,7 @@ class Call(CallEndings):
     # -- the end ------------------------------------------------------------------------------------------------
 
     def caller_cancelled(self, now: Instant) -> None:
-        """The caller cancelled: answer it 487, and cancel the attempt."""
+        """Answer a CANCEL of the caller: send it 487, and cancel the attempt."""
         if not self._accepts(CallEvent.CANCEL):
             return
         reason = EndReason.CANCELLED
@@ -229,7 +231,7 @@ class Call(CallEndings):
         self._over(reason, HangupSource.CALLER, now, 487)
 
     def deadline_due(self, now: Instant) -> None:
-        """The deadline of the call has passed: of a question, a response, ringing, or the money."""
+        """Handle the deadline of the call: of a question, a response, ringing, or the money."""
         if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is CallState.TALKING:
@@ -244,6 +246,7 @@ class Call(CallEndings):
         leg, next_hop = self.callee, None
         if leg is None:
             return
+        # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
         if leg.is_only_trying and now.mono < leg.rings_until.mono:
             next_hop = self._hunt.take(self, now)
             if next_hop is None:
@@ -286,7 +289,7 @@ class Call(CallEndings):
             leg.begin(self.caller.offer, self._hops, now)
             self.callee = leg
         finally:
-            if self.callee is None:  # an error in here: nothing else gives the place back
+            if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.vacate(choice)
         self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
         self._board.set_deadline(now.plus(choice.gateway.response_timeout_ms))
@@ -295,9 +298,9 @@ class Call(CallEndings):
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
         next_hop: NextHop | None = None,
     ) -> None:  # fmt: skip
-        """Record an attempt, and try the next; a place at ``next_hop`` is taken already.
+        """Record an attempt, and try the next one; capacity for ``next_hop`` is reserved already.
 
-        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried whatever else holds.
+        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be.
         """
         self._hunt.note(leg.choice, outcome, redirected=goes_on)
         self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))

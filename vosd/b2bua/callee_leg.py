@@ -1,4 +1,4 @@
-"""One attempt at one gateway: we are the client of its INVITE, and of the call if it wins."""
+"""The leg of a vendor: one attempt at one gateway, and the dialog of the call if that gateway answers first."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
 
 EARLY_MAX = 16
-"""Forks of one INVITE whose early dialogs are kept; a gateway hardly rings more phones at once."""
+"""Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
 
 
 class Pracking(NamedTuple):
@@ -146,7 +146,7 @@ class CalleeLeg(Leg):
 
     @property
     def rings_until(self) -> Instant:
-        """Until when it may ring."""
+        """End of the trunk's ``ring_timeout``."""
         return self.started_at.plus(self.choice.gateway.ring_timeout_ms)
 
     @property
@@ -189,6 +189,7 @@ class CalleeLeg(Leg):
             self._establish(response, event.at)
             self.call.answered(self, event.at)
         elif status == 422 and not self.timer.has_insisted and self.timer.insist(response):
+            # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
             self._invite_again(event.at)
         else:
             self.q850 = q850_cause(response)
@@ -221,7 +222,7 @@ class CalleeLeg(Leg):
             self._send_prack(pracking, SDP if answer else "", answer, now)
 
     def give_up(self, reason: EndReason, now: Instant) -> None:
-        """Cancel an unanswered attempt, and hang up if it answers all the same, or has answered."""
+        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE."""
         lines = reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
         if self.dialog is not None:
             self.hang_up(lines, now)
@@ -230,7 +231,7 @@ class CalleeLeg(Leg):
             self._transaction.abandon(lines, now, self.remembered())
 
     def waits_until(self) -> Instant:
-        """Return until when the call waits for this gateway, which has just sent a provisional response."""
+        """Return the deadline of the attempt after a provisional response."""
         gateway = self.choice.gateway
         if self.rang or self.tried_at is None or gateway.progress_timeout_ms is None:
             return self.started_at.plus(gateway.ring_timeout_ms)
@@ -241,9 +242,9 @@ class CalleeLeg(Leg):
         return AttemptOutcome.ring_timeout(rang=self.rang) if self.heard_from else AttemptOutcome.silent()
 
     def given_up(self, now: Instant) -> AttemptOutcome | None:
-        """Return the outcome of an attempt whose call ends before its time is over; None = none.
+        """Return the outcome of an attempt that its call ends before the time-out; None = it says nothing.
 
-        Callers wait less long than ``response_timeout`` may be: half of it without any response is silence.
+        Callers may hang up before ``response_timeout``: half of it without any response counts as silence.
         """
         patience_ms = self.choice.gateway.response_timeout_ms // 2
         is_silent = not self.heard_from and now.mono - self.started_at.mono >= patience_ms
@@ -266,14 +267,14 @@ class CalleeLeg(Leg):
         return self.peer.host if is_behind_nat(self._transaction.parts.nat, message, self.peer) else ""
 
     def remembered(self) -> GivenUp:
-        """Return what is kept of this attempt when it is given up."""
+        """Return what has to be known of this attempt if it is answered after it was given up."""
         return GivenUp(self.call, self.choice.gateway.name, self.started_at, self.pdd_ms)
 
     def close(self, now: Instant) -> None:
-        """Forget the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
+        """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
         if self.dialog is not None and not self._acknowledged:
             self.acknowledge(b"")
-        if self._transaction.owner is self:  # it still rings, and its answer could not be handled
+        if self._transaction.owner is self:  # the INVITE has no final response: a late 2xx needs ACK and BYE
             self._transaction.abandon("", now, self.remembered())
         super().close(now)
         self._endpoint.forget(self._tag, now)
@@ -300,7 +301,8 @@ class CalleeLeg(Leg):
     def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
         """Switch to the fork that sends media; return its session, nothing if it may not be used."""
         if not self.said and not is_sure:
-            return b""  # without an offer of ours it is an offer, and only a reliable response may carry one (13.2.1)
+            # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
+            return b""
         if tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
             return b""
         self._turn_to(tag, now)
@@ -310,6 +312,8 @@ class CalleeLeg(Leg):
     def _hear_reliably(self, response: Response, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; False for a repeated one, or one out of order (RFC 3262 section 4)."""
         tag = response.to_tag
+        # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
+        # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
         last = self._heard_rseq.get(tag)
         if not tag or (last is not None and number != last + 1):
             return False
@@ -328,6 +332,7 @@ class CalleeLeg(Leg):
         if session:
             self._turn_to(tag, now)
         if session and not self.said and not self.is_settled:
+            # The session is an offer: the PRACK carries the answer, and waits for the caller's (RFC 3262 section 5).
             self._pracking = pracking
         else:
             self.is_settled = self.is_settled or bool(session)
@@ -347,6 +352,8 @@ class CalleeLeg(Leg):
 
     def _establish(self, response: Response, now: Instant) -> None:
         self._turn_to(response.to_tag, now)
+        # The early dialog has counted its CSeq on with each PRACK and UPDATE: it goes on as the confirmed one. A 2xx
+        # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
         early = None if self._early is None else self._early.get(response.to_tag)
         if early is not None:
             early.confirm(response)
@@ -359,6 +366,7 @@ class CalleeLeg(Leg):
         self._invitation = None
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
+        # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
         self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.heard
         self.heard = self.answer
         self._sessions = {}
@@ -366,7 +374,10 @@ class CalleeLeg(Leg):
         self._supervise(now)
 
     def _invite_again(self, now: Instant) -> None:
-        """Send the INVITE again with other headers; the early dialogs of the last one are void."""
+        """Send the INVITE again with other headers.
+
+        The refusal of the last one has ended its early dialogs (RFC 3261 section 13.2.2.3).
+        """
         if self._invitation is None:
             raise RuntimeError(f"{self!r} was answered already")
         self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())

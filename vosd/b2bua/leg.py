@@ -1,6 +1,6 @@
 """What both legs of a call have in common: a dialog, its session descriptions, and requests in both directions.
 
-The call tells a leg what to do in words of telephony; a leg tells the call what happened.
+The call controls a leg by its methods; a leg reports events by methods of the call.
 """
 
 from collections.abc import Mapping
@@ -148,7 +148,7 @@ class Leg:
         return heard.changed(session) if isinstance(heard, Hidden) else session
 
     def was_told(self, session: bytes) -> bool:
-        """Return whether this description, whatever its origin line, is the latest that this side was sent."""
+        """Return whether this description, but for its origin line, is the latest one sent to this side."""
         session = self.as_reached(session)
         return continued(session, self.said) == self.said
 
@@ -176,7 +176,7 @@ class Leg:
             self.supervision.refreshed(now)
 
     def moved(self) -> None:
-        """Tell the call that this side has another address now."""
+        """Report a changed remote target to the call."""
         self.call.moved()
 
     def listen_to(self, message: Message) -> bytes:
@@ -192,7 +192,7 @@ class Leg:
     def session_in(self, message: Message) -> bytes:
         """Return the session description of a message of this side, empty if it has none.
 
-        That of a peer behind NAT bears where it was said: it is compared with it, and told with it (``_say``).
+        That of a peer behind NAT carries the address it came from; ``_say`` rewrites it for the other side.
         """
         session = session_of(message) if message.body else b""
         if not session:
@@ -254,12 +254,12 @@ class Leg:
             transaction.respond(200, "", self._endpoint.server_header + headers, now, session)
 
     def respond(self, transaction: Server | InviteServer, status: int, now: Instant, headers: str = "") -> None:
-        """Answer a request of this side that changes nothing."""
+        """Answer a request of this side without changing the session."""
         tag = "" if self.dialog is None else self.dialog.local_tag
         transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
 
     def take_time(self, transaction: Server | InviteServer, now: Instant) -> None:
-        """Keep a request waiting for the other side; an INVITE has its 100 already."""
+        """Send 100 if the answer takes long: it has to come from the other side. An INVITE has its 100 already."""
         if isinstance(transaction, Server):
             transaction.take_time(self._endpoint.server_header, now)
 
@@ -269,7 +269,7 @@ class Leg:
         self.respond(transaction, 500, now, f"Retry-After: {wait_s}\r\n")
 
     def request_came(self, event: RequestArrived) -> None:
-        """Take a request within the dialog."""
+        """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
         self.heard_at = now.came
         match request.method:
@@ -282,7 +282,8 @@ class Leg:
                 self.respond(transaction, status, now, line)
             case "INVITE" | "UPDATE":
                 if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
-                    # While one waits for its answer no other is accepted.
+                    # The Contact of a target refresh request holds once it is accepted (RFC 3261 section 12.2.2). A
+                    # second offer before that is refused with 500, and must not replace the first one here.
                     self._moving = Move(transaction, event.dialog, request)
                 if isinstance(transaction, InviteServer):
                     transaction.owner = self
@@ -300,7 +301,7 @@ class Leg:
         self.respond(event.transaction, 481, event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """This side has cancelled its re-INVITE."""
+        """Handle a CANCEL of a re-INVITE of this side."""
         bridge = self.call.bridge
         if bridge is not None:
             bridge.session_unwanted(self, event.at)
@@ -319,7 +320,7 @@ class Leg:
             self.call.acknowledged(self, session, event.at)
 
     def ack_missing(self, event: AckMissing) -> None:
-        """Our 200 was never acknowledged."""
+        """Report that our 200 was never acknowledged (RFC 3261 section 13.3.1.4)."""
         self._acceptance = None
         self.call.ack_missing(self, event.at)
 
@@ -332,14 +333,15 @@ class Leg:
         """Send BYE; ``reason`` are whole Reason lines."""
         dialog = self._established()
         self._leave_alone(now)
-        if self._acceptance is not None and not self._is_confirmed:  # section 15.1.1
+        # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
+        if self._acceptance is not None and not self._is_confirmed:
             self._endpoint.bye_after_ack(self._acceptance, reason)
             return
         self.close(now)
         self._endpoint.client.send_bye(dialog, reason, now)
 
     def close(self, now: Instant) -> None:
-        """Forget the dialog without sending anything."""
+        """Drop the dialog without sending anything."""
         self._leave_alone(now)
         if self._acceptance is not None:
             self._acceptance.acknowledged()
@@ -355,7 +357,7 @@ class Leg:
         return self.dialog
 
     def _supervise(self, now: Instant) -> None:
-        """Start the session timer and limits: the call is answered."""
+        """Start the session timer and limits of an answered leg."""
         self.heard_at = now.came
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.refreshed(now)

@@ -90,12 +90,13 @@ class Proposal(ABC):
         elif status == 422 and self._tries < TRIES_MAX and self.far.timer.insist(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
+            # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
             self._refused(504 if status == 487 and not self._is_cancelled else status, now)
-            if status in {408, 481}:  # section 12.2.1.2: there is no such call on that side any more
+            if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
 
     def no_response(self, event: NoResponse) -> None:
-        """Handle that the far side does not answer: its call is lost."""
+        """End the call: the far side does not answer."""
         self._asked = None
         self._refused(408, event.at)
         self._far_is_gone(408, event.at)
@@ -133,7 +134,7 @@ class Proposal(ABC):
         self.far.call.lost(self.far, status, now)
 
     def _release(self, now: Instant) -> None:
-        """Ignore the response that is still to come."""
+        """Ignore the response to the request in progress."""
         if isinstance(self._asked, InviteClient):
             self._asked.abandon("", now)
         elif self._asked is not None:
@@ -141,7 +142,10 @@ class Proposal(ABC):
         self._asked = None
 
     def _wait_ms(self) -> int:
-        """Return the wait after 491 (section 14.1): the side that made the Call-ID waits longer."""
+        """Return the wait after 491 (RFC 3261 section 14.1).
+
+        The side that made the Call-ID waits from 2.1 to 4 seconds, the other one up to 2: so they do not collide again.
+        """
         draw = int(self._endpoint.token()[-4:], 36)
         return 2_100 + 10 * (draw % 191) if self.far.owns_call_id else 10 * (draw % 201)
 
@@ -196,19 +200,21 @@ class Renegotiation(Proposal):
             if self._offer or not session:
                 self.far.acknowledge_proposal(invite, b"")
             else:
+                # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
+                # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self._answers_in_ack = invite
         if self._offer:
             self.origin.heard = self._offer
         server, self._server = self._server, None
         if server is not None:
             self.origin.agree(server, session, now)
-        if not isinstance(server, InviteServer):
+        if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``
             self._over()
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self.far.said = self._said_before
+            self.far.said = self._said_before  # the session in force is the one before (RFC 3261 section 14.1)
             self.origin.respond(server, 487 if self._is_cancelled else status_for_origin(status), now)
         self._over()
 
@@ -233,6 +239,8 @@ class Introduction(Proposal):
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
             self.far.acknowledge_proposal(invite, b"")
+        # The first side may have chosen other codecs or another address than the second was sent by its former peer:
+        # then the second needs an offer, too. The same description again would only start another exchange.
         if self.far is self._first and session and not self._second.was_told(session):
             self.far, self._offer, self._tries = self._second, session, 0
             self.begin(now)
@@ -241,6 +249,7 @@ class Introduction(Proposal):
 
     def _refused(self, status: int, now: Instant) -> None:
         self._over()
+        # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.
         if status not in {408, 481, 487} and self._bridge is not None:
             self._bridge.no_common_media(now)
 

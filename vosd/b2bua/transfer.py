@@ -26,10 +26,10 @@ SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
 
 
 class Stage(Enum):
-    """How far a transfer has come."""
+    """Stage of a transfer."""
 
     CALLING = auto()
-    """The target is called; the old call stands."""
+    """The target is called; the first call goes on."""
     CONSULTING = auto()
     """The transferor talks to the target; the other side waits."""
     JOINED = auto()
@@ -74,7 +74,7 @@ class Transfer:
 
     @property
     def call(self) -> "Call":
-        """The call that ends if a mistake of ours comes up here."""
+        """The call that is ended after an error here."""
         return self.first
 
     @property
@@ -101,7 +101,7 @@ class Transfer:
         self._tell(status, now)
 
     def answered(self, now: Instant) -> None:
-        """The target has answered: the transferor's part is done."""
+        """Connect the two that stay, or the transferor and the target where it talks to the target first."""
         if self.second is None:
             return
         transferor = self.first.caller.leg
@@ -119,6 +119,8 @@ class Transfer:
         self._tell(status, now)
         first = self.first
         first.transfer = None
+        # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
+        # up already, the callee has no other party.
         if first.caller.leg is None:
             first.hung_up(first.caller, None, now)
 
@@ -129,7 +131,7 @@ class Transfer:
             self.second.caller_cancelled(event.at)
 
     def take_back(self, now: Instant) -> None:
-        """Cancel the transfer: the transferor goes on with the first call."""
+        """Cancel the transfer: the transferor resumes the first call."""
         if self.second is None:
             return
         if self._stage is Stage.CALLING:
@@ -137,10 +139,13 @@ class Transfer:
         elif self._stage is Stage.CONSULTING:
             self.second.hung_up(self.second.caller, None, now)
 
-    # -- those who leave ----------------------------------------------------------------------------------------
+    # -- calls and legs that end --------------------------------------------------------------------------------
 
     def transferor_left(self, now: Instant) -> None:
-        """The transferor has hung up: before the target answered, or after a consultation."""
+        """Go on without the transferor, which has hung up before the target answered, or after a consultation.
+
+        Its BYE does not end the call: that is how a blind transfer usually goes on (RFC 5589 section 6).
+        """
         first = self.first
         first.caller.close(now)
         first.caller = Substitute(self, first)
@@ -148,7 +153,7 @@ class Transfer:
             self._join(self.second, now)
 
     def release_transferor(self, now: Instant) -> None:
-        """Hang up the transferor, which has asked for that while the target rings, or after a consultation."""
+        """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
         first, left = self.first, self.first.caller
         if self._stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
@@ -161,7 +166,7 @@ class Transfer:
     def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
         """One of the two calls ended at ``at``; ``now`` may be later when the switch lags."""
         match self._stage:
-            case Stage.CALLING if call is self.second:
+            case Stage.CALLING if call is self.second:  # usually ``failed`` has come before, with the target's status
                 self.failed(500, now)
             case Stage.CALLING if self.second is not None:
                 self._stop(now)
@@ -174,11 +179,13 @@ class Transfer:
             case Stage.JOINED:
                 self._part(self.second if call is self.first else self.first, at, now)
 
-    # -- two calls that are there already -----------------------------------------------------------------------
+    # -- a target that was called before ------------------------------------------------------------------------
 
     def attended(self, second: "Call", now: Instant) -> None:
         """Connect the other sides of two calls of the transferor."""
         self.second = second
+        # The target has answered the second call already, so the NOTIFY is final (RFC 3515 section 2.4.7). It goes out
+        # in the dialog of the REFER, before the BYE to that leg in ``_join``.
         self._tell(200, now)
         left = second.caller
         second.transfer = self
@@ -196,6 +203,8 @@ class Transfer:
         first.drop_bridge(now)
         second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
+            # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
+            # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
             first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
             first.bridge.introduce(now, transferor)
             self._hold = Hold(self._endpoint, first.callee)
@@ -215,6 +224,7 @@ class Transfer:
         self._stage = Stage.JOINED
         first = self.first
         if first.caller.leg is not None:
+            # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
             left, first.caller = first.caller, Substitute(self, first)
             first.drop_bridge(now)
             left.hang_up("", now)
@@ -240,6 +250,7 @@ class Transfer:
 
     def _tell(self, status: int, now: Instant) -> None:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
+        # One NOTIFY for each status, because a target may send 180 many times. The final one ends the subscription.
         caller = self.first.caller.leg
         if not self._notifies or status in self._told or caller is None:
             return
