@@ -119,7 +119,7 @@ class CallerLeg(Leg):
         self._expiry: Timer[TimerOwner] | None = None
 
     def begin(self, now: Instant) -> None:
-        """Answer 100, take requests within the dialog from now on, and end when the INVITE expires."""
+        """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
         self._transaction.respond(100, "", endpoint.server_header, now)
         endpoint.adopt(self.dialog.local_tag, self)
@@ -128,7 +128,7 @@ class CallerLeg(Leg):
 
     @property
     def leg(self) -> "CallerLeg":
-        """The leg itself: the customer is in the call (``CallerSide``)."""
+        """This leg: the customer is in the call (``CallerSide``)."""
         return self
 
     @property
@@ -161,8 +161,8 @@ class CallerLeg(Leg):
     def ring(self, status: int, session: bytes, now: Instant) -> None:
         """Forward a provisional response, with its early media if there is any.
 
-        It goes reliably where the caller insists, or where it carries media that must not get lost. One is
-        repeated at a time: what comes meanwhile waits for its PRACK, in order.
+        It is sent reliably if the caller requires that, or if it carries SDP that must not get lost. One is
+        repeated at a time: later ones wait for its PRACK, in order.
         """
         if self._unheard is not None:
             self._let_wait(status, session)
@@ -188,10 +188,10 @@ class CallerLeg(Leg):
         )
 
     def begin_attempt(self, now: Instant) -> None:
-        """Prepare for another gateway or fork: after early media of the last one it needs another To tag.
+        """Prepare for another gateway or fork: after early media of the last one the caller needs another To tag.
 
-        A reliable response of the last one is repeated until its PRACK, and what follows waits: a peer that missed one
-        RSeq discards all higher ones (RFC 3262 section 4).
+        A reliable response of the last one is repeated until its PRACK, and later responses wait: a peer that missed
+        one RSeq discards all higher ones (RFC 3262 section 4).
         """
         self._waiting_rings.clear()
         self._is_of_last_attempt = self._unheard is not None
@@ -200,6 +200,8 @@ class CallerLeg(Leg):
         self._sent_early_media = False
         self.is_settled = False
         self.said = b""
+        # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
+        # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
         old = self.dialog.local_tag
         new = self._endpoint.token()
         self.dialog.local = self.dialog.local.removesuffix(old) + new
@@ -212,13 +214,13 @@ class CallerLeg(Leg):
         self._endpoint.adopt(new, self)
 
     def answer(self, session: bytes, now: Instant) -> None:
-        """Answer the call with 200, repeated until its ACK, or keep the answer until a PRACK comes."""
+        """Answer the call with 200, but not before the PRACK of a response with SDP (RFC 3262 section 3)."""
         if self._unheard is not None and self._unheard.has_session:
             self._waiting_answer = session
             return
         self._decided(200, now)
         if self.is_settled:
-            session = b""  # sent already, and acknowledged
+            session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
         session = self._say(session)
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
@@ -233,7 +235,7 @@ class CallerLeg(Leg):
         self._endpoint.forget(self.dialog.local_tag, now)
 
     def prack_came(self, event: RequestArrived) -> None:
-        """Take a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
+        """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
         unheard = self._unheard
         if unheard is None or rack != (unheard.number, self._invite):
@@ -257,13 +259,13 @@ class CallerLeg(Leg):
         self._go_on(event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
-        """No PRACK came: end the call."""
+        """End the call: a reliable response was repeated for 64·T1 without a PRACK (RFC 3262 section 3)."""
         self._unheard = self._waiting_answer = None
         self._waiting_rings.clear()
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """The caller cancelled: the call, or a re-INVITE within it."""
+        """Handle a CANCEL of the call, or of a re-INVITE within it."""
         if event.transaction is self._transaction:
             self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at)
@@ -271,7 +273,7 @@ class CallerLeg(Leg):
             super().cancelled(event)
 
     def alarm_fired(self, event: AlarmFired) -> None:
-        """The INVITE has expired, by its own Expires header (RFC 3261 section 13.3.1)."""
+        """End an INVITE that has expired by its Expires header (RFC 3261 section 13.3.1)."""
         self._invite_over(event.at)
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
@@ -290,13 +292,13 @@ class CallerLeg(Leg):
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
         if not self._is_answered:
-            # An error in the switch came between the gateway's answer and ours.
+            # An error in the switch occurred between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
         super().hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
-        """Forget the dialog, which the caller itself has ended."""
+        """Drop the dialog, which the caller itself has ended."""
         self._stop_repeating(now)
         if self._transaction.state is State.PROCEEDING:
             self._decided(487, now)
@@ -306,7 +308,7 @@ class CallerLeg(Leg):
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _let_wait(self, status: int, session: bytes) -> None:
-        """Queue a provisional response until the one before has its PRACK; drop the first without media of too many."""
+        """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""
         waiting = self._waiting_rings
         if waiting and waiting[-1] == (status, session):
             return
@@ -320,7 +322,7 @@ class CallerLeg(Leg):
             self.keypad.stop()
 
     def _go_on(self, now: Instant) -> None:
-        """Send what waited for a PRACK, as far as it need not wait for another one."""
+        """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
         answer, self._waiting_answer = self._waiting_answer, None
         if answer is not None:
             self._waiting_rings.clear()
@@ -361,7 +363,7 @@ class CallerLeg(Leg):
             self._last_tag = None
 
     def _invite_over(self, now: Instant) -> None:
-        """End what the INVITE began: it was cancelled, or has expired."""
+        """End the call, or the takeover, of an INVITE that was cancelled or has expired."""
         if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
             if self.call.bridge is not None:
                 self.call.bridge.session_unwanted(self, now)
@@ -369,7 +371,7 @@ class CallerLeg(Leg):
             self.call.caller_cancelled(now)
 
     def _decided(self, status: int, now: Instant) -> None:
-        """Note the final response, and stop what belongs to provisional ones."""
+        """Note the status of the final response, and stop repeating provisional ones."""
         self._stop_repeating(now)
         self._is_answered = True
         self.final = status

@@ -1,4 +1,4 @@
-"""The side of a call that made it: a customer's leg, or the substitute for a leg that has left by a transfer."""
+"""The calling side of a call: a customer's leg, or the substitute for a leg that has left by a transfer."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CallerSide(Protocol):
-    """What a call tells its caller, and what it must know of it."""
+    """Port of a call to its calling side."""
 
     call: "Call"
 
@@ -23,17 +23,17 @@ class CallerSide(Protocol):
 
     @property
     def dialect(self) -> CallerDialect:
-        """How the trunk of the customer speaks SIP."""
+        """SIP settings of the customer's trunk."""
         ...
 
     @property
     def reasons(self) -> ReasonForm:
-        """Which Reason lines this side is sent."""
+        """Form of the Reason lines that are sent to this side."""
         ...
 
     @property
     def caller_identity(self) -> CallerIdentity:
-        """Who calls, as the INVITE says it."""
+        """Identity of the caller in the INVITE."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class CallerSide(Protocol):
 
     @property
     def offer(self) -> bytes:
-        """The session that the gateways are offered; empty where the callee is to make the offer."""
+        """The session that is offered to the gateways; empty if the callee is to make the offer."""
         ...
 
     @property
@@ -53,25 +53,25 @@ class CallerSide(Protocol):
 
     @property
     def is_settled(self) -> bool:
-        """Whether offer and answer have both gone through before the 200 (RFC 3262 section 5)."""
+        """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
         ...
 
     @property
     def awaits_prack(self) -> bool:
-        """Whether an answer would have to wait for a PRACK."""
+        """Whether the 200 has to wait for a PRACK."""
         ...
 
     @property
     def final(self) -> int | None:
-        """The final status that this side was given."""
+        """The final status that was sent to this side; None before that."""
         ...
 
     def begin(self, now: Instant) -> None:
-        """Confirm that the INVITE was received."""
+        """Send 100."""
         ...
 
     def begin_attempt(self, now: Instant) -> None:
-        """Prepare for what another gateway, or another phone, says."""
+        """Prepare for the responses of another gateway or fork."""
         ...
 
     def ring(self, status: int, session: bytes, now: Instant) -> None:

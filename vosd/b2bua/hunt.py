@@ -25,7 +25,7 @@ NextHop = tuple[RouteChoice, Address]
 
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
-"""How many contacts of one 3xx are tried."""
+"""Most contacts of one 3xx that are tried."""
 
 
 class Failure(NamedTuple):
@@ -42,9 +42,8 @@ class Failure(NamedTuple):
 class Hunt:
     """Hunting of one call.
 
-    A gateway with several addresses is tried at the next of them where one was silent or answered 503 (RFC 3263
-    section 4.3); a phone with several contacts after any refusal, for behind each is another device. So they ring one
-    after the other.
+    The next address of a gateway is tried after one that was silent or answered 503 (RFC 3263 section 4.3). The next
+    contact of a phone is tried after any refusal, because each contact is another device; they ring one by one.
     """
 
     __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_next_hops", "_stays", "outcomes")
@@ -56,16 +55,16 @@ class Hunt:
         self._next_hops: Sequence[NextHop] = ()
         """Other addresses of the gateway that is tried, or contacts of its 3xx."""
         self._heard_from: RoutingGateway | None = None
-        """The gateway that gave the latest refusal: its other addresses would give the same."""
+        """The gateway of the latest refusal: its other addresses would refuse the call, too."""
         self._latest: NextHop | None = None
         self._named: set[tuple[str, ...]] | None = None
-        """Places that have sent a 3xx or stand in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
+        """Next hops that have sent a 3xx or are named in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
         self._stays = False
-        """Whether the latest refusal leads to other places of its gateway, and to no other gateway."""
+        """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.outcomes: list[AttemptOutcome] = []
 
     def take(self, call: "Call", now: Instant) -> NextHop | None:
-        """Take a place at the next gateway that has room, and return its address; None when the search is over."""
+        """Reserve capacity of the next gateway that has some left, and return its address; None = hunting is over."""
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
         begun = len(self.outcomes) + (call.callee is not None)
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
@@ -76,12 +75,12 @@ class Hunt:
                 self._latest = next_hop
                 return next_hop
             full.append(next_hop)
-        if call.callee is not None:  # there may be room once that attempt is over
+        if call.callee is not None:  # capacity may be free once the attempt in progress is over
             self._next_hops = full
         return None
 
     def continues_at_gateway(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
-        """Return whether a refusal leads to another place of the same gateway: a contact of its 3xx, or after a 503."""
+        """Return whether the same gateway is tried again: at a contact of its 3xx, or another address after 503."""
         if outcome.code < 400:
             return self.redirected(choice, response)
         has_other_address = bool(self._next_hops) and self._next_hops[0][0].gateway is choice.gateway
@@ -113,19 +112,19 @@ class Hunt:
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any.
 
-        They are tried on the vendor's account and under its limits: it is the vendor that sends us there.
+        They are tried on the vendor's account and under its limits, because the vendor has named them.
         """
         if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
             return False
         if self._named is None:
             self._named = set()
         if self._latest is not None:
-            self._named.add(_place(self._latest))
+            self._named.add(_hop_key(self._latest))
         found = [next_hop for contact in _by_preference(redirect) if (next_hop := self._next_hop_of(choice, contact))]
         next_hops = []
         for next_hop in found:
-            if _place(next_hop) not in self._named:
-                self._named.add(_place(next_hop))
+            if _hop_key(next_hop) not in self._named:
+                self._named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
         self._next_hops = next_hops[:CONTACTS_MAX]
         return bool(next_hops)
@@ -157,7 +156,7 @@ def _is_of_address(outcome: AttemptOutcome) -> bool:
     return outcome.code == SERVICE_UNAVAILABLE if outcome.end is AttemptEnd.FINAL else not outcome.rang
 
 
-def _place(next_hop: NextHop) -> tuple[str, ...]:
+def _hop_key(next_hop: NextHop) -> tuple[str, ...]:
     """Return what makes two next hops the same to the peer: number, host, port, transport."""
     choice, address = next_hop
     transport = address.transport or "udp"

@@ -1,7 +1,7 @@
-"""Where a call stands, and which events it accepts there.
+"""States of a call, and the events that it accepts in each.
 
-An event that is not accepted is a race of the network (a late answer, a second BYE) and no error: the call ignores it,
-and the legs have already given the peer the answer that SIP wants.
+An event that is not accepted is a race in the network (a late answer, a second BYE) and no error: the call ignores it,
+and the leg has already sent the peer the response that SIP requires.
 """
 
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ from typing import Final
 
 
 class CallState(IntEnum):
-    """One call's life."""
+    """State of a call."""
 
     SETUP = auto()
-    """It is decided whether the call is carried, and where to; a question of that may be open."""
+    """Admission and routing; a question may be open."""
     HUNTING = auto()
-    """Gateways are tried; the caller has heard nothing but 100."""
+    """Gateways are tried; the caller was sent nothing but 100."""
     RINGING = auto()
     """A gateway rings, or sends early media."""
     ANSWERED = auto()
-    """The winning gateway has answered and bills; the caller's 200 waits for the PRACK of a response before it."""
+    """The gateway has answered and charges; the caller's 200 waits for the PRACK of an earlier response."""
     TALKING = auto()
-    """The caller has been sent his 200: his clock of money runs."""
+    """The caller was sent its 200 and is charged."""
     OVER = auto()
 
 
 class CallEvent(IntEnum):
-    """What a call can hear of."""
+    """Events of a call."""
 
     PROGRESS = auto()
     ANSWER = auto()
@@ -50,7 +50,7 @@ _TRYING: Final = frozenset(
         CallEvent.ANSWER,
         CallEvent.ATTEMPT_FAILED,
         CallEvent.CANCEL,
-        CallEvent.CALLER_BYE,  # RFC 3261 section 15: a caller may end an early dialog so
+        CallEvent.CALLER_BYE,  # a caller may send BYE in an early dialog (RFC 3261 section 15)
         CallEvent.PRACK_MISSING,
         CallEvent.EARLY_ANSWER,
         CallEvent.DEADLINE,
@@ -88,4 +88,4 @@ ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
     ),
     CallState.OVER: frozenset(),
 }
-"""What a call in each state acts upon; everything else passes by it."""
+"""The events that a call acts upon in each state; it ignores all others."""

@@ -1,4 +1,4 @@
-"""Stands for the customer in a call that the customer has left by a transfer (``CallerSide``)."""
+"""Calling side of a call that the customer has left by a transfer (``CallerSide``)."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Substitute:
-    """Stands in a call for the side that called, once that side has left it."""
+    """Calling side without a leg: reports to the transfer what would be sent to the caller."""
 
     __slots__ = (
         "_transfer",
@@ -30,7 +30,7 @@ class Substitute:
     leg = None
     """The customer has left the call."""
     final = 200
-    """The side that left had its answer."""
+    """The customer was answered before it left."""
     awaits_prack = False
 
     def __init__(
@@ -40,17 +40,17 @@ class Substitute:
         if call is not None:
             self.call: Call = call
         self.offer = offer
-        """What the target is offered: the session of the side that it will talk to."""
+        """The offer to the target: the session of the side that it will talk to."""
         self.caller_identity = caller.caller_identity if caller is not None else PLAIN
         self.dialect = caller.dialect if caller is not None else CallerDialect()
         self.named = "" if caller is None else caller.dialog.remote
-        """Who transfers, as the From of its dialog says it."""
+        """The transferor: the From of its dialog."""
         self.reasons = ReasonForm.NONE
         self.takes_100rel = False
         self.is_settled = False
 
     def begin(self, now: Instant) -> None:
-        """Send nothing: the side that left is not told that its target is called."""
+        """Do nothing: there is no INVITE to answer with 100."""
 
     def begin_attempt(self, now: Instant) -> None:
         """Do nothing: there is no dialog."""
