@@ -128,7 +128,8 @@ class Day:
         running = {each.call.arrival.sip_call_id_in: each.call for each in self.scene.exchange.switch.calls()}
         if call.is_over or call.call_id not in running:
             return
-        out = running[call.call_id].journey.sip_call_id_out
+        tried = running[call.call_id].journey.sip_call_ids_out
+        out = tried[-1] if tried else None
         taken = [there for vendor in self.scene.vendors for there in vendor.calls if there.call_id == out]
         (there,) = [each for each in taken if each.final == 200 and not each.is_over]
         assert (call.asking, there.asking) == ([], [])

@@ -57,7 +57,8 @@ def draft(
     vendor_rate = buy_rate(choice)
     vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
     return CallRecord(
-        call_id=arrival.call_id,
+        **arrival.columns(),
+        **journey.columns(),
         node=node,
         mapping_gateway=call_request.mapping.name if call_request.mapping else None,
         routing_gateway=choice.gateway.name if choice else None,
@@ -65,16 +66,9 @@ def draft(
         vendor_account=choice.gateway.account if choice else None,
         currency=rate.currency if rate else account.currency if account else None,
         vendor_currency=vendor_rate.currency if vendor_rate else None,
-        caller_in=arrival.caller_in,
-        callee_in=arrival.callee_in,
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
         callee_billing=call_request.callee_billing or None,
-        sip_call_id_in=arrival.sip_call_id_in,
-        sip_call_id_out=journey.sip_call_id_out,
-        source_address=arrival.source_address,
-        destination_address=journey.destination_address,
-        codec=journey.codec,
         started_at=at.wall,
         ringing_at=epoch + ringing.mono if ringing else None,
         vendor_answered_at=epoch + vendor_answered.mono if vendor_answered else None,
@@ -89,7 +83,6 @@ def draft(
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
-        attempts=tuple(journey.attempts),
         recorded=recorded,
     )
 
