@@ -1,4 +1,4 @@
-"""A strict reader of everything the switch says: what RFC 3261 and its extensions want of each message, as a whole.
+"""A strict reader of every message of the switch: what RFC 3261 and its extensions require of it as a whole.
 
 The user agents of tests take what they can make sense of; this one complains. It sees the packets of both
 directions, so it judges a response by its request, and a request by what was said in its dialog before.
@@ -51,7 +51,7 @@ def faults_of(packets: Iterable[Packet], switch: Address) -> list[str]:
 
 
 class _Scrutiny:
-    """What was said so far."""
+    """The messages so far."""
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, str], Message] = {}
@@ -228,7 +228,7 @@ def _repeated(message: Message, asked: Message, status: int) -> list[str]:
 
 
 def _of_timer_agreed(message: Message, asked: Message) -> list[str]:
-    """Judge what a 2xx says of the session timer by what its request has said (RFC 4028 section 9, table 2)."""
+    """Compare the session timer in a 2xx with that in its request (RFC 4028 section 9, table 2)."""
     needs_timer = "timer" in message.listed("Require")
     if not message.every("Session-Expires"):
         return ["Require: timer goes with Session-Expires"] if needs_timer else []

@@ -20,7 +20,7 @@ class Held(NamedTuple):
 
     @property
     def target(self) -> Address:
-        """Who will hear it."""
+        """Who will receive it."""
         return self.packet.target
 
 

@@ -26,7 +26,7 @@ _HASHES: Final[Mapping[str, Callable[[bytes], "hashlib._Hash"]]] = {"MD5": hashl
 
 @dataclass
 class Guard:
-    """Who may pass, and what the others are told."""
+    """Whose digests are accepted, and how the other requests are refused."""
 
     username: str = "vosd"
     password: str = "secret"
@@ -47,7 +47,7 @@ class Guard:
     refusals: list[str] = field(default_factory=list)
     """Why proofs were not believed."""
     _nonces: dict[str, int] = field(default_factory=dict)
-    """The greatest count heard with each."""
+    """The highest nonce count received with each."""
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property

@@ -36,7 +36,7 @@ def press(scene: Scene, side: Side, keys: str, every_ms: int = 300) -> None:
 
 
 def passed_on(side: Side) -> str:
-    """Return the keys that a side was told of."""
+    """Return the keys that a side has received."""
     return "".join(info.body[len("Signal=")] for info in side.asked["INFO"])
 
 

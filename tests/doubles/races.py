@@ -29,7 +29,7 @@ class Race(NamedTuple):
     start: Callable[[], object]
     """Puts the packets on their way."""
     judge: Callable[[], Hashable]
-    """Requires that all is well, and says how it ended."""
+    """Checks that nothing went wrong, and returns how the call ended."""
 
 
 def in_every_order(race: Callable[[], Race], depth: int = 6) -> Counter[Hashable]:
@@ -62,7 +62,7 @@ def ended(scene: Scene, *parties: Side) -> tuple[str, str]:
 def agreed(scene: Scene, call: OutgoingCall, there: IncomingCall) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Require that the call lives on and both ends agree, and end it.
 
-    Return what the two have heard to their re-INVITEs, and what to their UPDATEs; the caller's come first.
+    Return the final statuses of both sides' re-INVITEs, and those of their UPDATEs; the caller's come first.
     """
     scene.wire.run_for(GLARE_MS)
     assert call.agrees_with(there)

@@ -24,7 +24,7 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Hears what is sent to any loopback address at one port; a context manager."""
+    """Receives what is sent to any loopback address at one port; a context manager."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

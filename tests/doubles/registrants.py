@@ -20,7 +20,7 @@ ATTEMPTS: Final = 10
 
 
 _lives: Final = count(1)
-"""A telephone that was started anew says another Call-ID."""
+"""A telephone that was restarted uses another Call-ID."""
 
 
 class NotRegisteredError(VosError):
@@ -43,7 +43,7 @@ class Registrants(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)  # which it says to be since 3.13 only
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Hear an answer; requests (keep-alives) are left alone."""
+        """Take a response; requests (keep-alives) are ignored."""
         if not data.startswith(b"SIP/2.0"):
             return
         message = Message(data, Endpoint(*addr[:2]))

@@ -1,4 +1,4 @@
-"""One registration of ours, the vendor's registrar, and what is told of the one, on virtual time."""
+"""One registration of ours, the vendor's registrar, and the events of the registration, on virtual time."""
 
 from collections.abc import Callable
 from typing import Any, Final

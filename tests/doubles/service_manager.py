@@ -11,7 +11,7 @@ _MESSAGE_MAX: Final = 4096
 
 
 class ServiceManager:
-    """Hears what a daemon says; ``address`` is a path, or ``@name`` for an abstract socket."""
+    """Receives a daemon's notifications; ``address`` is a path, or ``@name`` for an abstract socket."""
 
     def __init__(self, address: str) -> None:
         self.address = address

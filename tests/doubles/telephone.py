@@ -11,7 +11,7 @@ _numbers: Final = count(1)
 
 
 class Telephone:
-    """One telephone; it says its own address in everything, whatever becomes of that on the way."""
+    """One telephone; it writes its own address into every message, behind NAT or not."""
 
     def __init__(self, peer: Peer, switch: Endpoint, login: Login, place: str | None = None) -> None:
         """``place`` is what stands behind ``sip:user@`` in its Contact where that is not the peer's."""

@@ -1,4 +1,4 @@
-"""Session timers on the wire: every profile of DT-5, 422 both ways, refreshes, dead peers, and peers without.
+"""Session timers on the wire: every recommended profile, 422 both ways, refreshes, dead peers, and peers without.
 
 How long calls last by them is shown on virtual time (`golden/test_vectors_session_timers.py`); here one refresh is
 waited for, the earliest that there is: 90 s in ten parts.

@@ -80,7 +80,7 @@ class OutgoingCall(Side):
         self.sequence = 1
         self.mine = intent.offer
         self.statuses: list[int] = []
-        """Statuses heard to the INVITE, without 100 and repetitions of the same."""
+        """Statuses received to the INVITE, without 100 and retransmissions."""
         self.responses: list[Message] = []
         """All responses to the INVITE."""
         self.is_cancelled = False
@@ -197,7 +197,7 @@ class OutgoingCall(Side):
         """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
         number = int(response["RSeq"])
         if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
-            return  # heard before, or one before it is still missing (RFC 3262 section 4)
+            return  # received before, or one before it is still missing (RFC 3262 section 4)
         self._last_rseq = number
         self._turn_to(response)
         body = ""

@@ -70,7 +70,7 @@ class Keeper:
 
 
 class Probe:
-    """The endpoint, its clock, and everything it has said so far."""
+    """The endpoint, its clock, and everything it has sent so far."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Probe:
         return event
 
     def fail(self, peer: Peer) -> list[Event]:
-        """Tell the endpoint that the connection to ``peer`` is gone; return what came of it."""
+        """Tell the endpoint that the connection to ``peer`` is closed; return the events that follow."""
         self._collect()
         events = self.endpoint.transport_failed(peer, self.now)
         self._collect()

@@ -57,7 +57,7 @@ class Side:
         self.theirs = ""
         """The other side's."""
         self.got: dict[str, list[int]] = {}
-        """Statuses heard to our own requests within the dialog, by method; 0 where there was none."""
+        """Final statuses of our own requests within the dialog, by method; 0 where none came."""
         self.asked: defaultdict[str, list[Message]] = defaultdict(list)
         """What the other side asked within the dialog, by method, without repetitions."""
         self.asking: list[Asking] = []
@@ -212,7 +212,7 @@ class Side:
             self._give(reply, request)
 
     def _fitting(self, method: str) -> int:
-        """Return what RFC 3261 section 14.2 and RFC 3311 section 5.2 want said to a request that comes now."""
+        """Return the status that RFC 3261 section 14.2 and RFC 3311 section 5.2 require for a request now."""
         if method not in TO_CHANGE_THE_SESSION:
             return 200
         if any(asking.offers or asking.method == "INVITE" for asking in self.asking) or self._offered is not None:

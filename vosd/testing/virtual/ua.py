@@ -1,4 +1,4 @@
-"""User agents on the virtual wire: an address that sorts what comes, and repeats what was said.
+"""User agents on the virtual wire: an address that sorts what arrives, and repeats its responses.
 
 They keep RFC 3261's promises by themselves: requests are repeated until they are answered, a 2xx until its ACK,
 repeated requests get the same response again. They read and write SIP without ``vosd.sip``, on purpose: a fault
@@ -62,7 +62,7 @@ class UserAgent:
         self.heard: list[Message] = []
         """Every message that arrived, in order."""
         self.waiting: dict[tuple[str, str], Callable[[Message], None]] = {}
-        """Who hears the responses to a request, by its branch and method."""
+        """What receives the responses to a request, by its branch and method."""
         self._said: dict[tuple[str, str], Callable[[], None]] = {}
         wire.attach(address, self._receive)
 
@@ -101,7 +101,7 @@ class UserAgent:
         return [message for message in self.heard if what in (message.method, message.status)]
 
     def take_request(self, request: Message) -> None:
-        """Act on a request that was not heard before."""
+        """Act on a request that is no retransmission."""
         raise NotImplementedError
 
     def _receive(self, packet: Packet) -> None:

@@ -216,7 +216,7 @@ class IncomingCall(Side):
         self.final = line.status
         self.knows_timer = any("timer" in header for header in line.headers)
         if line.status == 200 and not line.body and not self._may_be_reliable:
-            line = line._replace(body=self.mine)  # what was said before may not have been heard
+            line = line._replace(body=self.mine)  # an earlier response may have been lost
         self._final_repeat = Repeat(self.wire, self._say(line), self._ack_of_final_missing)
         if line.status >= 300:
             self.over()
