@@ -62,7 +62,7 @@ class Bridge:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change was withdrawn in its favour: the offer then has to be
         # forwarded, because the answer tells this leg the other side's new media.
-        elif offer and offer == leg.heard and leg.said and not gives_way:
+        elif offer and offer == leg.remote_session and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
         elif far.awaits_ack:

@@ -48,9 +48,9 @@ class CalleeLeg(Leg):
         "_acknowledged",
         "_address",
         "_early",
-        "_heard_rseq",
         "_invitation",
         "_pracking",
+        "_received_rseq",
         "_sessions",
         "_speaker",
         "_tag",
@@ -84,7 +84,7 @@ class CalleeLeg(Leg):
         self.is_settled = False
         self._acknowledged = False
         self._early: dict[str, Dialog] | None = None
-        self._heard_rseq: dict[str, int] = {}
+        self._received_rseq: dict[str, int] = {}
         self._pracking: Pracking | None = None
         self._speaker: str | None = None
         """Tag of the fork whose session the caller was sent."""
@@ -140,7 +140,7 @@ class CalleeLeg(Leg):
         return self.peer.host if dialog is None else dialog.seen_at.host
 
     @property
-    def heard_from(self) -> bool:
+    def has_responded(self) -> bool:
         """Whether the gateway has sent any response."""
         return self._transaction.state is State.PROCEEDING
 
@@ -183,7 +183,7 @@ class CalleeLeg(Leg):
         response = event.response
         status = response.status
         if status < 200:
-            self._hear_provisional(response, event.at)
+            self._take_provisional(response, event.at)
         elif status < 300:
             self._note_ringing(event.at, rang=False)
             self._establish(response, event.at)
@@ -239,7 +239,7 @@ class CalleeLeg(Leg):
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""
-        return AttemptOutcome.ring_timeout(rang=self.rang) if self.heard_from else AttemptOutcome.silent()
+        return AttemptOutcome.ring_timeout(rang=self.rang) if self.has_responded else AttemptOutcome.silent()
 
     def given_up(self, now: Instant) -> AttemptOutcome | None:
         """Return the outcome of an attempt that its call ends before the time-out; None = it says nothing.
@@ -247,7 +247,7 @@ class CalleeLeg(Leg):
         Callers may hang up before ``response_timeout``: half of it without any response counts as silence.
         """
         patience_ms = self.choice.gateway.response_timeout_ms // 2
-        is_silent = not self.heard_from and now.mono - self.started_at.mono >= patience_ms
+        is_silent = not self.has_responded and now.mono - self.started_at.mono >= patience_ms
         return AttemptOutcome.silent() if is_silent else None
 
     def refusal(self, response: Response) -> AttemptOutcome:
@@ -284,10 +284,10 @@ class CalleeLeg(Leg):
     def _established(self) -> Dialog:
         return self.early_dialog or super()._established()
 
-    def _hear_provisional(self, response: Response, now: Instant) -> None:
+    def _take_provisional(self, response: Response, now: Instant) -> None:
         status = response.status
         number = rseq_of(response)
-        if number is not None and not self._hear_reliably(response, number, now):
+        if number is not None and not self._take_reliable(response, number, now):
             return
         if status in RINGING:
             self._note_ringing(now)
@@ -309,12 +309,12 @@ class CalleeLeg(Leg):
         self._sessions[tag] = session
         return session
 
-    def _hear_reliably(self, response: Response, number: int, now: Instant) -> bool:
+    def _take_reliable(self, response: Response, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; False for a repeated one, or one out of order (RFC 3262 section 4)."""
         tag = response.to_tag
         # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
         # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
-        last = self._heard_rseq.get(tag)
+        last = self._received_rseq.get(tag)
         if not tag or (last is not None and number != last + 1):
             return False
         if self._early is None:
@@ -326,7 +326,7 @@ class CalleeLeg(Leg):
             dialog = Dialog.of_callee(self._transaction.parts, self._tag, response, self._endpoint.flows.next_hop)
             self._early[tag] = dialog
             self._endpoint.adopt(self._tag, self)
-        self._heard_rseq[tag] = number
+        self._received_rseq[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self._transaction.parts.sequence} INVITE\r\n")
         session = self.session_in(response)
         if session:
@@ -367,8 +367,8 @@ class CalleeLeg(Leg):
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.heard
-        self.heard = self.answer
+        self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.remote_session
+        self.remote_session = self.answer
         self._sessions = {}
         self.timer.answered(response, now)
         self._supervise(now)
@@ -382,7 +382,7 @@ class CalleeLeg(Leg):
             raise RuntimeError(f"{self!r} was answered already")
         self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())
         self._endpoint.forget(self._tag, now)
-        self._early, self._heard_rseq, self._pracking, self._sessions = None, {}, None, {}
+        self._early, self._received_rseq, self._pracking, self._sessions = None, {}, None, {}
         self.is_settled = False
         self._transaction = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
 

@@ -47,7 +47,7 @@ class CallerLeg(Leg):
         "_rseq",
         "_sent_early_media",
         "_transaction",
-        "_unheard",
+        "_unacknowledged",
         "_valid_s",
         "_waiting_answer",
         "_waiting_rings",
@@ -85,7 +85,7 @@ class CallerLeg(Leg):
         self._rseq = 0
         self._overtaken = 0
         """RSeq of a reliable response that is no longer repeated; its PRACK may be on its way."""
-        self._unheard: ReliableProvisional | None = None
+        self._unacknowledged: ReliableProvisional | None = None
         self._is_of_last_attempt = False
         """Whether that one was sent for a gateway that was given up; it still needs its PRACK (RFC 3262 4)."""
         self._last_tag: str | None = None
@@ -149,7 +149,7 @@ class CallerLeg(Leg):
     @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for the PRACK of a response with media."""
-        return self._unheard is not None and self._unheard.has_session
+        return self._unacknowledged is not None and self._unacknowledged.has_session
 
     @property
     def is_early(self) -> bool:
@@ -164,7 +164,7 @@ class CallerLeg(Leg):
         It is sent reliably if the caller requires that, or if it carries SDP that must not get lost. One is
         repeated at a time: later ones wait for its PRACK, in order.
         """
-        if self._unheard is not None:
+        if self._unacknowledged is not None:
             self._let_wait(status, session)
             return
         if session:
@@ -176,7 +176,7 @@ class CallerLeg(Leg):
             return
         draw = 0 if self._rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self._rseq += 1 + draw
-        self._unheard = self._endpoint.send_reliably(
+        self._unacknowledged = self._endpoint.send_reliably(
             self._transaction,
             self.dialog.local_tag,
             status,
@@ -194,7 +194,7 @@ class CallerLeg(Leg):
         one RSeq discards all higher ones (RFC 3262 section 4).
         """
         self._waiting_rings.clear()
-        self._is_of_last_attempt = self._unheard is not None
+        self._is_of_last_attempt = self._unacknowledged is not None
         if not self._sent_early_media:
             return
         self._sent_early_media = False
@@ -209,13 +209,13 @@ class CallerLeg(Leg):
         self.dialog.remote_sequence = self._invite
         self._forget_last_tag(now)
         self._last_tag = old
-        if self._unheard is None:
+        if self._unacknowledged is None:
             self._forget_last_tag(now)
         self._endpoint.adopt(new, self)
 
     def answer(self, session: bytes, now: Instant) -> None:
         """Answer the call with 200, but not before the PRACK of a response with SDP (RFC 3262 section 3)."""
-        if self._unheard is not None and self._unheard.has_session:
+        if self._unacknowledged is not None and self._unacknowledged.has_session:
             self._waiting_answer = session
             return
         self._decided(200, now)
@@ -237,30 +237,30 @@ class CallerLeg(Leg):
     def prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
-        unheard = self._unheard
-        if unheard is None or rack != (unheard.number, self._invite):
+        unacknowledged = self._unacknowledged
+        if unacknowledged is None or rack != (unacknowledged.number, self._invite):
             is_late = rack == (self._overtaken, self._invite)
             self.respond(event.transaction, 200 if is_late else 481, event.at)
             return
-        unheard.stop()
-        self._unheard = None
+        unacknowledged.stop()
+        self._unacknowledged = None
         session = self.session_in(event.request)
         if self._is_of_last_attempt:
             self._end_last_attempt(event, session)
-        elif unheard.has_session and not self.offer and not self.is_settled:
+        elif unacknowledged.has_session and not self.offer and not self.is_settled:
             if session:
-                self.heard = session
+                self.remote_session = session
                 self.is_settled = True
             self.respond(event.transaction, 200, event.at)
             self.call.early_answer_came(session, event.at)
         else:
-            self.is_settled = self.is_settled or (unheard.has_session and bool(self.offer))
+            self.is_settled = self.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)
         self._go_on(event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
         """End the call: a reliable response was repeated for 64·T1 without a PRACK (RFC 3262 section 3)."""
-        self._unheard = self._waiting_answer = None
+        self._unacknowledged = self._waiting_answer = None
         self._waiting_rings.clear()
         self.call.caller_unreachable(event.at)
 
@@ -328,7 +328,7 @@ class CallerLeg(Leg):
             self._waiting_rings.clear()
             if self.call.caller_answered(now):
                 self.answer(answer, now)
-        while self._waiting_rings and self._unheard is None:
+        while self._waiting_rings and self._unacknowledged is None:
             self.ring(*self._waiting_rings.popleft(), now)
 
     def _confirm(self, event: RequestArrived, session: bytes) -> None:
@@ -380,10 +380,10 @@ class CallerLeg(Leg):
             self._expiry = None
 
     def _stop_repeating(self, now: Instant) -> None:
-        if self._unheard is not None:
-            self._unheard.stop()
-            self._overtaken = self._unheard.number
-            self._unheard = None
+        if self._unacknowledged is not None:
+            self._unacknowledged.stop()
+            self._overtaken = self._unacknowledged.number
+            self._unacknowledged = None
         self._waiting_rings.clear()
         self._forget_last_tag(now)
 

@@ -46,7 +46,7 @@ class Hunt:
     contact of a phone is tried after any refusal, because each contact is another device; they ring one by one.
     """
 
-    __slots__ = ("_board", "_choices", "_flows", "_heard_from", "_latest", "_named", "_next_hops", "_stays", "outcomes")
+    __slots__ = ("_board", "_choices", "_flows", "_latest", "_named", "_next_hops", "_responding", "_stays", "outcomes")
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
@@ -54,7 +54,7 @@ class Hunt:
         self._flows = flows
         self._next_hops: Sequence[NextHop] = ()
         """Other addresses of the gateway that is tried, or contacts of its 3xx."""
-        self._heard_from: RoutingGateway | None = None
+        self._responding: RoutingGateway | None = None
         """The gateway of the latest refusal: its other addresses would refuse the call, too."""
         self._latest: NextHop | None = None
         self._named: set[tuple[str, ...]] | None = None
@@ -89,12 +89,12 @@ class Hunt:
     def _next(self, now: Instant) -> NextHop | None:
         while self._next_hops:
             next_hop, self._next_hops = self._next_hops[0], self._next_hops[1:]
-            if next_hop[0].gateway is not self._heard_from:
+            if next_hop[0].gateway is not self._responding:
                 return next_hop
         if self._stays:
             return None
         for choice in self._choices:
-            if choice.gateway is self._heard_from:
+            if choice.gateway is self._responding:
                 continue
             next_hops = [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
             if next_hops:
@@ -107,7 +107,7 @@ class Hunt:
         self.outcomes.append(outcome)
         self._stays = redirected and not tries_next(choice.gateway, outcome)
         has_more_devices = redirected or choice.gateway.is_phone
-        self._heard_from = None if has_more_devices or _is_of_address(outcome) else choice.gateway
+        self._responding = None if has_more_devices or _is_of_address(outcome) else choice.gateway
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any.

@@ -39,7 +39,7 @@ class Information:
         if status < 200:
             return
         self._origin.informing -= 1
-        self._far.hear(status, event.at)
+        self._far.note_response(status, event.at)
         self._origin.respond(self._server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
             self._far.call.lost(self._far, status, event.at)

@@ -54,14 +54,14 @@ class Leg:
         "_acceptance",
         "_allows_update",
         "_endpoint",
-        "_heard",
-        "_heard_before_hold",
         "_is_confirmed",
         "_moving",
+        "_remote_session",
+        "_remote_session_before_hold",
         "call",
         "dialog",
-        "heard_at",
         "informing",
+        "last_seen_at",
         "reasons",
         "said",
         "supervision",
@@ -83,7 +83,7 @@ class Leg:
         self._is_confirmed = False
         self._moving: Move | None = None
         self.reasons = reasons
-        self._heard = self._heard_before_hold = b""
+        self._remote_session = self._remote_session_before_hold = b""
         self.said = b""
         """The latest session description sent to it."""
         self.informing = 0
@@ -91,7 +91,7 @@ class Leg:
         self.timer = SessionTimer(session_timer)
         self.supervision: Supervision | None = None
         """Session timer and limits, from the answer to the end."""
-        self.heard_at: Instant | None = None
+        self.last_seen_at: Instant | None = None
         """When the peer last sent a request, an ACK or a response within the dialog."""
 
     # -- what it is ---------------------------------------------------------------------------------------------
@@ -131,23 +131,23 @@ class Leg:
         return False
 
     @property
-    def heard(self) -> bytes:
+    def remote_session(self) -> bytes:
         """The latest session description received from this side."""
-        return self._heard
+        return self._remote_session
 
-    @heard.setter
-    def heard(self, session: bytes) -> None:
-        if self._heard and goes_nowhere(session) and not goes_nowhere(self._heard):
-            self._heard_before_hold = self._heard
-        self._heard = session
+    @remote_session.setter
+    def remote_session(self, session: bytes) -> None:
+        if self._remote_session and goes_nowhere(session) and not goes_nowhere(self._remote_session):
+            self._remote_session_before_hold = self._remote_session
+        self._remote_session = session
 
-    def heard_active(self) -> bytes:
+    def active_remote_session(self) -> bytes:
         """Return the latest session description of this side as it would be without hold."""
-        heard = self._heard
-        session = active(heard, self._heard_before_hold)
-        return heard.changed(session) if isinstance(heard, Hidden) else session
+        remote_session = self._remote_session
+        session = active(remote_session, self._remote_session_before_hold)
+        return remote_session.changed(session) if isinstance(remote_session, Hidden) else session
 
-    def was_told(self, session: bytes) -> bool:
+    def is_latest_sent(self, session: bytes) -> bool:
         """Return whether this description, but for its origin line, is the latest one sent to this side."""
         session = self.as_reached(session)
         return continued(session, self.said) == self.said
@@ -161,10 +161,10 @@ class Leg:
         """Address that packets of this side come from."""
         return self._established().seen_at.host
 
-    def hear(self, status: int, now: Instant) -> None:
+    def note_response(self, status: int, now: Instant) -> None:
         """Note a final response within the dialog, if it proves that the peer is alive."""
         if is_alive(status):
-            self.heard_at = now.came
+            self.last_seen_at = now.came
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
@@ -186,7 +186,7 @@ class Leg:
             self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
         session = self.session_in(message)
         if session:
-            self.heard = session
+            self.remote_session = session
         return session
 
     def session_in(self, message: Message) -> bytes:
@@ -271,7 +271,7 @@ class Leg:
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
-        self.heard_at = now.came
+        self.last_seen_at = now.came
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
@@ -313,10 +313,10 @@ class Leg:
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True
-            self.heard_at = event.at.came
+            self.last_seen_at = event.at.came
             session = self.session_in(event.request)
             if session:
-                self.heard = session
+                self.remote_session = session
             self.call.acknowledged(self, session, event.at)
 
     def ack_missing(self, event: AckMissing) -> None:
@@ -358,7 +358,7 @@ class Leg:
 
     def _supervise(self, now: Instant) -> None:
         """Start the session timer and limits of an answered leg."""
-        self.heard_at = now.came
+        self.last_seen_at = now.came
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.refreshed(now)
 

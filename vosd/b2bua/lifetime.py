@@ -68,7 +68,7 @@ class Lifetime:
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
-        proofs = [leg.heard_at for leg in _legs(call) if leg.heard_at is not None]
+        proofs = [leg.last_seen_at for leg in _legs(call) if leg.last_seen_at is not None]
         return min(noticed_at, max([self._answered_at, *proofs])), dead
 
     def _nearest(self, call: "Call") -> Limit | None:

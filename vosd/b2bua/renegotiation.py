@@ -80,7 +80,7 @@ class Proposal(ABC):
         if status < 200:
             return
         asked, self._asked = self._asked, None
-        self.far.hear(status, now)
+        self.far.note_response(status, now)
         if status < 300:
             self.far.follow(event.response, self._asked_at or now, now)
             session = self.far.session_in(event.response)
@@ -204,7 +204,7 @@ class Renegotiation(Proposal):
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self._answers_in_ack = invite
         if self._offer:
-            self.origin.heard = self._offer
+            self.origin.remote_session = self._offer
         server, self._server = self._server, None
         if server is not None:
             self.origin.agree(server, session, now)
@@ -228,7 +228,7 @@ class Introduction(Proposal):
     __slots__ = ("_first", "_second")
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> None:
-        super().__init__(endpoint, bridge, first, "INVITE", second.heard_active())
+        super().__init__(endpoint, bridge, first, "INVITE", second.active_remote_session())
         self._first = first
         self._second = second
 
@@ -241,7 +241,7 @@ class Introduction(Proposal):
             self.far.acknowledge_proposal(invite, b"")
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
-        if self.far is self._first and session and not self._second.was_told(session):
+        if self.far is self._first and session and not self._second.is_latest_sent(session):
             self.far, self._offer, self._tries = self._second, session, 0
             self.begin(now)
         else:

@@ -113,7 +113,7 @@ class Supervision:
         status = event.response.status
         if status < 200:
             return
-        self._leg.hear(status, event.at)
+        self._leg.note_response(status, event.at)
         self._pending = None
         self.failed(status, event.at, event.at)
 

@@ -63,7 +63,7 @@ def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: 
 def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
     offer = leg.session_in(event.request)
-    if offer and (offer != leg.heard or not leg.said or leg.awaits_ack):
+    if offer and (offer != leg.remote_session or not leg.said or leg.awaits_ack):
         leg.respond(event.transaction, 491, event.at)
     else:
         leg.agree(event.transaction, leg.said if offer else b"", event.at)

@@ -45,9 +45,9 @@ class Transfer:
         "_endpoint",
         "_event",
         "_hold",
+        "_notified",
         "_notifies",
         "_stage",
-        "_told",
         "consults",
         "first",
         "second",
@@ -67,7 +67,7 @@ class Transfer:
         self._event = event
         self._notifies = notifies
         self._stage = Stage.CALLING
-        self._told: set[int] = set()
+        self._notified: set[int] = set()
         self._alarm: Timer[TimerOwner] | None = None
         self.first = first
         self.second: Call | None = None
@@ -92,13 +92,13 @@ class Transfer:
     def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
         """Call the target, for at most ``timeout_ms``."""
         self.second = second
-        self._tell(100, now)
+        self._notify(100, now)
         self._alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
         second.begin(now)
 
     def progressed(self, status: int, now: Instant) -> None:
         """The target rings."""
-        self._tell(status, now)
+        self._notify(status, now)
 
     def answered(self, now: Instant) -> None:
         """Connect the two that stay, or the transferor and the target where it talks to the target first."""
@@ -108,7 +108,7 @@ class Transfer:
         if self.consults and transferor is not None:
             self._consult(self.second, transferor, now)
             return
-        self._tell(200, now)
+        self._notify(200, now)
         self._join(self.second, now)
 
     def failed(self, status: int, now: Instant) -> None:
@@ -116,7 +116,7 @@ class Transfer:
         if self._stage is not Stage.CALLING:
             return
         self._stop(now)
-        self._tell(status, now)
+        self._notify(status, now)
         first = self.first
         first.transfer = None
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
@@ -186,7 +186,7 @@ class Transfer:
         self.second = second
         # The target has answered the second call already, so the NOTIFY is final (RFC 3515 section 2.4.7). It goes out
         # in the dialog of the REFER, before the BYE to that leg in ``_join``.
-        self._tell(200, now)
+        self._notify(200, now)
         left = second.caller
         second.transfer = self
         second.caller = Substitute(self, second)
@@ -248,13 +248,13 @@ class Transfer:
         if hold is not None and not hold.is_over:
             hold.withdraw(now)
 
-    def _tell(self, status: int, now: Instant) -> None:
+    def _notify(self, status: int, now: Instant) -> None:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
         # One NOTIFY for each status, because a target may send 180 many times. The final one ends the subscription.
         caller = self.first.caller.leg
-        if not self._notifies or status in self._told or caller is None:
+        if not self._notifies or status in self._notified or caller is None:
             return
-        self._told.add(status)
+        self._notified.add(status)
         state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
         headers = f"{caller.contact()}Event: {self._event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
         caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)

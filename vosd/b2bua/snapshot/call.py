@@ -83,7 +83,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     choices: tuple[ChoiceSnapshot, ...] = ()
     next_hops: tuple[NextHopSnapshot, ...] = ()
-    heard_from: str | None = None
+    has_responded: str | None = None
     latest: NextHopSnapshot | None = None
     named: tuple[tuple[str, ...], ...] | None = None
     stays: bool = False
@@ -97,7 +97,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(
             tuple(map(ChoiceSnapshot.of, choices)),
             tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
-            None if hunt._heard_from is None else hunt._heard_from.name,
+            None if hunt._responding is None else hunt._responding.name,
             None if hunt._latest is None else (ChoiceSnapshot.of(hunt._latest[0]), hunt._latest[1]),
             None if hunt._named is None else tuple(sorted(hunt._named)),
             hunt._stays,
@@ -109,7 +109,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         known = [choice.restored(gateways) for choice in self.choices if choice.gateway in gateways]
         hunt = Hunt(iter(known), board, restoration.flows)
         hunt._next_hops = [(choice.restored(gateways), address) for choice, address in self.next_hops]
-        hunt._heard_from = None if self.heard_from is None else gateways[self.heard_from]
+        hunt._responding = None if self.has_responded is None else gateways[self.has_responded]
         hunt._latest = None if self.latest is None else (self.latest[0].restored(gateways), self.latest[1])
         hunt._named = None if self.named is None else set(self.named)
         hunt._stays = self.stays

@@ -44,12 +44,12 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     timer: SessionTimerSnapshot
     dialog: DialogSnapshot | None = None
-    heard: SessionSnapshot = NO_SESSION
-    heard_before_hold: SessionSnapshot = NO_SESSION
+    remote_session: SessionSnapshot = NO_SESSION
+    remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
     allows_update: bool = False
     is_confirmed: bool = False
-    heard_at: Instant | None = None
+    last_seen_at: Instant | None = None
     acceptance: AcceptanceSnapshot | None = None
     moving: MoveSnapshot | None = None
     supervision: SupervisionSnapshot | None = None
@@ -64,12 +64,12 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(
             SessionTimerSnapshot.of(leg.timer),
             dialog,
-            SessionSnapshot.of(leg.heard),
-            SessionSnapshot.of(leg._heard_before_hold),
+            SessionSnapshot.of(leg.remote_session),
+            SessionSnapshot.of(leg._remote_session_before_hold),
             SessionSnapshot.of(leg.said),
             leg._allows_update,
             leg._is_confirmed,
-            leg.heard_at,
+            leg.last_seen_at,
             None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
             None if moving is None else MoveSnapshot(
                 answered_snapshot(moving.transaction, endpoint),
@@ -85,13 +85,13 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg._endpoint = restoration.endpoint
         leg.timer = self.timer.restored()
         leg.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
-        leg._heard = self.heard.restored()
-        leg._heard_before_hold = self.heard_before_hold.restored()
+        leg._remote_session = self.remote_session.restored()
+        leg._remote_session_before_hold = self.remote_session_before_hold.restored()
         leg.said = self.said.restored()
         leg._allows_update = self.allows_update
         leg._is_confirmed = self.is_confirmed
         leg.informing = 0
-        leg.heard_at = self.heard_at
+        leg.last_seen_at = self.last_seen_at
         leg._acceptance = leg._moving = leg.supervision = None
         if self.acceptance is not None and leg.dialog is not None:
             leg._acceptance = self.acceptance.restored(leg.dialog, leg, restoration)
@@ -159,7 +159,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     keypad: KeypadSnapshot | None = None
     rseq: int = 0
     overtaken: int = 0
-    unheard: ReliableSnapshot | None = None
+    unacknowledged: ReliableSnapshot | None = None
     is_of_last_attempt: bool = False
     last_tag: str | None = None
     sent_early_media: bool = False
@@ -172,7 +172,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
         """Describe a leg."""
-        endpoint, invite, unheard, waiting = call.endpoint, leg.invite, leg._unheard, leg._waiting_answer
+        endpoint, invite, unacknowledged, waiting = call.endpoint, leg.invite, leg._unacknowledged, leg._waiting_answer
         return cls(
             leg=LegSnapshot.of(leg, call),
             invite_sequence=leg._invite,
@@ -188,7 +188,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             keypad=None if leg.keypad is None else KeypadSnapshot.of(leg.keypad),
             rseq=leg._rseq,
             overtaken=leg._overtaken,
-            unheard=None if unheard is None else ReliableSnapshot.of(unheard, endpoint.flows),
+            unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),
             is_of_last_attempt=leg._is_of_last_attempt,
             last_tag=leg._last_tag,
             sent_early_media=leg._sent_early_media,
@@ -219,7 +219,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
         leg._rseq = self.rseq
         leg._overtaken = self.overtaken
-        leg._unheard = None if self.unheard is None else self.unheard.restored(leg, restoration)
+        leg._unacknowledged = None if self.unacknowledged is None else self.unacknowledged.restored(leg, restoration)
         leg._is_of_last_attempt = self.is_of_last_attempt
         leg._last_tag = self.last_tag
         leg._sent_early_media = self.sent_early_media

@@ -52,7 +52,7 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     event: bytes = b""
     notifies: bool = False
     consults: bool = False
-    told: tuple[int, ...] = ()
+    notified: tuple[int, ...] = ()
     alarm: TimerSnapshot | None = None
     hold: ProposalSnapshot | None = None
 
@@ -67,7 +67,7 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             encode(transfer._event),
             transfer._notifies,
             transfer.consults,
-            tuple(sorted(transfer._told)),
+            tuple(sorted(transfer._notified)),
             TimerSnapshot.of(transfer._alarm, first.endpoint.store),
             None if hold is None else ProposalSnapshot.of(hold, first),
         )
@@ -82,7 +82,7 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         transfer = Transfer(first.endpoint, first, event, notifies=self.notifies, consults=self.consults)
         transfer.second = None if self.second is None else calls.calls[self.second]
         transfer._stage = self.stage
-        transfer._told = set(self.told)
+        transfer._notified = set(self.notified)
         transfer._alarm = calls.restoration.alarm(self.alarm, transfer)
         hold = None if self.hold is None else self.hold.restored(first, None, calls)
         transfer._hold = hold if isinstance(hold, Hold) else None
