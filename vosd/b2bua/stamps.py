@@ -64,8 +64,8 @@ class Ending(NamedTuple):
     """Text of the Reason from the side that ended it."""
 
 
-class Journey(msgspec.Struct):
-    """History of a call so far; grows while it lives."""
+class JourneyFacts(msgspec.Struct):
+    """What the legs note of a call and a snapshot keeps as it is."""
 
     ringing_at: Instant | None = None
     vendor_answered_at: Instant | None = None
@@ -79,6 +79,13 @@ class Journey(msgspec.Struct):
     codec: str | None = None
     reason_text: str | None = None
     """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
+    destination_address: str | None = None
+    """Of the latest attempt."""
+
+
+class Journey(JourneyFacts):
+    """History of a call so far; grows while it lives."""
+
     attempts: list[Attempt] = []
     choice: RouteChoice | None = None
     """Gateway of the latest attempt: the winner's, once the call is answered."""
@@ -131,5 +138,3 @@ class Journey(msgspec.Struct):
     def ends(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when the ending message arrived, but not before an earlier one that also waited."""
         return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)
-
-    destination_address: str | None = None

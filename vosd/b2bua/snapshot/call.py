@@ -18,7 +18,7 @@ from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
-from vosd.b2bua.stamps import Arrival, Journey
+from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
@@ -47,20 +47,12 @@ def requests_by_call(endpoint: Endpoint) -> Mapping[Call, Requests]:
     return found
 
 
-class JourneySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class JourneySnapshot(JourneyFacts, omit_defaults=True):
     """What has happened to a call so far."""
 
-    ringing_at: Instant | None = None
-    vendor_answered_at: Instant | None = None
-    answered_at: Instant | None = None
-    acknowledged_at: Instant | None = None
-    progress_at: Instant | None = None
-    codec: str | None = None
-    reason_text: str | None = None
     attempts: tuple[Attempt, ...] = ()
     choice: ChoiceSnapshot | None = None
     sip_call_ids_out: tuple[str, ...] = ()
-    destination_address: str | None = None
 
     @classmethod
     def of(cls, journey: Journey) -> "JourneySnapshot":
