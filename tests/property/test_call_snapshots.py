@@ -6,6 +6,7 @@ were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from random import Random
@@ -17,6 +18,7 @@ import pytest
 import test_switch_midcall as midcall
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_switch_challenges import guards
 
 from vosd.b2bua.leg import Move
 from vosd.base.session_timer import Probe, SessionTimerSettings
@@ -30,6 +32,7 @@ from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from vosd.testing.virtual.guarded_scene import GuardedScene
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import (
@@ -180,7 +183,7 @@ def replace_node(scene, codec):
     """Replace the node by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
     before = exchange.node
-    saved, left = SavedSwitch.of(before.endpoint, before.switch.services)
+    saved, left = before.switch.snapshot()
     assert left == []
     credits = tuple(credit.snapshot() for credit in exchange.credits.values())
     encoded = codec.encode((saved, credits))
@@ -190,7 +193,7 @@ def replace_node(scene, codec):
     around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
     sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
     after = Node("sw1", sip, TraceSettings(), listeners, content, around)
-    saved.restored(after.endpoint, after.switch.services, after.switch._intake)
+    after.switch.restore(saved)
     tokens.is_made = True
     for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []
@@ -238,6 +241,24 @@ def a_day(seed, monkeypatch, *, replaced):
     day.judge()
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in day.scene.wire.packets]
     return packets, day.scene.exchange.sink.records
+
+
+def a_guarded_call(guard, intent, script, seed, moments):
+    """Make a call through a vendor that challenges requests; return all packets and records."""
+    customer._numbers = vendor._numbers = ua._numbers = count(1)
+    scene = GuardedScene(replace(guard, quarrels=[], _nonces={}, _numbers=count(1)))
+    scene.tokens = scene.exchange.surroundings.tokens
+    if seed is not None:
+        scene.wire.fate = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
+    scene.vendor.script = SCRIPTS[script]
+    call = scene.caller.call(CALLEE, INTENTS[intent])
+    scene.wire.after(9_000, partial(do, scene, call, "caller", "proposes"))
+    scene.wire.after(20_000, partial(do, scene, call, "caller", "hangs up"))
+    for at_ms in moments:
+        scene.wire.after(at_ms, partial(replace_node, scene, msgspec.msgpack))
+    scene.wire.run_for(LASTS_MS)
+    packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
+    return packets, scene.exchange.sink.records
 
 
 def assert_same(plan, moments, codec=msgspec.msgpack):
@@ -288,6 +309,19 @@ def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
 
 
+@given(
+    guard=guards,
+    intent=st.sampled_from(["plain", "late offer", "gives up"]),
+    script=st.sampled_from(["answers", "early media", "hangs up"]),
+    seed=st.none() | st.integers(0, 2**16),
+    moments=st.lists(st.integers(0, 3_000) | st.integers(9_000, 22_000), min_size=1, max_size=6).map(sorted),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_call_through_a_vendor_that_challenges_goes_on_as_the_original(guard, intent, script, seed, moments):
+    guarded = partial(a_guarded_call, guard, intent, script, seed)
+    assert guarded(moments) == guarded([])
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_day_of_transfers_takeovers_and_falsehoods_goes_on_as_the_original(seed, monkeypatch):
     assert a_day(seed, monkeypatch, replaced=True) == a_day(seed, monkeypatch, replaced=False)
@@ -297,7 +331,7 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     scene = Scene()
     scene.talk()
     scene.wire.run_for(60_000)
-    saved, left = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
+    saved, left = scene.exchange.switch.snapshot()
     assert left == []
     assert len(msgspec.msgpack.encode(saved.calls[0].parts)) < 4_000
     assert saved.endpoint.finished == saved.endpoint.clients == ()

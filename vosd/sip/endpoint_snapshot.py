@@ -35,13 +35,6 @@ class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """With the tag of the 2xx."""
 
 
-class PendingByeSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The dialog of a call that is over, whose BYE waits for the ACK of our 200."""
-
-    dialog: DialogSnapshot
-    acceptance: AcceptanceSnapshot
-
-
 class RefusedInvite:
     """Owner of an INVITE that was refused, whose refusal has no ACK."""
 
@@ -62,7 +55,8 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
     clients: tuple[ClientSnapshot | InviteClientSnapshot, ...]
     servers: tuple[tuple[InviteServerSnapshot, DialogSnapshot | None], ...]
     """INVITEs that were refused, and whose refusal has no ACK; with the dialog that a CANCEL is answered in."""
-    pending_byes: tuple[PendingByeSnapshot, ...]
+    pending_byes: tuple[AcceptanceSnapshot, ...]
+    """The 2xx of calls that are over, whose BYE waits for the ACK."""
     finished: tuple[FinishedSnapshot, ...]
     refused: tuple[tuple[bytes, int, PeerSnapshot, bytes], ...] = ()
     """Stateless refusals that are sent again: key, end, where to, and the response."""
@@ -83,10 +77,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
                 for each in refused
                 if isinstance(each, InviteServer)
             ),
-            tuple(
-                PendingByeSnapshot(dialog_with_login(each.dialog, flows), AcceptanceSnapshot.of(each, flows))
-                for each in byes
-            ),
+            tuple(AcceptanceSnapshot.of(each, flows) for each in byes),
             tuple(_finished(endpoint, *kept) for kept in store.finished.kept()),
             tuple(
                 (encode(key), until_ms, PeerSnapshot.of(answer.peer, flows), answer.data)
@@ -104,9 +95,8 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
             owner = None if dialog is None else RefusedInvite(restoration.dialog(dialog))
             restoration.invite_server(server).owner = owner
         for bye in self.pending_byes:
-            ended = restoration.dialog(bye.dialog)
-            acceptance = bye.acceptance.restored(ended, None, restoration)
-            endpoint.adopt(ended.local_tag, PendingBye(acceptance))
+            acceptance = bye.restored(None, restoration)
+            endpoint.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
         for each in self.finished:
             restoration.store.finished.keep_until(
                 text_of(each.key), _entry(each, restoration), each.stay_ms, each.due_ms

@@ -93,8 +93,8 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg.informing = 0
         leg.last_seen_at = self.last_seen_at
         leg._acceptance = leg._moving = leg.supervision = None
-        if self.acceptance is not None and leg.dialog is not None:
-            leg._acceptance = self.acceptance.restored(leg.dialog, leg, restoration)
+        if self.acceptance is not None:
+            leg._acceptance = self.acceptance.restored(leg, restoration)
         if self.moving is not None:
             leg._moving = self._move(self.moving, leg, restoration)
         if self.supervision is not None:

@@ -25,6 +25,7 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
+from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
@@ -205,6 +206,18 @@ class Switch:
                 self._end(live_call.call, reason, now)
             ended += 1
         return ended
+
+    def snapshot(self) -> tuple[SavedSwitch, Sequence[Call]]:
+        """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
+        return SavedSwitch.of(self._endpoint, self.services)
+
+    def restore(self, saved: SavedSwitch) -> None:
+        """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
+
+        Raises:
+            KeyError: a call needs a gateway or an account that is not in the catalogue.
+        """
+        saved.restored(self._endpoint, self.services, self._intake)
 
     def census(self) -> dict[str, int]:
         """Count what is alive, for ``vosd status``."""

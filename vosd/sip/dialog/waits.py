@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
-from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
+from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.flows import Flows
 from vosd.sip.owners import AcceptanceOwner, ProvisionalOwner
+from vosd.sip.transaction.client_snapshot import dialog_with_login
 from vosd.sip.transaction.snapshot import RetrySnapshot
 from vosd.sip.wire.compose import encode
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """A 2xx of ours that has no ACK."""
 
+    dialog: DialogSnapshot
     invite: bytes
     """The CSeq of the INVITE."""
     bye_headers: bytes | None
@@ -31,17 +32,18 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Describe a wait."""
         bye_headers, spare = acceptance.bye_headers, acceptance._spare
         return cls(
+            dialog_with_login(acceptance.dialog, flows),
             encode(acceptance._invite),
             None if bye_headers is None else encode(bye_headers),
             None if spare is None else PeerSnapshot.of(spare, flows),
             RetrySnapshot.of(acceptance._retry, acceptance._store, flows),
         )
 
-    def restored(self, dialog: Dialog, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
+    def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
         """Go on waiting."""
         acceptance = Acceptance.__new__(Acceptance)
         acceptance._invite = text_of(self.invite)
-        acceptance.dialog = dialog
+        acceptance.dialog = restoration.dialog(self.dialog)
         acceptance.owner = owner
         acceptance.bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)
         acceptance._store = restoration.store
