@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 import test_switch_midcall as midcall
+from doubles.guarded_scene import GuardedScene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
@@ -32,7 +33,6 @@ from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.guarded_scene import GuardedScene
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import (
