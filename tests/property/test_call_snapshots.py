@@ -6,7 +6,7 @@ were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
 from collections import deque
-from dataclasses import replace
+from copy import deepcopy
 from functools import partial
 from itertools import count
 from random import Random
@@ -246,7 +246,7 @@ def a_day(seed, monkeypatch, *, replaced):
 def a_guarded_call(guard, intent, script, seed, moments):
     """Make a call through a vendor that challenges requests; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
-    scene = GuardedScene(replace(guard, quarrels=[], _nonces={}, _numbers=count(1)))
+    scene = GuardedScene(deepcopy(guard))
     scene.tokens = scene.exchange.surroundings.tokens
     if seed is not None:
         scene.wire.fate = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
