@@ -153,6 +153,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
+        # TCP accepts bytes that the peer never reads: after our last message only a byte from the peer shows that it
+        # arrived. The core then sends what it must over another connection.
         in_doubt = exc is not None or self._is_cut or (self._sent_last and not self._is_ending)
         self._owner.closed(self, self._why, in_doubt=in_doubt)
 

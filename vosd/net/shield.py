@@ -176,6 +176,7 @@ class Shield:
 
     def _judge_known(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | Answer:
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
+            # Running calls are never limited: a dropped BYE or ACK bills on, a dropped 200 loses an answered call.
             if self._belongs(kind, data):
                 return Rank.RUNNING
             if source.unmatched is None:
@@ -252,6 +253,7 @@ class Shield:
         threshold = max(BLOCK_TIMES_RATE * settings.unknown_rate, BLOCK_PER_S)
         if source.excess is None:
             source.excess = Bucket(threshold, now)
+        # Looked up again before blocking: within LOOKUP_VALID_S it may have registered, and a /64 may hold a gateway.
         if not source.excess.take(1, threshold, threshold, now) and not self._knows(host):
             source.excess = None
             source.blocked_until = now + settings.block_s

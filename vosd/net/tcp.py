@@ -205,6 +205,7 @@ class StreamFlow:
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
         try:
             self._tune(sock)
+            # Bound to the listener's address, so that the vendor sees the address it was configured with.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._local.host, 0))
             async with asyncio.timeout(min(CONNECT_S, self._core.connects_within(peer.host))):

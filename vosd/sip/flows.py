@@ -187,6 +187,7 @@ class Flows:
             return fallback
         here = self.listeners[fallback.flow].transport
         wanted = transport or (here if host == fallback.host else "udp")
+        # The port of a Contact over TCP is where the peer listens, often behind NAT: keep the connection that works.
         if wanted != "udp" and wanted == here and host == fallback.host:
             return fallback
         flow = fallback.flow if wanted == here else self.towards(host, wanted)

@@ -187,6 +187,7 @@ class Inbox:
         until = now + TURN_S
         running_until = now + (RUNNING_S if self._calls or self._others or self._unknown else TURN_S)
         try:
+            # The clock is read after each message, because some cost far more than others.
             while now < running_until and (message := running.take()) is not None:
                 process(*message)
                 now = clock()

@@ -47,6 +47,7 @@ class LoadWatch:
         if self.load is Load.NORMAL:
             indicates_change, patience, other = 0 < bound <= lag_s, LASTING_S, Load.OVERLOADED
         else:
+            # Half the limit, so that a lag around the limit does not switch the refusals on and off.
             indicates_change, patience, other = not bound or lag_s < bound / 2, OVER_S, Load.NORMAL
         if not indicates_change:
             self._since = None

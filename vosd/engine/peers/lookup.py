@@ -151,6 +151,7 @@ class Lookups:
         now = self._clock.now().mono
         cached.servers = found.servers
         cached.known_at = now
+        # Renewed before it expires, so that calls never find an expired answer while the servers respond.
         cached.due = now + ttl_ms - ttl_ms // EARLY
         cached.failures = 0
         cached.problem = "" if found.servers else "no SIP server is published under this name"

@@ -146,15 +146,18 @@ class Authenticator:
                 self._count(request, source, username, now)
                 return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS)
             case Finding.ELSEWHERE:
+                # Otherwise credentials captured from another request could be used (RFC 7616 section 3.4.6).
                 warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
                 return Challenged(400, warning, self._verifier.tag(request))
             case Finding.STALE:
+                # No failure: the client may have the right password, and its nonce was merely too old.
                 return self._challenge(request, source, domain, now, is_stale=True)
             case Finding.NOTHING_SAID:
                 is_strange = request.method == "INVITE" and self._is_strange(request, source, now)
                 why = Drop.UNKNOWN_SOURCE if is_strange else None
                 return self._challenge(request, source, domain, now, why=why)
             case Finding.WRONG_AGAIN:
+                # A retransmission over UDP must not count as a second guess.
                 return self._challenge(request, source, domain, now)
 
     # -- people and others of the engine --------------------------------------------------------------------------

@@ -185,6 +185,7 @@ class Trace:
             outcome = leg_messages.outcome
             if recent.shorten(leg_messages):
                 continue
+            # A call may ring for minutes; without its INVITE the trace of its failure would explain nothing.
             if outcome is CallOutcome.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(leg_messages, now):
                 by_age.rotate(-1)
                 spared += 1

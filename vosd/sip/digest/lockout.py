@@ -70,7 +70,7 @@ class LockOut:
             return False
         source = source_of(host)
         self._forget_until(mono_ms - suspend_ms)
-        earlier = self._failures.pop(source, None)
+        earlier = self._failures.pop(source, None)  # removed and added again, so that the table is in order of time
         number = 1 if earlier is None else earlier.number + 1
         if number < most:
             _put_last(self._failures, source, _Failures(number, mono_ms), self._sources_max)

@@ -100,11 +100,13 @@ class Uses:
         self._forget_expired(mono_ms)
         use = self._used.get(nonce)
         if use is None:
+            # Without room to remember its use, a nonce could be replayed: treat it as used (a new one is asked for).
             return NonceStatus.OPEN if len(self._used) < self._used_max else NonceStatus.USED
         if use.wrong is not None:
             return NonceStatus.REPEATED if use.wrong == response else NonceStatus.USED
         if count == 0:
             return NonceStatus.USED
+        # UDP reorders requests, so a lower count is not yet a replay (RFC 7616 section 3.4): the window decides.
         behind = use.highest - count
         if behind < 0:
             return NonceStatus.OPEN

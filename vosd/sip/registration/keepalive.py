@@ -89,6 +89,7 @@ class _Sweep:
         """Return the endpoints to send to at ``now``: after a late wake-up still no more than one slice."""
         allowed = self._allowance.at(now)
         first = self._done
+        # A loop, since a late wake-up may finish one batch and begin the next; ``allowed`` still bounds the burst.
         while allowed and self.remaining and (owed := self._owed(now)):
             taken = min(owed, allowed)
             allowed -= taken

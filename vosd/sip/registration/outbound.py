@@ -218,6 +218,7 @@ class OutboundRegistration:
     def response_came(self, event: ResponseArrived) -> None:
         """Process a response; challenges that can be answered are not reported here."""
         status = event.response.status
+        # An older REGISTER may be answered after the registration was amended: only the open one counts.
         if status < 200 or event.transaction is not self._asked:
             return
         self._asked = None
@@ -228,6 +229,7 @@ class OutboundRegistration:
             self._end()
         elif status < 300:
             self._accepted(event.response, event.at)
+        # One 423 is followed; a registrar that raises Min-Expires each time would otherwise be asked without end.
         elif status == 423 and not self._lengthened and min_expires_of(event.response) > self._expires_s:
             self._expires_s = min_expires_of(event.response)
             self._lengthened += 1
@@ -277,7 +279,7 @@ class OutboundRegistration:
 
     def _accepted(self, response: Response, now: Instant) -> None:
         granted_s = granted_s_of(response, self.contact, self._expires_s)
-        if granted_s <= 0:
+        if granted_s <= 0:  # a 200 that does not list our contact, or grants it no time: we are not registered
             self._lapse()
             self._failed(None, now)
             return
@@ -286,6 +288,7 @@ class OutboundRegistration:
         if self.registered_at is None:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
+        # At 80 % of the granted time, so that a failed refresh can be repeated before the binding expires.
         self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
         self.service_route = service_route_of(response)
         self._report(RegistrationChange.GAINED)

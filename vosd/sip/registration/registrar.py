@@ -155,6 +155,7 @@ class _Draft:
             return Outcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
         before = _found(self.bindings, contact, by_device=by_device)
         if before is not None:
+            # RFC 3261 section 10.3 step 7: with the same Call-ID only a higher CSeq may change a binding.
             is_late = before.call_id == self._call_id and self._cseq <= before.cseq
             if is_late and before.slot not in self._touched:
                 return Outcome(500, "", ())  # a newer REGISTER was received already
@@ -167,6 +168,7 @@ class _Draft:
 
     def _put(self, contact: Contact, before: Binding | None, lifetime_s: int) -> None:
         bindings, now = self.bindings, self._now
+        # A phone that gets a new port from its NAT each time would otherwise lock itself out with old bindings.
         if before is None and len(bindings) >= self._settings.max_contacts:
             bindings.remove(min((each for each in bindings if each.slot not in self._touched), key=_end))
         slot = _free_slot(bindings) if before is None else before.slot

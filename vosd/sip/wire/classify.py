@@ -91,6 +91,7 @@ def to_tag(data: bytes) -> bytes:
     plain = _PLAIN_TO.match(data, at + 5) if at >= 0 else None
     if plain is not None:
         return plain[1] or b""
+    # The slow path sees the headers as the parser does: folded lines joined, and nothing of the body.
     line = _TO.search(_head(data))
     if line is None:
         return b""

@@ -40,6 +40,7 @@ def mended(
         fit_body(message)
     if isinstance(message, Response):
         return _mended_response(message, error.reason)
+    # Without these headers the dialog cannot be found, and a guess could end the call of another party.
     if any(message.header(name) is None for name in _NEEDED[message.method]):
         return None
     message.settle(error.reason, via=_via_of(message, source), cseq=_cseq_of(message))
@@ -55,6 +56,7 @@ def _whole(data: bytes, limits: Limits) -> Request | Response | None:
     text = data.lstrip(b"\r\n")
     if b"\r\n\r\n" in text or b"\n\n" in text:
         return None
+    # The last line may be cut off in its middle (fragmentation): a cut tag would name another dialog.
     lines = text[: text.rfind(b"\n") + 1].rstrip(b"\r\n")
     try:
         return parse_message(lines + b"\r\n\r\n", limits)

@@ -88,6 +88,7 @@ class StreamFramer:
         self._length = self._searched = 0
         self._has_start_line = False
         if self.lost is not None:
+            # The message was cut at its head; the bytes after it cannot be told apart from a body.
             pending.clear()
         return message
 
@@ -99,6 +100,7 @@ class StreamFramer:
             self._pings += pings
             del pending[: blank.end()]
             self._searched = 0
+        # A single CR may be the first half of the next blank line (RFC 5626 section 4.4.1: a ping is CRLF CRLF).
         if pending and pending != b"\r":
             self._blank_lines = 0
 
@@ -129,6 +131,7 @@ class StreamFramer:
             return
         length = lengths[0].strip() if lengths else b"0"
         self._length = head_bytes
+        # Two lengths would let two parsers see two different messages (request smuggling): no later byte is used.
         if len(lengths) > 1 or not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
             self.lost = "Content-Length cannot be read"
         elif head_bytes + int(length) > self._limits.max_message_bytes:
