@@ -59,7 +59,8 @@ class Message:
 
     def every(self, name: str) -> list[str]:
         """Return every header of that name, in order."""
-        return [value for header, value in self.headers if header == name.lower()]
+        wanted = name.lower()
+        return [value for header, value in self.headers if header == wanted]
 
     def listed(self, name: str) -> list[str]:
         """Return every value of a header that is a list of words."""
