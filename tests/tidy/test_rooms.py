@@ -16,6 +16,12 @@ def names_in(node: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
+def quoted(argument: ast.arg) -> set[str]:
+    """Return a forward reference in quotes."""
+    annotation = argument.annotation
+    return {annotation.value} if isinstance(annotation, ast.Constant) else set()
+
+
 def matches(folders: tuple[str, ...], *words: str):
     """Yield file and node of every node in the files that have one of these words."""
     for folder in folders:
@@ -57,3 +63,17 @@ def test_every_owner_of_an_event_has_a_type():
         and "owner" in (node.arg if isinstance(node, ast.arg) else ast.unparse(node.target))
     ]
     assert untyped == []
+
+
+def test_no_method_of_the_switchboard_takes_a_call_to_look_it_up():
+    methods = {
+        node.name: {
+            name for each in node.args.args if each.annotation for name in names_in(each.annotation) | quoted(each)
+        }
+        for _, owner in matches(("b2bua",), "class Switchboard(Protocol)")
+        if isinstance(owner, ast.ClassDef) and owner.name == "Switchboard"
+        for node in owner.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert "set_deadline" in methods
+    assert [name for name, types in methods.items() if "Call" in types] == []
