@@ -215,9 +215,9 @@ def _outage(target: Target, phones: int, seconds: int) -> bool:
     text = target.daemon.configuration_file.read_text()
     target.daemon.configure(text + PHONE)
     target.daemon.succeed("reload")
-    loaded, failed, told = _beside_program(target, seconds, ["bench.outage", *map(str, (*target.address, phones))])
-    CONSOLE.print(f"{told}; calls beside: {loaded.p50:.2f} / {loaded.p99:.2f} ms, failed: {failed}")
-    return loaded.p99 < GOAL_SETUP_MS and not failed and "all but 0 " in told
+    loaded, failed, summary = _beside_program(target, seconds, ["bench.outage", *map(str, (*target.address, phones))])
+    CONSOLE.print(f"{summary}; calls beside: {loaded.p50:.2f} / {loaded.p99:.2f} ms, failed: {failed}")
+    return loaded.p99 < GOAL_SETUP_MS and not failed and "all but 0 " in summary
 
 
 def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tuple[Latency, int, str]:
@@ -226,8 +226,8 @@ def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tup
     try:
         latency, failed = _beside(target, seconds)
     finally:
-        told = program.communicate()[0].strip()
-    return latency, failed, told
+        summary = program.communicate()[0].strip()
+    return latency, failed, summary
 
 
 def _beside(target: Target, seconds: int) -> tuple[Latency, int]:

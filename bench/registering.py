@@ -33,7 +33,7 @@ REFRESHED_AFTER_MS = 1_800_000
 ROUNDS = 4
 
 
-class Desk:
+class RegisterPath:
     """All parts that process a REGISTER."""
 
     def __init__(self, numbers: list[str]) -> None:
@@ -59,15 +59,15 @@ class Desk:
             if isinstance(event, RegisterArrived):
                 self.registrar.take_register(event)
             answers.extend(self.endpoint.datagrams_to_send())
-        spent = time.process_time() - began
-        return spent / len(packets) * 1e6, [each.data for each in answers]
+        used_s = time.process_time() - began
+        return used_s / len(packets) * 1e6, [each.data for each in answers]
 
 
 def main() -> None:
     phones = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     numbers = [f"44{number:06}" for number in range(phones)]
     sources = [Peer(0, f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", 5060) for place in range(phones)]
-    desk = Desk(numbers)
+    path = RegisterPath(numbers)
     print(f"{phones} phones; microseconds of processor time for each REGISTER")
     print("              challenged   let in   waiting to be written")
     for turn in range(ROUNDS):
@@ -83,18 +83,18 @@ def main() -> None:
                 via=f"{source.host}:5060",
             ), source
 
-        challenged_us, challenges = desk.receive([said(place, 2 * turn + 1) for place in range(phones)])
+        challenged_us, challenges = path.receive([said(place, 2 * turn + 1) for place in range(phones)])
         proofs = [
             answer_to(Message(data, Address("192.0.2.1", 5060)), Login(number, "secret"), "REGISTER", "sip:vosd")
             for data, number in zip(challenges, numbers, strict=True)
         ]
-        renewed_us, answers = desk.receive([said(place, 2 * turn + 2, proofs[place] or "") for place in range(phones)])
+        renewed_us, answers = path.receive([said(place, 2 * turn + 2, proofs[place] or "") for place in range(phones)])
         assert all(data.startswith(b"SIP/2.0 200 ") for data in answers), answers[0]
         name = "new" if turn == 0 else f"refresh {turn}"
-        print(f"{name:12}  {challenged_us:10.1f} {renewed_us:8.1f} {len(desk.writer):8}")
-        asyncio.run(desk.writer.flush())
-        desk.clock.move_to(desk.clock.now().mono + REFRESHED_AFTER_MS)
-        for _ in desk.endpoint.handle_timers(desk.clock.now()):
+        print(f"{name:12}  {challenged_us:10.1f} {renewed_us:8.1f} {len(path.writer):8}")
+        asyncio.run(path.writer.flush())
+        path.clock.move_to(path.clock.now().mono + REFRESHED_AFTER_MS)
+        for _ in path.endpoint.handle_timers(path.clock.now()):
             pass
 
 

@@ -55,11 +55,11 @@ async def add_payment(
         before=format_amount(receipt.before),
         after=format_amount(receipt.after),
         repeated=receipt.repeated,
-        untold=await _tell(switch),
+        untold=await _refresh_balances(switch),
     )
 
 
-async def _tell(switch: RunningSwitch) -> str:
+async def _refresh_balances(switch: RunningSwitch) -> str:
     """Have the switch read the balances; if that fails, the money is booked, and the switch polls balances anyway."""
     try:
         await switch.ask_if_running("refresh_balances")

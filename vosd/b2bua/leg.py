@@ -309,7 +309,7 @@ class Leg:
     def ack_came(self, event: AckArrived) -> None:
         """Take the ACK of our 200; ignore a repeated one."""
         acceptance = self._acceptance
-        if acceptance is not None and acceptance.is_met_by(event.request):
+        if acceptance is not None and acceptance.is_acknowledged_by(event.request):
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True

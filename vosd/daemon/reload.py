@@ -76,8 +76,8 @@ class Configuration:
             except VosError as error:
                 self.last_error = str(error)
                 # A command gets the reasons as its answer; after a signal only the log has them.
-                tell = _log.error if by_signal else _log.warning
-                tell(Event.RELOAD_REFUSED.value, why=self.last_error)
+                log = _log.error if by_signal else _log.warning
+                log(Event.RELOAD_REFUSED.value, why=self.last_error)
                 raise
             finally:
                 self._notifier.ready(self.summary())

@@ -55,11 +55,11 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 async def report_dropped(dropped: Drops) -> None:
     """Log from time to time how much traffic was dropped since the last time, and why; runs until cancelled."""
-    told: Drops = Counter()
+    reported: Drops = Counter()
     while True:
         await asyncio.sleep(REPORT_S)
-        fresh = dropped - told
-        told = dropped.copy()
+        fresh = dropped - reported
+        reported = dropped.copy()
         fresh.pop(Drop.KEEP_ALIVE, None)
         if fresh:
             _log.warning("traffic dropped", why={reason.label: count for reason, count in fresh.items()})

@@ -21,7 +21,7 @@ from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
-from vosd.engine.vendor_links import VendorLinks, Whereabouts
+from vosd.engine.vendor_links import Addresses, VendorLinks
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.endpoint import Endpoint
@@ -48,7 +48,7 @@ class Tokens(Protocol):
         ...
 
 
-class Names(Whereabouts, Protocol):
+class Names(Addresses, Protocol):
     """What names stand for (``engine.peers.directory``)."""
 
     def locate(self, hop: Hop, /) -> Hop | None:

@@ -13,7 +13,7 @@ from vosd.sip.registration.outbound import Draw
 from vosd.trunks.gateways import Address, RoutingGateway
 
 
-class Whereabouts(Protocol):
+class Addresses(Protocol):
     """Where gateways with names are right now (``engine.peers.directory``)."""
 
     def addresses(self, gateway: RoutingGateway, /) -> Sequence[Address]:
@@ -28,10 +28,10 @@ class Whereabouts(Protocol):
 class VendorLinks:
     """Registrations and pings, begun and ended with the gateways of the catalogue."""
 
-    def __init__(self, endpoint: Endpoint, whereabouts: Whereabouts, live: LiveState, draw: Draw) -> None:
+    def __init__(self, endpoint: Endpoint, addresses: Addresses, live: LiveState, draw: Draw) -> None:
         """``draw`` spreads requests over time; ``live`` is told which vendors lack a registration or do not answer."""
-        self.registrations = OutboundRegistrations(endpoint, whereabouts.resolved, live.unregistered, draw)
-        self.pings = Pings(endpoint, whereabouts.addresses, live.health, draw)
+        self.registrations = OutboundRegistrations(endpoint, addresses.resolved, live.unregistered, draw)
+        self.pings = Pings(endpoint, addresses.addresses, live.health, draw)
 
     def adopt(self, catalogue: Catalogue, now: Instant) -> None:
         """Register with these vendors, and ping those that are to be pinged; end what is configured no more."""

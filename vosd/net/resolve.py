@@ -65,8 +65,8 @@ class Resolver:
             else:
                 self._answered_last = server
                 return answer
-        told = "; ".join(f"{host} port {port}: {failure}" for (host, port), failure in failures.items())
-        raise NoAnswerError(f"{question.kind.value} {question.name}: {told}")
+        summary = "; ".join(f"{host} port {port}: {failure}" for (host, port), failure in failures.items())
+        raise NoAnswerError(f"{question.kind.value} {question.name}: {summary}")
 
     def _in_turn(self) -> list[NameServer]:
         servers = self._servers or system_name_servers()

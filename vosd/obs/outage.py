@@ -32,8 +32,8 @@ class Outage:
         reason = str(why)
         if reason not in self._reasons and len(self._reasons) < REASONS_MAX:
             self._reasons.add(reason)
-            tell = _log.error if self._is_error else _log.warning
-            tell(self._away.value, **self._facts, error=reason, **facts)
+            log = _log.error if self._is_error else _log.warning
+            log(self._away.value, **self._facts, error=reason, **facts)
 
     def over(self, **facts: object) -> None:
         """Log the end of the outage, if there was one."""

@@ -1,8 +1,8 @@
 """Events of the SIP core for its user.
 
 Every event carries the instant at which it is reported; ``Instant`` also holds the time of arrival of its packet.
-Most events have an owner, of the type that ``sip.owners`` declares. The rarer ones call it themselves (``tell_owner``);
-the switch does that for the frequent ones, which saves a function call.
+Most events have an owner, of the type that ``sip.owners`` declares. The rarer ones call it
+themselves (``notify_owner``); the switch does that for the frequent ones, which saves a function call.
 """
 
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ class CancelArrived(msgspec.Struct, frozen=True):
     """The CANCEL."""
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         self.owner.cancelled(self)
 
@@ -94,7 +94,7 @@ class AckMissing(msgspec.Struct, frozen=True):
     acceptance: "Acceptance"
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         if self.owner is not None:
             self.owner.ack_missing(self)
@@ -117,7 +117,7 @@ class UnwantedAnswer(msgspec.Struct, frozen=True):
     response: Response
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         self.owner.unwanted_answer(self)
 
@@ -128,7 +128,7 @@ class ProvisionalUnacknowledged(msgspec.Struct, frozen=True):
     owner: "ProvisionalOwner"
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         self.owner.provisional_unacknowledged(self)
 
@@ -139,7 +139,7 @@ class AlarmFired(msgspec.Struct, frozen=True):
     owner: "AlarmOwner"
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         self.owner.alarm_fired(self)
 
@@ -151,7 +151,7 @@ class NoResponse(msgspec.Struct, frozen=True):
     transaction: "Client | InviteClient"
     at: Instant
 
-    def tell_owner(self) -> None:
+    def notify_owner(self) -> None:
         """Hand the event to its owner."""
         self.owner.no_response(self)
 

@@ -255,7 +255,7 @@ class ServerCore:
         if owner is None or dialog is None:
             return None  # an ACK is never answered
         if isinstance(owner, PendingBye):
-            if owner.acceptance.is_met_by(request):
+            if owner.acceptance.is_acknowledged_by(request):
                 self._send_pending_bye(owner.acceptance, now)
             return None
         return AckArrived(owner, request, now)

@@ -287,7 +287,7 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
             raise exc.DisconnectionError("the database file was replaced")
 
     @event.listens_for(engine.sync_engine, "invalidate")
-    def let_go_of_the_lock(connection: Any, _: object, __: object) -> None:
+    def release_the_lock(connection: Any, _: object, __: object) -> None:
         # A task was cancelled in a transaction. SQLite keeps a closed connection and its lock as long as one of its
         # statements is referenced, and the cancelled task references one.
         connection.rollback()

@@ -211,15 +211,15 @@ def test_the_ack_of_a_refused_reinvite_is_never_reported(probe):
     assert probe.times_of("488") == [0]
 
 
-def test_a_200_is_met_by_the_ack_with_its_own_number_only(probe):
+def test_a_200_is_acknowledged_by_the_ack_with_its_own_number_only(probe):
     """Section 13.2.2.4: over UDP the ACK of the call's first INVITE may overtake that of a re-INVITE."""
     owner = talk(probe)
     event = probe.receive(in_dialog("INVITE"))
     acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
     late = probe.receive(in_dialog("ACK", 1))
     right = probe.receive(in_dialog("ACK", 2))
-    assert not acceptance.is_met_by(late.request)
-    assert acceptance.is_met_by(right.request)
+    assert not acceptance.is_acknowledged_by(late.request)
+    assert acceptance.is_acknowledged_by(right.request)
 
 
 def test_a_dialogs_peer_may_have_moved_to_an_unknown_address(probe):

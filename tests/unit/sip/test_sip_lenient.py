@@ -80,7 +80,7 @@ def test_an_ack_confirms_our_200_whatever_else_is_wrong_with_it(probe, spoil):
     event = probe.receive(spoil(within("ACK").replace(b"CSeq: 2", b"CSeq: 1")).replace(b"CSeq: 2 ", b"CSeq: 1 "))
     assert isinstance(event, AckArrived)
     assert event.owner is owner
-    assert acceptance.is_met_by(event.request)
+    assert acceptance.is_acknowledged_by(event.request)
 
 
 @pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)

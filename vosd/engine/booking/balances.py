@@ -75,19 +75,19 @@ class Balances:
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""
-        news = {name: currency for name, currency in wanted.items() if self._currencies.get(name) != currency}
-        if not news:
+        changed = {name: currency for name, currency in wanted.items() if self._currencies.get(name) != currency}
+        if not changed:
             return
-        others = self._spoken_for(news, in_calls()) or await self._books.settle_currencies(news)
+        others = self._in_use(changed, in_calls()) or await self._books.settle_currencies(changed)
         if others:
             raise CurrencyChangedError(others)
-        late = self._spoken_for(news, in_calls())
+        late = self._in_use(changed, in_calls())
         if late:  # a call was admitted during the query
-            await self._books.settle_currencies({name: self._currencies.get(name, news[name]) for name in news})
+            await self._books.settle_currencies({name: self._currencies.get(name, changed[name]) for name in changed})
             raise CurrencyChangedError(late)
-        self._currencies |= news
+        self._currencies |= changed
 
-    def _spoken_for(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
+    def _in_use(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
         """Return the accounts whose present currency running or unbooked calls have, with that currency."""
         return {name: self._currencies[name] for name in names if self._has_calls_in(name, in_calls)}
 
@@ -173,8 +173,8 @@ class Balances:
 
     def report_lows(self) -> None:
         """Log accounts with low balances, at most ``LOWS_AT_ONCE``, so that calls are not delayed."""
-        told, self._lows[:] = self._lows[:LOWS_AT_ONCE], self._lows[LOWS_AT_ONCE:]
-        for credit in told:
+        low, self._lows[:] = self._lows[:LOWS_AT_ONCE], self._lows[LOWS_AT_ONCE:]
+        for credit in low:
             left = (
                 credit.available if credit.available is not None else credit.balance + credit.unbooked - credit.reserved
             )

@@ -144,7 +144,7 @@ class Recorder:
 
         A single call that fails goes to the end of the queue, so that the others are booked.
         """
-        self._tell(error)
+        self._log_failure(error)
         self._most = max(1, tried // 2)
         if tried == 1:
             self._queue.rotate(-1)
@@ -153,7 +153,7 @@ class Recorder:
         await asyncio.sleep(self._wait_s)
         self._wait_s = min(2 * self._wait_s, _RETRY_MOST_S)
 
-    def _tell(self, error: StoreUnavailable) -> None:
+    def _log_failure(self, error: StoreUnavailable) -> None:
         """Log each cause once, until a batch is booked."""
         outage = self._damage if isinstance(error, StoreDamaged) else self._outage
         outage.found(error, waiting=len(self._queue), means="calls wait in the journal")

@@ -37,7 +37,7 @@ class Attempts:
 
     def __init__(self, live: LiveState) -> None:
         self._live = live
-        live.breakers.on_change = _tell
+        live.breakers.on_change = _log_change
 
     def occupy(self, live_call: "LiveCall", next_hop: NextHop, now: Instant) -> bool:
         """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
@@ -92,7 +92,7 @@ class Attempts:
         if len(live.addresses_of(gateway)) > 1:
             live.breakers.ask_for_rest(_place(leg, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
         elif live.rests.begin(gateway.name, wait_s, now.mono):
-            _tell(_place(leg, payer)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
+            _log_change(_place(leg, payer)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
     def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release the capacity of an unanswered attempt, and note what its outcome says about the vendor."""
@@ -121,7 +121,7 @@ class Attempts:
 
     def _well_after_rest(self, leg: CalleeLeg, payer: Account | None) -> None:
         if self._live.rests.succeeded(leg.choice.gateway.name, leg.started_at.mono):
-            _tell(_place(leg, payer)._replace(payer=""), Circuit.WELL, 0)
+            _log_change(_place(leg, payer)._replace(payer=""), Circuit.WELL, 0)
 
 
 def _place(leg: CalleeLeg, payer: Account | None) -> Place:
@@ -132,7 +132,7 @@ def _name_of(payer: Account | None) -> str:
     return "" if payer is None else payer.id
 
 
-def _tell(place: Place, state: Circuit, rest_ms: int) -> None:
+def _log_change(place: Place, state: Circuit, rest_ms: int) -> None:
     whose = {"customer": place.payer} if place.payer else {}
     if state is Circuit.WELL:
         _log.info(Event.GATEWAY_WELL, gateway=place.gateway, address=str(place), **whose)

@@ -202,7 +202,7 @@ class LiveCall:
             record = conclude(
                 kept, ending, call.journey.codec, recorded=recorded, late_answers=late, acknowledged=acked
             )
-            services.notices.unheard(record, ending.at)
+            services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         setup, self.setup = self.setup, None

@@ -65,7 +65,7 @@ class Notices:
             return
         _log.warning("answer_released", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
-    def unheard(self, record: CallRecord, at: Instant) -> None:
+    def unacknowledged_answer(self, record: CallRecord, at: Instant) -> None:
         """Warn of a customer that did not acknowledge early media: the vendor is paid, the customer pays nothing.
 
         It may have heard the callee all the same: the SDP was in the response that it did not acknowledge.
@@ -73,7 +73,7 @@ class Notices:
         if record.answered_at is not None or record.hangup_source == "switch":
             return
         customer, gateway = record.mapping_gateway, record.routing_gateway
-        if self._log_limiter.admits(f"{customer} unheard", at.mono):
+        if self._log_limiter.admits(f"{customer} unacknowledged", at.mono):
             _log.warning(
                 Event.ANSWER_UNHEARD, customer=customer, gateway=gateway, call_id=record.call_id, cost=str(record.cost)
             )

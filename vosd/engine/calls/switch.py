@@ -104,7 +104,7 @@ class Switch:
             elif isinstance(event, UnknownSourceIgnored):
                 self._refusals.unknown_source(event)
             else:
-                event.tell_owner()
+                event.notify_owner()
         except ParseError as error:
             self._refusals.unreadable(event, error)
         except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch

@@ -78,12 +78,12 @@ class _Pinger:
     def response_came(self, event: ResponseArrived) -> None:
         """Process an answer; the first one ends the round."""
         if event.response.status >= 200 and event.transaction in self._asked:
-            self._heard(event, is_there=event.response.status not in NOT_THERE)
+            self._responded(event, is_there=event.response.status not in NOT_THERE)
 
     def no_response(self, event: NoResponse) -> None:
         """Process the failure of one address."""
         if event.transaction in self._asked:
-            self._heard(event, is_there=False)
+            self._responded(event, is_there=False)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class _Pinger:
         headers = f"{endpoint.contacts[flow]}{ACCEPT}{endpoint.agent_header}"
         return endpoint.client.send_request(question, "OPTIONS", headers, b"", self, now)
 
-    def _heard(self, event: ResponseArrived | NoResponse, *, is_there: bool) -> None:
+    def _responded(self, event: ResponseArrived | NoResponse, *, is_there: bool) -> None:
         self._asked = {each for each in self._asked if each is not event.transaction}
         if is_there or not self._asked:
             self._round_over(event.at, is_there=is_there)
@@ -150,7 +150,7 @@ class Pings:
         self._health = health
         self._draw = draw
         self._pingers: dict[str, _Pinger] = {}
-        health.on_change = _tell
+        health.on_change = _log_change
 
     def __len__(self) -> int:
         """Return the number of checked gateways."""
@@ -182,7 +182,7 @@ class Pings:
             pinger.stop()
 
 
-def _tell(gateway: str, state: Trunk) -> None:
+def _log_change(gateway: str, state: Trunk) -> None:
     if state is Trunk.UP:
         _log.info(Event.GATEWAY_UP, gateway=gateway)
     else:

@@ -89,7 +89,7 @@ class KeepAlives:
             for flow, host, port in sweeps.due(now):
                 if is_udp[flow]:
                     transmit[flow](message, (host, port))
-            self._tell(sweeps)
+            self._log_overrun(sweeps)
             wait_ms = sweeps.next_due(now) - now
         finally:
             self._wake_in(max(1, wait_ms))
@@ -97,7 +97,7 @@ class KeepAlives:
     def _wake_in(self, wait_ms: int) -> None:
         self._wake = asyncio.get_running_loop().call_later(wait_ms / 1000, self._fire)
 
-    def _tell(self, sweeps: Sweeps) -> None:
+    def _log_overrun(self, sweeps: Sweeps) -> None:
         if sweeps.overruns and not self._overrun_logged:
             pace = self._pace
             _log.warning(

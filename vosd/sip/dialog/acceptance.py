@@ -40,7 +40,7 @@ class Acceptance:
         self._spare = stem.spare
         self._retry = Retry(store, self, stem.peer, data, Pace.SUCCESS, now)
 
-    def is_met_by(self, ack: Request) -> bool:
+    def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
         return ack.cseq.number == CSeq.parse(self._invite).number
 

@@ -123,11 +123,13 @@ class OutboundRegistration:
         "terms",
     )
 
-    def __init__(self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, tell: ChangeListener) -> None:
+    def __init__(
+        self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, listener: ChangeListener
+    ) -> None:
         self._endpoint = endpoint
         self._where = where
         self._draw = draw
-        self._listener = tell
+        self._listener = listener
         self._reported: RegistrationChange | None = None
         self._alarm: Timer[TimerOwner] | None = None
         self._asked: Client | None = None

@@ -64,7 +64,7 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
         head_end = text.find(b"\n\n")
         body_start = head_end + 2
     torn = head_end < 0
-    lines, stray = _split_lines((text if torn else text[:head_end]).decode("utf-8", "surrogateescape"))
+    lines, line_fault = _split_lines((text if torn else text[:head_end]).decode("utf-8", "surrogateescape"))
     start_line = lines.pop(0)
     kind = _read_start_line(start_line)
     lines, first, fault = _read_headers(lines, limits)
@@ -78,7 +78,7 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
             raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
         fault = Flaw.MESSAGE_ENDS_INSIDE_THE_HEADERS
-    fault = stray or fault or _missing(first) or fit_body(message)
+    fault = line_fault or fault or _missing(first) or fit_body(message)
     if fault:
         _refuse(message, fault)
     return message
@@ -97,8 +97,8 @@ def _split_lines(head: str) -> tuple[list[str], Flaw | None]:
     if head.count("\n") == ends == head.count("\r"):
         return lines, None
     head = head.replace("\r\n", "\n")
-    stray = Flaw.BARE_CARRIAGE_RETURN if "\r" in head else None
-    return head.replace("\r", " ").split("\n"), stray
+    line_fault = Flaw.BARE_CARRIAGE_RETURN if "\r" in head else None
+    return head.replace("\r", " ").split("\n"), line_fault
 
 
 def _read_start_line(line: str) -> int | tuple[str, str, _StartLineFlaw | None]:
