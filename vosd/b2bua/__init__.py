@@ -1,5 +1,5 @@
-"""One call: a leg to the caller, a leg to one gateway after another, and what ends it.
+"""Back-to-back user agent: one call with a leg to the caller and a leg to one gateway after another.
 
-Refuses to know sockets, clocks, databases and prices: SIP goes to the sans-IO endpoint, everything else is asked
-of the ``Switchboard``. What happens to a call comes in as a method with the instant of its packet.
+Pure: SIP goes through the sans-IO endpoint, everything else (money, capacity, journal) through the ``Switchboard``.
+An event is a method call with the instant at which its packet arrived.
 """

@@ -1,4 +1,4 @@
-"""An attempt that the call no longer waits for, kept until its INVITE transaction is over."""
+"""Attempts given up: kept until the INVITE transaction is over, to record a late answer."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def lasted_ms(began: Instant, now: Instant) -> int:
-    """Return for how long an attempt went on until what ended it came: that may have waited since before it began."""
+    """Return the duration of an attempt; never negative, since the message that ended it may have arrived before."""
     return max(0, now.came.mono - began.mono)
 
 
 class GivenUp(NamedTuple):
-    """What is kept of an attempt that was given up: if its gateway answers all the same, that may cost money."""
+    """Data of an attempt that was given up: the vendor may charge for a late answer."""
 
     call: "Call"
     gateway: str
@@ -24,7 +24,7 @@ class GivenUp(NamedTuple):
     pdd_ms: int | None
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Record that the gateway answered although it was given up."""
+        """Record the late answer of the gateway."""
         self.call.unwanted_answer(self.row("Late Answer", event.at), event.at)
 
     def row(self, reason: str, now: Instant) -> Attempt:

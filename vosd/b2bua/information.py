@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
-"""Bodies that mean the same on any network; others may hold what the other side should not see."""
+"""Body types that are forwarded; others may disclose data of one network to the other."""
 IN_FLIGHT_MAX: Final = 8
 """Most INFOs of one side that wait for an answer: keys are not pressed faster (RFC 6086 section 4.2.3)."""
 
@@ -45,7 +45,7 @@ class Information:
             self._far.call.lost(self._far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """Ignore the time-out: old peers do not know INFO, and the call goes on."""
+        """Answer 504, and let the call go on: old peers do not support INFO."""
         self._origin.informing -= 1
         self._origin.respond(self._server, 504, event.at)
 

@@ -28,13 +28,13 @@ from vosd.trunks.gateways import Address
 
 
 class Invitation(NamedTuple):
-    """All of an INVITE but the lines that may change; ``is_fixed``: it may not use another transport."""
+    """An INVITE without the lines that may change; ``is_fixed``: it may not use another transport."""
 
     parts: InviteParts
     hops: int
     headers: str
     content: str
-    """The lines about the body, or about the bodies that are accepted."""
+    """The Content-Type of the body, or the Accept line where there is no body."""
     body: bytes
     is_fixed: bool
 
@@ -48,7 +48,7 @@ class Invitation(NamedTuple):
     def again(self, endpoint: Endpoint, latest: InviteParts, early: Iterable[Dialog]) -> "Invitation":
         """Return the INVITE that follows ``latest``, which may differ from this one after a challenge.
 
-        Requests within ``early`` dialogs of it have counted on.
+        Requests within its ``early`` dialogs have used up further CSeq numbers.
         """
         sequence = max([latest.sequence, *(dialog.local_sequence for dialog in early)]) + 1
         via = endpoint.flows.new_via(self.parts.peer.flow)
@@ -101,8 +101,8 @@ def written(
 def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Listener) -> tuple[str, str]:
     """Return the Request-URI and To of an INVITE.
 
-    A phone is asked for as it has said itself (RFC 3261 section 16.5), a vendor that registers with us for the number,
-    at the place that it has said.
+    A phone is called at its registered contact (RFC 3261 section 16.5); a vendor that registers with us at the host of
+    its contact, with the called number as user part.
     """
     user = escape_user(choice.callee_out)
     if address.uri and not choice.gateway.is_phone:

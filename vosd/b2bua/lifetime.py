@@ -14,7 +14,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 
 ANSWER_WAIT_MS: Final = 300_000
-"""Longest wait for a PRACK before our 200, whatever ``sip.timers``; its own time-out is far shorter."""
+"""Longest wait for a PRACK before our 200. The time-out of the reliable response (64·T1) is usually far shorter."""
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call

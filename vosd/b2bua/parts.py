@@ -1,4 +1,4 @@
-"""Parts of a call: its two sides, its state, its history. What happens to it is in ``call``."""
+"""Parts of a call: its two sides, its state, its history. Its events are in ``call``."""
 
 from collections.abc import Iterator
 
@@ -55,7 +55,7 @@ class CallParts:
         self.callee: CalleeLeg | None = None
         self.transfer: Transfer | None = None
         self.bridge: Bridge | None = None
-        """The exchange between the legs, if there is one."""
+        """Bridge between the two legs; made when the first request within a dialog needs it."""
         self.state = CallState.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
@@ -88,7 +88,7 @@ class CallParts:
         return self.bridge is not None or self.caller.leg is not None
 
     def drop_bridge(self, now: Instant) -> None:
-        """End the exchange between the legs, before their dialogs end."""
+        """Abandon a change of the session in progress, before the dialogs end."""
         bridge, self.bridge = self.bridge, None
         if bridge is not None:
             bridge.over(now)

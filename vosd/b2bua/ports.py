@@ -1,7 +1,7 @@
-"""What a call asks of the switch around it, besides SIP.
+"""Ports of a call: what it uses of the switch, besides SIP.
 
-All of it is answered at once and without I/O. A question of the set-up that takes time comes back as an event of the
-call (ADR 2, ADR 35).
+All methods return at once and do no I/O. The answer to a question of the set-up that takes time is an event of the call
+(ADR 2, ADR 35).
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +30,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Decision = Iterator[RouteChoice] | Refusal | None
-"""What the set-up has come to: where the call may go, why it is refused, or None = a question is open."""
+"""Result of the set-up: the routes, a refusal, or None = a question is open."""
 
 
 @runtime_checkable
 class CallPart(Protocol):
-    """Belongs to a call, which ends if a mistake of ours comes up here."""
+    """Part of a call, which is ended after an error in that part."""
 
     @property
     def call(self) -> "Call":
@@ -44,7 +44,7 @@ class CallPart(Protocol):
 
 
 class Switchboard(Protocol):
-    """The switch, as one of its calls sees it: each call has its own."""
+    """The switch for one call; each call has one of its own."""
 
     @property
     def customer(self) -> str | None:
@@ -52,7 +52,7 @@ class Switchboard(Protocol):
         ...
 
     def ask(self, now: Instant) -> Decision:
-        """Ask the question that the set-up of the call waits for, and set its deadline."""
+        """Ask the open question of the set-up, and set its deadline."""
         ...
 
     def settle(self, answer: Answer | None, now: Instant) -> Decision:
@@ -68,15 +68,15 @@ class Switchboard(Protocol):
         ...
 
     def attempt_rings(self, leg: "CalleeLeg") -> None:
-        """Note that a gateway rings, and so works."""
+        """Note that a gateway rings: it works."""
         ...
 
     def attempt_over(self, leg: "CalleeLeg", outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Release the capacity of an unanswered attempt; note its outcome, None = it says nothing about the vendor."""
+        """Release the capacity of an unanswered attempt; note its outcome (None = nothing learnt of the vendor)."""
         ...
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return where the call finds a gateway, in the order to try; empty when its name is not found."""
+        """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
         ...
 
     def refused(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
@@ -84,40 +84,40 @@ class Switchboard(Protocol):
         ...
 
     def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
-        """Write down an answer that was hung up at once, and may cost money all the same."""
+        """Report an answer that was hung up at once: the vendor may charge for it."""
         ...
 
     def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":
-        """Admit a call to the target of a transfer, on the account of who transfers; a status where it is refused."""
+        """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused."""
         ...
 
     def set_deadline(self, at: Instant) -> None:
-        """Schedule ``call.deadline_due`` for ``at``; a call has one deadline, the one that was set last."""
+        """Schedule ``call.deadline_due`` for ``at``, in place of the deadline before."""
         ...
 
     def answer_waits(self) -> bool:
-        """Write down that the gateway has answered, and the caller cannot be told yet; False where that fails."""
+        """Journal the answer of the gateway while the caller's 200 waits for a PRACK; False if that fails."""
         ...
 
     def answered(self) -> int | None:
-        """Write down that the caller is answered, before he is told; return the seconds it may last for now.
+        """Journal the answer before the caller's 200 is sent; return the seconds that are paid for.
 
-        None = it cannot be written down, so the caller must not be told.
+        None = it cannot be written, so the 200 must not be sent.
         """
         ...
 
     def moved(self) -> None:
-        """Write down that a side of an answered call is another, or elsewhere."""
+        """Journal that a leg of an answered call was replaced, or has a new address."""
         ...
 
     def extend(self) -> int | EndReason:
-        """Ask for more time when the granted seconds are over: the new total, or why the call must end."""
+        """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
         ...
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
-        """Note that the leg of a gateway, or of the caller (None), did not take a refresh of its session."""
+        """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
         ...
 
     def over(self) -> None:
-        """Write down that the call has ended (``call.ending``), free what it held, and forget it."""
+        """Journal the end of the call (``call.ending``), release what it holds, and drop it."""
         ...

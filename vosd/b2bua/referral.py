@@ -1,6 +1,6 @@
-"""How a transfer begins: by REFER (RFC 3515, RFC 5589) or by keys, to a number or to a call that is there already.
+"""Start of a transfer: by REFER (RFC 3515, RFC 5589) or by keys, to a number or to another call of the transferor.
 
-Who may transfer is decided here; what a transfer does is ``transfer``'s.
+Decides who may transfer; the transfer itself is in ``transfer``.
 """
 
 from typing import TYPE_CHECKING
@@ -36,7 +36,8 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         return
     target = ReferTo.of(event.request)
     notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
-    # Who refers again has to tell the notifications apart (RFC 3515 section 2.4.6); old peers know no id.
+    # From the second REFER of a dialog on, NOTIFYs carry its CSeq as id (RFC 3515 section 2.4.6). The first has none,
+    # because old phones do not understand it.
     name = f"refer;id={event.request.cseq.number}" if caller.has_referred else "refer"
     caller.has_referred = True
     transfer = Transfer(call.endpoint, call, name, notifies=notifies)
@@ -52,7 +53,8 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         or not second.is_conversing
         or call.customer != second.customer
     ):
-        caller.respond(server, 603, now)  # a dialog of another switch or customer: there is nothing to replace
+        # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
+        caller.respond(server, 603, now)
         return
     _accept(caller, event, accepted)
     call.transfer = transfer
@@ -74,7 +76,7 @@ def _call_target(
 
 
 def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
-    """Call the target that a telephone has dialled; where that is refused only its record is left."""
+    """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
     transfer = Transfer(call.endpoint, call, "", notifies=False, consults=consults)
     placed = _place(transfer, leg, board, number, now)
     if not isinstance(placed, int):
@@ -83,7 +85,7 @@ def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now
 
 
 def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
-    """Have the call to a target admitted; a status where it is refused."""
+    """Admit the call to a target; a status if it is refused."""
     call = transfer.first
     if call.callee is None:
         raise RuntimeError(f"{call!r} has no callee")
@@ -92,14 +94,14 @@ def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str
 
 
 def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
-    """Say that the transfer begins; a REFER says where its sender is now, and so does our answer."""
+    """Answer 202; a REFER refreshes the remote target, so both messages carry a Contact."""
     if event.dialog.refresh(event.request):
         leg.moved()
     leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
 
 
 def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
-    """Return the call whose caller has the dialog that is named."""
+    """Return the call whose caller's leg has the dialog of a Replaces."""
     keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     caller = None if call is None else call.caller.leg

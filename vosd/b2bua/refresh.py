@@ -28,7 +28,7 @@ class Refresh(Proposal):
     __slots__ = ("_supervision",)
 
     def __init__(self, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> None:
-        # A re-INVITE without a description of ours would ask for an offer that cannot be answered.
+        # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
         is_update = (far.takes_update and not supervision.update_failed) or not far.said
         super().__init__(endpoint, None, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said)
         self._supervision = supervision
@@ -62,7 +62,7 @@ class Refresh(Proposal):
         self._supervision.failed(status, self._asked_at or now, now)
 
     def _far_is_gone(self, status: int, now: Instant) -> None:
-        """Leave the failure to the supervision: only a peer that has no such call is gone."""
+        """Do nothing: ``Supervision.failed`` decides, and 408 does not end the call at once."""
 
 
 class ChangedAnswer(Proposal):

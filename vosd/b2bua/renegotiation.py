@@ -59,7 +59,7 @@ class Proposal(ABC):
 
     @property
     def call(self) -> "Call":
-        """The call that ends if a mistake of ours comes up here."""
+        """The call that is ended after an error here."""
         return self.far.call
 
     def gives_way_to(self, _leg: "Leg") -> bool:

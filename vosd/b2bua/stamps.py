@@ -30,7 +30,7 @@ class Arrival(NamedTuple):
     def of(
         cls, request: Request, source: Peer, at: Instant, *, call_id: str, caller_in: str, callee_in: str
     ) -> "Arrival":
-        """Take from the INVITE what its record will hold."""
+        """Read the fields of an INVITE that its record needs."""
         return cls(call_id, caller_in, callee_in, request.call_id, str(source), at)
 
     def columns(self) -> dict[str, Any]:
@@ -65,15 +65,15 @@ class Ending(NamedTuple):
 
 
 class JourneyFacts(msgspec.Struct):
-    """What the legs note of a call and a snapshot keeps as it is."""
+    """Facts of a call that a snapshot keeps unchanged."""
 
     ringing_at: Instant | None = None
     vendor_answered_at: Instant | None = None
-    """When the winning 200 arrived: the vendor bills from then on."""
+    """When the gateway's 200 arrived: the vendor charges from then on."""
     answered_at: Instant | None = None
-    """When ours was sent to the caller: he is billed from then on."""
+    """When our 200 was sent: the customer is charged from then on."""
     acknowledged_at: Instant | None = None
-    """When his ACK arrived: the call is established on both sides."""
+    """When the caller's ACK arrived: both legs are established."""
     progress_at: Instant | None = None
     """First 18x or 200 forwarded to the caller."""
     codec: str | None = None
@@ -84,11 +84,11 @@ class JourneyFacts(msgspec.Struct):
 
 
 class Journey(JourneyFacts):
-    """History of a call so far; grows while it lives."""
+    """History of a call so far, for its record."""
 
     attempts: list[Attempt] = []
     choice: RouteChoice | None = None
-    """Gateway of the latest attempt: the winner's, once the call is answered."""
+    """Route of the latest attempt: the one that answered, once the call is answered."""
     sip_call_ids_out: list[str] = []
     """Of every attempt, in order."""
 
@@ -136,5 +136,5 @@ class Journey(JourneyFacts):
         self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason="Not Written Down")
 
     def ends(self, at: Instant, arrival: Arrival) -> Instant:
-        """Return the end of a call: when the ending message arrived, but not before an earlier one that also waited."""
+        """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""
         return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)

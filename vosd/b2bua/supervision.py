@@ -48,16 +48,16 @@ class Supervision:
         self._began_at = now
         self._alarm: Timer[TimerOwner] | None = None
         self._pending: Refresh | Client | None = None
-        """What the peer has not answered yet."""
+        """The refresh or OPTIONS that the peer has not answered."""
         self._tried_at: Instant | None = None
         self._failures = 0
-        """Since the last good refresh."""
+        """Since the last accepted refresh."""
         self.update_failed = False
-        """Whether the peer names UPDATE among its methods, and refuses it."""
+        """Whether the peer allows UPDATE, but refuses it."""
 
     @property
     def call(self) -> "Call":
-        """The call that ends if a mistake of ours comes up here."""
+        """The call that is ended after an error here."""
         return self._leg.call
 
     @property
@@ -89,7 +89,7 @@ class Supervision:
         self.call.watch()
 
     def stop(self, now: Instant) -> None:
-        """Stop: the leg is over."""
+        """Stop at the end of the leg."""
         pending, self._pending = self._pending, None
         if isinstance(pending, Refresh):
             pending.withdraw(now)
@@ -109,7 +109,7 @@ class Supervision:
             self._tried_at = now
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Handle the response to OPTIONS; any but those of ``UNREACHED`` shows that the peer has the call."""
+        """Handle the response to OPTIONS: all but those of ``UNREACHED`` show that the peer still has the call."""
         status = event.response.status
         if status < 200:
             return
@@ -142,7 +142,7 @@ class Supervision:
         self._failures += 1
         self.call.refresh_failed(leg, status, now)
         if status == 481:
-            self.call.lost(leg, 408, now)  # not hung up: the one that had this call is gone
+            self.call.lost(leg, 408, now)  # the peer vanished without a BYE: the end is a session time-out
             return
         expires_at = leg.timer.expires_at
         left_ms = 0 if expires_at is None else expires_at.mono - now.mono
@@ -161,13 +161,13 @@ class Supervision:
             self._pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
         if call.bridge is not None and not call.bridge.is_quiet:
-            return False  # the change in progress refreshes the session, too
+            return False  # the change in progress refreshes this session, too
         self._pending = refresh = Refresh(self._endpoint, self, leg)
         refresh.begin(now)
         return True
 
     def _due(self, expires_at: Instant) -> Instant:
-        """Return when the session is given up: the first refresh of an interval may still be answered."""
+        """Return when the call is ended: the first refresh of an interval may still be answered."""
         if self._pending is None or self._failures or self._tried_at is None:
             return expires_at
         return max(expires_at, self._tried_at.plus(GRACE_MS))

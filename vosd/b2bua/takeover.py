@@ -1,4 +1,4 @@
-"""INVITE with Replaces (RFC 3891): another phone of the same customer takes a running call over."""
+"""INVITE with Replaces (RFC 3891): another phone of the same customer takes over a running call."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
 """Requests within an answered call: re-INVITE, UPDATE, INFO and REFER.
 
-Each is passed to the bridge between the two legs, or answered here while there is none.
+The bridge between the two legs handles them; requests that it cannot take now are answered here.
 """
 
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
     callee = call.callee
     if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
         if leg is call.caller.leg and event.request.method == "UPDATE" and not event.request.body:
-            leg.agree(event.transaction, b"", event.at)  # it says only where the caller is (RFC 3311 section 5.2)
+            leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
         else:
             leg.retry_later(event.transaction, event.at)
     elif call.state is CallState.TALKING and not call.is_conversing:
@@ -55,7 +55,7 @@ def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: 
     if callee is None or not call.is_conversing:
         leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
     elif not call.talk(callee).holds(leg):
-        leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no receiver
+        leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to
     elif not _is_for_transfer(call, leg, event, board):
         call.talk(callee).information_came(leg, event)
 
