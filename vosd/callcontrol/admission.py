@@ -1,7 +1,7 @@
-"""The steps of admission: may this call be carried, and what does it take while it lasts?
+"""Steps of admission: each checks a call request, and reserves what the call occupies while it lasts.
 
-Their order is ``setup.STEPS``. A step that refuses leaves nothing behind: what earlier steps have taken (places, money)
-stands in ``CallRequest.taken``. Pure but for the live counters that it is handed.
+Their order is ``setup.STEPS``. What the steps reserve (capacity, money) is listed in ``CallRequest.taken``, so that a
+later refusal releases all of it. The only state is the live counters.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
 class Numbers(Protocol):
-    """The numbers of a call that asks to be carried: where they stand is for its gateway to say."""
+    """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
 
     def called(self, source: CalleeSource) -> str:
         """Return the called number."""
@@ -43,23 +43,23 @@ class Numbers(Protocol):
 
 
 class StepOutOfOrderError(VosError):
-    """A step needs what a later one finds: a mistake in the list of the steps."""
+    """A step needs the result of a later one: the list of the steps is wrong."""
 
 
 class Taken(Protocol):
-    """Something that a call has taken and has to give back."""
+    """Something that a call occupies."""
 
     def give_back(self) -> None:
-        """Free it: the call is over."""
+        """Release it at the end of the call."""
         ...
 
     def undo(self) -> None:
-        """Free it as if it had never been taken: the call is refused."""
+        """Release it as if it had never been taken, because the call is refused."""
         ...
 
 
 class PlaceTaken(NamedTuple):
-    """A place among the concurrent calls of a gateway or account, and among its calls of the last second."""
+    """One of the concurrent calls of a gateway or account, and one of its calls of the last second."""
 
     occupancy: Occupancy
     scope: Scope
@@ -68,11 +68,11 @@ class PlaceTaken(NamedTuple):
     """When it was taken."""
 
     def give_back(self) -> None:
-        """Count the call out; the calls of the last second still include it."""
+        """Release the concurrent call; the calls of the last second still include it."""
         self.occupancy.release(self.scope, self.name)
 
     def undo(self) -> None:
-        """Count the call out there as well."""
+        """Release both."""
         self.occupancy.undo(self.scope, self.name, self.mono_ms)
 
 
@@ -87,12 +87,12 @@ class HoldTaken(NamedTuple):
         self.credit.release(self.hold)
 
     def undo(self) -> None:
-        """Release the hold: nothing else remembers it."""
+        """Release the hold."""
         self.credit.release(self.hold)
 
 
 class CallRequest(msgspec.Struct):
-    """A call that asks to be carried; the steps fill in what they find, also when a later one refuses."""
+    """A call in its set-up; the steps fill in what they find, even if a later one refuses the call."""
 
     source_host: str
     source_port: int
@@ -100,19 +100,19 @@ class CallRequest(msgspec.Struct):
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
     looped: bool
     at: Instant
-    """When the INVITE came; its monotonic part, which limits go by, moves on with each answer to a question."""
+    """When the INVITE arrived. Limits use the monotonic part, which moves on with each answer to a question."""
     numbers: Numbers | None = None
-    """None where the call was identified elsewhere."""
+    """None once the numbers are read, or if the call was identified elsewhere."""
     closed: Refusal | None = None
-    """Why the switch takes no new calls, if so."""
+    """Why the switch accepts no new calls; None = it does."""
     user: str = ""
-    """The mapping gateway or phone that has proven to be the sender; empty = its address says who it is."""
+    """The mapping gateway or phone that has authenticated; empty = it is identified by its address."""
     caller_in: str = ""
-    """As it came."""
+    """The calling number as received."""
     caller: str = ""
-    """What may go out for it."""
+    """The calling number that may be presented."""
     callee_in: str = ""
-    """As it came."""
+    """The called number as received."""
     callee: str = ""
     """Without tech prefix."""
     callee_billing: str = ""
@@ -122,25 +122,25 @@ class CallRequest(msgspec.Struct):
     choices: Iterator[RouteChoice] = iter(())
     hold: Hold | None = None
     taken: list[Taken] = []
-    """What the call occupies until it is over, in the order in which it was taken."""
+    """What the call occupies, in the order in which it was taken."""
 
     def give_back(self) -> None:
-        """Free everything that the call occupies, the latest first; what is freed once is not freed again."""
+        """Release everything that the call occupies, the latest first; a second call releases nothing."""
         self.hold = None
         while self.taken:
             self.taken.pop().give_back()
 
     def undo(self) -> None:
-        """Free everything as if it had never been taken, because a step refuses the call."""
+        """Release everything as if it had never been taken, because a step refuses the call."""
         self.hold = None
         while self.taken:
             self.taken.pop().undo()
 
 
 def rate_in(group: RateGroup | None, number: str, wall_ms: int) -> AppliedRate | Refusal:
-    """Return the rate of a call to ``number`` that came at ``wall_ms`` (UTC), or the refusal of a call without one.
+    """Return the rate of a call to ``number`` that arrived at ``wall_ms`` (UTC), or a refusal.
 
-    ``vosd rate explain`` asks the same.
+    ``vosd rate explain`` uses it, too.
     """
     rate = None if group is None else group.find(number, wall_ms)
     if rate is None:
@@ -160,7 +160,7 @@ class Admission:
         self.vendors = LiveVendors(catalogue, live)
 
     def identify(self, call: CallRequest) -> Refusal | None:
-        """Find the mapping gateway by its proof, or else by source address; its tech prefix is taken off."""
+        """Find the mapping gateway by its login, else by source address; remove its tech prefix."""
         numbers = call.numbers
         if numbers is None:
             raise StepOutOfOrderError("the call is identified already")
@@ -184,7 +184,7 @@ class Admission:
         return None
 
     def check_enabled(self, call: CallRequest) -> Refusal | None:
-        """Refuse the calls of a disabled gateway; the source is known, so it is answered and recorded."""
+        """Refuse the calls of a disabled gateway; it is a known source, so it gets an answer and a record."""
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -193,7 +193,7 @@ class Admission:
         return None
 
     def check_open(self, call: CallRequest) -> Refusal | None:
-        """Refuse a customer's call while the switch takes none; unknown sources get no answer from this step."""
+        """Refuse a customer's call while the switch accepts none; unknown sources were refused by ``identify``."""
         return call.closed
 
     def check_loop(self, call: CallRequest) -> Refusal | None:
@@ -205,7 +205,7 @@ class Admission:
         return None
 
     def check_gateway(self, call: CallRequest) -> Refusal | None:
-        """Take a place on the mapping gateway."""
+        """Reserve capacity of the mapping gateway."""
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -217,13 +217,13 @@ class Admission:
         return None
 
     def check_number(self, call: CallRequest) -> Refusal | None:
-        """Refuse a call of which the tech prefix was all, or that lacks the one its proven sender has to dial."""
+        """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required."""
         if call.callee_billing:
             return None
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
 
     def check_account(self, call: CallRequest) -> Refusal | None:
-        """Refuse a disabled or expired account, and take a place on it."""
+        """Refuse a disabled or expired account, and reserve capacity of it."""
         account = call.account
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -237,7 +237,7 @@ class Admission:
         return None
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
-        """Find what the customer pays; without a rate the call is never carried."""
+        """Find the customer's rate; a call without one is refused."""
         gateway, account = call.mapping, call.account
         if gateway is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -261,7 +261,7 @@ class Admission:
         return None
 
     def take_hold(self, call: CallRequest) -> Refusal | None:
-        """Set the money of the first seconds aside."""
+        """Hold the money of the first seconds."""
         gateway, account, rate = call.mapping, call.account, call.rate
         if gateway is None or account is None or rate is None:
             raise StepOutOfOrderError("the call has no rate yet")

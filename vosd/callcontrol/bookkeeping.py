@@ -21,7 +21,7 @@ from vosd.sip.dialog.snapshot import DialogSnapshot
 
 
 class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
-    """A call that a vendor has answered, as the journal keeps it: the record that it would leave now."""
+    """A call that a vendor has answered, as kept in the journal: the record that it would leave now."""
 
     record: CallRecord
     """Without charges, ended as ``Lost`` at the instant of its answer; without ``answered_at`` no 200 was sent yet."""
@@ -32,7 +32,7 @@ class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
     vendor_answered_mono: int | None = None
     """When the vendor answered; None in journals of an earlier version, which had one answer for both."""
     legs: tuple[DialogSnapshot, ...] = ()
-    """What is needed to send a BYE to both sides."""
+    """The dialogs, for a BYE to both sides after a crash."""
 
 
 _encode_breakdown = msgspec.json.Encoder().encode

@@ -1,6 +1,6 @@
-"""The reasons of a routing decision in words, as ``vosd route explain`` prints them.
+"""The reasons of a routing decision in words, for ``vosd route explain``.
 
-Owns the words. The decision is ``pipeline.sift``'s, the same that a call goes through.
+Only the words are here. The decision is made by ``pipeline.sift``, as for a call.
 """
 
 from typing import NamedTuple
@@ -48,9 +48,9 @@ def explain_routes(
     *,
     knows_phones: bool = True,
 ) -> Explanation:
-    """Say of every gateway whether it would be tried for ``request``, at which place, and why.
+    """Return for every gateway whether it would be tried for ``request``, in which position, and why.
 
-    Without ``knows_phones`` it is not known which phones are registered, and all were assumed to be.
+    Without ``knows_phones`` the registrations are unknown, and all phones are assumed to be registered.
     """
     phone = table.phone(request.callee)
     routes = sift(request, table, occupancy, rests, vendors)

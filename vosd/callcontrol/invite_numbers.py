@@ -23,7 +23,7 @@ _VALUES_MAX: Final = 2
 
 
 class InviteNumbers:
-    """The numbers of one INVITE, for ``callcontrol.admission``: read when it is known where they stand."""
+    """The numbers of one INVITE, for ``callcontrol.admission``; read once the gateway is known."""
 
     __slots__ = ("_request",)
 
@@ -31,11 +31,11 @@ class InviteNumbers:
         self._request = request
 
     def called(self, source: CalleeSource) -> str:
-        """Return the number that the caller wants; raises ParseError."""
+        """Return the called number; raises ParseError."""
         return called_number(self._request, source)
 
     def calling(self, order: Iterable[CallerSource]) -> str:
-        """Return the number that the caller says it is."""
+        """Return the calling number."""
         return calling_number(self._request, order)
 
 
@@ -52,9 +52,9 @@ def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_
 
 
 def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -> str:
-    """Return the number that the caller says it is, of the first source that has one.
+    """Return the calling number of the first source that has one.
 
-    Empty when nothing that can be read says anything; ``anonymous`` is returned where that is all that is said.
+    ``anonymous`` if no source has more than that; empty if no source has a readable user part.
     """
     anonymous = ""
     for source in order:
@@ -66,7 +66,7 @@ def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -
 
 
 def _user_in(request: Request, source: CallerSource) -> str:
-    """Return the first user that a header names, empty for none."""
+    """Return the first user part in a header; empty for none."""
     if source is CallerSource.FROM:
         try:
             return _user_of(request.from_)

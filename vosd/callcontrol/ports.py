@@ -1,4 +1,4 @@
-"""What live calls need of the engine around them: where they are written down, and who watches them."""
+"""Ports of live calls: the sink of their records, and the observer for people who follow calls."""
 
 from typing import Protocol
 
@@ -10,32 +10,32 @@ from vosd.cdr.record import CallRecord
 
 
 class CallSink(Protocol):
-    """Where calls are written down: the journal and the recorder behind one port."""
+    """Sink of answered and ended calls: the journal and the recorder behind one port."""
 
     @property
     def refuses_calls(self) -> bool:
-        """Whether so much waits to be written that no new call may be taken."""
+        """Whether so many records wait to be written that new calls must be refused."""
         ...
 
     def answered(self, call: OpenCall) -> bool:
-        """Keep an answered call; False where it cannot be written down, then it must not be answered."""
+        """Journal an answered call; False if it cannot be written: the call must not be answered then."""
         ...
 
     def moved(self, call: OpenCall) -> None:
-        """Keep an answered call as it is now: a side has another address, or is another one."""
+        """Journal an answered call again: a leg has a new address, or was replaced."""
         ...
 
     def ended(self, record: CallRecord) -> None:
-        """Keep an ended call and book it."""
+        """Journal an ended call, and book it."""
         ...
 
 
 class CallObserver(Protocol):
-    """Is told of the calls that are set up and end, for people who follow them."""
+    """Reports the set-up and the end of calls to people who follow them."""
 
     @property
     def are_present(self) -> bool:
-        """Whether anyone follows calls: what is only for them need not be made otherwise."""
+        """Whether anyone follows calls; reports for them alone need not be made otherwise."""
         ...
 
     def attempted(self, call: Call, call_request: CallRequest, gateway: str, /) -> None:

@@ -1,4 +1,4 @@
-"""The set-up of a call that is not made: the same steps, with a recorder in place of the live counters."""
+"""Set-up of a call that is not made, for ``explain``: the same steps, with a recorder in place of the live counters."""
 
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest
@@ -10,7 +10,7 @@ from vosd.trunks.scope import Scope
 
 
 class RecordedOccupancy(Occupancy):
-    """Judges by the calls that there are; what is taken here is recorded and counted nowhere else."""
+    """Applies the limits to the live calls; what is taken is recorded here and counted nowhere else."""
 
     __slots__ = ("_real", "taken")
 
@@ -18,12 +18,12 @@ class RecordedOccupancy(Occupancy):
         super().__init__()
         self._real = real
         self.taken: list[tuple[Scope, str]] = []
-        """Places that have been taken and not given back."""
+        """What was taken and not released."""
 
     def take(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Record a place, or say which limit forbids it."""
+        """Record one more call, or return the limit that forbids it."""
         full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
         if full is None:
             self.taken.append((scope, name))
@@ -32,11 +32,11 @@ class RecordedOccupancy(Occupancy):
     def would_refuse(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Say which limit would forbid one more call now."""
+        """Return the limit that would forbid one more call now."""
         return self._real.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
 
     def release(self, scope: Scope, name: str) -> None:
-        """Remove a place from the record.
+        """Remove a call from the record.
 
         Raises:
             NothingTaken: it is not there.
@@ -47,12 +47,12 @@ class RecordedOccupancy(Occupancy):
         self.taken.remove((scope, name))
 
     def undo(self, scope: Scope, name: str, _mono_ms: int) -> None:
-        """Remove a place from the record; raises NothingTaken."""
+        """Remove a call from the record; raises NothingTaken."""
         self.release(scope, name)
 
 
 class Rehearsal:
-    """Takes calls through their set-up and leaves the live state as it is."""
+    """Runs the set-up of calls without changing the live state."""
 
     def __init__(self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...]) -> None:
         """``payer`` is the account of the customer."""
@@ -63,10 +63,10 @@ class Rehearsal:
         self.admission = Admission(catalogue, state)
         self._steps = steps
         self.questions: list[Question] = []
-        """What a real call would ask; here every question counts as unanswered."""
+        """Questions that a real call would ask; here every one counts as unanswered."""
 
     def put_through(self, call_request: CallRequest) -> Refusal | None:
-        """Take a call through the steps; return why it is refused, None = it is carried."""
+        """Run the steps for a call; return its refusal, None = it would be carried."""
         setup = Setup(self.admission, call_request, self._steps)
         outcome = setup.advance()
         while isinstance(outcome, Ask):

@@ -19,20 +19,20 @@ from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderErr
 
 
 class Unanswered(Answer, frozen=True):
-    """There is no answer and there will be none: ``Ask.otherwise`` holds."""
+    """There will be no answer: ``Ask.otherwise`` applies."""
 
     why: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question that has to be answered before a call is set up further; all that the answer depends on is in it."""
+    """A question that the set-up of a call waits for; it contains everything that the answer depends on."""
 
     answered_by: ClassVar[type[Answer]] = Answer
-    """The kind of answer that fits. Another kind counts as no answer."""
+    """The type of the answer. Another type counts as no answer."""
 
 
 class Ticket(NamedTuple):
-    """Names one question of one call."""
+    """Identifies one question of one call."""
 
     call_id: str
     number: int
@@ -40,19 +40,19 @@ class Ticket(NamedTuple):
 
 
 class Asker(Protocol):
-    """Brings questions to those who can answer them; I/O happens behind it, never within a call of these methods."""
+    """Port to the services that answer questions; its methods do no I/O themselves."""
 
     def ask(self, ticket: Ticket, question: Question) -> Answer | None:
-        """Return the answer where it is known at once. None: it is given to ``Switch.take_answer`` with the ticket."""
+        """Return the answer if it is known at once. None: it is passed to ``Switch.take_answer`` with the ticket."""
         ...
 
     def cancel(self, ticket: Ticket) -> None:
-        """Stop looking for an answer: the deadline has passed, or the call is over."""
+        """Abandon the question: its deadline has passed, or the call is over."""
         ...
 
 
 class CannotAsk:
-    """The asker of a switch that has none: every question is unanswered at once."""
+    """Asker of a switch without services: every question is unanswered at once."""
 
     def ask(self, _ticket: Ticket, question: Question) -> Answer | None:
         """Return that there is no answer."""
@@ -63,19 +63,19 @@ class CannotAsk:
 
 
 class Ask(NamedTuple):
-    """A step cannot decide before ``question`` is answered."""
+    """Outcome of a step that cannot decide before ``question`` is answered."""
 
     question: Question
     deadline_ms: int
-    """For how long the call waits for the answer."""
+    """Longest wait for the answer."""
     otherwise: Refusal | None
-    """What holds without an answer in time: a refusal, or None = proceed."""
+    """Outcome without an answer in time: a refusal, or None = proceed."""
     then: Callable[[Answer], Refusal | None]
-    """Takes the answer, which is of the kind that the question wants, and decides."""
+    """Decides by the answer, which is of the type ``answered_by``."""
 
 
 Outcome = Refusal | Ask | None
-"""What a step says; None = proceed."""
+"""Outcome of a step; None = proceed."""
 
 Step = Callable[[Admission, CallRequest], Outcome]
 
@@ -91,25 +91,25 @@ STEPS: Final[tuple[Step, ...]] = (
     Admission.find_routes,
     Admission.take_hold,
 )
-"""The first refusal wins, so their order is that of the refusals. A step that asks stands behind ``identify``."""
+"""The steps in their order; the first refusal ends the set-up. A step that asks comes after ``identify``."""
 
 
 class Setup:
-    """One call on its way through the steps, by the catalogue that it began with whatever is reloaded meanwhile."""
+    """The set-up of one call; it uses the catalogue that it began with, even after a reload."""
 
     __slots__ = ("_admission", "_steps", "asked", "call_request", "number")
 
     def __init__(self, admission: Admission, call_request: CallRequest, steps: tuple[Step, ...]) -> None:
         self._admission = admission
-        self._steps: Iterator[Step] = iter(steps)  # keeps the place while a question is open
+        self._steps: Iterator[Step] = iter(steps)  # goes on behind the step that has asked
         self.call_request = call_request
         self.asked: Ask | None = None
         """The question that is open, if there is one."""
         self.number = 0
-        """Of the latest question."""
+        """Number of the latest question."""
 
     def advance(self) -> Outcome:
-        """Take steps until one refuses or asks; None = all are taken. A refused call gives back what it has taken."""
+        """Run the steps until one refuses or asks; None = all have passed. A refusal releases what was taken."""
         admission, call_request = self._admission, self.call_request
         for step in self._steps:
             outcome = step(admission, call_request)
@@ -120,8 +120,8 @@ class Setup:
     def settle(self, answer: Answer, now: Instant) -> Outcome:
         """Go on with the answer to the open question.
 
-        An answer of another kind than the question wants is no answer. Limits go by ``now`` from here on; rates and
-        the account are those of the moment at which the INVITE came (ADR 36).
+        An answer of the wrong type counts as none. Limits use ``now`` from here on; rates and the account are those
+        of the arrival of the INVITE (ADR 36).
         """
         asked, self.asked = self.asked, None
         if asked is None:

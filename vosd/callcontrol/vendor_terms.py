@@ -1,4 +1,4 @@
-"""What routing needs to know about vendors: terms, funds, and whether they can be reached now."""
+"""Vendors for routing: terms, funds, and whether they can be reached now."""
 
 import msgspec
 
@@ -51,7 +51,7 @@ class LiveVendors:
         return self._health.down_ms(gateway.name, mono_ms) if self._health else None
 
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
-        """Return how long until the first address of the gateway no longer rests for ``payer``; 0 = one does not."""
+        """Return the time until the first address of the gateway no longer rests for ``payer``; 0 = none to wait."""
         if gateway.name not in self._breakers.resting:
             return 0
         addresses = self._addresses_of(gateway)
@@ -68,7 +68,7 @@ class LiveVendors:
 
 
 def buy_rate(choice: RouteChoice | None) -> AppliedRate | None:
-    """Return the buy rate that ``LiveVendors.terms`` found for a choice: what the vendor's side is booked by.
+    """Return the buy rate that ``LiveVendors.terms`` found for a choice, by which the vendor's side is booked.
 
     Raises:
         TypeError: the terms are not from ``LiveVendors``.
