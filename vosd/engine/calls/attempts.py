@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class Attempts:
-    """What the attempts of all calls take of vendors and tell of them; ``payer`` is the account of the caller."""
+    """Capacity and health of vendors by the attempts of all calls; ``payer`` is the account of the caller."""
 
     def __init__(self, live: LiveState) -> None:
         self._live = live
@@ -46,8 +46,9 @@ class Attempts:
         call_request = live_call.call_request
         is_redirected = choice.callee_out != call_request.callee
         if is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
-            return False  # a 3xx must not turn the call into a dearer one
-        if live.rests and live.rests.remaining_ms(gateway.name, now.mono):  # asked for since the route was found
+            return False  # a 3xx must not make the call more expensive than the dialled number
+        # The Retry-After may have come since the route was found.
+        if live.rests and live.rests.remaining_ms(gateway.name, now.mono):
             return False
         attempts = live_call.call.journey.attempts
         if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in attempts):
@@ -77,9 +78,9 @@ class Attempts:
             self._well_after_rest(leg, payer)
 
     def refused(self, leg: CalleeLeg, payer: Account | None, response: Response, now: Instant) -> None:
-        """Note that a vendor answers, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
+        """Note that a vendor responds, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
 
-        Of several addresses only the one that answered is paused; the device of a phone is not.
+        Of several addresses only the one that responded is paused; a phone never is.
         """
         gateway, live = leg.choice.gateway, self._live
         if response.status not in NOT_THERE:

@@ -1,6 +1,6 @@
-"""Where calls come from: INVITEs of customers, the targets of their transfers, and phones that take calls over.
+"""New calls: INVITEs of customers, targets of their transfers, and phones that take over calls.
 
-Makes a call of what is admitted, and leaves nothing behind of what is not.
+An admitted request becomes a ``LiveCall``; a refused one releases everything that its set-up has taken.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,18 +44,18 @@ class TransferNumbers:
         self._callee = callee
 
     def called(self, _source: CalleeSource) -> str:
-        """Return the number that the transferor names; raises ParseError."""
+        """Return the number that the transferor has sent; raises ParseError."""
         if len(self._callee) > NUMBER_MAX:
             raise ParseError(484, Flaw.ADDRESS_INCOMPLETE)
         return self._callee
 
     def calling(self, _order: Iterable[CallerSource]) -> str:
-        """Return the calling number that is shown to the target."""
+        """Return the calling number that is presented to the target."""
         return self._caller
 
 
 def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
-    """Return the calling number that the target of a transfer is shown, as the trunk of who transfers says."""
+    """Return the calling number that is presented to the target, by ``transfer_display`` of the transferor's trunk."""
     match substitute.dialect.transfer_display:
         case TransferDisplay.NUMBER:
             return substitute.dialect.transfer_number
@@ -67,7 +67,7 @@ def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
 
 
 def _user_of(named: str) -> str:
-    """Return the user part of an address in a header; empty where it has none."""
+    """Return the user part of an address in a header; empty if it has none."""
     try:
         return Uri.parse(NameAddr.parse(named).uri).user[:NUMBER_MAX]
     except ParseError:
@@ -75,7 +75,7 @@ def _user_of(named: str) -> str:
 
 
 class Intake:
-    """Admits calls and makes a ``LiveCall`` of each; ``closed`` says why none may be taken."""
+    """Admits calls and makes a ``LiveCall`` of each; ``closed`` returns why the switch accepts none."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Intake:
         """Make a call of an INVITE, or refuse it.
 
         Raises:
-            ParseError: what is needed of the INVITE cannot be read.
+            ParseError: a header that is needed is malformed.
         """
         request, source, at = event.request, event.source, event.at
         if request.header("replaces") is not None:
@@ -139,9 +139,9 @@ class Intake:
     def place_transfer(
         self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant
     ) -> Call | int:
-        """Set the call to a transfer's target up as if the transferor had made it; a status where it is refused.
+        """Set up the call to a transfer's target as if the transferor had made it; return a status if it is refused.
 
-        Where a question is open the call is returned before that is decided.
+        While a question is open the call is returned undecided.
         """
         caller = _shown(first, paid_by, substitute)
         call_request = CallRequest(
@@ -166,7 +166,7 @@ class Intake:
         return self._make(arrival, substitute, setup)
 
     def _take_over(self, event: InviteArrived) -> None:
-        """Let a phone take a running call over, where it may (RFC 3891 section 3)."""
+        """Let a phone of the same customer take over a running call (RFC 3891 section 3)."""
         request = event.request
         if request.comes_twice("replaces"):
             raise ParseError(400, Flaw.SEVERAL_REPLACES, request)
@@ -183,7 +183,7 @@ class Intake:
             self._begin_takeover(call, event)
 
     def _prover_of(self, call_request: CallRequest) -> str:
-        """Return who has proven to be the sender of a call; one that was let in needs no proof of a later reload."""
+        """Return the login of a call; an admitted call needs none, even if a reload has made the trunk require one."""
         admitted = call_request.mapping
         now = None if admitted is None else self._services.admission.catalogue.mapping_gateways.get(admitted.name)
         return call_request.user if now is None or now.credentials is None else now.name
@@ -209,7 +209,7 @@ class Intake:
             leg.reject(491, "", event.at)
 
     def _make(self, arrival: Arrival, caller: CallerSide, setup: Setup) -> Call:
-        """Make the call that has passed its set-up, or that waits for an answer."""
+        """Make the call of a set-up that is complete, or that waits for an answer."""
         services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
         call = Call(

@@ -1,8 +1,8 @@
-"""Hanging up what an earlier life of the switch has left: it was killed, and its peers still hold their legs.
+"""Hang up the legs of an earlier process that was killed: its peers still hold them.
 
-Answered legs get BYE (those of gateways an ACK before, their 2xx may lack it), INVITEs without a final response CANCEL;
-callers who wait for a final response get 503. Paced, because thousands of calls may have run. The journal keeps what
-is left until all of it is done.
+Answered legs get BYE (those of gateways an ACK first, since their 2xx may lack it), INVITEs without a final response
+CANCEL, and callers without a final response 503. This is paced, because there may be thousands of calls. The journal
+keeps them until all are hung up.
 """
 
 import asyncio
@@ -38,16 +38,16 @@ _log = structlog.get_logger()
 
 
 class Placements:
-    """Tells the journal of every INVITE to a gateway (``sip.client_core.Placed``)."""
+    """Journals every INVITE to a gateway (``sip.client_core.Placed``)."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     def __call__(self, transaction: InviteClient) -> None:
-        """Note one."""
+        """Journal one INVITE."""
         leg = transaction.owner
         if not isinstance(leg, CalleeLeg):
-            return  # no other INVITE begins a dialog
+            return  # re-INVITEs begin no dialog
         call = leg.call
         flows, caller = call.endpoint.flows, call.caller.leg
         invite = InviteSnapshot.of(transaction.parts, flows, leg.choice.gateway.name)
@@ -58,7 +58,7 @@ class Placements:
 
 
 class Leftovers:
-    """The legs of an earlier life that are to be hung up."""
+    """Legs of an earlier process that are to be hung up."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Leftovers:
         catalogue: Callable[[], Catalogue],
         patience_s: float,
     ) -> None:
-        """``flush`` sends what was decided; a request is repeated for at most ``patience_s``."""
+        """``flush`` sends the messages that were written; a request is repeated for at most ``patience_s``."""
         self._patience_s = patience_s
         self._endpoint = endpoint
         self._journal = journal
@@ -83,7 +83,7 @@ class Leftovers:
         return len(self._legs)
 
     def adopt(self, remains: Remains) -> None:
-        """Take what an earlier life has left; the journal keeps it until it is hung up."""
+        """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
         left: list[LeftOver] = remains.legs()
         if not left:
             return
@@ -95,7 +95,7 @@ class Leftovers:
         self._legs.extend((*asked, *answered, *waiting))
 
     async def run(self) -> None:
-        """Hang up everything that is left, and return."""
+        """Hang up all legs, and return."""
         if not self._legs:
             return
         _log.warning("earlier_legs_being_ended", legs=len(self._legs), a_second=LEGS_PER_S)
@@ -106,7 +106,7 @@ class Leftovers:
             self._flush(now)
             await asyncio.sleep(_ROUND_S)
         try:
-            await asyncio.sleep(self._patience_s)  # a kill before the answers have come lets the next life ask again
+            await asyncio.sleep(self._patience_s)  # after a kill before the answers the next process tries again
         finally:
             self._journal.hung_up()
         _log.info("earlier_legs_ended")

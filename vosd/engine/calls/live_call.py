@@ -1,6 +1,6 @@
-"""One live call at the switch: what it occupies, what it pays, and what it asks of the switch.
+"""One live call of the switch: its set-up, capacity, money and journal entries.
 
-It is the call's own ``b2bua.ports.Switchboard``, so that nothing is looked up by the call's id.
+It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looked up by the call's id.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 
 class LiveCall:
-    """What the switch keeps beside a call, and its ``Switchboard``; ``call`` is set before the call begins."""
+    """State of the switch for one call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
     __slots__ = (
         "_intake",
@@ -54,7 +54,7 @@ class LiveCall:
     )
 
     call: Call
-    """Absent once the call is over: the two point at each other, and parting frees them without the collector."""
+    """Deleted at the end: the two refer to each other, and so are freed without a garbage collection."""
 
     def __init__(
         self, services: CallServices, intake: "Intake", call_id: str, call_request: CallRequest, vendors: LiveVendors
@@ -65,11 +65,11 @@ class LiveCall:
         self.call_id = call_id
         self.call_request = call_request
         self.vendors = vendors
-        """Of the catalogue that admitted the call: a reload may have taken a gateway's account away."""
+        """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
         self.setup: Setup | None = None
-        """The steps that are left, while a question is open."""
+        """The set-up, while a question of it is open."""
         self.kept: OpenCall | None = None
-        """What the journal has of the call, once it is answered."""
+        """The call as journalled, once it is answered."""
         self.timer: Timer[Call] | None = None
         self.is_over = False
 
@@ -87,7 +87,7 @@ class LiveCall:
         return setup is not None and setup.asked is not None and setup.number == ticket.number
 
     def ask(self, now: Instant) -> Decision:
-        """Ask the open question; return what the set-up comes to if the answer is known at once."""
+        """Ask the open question; return the decision if the answer is known at once."""
         setup = self._open_setup()
         return self._go_on(setup, setup.asked, now)
 
@@ -122,17 +122,17 @@ class LiveCall:
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return where a gateway is right now."""
+        """Return the present addresses of a gateway."""
         return self._services.attempts.addresses_of(self.call_request.account, gateway, now)
 
     def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
-        """Note what a refusal tells of the vendor."""
+        """Note the refusal for the health of the vendor."""
         self._services.attempts.refused(leg, self.call_request.account, response, now)
 
     def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
-        """Warn in the log of an answer that may cost money beyond the call.
+        """Warn about a late 2xx that the vendor may charge for.
 
-        The warning is never left out once the call is over: the record is written already and cannot tell.
+        After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
 
@@ -143,31 +143,31 @@ class LiveCall:
         return self._intake.place_transfer(self.call, self.call_request, substitute, number, now)
 
     def set_deadline(self, at: Instant) -> None:
-        """Schedule ``call.deadline_due`` for ``at``, in place of what was scheduled before."""
+        """Schedule ``call.deadline_due`` for ``at``, in place of the deadline before."""
         deadlines = self._services.deadlines
         if self.timer is not None:
             deadlines.cancel(self.timer)
         self.timer = deadlines.schedule(at.mono, self.call)
 
     def answer_waits(self) -> bool:
-        """Journal the gateway's answer: it bills from now on, whatever becomes of the caller."""
+        """Journal the gateway's answer: the vendor charges from now on, even if the caller is never answered."""
         return self._keep()
 
     def answered(self) -> int | None:
-        """Journal the answer before the caller is told; return the seconds that are paid for, None if it fails."""
+        """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails."""
         hold = self.call_request.hold
         if hold is None:
             raise RuntimeError(f"{self.call!r} answered without a hold")
         return self._granted_s(hold) if self._keep() else None
 
     def moved(self) -> None:
-        """Journal where the sides of an answered call are now."""
+        """Journal the present dialogs of an answered call."""
         if self.kept is not None:
             self.kept = msgspec.structs.replace(self.kept, legs=legs_of(self.call))
             self._services.sink.moved(self.kept)
 
     def extend(self) -> int | EndReason:
-        """Hold money for more seconds, or say why there are none."""
+        """Hold money for more seconds; return the new total, or the reason to end the call."""
         hold, account = self.call_request.hold, self.call_request.account
         if hold is None or account is None:
             raise RuntimeError(f"{self.call!r} talks without a hold")
@@ -176,11 +176,11 @@ class LiveCall:
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
-        """Warn in the log, seldom, of a trunk that does not take refreshes: its calls will end by it."""
+        """Warn about a trunk that refuses session refreshes: its calls will time out."""
         self._services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
 
     def over(self) -> None:
-        """Price and journal the end, free what the call held, and drop it."""
+        """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self._services, self.call, self.call_request
         services.running.remove(self.call_id)
         self.is_over = True
@@ -188,7 +188,7 @@ class LiveCall:
         ending = call.ending
         if ending is None:
             raise RuntimeError(f"{call!r} is over without an ending")
-        timer, self.timer = self.timer, None  # it points at the call, too
+        timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
             services.deadlines.cancel(timer)
         kept = self.kept or self._opened(call)
@@ -212,11 +212,11 @@ class LiveCall:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _go_on(self, setup: Setup, outcome: Outcome, now: Instant) -> Decision:
-        """Ask until an answer takes time, or the set-up has come to an end."""
+        """Ask questions until an answer takes time, or the set-up is decided."""
         services = self._services
         while isinstance(outcome, Ask):
             ticket = Ticket(self.call_id, setup.number)
-            self.set_deadline(now.plus(outcome.deadline_ms))  # before the question: it may be answered meanwhile
+            self.set_deadline(now.plus(outcome.deadline_ms))  # before ``ask``, which may set another deadline
             answer = services.asker.ask(ticket, outcome.question)
             if answer is None:
                 return None
@@ -231,7 +231,7 @@ class LiveCall:
         return self.call_request.choices
 
     def _take(self, setup: Setup, answer: Answer, now: Instant) -> Outcome:
-        """Count an answer that does not fit its question, and take it for none."""
+        """Go on with an answer; one of the wrong type is counted, and treated as none."""
         if setup.asked is not None and not isinstance(answer, (setup.asked.question.answered_by, Unanswered)):
             self._services.unused_answers[UnusedAnswer.UNFIT] += 1
         return setup.settle(answer, now)
@@ -242,7 +242,7 @@ class LiveCall:
         return self.setup
 
     def _keep(self) -> bool:
-        """Journal what is known of a call that a gateway has answered, in place of what was known before."""
+        """Journal a call that a gateway has answered, in place of its entry before."""
         services, call = self._services, self.call
         kept = self._opened(call)
         answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
@@ -259,14 +259,14 @@ class LiveCall:
         return False
 
     def _opened(self, call: Call) -> OpenCall | None:
-        """Return what the journal is to keep of the call as it stands; None where no gateway has answered."""
+        """Return the call as it is to be journalled; None if no gateway has answered."""
         services = self._services
         recorded = services.records_own_ends
         kept = opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded)
         return None if kept is None else msgspec.structs.replace(kept, legs=legs_of(call))
 
     def _granted_s(self, hold: Hold) -> int:
-        """Return for how many seconds the call may go on for now that a gateway has answered, which may limit it."""
+        """Return the seconds that are paid for, within ``max_call_seconds`` of the gateway that answered."""
         choice = self.call.journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)
@@ -274,7 +274,7 @@ class LiveCall:
 
 
 def legs_of(call: Call) -> tuple[DialogSnapshot, ...]:
-    """Describe the answered legs of a call, the gateway's first: it costs money."""
+    """Describe the answered legs of a call; the gateway's first, because it costs money."""
     caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
     legs = []
     if callee is not None and callee.dialog is not None:

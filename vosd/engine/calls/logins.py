@@ -1,4 +1,4 @@
-"""What proves us to the gateways of a catalogue, for legs of an earlier process."""
+"""Our logins at the gateways of a catalogue, for legs of an earlier process."""
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.sip.dialog.snapshot import AnswersOf
@@ -6,7 +6,7 @@ from vosd.sip.digest.answer import Answers
 
 
 def logins(catalogue: Catalogue) -> AnswersOf:
-    """Return a function from the name of a gateway to what answers its challenges; None where there is no login."""
+    """Return a function that maps a gateway's name to the answers to its challenges; None if it has no login."""
 
     def answers_of(gateway: str) -> Answers | None:
         found = catalogue.routing_gateways.get(gateway)

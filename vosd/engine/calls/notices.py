@@ -32,7 +32,7 @@ class Notices:
         """``endpoint`` is asked to report BYEs that are not answered."""
         endpoint.set_unclaimed_owner(self)
         self.vendors: Mapping[str, Sequence[str]] = {}
-        """Names of the routing gateways at each host that is configured."""
+        """Names of the routing gateways at each configured host."""
         self.near_matches = NearMatches()
         self._log_limiter = LogLimiter()
         self._byes_unanswered = 0
@@ -43,7 +43,7 @@ class Notices:
         """Calls that were refused without a record, since the start."""
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
-        """Warn of an unknown or locked-out source, and name gateways with similar addresses."""
+        """Warn about an unknown or locked-out source, and name gateways with similar addresses."""
         if not self._log_limiter.admits(event.source.host, event.at.mono):
             return
         nearly = self.near_matches.of(event.source, event.request, event.at) if event.why is Drop.UNKNOWN_SOURCE else []
@@ -52,7 +52,7 @@ class Notices:
         _log.warning(event.why.value, source=str(event.source), request=event.summary[:200], **answer, **more)
 
     def account_refused(self, record: CallRecord, at: Instant) -> None:
-        """Warn of vendors that refuse our credentials or want payment; the caller is not told that code."""
+        """Warn about vendors that refuse our credentials or want payment; the caller is sent another code."""
         for attempt in record.attempts:
             if attempt.code in OUR_CREDENTIALS and self._log_limiter.admits(
                 f"{attempt.gateway} {attempt.code}", at.mono
@@ -60,15 +60,15 @@ class Notices:
                 _log.warning(Event.ACCOUNT_REFUSED, gateway=attempt.gateway, code=attempt.code, call_id=record.call_id)
 
     def late_answer(self, call_id: str, attempt: Attempt, at: Instant, *, is_recorded: bool) -> None:
-        """Warn of an answer that was hung up at once: the vendor may charge for it."""
+        """Warn about a late 2xx that the vendor may charge for; it was answered with BYE."""
         if is_recorded and not self._log_limiter.admits(f"{attempt.gateway} late answer", at.mono):
             return
         _log.warning("answer_released", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
     def unacknowledged_answer(self, record: CallRecord, at: Instant) -> None:
-        """Warn of a customer that did not acknowledge early media: the vendor is paid, the customer pays nothing.
+        """Warn about a customer that sent no PRACK for early media: the vendor is paid, the customer pays nothing.
 
-        It may have heard the callee all the same: the SDP was in the response that it did not acknowledge.
+        The caller may have heard the callee: the SDP was in the response that it did not acknowledge.
         """
         if record.answered_at is not None or record.hangup_source == "switch":
             return
@@ -79,7 +79,7 @@ class Notices:
             )
 
     def no_response(self, event: NoResponse) -> None:
-        """Warn of a peer that does not answer our BYE: it may still bill the call.
+        """Warn about a peer that does not answer our BYE: it may still bill the call.
 
         The CDR is found by the Call-ID: ``vosd cdr list --sip-call-id``.
         """
@@ -99,7 +99,7 @@ class Notices:
             )
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Warn of a peer that refuses our BYE, because it may still bill the call; 481 is no refusal."""
+        """Warn about a peer that refuses our BYE, because it may still bill the call; 481 is no refusal."""
         if not isinstance(event.transaction, Client):
             return
         peer, data = event.transaction.sent
@@ -113,7 +113,7 @@ class Notices:
             )
 
     def refresh_failed(self, gateway: str, call_id: str, status: int, at: Instant) -> None:
-        """Warn of a gateway that does not take refreshes of a session; ``status`` 408 may be silence."""
+        """Warn about a gateway that does not take refreshes of a session; ``status`` 408 may be silence."""
         self.refreshes_failed[gateway] += 1
         if self._log_limiter.admits(f"{gateway} {Event.SESSION_REFRESH_FAILED}", at.mono):
             failed = self.refreshes_failed[gateway]

@@ -31,7 +31,7 @@ _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 
 
 class Refusals:
-    """Answers refused calls and leaves their records; ``entropy`` spreads the Retry-After of an overload."""
+    """Answers refused calls and writes their records; ``entropy`` spreads the Retry-After of an overload."""
 
     def __init__(
         self,
@@ -96,9 +96,9 @@ class Refusals:
     def refuse_extension(
         self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, status: int, headers: str
     ) -> None:
-        """Answer a call that asks for what its trunk does not have, or the other way round (420, 421, 422).
+        """Answer a call that requires an extension which its trunk does not allow, or lacks one (420, 421, 422).
 
-        ``headers`` say what was expected, so the trunk's map of codes does not apply.
+        The trunk's map of codes does not apply, because ``headers`` belong to the code.
         """
         dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
         if is_behind_nat(dialect.nat, event.request, event.source):
@@ -109,17 +109,17 @@ class Refusals:
     def answer(
         self, event: InviteArrived, status: int, headers: str, form: ReasonForm = _UNKNOWN_SOURCES.reasons
     ) -> None:
-        """Answer an INVITE that is refused for its form; no record is left of that here."""
+        """Answer an INVITE that is malformed or not acceptable; no record is written here."""
         headers += reason_headers(form, _reason_of(status), q850_of_status(status), status)
         event.transaction.respond(status, self._endpoint.token(), self._endpoint.server_header + headers, event.at)
 
     def unreadable(self, event: Event, error: ParseError) -> None:
-        """Answer a request that turned out to be malformed where it was read last."""
+        """Answer a request that turned out to be malformed while it was processed."""
         if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
             _log.warning("message_unreadable", reason=error.reason)
             return
         if event.transaction.state is not State.PROCEEDING:
-            return  # the mistake came after the answer
+            return  # the error occurred after the answer
         if isinstance(event, InviteArrived):
             self.answer(event, error.status, "")
         else:
@@ -131,7 +131,7 @@ class Refusals:
         event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at)
 
     def record(self, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
-        """Leave the record of a call that was not admitted, at the instant it came, or a line in the log."""
+        """Write the record of a call that was not admitted, with the instant of its arrival, or a line in the log."""
         reason, status, detail = refusal
         if reason in _UNRECORDED:
             self._notices.refused(refusal, arrival.at)
@@ -147,5 +147,5 @@ class Refusals:
 
 
 def _reason_of(status: int) -> EndReason:
-    """Return why an INVITE ended that is refused for its form."""
+    """Return the end reason of an INVITE that is refused with that status."""
     return EndReason.SESSION_INTERVAL_TOO_SMALL if status == 422 else EndReason.UNAVAILABLE

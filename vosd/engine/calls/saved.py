@@ -1,4 +1,4 @@
-"""Live calls as data, and the calls made again from it in a switch that has none yet."""
+"""Snapshots of live calls, and their restoration in a switch without calls."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was decided when a call was admitted; trunk and account are named."""
+    """Snapshot of an admitted call request; trunk and account are stored by name."""
 
     source_host: str
     source_port: int
@@ -44,14 +44,14 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     rate: AppliedRate | None = None
     hold: HoldSnapshot | None = None
     places: tuple[tuple[Scope, str, int], ...] = ()
-    """Of the mapping gateway and the account, and when they were taken."""
+    """Capacity taken of the mapping gateway and the account, and when it was taken."""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
         """Describe an admitted call.
 
         Raises:
-            NoSnapshotError: it has taken something that is neither a place nor money.
+            NoSnapshotError: it occupies something other than capacity and money.
         """
         if not all(isinstance(each, PlaceTaken | HoldTaken) for each in request.taken):
             raise NoSnapshotError("a call occupies what cannot be written down")
@@ -74,7 +74,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(self, services: CallServices) -> CallRequest:
-        """Return the admitted call, and occupy again what it occupied; no limit is applied a second time."""
+        """Return the call request, and reserve again what it occupied, without applying limits a second time."""
         catalogue, live = services.admission.catalogue, services.live
         request = CallRequest(
             source_host=self.source_host,
@@ -110,7 +110,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     kept: OpenCall | None = None
     """What the journal has of it, once it is answered."""
     deadline: tuple[int, int] | None = None
-    """The tick of its one timer, and its place in it."""
+    """The tick of its timer, and its position within the tick."""
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":

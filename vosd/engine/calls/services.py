@@ -1,7 +1,4 @@
-"""What all live calls of a switch share: counters, the sink for their records, deadlines, and the list of the calls.
-
-A ``LiveCall`` is handed this once; nothing in here looks a call up by its id on behalf of a call.
-"""
+"""Services that all live calls of a switch share: counters, the sink of records, deadlines, and the list of calls."""
 
 import asyncio
 from collections import Counter
@@ -26,9 +23,9 @@ class UnusedAnswer(Enum):
     """Why an answer to a question of a set-up was not used."""
 
     LATE = "late"
-    """The question is answered already, its deadline has passed, the call is over, or it never asked that."""
+    """The question was answered before, its deadline has passed, the call is over, or it never asked it."""
     UNFIT = "unfit"
-    """It is of another kind than the question wants."""
+    """It is of another type than the question requires."""
 
 
 class RunningCalls:
@@ -45,12 +42,12 @@ class RunningCalls:
         return len(self._by_id)
 
     def add(self, call_id: str, live_call: "LiveCall") -> None:
-        """Keep a call that begins."""
+        """Add a new call."""
         self._by_id[call_id] = live_call
         self._empty.clear()
 
     def remove(self, call_id: str) -> None:
-        """Drop a call that has ended; raises KeyError for one that is not here."""
+        """Remove a call that has ended; raises KeyError if it is not in the list."""
         del self._by_id[call_id]
         if not self._by_id:
             self._empty.set()
@@ -64,7 +61,7 @@ class RunningCalls:
         return tuple(self._by_id.values())
 
     async def emptied(self) -> None:
-        """Wait until no call is alive."""
+        """Wait until there is no live call."""
         await self._empty.wait()
 
 
@@ -87,7 +84,7 @@ class CallServices:
         steps: tuple[Step, ...],
         asker: Asker,
     ) -> None:
-        """``steps`` are those that new calls go through; what they ask is answered by ``asker``."""
+        """``steps`` set up new calls; ``asker`` answers their questions."""
         self.node = node
         self.adopt(admission)
         self.live = admission.live
@@ -100,12 +97,12 @@ class CallServices:
         self.steps = steps
         self.asker = asker
         self.unused_answers: Counter[UnusedAnswer] = Counter()
-        """Answers that no call has waited for, or not for such an answer."""
+        """Answers that were not used, by reason."""
 
     def adopt(self, admission: Admission) -> None:
         """Admit new calls by another catalogue."""
         self.admission = admission
-        """What the steps of new calls go by."""
+        """The catalogue and live state that the steps of new calls use."""
         self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
 

@@ -21,7 +21,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     state: str
     mapping_gateway: str | None
     routing_gateway: str | None
-    """The one that is being tried or has answered."""
+    """The gateway that is tried or has answered."""
     customer_account: str | None
     vendor_account: str | None
     caller: str
@@ -29,13 +29,13 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     started_at: int
     answered_at: int | None
     age_s: int
-    """Since the INVITE came."""
+    """Since the INVITE arrived."""
     talk_s: int | None
     """Since the answer."""
 
 
 class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which running calls a command means: those that fit everything given; an empty one fits none."""
+    """Live calls that a command selects: those that match every field given; an empty selection matches none."""
 
     call_id: Annotated[str, msgspec.Meta(min_length=BEGINNING_DIGITS_MIN)] | None = None
     """The whole id or its beginning."""
@@ -46,7 +46,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     prefix: str | None = None
     """Of the called number as it is rated; a leading plus sign is dropped from both."""
     older_than_s: int | None = None
-    """Seconds since the INVITE came."""
+    """Seconds since the INVITE arrived."""
 
     def fits(self, call: CallSnapshot) -> bool:
         """Return whether ``call`` is meant."""
@@ -65,7 +65,7 @@ _NOTHING_GIVEN = CallSelection()
 
 
 def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
-    """Return the accounts that pay for calls, or are paid for them."""
+    """Return the accounts of the customers and vendors of calls."""
     found: set[str] = set()
     for carried in calls:
         call_request, choice = carried.call_request, carried.call.journey.choice
@@ -77,7 +77,7 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
 
 
 def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
-    """Copy what people want to know of a call at ``now``."""
+    """Return the view of a call at ``now``."""
     call, call_request = carried.call, carried.call_request
     journey, arrival = call.journey, call.arrival
     gateway = journey.choice.gateway if journey.choice is not None else None

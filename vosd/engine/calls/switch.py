@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 
 class Switch:
-    """Feeds the events of the SIP engine and the deadlines to the live calls, and answers for all of them."""
+    """Passes the events of the SIP core and the deadlines to the live calls."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Switch:
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
-        """``steps`` decide new calls; what they ask is answered by ``asker``, without one by nothing."""
+        """``steps`` set up new calls; ``asker`` answers their questions, without it every one is unanswered."""
         self._take_register = register
         self._endpoint = endpoint
         self.live = LiveState(credits, addresses_of)
@@ -76,7 +76,7 @@ class Switch:
             steps=steps,
             asker=asker or CannotAsk(),
         )
-        """What the live calls share."""
+        """Services that the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines
         self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy)
         self.takes_calls = True
@@ -107,7 +107,7 @@ class Switch:
                 event.notify_owner()
         except ParseError as error:
             self._refusals.unreadable(event, error)
-        except Exception:  # noqa: BLE001  the boundary: our mistake ends one call, never the switch
+        except Exception:  # noqa: BLE001  the boundary: an error ends one call, never the switch
             _log.exception("call_aborted", call_event=type(event).__name__)
             call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
@@ -116,7 +116,7 @@ class Switch:
                 self._abort(call, event.at)
 
     def take_answer(self, ticket: Ticket, answer: Answer, now: Instant) -> None:
-        """Give a call the answer to a question of its set-up; one that no call waits for is counted and ignored."""
+        """Pass the answer to a question of its set-up to a call; count and ignore one that no call waits for."""
         live_call = self._calls.get(ticket.call_id)
         if live_call is None or not live_call.awaits(ticket):
             self.services.unused_answers[UnusedAnswer.LATE] += 1
@@ -129,7 +129,7 @@ class Switch:
             self._abort(call, now)
 
     def handle_deadlines(self, now: Instant) -> None:
-        """Tell every call whose deadline has come."""
+        """Handle the deadlines that have passed."""
         for call in self._deadlines.expire(now.mono):
             try:
                 call.deadline_due(now)
@@ -138,7 +138,7 @@ class Switch:
                 self._abort(call, now)
 
     def next_deadline(self) -> int | None:
-        """Return when ``handle_deadlines`` is wanted next, in milliseconds of the monotonic clock."""
+        """Return the next deadline, in milliseconds of the monotonic clock."""
         return self._deadlines.next_due()
 
     def knows_host(self, host: str) -> bool:
@@ -158,18 +158,18 @@ class Switch:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The snapshot that new calls are decided by."""
+        """The catalogue for new calls."""
         return self.services.admission.catalogue
 
     @property
     def admission(self) -> Admission:
-        """The steps that new calls go through, for ``explain --live``."""
+        """Admission of new calls, for ``explain --live``."""
         return self.services.admission
 
     def swap_catalogue(self, catalogue: Catalogue) -> None:
-        """Decide new calls by another snapshot; running calls keep what they copied.
+        """Use another catalogue for new calls; live calls keep the terms that they were admitted with.
 
-        Every account of the catalogue must have a credit by now, but at the very first.
+        Every account of the catalogue must have a credit by now, except in the constructor.
         """
         self.services.adopt(Admission(catalogue, self.live))
         self.live.breakers.keep(catalogue.routing_gateways.keys())
@@ -187,11 +187,11 @@ class Switch:
 
     @property
     def has_calls(self) -> bool:
-        """Whether any call is alive."""
+        """Whether there are live calls."""
         return bool(self._calls)
 
     async def emptied(self) -> None:
-        """Wait until no call is alive."""
+        """Wait until there is no live call."""
         await self._calls.emptied()
 
     def calls(self) -> Sequence[LiveCall]:
@@ -220,7 +220,7 @@ class Switch:
         saved.restored(self._endpoint, self.services, self._intake)
 
     def census(self) -> dict[str, int]:
-        """Count what is alive, for ``vosd status``."""
+        """Count calls, legs, dialogs, transactions, timers and holds, for ``vosd status``."""
         sip = self._endpoint.census()
         calls = self._calls.all()
         return {
@@ -235,7 +235,7 @@ class Switch:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _closed(self) -> Refusal | None:
-        """Refuse every new call while the switch stops, or cannot write calls down."""
+        """Return the refusal of new calls while the switch stops, or cannot journal calls."""
         if not self.takes_calls:
             return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
         if self.services.sink.refuses_calls:
@@ -243,7 +243,7 @@ class Switch:
         return None
 
     def _abort(self, call: Call, now: Instant) -> None:
-        """End a call that a mistake of ours has left in an unknown state; it still leaves its record."""
+        """End a call that an error has left in an unknown state; it still leaves its record."""
         if call.state is not CallState.OVER:
             self._end(call, EndReason.LOST, now)
 
@@ -257,11 +257,11 @@ class Switch:
 
 
 def _call_of(event: Event) -> Call | None:
-    """Return the call that an event concerns; None where there is none, or none yet."""
+    """Return the call that an event belongs to; None if there is none yet."""
     if isinstance(event, RegisterArrived | UnknownSourceIgnored):
         return None
     owner: object = event.transaction.owner if isinstance(event, InviteArrived) else event.owner
     try:
         return owner.call if isinstance(owner, CallPart) else None
-    except AttributeError:  # a leg whose making went wrong has no call
+    except AttributeError:  # a leg whose constructor failed has no call
         return None
