@@ -67,6 +67,8 @@ class Passage(NamedTuple):
     """One request that went through the proxy."""
 
     method: str
+    sequence: str
+    """Number of CSeq and Call-ID."""
     transport: str
     source: str
     """The address that it came from."""
@@ -109,4 +111,7 @@ class Kamailio(Program):
     def passages(self) -> list[Passage]:
         """Return every request that went through, in order; a retransmission is not counted again."""
         requests = dict.fromkeys(_PASSED.findall(self._written().decode()))
-        return [Passage(method, transport, source, what == "passed") for what, method, _, transport, source in requests]
+        return [
+            Passage(method, sequence, transport, source, what == "passed")
+            for what, method, sequence, transport, source in requests
+        ]

@@ -123,8 +123,10 @@ def test_hold_and_resume_pass_both_proxies(pair: Pair, before: Kamailio, behind:
 
     assert pair.record()["end_reason"] == "Normal"
     near, far = (before, behind) if who == "caller" else (behind, before)
-    assert within_dialogs(near)[0].count("INVITE") == 2
-    assert within_dialogs(far)[1].count("INVITE") == 2
+    assert within_dialogs(near)[0].count("INVITE") >= 2, (
+        "a change that overtakes the ACK of the last is refused and tried again"
+    )
+    assert within_dialogs(far)[1].count("INVITE") >= 2, far.passages()
 
 
 def test_a_call_given_up_is_cancelled_through_both_proxies(pair: Pair) -> None:
