@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
 CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
+WORKERS ?= $(shell nproc)
 DESTDIR ?=
 export DESTDIR
 
@@ -23,8 +24,8 @@ run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path fo
 
 install: $(VENV)/.installed ## everything `make run` needs, without starting it
 
-test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up
-	@$(BIN)/pytest -n 2 --dist loadfile
+test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; a process a core, or WORKERS=
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules
 	@$(BIN)/ruff format --check .
