@@ -175,7 +175,7 @@ class Call(CallEndings):
             self._lifetime.watch(self)
 
     def outlived(self, now: Instant, at: Instant | None = None) -> bool:
-        """Extend or end a call that has reached one of its limits by ``at``, else now; say whether it has ended.
+        """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
 
         The end is stamped with the deadline, not with when this ran, so that no call costs more than was held.
         """

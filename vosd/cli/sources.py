@@ -35,7 +35,7 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if as_json:
         output.document(answer)
     else:
-        output.line(f"{host} is heard again")
+        output.line(f"{host} is unblocked")
 
 
 def _host_in(text: str) -> str:

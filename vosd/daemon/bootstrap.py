@@ -210,7 +210,7 @@ class Daemon:
 
 
 def _known_as(settings: Settings) -> list[Listener]:
-    """Return what peers are told of each listening socket."""
+    """Return each listening socket as it is announced to peers."""
     return [
         Listener(announced or reachable_address(each.host), each.port, each.transport, str(each))
         for each, announced in zip(settings.listen, settings.advertise, strict=True)

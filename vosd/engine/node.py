@@ -73,7 +73,7 @@ class Surroundings(NamedTuple):
     placed: Placed = not_noted
     """Called for every INVITE that begins a dialog, before it is sent."""
     presence: Presence = unreported
-    """Told which phones came and went."""
+    """Receiver of phones that come online and go offline."""
     auth_gate: AuthGate | None = None
     """None = the node's own ``authenticator``."""
     draw: Draw = randrange

@@ -62,7 +62,7 @@ class SwitchService:
     """One node: ``learn`` and ``start`` before the listeners open, ``serve`` then, ``drain`` and ``stop`` at the end.
 
     ``database.begin`` comes before all of it, ``database.end`` after.
-    ``listeners`` say what peers are told of each socket of ``settings.listen``, in the same order.
+    ``listeners`` are the sockets of ``settings.listen`` as announced to peers, in the same order.
     """
 
     def __init__(

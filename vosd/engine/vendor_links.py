@@ -29,7 +29,7 @@ class VendorLinks:
     """Registrations and pings, begun and ended with the gateways of the catalogue."""
 
     def __init__(self, endpoint: Endpoint, addresses: Addresses, live: LiveState, draw: Draw) -> None:
-        """``draw`` spreads requests over time; ``live`` is told which vendors lack a registration or do not answer."""
+        """``draw`` spreads requests over time; ``live`` gets the vendors that lack a registration or do not answer."""
         self.registrations = OutboundRegistrations(endpoint, addresses.resolved, live.unregistered, draw)
         self.pings = Pings(endpoint, addresses.addresses, live.health, draw)
 

@@ -233,7 +233,7 @@ class Endpoint:
         self.store.wheel.cancel(alarm)
 
     def set_unclaimed_owner(self, owner: ClientOwner) -> None:
-        """Set the ``owner`` that is told of requests without an owner, such as a BYE, that got no response."""
+        """Set the ``owner`` of requests without one, such as a BYE: it is called if they get no response."""
         self.store.unclaimed = owner
 
     def dialog_owners(self) -> Iterable[Kept]:

@@ -1,4 +1,4 @@
-"""Who is told of the events of the SIP core: one protocol for each thing that can be owned.
+"""Owners of the objects of the SIP core, which receive their events: one protocol for each kind of object.
 
 A leg owns its dialog and its INVITE; a proposal owns the re-INVITE that it has sent, a registration its REGISTER.
 """
@@ -34,7 +34,7 @@ class ClientOwner(Protocol):
 
 
 class Witness(Protocol):
-    """Is told of an answer that no call waits for; it is acknowledged and hung up already."""
+    """Receives an answer that no call waits for; ACK and BYE are sent already."""
 
     def unwanted_answer(self, event: "UnwantedAnswer", /) -> None:
         """Record the answer: it may cost money."""

@@ -304,7 +304,7 @@ async def test_a_file_that_is_not_yaml_is_exit_3_with_its_line(tmp_path: Path) -
 
 async def test_unblock_fails_where_nothing_was_blocked(switch: Switch) -> None:
     done = await switch.vosd("unblock", "203.0.113.66")
-    assert (done.exit_code, done.stdout) == (0, "203.0.113.66 is heard again\n")
+    assert (done.exit_code, done.stdout) == (0, "203.0.113.66 is unblocked\n")
     refused = await switch.vosd("unblock", "2001:DB8::/64")
     assert refused.exit_code == 1
     assert "2001:db8:: was not locked out" in refused.stderr

@@ -159,7 +159,7 @@ class Recorder:
         outage.found(error, waiting=len(self._queue), means="calls wait in the journal")
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
-        """Set the committed balances and subtract the booked postings from what is owed, in one step (ADR 3)."""
+        """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""
         for account, standing in standings.items():
             if account in self._credits:
                 credit = self._credits[account]

@@ -169,7 +169,7 @@ class OutboundRegistration:
         """Whether the vendor has our binding, as far as we know."""
         return self.state in HOLDING
 
-    # -- what it is told ----------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------------------
 
     def begin(self, at: Instant) -> None:
         """Register for the first time at ``at``: many registrations must not all begin at once."""
@@ -205,7 +205,7 @@ class OutboundRegistration:
             self._end()
         self._set_alarm()
 
-    # -- what it hears ------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------------------
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Refresh, retry, or note that the granted duration has expired."""

@@ -69,7 +69,9 @@ class Client:
             del self._store.clients[self._key]
             self._store.retire(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
         owner = self.owner
-        if owner is None and response.status >= 400 and response.status != 481:  # that there is no such call is no news
+        if (
+            owner is None and response.status >= 400 and response.status != 481
+        ):  # 481 is expected: the call is over there
             owner = self._store.unclaimed
         return ResponseArrived(owner, self, response, now) if owner is not None else None
 
