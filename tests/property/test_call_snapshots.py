@@ -6,6 +6,7 @@ were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
 from collections import deque
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from itertools import count
@@ -30,7 +31,7 @@ from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import State
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.sockets.peer import ANSWER, UnexpectedError
 from vosd.testing.virtual import customer, ua, vendor
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -201,6 +202,12 @@ def replace_node(scene, codec):
     return encoded
 
 
+def run(scene):
+    """Let all time pass, or what there is until a user agent is told something that cannot be."""
+    with suppress(UnexpectedError):
+        scene.wire.run_for(LASTS_MS)
+
+
 def carry_out(plan, moments=(), codec=msgspec.msgpack):
     """Carry a plan out and replace the switch at these moments; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
@@ -218,7 +225,7 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
         scene.wire.after(at_ms, partial(do, scene, call, side, what))
     for at_ms in moments:
         scene.wire.after(at_ms, partial(replace_node, scene, codec))
-    scene.wire.run_for(LASTS_MS)
+    run(scene)
     exchange = scene.exchange
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
     return packets, exchange.sink.records, exchange.leftovers(), {a: c.available for a, c in exchange.credits.items()}
@@ -256,7 +263,7 @@ def a_guarded_call(guard, intent, script, seed, moments):
     scene.wire.after(20_000, partial(do, scene, call, "caller", "hangs up"))
     for at_ms in moments:
         scene.wire.after(at_ms, partial(replace_node, scene, msgspec.msgpack))
-    scene.wire.run_for(LASTS_MS)
+    run(scene)
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
     return packets, scene.exchange.sink.records
 

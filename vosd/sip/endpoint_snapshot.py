@@ -11,10 +11,14 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import CancelArrived
 from vosd.sip.flows import Flows
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
+from vosd.sip.transaction.client_snapshot import (
+    ClientSnapshot,
+    InviteClientSnapshot,
+    PartsSnapshot,
+    dialog_with_login,
+    request_snapshot,
+)
 from vosd.sip.transaction.finished import Entry, Mark, Unacknowledged
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 from vosd.sip.transaction.states import State
@@ -71,7 +75,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
         return cls(
             flows.mark,
             flows.refusal_tag,
-            tuple(snapshot_of(client, endpoint) for client in unowned),
+            tuple(request_snapshot(client, flows) for client in unowned),
             tuple(
                 (InviteServerSnapshot.of(each, flows), _dialog_of(each, flows))
                 for each in refused
@@ -110,13 +114,6 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
 def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
     dialog = None if server.owner is None else server.owner.dialog
     return None if dialog is None else dialog_with_login(dialog, flows)
-
-
-def snapshot_of(client: Client | InviteClient, endpoint: Endpoint) -> ClientSnapshot | InviteClientSnapshot:
-    """Describe the transaction of a request of ours."""
-    if isinstance(client, InviteClient):
-        return InviteClientSnapshot.of(client, endpoint.flows)
-    return ClientSnapshot.of(client, endpoint.flows)
 
 
 def _finished(endpoint: Endpoint, key: str, entry: Entry, stay_ms: int, due_ms: int) -> FinishedSnapshot:

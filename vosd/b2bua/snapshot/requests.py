@@ -17,8 +17,7 @@ from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, request_snapshot
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
@@ -26,13 +25,6 @@ from vosd.sip.transaction.snapshot import TimerSnapshot
 
 AskedSnapshot: TypeAlias = ClientSnapshot | InviteClientSnapshot
 AnsweredSnapshot: TypeAlias = ServerSnapshot | InviteServerSnapshot
-
-
-def asked_snapshot(client: Client | InviteClient, endpoint: Endpoint) -> AskedSnapshot:
-    """Describe the transaction of a request of ours."""
-    if isinstance(client, InviteClient):
-        return InviteClientSnapshot.of(client, endpoint.flows)
-    return ClientSnapshot.of(client, endpoint.flows)
 
 
 def answered_snapshot(server: Server | InviteServer, endpoint: Endpoint) -> AnsweredSnapshot:
@@ -89,7 +81,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             far=LegReference.to(proposal.far, call),
             method=proposal._method,
             offer=SessionSnapshot.of(proposal._offer),
-            asked=None if proposal._asked is None else asked_snapshot(proposal._asked, endpoint),
+            asked=None if proposal._asked is None else request_snapshot(proposal._asked, endpoint.flows),
             asked_at=proposal._asked_at,
             tries=proposal._tries,
             alarm=TimerSnapshot.of(proposal._alarm, endpoint.store),

@@ -226,3 +226,10 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
         if self.is_live:
             restoration.store.clients[client._key] = client
         return client
+
+
+def request_snapshot(client: Client | InviteClient, flows: Flows) -> ClientSnapshot | InviteClientSnapshot:
+    """Describe the transaction of a request of ours."""
+    return (
+        InviteClientSnapshot.of(client, flows) if isinstance(client, InviteClient) else ClientSnapshot.of(client, flows)
+    )
