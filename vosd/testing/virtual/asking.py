@@ -1,4 +1,4 @@
-"""One request of a user agent within a dialog: repeated until it is answered, and what the answer changes."""
+"""One request of a user agent within a dialog: repeated until it is answered; its answer updates the session."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ class Asking:
         return bool(self._body) and self.method in {"INVITE", "UPDATE"}
 
     def cancel(self) -> None:
-        """Give an INVITE up."""
+        """Send CANCEL for an INVITE."""
         side = self._side
         text = side.request("CANCEL", self._sequence, self._branch)
         side.agent.send(text)
@@ -64,13 +64,13 @@ class Asking:
         side.agent.waiting[self._branch, "CANCEL"] = lambda _response: cancel.stop()
 
     def acknowledge(self) -> None:
-        """Send the ACK of a 2xx, the same whenever that is repeated."""
+        """Send the ACK of a 2xx, and repeat it for each retransmission of that."""
         if self._ack is not None:
             self._is_acknowledged = True
             self._side.agent.send(self._ack)
 
     def stop(self) -> None:
-        """Repeat nothing any more."""
+        """Stop the retransmissions."""
         self._repeat.stop()
         if self._cancel is not None:
             self._cancel.stop()

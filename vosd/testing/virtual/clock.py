@@ -1,4 +1,4 @@
-"""A clock that stands until it is told to move (``base.clock.Clock`` for tests)."""
+"""A clock that moves only by order (``base.clock.Clock`` for tests)."""
 
 from vosd.base.clock import Instant
 
@@ -14,5 +14,5 @@ class ManualClock:
         return self._now
 
     def move_to(self, mono: int) -> None:
-        """Let it be ``mono`` milliseconds; time that has passed stays as it is."""
+        """Move to ``mono`` milliseconds; an earlier time is ignored."""
         self._now = self._now.plus(max(mono - self._now.mono, 0))

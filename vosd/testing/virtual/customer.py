@@ -1,4 +1,4 @@
-"""A customer's trunk on the virtual wire: makes calls, gives them up, acknowledges them or does not, hangs up."""
+"""A customer's trunk on the virtual wire: makes, cancels, acknowledges and ends calls."""
 
 from collections.abc import Callable
 from itertools import count
@@ -15,15 +15,15 @@ _numbers: Final = count(1)
 
 
 class Intent(NamedTuple):
-    """What a caller will do of its own accord."""
+    """Behaviour of a caller."""
 
     offer: str = OFFER
-    """Empty = a late offer: the answer goes into the ACK, or into the PRACK of a reliable response."""
+    """Empty = no offer: the answer is sent in the ACK, or in the PRACK of a reliable response."""
     cancel_after_ms: int | None = None
-    """From the INVITE."""
+    """Time from the INVITE."""
     cancel_headers: tuple[str, ...] = ()
     hang_up_after_ms: int | None = None
-    """From the answer."""
+    """Time from the answer."""
     acknowledges: bool = True
     pracks: bool = True
     """False: reliable responses are never acknowledged."""
@@ -31,9 +31,9 @@ class Intent(NamedTuple):
     hops: int = 70
     caller: str = "12025550100"
     then: Callable[["OutgoingCall"], None] | None = None
-    """What is done on the answer."""
+    """Called on the answer."""
     login: Login | None = None
-    """What a challenge is answered with, once."""
+    """Login for the answer to a challenge, once."""
 
 
 SUPPORTS_100REL: Final = ("Supported: 100rel",)
@@ -57,7 +57,7 @@ class Caller(UserAgent):
         return made
 
     def take_request(self, request: Message) -> None:
-        """Sort a request to its call; what belongs to none gets 481."""
+        """Pass a request to its call; answer 481 if there is none."""
         call = self.calls.get(request["Call-ID"])
         if call is not None:
             call.take(request)
@@ -66,7 +66,7 @@ class Caller(UserAgent):
 
 
 class OutgoingCall(Side):
-    """One call, as its caller sees it."""
+    """The caller's side of one call."""
 
     def __init__(self, agent: UserAgent, callee: str, intent: Intent) -> None:
         number = next(_numbers)
@@ -86,7 +86,7 @@ class OutgoingCall(Side):
         self.is_cancelled = False
         self._branch = new_branch()
         self._proof: tuple[str, ...] = ()
-        """The header that answers a challenge, once there was one."""
+        """Header line with the answer to the challenge; empty before one."""
         self._cancel: Repeat | None = None
         self._cancel_wanted = False
         self._ack: str | None = None
@@ -129,7 +129,7 @@ class OutgoingCall(Side):
         self.agent.send(self._invite_text)
 
     def cancel(self) -> None:
-        """Give the call up: at once, or as soon as the switch has shown itself (RFC 3261 section 9.1)."""
+        """Cancel the call: at once, or after the first provisional response (RFC 3261 section 9.1)."""
         if self.final is None and not self.responses:
             self._cancel_wanted = True
         elif self.final is None and not self.is_cancelled:
@@ -139,7 +139,7 @@ class OutgoingCall(Side):
             self.agent.waiting[self._branch, "CANCEL"] = self._cancel_heard
 
     def acknowledge(self, body: str | None = None) -> None:
-        """Send the ACK of the 200, with the answer where the offer came late; repeated 200s get the same."""
+        """Send the ACK of the 200, with the answer if the 200 was the offer; repeat it for repeated 200s."""
         if body is None:
             body = "" if self.mine else ANSWER
         self.mine = body or self.mine
@@ -147,7 +147,7 @@ class OutgoingCall(Side):
         self.agent.send(self._ack)
 
     def take(self, request: Message) -> None:
-        """Act on a request within the dialog; a call that was refused has none."""
+        """Handle a request within the dialog; a refused call has no dialog."""
         if self.final is not None and self.final >= 300:
             if request.method != "ACK":
                 self.agent.reply(request, 481)
@@ -156,7 +156,7 @@ class OutgoingCall(Side):
 
     @property
     def _remote_tags(self) -> set[str]:
-        """Those of the early dialogs, too: a provisional response makes one (RFC 3261 section 12.1)."""
+        """Tags of all dialogs, including early ones: a provisional response makes one (RFC 3261 section 12.1)."""
         return {tag_of(self.remote), *(response.to_tag for response in self.responses if response.status != 100)} - {""}
 
     def _heard(self, response: Message) -> None:
@@ -181,20 +181,20 @@ class OutgoingCall(Side):
             self.statuses.append(status)
 
     def _proves_itself(self, response: Message) -> bool:
-        """Answer a challenge with another INVITE, where this was the first and the password is known."""
+        """Answer the first challenge with another INVITE, if there is a login."""
         login = self.intent.login
         proof = None if login is None or self._proof else answer_to(response, login, "INVITE", self.target)
         if proof is None:
             return False
         self._proof = (proof,)
-        del self.agent.waiting[self._branch, "INVITE"]  # whatever else comes of the first one means nothing any more
+        del self.agent.waiting[self._branch, "INVITE"]  # later responses to the first INVITE are ignored
         self.sequence += 1
         self._branch = new_branch()
         self.invite()
         return True
 
     def _heard_reliably(self, response: Message) -> None:
-        """Acknowledge a reliable response, once; an offer in it is answered there and then (RFC 3262 section 5)."""
+        """Acknowledge a reliable response, once; the PRACK answers an offer in it (RFC 3262 section 5)."""
         number = int(response["RSeq"])
         if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
             return  # received before, or one before it is still missing (RFC 3262 section 4)

@@ -33,21 +33,21 @@ from vosd.trunks.gateways import RoutingGateway
 
 SWITCH: Final = Address("192.0.2.1", 5060)
 RESIDUE_MS: Final = 70_000
-"""Longer than any transaction outlives its call: two of 64·T1, and the coarseness of timers."""
+"""Longest life of a transaction after its call: twice 64·T1, and the resolution of timers."""
 
 
 class KeptSink:
-    """What journal and recorder would have been given."""
+    """Sink that keeps what journal and recorder would write."""
 
     def __init__(self) -> None:
         self.refuses_calls = False
         self.takes_answers = True
-        """False while the disk takes no more."""
+        """False = writing fails, as with a full disk."""
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
 
     def answered(self, call: OpenCall) -> bool:
-        """Keep an answered call; one whose caller waited for his 200 comes a second time."""
+        """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK."""
         earlier = self.open.get(call.record.call_id)
         assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
         if self.takes_answers:
@@ -100,7 +100,7 @@ class _FixedNames:
 
 
 class Exchange:
-    """The switch, its clock and its wire, and what is left in it."""
+    """The switch with its clock and its wire."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Exchange:
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
-        """``lateness_ms`` is how long after its time every timer of the switch runs."""
+        """``lateness_ms`` is the delay with which every timer of the switch runs."""
         self.clock = ManualClock()
         self.wire = Wire(self.clock)
         self.sink = KeptSink()
@@ -128,7 +128,7 @@ class Exchange:
         }
         self._lateness_ms = lateness_ms
         self.waiting_ms = 0
-        """For how long each message has waited for its turn when it is served."""
+        """Time that each message has waited in the queue when it is processed."""
         self.registered = MemoryRegistrations()
         self.surroundings = Surroundings(
             clock=self.clock,
@@ -152,7 +152,7 @@ class Exchange:
         self.wire.drive(Clockwork(self._next_due, self._fire))
 
     def take_node(self, node: Node) -> None:
-        """Let a node receive the packets and timers from now on, in place of the one before."""
+        """Replace the node that receives the packets and timers."""
         self.node = node
         self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
         self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
@@ -178,7 +178,7 @@ class Exchange:
         self.flush()
 
     def part(self) -> None:
-        """Stop asking vendors, and take our registrations back."""
+        """Stop OPTIONS to vendors, and remove our registrations."""
         self.node.vendors.leave(self.clock.now())
         self.flush()
 
@@ -186,16 +186,16 @@ class Exchange:
         """Join a phone; its password is that of ``builders.phone``. ``terms`` are what ``VirtualPhone`` takes."""
         return VirtualPhone(self.wire, address, SWITCH, Login(number, "secret"), **terms)
 
-    # -- what is asked of it ------------------------------------------------------------------------------------
+    # -- inspection and control ---------------------------------------------------------------------------------
 
     @property
     def record(self) -> CallRecord:
-        """The only record."""
+        """The record; there must be exactly one."""
         (record,) = self.sink.records
         return record
 
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
-        """Give the switch the answer to a question of a call's set-up, as ``engine.loop`` does."""
+        """Pass the switch the answer to a question of a call's set-up, as ``engine.loop`` does."""
         self.switch.take_answer(ticket, answer, self.clock.now())
         self.flush()
 
@@ -205,13 +205,13 @@ class Exchange:
         self.flush()
 
     def flush(self) -> None:
-        """Put on the wire what the switch wants to send."""
+        """Send the queued datagrams of the switch."""
         for peer, data in self.endpoint.datagrams_to_send():
             self._keep(self.clock.now().wall, Direction.OUT, peer, data)
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)
 
     def leftovers(self) -> dict[str, Any]:
-        """Return what a switch without calls must not have: anything here is a leak."""
+        """Return state that a switch without calls must not have: anything here is a leak."""
         found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.sink.open)
         found["places"] = self.switch.live.occupancy.total()
@@ -220,7 +220,7 @@ class Exchange:
         return {name: amount for name, amount in found.items() if amount}
 
     def residue(self) -> dict[str, int]:
-        """Let 64·T1 pass, and again; return whatever the switch still has."""
+        """Let twice 64·T1 pass; return the state that the switch still has."""
         self.wire.run_for(RESIDUE_MS)
         return {name: amount for name, amount in {**self.switch.census(), **self.leftovers()}.items() if amount}
 
@@ -259,5 +259,5 @@ class Exchange:
 
 
 def _least(_most: int) -> int:
-    """Draw nothing: what is spread by chance begins at once."""
+    """Return 0: what is spread at random starts at once."""
     return 0

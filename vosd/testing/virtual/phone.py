@@ -16,7 +16,7 @@ _numbers: Final = count(1)
 
 
 class VirtualPhone(Vendor):
-    """One device at one address; its contact is where it says it is, which behind NAT is not where it is."""
+    """One device at one address; behind NAT its contact differs from the address that its packets come from."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class VirtualPhone(Vendor):
         self.contact = f"sip:{login.username}@{address}" if contact is None else contact
         self.call_id = f"register-{next(_numbers)}@{address.host}"
         self.answers: list[Message] = []
-        """Final responses to its REGISTERs, challenges left out."""
+        """Final responses to its REGISTERs, without challenges."""
         self.called: dict[str, OutgoingCall] = {}
         self._sequence = 0
 
     def register(
         self, *contacts: str, expires: int | None = 3_600, headers: Iterable[str] = (), to: str | None = None
     ) -> Message:
-        """Register, a challenge answered, and return the answer; without contacts with its own."""
+        """Register these contacts, else its own; answer a challenge, and return the final response."""
         before = len(self.answers)
         self._ask(
             contacts or (f"<{self.contact}>",), expires, tuple(headers), self.login.username if to is None else to, ()
@@ -49,14 +49,14 @@ class VirtualPhone(Vendor):
         return self.answers[-1]
 
     def fetch(self) -> list[str]:
-        """Ask what is registered, and return the contacts."""
+        """Send a REGISTER without contacts, and return the registered ones."""
         before = len(self.answers)
         self._ask((), None, (), self.login.username, ())
         self.wire.run_until(lambda: len(self.answers) > before)
         return self.answers[-1].every("Contact")
 
     def call(self, callee: str, intent: Intent | None = None) -> OutgoingCall:
-        """Make a call and authenticate."""
+        """Make a call; a challenge is answered."""
         intent = intent or Intent()
         made = OutgoingCall(self, callee, intent._replace(login=self.login, caller=self.login.username))
         self.called[made.call_id] = made
@@ -64,7 +64,7 @@ class VirtualPhone(Vendor):
         return made
 
     def take_request(self, request: Message) -> None:
-        """Sort a request to the calls that were made, else to those that came."""
+        """Pass a request to its outgoing or incoming call."""
         made = self.called.get(request["Call-ID"])
         if made is not None:
             made.take(request)

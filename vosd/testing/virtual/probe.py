@@ -1,4 +1,4 @@
-"""One SIP endpoint on virtual time, with the test itself as every peer: exact bytes in, exact bytes and times out.
+"""One SIP endpoint on virtual time; the test is every peer, and sees the exact bytes and times.
 
 For what a transaction or a dialog does by itself; whole calls have ``exchange``.
 """
@@ -60,13 +60,13 @@ class Sent(NamedTuple):
 
 
 class Keeper:
-    """The owner of a dialog, or of an INVITE: it has no calls, so it only holds the place."""
+    """Owner of a dialog, or of an INVITE, without a call."""
 
     dialog: Dialog | None = None
     forks: Mapping[str, Dialog] = NO_FORKS
 
     def moved(self) -> None:
-        """Note nothing."""
+        """Do nothing."""
 
 
 class Probe:
@@ -90,7 +90,7 @@ class Probe:
     # -- time and the wire ----------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, source: Peer = CUSTOMER) -> Event | None:
-        """Hand the endpoint one datagram at the present instant."""
+        """Pass the endpoint one datagram at the present instant."""
         event = self.endpoint.receive_datagram(data, source, self.now)
         self._collect()
         return event
@@ -103,7 +103,7 @@ class Probe:
         return events
 
     def advance(self, ms: int) -> list[Event]:
-        """Let time pass, waking the endpoint exactly when it asked for; return what came of it."""
+        """Let time pass, and run each timer of the endpoint exactly when it is due; return the events."""
         self._collect()
         until = self.now.plus(ms)
         events: list[Event] = []
@@ -116,33 +116,33 @@ class Probe:
 
     @property
     def log(self) -> list[Sent]:
-        """Everything that was sent from the beginning on."""
+        """All datagrams sent since the start."""
         self._collect()
         return self._log
 
     def sent(self) -> list[Sent]:
-        """Return what was sent since the last look."""
+        """Return the datagrams sent since the last call of this method."""
         new, self._taken = self.log[self._taken :], len(self.log)
         return new
 
     def titles(self) -> list[str]:
-        """Return the methods and statuses sent since the last look."""
+        """Return the methods and statuses sent since the last call of this method or ``sent``."""
         return [sent.title for sent in self.sent()]
 
     def times_of(self, title: str) -> list[int]:
-        """Return when datagrams of this method or status left, from the beginning on."""
+        """Return the times of all datagrams of this method or status."""
         return [sent.at for sent in self.log if sent.title == title]
 
     def _collect(self) -> None:
         at = self.now.mono - START.mono
         self._log += [Sent(at, peer, data) for peer, data in self.endpoint.datagrams_to_send()]
 
-    # -- what a call would do -------------------------------------------------------------------------------------
+    # -- calls ----------------------------------------------------------------------------------------------------
 
     def call_vendor(
         self, owner: ClientOwner, *, peer: Peer = VENDOR, body: bytes = SDP, is_fixed: bool = True
     ) -> InviteClient:
-        """Send an INVITE to ``peer``, by its flow alone where the transport ``is_fixed``."""
+        """Send an INVITE to ``peer``; ``is_fixed``: by its flow only, without a change of transport."""
         parts = InviteParts(
             uri="sip:4420@198.51.100.7:5060",
             via=self.endpoint.flows.new_via(peer.flow),

@@ -11,12 +11,12 @@ from vosd.testing.virtual.ua import new_branch
 from vosd.testing.virtual.wire import Packet, Wire
 
 SOON_MS: Final = 100
-"""Longer than the way to the switch and back."""
+"""Longer than the round trip to the switch."""
 _numbers: Final = count(1)
 
 
 class RequestClient:
-    """One address; every request is a datagram and a look at what comes back."""
+    """One address; every request is one datagram, and its response is the last one within ``wait_ms``."""
 
     def __init__(
         self, wire: Wire, address: Address, switch: Address, number: str = "1001", *, wait_ms: int = SOON_MS
@@ -28,12 +28,12 @@ class RequestClient:
         self.wait_ms = wait_ms
         """How long a response may take."""
         self.domain = str(switch)
-        """Of the address that calls or registers."""
+        """Host of the address of record."""
         self.heard: list[Message] = []
         wire.attach(address, self._receive)
 
     def uri(self, method: str, callee: str) -> str:
-        """Return where a request goes."""
+        """Return the Request-URI."""
         return f"sip:{self.switch}" if method == "REGISTER" else f"sip:{callee}@{self.switch}"
 
     def ask(
@@ -46,7 +46,7 @@ class RequestClient:
         call_id: str = "",
         uri: str = "",
     ) -> Message | None:
-        """Send a request once; return the last response that came soon, None for silence."""
+        """Send a request once; return the last response within ``wait_ms``, None if there is none."""
         number = next(_numbers)
         uri = uri or self.uri(method, callee)
         address = f"<sip:{self.number}@{self.domain}>" if method == "REGISTER" else f"<{uri}>"
@@ -68,7 +68,7 @@ class RequestClient:
         return said[-1] if said else None
 
     def prove(self, login: Login, method: str = "INVITE", **request: str) -> Message | None:
-        """Ask, answer the challenge, and return what came of that; silence and other answers are returned as such."""
+        """Send a request, answer its challenge, and return the last response; None if there is none."""
         first = self.ask(method, **request)
         uri = request.get("uri") or self.uri(method, request.get("callee", "442079460000"))
         proof = None if first is None else answer_to(first, login, method, uri)

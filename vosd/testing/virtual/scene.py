@@ -1,4 +1,4 @@
-"""A customer, three vendors and a switch between them on virtual time: the stage of most call flows."""
+"""A customer, three vendors and a switch between them on virtual time, for tests of call flows."""
 
 from typing import Any, Final
 
@@ -43,10 +43,10 @@ def sides(first: str, call: OutgoingCall, there: IncomingCall) -> tuple[Side, Si
 
 
 class Scene:
-    """The parties, and what is asked of them after every call."""
+    """The parties of a call flow, and the checks after every call."""
 
     def __init__(self, content: Catalogue | None = None, *, balance: str = "100", **switch: Any) -> None:
-        """``switch`` is what ``Exchange`` takes."""
+        """``switch`` are arguments of ``Exchange``."""
         self.exchange = Exchange(content or usual_catalogue(), balances={"acme": balance}, **switch)
         self.wire = self.exchange.wire
         self.caller: Caller = self.exchange.caller(CUSTOMER)
@@ -55,7 +55,7 @@ class Scene:
 
     @property
     def record(self) -> CallRecord:
-        """The only record."""
+        """The record; there must be exactly one."""
         return self.exchange.record
 
     def talk(self, intent: Intent | None = None, script: Script | None = None) -> tuple[OutgoingCall, IncomingCall]:

@@ -22,7 +22,7 @@ _numbers: Final = count(1)
 
 
 class Repeat:
-    """Sends a message, that was sent once, again and again at doubling intervals, for 64·T1 or until stopped."""
+    """Retransmits a message at doubling intervals, for 64·T1 or until stopped."""
 
     def __init__(
         self, wire: Wire, send: Callable[[], None], given_up: Callable[[], None], *, ceiling_ms: int = T2_MS
@@ -35,7 +35,7 @@ class Repeat:
         self._next: Appointment = wire.after(T1_MS, self._again)
 
     def stop(self) -> None:
-        """Fall silent."""
+        """Stop the retransmissions."""
         self._next.call_off()
         self._end.call_off()
 
@@ -53,7 +53,7 @@ class Repeat:
 
 
 class UserAgent:
-    """One address on the wire: sorts what comes to its calls, and repeats its responses."""
+    """One address on the wire: passes messages to its calls, and repeats its responses."""
 
     def __init__(self, wire: Wire, address: Address, switch: Address) -> None:
         self.wire = wire
@@ -80,10 +80,10 @@ class UserAgent:
         body: str = "",
         contact: bool = True,
     ) -> Callable[[], None]:
-        """Answer a request; whenever it is repeated, answer the same again. Return what does that out of turn."""
+        """Answer a request, and each retransmission of it; return a function that repeats the response."""
         lines = response_lines(request, status, tag, self.address)
         if 300 <= status < 400 or not contact:
-            lines.pop()  # the contacts of a redirection are the places to go to instead
+            lines.pop()  # the contacts of a 3xx are other next hops
         data = compose([*lines, *headers], body).encode()
         again = partial(self.wire.send, self.address, request.source, data)
         self._said[transaction_of(request)] = again
@@ -101,7 +101,7 @@ class UserAgent:
         return [message for message in self.heard if what in (message.method, message.status)]
 
     def take_request(self, request: Message) -> None:
-        """Act on a request that is no retransmission."""
+        """Handle a request that is no retransmission."""
         raise NotImplementedError
 
     def _receive(self, packet: Packet) -> None:
@@ -135,6 +135,6 @@ def new_branch() -> str:
 
 
 def transaction_of(message: Message) -> tuple[str, str]:
-    """Return what tells one transaction from another: the branch of the topmost Via, and the method."""
+    """Return the key of a transaction: the branch of the topmost Via, and the method."""
     branch = message["Via"].partition("branch=")[2].partition(";")[0].partition(",")[0]
     return branch, message["CSeq"].partition(" ")[2]

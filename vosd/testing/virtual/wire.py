@@ -1,4 +1,4 @@
-"""A network on virtual time: packets that arrive, get lost, come twice or out of order, and their senders.
+"""A network on virtual time: packets may be delivered, lost, duplicated or reordered.
 
 Owns the order of events. Nothing sleeps: time is moved to whatever happens next. Knows no SIP.
 """
@@ -14,16 +14,16 @@ from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.clock import ManualClock
 
 TRANSIT_MS: Final = 1
-"""How long a packet is on its way unless its fate says otherwise."""
+"""Default delay of a packet."""
 _TRANSCRIPT_PACKETS: Final = 60
 
 
 class NeverHappenedError(VosError):
-    """What was waited for did not come about in its time; the message lists the last packets."""
+    """A condition did not hold within its time; the message lists the last packets."""
 
 
 class Packet(NamedTuple):
-    """One datagram as it left."""
+    """One datagram as sent."""
 
     sent_at: int
     source: Address
@@ -36,11 +36,11 @@ class Packet(NamedTuple):
 
 
 CallOutcome = Callable[[Packet], Sequence[int]]
-"""What becomes of a packet: after how many milliseconds each of its copies arrives; none = lost."""
+"""Delay in milliseconds of each copy of a packet; none = the packet is lost."""
 
 
 def delivered(_packet: Packet) -> Sequence[int]:
-    """Let every packet arrive once, in order."""
+    """Deliver every packet once, in order."""
     return (TRANSIT_MS,)
 
 
@@ -52,13 +52,13 @@ class DropEvery:
         self._count = nth - 1 - spared
 
     def __call__(self, _packet: Packet) -> Sequence[int]:
-        """Decide over one packet."""
+        """Return the delays of one packet."""
         self._count += 1
         return () if self._count % self._nth == 0 else (TRANSIT_MS,)
 
 
 class Directions:
-    """Two fates: one for packets towards an address, one for all others."""
+    """One rule for packets towards an address, and one for all others."""
 
     def __init__(self, address: Address, towards: CallOutcome, others: CallOutcome) -> None:
         self._address = address
@@ -66,12 +66,12 @@ class Directions:
         self._others = others
 
     def __call__(self, packet: Packet) -> Sequence[int]:
-        """Decide over one packet."""
+        """Return the delays of one packet."""
         return self._towards(packet) if packet.target == self._address else self._others(packet)
 
 
 class Storm:
-    """Loses, doubles and delays packets at random, hence reorders them; the same seed does the same again."""
+    """Loses, duplicates and delays packets at random, and so reorders them; the seed makes it reproducible."""
 
     def __init__(self, seed: int, *, loss: float = 0.0, doubling: float = 0.0, jitter_ms: int = 0) -> None:
         self._random = Random(seed)
@@ -80,7 +80,7 @@ class Storm:
         self._jitter_ms = jitter_ms
 
     def __call__(self, _packet: Packet) -> Sequence[int]:
-        """Decide over one packet."""
+        """Return the delays of one packet."""
         if self._random.random() < self._loss:
             return ()
         copies = 2 if self._random.random() < self._doubling else 1
@@ -88,13 +88,13 @@ class Storm:
 
 
 class Appointment:
-    """Something that will be done at its time unless it is called off."""
+    """A scheduled action, until it has run or is cancelled."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
 
     def call_off(self) -> None:
-        """Let it not happen."""
+        """Cancel the action."""
         self.action = None
 
 
@@ -106,13 +106,13 @@ class Clockwork(NamedTuple):
 
 
 class Wire:
-    """The packets and timers of all parties in one order of time."""
+    """Packets and timers of all parties in the order of time."""
 
     def __init__(self, clock: ManualClock, fate: CallOutcome = delivered) -> None:
         self.clock = clock
         self.fate = fate
         self.packets: list[Packet] = []
-        """Every packet that was sent, whatever became of it."""
+        """Every packet that was sent, including lost ones."""
         self._receivers: dict[Address, Callable[[Packet], None]] = {}
         self._outside: dict[Address, Address] = {}
         self._agenda: list[tuple[int, int, Appointment]] = []
@@ -120,7 +120,7 @@ class Wire:
         self._clockworks: list[Clockwork] = []
 
     def attach(self, address: Address, receive: Callable[[Packet], None]) -> None:
-        """Bring packets for ``address`` to ``receive``; packets for other addresses are lost."""
+        """Deliver packets for ``address`` to ``receive``; packets for unattached addresses are lost."""
         self._receivers[address] = receive
 
     def hide(self, inside: Address, outside: Address) -> None:
@@ -133,24 +133,24 @@ class Wire:
         self._receivers[outside] = self._receivers.pop(before)
 
     def drive(self, clockwork: Clockwork) -> None:
-        """Fire the timer of a party that keeps its own."""
+        """Run the timers of a party that has its own timer wheel."""
         self._clockworks.append(clockwork)
 
     def send(self, source: Address, target: Address, data: bytes) -> None:
-        """Send one packet to its fate."""
+        """Send one packet, with the delays or the loss of its rule."""
         packet = Packet(self.clock.now().mono, self._outside.get(source, source), target, data)
         self.packets.append(packet)
         for delay_ms in self.fate(packet):
             self.after(delay_ms, lambda: self.deliver(packet))
 
     def deliver(self, packet: Packet) -> None:
-        """Let a packet arrive now."""
+        """Deliver a packet now."""
         receive = self._receivers.get(packet.target)
         if receive is not None:
             receive(packet)
 
     def after(self, delay_ms: int, action: Callable[[], None]) -> Appointment:
-        """Do something after so many milliseconds."""
+        """Schedule an action."""
         appointment = Appointment(action)
         heappush(self._agenda, (self.clock.now().mono + delay_ms, next(self._order), appointment))
         return appointment
@@ -178,7 +178,7 @@ class Wire:
         return [str(packet) for packet in self.packets[-_TRANSCRIPT_PACKETS:]]
 
     def _step(self, until: int) -> bool:
-        """Do the next thing that is due by ``until``; False when there is none."""
+        """Run the next delivery, timer or action that is due by ``until``; False if there is none."""
         dues = [(due, each) for each in self._clockworks if (due := each.next_due()) is not None]
         first = min(dues, key=lambda pair: pair[0], default=None)
         if self._agenda and (first is None or self._agenda[0][0] <= first[0]):
