@@ -97,7 +97,7 @@ class Crossing:
         self._order = order
         self._sent = 0
         self._waiting: list[Held] = []
-        self._usual, wire.fate = wire.fate, self._hold
+        self._usual, wire.delays = wire.delays, self._hold
 
     def settle(self) -> bool:
         """Let everything arrive that waits, and what follows from it; False if this has been gone through already."""
@@ -108,7 +108,7 @@ class Crossing:
             self._waiting.remove(held)
             self._wire.deliver(held.packet)
             self._wire.run_for(1)
-        self._wire.fate = self._usual
+        self._wire.delays = self._usual
         return True
 
     def _hold(self, packet: Packet) -> Sequence[int]:

@@ -35,7 +35,7 @@ class TimedScene(Scene):
         gateways = [vendor_gateway(index, dialect=dialect) for index in range(vendors)]
         trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=theirs)
         super().__init__(catalogue([trunk, *gateways], **(parameters or {})), balance="100000", **switch)
-        self.wire.fate = lambda _packet: (0,)
+        self.wire.delays = lambda _packet: (0,)
 
     def answered(self, intent: Intent = KNOWS_ALL, script: Script = TIMED) -> tuple[OutgoingCall, IncomingCall]:
         """Make a call; return its ends at the moment of the answer."""

@@ -196,7 +196,7 @@ def switch_with_a_phone(**parameters):
     )  # fmt: skip
     scene = Scene(content)
     scene.vendor.script = answers(0)
-    scene.wire.fate = lambda _packet: (0,)  # all of an exchange happens at the instant that the vector names
+    scene.wire.delays = lambda _packet: (0,)  # all of an exchange happens at the instant that the vector names
     return scene, scene.exchange.request_client(Endpoint("203.0.113.66", 41_234), wait_ms=0)
 
 

@@ -34,7 +34,7 @@ def stage(tmp_path):
         path = tmp_path / "vosd.yaml"
         path.write_text(FILE.format(parameters=parameters, customer=CUSTOMER.host, vendor=VENDORS[0]))
         scene = Scene(load(path, {}).catalogue)
-        scene.wire.fate = lambda _packet: (0,)
+        scene.wire.delays = lambda _packet: (0,)
         return scene
 
     return built

@@ -217,7 +217,7 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
     scene.tokens = scene.exchange.surroundings.tokens
     if plan.seed is not None:
-        scene.wire.fate = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
+        scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
     for each, script in zip(scene.vendors, plan.scripts, strict=False):
         each.script = SCRIPTS[script]
     call = scene.caller.call(CALLEE, INTENTS[plan.intent])
@@ -256,7 +256,7 @@ def a_guarded_call(guard, intent, script, seed, moments):
     scene = GuardedScene(deepcopy(guard))
     scene.tokens = scene.exchange.surroundings.tokens
     if seed is not None:
-        scene.wire.fate = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
+        scene.wire.delays = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
     scene.vendor.script = SCRIPTS[script]
     call = scene.caller.call(CALLEE, INTENTS[intent])
     scene.wire.after(9_000, partial(do, scene, call, "caller", "proposes"))

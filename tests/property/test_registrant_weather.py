@@ -50,7 +50,7 @@ class Watched(RegistrationStage):
         elif what in {"uses", "password"}:
             setattr(self.guard, what, value)
         elif what == "storm":
-            self.wire.fate = (
+            self.wire.delays = (
                 delivered if value is None else Storm(int(str(value)), loss=0.3, doubling=0.1, jitter_ms=JITTER_MS)
             )
         else:

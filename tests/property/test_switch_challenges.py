@@ -50,7 +50,7 @@ guards = st.builds(
 @settings(max_examples=80, deadline=None)
 def test_no_call_is_lost_and_none_stays_up(guard, plans, seed):
     scene = GuardedScene(guard)
-    scene.wire.fate = delivered if seed is None else Storm(seed, loss=0.1, doubling=0.2, jitter_ms=60)
+    scene.wire.delays = delivered if seed is None else Storm(seed, loss=0.1, doubling=0.2, jitter_ms=60)
     calls = []
     for number, (intent, script) in enumerate(plans):
         for vendor in scene.vendors:

@@ -130,7 +130,7 @@ class Day:
         self.scene = TimedScene(self.ours._asdict(), self.theirs._asdict(), parameters=limits)
         self.scene.exchange.credits["acme"].limit = None
         if storm:
-            self.scene.wire.fate = Storm(seed, loss=0.05, doubling=0.1, jitter_ms=60)
+            self.scene.wire.delays = Storm(seed, loss=0.05, doubling=0.1, jitter_ms=60)
         self.plans = {}
         for number in range(CALLS_A_DAY):
             self.begin(f"{CALLEE}{number}", Plan.drawn(draw), draw)

@@ -78,7 +78,7 @@ def test_losing_every_nth_packet_loses_no_answered_call(nth, direction):
         scene = Scene()
         towards = DropEvery(nth, spared) if direction != "from the switch" else delivered
         others = DropEvery(nth, (spared * 3 + 1) % nth) if direction != "towards the switch" else delivered
-        scene.wire.fate = Directions(SWITCH, towards, others)
+        scene.wire.delays = Directions(SWITCH, towards, others)
         calls = carry(scene, [("caller hangs up", "answers"), ("caller hangs up", "hangs up")])
         assert [call.final for call in calls] == [200, 200]
         assert {record.end_reason for record in scene.exchange.sink.records} == {"Normal"}
@@ -93,7 +93,7 @@ def test_losing_every_nth_packet_loses_no_answered_call(nth, direction):
 @settings(max_examples=60, deadline=None)
 def test_losing_every_nth_packet_leaves_nothing_behind(plans, towards, others):
     scene = Scene()
-    scene.wire.fate = Directions(SWITCH, DropEvery(*towards), DropEvery(*others))
+    scene.wire.delays = Directions(SWITCH, DropEvery(*towards), DropEvery(*others))
     assert_all_agree_that_all_is_over(scene, carry(scene, plans))
 
 
@@ -101,7 +101,7 @@ def test_losing_every_nth_packet_leaves_nothing_behind(plans, towards, others):
 @settings(max_examples=60, deadline=None)
 def test_a_storm_of_loss_doubling_and_disorder_leaves_nothing_behind(plans, seed, loss):
     scene = Scene()
-    scene.wire.fate = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
+    scene.wire.delays = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
     assert_all_agree_that_all_is_over(scene, carry(scene, plans))
 
 
@@ -112,7 +112,7 @@ def test_a_storm_takes_no_call_from_a_phone_nor_its_good_name(plans, seed, loss)
     lock_out = LockOutSettings(max_retry=1, suspend_ms=3_600_000)
     vendors = [vendor_gateway(0), vendor_gateway(1)]
     scene = Scene(catalogue(vendors, phones=[phone("1001")], accounts=[account("acme")], lock_out=lock_out))
-    scene.wire.fate = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
+    scene.wire.delays = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
     desk = scene.exchange.caller(Endpoint("203.0.113.66", 41_234))
     assert_all_agree_that_all_is_over(scene, carry(scene, plans, desk, Login("1001", "secret")))
     assert scene.exchange.authenticator.locked_out(scene.exchange.clock.now()) == []

@@ -182,7 +182,7 @@ class Day:
         content = usual_catalogue(terms=terms, customer=customer, max_call_seconds=draw.choice([30, 100]))
         lateness_ms = draw.choice([0, 7, 1_500])
         self.scene = Scene(content, balance=draw.choice(["100", "3"]), lateness_ms=lateness_ms)
-        self.scene.wire.fate = Storm(seed, loss=draw.choice([0, 0.05]), doubling=0.2, jitter_ms=draw.choice([0, 60]))
+        self.scene.wire.delays = Storm(seed, loss=draw.choice([0, 0.05]), doubling=0.2, jitter_ms=draw.choice([0, 60]))
         self.is_honest = draw.random() < 0.5
         if not self.is_honest:
             falsify(self.scene, draw, 0.05)

@@ -104,7 +104,7 @@ class Day:
         self.draw = Random(seed)
         terms = {"ring_timeout_ms": 20_000, "dialect": CalleeDialect(redirects=Redirects.FOLLOW)}
         self.scene = Scene(usual_catalogue(terms=terms), balance="100000")
-        self.scene.wire.fate = Storm(seed, loss=LOSS, jitter_ms=JITTER_MS)
+        self.scene.wire.delays = Storm(seed, loss=LOSS, jitter_ms=JITTER_MS)
         self.calls = [self.call(f"{CALLEE}{number}") for number in range(CALLS_A_STORM)]
         self.agreed = 0
         self.scene.wire.run_for(TALK_MS + 140_000)

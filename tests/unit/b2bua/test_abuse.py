@@ -205,7 +205,7 @@ def test_a_call_that_is_being_transferred_takes_part_in_no_other_transfer(scene)
 def test_a_phone_that_has_not_taken_a_call_over_yet_may_not_transfer_it(scene):
     call, there = scene.talk()
     there.will("INVITE", Reply(200, after_ms=3_000))
-    scene.wire.fate = lambda packet: () if packet.data.startswith(b"CANCEL") and packet.source == SWITCH else (1,)
+    scene.wire.delays = lambda packet: () if packet.data.startswith(b"CANCEL") and packet.source == SWITCH else (1,)
     newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {dialog_of(call)}",), cancel_after_ms=500))
     scene.wire.run_for(1_000)
     (heard,) = [response for response in scene.caller.heard_of(200) if response["CSeq"] == "1 CANCEL"]

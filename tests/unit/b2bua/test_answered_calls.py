@@ -147,7 +147,7 @@ def test_a_lost_200_is_repeated_until_its_ack(scene):
             return ()
         return (1,)
 
-    scene.wire.fate = lose_the_first_200
+    scene.wire.delays = lose_the_first_200
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
     assert scene.close().end_reason == "Normal"

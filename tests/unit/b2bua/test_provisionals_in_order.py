@@ -65,7 +65,7 @@ def test_a_failover_leaves_no_hole_in_the_numbers(scene, media, lost):
             return ()
         return (1,)
 
-    scene.wire.fate = lose_the_first
+    scene.wire.delays = lose_the_first
     call = scene.caller.call(CALLEE, Intent(headers=headers))
     scene.wire.run_until(lambda: call.final == 200)
     there = scene.vendors[1].only_call

@@ -66,7 +66,7 @@ def test_a_repeated_reliable_response_is_not_acknowledged_twice(scene):
             return ()
         return (1,)
 
-    scene.wire.fate = lose_the_first_pracks
+    scene.wire.delays = lose_the_first_pracks
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: call.final == 200)
     there = scene.vendor.only_call

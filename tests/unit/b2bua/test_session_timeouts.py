@@ -81,7 +81,7 @@ def test_a_peer_that_should_refresh_and_does_not_has_its_interval_less_the_margi
 @pytest.mark.parametrize(("margin_s", "length_s"), [(290, 310), (300, 300), (3_600, 300)])
 def test_however_large_the_margin_a_refresh_is_tried_first(margin_s, length_s):
     scene = TimedScene({"early_hangup_s": margin_s}, {"early_hangup_s": margin_s})
-    scene.wire.fate = lambda _packet: (40,)
+    scene.wire.delays = lambda _packet: (40,)
     call, there = scene.answered()
     scene.run(4_000)
     assert scene.exchange.sink.records == []

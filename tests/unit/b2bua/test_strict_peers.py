@@ -45,7 +45,7 @@ def test_a_strict_peer_finds_no_fault(flow, lost):
     intent, script = FLOWS[flow]
     scene = Scene()
     if lost:
-        scene.wire.fate = DropEvery(lost)
+        scene.wire.delays = DropEvery(lost)
     scene.vendor.script = script
     call = scene.caller.call(CALLEE, intent)
     scene.wire.run_for(40_000)

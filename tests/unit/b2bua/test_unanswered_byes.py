@@ -8,7 +8,7 @@ from vosd.testing.virtual.wire import delivered
 
 def silence(scene):
     """Let nothing that the first vendor says arrive any more."""
-    scene.wire.fate = lambda packet: () if packet.source == VENDORS[0] else delivered(packet)
+    scene.wire.delays = lambda packet: () if packet.source == VENDORS[0] else delivered(packet)
 
 
 def warnings_of(logs):

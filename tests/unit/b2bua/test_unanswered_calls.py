@@ -55,11 +55,11 @@ def test_a_phone_whose_first_responses_were_lost_stops_ringing_soon_after_the_ca
     scene.vendor.script = Script((Line(0, 100), Line(10, 180), Line(17_000, 200, ANSWER)))
     lost_until = scene.wire.clock.now().mono + 1_200
 
-    def fate(packet):
+    def delays(packet):
         is_lost = packet.source == VENDORS[0] and scene.wire.clock.now().mono < lost_until
         return () if is_lost else (1,)
 
-    scene.wire.fate = fate
+    scene.wire.delays = delays
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=700))
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 487

@@ -35,7 +35,7 @@ class Packet(NamedTuple):
         return f"{self.sent_at:>9} {self.source} > {self.target}  {first}"
 
 
-CallOutcome = Callable[[Packet], Sequence[int]]
+DelayRule = Callable[[Packet], Sequence[int]]
 """Delay in milliseconds of each copy of a packet; none = the packet is lost."""
 
 
@@ -60,7 +60,7 @@ class DropEvery:
 class Directions:
     """One rule for packets towards an address, and one for all others."""
 
-    def __init__(self, address: Address, towards: CallOutcome, others: CallOutcome) -> None:
+    def __init__(self, address: Address, towards: DelayRule, others: DelayRule) -> None:
         self._address = address
         self._towards = towards
         self._others = others
@@ -108,9 +108,9 @@ class Clockwork(NamedTuple):
 class Wire:
     """Packets and timers of all parties in the order of time."""
 
-    def __init__(self, clock: ManualClock, fate: CallOutcome = delivered) -> None:
+    def __init__(self, clock: ManualClock, delays: DelayRule = delivered) -> None:
         self.clock = clock
-        self.fate = fate
+        self.delays = delays
         self.packets: list[Packet] = []
         """Every packet that was sent, including lost ones."""
         self._receivers: dict[Address, Callable[[Packet], None]] = {}
@@ -140,7 +140,7 @@ class Wire:
         """Send one packet, with the delays or the loss of its rule."""
         packet = Packet(self.clock.now().mono, self._outside.get(source, source), target, data)
         self.packets.append(packet)
-        for delay_ms in self.fate(packet):
+        for delay_ms in self.delays(packet):
             self.after(delay_ms, lambda: self.deliver(packet))
 
     def deliver(self, packet: Packet) -> None:
