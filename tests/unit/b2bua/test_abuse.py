@@ -33,7 +33,7 @@ def under_another_tag(answer_to: Message, status: int = 200) -> str:
 
 
 def sent_to_vendor(scene: Scene, method: str) -> int:
-    return len(scene.vendor.heard_of(method))
+    return len(scene.vendor.received(method))
 
 
 # -- money --------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_fork_that_repeats_its_answer_gets_the_same_ack(scene):
         scene.vendor.reply(there.invite, 200, tag="another-phone", body=ANSWER)
         scene.wire.run_for(5)
     assert sent_to_vendor(scene, "ACK") == before + 3
-    assert len({str(ack.headers) for ack in scene.vendor.heard_of("ACK")}) == 2
+    assert len({str(ack.headers) for ack in scene.vendor.received("ACK")}) == 2
     scene.finish(call)
 
 
@@ -208,7 +208,7 @@ def test_a_phone_that_has_not_taken_a_call_over_yet_may_not_transfer_it(scene):
     scene.wire.delays = lambda packet: () if packet.data.startswith(b"CANCEL") and packet.source == SWITCH else (1,)
     newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {dialog_of(call)}",), cancel_after_ms=500))
     scene.wire.run_for(1_000)
-    (heard,) = [response for response in scene.caller.heard_of(200) if response["CSeq"] == "1 CANCEL"]
+    (heard,) = [response for response in scene.caller.received(200) if response["CSeq"] == "1 CANCEL"]
     newcomer.remote = heard["To"]
     refer(newcomer, f"<sip:{TARGET}@192.0.2.1>")
     scene.wire.run_for(1_000)

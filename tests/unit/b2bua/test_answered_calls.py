@@ -67,7 +67,7 @@ def test_each_side_is_acknowledged_once_and_the_vendor_at_once(scene):
     assert len(scene.vendor.only_call.acks) == 1
     call.acknowledge()
     scene.wire.run_for(10_000)
-    assert len(scene.caller.heard_of(200)) == 1
+    assert len(scene.caller.received(200)) == 1
     assert len(scene.vendor.only_call.acks) == 1
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
@@ -94,10 +94,10 @@ def test_callee_hangs_up_before_the_callers_ack_and_our_bye_waits_for_it(scene):
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(400)
     assert scene.exchange.record.hangup_source == "callee"
-    assert scene.caller.heard_of("BYE") == []
+    assert scene.caller.received("BYE") == []
     call.acknowledge()
     scene.wire.run_for(10)
-    assert len(scene.caller.heard_of("BYE")) == 1
+    assert len(scene.caller.received("BYE")) == 1
     assert call.is_over
     scene.close()
 
@@ -107,9 +107,9 @@ def test_callee_hangs_up_and_the_callers_ack_never_comes(scene):
     scene.wire.run_until(lambda: call.final == 200)
     scene.vendor.only_call.hang_up()
     scene.wire.run_for(31_000)
-    assert scene.caller.heard_of("BYE") == []
+    assert scene.caller.received("BYE") == []
     scene.wire.run_for(2_000)
-    assert len(scene.caller.heard_of("BYE")) == 1
+    assert len(scene.caller.received("BYE")) == 1
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("Normal", "callee")
 
@@ -122,7 +122,7 @@ def test_callee_hangs_up_before_the_ack_and_the_caller_hangs_up_instead_of_ackno
     call.hang_up()
     scene.wire.run_for(100)
     assert call.got["BYE"] == [200]
-    assert scene.caller.heard_of("BYE") == []
+    assert scene.caller.received("BYE") == []
     scene.close()
 
 
@@ -133,9 +133,9 @@ def test_a_200_without_ack_is_repeated_for_64_t1_and_ends_the_call(scene):
     record = scene.close()
     assert (record.end_reason, record.hangup_source, record.hold_time_ms) == ("No ACK", "switch", 32_000)
     assert record.fee == Decimal("0.32")
-    assert len(scene.caller.heard_of(200)) == 11  # after 0, 0.5, 1.5, 3.5, 7.5 s, then every 4 s up to 31.5 s
+    assert len(scene.caller.received(200)) == 11  # after 0, 0.5, 1.5, 3.5, 7.5 s, then every 4 s up to 31.5 s
     assert scene.vendor.only_call.is_over
-    assert len(scene.caller.heard_of("BYE")) == 1
+    assert len(scene.caller.received("BYE")) == 1
 
 
 def test_a_lost_200_is_repeated_until_its_ack(scene):
@@ -160,7 +160,7 @@ def test_a_repeated_invite_makes_no_second_call(scene):
         call.invite_again()
     scene.wire.run_until(lambda: call.is_over)
     assert len(scene.vendor.calls) == 1
-    assert len(scene.caller.heard_of(200)) == 2  # the answer, and the BYE's
+    assert len(scene.caller.received(200)) == 2  # the answer, and the BYE's
     scene.close()
 
 

@@ -147,6 +147,6 @@ def test_within_the_call_each_side_is_reached_through_the_proxies_it_has_named(b
     asked, asking = sides(behind, call, there)
     asking.propose("a=sendonly")
     scene.wire.run_for(10)
-    (through,) = proxy.heard_of("INVITE")
+    (through,) = proxy.received("INVITE")
     assert through["Route"] == f"<sip:{proxy.address};lr>"
     assert through.start_line == f"INVITE sip:{asked.agent.address} SIP/2.0"

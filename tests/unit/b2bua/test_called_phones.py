@@ -43,7 +43,7 @@ def test_a_phone_is_called_at_its_seen_address_with_its_contact():
     desk.register()
     call = called(scene)
     record = finish(scene, call)
-    (invite,) = desk.heard_of("INVITE")
+    (invite,) = desk.received("INVITE")
     assert invite.start_line == f"INVITE sip:{NUMBER}@192.168.1.20:5060;line=7 SIP/2.0"
     assert invite["To"] == f"<sip:{NUMBER}@192.0.2.1>"
     assert invite.every("Route") == []
@@ -165,7 +165,7 @@ def test_a_question_mark_in_a_user_part_is_kept_and_headers_are_not():
     desk = scene.exchange.telephone(NUMBER, HOME, contact=f"sip:{NUMBER}?x@192.168.1.20:5060;line=7?Subject=y")
     desk.register()
     finish(scene, called(scene))
-    (invite,) = desk.heard_of("INVITE")
+    (invite,) = desk.received("INVITE")
     assert invite.start_line == f"INVITE sip:{NUMBER}?x@192.168.1.20:5060;line=7 SIP/2.0"
 
 
@@ -178,7 +178,7 @@ def test_a_path_is_followed_by_the_invite_and_its_cancel():
     call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
     scene.wire.run_until(lambda: call.is_over)
     for method in ("INVITE", "CANCEL"):
-        assert desk.heard_of(method)[0]["Route"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
+        assert desk.received(method)[0]["Route"] == "<sip:edge.example.com;lr>, <sip:inner.example.com;lr;x=y>"
     assert scene.close().end_reason == "Cancelled"
 
 

@@ -51,7 +51,7 @@ def test_a_challenge_is_answered_at_the_same_gateway(
     scene = behind(guard)
     call = scene.call_through()
     assert call.final == 200
-    first, second = scene.guarded.heard_of("INVITE")
+    first, second = scene.guarded.received("INVITE")
     assert (guard.challenged, guard.passed, guard.refusals) == (1, 1, [])
     assert first["Call-ID"] == second["Call-ID"]
     assert first["From"] == second["From"]
@@ -81,8 +81,8 @@ def test_an_answered_challenge_leaves_no_trace_in_money(behind: Stage):
 def test_the_ack_of_the_answer_repeats_the_credentials_of_the_invite(behind: Stage):
     scene = behind(Guard(status=407))
     scene.call_through()
-    invite = scene.guarded.heard_of("INVITE")[-1]
-    ack = scene.guarded.heard_of("ACK")[-1]
+    invite = scene.guarded.received("INVITE")[-1]
+    ack = scene.guarded.received("ACK")[-1]
     assert ack["CSeq"] == "2 ACK"
     assert ack["Proxy-Authorization"] == invite["Proxy-Authorization"]
     scene.close()
@@ -102,7 +102,7 @@ def test_a_proxy_and_the_vendor_behind_it_are_both_satisfied(behind: Stage):
     call = scene.call_through()
     assert call.final == 200
     assert (proxy.challenged, vendor.challenged, proxy.refusals, vendor.refusals) == (1, 1, [], [])
-    assert len(scene.guarded.heard_of("INVITE")) == 3
+    assert len(scene.guarded.received("INVITE")) == 3
     scene.close()
 
 
@@ -110,7 +110,7 @@ def test_without_a_login_a_challenge_is_a_refusal_and_the_next_gateway_is_tried(
     scene = behind(Guard(), login=None)
     call = scene.call_through()
     assert call.final == 200
-    assert len(scene.guarded.heard_of("INVITE")) == 1
+    assert len(scene.guarded.received("INVITE")) == 1
     record = scene.close()
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 401), ("vendor-1", 200)]
 
@@ -123,7 +123,7 @@ def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
     call = scene.call_through()
     assert call.final == 200
     assert guard.challenged == 7
-    assert [each["CSeq"] for each in scene.guarded.heard_of("INVITE")] == [f"{n} INVITE" for n in range(1, 8)]
+    assert [each["CSeq"] for each in scene.guarded.received("INVITE")] == [f"{n} INVITE" for n in range(1, 8)]
     record = scene.close()
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", status), ("vendor-1", 200)]
 
@@ -132,7 +132,7 @@ def test_the_seventh_challenge_ends_the_attempt(behind: Stage, status: int):
 def test_ss_sip_authentication_retry_limits_the_answered_challenges(behind: Stage, most: int, invites: int):
     scene = behind(Guard(uses=0), parameters={"challenges_max": most})
     scene.call_through()
-    assert len(scene.guarded.heard_of("INVITE")) == invites
+    assert len(scene.guarded.received("INVITE")) == invites
     scene.close()
 
 
@@ -147,7 +147,7 @@ def test_a_wrong_password_is_sent_once_a_call_and_the_gateway_is_logged(
     with structlog.testing.capture_logs() as lines:
         call = scene.call_through()
     assert call.final == 200
-    assert (guard.refusals, len(scene.guarded.heard_of("INVITE"))) == (["response"], 2)
+    assert (guard.refusals, len(scene.guarded.received("INVITE"))) == (["response"], 2)
     [event] = [line for line in lines if line["event"] == "account_refused"]
     assert (event["log_level"], event["gateway"], event["code"]) == ("warning", "vendor-0", status)
     record = scene.close()
@@ -158,7 +158,7 @@ def test_a_wrong_password_is_not_sent_to_the_other_addresses_of_the_gateway(behi
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
     scene = behind(Guard(password="another"), first={"addresses": addresses})
     scene.call_through()
-    assert len(scene.guarded.heard_of("INVITE")) == 2
+    assert len(scene.guarded.received("INVITE")) == 2
     assert [each.gateway for each in scene.close().attempts] == ["vendor-0", "vendor-1"]
 
 
@@ -169,7 +169,7 @@ def test_a_guard_that_takes_another_algorithm_after_all_gets_it(behind: Stage):
     strong.then = weak
     call = scene.call_through()
     assert call.final == 200
-    assert len(scene.guarded.heard_of("INVITE")) == 3
+    assert len(scene.guarded.received("INVITE")) == 3
     assert [each.code for each in scene.close().attempts] == [200]
 
 
@@ -181,7 +181,7 @@ def test_wrong_credentials_of_a_bye_are_sent_once_and_the_refusal_is_logged(behi
     with structlog.testing.capture_logs() as lines:
         scene.call_through()
         scene.wire.run_for(1_000)
-    assert len(scene.guarded.heard_of("BYE")) == (1 if login is None else 2)
+    assert len(scene.guarded.received("BYE")) == (1 if login is None else 2)
     [event] = [line for line in lines if line["event"] == "bye_refused"]
     assert (event["gateways"], event["code"]) == (["vendor-0"], 401)
     assert event["sip_call_id"] == scene.record.sip_call_id_out
@@ -200,7 +200,7 @@ def test_a_challenged_bye_is_sent_again_with_credentials(behind: Stage):
     scene = behind(guard)
     scene.call_through()
     scene.wire.run_for(1_000)
-    assert [each["CSeq"] for each in scene.guarded.heard_of("BYE")] == ["2 BYE", "3 BYE"]
+    assert [each["CSeq"] for each in scene.guarded.received("BYE")] == ["2 BYE", "3 BYE"]
     assert guard.passed == 1
     assert scene.guarded.only_call.is_over
     scene.close()
@@ -212,7 +212,7 @@ def test_later_requests_have_credentials_at_once_and_count_the_nonce(behind: Sta
     scene.call_through()
     scene.wire.run_for(1_000)
     assert (guard.challenged, guard.passed, guard.refusals) == (1, 2, [])
-    (bye,) = scene.guarded.heard_of("BYE")
+    (bye,) = scene.guarded.received("BYE")
     assert "nc=00000002" in bye["Authorization"]
     assert scene.guarded.only_call.is_over
     scene.close()
@@ -240,7 +240,7 @@ def test_a_proposal_that_is_challenged_goes_through(behind: Stage):
     assert call.got["INVITE"] == [200]
     assert call.agrees_with(there)
     ack = there.acks[-1]
-    assert ack["Authorization"] == scene.guarded.heard_of("INVITE")[-1]["Authorization"]
+    assert ack["Authorization"] == scene.guarded.received("INVITE")[-1]["Authorization"]
     scene.finish(call)
 
 
@@ -297,8 +297,8 @@ def test_an_invite_sent_again_for_another_reason_has_credentials_at_once(behind:
     scene.caller.call(CALLEE, Intent(hang_up_after_ms=BRIEF))
     scene.wire.run_for(3_000)
     assert guard.challenged == 1
-    assert [each["CSeq"] for each in scene.guarded.heard_of("INVITE")] == ["1 INVITE", "2 INVITE", "3 INVITE"]
-    assert "nc=00000002" in scene.guarded.heard_of("INVITE")[-1]["Authorization"]
+    assert [each["CSeq"] for each in scene.guarded.received("INVITE")] == ["1 INVITE", "2 INVITE", "3 INVITE"]
+    assert "nc=00000002" in scene.guarded.received("INVITE")[-1]["Authorization"]
 
 
 def test_a_challenge_after_the_caller_has_gone_is_not_answered(behind: Stage):
@@ -309,7 +309,7 @@ def test_a_challenge_after_the_caller_has_gone_is_not_answered(behind: Stage):
     scene.wire.run_for(40_000)
     assert call.final == 487
     assert guard.passed == 0
-    assert len({each["CSeq"] for each in scene.guarded.heard_of("INVITE")}) == 1
+    assert len({each["CSeq"] for each in scene.guarded.received("INVITE")}) == 1
     scene.close()
 
 
@@ -331,7 +331,7 @@ def test_an_unwanted_answer_is_ended_with_credentials(behind: Stage):
     scene.wire.run_until(lambda: call.final is not None)
     scene.wire.run_for(30_000)
     assert scene.guarded.only_call.is_over
-    assert scene.guarded.heard_of("ACK")[-1]["Authorization"]
+    assert scene.guarded.received("ACK")[-1]["Authorization"]
     assert guard.passed == 2
     scene.exchange.residue()
 
@@ -343,7 +343,7 @@ def test_a_second_fork_is_ended_with_credentials(behind: Stage):
     scene.wire.run_for(2_000)
     assert guard.refusals == []
     assert all(each.is_over for each in scene.guarded.calls)
-    assert len(scene.guarded.heard_of("BYE")) == 2
+    assert len(scene.guarded.received("BYE")) == 2
     scene.exchange.residue()
 
 
@@ -352,7 +352,7 @@ def test_a_large_invite_is_authenticated_on_its_connection(behind: Stage):
     scene = behind(Guard(), listeners=listeners)
     offer = "v=0\r\n" + "a=x:" + "y" * 1_400 + "\r\n"
     scene.call_through(offer=offer)
-    first, second = scene.guarded.heard_of("INVITE")
+    first, second = scene.guarded.received("INVITE")
     assert first["Via"].startswith("SIP/2.0/TCP")
     assert second["Via"].startswith("SIP/2.0/TCP")
     assert "transport=tcp" in second["Contact"]
@@ -364,7 +364,7 @@ def test_endless_ringing_is_cancelled_with_the_cseq_of_the_authenticated_invite(
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=3_000))
     scene.wire.run_until(lambda: call.final is not None)
     scene.wire.run_for(2_000)
-    (cancel,) = scene.guarded.heard_of("CANCEL")
+    (cancel,) = scene.guarded.received("CANCEL")
     assert cancel["CSeq"] == "2 CANCEL"
     assert scene.guarded.only_call.is_cancelled
     scene.close()

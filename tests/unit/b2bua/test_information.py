@@ -128,7 +128,7 @@ def test_a_key_before_the_answer_is_not_forwarded(scene):
     call.remote, call.target = call.response(180)["To"], call.response(180).target
     call.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(100)
-    assert scene.vendor.heard_of("INFO") == []
+    assert scene.vendor.received("INFO") == []
     assert call.got["INFO"][0] >= 400
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)

@@ -28,7 +28,7 @@ def test_the_name_stands_in_request_uri_and_to_of_an_invite_and_its_cancel(writt
     scene.wire.run_until(lambda: call.is_over)
     scene.wire.run_for(10)
     for method in ("INVITE", "CANCEL"):
-        [request] = scene.vendor.heard_of(method)
+        [request] = scene.vendor.received(method)
         assert request.start_line == f"{method} sip:{CALLEE}@{written} SIP/2.0"
         assert request["To"] == f"<sip:{CALLEE}@{NAME}>"
     assert faults_of(scene.wire.packets, SWITCH) == []
@@ -39,7 +39,7 @@ def test_an_address_stands_there_where_the_vendor_is_given_by_it():
     scene = scene_of(vendor_gateway(1))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
     scene.wire.run_until(lambda: call.is_over)
-    [invite] = scene.vendors[1].heard_of("INVITE")
+    [invite] = scene.vendors[1].received("INVITE")
     assert invite.start_line == f"INVITE sip:{CALLEE}@{VENDORS[1]} SIP/2.0"
     assert invite["To"] == f"<sip:{CALLEE}@{VENDORS[1].host}>"
 
@@ -52,6 +52,6 @@ def test_the_name_that_a_redirection_gives_stays_too():
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}>",))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
     scene.wire.run_until(lambda: call.is_over)
-    [invite] = scene.vendors[1].heard_of("INVITE")
+    [invite] = scene.vendors[1].received("INVITE")
     assert (invite.start_line, invite["To"]) == (f"INVITE sip:{CALLEE}@{NAME} SIP/2.0", f"<sip:{CALLEE}@{NAME}>")
     assert scene.close().end_reason == "Normal"

@@ -84,7 +84,7 @@ def test_a_reliable_response_that_comes_too_early_waits_for_the_one_before(scene
     for number in (7, 9, 8):
         there.agent.reply(there.invite, 180, tag=there.tag, headers=("Require: 100rel", f"RSeq: {number}"), body="")
     scene.wire.run_for(10)
-    assert [prack["RAck"] for prack in scene.vendor.heard_of("PRACK")] == ["7 1 INVITE", "8 1 INVITE"]
+    assert [prack["RAck"] for prack in scene.vendor.received("PRACK")] == ["7 1 INVITE", "8 1 INVITE"]
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
     scene.wire.run_for(100)

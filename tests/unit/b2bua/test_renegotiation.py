@@ -135,8 +135,8 @@ def test_a_peer_that_moves_is_asked_at_its_new_address(scene, ends_that_update, 
     assert mover.got == {"INVITE": [200]}
     other.propose()
     scene.wire.run_for(100)
-    assert len(moved.heard_of("INVITE")) == 1
-    assert old.heard_of("INVITE")[1:] == []
+    assert len(moved.received("INVITE")) == 1
+    assert old.received("INVITE")[1:] == []
     assert call.agrees_with(there)
     scene.finish(call)
 

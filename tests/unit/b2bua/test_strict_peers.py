@@ -224,13 +224,13 @@ def test_a_refused_proposal_does_not_move_its_origin(scene, ends_that_update, si
     other.propose("a=sendonly")
     scene.wire.run_for(100)
     assert other.got == {"INVITE": [200]}
-    assert moved.heard_of("INVITE") == []
+    assert moved.received("INVITE") == []
     mover.agent = moved
     mover.propose("a=inactive")
     scene.wire.run_for(100)
     other.propose()
     scene.wire.run_for(100)
-    assert len(moved.heard_of("INVITE")) == 1, "what is accepted holds"
+    assert len(moved.received("INVITE")) == 1, "what is accepted holds"
     scene.finish(call)
 
 

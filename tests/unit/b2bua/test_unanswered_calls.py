@@ -89,7 +89,7 @@ def test_cancel_of_a_silent_vendor_leaves_nothing(scene):
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
     scene.close()
-    assert scene.vendor.heard_of("CANCEL") == []
+    assert scene.vendor.received("CANCEL") == []
 
 
 def test_cancel_that_crosses_the_200_ends_an_answered_call(scene):
@@ -99,7 +99,7 @@ def test_cancel_that_crosses_the_200_ends_an_answered_call(scene):
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 200
-    assert len(scene.caller.heard_of(481)) == 0
+    assert len(scene.caller.received(481)) == 0
     record = scene.close()
     assert end_of(record) == ("Normal", "caller", 200)
     assert record.answered_at is not None
@@ -233,7 +233,7 @@ def test_a_silent_gateway_is_left_after_its_response_timeout(scene):
     record = scene.close()
     assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(0, "No Answer"), (200, "Answered")]
     assert 5_000 <= record.attempts[0].ms <= 5_010
-    assert scene.vendor.heard_of("CANCEL") == []
+    assert scene.vendor.received("CANCEL") == []
 
 
 def two_addresses() -> Scene:

@@ -48,12 +48,12 @@ def test_it_is_called_for_the_number_where_it_is_registered_and_its_account_is_p
     call = called(scene)
     scene.wire.run_for(10_000)
     record = scene.finish(call)
-    (invite,) = vendor.heard_of("INVITE")
+    (invite,) = vendor.received("INVITE")
     assert invite.start_line == f"INVITE sip:{CALLEE}@192.168.1.20:5062;line=7 SIP/2.0"
     assert (record.routing_gateway, record.vendor_account) == ("dynamic", "carriers")
     assert record.destination_address == str(HOME)
     assert record.cost == Decimal("0.05")
-    assert len(vendor.heard_of("ACK")) == len(vendor.heard_of("BYE")) == 1, "behind NAT they come where it is seen"
+    assert len(vendor.received("ACK")) == len(vendor.received("BYE")) == 1, "behind NAT they come where it is seen"
 
 
 def test_until_it_registers_the_next_vendor_has_its_calls():

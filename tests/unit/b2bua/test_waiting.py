@@ -169,7 +169,7 @@ def test_a_cancel_has_the_reason_for_the_vendor(scene):
     """RFC 3326."""
     scene.vendor.script = RINGS
     call_through(scene, cancel_after_ms=2_000)
-    [cancel] = scene.vendor.heard_of("CANCEL")
+    [cancel] = scene.vendor.received("CANCEL")
     assert cancel["Reason"] == 'Q.850;cause=16;text="Cancelled"'
     scene.close()
 
@@ -178,7 +178,7 @@ def test_a_cancel_after_a_ring_timeout_has_its_reason_too():
     scene = Scene(usual_catalogue(terms={"ring_timeout_ms": 10_000}))
     scene.vendor.script = RINGS
     call_through(scene)
-    [cancel] = scene.vendor.heard_of("CANCEL")
+    [cancel] = scene.vendor.received("CANCEL")
     assert cancel["Reason"] == 'Q.850;cause=19;text="No Answer"'
     scene.close()
 

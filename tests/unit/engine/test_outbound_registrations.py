@@ -284,7 +284,7 @@ def test_calls_take_the_service_route_of_the_registrar_rfc_3608():
     stage.registrar.script.append(Told(200, ("Service-Route: <sip:edge.example.net;lr>, <sip:core.example.net;lr>",)))
     stage.run()
     assert stage.calls_reach() == "vendor-0"
-    (invite,) = stage.vendors[0].heard_of("INVITE")
+    (invite,) = stage.vendors[0].received("INVITE")
     assert invite["Route"] == "<sip:edge.example.net;lr>, <sip:core.example.net;lr>"
     assert faults_of(stage.wire.packets, SWITCH) == []
 

@@ -76,7 +76,7 @@ def events(log) -> list[str]:
 
 def test_it_is_asked_once_an_interval(stage):
     stage.rounds(10)
-    asked = stage.pinged.heard_of("OPTIONS")
+    asked = stage.pinged.received("OPTIONS")
     assert 10 <= len(asked) <= 11
     assert asked[0].start_line == f"OPTIONS sip:{VENDORS[0]} SIP/2.0"
     assert len({each["Call-ID"] for each in asked}) == len(asked)
@@ -89,7 +89,7 @@ def test_a_vendor_given_by_name_is_asked_by_its_name():
     gateway = vendor_gateway(0, ping=PING, addresses=(found,))
     stage = Stage(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
     stage.rounds(1)
-    asked = stage.pinged.heard_of("OPTIONS")[0]
+    asked = stage.pinged.received("OPTIONS")[0]
     assert asked.start_line == "OPTIONS sip:sip.carrier.example SIP/2.0"
     assert asked["To"] == "<sip:sip.carrier.example>"
 
@@ -135,7 +135,7 @@ def test_some_answers_mean_that_the_gateway_is_down(stage, status):
 def test_a_challenge_is_life_and_costs_no_round(stage):
     stage.pinged.status = 401
     stage.rounds(3)
-    assert 3 <= len(stage.pinged.heard_of("OPTIONS")) <= 4
+    assert 3 <= len(stage.pinged.received("OPTIONS")) <= 4
 
 
 def test_a_question_is_dropped_after_its_time_and_not_repeated_for_half_a_minute(stage):
@@ -179,11 +179,11 @@ def test_a_reload_keeps_the_state_and_the_turn_of_who_stays(stage):
     stage.rounds(4)
     stage.wire.run_for(5_000)
     assert stage.is_down
-    heard = len(stage.pinged.heard_of("OPTIONS"))
+    heard = len(stage.pinged.received("OPTIONS"))
     stage.exchange.swap_catalogue(content())
     stage.wire.run_for(100)
     assert stage.is_down
-    assert len(stage.pinged.heard_of("OPTIONS")) == heard
+    assert len(stage.pinged.received("OPTIONS")) == heard
 
 
 def test_a_reload_without_the_question_takes_it_for_up(stage):
@@ -200,7 +200,7 @@ def test_another_interval_holds_at_once(stage):
     stage.wire.run_for(1_000)
     stage.exchange.swap_catalogue(content(PING._replace(interval_ms=5_000)))
     stage.wire.run_for(50_000)
-    assert len(stage.pinged.heard_of("OPTIONS")) >= 10
+    assert len(stage.pinged.received("OPTIONS")) >= 10
 
 
 def test_many_are_asked_all_over_the_interval_and_none_is_left_out():

@@ -63,7 +63,7 @@ class TestCallsOfPhones:
         stage.wire.run_until(lambda: made.is_over)
         record = stage.close()
         assert (record.caller_in, record.caller_out) == (shown, sent)
-        (invite,) = stage.vendor.heard_of("INVITE")
+        (invite,) = stage.vendor.received("INVITE")
         assert (f"<sip:{sent}@" in invite["From"]) == (shown != "anonymous")
         assert "12025550100" not in str(invite.headers)
 

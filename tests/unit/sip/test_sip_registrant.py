@@ -211,7 +211,7 @@ class TestProof:
         stage.run(SLACK)
         assert stage.registrant.state is State.REGISTERED
         assert stage.news == [RegistrationChange.REFUSED, RegistrationChange.GAINED]
-        assert len({each["Call-ID"] for each in stage.vendor.heard_of("REGISTER")}) == 1
+        assert len({each["Call-ID"] for each in stage.vendor.received("REGISTER")}) == 1
 
     def test_another_login_while_one_is_asked_for_leaves_one_request(self):
         stage = RegistrationStage()

@@ -96,7 +96,7 @@ class UserAgent:
         if again is not None:
             again()
 
-    def heard_of(self, what: str | int) -> list[Message]:
+    def received(self, what: str | int) -> list[Message]:
         """Return the requests of a method, or the responses of a status, that arrived."""
         return [message for message in self.heard if what in (message.method, message.status)]
 
