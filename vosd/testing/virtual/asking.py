@@ -40,7 +40,7 @@ class Asking:
         self._is_acknowledged = False
         self._text = side.request(method, self._sequence, self._branch, body=body, kind=kind, headers=headers)
         self._cancel: Repeat | None = None
-        side.agent.waiting[self._branch, method] = self._heard
+        side.agent.waiting[self._branch, method] = self._response_came
         side.agent.send(self._text)
         self._repeat = Repeat(side.wire, lambda: side.agent.send(self._text), lambda: self._over(0))
         side.asking.append(self)
@@ -75,7 +75,7 @@ class Asking:
         if self._cancel is not None:
             self._cancel.stop()
 
-    def _heard(self, response: Message) -> None:
+    def _response_came(self, response: Message) -> None:
         is_first = self.final is None
         self.responses.append(response)
         status = response.status or 0

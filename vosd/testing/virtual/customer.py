@@ -118,7 +118,7 @@ class OutgoingCall(Side):
         self._cancel_text = self.request("CANCEL", number, self._branch, headers=self.intent.cancel_headers)
         self._ack_of_failure = self.request("ACK", number, self._branch)
         self._called, self._invited = self.remote, number
-        self.agent.waiting[self._branch, "INVITE"] = self._heard
+        self.agent.waiting[self._branch, "INVITE"] = self._response_came
         self.invite_again()
         self._inviting = Repeat(self.wire, self.invite_again, self.over, ceiling_ms=GIVE_UP_MS)
         if self.intent.cancel_after_ms is not None:
@@ -135,8 +135,8 @@ class OutgoingCall(Side):
         elif self.final is None and not self.is_cancelled:
             self.is_cancelled = True
             self.agent.send(self._cancel_text)
-            self._cancel = Repeat(self.wire, lambda: self.agent.send(self._cancel_text), self._cancel_unheard)
-            self.agent.waiting[self._branch, "CANCEL"] = self._cancel_heard
+            self._cancel = Repeat(self.wire, lambda: self.agent.send(self._cancel_text), self._cancel_unanswered)
+            self.agent.waiting[self._branch, "CANCEL"] = self._cancel_answered
 
     def acknowledge(self, body: str | None = None) -> None:
         """Send the ACK of the 200, with the answer if the 200 was the offer; repeat it for repeated 200s."""
@@ -159,7 +159,7 @@ class OutgoingCall(Side):
         """Tags of all dialogs, including early ones: a provisional response makes one (RFC 3261 section 12.1)."""
         return {tag_of(self.remote), *(response.to_tag for response in self.responses if response.status != 100)} - {""}
 
-    def _heard(self, response: Message) -> None:
+    def _response_came(self, response: Message) -> None:
         status = response.status or 0
         self._inviting.stop()
         self.responses.append(response)
@@ -173,7 +173,7 @@ class OutgoingCall(Side):
         elif status >= 200:
             self._established(response)
         elif response.every("RSeq") and self.final is None:
-            self._heard_reliably(response)
+            self._reliable_came(response)
         elif response.body and self.intent.offer and self.final is None:
             self._turn_to(response)
             self.theirs = response.body
@@ -193,7 +193,7 @@ class OutgoingCall(Side):
         self.invite()
         return True
 
-    def _heard_reliably(self, response: Message) -> None:
+    def _reliable_came(self, response: Message) -> None:
         """Acknowledge a reliable response, once; the PRACK answers an offer in it (RFC 3262 section 5)."""
         number = int(response["RSeq"])
         if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
@@ -233,10 +233,10 @@ class OutgoingCall(Side):
         if self.intent.then is not None:
             self.intent.then(self)
 
-    def _cancel_heard(self, _response: Message) -> None:
+    def _cancel_answered(self, _response: Message) -> None:
         if self._cancel is not None:
             self._cancel.stop()
 
-    def _cancel_unheard(self) -> None:
+    def _cancel_unanswered(self) -> None:
         if self.final is None:
             self.over()
