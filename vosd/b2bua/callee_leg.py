@@ -305,7 +305,7 @@ class CalleeLeg(Leg):
             return b""
         if tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
             return b""
-        self._turn_to(tag, now)
+        self._switch_to(tag, now)
         self._sessions[tag] = session
         return session
 
@@ -330,7 +330,7 @@ class CalleeLeg(Leg):
         pracking = Pracking(dialog, f"RAck: {number} {self._transaction.parts.sequence} INVITE\r\n")
         session = self.session_in(response)
         if session:
-            self._turn_to(tag, now)
+            self._switch_to(tag, now)
         if session and not self.said and not self.is_settled:
             # The session is an offer: the PRACK carries the answer, and waits for the caller's (RFC 3262 section 5).
             self._pracking = pracking
@@ -343,7 +343,7 @@ class CalleeLeg(Leg):
         headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
         self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
 
-    def _turn_to(self, tag: str, now: Instant) -> None:
+    def _switch_to(self, tag: str, now: Instant) -> None:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if self._speaker is not None and self._speaker != tag:
             self.is_settled = False
@@ -351,7 +351,7 @@ class CalleeLeg(Leg):
         self._speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
-        self._turn_to(response.to_tag, now)
+        self._switch_to(response.to_tag, now)
         # The early dialog has counted its CSeq on with each PRACK and UPDATE: it goes on as the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
         early = None if self._early is None else self._early.get(response.to_tag)

@@ -175,7 +175,7 @@ class OutgoingCall(Side):
         elif response.every("RSeq") and self.final is None:
             self._reliable_came(response)
         elif response.body and self.intent.offer and self.final is None:
-            self._turn_to(response)
+            self._switch_to(response)
             self.theirs = response.body
         if status > 100 and (not self.statuses or self.statuses[-1] != status):
             self.statuses.append(status)
@@ -199,7 +199,7 @@ class OutgoingCall(Side):
         if not self.intent.pracks or (self._last_rseq is not None and number != self._last_rseq + 1):
             return  # received before, or one before it is still missing (RFC 3262 section 4)
         self._last_rseq = number
-        self._turn_to(response)
+        self._switch_to(response)
         body = ""
         if response.body:
             self.theirs = response.body
@@ -207,7 +207,7 @@ class OutgoingCall(Side):
                 body = self.mine = ANSWER
         self.ask("PRACK", body=body, headers=(f"RAck: {response['RSeq']} {response['CSeq']}",))
 
-    def _turn_to(self, response: Message) -> None:
+    def _switch_to(self, response: Message) -> None:
         """Continue with the dialog of this response; sessions of other dialogs do not count there."""
         if response["To"] != self.remote:
             self._left[self.remote] = self.sequence, self.mine, self.theirs
@@ -218,7 +218,7 @@ class OutgoingCall(Side):
 
     def _established(self, response: Message) -> None:
         is_first = self.final is None
-        self._turn_to(response)
+        self._switch_to(response)
         if is_first and response.body:
             self.theirs = response.body
         if self.intent.acknowledges and not (self.is_over and self._ack is None):
