@@ -35,7 +35,7 @@ def started_beside(scene, directory: Path, database, node: str = "faults") -> su
     second = Daemon(directory, text)
     vosd = Path(sys.executable).with_name("vosd")
     command = [str(vosd), "run", "--config", str(second.configuration_file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @on_mariadb

@@ -69,7 +69,7 @@ def refused_start(daemon: Daemon) -> subprocess.CompletedProcess[str]:
     """Run ``vosd run`` where it is expected to give up by itself."""
     program = Path(sys.executable).with_name("vosd")
     words = [program, "run", "-c", daemon.configuration_file]
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, cwd=daemon.directory)
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=daemon.directory)
 
 
 def catalogue_of(daemon: Daemon) -> dict[str, str]:

@@ -30,7 +30,7 @@ def run(*words: str | Path, cwd: Path, environ: Mapping[str, str] | None = None)
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         cwd=cwd,
         env={**os.environ, **(environ or {})},
     )
@@ -123,7 +123,7 @@ def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(vosd: Path, tmp_
         manager.wait_for("READY=1")
         run(vosd, "status", "-c", "vosd.yaml", cwd=tmp_path)
         daemon.terminate()
-        greeting, _ = daemon.communicate(timeout=20)
+        greeting, _ = daemon.communicate(timeout=60)
     finally:
         daemon.kill()
         manager.close()
@@ -175,7 +175,7 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
 
     broken = {**offline, "PIP_NO_BUILD_ISOLATION": "1", "PIP_FIND_LINKS": "/nowhere"}
     failed = subprocess.run(
-        install, cwd=TREE, env={**os.environ, **broken}, capture_output=True, check=False, timeout=120
+        install, cwd=TREE, env={**os.environ, **broken}, capture_output=True, check=False, timeout=300
     )
     assert failed.returncode != 0
     assert program.resolve().parents[1] == upgraded

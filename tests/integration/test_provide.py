@@ -35,7 +35,7 @@ class Machine:
 
     def provide(self, *pairs: str) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "PATH": f"{self._programs}:/usr/bin:/bin"}
-        return subprocess.run([PROVIDE, *pairs], env=environ, capture_output=True, text=True, check=False, timeout=20)
+        return subprocess.run([PROVIDE, *pairs], env=environ, capture_output=True, text=True, check=False, timeout=120)
 
     def asked(self) -> list[str]:
         return self._asked.read_text().splitlines()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=120)
 
 
 def with_program(unit: Path, directory: Path) -> Path:

@@ -324,7 +324,7 @@ async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypa
     for index in range(10):
         journal.ended(answered_call(index))
         journal.flush()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await synced.wait()
     task.cancel()
     [name] = files_of(directory)
@@ -343,7 +343,7 @@ async def test_a_sync_that_fails_is_a_failure_of_the_disk_and_tried_again(direct
     journal = opened(directory)
     monkeypatch.setattr(journal_module.os, "fdatasync", broken)
     task = asyncio.create_task(journal.keep_synced())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for index in range(2):
             journal.ended(answered_call(index))
             journal.flush()

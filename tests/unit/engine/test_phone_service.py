@@ -19,7 +19,7 @@ from vosd.testing.data.registering import register_request
 from vosd.testing.virtual.clock import ManualClock
 
 PLACE = Peer(0, "203.0.113.9", 40_000)
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 TAKEN = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 ENDLESS = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
 

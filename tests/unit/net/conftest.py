@@ -21,7 +21,7 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
 
 UNKNOWN_SOURCE = "127.0.0.66"
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -137,9 +137,9 @@ def test_no_message_makes_us_stare(hostile):
     """Best of five: a look at 64 KiB of anything takes less than a read of a common message would take twenty times."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         classify(hostile)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     assert min(times) < 0.002
 
 

@@ -46,10 +46,10 @@ def test_a_message_cut_into_single_bytes_takes_no_more_than_linear_time():
     message = f"MESSAGE sip:192.0.2.1 SIP/2.0\r\nSubject: {'y' * 4_000}\r\nl: {len(body)}\r\n\r\n".encode() + body
 
     def seconds(data: bytes) -> float:
-        stream, began = framer(), time.perf_counter()
+        stream, began = framer(), time.process_time()
         for at in range(len(data)):
             stream.feed(data[at : at + 1])
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     half = min(seconds(message[: len(message) // 2]) for _ in range(3))
     assert min(seconds(message) for _ in range(3)) < 4 * half
