@@ -61,7 +61,7 @@ class Bridge:
         if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change was withdrawn in its favour: the offer then has to be
-        # forwarded, because the answer tells this leg the other side's new media.
+        # forwarded, because the answer gives this leg the new media of the other side.
         elif offer and offer == leg.remote_session and leg.said and not gives_way:
             leg.agree(server, leg.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
@@ -86,8 +86,8 @@ class Bridge:
             return
         other = self.opposite(leg)
         if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
-            self._proposal = news = ChangedAnswer(self._endpoint, self, other, session)
-            news.begin_when_free(now)
+            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session)
+            change.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Handle a CANCEL of a proposal."""

@@ -141,7 +141,7 @@ def present(
 class _Introduction:
     """Presentation of one caller to one gateway."""
 
-    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_tells_withheld")
+    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_sends_withheld")
 
     def __init__(
         self, caller_identity: CallerIdentity, caller: str, callee: str, ours: str, dialect: CalleeDialect
@@ -152,7 +152,7 @@ class _Introduction:
         self._ours = ours
         self._dialect = dialect
         self._hides = _hides(caller_identity, dialect.privacy)
-        self._tells_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
+        self._sends_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
         """Whether the vendor is sent a withheld identity (trusted, RFC 3325 section 7)."""
 
     def presentation(self) -> Presentation:
@@ -195,7 +195,7 @@ class _Introduction:
                 yield f"History-Info: {entry.render(uri)}"
 
     def _uri_of(self, number: str, *, is_withheld: bool) -> str:
-        if not number or (is_withheld and not self._tells_withheld):
+        if not number or (is_withheld and not self._sends_withheld):
             return ANONYMOUS_URI
         return f"sip:{escape_user(number)}@{self._ours}"
 

@@ -61,7 +61,7 @@ _log = structlog.get_logger()
 
 
 def run_switch(config: Path, greet: Greet) -> None:
-    """Run the switch on a configuration until it is told to stop; ``greet`` is called once it takes calls.
+    """Run the switch on a configuration until a stop is requested; ``greet`` is called once it takes calls.
 
     Raises:
         ConfigError: the configuration is bad.

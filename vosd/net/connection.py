@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 
 class Owner(Protocol):
-    """Owner of connections: is told when they open, receive a message and close."""
+    """Owner of connections: called when they open, receive a message and close."""
 
     def opened(self, connection: "Connection") -> None:
         """Called when a connection can be written to."""

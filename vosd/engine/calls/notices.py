@@ -68,7 +68,7 @@ class Notices:
     def unacknowledged_answer(self, record: CallRecord, at: Instant) -> None:
         """Warn about a customer that sent no PRACK for early media: the vendor is paid, the customer pays nothing.
 
-        The caller may have heard the callee: the SDP was in the response that it did not acknowledge.
+        The caller may have had the media of the callee: the SDP was in the response that it did not acknowledge.
         """
         if record.answered_at is not None or record.hangup_source == "switch":
             return

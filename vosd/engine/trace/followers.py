@@ -204,7 +204,7 @@ class TraceFollowers:
         """Whether there is a follower."""
         return bool(self._present)
 
-    # -- what the switch tells ----------------------------------------------------------------------------------
+    # -- reports of the switch -----------------------------------------------------------------------------------
 
     def attempted(self, call: Call, call_request: CallRequest, gateway: str) -> None:
         """Report that a gateway is about to be tried for a call."""

@@ -136,7 +136,7 @@ class OutboundRegistration:
         self._answers = _answers(terms)
         self._expires_s = terms.expires_s
         self._lengthened = 0
-        """How often this attempt was told to request a longer duration (423)."""
+        """How many 423 this attempt has followed."""
         address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
         self._series = Dialog.outside(
             call_id=endpoint.token(),

@@ -88,7 +88,7 @@ class StreamFramer:
         self._length = self._searched = 0
         self._has_start_line = False
         if self.lost is not None:
-            # The message was cut at its head; the bytes after it cannot be told apart from a body.
+            # The message was cut at its head; the bytes after it cannot be separated from a body.
             pending.clear()
         return message
 

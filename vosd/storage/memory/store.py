@@ -59,7 +59,7 @@ class MemoryStore:
         self._by_reference: dict[tuple[str, str, str], Entry] = {}
         self.commits = 0
         """The counter that orders commits."""
-        self._told = 0
+        self._reported = 0
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
         """Make a row with balance zero for every account that has none yet."""
@@ -110,7 +110,7 @@ class MemoryStore:
 
     def newest_commit(self) -> int:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
-        newest, self._told = (0 if self.commits == self._told else self.commits), self.commits
+        newest, self._reported = (0 if self.commits == self._reported else self.commits), self.commits
         return newest
 
     async def standings(self, after: int = 0) -> Changes:
