@@ -74,9 +74,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(self, services: CallServices) -> CallRequest:
-        """Return the call request, and reserve again what it occupied, without applying limits a second time."""
-        catalogue, live = services.admission.catalogue, services.live
-        request = CallRequest(
+        """Return the call request, which occupies nothing yet."""
+        catalogue = services.admission.catalogue
+        return CallRequest(
             source_host=self.source_host,
             source_port=self.source_port,
             hops=self.hops,
@@ -91,15 +91,19 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
             account=None if self.account is None else catalogue.accounts[self.account],
             rate=self.rate,
-            taken=[PlaceTaken(live.occupancy, *place) for place in self.places],
+            taken=[],
         )
-        for scope, name, _ in self.places:
+
+    def occupy(self, request: CallRequest, services: CallServices) -> None:
+        """Reserve again what the call occupied, without applying limits a second time."""
+        live = services.live
+        for scope, name, mono_ms in self.places:
             live.occupancy.take_again(scope, name, None)
+            request.taken.append(PlaceTaken(live.occupancy, scope, name, mono_ms))
         if self.hold is not None and self.account is not None:
             credit = live.credits[self.account]
             request.hold = credit.resume(self.hold)
             request.taken.append(HoldTaken(credit, request.hold))
-        return request
 
 
 class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -141,6 +145,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         live_call.kept = self.kept
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
+        self.request.occupy(request, services)
         if live_call.call.callee is not None:
             gateway = live_call.call.callee.choice.gateway
             services.live.occupancy.take_again(gateway.scope, gateway.name, None)
