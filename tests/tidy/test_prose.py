@@ -1,7 +1,7 @@
 """The texts of this repository are plain English, and cite only what a reader can look up."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,17 +24,6 @@ CONTRACT: Final = re.compile(
     r"stranger_(?:rate|burst)|STRANGER_\w+|too (?:much of a stranger's calls|many requests of a stranger)"
 )
 """Keys of the configuration and of ``vosd status``, which stay as they are."""
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split(", "))
-
-
-NOT_YET: Final[Mapping[str, frozenset[str]]] = {
-    "docs/ARCHITECTURE.md": _words("everybody, strangers, whom"),
-    "docs/ONE-CALL.md": _words("everybody, nobody"),
-}
-"""Words that a folder or file may still use; entries are only ever removed."""
 
 PAPERS: Final = re.compile(
     r"\b(?:DESIGN|INTERFACES|EXEMPLARS)\b(?! =)|\bREQ_[A-Z]+|\b[A-Z]{2,5}-(?:V?\d\d|V\d+|\d{2,3})\b"
@@ -63,12 +52,8 @@ def riddles_in(text: str, words: Sequence[str] = WORDS) -> set[str]:
     return {match[1].lower().replace("_", " ") for match in found}
 
 
-def allowed_in(name: str) -> frozenset[str]:
-    return frozenset[str]().union(*(words for place, words in NOT_YET.items() if name.startswith(place)))
-
-
 def test_texts_have_no_riddles():
-    found = {name: sorted(riddles_in(text) - allowed_in(name)) for name, text in texts()}
+    found = {name: sorted(riddles_in(text)) for name, text in texts()}
     assert "vosd/net/shield.py" in found
     assert {name: words for name, words in found.items() if words} == {}
 
