@@ -1,7 +1,7 @@
-"""``make demo``: a newcomer's first minute: four calls, what each cost, and why each went where it did.
+"""``make demo``: four calls for newcomers, with the cost and the routing decision of each.
 
-A real switch on a scratch directory, a customer and two vendors made of plain sockets. Owns the story it tells;
-everything it shows is what the command line prints.
+It runs the daemon in a scratch directory, and a customer and two vendors on plain sockets. Everything that it shows is
+output of the command line.
 """
 
 import sys
@@ -97,7 +97,7 @@ _REACTIONS: Final[Mapping[str, Callable[[Trunk, Message], None]]] = {
 
 
 class Demo:
-    """The switch, its four parties, and the telling."""
+    """The switch, its four parties, and the report on the console."""
 
     def __init__(self, daemon: Daemon, switch: Endpoint, console: Console) -> None:
         self._daemon = daemon
@@ -105,7 +105,7 @@ class Demo:
         self._console = console
 
     def tell(self, acme: Peer, newcomer: Peer) -> None:
-        """Make the four calls, then show the books."""
+        """Make the four calls, then show records and balances."""
         self._say(f"A switch listens on {self._switch}, connected to two customers and two carriers.")
         self._daemon.succeed("payment", "add", "--account", "acme", "--amount", "5.00")
         self._say("acme paid 5.00; newcomer has paid nothing yet.\n")
@@ -162,7 +162,7 @@ class Demo:
         self._console.print(table)
 
     def _explain(self, record: dict[str, Any]) -> None:
-        """Say what the switch would do with this call now, and what it did."""
+        """Show the attempts of a call, and the routing decision for it now."""
         gateway, caller, callee = record["mapping_gateway"], record["caller_in"], record["callee_in"]
         route = self._daemon.ask("route", "explain", "--gateway", gateway, "--caller", caller, "--callee", callee)
         ways = ", then ".join(f"{way['routing_gateway']} ({way['reason']})" for way in route["candidates"])
@@ -191,7 +191,7 @@ def _tried(record: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Run the demo in a directory that is gone afterwards, and return the exit code."""
+    """Run the demo in a temporary directory, and return the exit code."""
     with (
         tempfile.TemporaryDirectory(prefix="vosd-demo-") as directory,
         Trunk({BUSY: 486, FAILS_AT_THE_CHEAPER: 503}) as cheap,

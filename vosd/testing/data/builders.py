@@ -1,4 +1,4 @@
-"""Rates, policies and gateways with sensible defaults, so that a test names only what it is about."""
+"""Rates, policies and gateways with defaults, so that a test names only the fields that it is about."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGat
 from vosd.trunks.phone import Phone
 
 NOWHERE: Final = Address("192.0.2.99", 5060)
-"""Where a trunk is whose place is not what the test is about."""
+"""Default address of a trunk."""
 
 
 def rating_policy(
@@ -75,7 +75,7 @@ def mapping_gateway(name: str, *hosts: str, **terms: Any) -> MappingGateway:
 
 
 def credentials(username: str, password: str, digest: DigestSettings | None = None, domain: str = "") -> Credentials:
-    """Make what a user must prove, by the given settings or the usual ones, in a domain of its own or in none."""
+    """Make the credentials of a user, with the given or default digest settings, in a domain or in none."""
     settings = digest or DigestSettings()
     realm = domain or settings.realm
     ha1 = {each.value: ha1_of(each, username, realm, password) for each in settings.algorithms}

@@ -1,4 +1,4 @@
-"""Call records as tests and benchmarks need them: whole, plausible, numbered."""
+"""Call records for tests and benchmarks: complete, plausible, numbered."""
 
 from decimal import Decimal
 from typing import Any, Final

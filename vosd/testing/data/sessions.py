@@ -1,4 +1,4 @@
-"""Session descriptions as the user agents of tests make them: the next one of the same origin, and what answers it."""
+"""Session descriptions of the user agents of tests: next versions of an origin, and answers."""
 
 import re
 from typing import Final
@@ -30,7 +30,7 @@ def revised(session: str, *attributes: str) -> str:
 
 
 def answering(offer: str, session: str) -> str:
-    """Return the next description of an origin as the answer to ``offer``: hold is met with its opposite (8.4)."""
+    """Return the next description of an origin as the answer to ``offer``; hold gets the opposite direction (8.4)."""
     found = _DIRECTION.search(offer)
     opposite = _OPPOSITE.get(found[1]) if found else None
     return revised(session, *([f"a={opposite}"] if opposite else []))

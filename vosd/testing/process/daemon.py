@@ -1,4 +1,4 @@
-"""The real daemon on a directory of its own: started, asked, interrupted, killed.
+"""The real daemon in a directory of its own: start, verbs, signals, kill.
 
 Owns the process and the paths of one scratch installation. Everything is asked through the command line, as
 an operator would; not from inside a running event loop, for the verbs bring their own.
@@ -20,15 +20,15 @@ from vosd.cli.main import main
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
-"""Only a process that hangs reaches these; a start that fails ends by itself. A busy machine needs many seconds."""
+"""Time-outs for a process that hangs; one that fails ends by itself. A busy machine needs many seconds."""
 
 
 class DaemonError(VosError):
-    """The daemon or a verb did not do its job; the message carries what it wrote."""
+    """The daemon or a verb failed; the message has its output."""
 
 
 class Outcome(NamedTuple):
-    """What a verb left behind."""
+    """Exit code and output of a verb."""
 
     code: int
     stdout: str
@@ -90,11 +90,11 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     def configure(self, configuration: str) -> None:
-        """Replace the configuration file; a running daemon reads it on reload."""
+        """Replace the configuration file; a running daemon reads it at the next reload."""
         self.configuration_file.write_text(configuration.replace("$directory", str(self.directory)))
 
     def migrate(self) -> None:
-        """Bring the scratch database to this version.
+        """Migrate the scratch database to this version.
 
         Raises:
             DaemonError: it could not be done.
@@ -102,7 +102,7 @@ class Daemon:
         self.succeed("migrate")
 
     def start(self, *, wait: bool = True) -> None:
-        """Start the daemon and wait until it answers on its control socket: all listeners are open then.
+        """Start the daemon and wait until its control socket answers: all listeners are open then.
 
         Without ``wait`` it returns at once, for a start that takes long or fails.
         """
@@ -114,7 +114,7 @@ class Daemon:
             time.sleep(0.02)
 
     def verb(self, *words: str) -> Outcome:
-        """Run one verb of the command line, in this process: a new interpreter takes longer than the answer."""
+        """Run one verb of the command line in this process, which saves the start of an interpreter."""
         done = CliRunner().invoke(main, [*words, "--config", str(self.configuration_file)])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -146,18 +146,18 @@ class Daemon:
         return self.wait()
 
     def wait(self) -> int:
-        """Wait until the daemon has ended by itself, and return its exit code."""
+        """Wait for the end of the daemon, and return its exit code."""
         assert self._process is not None, "start() comes first"
         return self._process.wait(_STOP_SECONDS)
 
     def kill(self) -> None:
-        """End the process as a power cut would; harmless where it has ended."""
+        """Send SIGKILL; do nothing if the process has ended."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def log(self) -> list[dict[str, Any]]:
-        """Return what was logged so far; a line that is not JSON comes as ``{"unstructured": line}``."""
+        """Return the log so far; a line that is not JSON becomes ``{"unstructured": line}``."""
         return [_log_line(line) for line in self.log_file.read_text().splitlines() if line]
 
     def _begin(self) -> Running:

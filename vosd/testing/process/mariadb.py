@@ -1,4 +1,4 @@
-"""A private MariaDB for tests and benchmarks: own directory, own port on loopback, gone afterwards.
+"""A private MariaDB for tests and benchmarks: in a directory of its own, on a free loopback port.
 
 Needs nothing but the server's binary (Debian: ``mariadb-server-core``): the server starts on an empty
 directory without grant tables, so any user and password are let in. Refuses to touch any other server.
@@ -88,7 +88,7 @@ class MariaDb:
 
     def start(self) -> None:
         """Start the server and return when it answers."""
-        # the server would tell a service manager of the test's own that it is ready
+        # without this the server would notify the service manager of the test that it is ready
         environ = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         self._process = subprocess.Popen(
             self._command,
@@ -113,19 +113,19 @@ class MariaDb:
             self._process = None
 
     def kill(self) -> None:
-        """End the server at once, as a crash would."""
+        """Kill the server, as in a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=30)
             self._process = None
 
     def hang(self) -> None:
-        """Stop the server in the middle of whatever it does; returns once all its threads stand."""
+        """Suspend the server; return when all its threads are stopped."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
     def go_on(self) -> None:
-        """Let a server that hangs go on."""
+        """Resume a suspended server."""
         os.kill(self.pid, signal.SIGCONT)
 
     def create_database(self, name: str) -> str:
@@ -135,7 +135,7 @@ class MariaDb:
         return self.url(name)
 
     def url(self, name: str) -> str:
-        """Return the URL of a database as a configuration file would hold it."""
+        """Return the URL of a database for a configuration file."""
         return f"mysql+aiomysql://vosd:secret@127.0.0.1:{self.port}/{name}"
 
     def cpu_seconds(self) -> float:

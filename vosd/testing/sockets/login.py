@@ -1,4 +1,4 @@
-"""How a telephone proves who it is: written by RFC 7616 from scratch, to be no echo of what it tests."""
+"""Digest authentication of a phone (RFC 7616), written independently of the code that it tests."""
 
 import hashlib
 import re
@@ -19,21 +19,21 @@ class Login(NamedTuple):
     username: str
     password: str
     algorithm: str = "MD5"
-    """Which challenge is answered."""
+    """Algorithm of the challenge that is answered."""
     has_qop: bool = True
-    """False: as before RFC 2617."""
+    """False: without qop, as before RFC 2617."""
 
 
 class Question(NamedTuple):
     """A challenge."""
 
     answered_in: str
-    """The header that answers it."""
+    """Name of the header for the answer."""
     parameters: dict[str, str]
 
     @property
     def is_stale(self) -> bool:
-        """Whether only the nonce was bad."""
+        """Whether only the nonce was rejected."""
         return self.parameters.get("stale") == "true"
 
 
@@ -51,7 +51,7 @@ def questions(response: Message) -> list[Question]:
 def answer(
     question: Question, login: Login, method: str, uri: str, count: int = 1, lies: Mapping[str, str] | None = None
 ) -> str:
-    """Return the header line that answers a challenge; ``lies`` stand in the place of parameters."""
+    """Return the header line that answers a challenge; ``lies`` replace parameters."""
 
     def hashed(text: str) -> str:
         return HASHES[login.algorithm](text.encode()).hexdigest()
@@ -72,6 +72,6 @@ def answer(
 
 
 def answer_to(response: Message, login: Login, method: str, uri: str, count: int = 1) -> str | None:
-    """Answer the challenge of a response that is for the login's algorithm; None where there is none."""
+    """Return the answer to the challenge for the login's algorithm; None if there is none."""
     fitting = [each for each in questions(response) if each.parameters.get("algorithm", "MD5") == login.algorithm]
     return answer(fitting[0], login, method, uri, count) if fitting else None

@@ -1,4 +1,4 @@
-"""Addresses on this machine: how tests, benchmarks and the demo name them, find free ones, and see them taken."""
+"""Addresses on this machine: type, free ports, and ports in use."""
 
 import socket
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A SIP user agent written out packet by packet: a UDP socket that blocks, and calls composed from text.
+"""A SIP user agent that works packet by packet: a blocking UDP socket, and calls composed from text.
 
 For what SIPp is clumsy at: crossing and repeated packets, counting what comes, not acknowledging, and a
 customer and a vendor that need nothing installed. It reads and writes SIP by itself, on purpose: a fault of
@@ -28,11 +28,11 @@ _numbers: Final = count(1)
 
 
 class UnexpectedError(VosError):
-    """Something else came than was expected, or nothing; the message lists the last packets."""
+    """An unexpected message or none arrived; the error lists the last packets."""
 
 
 class Message:
-    """A request or a response as it stood in one datagram."""
+    """A request or a response in one datagram."""
 
     def __init__(self, data: bytes, source: Endpoint) -> None:
         head, _, self.body = data.decode(errors="surrogateescape").partition("\r\n\r\n")
@@ -81,7 +81,7 @@ class Peer:
     """One UDP socket; a context manager that closes it."""
 
     transport = "UDP"
-    """As Via has it."""
+    """Transport in Via."""
 
     def __init__(self, address: Endpoint) -> None:
         self.address = address
@@ -98,7 +98,7 @@ class Peer:
 
     @property
     def contact(self) -> str:
-        """What stands behind ``sip:user@`` where this peer is to be reached."""
+        """Host, port and parameters of the SIP URI of this peer."""
         return str(self.address) if self.transport == "UDP" else f"{self.address};transport={self.transport.lower()}"
 
     def send(self, data: str | bytes, to: Endpoint) -> None:
@@ -108,7 +108,7 @@ class Peer:
         self._send(raw, to)
 
     def receive(self, within_s: float = 2.0) -> Message | None:
-        """Return the next message, or None when none came in time."""
+        """Return the next message, or None if none arrived in time."""
         message = self._receive(within_s)
         if message is not None:
             self._transcript.append(f"<- {message.source}  {message}")
@@ -130,7 +130,7 @@ class Peer:
         return Message(data, Endpoint(*source))
 
     def expect(self, wanted: str | int, within_s: float = 15.0, passing: Iterable[str | int] = ()) -> Message:
-        """Return the next message, which has to be the wanted method or status.
+        """Return the next message, which must have the wanted method or status.
 
         100, what stands in ``passing`` and retransmissions of what came earlier may come before it.
 
@@ -147,7 +147,7 @@ class Peer:
         raise self.unexpected(str(wanted))
 
     def final_response(self, cseq: str, call_id: str, within_s: float = 15.0) -> Message:
-        """Return the final response to one request, whatever else comes before it.
+        """Return the final response to one request; other messages before it are ignored.
 
         Raises:
             UnexpectedError: none came in time.
@@ -160,7 +160,7 @@ class Peer:
         raise self.unexpected(f"the answer to {cseq}")
 
     def messages(self, during_s: float) -> list[Message]:
-        """Return whatever comes during the given time."""
+        """Return all messages that arrive during the given time."""
         return list(self._arriving(during_s))
 
     def _arriving(self, during_s: float) -> Iterator[Message]:
@@ -179,11 +179,11 @@ class Peer:
         return text
 
     def unexpected(self, wanted: str) -> UnexpectedError:
-        """Make the error that says what was waited for and what came instead."""
+        """Return the error that names the expected and the received message."""
         return UnexpectedError("\n".join([f"{self.address} waited for {wanted}:", *self._transcript]))
 
     def hang_up(self, invite: Message, tag: str) -> None:
-        """Send BYE as the one who answered ``invite`` with ``tag``."""
+        """Send BYE as the callee that answered ``invite`` with ``tag``."""
         lines = [
             f"BYE {invite.target} SIP/2.0",
             f"Via: SIP/2.0/{self.transport} {self.address};rport;branch=z9hG4bK-{tag}-bye",
@@ -198,7 +198,7 @@ class Peer:
 
 @dataclass
 class OutgoingCall:
-    """One call as its caller sees it: makes the packets, remembers the dialog."""
+    """The caller's side of one call: composes the packets and keeps the dialog."""
 
     peer: Peer
     switch: Endpoint
@@ -249,7 +249,7 @@ class OutgoingCall:
         return text
 
     def answered(self, within_s: float = 15.0, cseq: int = 1) -> Message:
-        """Wait for the answer, remember the dialog, acknowledge.
+        """Wait for the answer, store the dialog, and send the ACK.
 
         Raises:
             UnexpectedError: the call was refused, or nothing came in time.
@@ -262,12 +262,12 @@ class OutgoingCall:
         return response
 
     def adopt(self, response: Message) -> None:
-        """Take the dialog's remote tag and target from a response."""
+        """Set the remote tag and target of the dialog from a response."""
         self.remote_to = response["To"]
         self.target = response.target
 
     def refused(self, within_s: float = 15.0) -> Message:
-        """Wait for a final response that refuses, and acknowledge it inside the transaction.
+        """Wait for a final refusal, and acknowledge it within the transaction.
 
         Raises:
             UnexpectedError: the call was answered, or nothing came in time.
@@ -292,7 +292,7 @@ def compose(lines: Iterable[str], body: str = "", kind: str = "application/sdp")
 
 
 def response_lines(request: Message, status: int, tag: str, contact: Endpoint | str) -> list[str]:
-    """Write the lines of a response that its request and its sender fix; ``tag`` is added where To has none."""
+    """Return the lines of a response that are copied from the request; ``tag`` is added if To has none."""
     to = request["To"] if ";tag=" in request["To"] or not tag else f"{request['To']};tag={tag}"
     return [
         f"SIP/2.0 {status} Tested",

@@ -1,4 +1,4 @@
-"""SIPp as a caller or a vendor: one process, one scenario, an answer whether every call went as written.
+"""SIPp as a caller or a vendor: one process and one scenario; every call must follow it.
 
 Owns the writing of a scenario from its parts and the life of the process. Refuses to know any switch; what a
 call must look like stands in the scenario, whose assertions SIPp checks itself.
@@ -25,7 +25,7 @@ _TRACE_CHARACTERS_MAX: Final = 12_000
 
 
 class SippError(VosError):
-    """A call did not go as its scenario says; the message carries SIPp's errors and the packets."""
+    """A call did not follow its scenario; the message has SIPp's errors and the packets."""
 
 
 def write_scenario(source: Path, fragments: Path, values: Mapping[str, str], target: Path) -> Path:
@@ -80,7 +80,7 @@ class Sipp:
         self._messages = scratch / f"{name}.messages"
         self._screen = scratch / f"{name}.screen"
         self.logs = scratch / f"{name}.logs"
-        """What ``<log>`` actions wrote."""
+        """Output of ``<log>`` actions."""
         self.statistics = scratch / f"{name}.csv"
         self._is_bound = partial(udp_bound if transport == "UDP" else tcp_listening, local)
         self._timeout_s = timeout_s
@@ -121,7 +121,7 @@ class Sipp:
         Raises:
             SippError: the address is in use.
         """
-        if self._is_bound():  # SIPp would share the port and see half of the packets
+        if self._is_bound():  # SIPp would share the port and receive only half of the packets
             message = f"{self.local} is taken by another process; end it (ss -lunp names it)"
             raise SippError(message)
         with self._screen.open("wb") as screen:
@@ -150,7 +150,7 @@ class Sipp:
             raise SippError(self.report(status))
 
     def join(self) -> int | None:
-        """Wait for the end of the process and return its exit status, None where it had to be killed.
+        """Wait for the end of the process and return its exit status, None if it had to be killed.
 
         For loads, whose failed calls are counted.
         """
@@ -162,13 +162,13 @@ class Sipp:
             return None
 
     def stop(self) -> None:
-        """End the process where it still runs."""
+        """End the process if it still runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def report(self, status: int | None) -> str:
-        """Say what SIPp complained about, and show the packets where they were traced."""
+        """Return SIPp's errors, and the packets if they were traced."""
         parts = [f"{' '.join(self._command[:4])} at {self.local} ended with status {status}"]
         parts.extend(
             f"--- {path.name}\n{text[-_TRACE_CHARACTERS_MAX:]}"

@@ -1,4 +1,4 @@
-"""One call as one user agent sees it: its dialog, its requests and replies, the session, and whether it is over."""
+"""One side of a call at a user agent: dialog, requests, replies, session, and end."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -14,12 +14,12 @@ TO_CHANGE_THE_SESSION: Final = frozenset({"INVITE", "UPDATE"})
 
 
 class Reply(NamedTuple):
-    """How one request within a dialog is answered."""
+    """Answer to one request within a dialog."""
 
     status: int = 200
-    """0 = not at all; a provisional one leaves it there."""
+    """0 = no response; after a provisional one no other follows."""
     body: str | None = None
-    """None = whatever fits: the answer to an offer, an offer where none came."""
+    """None = the answer to an offer, or an offer if the request had none."""
     after_ms: int = 0
     headers: tuple[str, ...] = ()
 
@@ -49,17 +49,17 @@ class Side:
         self.knows_timer = False
         """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
         self.minds_origins = True
-        """Whether an offer is refused that cannot come after the session description before it."""
+        """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
         self.gone: int | None = None
-        """What every request gets from now on: 0 = nothing, 481 = the call was forgotten."""
+        """Status for every request from now on: 0 = no response, 481 = the dialog was lost."""
         self.mine = ""
-        """Our session description as agreed upon."""
+        """Our session description in force."""
         self.theirs = ""
-        """The other side's."""
+        """Session description of the other side in force."""
         self.got: dict[str, list[int]] = {}
         """Final statuses of our own requests within the dialog, by method; 0 where none came."""
         self.asked: defaultdict[str, list[Message]] = defaultdict(list)
-        """What the other side asked within the dialog, by method, without repetitions."""
+        """Requests of the other side within the dialog, by method, without retransmissions."""
         self.asking: list[Asking] = []
         """Requests of ours that have no final response yet."""
         self.acks: list[Message] = []
@@ -74,7 +74,7 @@ class Side:
         self._finished: dict[str, tuple[Message, int]] = {}
         """INVITEs of the other side with our final status, by the number of their CSeq."""
         self._offered: str | None = None
-        """An offer of ours in a 2xx, whose answer comes in the ACK."""
+        """Our offer in a 2xx, which the ACK has to answer."""
         self._offered_in = ""
         """The number of that INVITE's CSeq."""
 
@@ -120,7 +120,7 @@ class Side:
         return offer
 
     def hang_up(self, *headers: str) -> None:
-        """Send BYE; the call is over when that is answered, or never will be."""
+        """Send BYE; the call is over when that is answered or has timed out."""
         if not self.is_over:
             self.ask("BYE", headers=headers)
 
@@ -138,11 +138,11 @@ class Side:
     # -- requests of the other side -----------------------------------------------------------------------------
 
     def will(self, method: str, *replies: Reply) -> None:
-        """Answer the next requests of a method so."""
+        """Set the replies to the next requests of a method."""
         self._replies[method].extend(replies)
 
     def take(self, request: Message) -> None:
-        """Act on a request within the dialog that has no reply yet."""
+        """Handle a request within the dialog that is no retransmission."""
         method = request.method or ""
         if self.gone is not None:
             self._take_no_more(request, method, self.gone)
@@ -162,12 +162,12 @@ class Side:
             self._reply(request, method)
 
     def hung_up(self, bye: Message) -> None:
-        """Take the other side's BYE."""
+        """Handle a BYE of the other side."""
         self.agent.reply(bye, 200)
         self.over()
 
     def over(self) -> None:
-        """Note the end; nothing is repeated for a call that is over but what ends it."""
+        """End the call; only our BYE is still retransmitted."""
         self.is_over = True
         for repeat in self._repeating.values():
             repeat.stop()

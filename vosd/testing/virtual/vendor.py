@@ -1,4 +1,4 @@
-"""A vendor's trunk on the virtual wire: answers, refuses, rings or keeps silent by a script."""
+"""A vendor's trunk on the virtual wire: answers, refuses, rings or does not respond, by a script."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,61 +19,61 @@ class Line(NamedTuple):
     """One response of a script."""
 
     after_ms: int
-    """From the INVITE."""
+    """Time from the INVITE."""
     status: int
     body: str = ""
     headers: tuple[str, ...] = ()
     is_reliable: bool = False
-    """Repeated until its PRACK comes (RFC 3262); later ones wait for that. Not so where the INVITE offers no 100rel."""
+    """Repeat it until its PRACK (RFC 3262), for which later ones wait. Ignored if the INVITE does not offer 100rel."""
 
 
 class Script(NamedTuple):
-    """How an INVITE is treated."""
+    """Responses to an INVITE, and behaviour in its call."""
 
     lines: tuple[Line, ...]
     hang_up_after_ms: int | None = None
-    """From the answer."""
+    """Time from the answer."""
     accepts_cancel: bool = True
     """False: the CANCEL is answered, and the script goes on."""
     is_patient: bool = False
-    """True: without an ACK the vendor just waits, where others hang up after 64·T1."""
+    """True: without an ACK the vendor does nothing, instead of sending BYE after 64·T1."""
     forks: tuple["Script", ...] = ()
-    """What other phones do that the same INVITE rings, each with a To tag of its own."""
+    """Scripts of further forks of the same INVITE, each with a To tag of its own."""
     then: Callable[["IncomingCall"], None] | None = None
-    """What is done once the answer is acknowledged: nothing may be asked before (RFC 3261 sections 14.1 and 15)."""
+    """Called on the ACK of the answer; no request may be sent before (RFC 3261 sections 14.1 and 15)."""
 
 
 def answers(after_ms: int = 1_000, *, body: str = ANSWER, hang_up_after_ms: int | None = None) -> Script:
-    """Ring at once, answer later."""
+    """Return a script that rings at once and answers later."""
     return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, body)), hang_up_after_ms)
 
 
 def answers_reliably(body: str = ANSWER, after_ms: int = 1_000) -> Script:
-    """Play early media that is answered reliably, and answer later without saying it again."""
+    """Return a script with SDP in a reliable 183, and a later 200 without SDP."""
     return Script((Line(0, 100), Line(0, 183, body, (), True), Line(after_ms, 200)))
 
 
 def answers_timed(expires: str = "", *, knows_update: bool = True, after_ms: int = 1_000) -> Script:
-    """Ring at once, answer later with a Session-Expires, by default the one of the INVITE."""
+    """Return a script that answers with a Session-Expires, by default the one of the INVITE."""
     methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO" + (", UPDATE" if knows_update else "")
     headers = (f"Allow: {methods}", "Supported: timer", *((f"Session-Expires: {expires}",) if expires else ()))
     return Script((Line(0, 100), Line(0, 180), Line(after_ms, 200, ANSWER, headers)))
 
 
 def refuses(status: int, after_ms: int = 0, *, headers: tuple[str, ...] = ()) -> Script:
-    """Refuse with a final code."""
+    """Return a script that refuses with a final code."""
     return Script((Line(0, 100), Line(after_ms, status, "", headers)))
 
 
 SILENT: Final = Script(())
 RINGS: Final = Script((Line(0, 100), Line(0, 180)))
-"""Rings for ever."""
+"""Rings without an answer."""
 TRIES: Final = Script((Line(0, 100),))
-"""Shows itself and does nothing more."""
+"""Sends 100 and nothing more."""
 
 
 class Vendor(UserAgent):
-    """Takes calls by a script for all, or by called number."""
+    """Handles calls by one script, or by a script for each called number."""
 
     def __init__(self, wire: Wire, address: Address, switch: Address, script: Script | None = None) -> None:
         super().__init__(wire, address, switch)
@@ -83,12 +83,12 @@ class Vendor(UserAgent):
 
     @property
     def only_call(self) -> "IncomingCall":
-        """The one call that came."""
+        """The call; there must be exactly one."""
         (call,) = self.calls
         return call
 
     def take_request(self, request: Message) -> None:
-        """Sort a request to its call, or take a new one; whatever names no phone is for the first that rang.
+        """Pass a request to its call, or start a new one; without a To tag it is for the first fork.
 
         An INVITE that was refused may be said again in another way: with the same Call-ID and a new number.
         """
@@ -111,7 +111,7 @@ class Vendor(UserAgent):
 
 
 class IncomingCall(Side):
-    """One call, as the vendor sees it."""
+    """The vendor's side of one call."""
 
     def __init__(self, agent: Vendor, invite: Message, script: Script) -> None:
         super().__init__(agent, invite["Call-ID"])
@@ -131,12 +131,12 @@ class IncomingCall(Side):
         self._unheard: Repeat | None = None
         self._offers_early = self._offers_in_answer = False
         self._later: deque[Line] = deque()
-        """What waits for a PRACK."""
+        """Responses that wait for a PRACK."""
         for line in script.lines:
             self.wire.after(line.after_ms, partial(self.respond, line))
 
     def respond(self, line: Line) -> None:
-        """Send a response to the INVITE, unless there was a final one; a final one until its ACK comes."""
+        """Send a response to the INVITE, unless it has a final one; repeat a final one until its ACK."""
         if self.final is not None:
             return
         if self._unheard is not None and line.status < 300:
@@ -149,7 +149,7 @@ class IncomingCall(Side):
             self._finish(line)
 
     def take(self, request: Message) -> None:
-        """Act on a request of this call."""
+        """Handle a request of this call."""
         match request.method:
             case "INVITE" if request["CSeq"] == self.invite["CSeq"]:
                 self.agent.repeat_reply(request)
@@ -171,7 +171,7 @@ class IncomingCall(Side):
                 super().take(request)
 
     def over(self) -> None:
-        """Note the end; nothing is repeated for a call that the other side has ended."""
+        """End the call; nothing is retransmitted after a BYE of the other side."""
         super().over()
         if self._final_repeat is not None and self.final == 200:
             self._final_repeat.stop()
@@ -179,7 +179,7 @@ class IncomingCall(Side):
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _say(self, line: Line, *headers: str) -> Callable[[], None]:
-        """Send a response to the INVITE; return what sends it again."""
+        """Send a response to the INVITE; return a function that repeats it."""
         if line.body:
             self.mine = line.body
         tag = self.tag if line.status > 100 else ""
