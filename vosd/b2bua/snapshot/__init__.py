@@ -1,5 +1,5 @@
-"""A call as data, and the call made again from it; knows neither journal nor switch.
+"""Snapshots of calls, and their restoration; independent of journal and switch.
 
-A snapshot holds strings, numbers, bytes, tuples and frozen structs. Trunks are named: their terms come from the
-catalogue of the process that restores. A field at its default is left out: a call between two requests is short.
+A snapshot holds strings, numbers, bytes, tuples and frozen structs. Trunks are stored by name: their terms come from
+the catalogue of the restoring process. Fields with their default value are left out, so that a usual call is short.
 """

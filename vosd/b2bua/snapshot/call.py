@@ -1,4 +1,4 @@
-"""A whole call as data: where it stands, what has happened to it, both legs and what goes on between them."""
+"""Snapshot of a whole call: state, history, both legs and the requests between them."""
 
 from collections.abc import Iterable, Mapping
 

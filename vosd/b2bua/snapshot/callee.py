@@ -1,4 +1,4 @@
-"""The leg of a vendor as data: an attempt that is under way, or the one that won."""
+"""Snapshot of the leg of a vendor: an attempt in progress, or the one that was answered."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ Gateways = Mapping[str, RoutingGateway]
 
 
 class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A gateway that is tried, by its name, the numbers as they go out to it, and its terms."""
+    """Snapshot of a route: name of the gateway, outgoing numbers, and terms."""
 
     gateway: str
     prefix: str
@@ -35,7 +35,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
-        """Describe a choice."""
+        """Return the snapshot of a route."""
         terms = choice.terms
         if terms is not None and not isinstance(terms, AppliedRate):
             raise TypeError(f"{choice.gateway.name} has terms that cannot be written down")
@@ -43,14 +43,14 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
         return cls(choice.gateway.name, choice.prefix, callee_out, caller_out, terms, choice.is_last_resort)
 
     def restored(self, gateways: Gateways) -> RouteChoice:
-        """Return the choice; raises KeyError where there is no such gateway any more."""
+        """Return the route; raises KeyError if the gateway is no longer configured."""
         callee_out, caller_out = text_of(self.callee_out), text_of(self.caller_out)
         gateway = gateways[self.gateway]
         return RouteChoice(gateway, self.prefix, callee_out, caller_out, self.terms, self.is_last_resort)
 
 
 class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The INVITE of an attempt, from which another is written where the gateway wants a longer session."""
+    """Snapshot of the INVITE of an attempt, which is sent again after 422."""
 
     parts: PartsSnapshot
     hops: int
@@ -73,7 +73,7 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What only an attempt without a final response has."""
+    """Snapshot of the fields of an attempt without a final response."""
 
     tag: str
     """Ours."""

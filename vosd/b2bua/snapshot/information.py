@@ -1,4 +1,4 @@
-"""INFOs that wait for the other side's answer, as data: of running calls, and of calls that have ended meanwhile."""
+"""Snapshots of INFOs that wait for the other side's answer: of live calls, and of calls that have ended since."""
 
 import msgspec
 
@@ -18,7 +18,7 @@ from vosd.sip.transaction.server_snapshot import ServerSnapshot
 
 
 class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """An INFO that one side sent and the other has not answered."""
+    """Snapshot of an INFO that the other side has not answered."""
 
     origin: LegReference
     far: LegReference
@@ -54,7 +54,7 @@ class LateInformation:
         self._server = server
 
     def response_came(self, event: ResponseArrived) -> None:
-        """Pass the other side's final response on."""
+        """Forward the final response of the other side."""
         status, far = event.response.status, self._far
         if status < 200:
             return
@@ -75,7 +75,7 @@ class LateInformation:
 
 
 class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """An INFO that waits for an answer, and whose sender has left the call, or whose call has ended."""
+    """Snapshot of an INFO without an answer whose sender has left the call, or whose call has ended."""
 
     origin: LegReference | None
     far: LegReference | None

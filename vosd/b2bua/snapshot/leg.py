@@ -1,4 +1,4 @@
-"""The two legs of a call as data."""
+"""Snapshots of the two legs of a call."""
 
 from collections import deque
 
@@ -32,7 +32,7 @@ from vosd.trunks.dialect import CallerDialect, Reliability
 
 
 class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A proposal whose Contact holds once it is agreed to."""
+    """Snapshot of a target refresh request; its Contact holds once it is accepted."""
 
     transaction: AnsweredSnapshot
     dialog: DialogSnapshot
@@ -40,7 +40,7 @@ class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What both kinds of leg have."""
+    """Snapshot of the fields of both kinds of leg."""
 
     timer: SessionTimerSnapshot
     dialog: DialogSnapshot | None = None
@@ -59,7 +59,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a leg; ``invite_sequence`` is that of our INVITE, 0 where the INVITE was the peer's."""
         endpoint, moving, acceptance = call.endpoint, leg._moving, leg._acceptance
         if moving is not None and moving.transaction.state is not State.PROCEEDING:
-            moving = None  # it has its answer, so it changes nothing any more
+            moving = None  # it has its answer, and has no effect any more
         dialog = None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence)
         return cls(
             SessionTimerSnapshot.of(leg.timer),
@@ -80,7 +80,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )  # fmt: skip
 
     def restore(self, leg: Leg, call: Call, restoration: Restoration) -> None:
-        """Give a leg that was just made what it had."""
+        """Set the fields of a new leg."""
         leg.call = call
         leg._endpoint = restoration.endpoint
         leg.timer = self.timer.restored()
@@ -111,7 +111,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The keys that a caller has pressed."""
+    """Snapshot of the keys that a caller has pressed."""
 
     pressed: str
     pressed_at: int
@@ -127,7 +127,7 @@ class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
         return cls(keypad._pressed, keypad._pressed_at, keypad._digits, keypad._consults, keypad._until, alarm)
 
     def restored(self, leg: CallerLeg, board: Switchboard, restoration: Restoration) -> Keypad | None:
-        """Return the keypad; None where the trunk's keys transfer nothing any more."""
+        """Return the keypad; None if the trunk has no transfer keys any more."""
         keys = leg.dialect.transfer_keys
         if keys is None:
             return None
@@ -234,7 +234,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return leg
 
     def _restored_invite(self, leg: CallerLeg, restoration: Restoration) -> InviteServer:
-        """Return the transaction of its INVITE; one that has its final response sends nothing any more."""
+        """Return the transaction of its INVITE; after the final response it sends nothing any more."""
         if self.invite is None:
             return InviteServer.answered(restoration.store)
         invite = restoration.invite_server(self.invite)

@@ -1,4 +1,4 @@
-"""What is under way between two legs, as data: changes of the session, refreshes, INFOs."""
+"""Snapshots of requests in progress between two legs: changes of the session, refreshes, INFOs."""
 
 from typing import Final, Literal, TypeAlias
 
@@ -46,7 +46,7 @@ KINDS: Final[dict[type[Proposal], Kind]] = {
 
 
 class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A change of the session that is under way, or a refresh."""
+    """Snapshot of a change of the session in progress, or of a refresh."""
 
     kind: Kind
     far: LegReference
@@ -95,7 +95,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(self, call: Call, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
-        """Go on with it: its answer is waited for, or its time to ask again."""
+        """Return the proposal, with its transaction or its timer for the next try."""
         restoration = calls.restoration
         proposal = self._made(call, calls)
         proposal.far = calls.leg(self.far, call)
@@ -114,7 +114,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return proposal
 
     def _made(self, call: Call, calls: RestoredCalls) -> Proposal:
-        """Make a proposal of its kind, with what only this kind has."""
+        """Return a proposal of this kind, with the fields of this kind alone."""
         match self.kind:
             case "renegotiation":
                 return self._renegotiation(Renegotiation.__new__(Renegotiation), call, calls)
@@ -157,7 +157,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What looks after the session of one leg."""
+    """Snapshot of the supervision of one leg."""
 
     began_at: Instant
     alarm: TimerSnapshot | None = None
@@ -182,7 +182,7 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(self, leg: Leg, restoration: Restoration) -> Supervision:
-        """Go on with it; a refresh that is under way is added when both legs are there."""
+        """Return the supervision; a refresh in progress is added when both legs are restored."""
         supervision = Supervision(restoration.endpoint, leg, self.began_at)
         supervision._alarm = restoration.alarm(self.alarm, supervision)
         supervision._tried_at = self.tried_at

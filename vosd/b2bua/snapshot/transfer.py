@@ -1,4 +1,4 @@
-"""Transfers, and what stands for a customer that has left, as data."""
+"""Snapshots of transfers and bridges, and of the calling side after the customer has left."""
 
 import msgspec
 
@@ -18,12 +18,12 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 
 class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What stands for a customer that has left the call."""
+    """Snapshot of the calling side of a call that the customer has left."""
 
     offer: SessionSnapshot = NO_SESSION
     identity: bytes = b""
     named: bytes = b""
-    """Who transfers; empty where the customer has left its own call."""
+    """The transferor; empty if the customer has left its own call."""
 
     @classmethod
     def of(cls, side: CallerSide) -> "SubstituteSnapshot":
@@ -31,7 +31,7 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity), encode(side.named))
 
     def restored(self, call: Call, dialect: CallerDialect) -> Substitute:
-        """Return the substitute; its transfer is set when both calls are there."""
+        """Return the substitute; its transfer is set when both calls are restored."""
         substitute = Substitute.__new__(Substitute)
         substitute.call = call
         substitute.offer = self.offer.restored()
@@ -91,7 +91,7 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BridgeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What goes on between two legs, mostly those of the call; two calls that are joined describe the same."""
+    """Snapshot of a bridge between two legs; two calls that a transfer has joined have the same one."""
 
     one: LegReference = CALLER
     other: LegReference = CALLEE
