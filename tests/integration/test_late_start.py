@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
 from vosd.storage.migrate import migrate
-from vosd.testing.process.daemon import Daemon
 from vosd.testing.process.mariadb import MariaDb
 
 CONFIGURATION = """

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.daemon import Daemon
 from doubles.nameserver import Mood, NameServer, in_background
 from e2e.addresses import NETWORK
-
-from vosd.testing.process.daemon import Daemon
 
 ZONE = """
 example.net 60 NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp.example.net.
