@@ -1,7 +1,6 @@
-"""What is needed to end a dialog, or an INVITE that has no final response, in another life of the switch.
+"""Dialogs as data, and what another process needs to end an INVITE without a final response.
 
-Plain data that can be written down: sockets go by their names, a login by the gateway that has it. What came from peers
-is kept as bytes, for it need not be UTF-8.
+Sockets are named, and a login is named by its gateway. Text of peers is kept as bytes, because it need not be UTF-8.
 """
 
 from collections.abc import Callable
@@ -22,11 +21,11 @@ COUNTED_SINCE: Final = 1 << 16
 """How far the CSeq of a dialog may have come since its snapshot; numbers may be left out (RFC 3261 12.2.2)."""
 
 AnswersOf = Callable[[str], Answers | None]
-"""Returns what proves us to a gateway of that name; None where there is no login."""
+"""Returns the answers to the challenges of a gateway, by its name; None where there is no login."""
 
 
 class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """Where a peer is seen, and on which socket of ours."""
+    """The source address of a peer, and our socket."""
 
     socket: str
     host: str
@@ -38,7 +37,7 @@ class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True):
         return cls(flows.name_of(peer.flow), peer.host, peer.port)
 
     def restored(self, flows: Flows) -> Peer:
-        """Return the peer; another socket that fits its address stands in for one that is gone."""
+        """Return the peer; where there is no such socket any more, another one that fits the address is used."""
         flow = flows.named(self.socket)
         if flow is None:
             flow = flows.towards(self.host, self.socket.partition(":")[0])
@@ -110,7 +109,7 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
     gateway: str = ""
     """Whose login answers a challenge; empty where there is none."""
     invite_sequence: int = 0
-    """CSeq of our INVITE, whose 2xx may still want its ACK; 0 = the INVITE was the peer's."""
+    """CSeq of our INVITE, whose 2xx may have no ACK yet; 0 = the INVITE was the peer's."""
     remote_sequence: int = -1
     nat: Nat = Nat.NO
     user: str = ""
@@ -199,7 +198,7 @@ class InviteSnapshot(msgspec.Struct, frozen=True, array_like=True):
         )
 
     def restored(self, flows: Flows, answers_of: AnswersOf) -> InviteParts:
-        """Return the parts that its CANCEL, and the ACK of whatever answers it, repeat."""
+        """Return the parts that its CANCEL, and the ACK of its final response, repeat."""
         return InviteParts(
             uri=text_of(self.uri),
             via=text_of(self.via),
@@ -218,19 +217,19 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """An INVITE of a peer that has no final response yet."""
 
     key: bytes
-    """Of its transaction."""
+    """The key of its transaction."""
     up_to_tag: bytes
     after_tag: bytes
     tagged: bool
     cseq: bytes
     tag: str
-    """Ours."""
+    """Our tag."""
     peer: PeerSnapshot
     spare: PeerSnapshot | None
 
     @classmethod
     def of(cls, transaction: InviteServer, tag: str, flows: Flows) -> "CallerSnapshot":
-        """Describe what answers to an INVITE repeat of it."""
+        """Describe what responses to an INVITE repeat of it."""
         stem = transaction.stem
         return cls(
             encode(transaction.key),
