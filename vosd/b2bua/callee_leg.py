@@ -102,7 +102,7 @@ class CalleeLeg(Leg):
         """Send the INVITE with ``offer``: the caller's, or one that a media engine has rewritten."""
         choice, caller = self.choice, self.call.caller
         dialect, login = choice.gateway.dialect, choice.gateway.login
-        offer = self._say(offer)
+        offer = self._as_sent(offer)
         self._invitation = written(
             self._endpoint, choice, self._address, self.peer, hops,
             caller_identity=caller.caller_identity,
@@ -210,14 +210,14 @@ class CalleeLeg(Leg):
         """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
         if self.dialog is not None:
             self._acknowledged = True
-            answer = self._say(answer)
+            answer = self._as_sent(answer)
             self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)
 
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
         """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""
         pracking, self._pracking = self._pracking, None
         if pracking is not None:
-            answer = self._say(answer)
+            answer = self._as_sent(answer)
             self.is_settled = bool(answer)
             self._send_prack(pracking, SDP if answer else "", answer, now)
 

@@ -169,7 +169,7 @@ class CallerLeg(Leg):
             return
         if session:
             self._sent_early_media = True
-            session = self._say(session)
+            session = self._as_sent(session)
         reliably = self._reliability is Reliability.REQUIRED or (session and self.takes_100rel)
         if not reliably:
             self._transaction.respond(status, self.dialog.local_tag, self._establishing(session), now, session)
@@ -221,7 +221,7 @@ class CallerLeg(Leg):
         self._decided(200, now)
         if self.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
-        session = self._say(session)
+        session = self._as_sent(session)
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
         self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
@@ -282,7 +282,7 @@ class CallerLeg(Leg):
             self.answer(session, now)
         elif transaction is self._proposing:
             self._proposing = None
-            session = self._say(session)
+            session = self._as_sent(session)
             transaction.respond(200, "", f"{self._endpoint.server_header}{SDP if session else ''}", now, session)
         else:
             super().agree(transaction, session, now)

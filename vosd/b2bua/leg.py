@@ -192,7 +192,7 @@ class Leg:
     def session_in(self, message: Message) -> bytes:
         """Return the session description of a message of this side, empty if it has none.
 
-        That of a peer behind NAT carries the address it came from; ``_say`` rewrites it for the other side.
+        That of a peer behind NAT carries the address it came from; ``_as_sent`` rewrites it for the other side.
         """
         session = session_of(message) if message.body else b""
         if not session:
@@ -216,7 +216,7 @@ class Leg:
         if self.supervision is not None:
             headers += self.timer.offer()
         if session:
-            session = self._say(session)
+            session = self._as_sent(session)
             headers += SDP
         client = self._endpoint.client
         if method == "INVITE":
@@ -225,7 +225,7 @@ class Leg:
 
     def acknowledge_proposal(self, transaction: InviteClient, answer: bytes) -> None:
         """Acknowledge this side's 200 to our re-INVITE."""
-        answer = self._say(answer)
+        answer = self._as_sent(answer)
         self._endpoint.client.send_ack(transaction, self._established(), SDP if answer else "", answer)
 
     def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
@@ -246,7 +246,7 @@ class Leg:
                 lines = self.timer.accept(Wish.of(moving.request), now)
                 self.supervision.refreshed(now)
         dialog = self._established()
-        session = self._say(session)
+        session = self._as_sent(session)
         headers = f"{self.contact()}{ALLOW}{self._supported()}{lines}{SDP if session else ''}"
         if isinstance(transaction, InviteServer):
             self._acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
@@ -371,7 +371,7 @@ class Leg:
         """Return the Supported line for this side."""
         return SUPPORTED_HEADER if self.timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
 
-    def _say(self, session: bytes) -> bytes:
+    def _as_sent(self, session: bytes) -> bytes:
         """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
         if session:
             session = self.as_reached(session)
