@@ -65,7 +65,7 @@ class Call(CallEndings):
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
-    def another_speaks(self, now: Instant) -> None:
+    def fork_changed(self, now: Instant) -> None:
         """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
         self.drop_bridge(now)
         self.caller.begin_attempt(now)

@@ -347,7 +347,7 @@ class CalleeLeg(Leg):
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if self._speaker is not None and self._speaker != tag:
             self.is_settled = False
-            self.call.another_speaks(now)
+            self.call.fork_changed(now)
         self._speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
