@@ -165,7 +165,7 @@ class CallerLeg(Leg):
         repeated at a time: later ones wait for its PRACK, in order.
         """
         if self._unacknowledged is not None:
-            self._let_wait(status, session)
+            self._queue_response(status, session)
             return
         if session:
             self._sent_early_media = True
@@ -256,7 +256,7 @@ class CallerLeg(Leg):
         else:
             self.is_settled = self.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)
-        self._go_on(event.at)
+        self._send_waiting(event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
         """End the call: a reliable response was repeated for 64·T1 without a PRACK (RFC 3262 section 3)."""
@@ -307,7 +307,7 @@ class CallerLeg(Leg):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _let_wait(self, status: int, session: bytes) -> None:
+    def _queue_response(self, status: int, session: bytes) -> None:
         """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""
         waiting = self._waiting_rings
         if waiting and waiting[-1] == (status, session):
@@ -316,12 +316,12 @@ class CallerLeg(Leg):
             waiting.remove(next((each for each in waiting if not each[1]), waiting[0]))
         waiting.append((status, session))
 
-    def _leave_alone(self, now: Instant) -> None:
-        super()._leave_alone(now)
+    def _stop_timers(self, now: Instant) -> None:
+        super()._stop_timers(now)
         if self.keypad is not None:
             self.keypad.stop()
 
-    def _go_on(self, now: Instant) -> None:
+    def _send_waiting(self, now: Instant) -> None:
         """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
         answer, self._waiting_answer = self._waiting_answer, None
         if answer is not None:

@@ -332,7 +332,7 @@ class Leg:
     def hang_up(self, reason: str, now: Instant) -> None:
         """Send BYE; ``reason`` are whole Reason lines."""
         dialog = self._established()
-        self._leave_alone(now)
+        self._stop_timers(now)
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
         if self._acceptance is not None and not self._is_confirmed:
             self._endpoint.bye_after_ack(self._acceptance, reason)
@@ -342,7 +342,7 @@ class Leg:
 
     def close(self, now: Instant) -> None:
         """Drop the dialog without sending anything."""
-        self._leave_alone(now)
+        self._stop_timers(now)
         if self._acceptance is not None:
             self._acceptance.acknowledged()
             self._acceptance = None
@@ -362,7 +362,7 @@ class Leg:
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.refreshed(now)
 
-    def _leave_alone(self, now: Instant) -> None:
+    def _stop_timers(self, now: Instant) -> None:
         supervision, self.supervision = self.supervision, None
         if supervision is not None:
             supervision.stop(now)
