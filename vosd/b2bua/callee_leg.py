@@ -352,7 +352,7 @@ class CalleeLeg(Leg):
 
     def _establish(self, response: Response, now: Instant) -> None:
         self._switch_to(response.to_tag, now)
-        # The early dialog has counted its CSeq on with each PRACK and UPDATE: it goes on as the confirmed one. A 2xx
+        # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
         early = None if self._early is None else self._early.get(response.to_tag)
         if early is not None:

@@ -156,7 +156,7 @@ class Keypad:
             self._alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
 
     def _call_target(self, number: str, now: Instant) -> None:
-        """Call the target if the call is still established; if that is refused, the parties talk on."""
+        """Call the target if the call is still established; a refusal changes nothing."""
         self.stop()
         call = self.call
         if number and call.transfer is None and call.is_conversing and call.caller is self._leg:

@@ -16,5 +16,5 @@ def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status:
 
 
 def passed_on(q850_cause: int | None, form: ReasonForm) -> str:
-    """Return the Reason lines that tell one side the other's cause; its text is not forwarded."""
+    """Return the Reason lines that forward the cause of the other side; its text is not forwarded."""
     return "" if q850_cause is None else reason_headers(form, EndReason.NORMAL, q850_cause)

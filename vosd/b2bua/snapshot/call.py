@@ -196,7 +196,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def restored(self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, calls: RestoredCalls) -> Call:
-        """Return the call with its legs; ``connect`` restores what goes on between them."""
+        """Return the call with its legs; ``connect`` restores the requests between them."""
         restoration = calls.restoration
         call = Call.__new__(Call)
         call.arrival = self.arrival
@@ -223,7 +223,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return call
 
     def connect(self, calls: RestoredCalls) -> None:
-        """Restore what goes on between the legs of the call, and between it and another one that is restored too."""
+        """Restore bridge, transfer and requests between the legs of the call, or of two calls that are joined."""
         call, restoration = calls.calls[self.arrival.call_id], calls.restoration
         if self.bridge is not None:
             call.bridge = self.bridge.restored(call, calls)

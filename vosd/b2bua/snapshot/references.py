@@ -52,7 +52,7 @@ class RestoredCalls:
         self.newcomers: dict[str, CallerLeg] = {}
         """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
         self.substitutes: dict[str, Substitute] = {}
-        """What stands for a caller that has left, by the id of the call."""
+        """Substitutes of callers that have left, by the id of the call."""
         self.bridges: dict[tuple[int, int], Bridge] = {}
         """By both legs."""
         self.transfers: dict[str, Transfer] = {}

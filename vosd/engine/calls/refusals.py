@@ -74,9 +74,9 @@ class Refusals:
                 self.record(arrival, call_request, refusal)
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
-        """Tell of a request of an unknown source in the log, and show an INVITE to those who follow new calls.
+        """Log a request of an unknown source, and report an INVITE to people who follow calls.
 
-        It leaves no record, as unknown sources would fill the database.
+        It leaves no record, because unknown sources could fill the database.
         """
         self._notices.unknown_source(event)
         request = event.request
