@@ -24,6 +24,8 @@ run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path fo
 
 install: $(VENV)/.installed ## everything `make run` needs, without starting it
 
+# the tests start Python dozens of times: bytecode is kept, whatever the environment says
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; a process a core, or WORKERS=
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
