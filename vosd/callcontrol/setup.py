@@ -109,12 +109,19 @@ class Setup:
         """Number of the latest question."""
 
     def advance(self) -> Outcome:
-        """Run the steps until one refuses or asks; None = all have passed. A refusal releases what was taken."""
+        """Run the steps until one refuses or asks; None = all have passed.
+
+        What was taken is released if one refuses, or raises an error.
+        """
         admission, call_request = self._admission, self.call_request
-        for step in self._steps:
-            outcome = step(admission, call_request)
-            if outcome is not None:
-                return self._stop(outcome)
+        try:
+            for step in self._steps:
+                outcome = step(admission, call_request)
+                if outcome is not None:
+                    return self._stop(outcome)
+        except Exception:
+            call_request.give_back()
+            raise
         return None
 
     def settle(self, answer: Answer, now: Instant) -> Outcome:

@@ -215,3 +215,16 @@ def test_a_transfer_whose_target_is_refused_by_an_answer_has_failed():
     call.hang_up()
     waiting.wire.run_until(lambda: call.is_over)
     assert waiting.exchange.residue() == {}
+
+
+def test_a_mistake_in_a_step_for_the_target_of_a_transfer_leaves_no_place_taken():
+    def look_up(_admission, call):
+        return broken() if call.callee == PORTED else None
+
+    waiting = WaitingScene(usual_catalogue(customer={"dialect": CallerDialect(transfers=Transfers.ACCEPT)}), look_up)
+    call = waiting.call()
+    waiting.wire.run_until(lambda: call.final == 200)
+    call.ask("REFER", headers=[f"Refer-To: <sip:{PORTED}@192.0.2.1>"])
+    waiting.wire.run_until(lambda: call.is_over)
+    assert waiting.close().end_reason == "Lost"
+    assert waiting.exchange.switch.live.occupancy.total() == 0
