@@ -157,7 +157,7 @@ class Call(CallEndings):
         return replaced is not None and self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
     def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
-        """The callee has accepted the session of the newcomer: hang up the old caller."""
+        """Replace the caller by a newcomer whose session the callee has accepted (RFC 3891); send the old one BYE."""
         left, self.caller = self.caller, newcomer
         if self.bridge is not None and left.leg is not None:
             self.bridge.replace(left.leg, newcomer)
@@ -165,7 +165,7 @@ class Call(CallEndings):
         self.moved()
 
     def moved(self) -> None:
-        """Journal where the legs are now: after a crash their BYEs go there."""
+        """Journal the present remote targets, to which BYEs are sent after a crash."""
         if self.state is CallState.TALKING:
             self._board.moved()
 
@@ -177,7 +177,7 @@ class Call(CallEndings):
     def outlived(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
 
-        The end is stamped with the deadline, not with when this ran, so that no call costs more than was held.
+        The end is the deadline, even if the timer ran later, so that no call costs more than was held.
         """
         limit = None if self._lifetime is None else self._lifetime.exceeded(self, (at or now).came)
         if limit is not None:

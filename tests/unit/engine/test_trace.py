@@ -245,7 +245,7 @@ def memory_of(leg_messages: LegMessages) -> int:
 
 
 def test_the_bound_holds_after_every_message_whatever_comes():
-    """Calls of every fate, messages of 64 KiB, endless legs, junk, Call-IDs of 8 KiB."""
+    """Calls of every outcome, messages of 64 KiB, endless legs, junk, Call-IDs of 8 KiB."""
     random = Random(7)
     trace = ring(700_000, 400_000)
     limit = 1_100_000

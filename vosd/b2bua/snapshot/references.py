@@ -1,4 +1,4 @@
-"""References between calls that are restored together: legs and calls by name, bridges and transfers that two share."""
+"""References between calls that are restored together: legs and calls by name, shared bridges and transfers."""
 
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,7 @@ LegName: TypeAlias = Literal["caller", "callee", "newcomer"]
 
 
 class NoSnapshotError(VosError):
-    """A call cannot be written down: a question of its set-up is open, it is over, or it occupies something unknown."""
+    """A call has no snapshot: a question of its set-up is open, it is over, or it occupies something unknown."""
 
 
 class LegReference(msgspec.Struct, frozen=True, array_like=True):

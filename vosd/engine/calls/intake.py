@@ -189,7 +189,7 @@ class Intake:
         return call_request.user if now is None or now.credentials is None else now.name
 
     def _is_of(self, customer: str, event: InviteArrived) -> bool:
-        """Return whether an INVITE comes from a mapping gateway or phone: by its proof where it must give one."""
+        """Return whether an INVITE comes from a mapping gateway or phone: by login if that is required, or address."""
         catalogue, source = self._services.admission.catalogue, event.source
         gateway = catalogue.mapping_gateways.get(customer)
         if gateway is not None and gateway.credentials is not None:

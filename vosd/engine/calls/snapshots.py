@@ -1,4 +1,4 @@
-"""Running calls as people see them, and which of them a command means.
+"""Views of live calls for people, and the selection of calls by a command.
 
 A snapshot is a copy: it does not give access to the call.
 """
