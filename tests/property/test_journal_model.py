@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import structlog
 from doubles.journals import crash_and_read, new_journal, open_call
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
@@ -191,6 +191,7 @@ class Model:
 
 
 @given(ACTIONS)
+@example([*[("answer", 0)] * 4, ("full", 10), ("mark", 0), ("finish", 0)])  # full in the middle of a new file's begin
 @settings(max_examples=100)
 def test_no_call_is_lost_and_none_that_ended_runs_again(actions):
     disk = Disk()

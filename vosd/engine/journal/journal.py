@@ -328,7 +328,8 @@ class Journal:
     def _begin_with_open_calls(self) -> None:
         """Begin a file with the open calls, and with everything else that only older files hold."""
         output = self._output
-        for number in range(self._first, output.number):
+        begun = output.number
+        for number in range(self._first, begun):
             self._unbooked.setdefault(number, 0)
         if self._last_mark is not None:
             output.append(mark_frame(self._last_mark))
@@ -342,7 +343,7 @@ class Journal:
         for frame in self._unknown:
             output.append(frame)
         if self._write():
-            self._first = output.number
+            self._first = begun  # not ``output.number``: a full disk may have moved the rest to the reserve
         self._size = 0
         self._retire_segments()
 
