@@ -135,19 +135,22 @@ async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(co
 async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(core, loop):
     """A BYE ends the call when it came, however long the line was."""
     before = SystemClock().now()
-    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
+    came = monotonic() - 0.25
+    after = SystemClock().now()
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, came)
     now = core.instants[0]
-    assert now.mono >= before.mono
-    assert -251 <= now.came.mono - before.mono < 0
-    assert -251 <= now.came.wall - before.wall < 0
+    assert now.mono >= after.mono
+    assert before.mono - 251 <= now.came.mono < after.mono - 240
+    assert before.wall - 251 <= now.came.wall < after.wall - 240
 
 
 async def test_what_we_do_about_it_goes_by_the_clock(core):
     kept: list[tuple[int, Direction]] = []
     loop = Loop(SystemClock(), core, core, core, lambda at, way, _peer, _data: kept.append((at, way)))
     loop.attach([core.transmit, core.transmit])
+    received = monotonic() - 0.25
     before = SystemClock().now().wall
-    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic() - 0.25)
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, received)
     loop.detach()
     (came, first), (left, second) = kept
     assert (first, second) == (Direction.IN, Direction.OUT)
@@ -170,10 +173,11 @@ async def test_after_a_mistake_of_ours_in_a_timer_the_next_one_still_comes(core,
 
     def fail_once() -> None:
         core.on_timer = fired.set
+        core.timers = [in_ms(25)]  # set here: two timers set before could be due at once on a busy machine
         raise KeyError("a mistake")
 
     core.on_timer = fail_once
-    core.timers = [in_ms(0), in_ms(25)]
+    core.timers = [in_ms(0)]
     loop.flush(SystemClock().now())
     async with asyncio.timeout(30):
         await fired.wait()
