@@ -51,8 +51,13 @@ def test_a_message_cut_into_single_bytes_takes_no_more_than_linear_time():
             stream.feed(data[at : at + 1])
         return time.process_time() - began
 
-    half = min(seconds(message[: len(message) // 2]) for _ in range(3))
-    assert min(seconds(message) for _ in range(3)) < 4 * half
+    eighth = whole = float("inf")
+    for _ in range(20):  # side by side, the best of several rounds each: other work on the machine must not count
+        eighth = min(eighth, seconds(message[: len(message) // 8]))
+        whole = min(whole, seconds(message))
+        if whole < 16 * eighth:
+            break
+    assert whole < 16 * eighth
 
 
 @pytest.mark.parametrize(
