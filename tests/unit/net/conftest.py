@@ -145,18 +145,15 @@ class Peer:
             return True
         return self.reader.at_eof()
 
-    async def keep_alive(self, blank: bytes, for_s: float) -> bool:
-        """Send blank lines for so long; return whether the connection outlived that."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + for_s
-        try:
-            while (left := until - loop.time()) > 0 and not self.reader.at_eof():
-                self.writer.write(blank)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self.reader.read(1_000), min(left, for_s / 50))
-        except ConnectionError:
-            return False
-        return not self.reader.at_eof()
+    async def is_closed_despite(self, blank: bytes) -> bool:
+        """Send blank lines until the connection is closed; raise TimeoutError if it never is."""
+        with suppress(ConnectionError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not self.reader.at_eof():
+                    self.writer.write(blank)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.reader.read(1_000), 0.02)
+        return True
 
     async def is_broken(self) -> bool:
         """Wait for the end of a connection that the other side refuses, with or without an alert."""

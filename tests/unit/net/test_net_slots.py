@@ -1,6 +1,8 @@
 """Connection limits of gateways, unknown and authenticated sources, and what keeps a connection open."""
 
 import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +17,42 @@ from .conftest import UNKNOWN_SOURCE, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
+
+
+class ManualTimer:
+    """A timer of ``ManualClock``."""
+
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+
+    def when(self) -> float:
+        return self.at
+
+    def cancel(self) -> None:
+        self.at = float("inf")
+
+
+class ManualClock:
+    """The time and the timers of connections, moved by the test: a busy machine cannot let a time limit pass."""
+
+    def __init__(self) -> None:
+        self._now = 1_000.0
+        self._timers: list[ManualTimer] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> ManualTimer:
+        self._timers.append(ManualTimer(at, callback))
+        return self._timers[-1]
+
+    def advance(self, by_s: float) -> None:
+        self._now += by_s
+        due = [timer for timer in self._timers if timer.at <= self._now]
+        self._timers = [timer for timer in self._timers if timer.at > self._now]
+        for timer in due:
+            timer.callback()
 
 
 async def test_one_source_may_have_only_so_many_connections(opened, connect):
@@ -72,11 +110,13 @@ async def test_blank_lines_do_not_keep_the_connection_of_an_unknown_source(opene
     silent, talking = await connect(node.address(), UNKNOWN_SOURCE), await connect(node.address(), UNKNOWN_SOURCE)
     talking.writer.write(OPTIONS)
     await node.ear.message()
-    assert await asyncio.gather(*(peer.keep_alive(blank, 1.0) for peer in (silent, talking))) == [False, False]
+    assert await asyncio.gather(*(peer.is_closed_despite(blank) for peer in (silent, talking))) == [True, True]
     await until(lambda: node.transports.connections == 0)
 
 
 async def test_an_authenticated_source_is_kept_by_blank_lines_and_counts_as_known(opened, connect, monkeypatch):
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     node = await opened(settings=connections(unknown=1, idle_ms=200))
     node.ear.unknown_sources.add("127.0.0.67")
@@ -84,12 +124,17 @@ async def test_an_authenticated_source_is_kept_by_blank_lines_and_counts_as_know
     phone = await connect(node.address(), UNKNOWN_SOURCE)
     phone.writer.write(OPTIONS)
     await node.ear.message()
-    assert await phone.keep_alive(PONG * 2, 0.6)
+    for _ in range(5):
+        clock.advance(0.15)
+        phone.writer.write(PONG * 2)
+        assert await phone.read(2) == PONG
     unknown = await connect(node.address(), "127.0.0.67")
     unknown.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == unknown.address
     phone.writer.write(INVITE)
     assert await node.ear.message() == (0, INVITE, phone.address)
+    clock.advance(0.25)
+    assert await phone.is_closed()
 
 
 @pytest.mark.parametrize(
