@@ -1,6 +1,7 @@
 """The keys of ``vosd status``, and which of its figures return to zero."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,11 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
     status = asyncio.run(Commands(service, configuration, silenced, clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
+
+
+def test_every_figure_is_explained_to_the_operator():
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    assert [name for name in (*CENSUS, *TOTALS) if f"`{name}`" not in page] == []
 
 
 def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced):
