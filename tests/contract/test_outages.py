@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 from decimal import Decimal
 
 import pytest
@@ -146,3 +147,16 @@ async def test_a_writer_whose_task_is_cancelled_releases_its_locks(database, dat
         async with probe.writing() as connection:
             await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("counter-%")))
     await probe.close()
+
+
+async def test_an_sqlite_connection_that_fails_to_roll_back_is_discarded_all_the_same(migrated_sqlite, monkeypatch):
+    async def fail():
+        raise sqlite3.OperationalError("disk I/O error")
+
+    database = Database(f"sqlite+aiosqlite:///{migrated_sqlite}")
+    async with database.engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        monkeypatch.setattr(raw.driver_connection, "rollback", fail)
+        await connection.invalidate()
+    await database.check_schema()  # through a new connection
+    await database.close()

@@ -8,7 +8,7 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -287,10 +287,12 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
             raise exc.DisconnectionError("the database file was replaced")
 
     @event.listens_for(engine.sync_engine, "invalidate")
-    def release_the_lock(connection: Any, _: object, __: object) -> None:
-        # A task was cancelled in a transaction. SQLite keeps a closed connection and its lock as long as one of its
-        # statements is referenced, and the cancelled task references one.
-        connection.rollback()
+    def release_write_lock(connection: Any, _: object, __: object) -> None:
+        # A task was cancelled in a transaction. SQLite keeps a closed connection and its lock alive while one of its
+        # statements is referenced, as by the cancelled task. A connection that is broken has no transaction to end:
+        # its error is the one for which it is invalidated, and that is reported by the statement that met it.
+        with suppress(sqlite3.Error, ValueError):
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
