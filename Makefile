@@ -13,7 +13,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check interop demo bench bench-compare install-system clean
+.PHONY: help run install test check interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +44,10 @@ demo: install ## four calls on a scratch database, their records, their money
 
 bench: $(VENV)/.tested-with system-packages ## the benchmarks as a table
 	@$(BIN)/python -m bench
+
+bench-count: $(VENV)/.tested-with ## processor instructions a call, counted by valgrind: a change of 1 % shows on a busy machine too
+	@scripts/provide valgrind:valgrind
+	@$(BIN)/python -m bench.count
 
 bench-compare: $(VENV)/.tested-with system-packages ## the same beside other switches, where they are installed
 	@$(BIN)/python -m bench --compare

@@ -15,6 +15,7 @@ from random import Random
 from typing import Final
 
 import structlog
+
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
@@ -65,7 +66,9 @@ def main() -> int:
     """Run the week and print its lines, or their digest."""
     parser = argparse.ArgumentParser(prog="python -m bench.week", description=__doc__)
     parser.add_argument("--hours", type=int, default=HOURS, help="hours of plain traffic (default 168)")
-    parser.add_argument("--unruly", type=int, default=UNRULY_DAYS, help="days of the tests' unruly traffic (default 1000)")
+    parser.add_argument(
+        "--unruly", type=int, default=UNRULY_DAYS, help="days of the tests' unruly traffic (default 1000)"
+    )
     parser.add_argument("--packets", action="store_true", help="the packets that the switch sends as well")
     parser.add_argument("--digest", action="store_true", help="only a digest and the number of lines")
     arguments = parser.parse_args()
@@ -88,7 +91,7 @@ def _week(hours: int, unruly: int, packets: bool) -> Iterator[str]:
         yield f"hour {seed}"
         yield from _left(_plain_hour(Random(seed)), packets)
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from property.test_switch_midcall import Day  # the tests are no part of the package  # noqa: PLC0415
+    from property.test_switch_midcall import Day  # the tests are no part of the package
 
     for seed in range(unruly):
         yield f"unruly day {seed}"
