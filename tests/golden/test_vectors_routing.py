@@ -61,6 +61,8 @@ def of(kind: str) -> pytest.MarkDecorator:
 class VendorsWithCredits:
     """Vendors of a vector: all rated, funded while their credit has something left."""
 
+    unregistered = down = resting = frozenset()
+
     def __init__(self, gateways):
         self._credits = {
             each["name"]: AccountCredit(
@@ -68,9 +70,6 @@ class VendorsWithCredits:
             )
             for each in gateways
         }
-
-    def registered(self, gateway):
-        return True
 
     def down_ms(self, gateway, mono_ms):
         return None

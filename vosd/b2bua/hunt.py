@@ -96,10 +96,11 @@ class Hunt:
         for choice in self._choices:
             if choice.gateway is self._responding:
                 continue
-            next_hops = [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
-            if next_hops:
-                self._next_hops = next_hops[1:]
-                return next_hops[0]
+            addresses = self._board.addresses_of(choice.gateway, now)
+            if addresses:
+                if len(addresses) > 1:
+                    self._next_hops = [(choice, address) for address in addresses[1:]]
+                return choice, addresses[0]
         return None
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:

@@ -1,5 +1,7 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
+from collections.abc import Container
+
 import msgspec
 
 from vosd.billing.rates import AppliedRate, Rate
@@ -13,7 +15,7 @@ from vosd.trunks.gateways import RoutingGateway
 class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
-    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_unregistered")
+    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "resting", "unregistered")
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
@@ -21,7 +23,9 @@ class LiveVendors:
         self._credits = live.credits
         self._health = live.health
         self._breakers = live.breakers
-        self._unregistered = live.unregistered
+        self.unregistered: Container[str] = live.unregistered
+        self.down: Container[str] = live.health.down
+        self.resting: Container[str] = live.breakers.resting
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
         """Return the buy rate of the gateway's account for ``callee`` at ``wall_ms``, or None; a phone has none."""
@@ -42,17 +46,13 @@ class LiveVendors:
         """Return whether any address of the gateway is known."""
         return bool(self._addresses_of(gateway))
 
-    def registered(self, gateway: RoutingGateway) -> bool:
-        """Return whether the gateway requires no registration, or has ours."""
-        return gateway.name not in self._unregistered
-
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""
-        return self._health.down_ms(gateway.name, mono_ms) if self._health else None
+        return self._health.down_ms(gateway.name, mono_ms)
 
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
         """Return the time until the first address of the gateway no longer rests for ``payer``; 0 = none to wait."""
-        if gateway.name not in self._breakers.resting:
+        if gateway.name not in self.resting:
             return 0
         addresses = self._addresses_of(gateway)
         places = (place_of(gateway, each, payer) for each in addresses)

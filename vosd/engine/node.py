@@ -161,6 +161,8 @@ class Node:
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway or a phone is right now."""
+        if gateway.fixed_addresses:
+            return gateway.fixed_addresses
         if gateway.registers:
             return self.registrations.addresses(gateway.name)
         return self.vendors.registrations.routed(gateway.name, self._names.addresses(gateway))

@@ -55,12 +55,18 @@ class Occupancy:
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
-        full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
-        if full is None:
-            meter = self._meters[scope][name]
-            meter.active += 1
-            meter.accepted.append(mono_ms)
-        return full
+        meter = self._meters[scope][name]
+        accepted = meter.accepted
+        # As in ``recent``. Also without a limit, so that the window does not grow.
+        while accepted and mono_ms - accepted[0] >= _WINDOW_MS:
+            accepted.popleft()
+        if max_concurrent is not None and meter.active >= max_concurrent:
+            return Full.CONCURRENCY
+        if max_cps is not None and len(accepted) >= max_cps:
+            return Full.RATE
+        meter.active += 1
+        accepted.append(mono_ms)
+        return None
 
     def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
         """Take a place again for a call that had one and released it: its arrival is in the window already."""
@@ -75,11 +81,9 @@ class Occupancy:
     ) -> Full | None:
         """Return the limit that would refuse one more call now; None = there is room. A limit of None is none."""
         meter = self._meters[scope][name]
-        # Read even without a limit: reading removes old arrivals, so the window does not grow.
-        recent = meter.recent(mono_ms)
         if max_concurrent is not None and meter.active >= max_concurrent:
             return Full.CONCURRENCY
-        if max_cps is not None and recent >= max_cps:
+        if max_cps is not None and meter.recent(mono_ms) >= max_cps:
             return Full.RATE
         return None
 

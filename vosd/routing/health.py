@@ -27,30 +27,26 @@ class Trunk(Enum):
 class _Record:
     """The state of one gateway, and how many results contradict it."""
 
-    __slots__ = ("changed_at", "contrary", "ping", "state")
+    __slots__ = ("contrary", "ping", "state")
 
     def __init__(self, ping: Ping) -> None:
         self.ping = ping
         self.state = Trunk.UP
         self.contrary = 0
         """Results in a row that contradict the state."""
-        self.changed_at = 0
 
 
 class Health:
     """The gateways that get OPTIONS, by name; a reload keeps the state of those that stay."""
 
-    __slots__ = ("_down", "_records", "on_change")
+    __slots__ = ("_records", "down", "on_change")
 
     def __init__(self) -> None:
         self._records: dict[str, _Record] = {}
-        self._down = 0
+        self.down: dict[str, int] = {}
+        """Since when each gateway that is down is down, in monotonic milliseconds; mostly empty."""
         self.on_change: Callable[[str, Trunk], None] = _ignore
         """Called with every change."""
-
-    def __len__(self) -> int:
-        """Return how many are down: mostly none, so that callers can skip the look-up."""
-        return self._down
 
     def watch(self, gateway: str, ping: Ping) -> None:
         """Begin to keep the state of a gateway, or change its settings."""
@@ -62,9 +58,8 @@ class Health:
 
     def forget(self, gateway: str) -> None:
         """Keep the state of a gateway no longer; it counts as up."""
-        record = self._records.pop(gateway, None)
-        if record is not None and record.state is Trunk.DOWN:
-            self._down -= 1
+        self._records.pop(gateway, None)
+        self.down.pop(gateway, None)
 
     def answered(self, gateway: str, mono_ms: int) -> None:
         """Note that a gateway answered a request of any kind."""
@@ -80,8 +75,8 @@ class Health:
 
     def down_ms(self, gateway: str, mono_ms: int) -> int | None:
         """Return for how long a gateway has been down; None = it is up."""
-        record = self._records.get(gateway)
-        return None if record is None or record.state is Trunk.UP else mono_ms - record.changed_at
+        since = self.down.get(gateway)
+        return None if since is None else mono_ms - since
 
     def _note(self, gateway: str, record: _Record, sign: Trunk, wanted: int, mono_ms: int) -> None:
         if sign is record.state:
@@ -89,8 +84,11 @@ class Health:
             return
         record.contrary += 1
         if record.contrary >= wanted:
-            record.state, record.contrary, record.changed_at = sign, 0, mono_ms
-            self._down += 1 if sign is Trunk.DOWN else -1
+            record.state, record.contrary = sign, 0
+            if sign is Trunk.DOWN:
+                self.down[gateway] = mono_ms
+            else:
+                self.down.pop(gateway)
             self.on_change(gateway, sign)
 
 

@@ -4,10 +4,12 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Final, NamedTuple
+
+import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -19,7 +21,7 @@ from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import RoutingGateway
 
 
-class RouteRequest(NamedTuple):
+class RouteRequest(msgspec.Struct, frozen=True):
     """A call that needs a route: its numbers, and the instant that counts for rate limits and prices."""
 
     callee: str
@@ -58,6 +60,9 @@ class Cause(Enum):
     FAILING = "resting after failures"
 
 
+_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}
+
+
 class LeftOut(NamedTuple):
     """A gateway that the number fits and a check left out."""
 
@@ -72,88 +77,6 @@ class Routes(NamedTuple):
     left: tuple[LeftOut, ...]
 
 
-class Circumstances(NamedTuple):
-    """What the checks may read beside the gateway itself."""
-
-    request: RouteRequest
-    occupancy: Occupancy
-    rests: Rests
-    vendors: Vendors
-
-
-Check = Callable[[RoutingGateway, Circumstances], Cause | None]
-
-
-def is_enabled(gateway: RoutingGateway, _now: Circumstances) -> Cause | None:
-    """Leave out gateways that the operator disabled."""
-    return None if gateway.enabled else Cause.DISABLED
-
-
-def takes_calls_again(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Skip gateways in a Retry-After pause (RFC 3261 section 21.5.4)."""
-    rests = now.rests
-    return Cause.RESTING if rests and rests.remaining_ms(gateway.name, now.request.at.mono) else None
-
-
-def is_registered(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out vendors that require a registration of ours and have none."""
-    if gateway.registration is None or now.vendors.registered(gateway):
-        return None
-    return Cause.UNREGISTERED
-
-
-def is_up(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out vendors that do not answer OPTIONS."""
-    if gateway.ping is None or now.vendors.down_ms(gateway, now.request.at.mono) is None:
-        return None
-    return Cause.DOWN
-
-
-def is_located(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out gateways whose names do not resolve, and phones and vendors that are not registered with us."""
-    if now.vendors.located(gateway):
-        return None
-    if gateway.is_phone:
-        return Cause.OFFLINE
-    return Cause.UNREGISTERED if gateway.registers else Cause.NOT_LOCATED
-
-
-def has_funds(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out prepaid vendors with nothing left."""
-    return None if now.vendors.funded(gateway) else Cause.NO_FUNDS
-
-
-def has_room(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out gateways at their concurrency or rate limit."""
-    full = now.occupancy.would_refuse(
-        gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.request.at.mono
-    )
-    match full:
-        case None:
-            return None
-        case Full.CONCURRENCY:
-            return Cause.FULL
-        case Full.RATE:
-            return Cause.TOO_FAST
-
-
-def is_well(gateway: RoutingGateway, now: Circumstances) -> Cause | None:
-    """Leave out vendors at which calls have failed in a row; they are tried where there is no other."""
-    return Cause.FAILING if now.vendors.resting_ms(gateway, now.request.at.mono, now.request.payer) else None
-
-
-CHECKS: Final[tuple[Check, ...]] = (
-    is_enabled,
-    takes_calls_again,
-    is_registered,
-    is_up,
-    is_located,
-    has_funds,
-    has_room,
-)
-"""What a gateway must pass before its terms are looked up. The first that fails decides; the cheapest come first."""
-
-
 def find_routes(
     request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors
 ) -> Iterator[RouteChoice] | Refusal:
@@ -162,7 +85,7 @@ def find_routes(
     The first is found now, each of the others only when it is asked for: most calls need one.
     """
     left: list[LeftOut] = []
-    search = _search(Circumstances(request, occupancy, rests, vendors), table, left)
+    search = _search(request, table, occupancy, rests, vendors, left)
     first = next(search, None)
     if first is not None:
         return chain((first,), search)
@@ -178,30 +101,74 @@ def find_routes(
 def sift(request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> Routes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
-    choices = tuple(_search(Circumstances(request, occupancy, rests, vendors), table, left))
+    choices = tuple(_search(request, table, occupancy, rests, vendors, left))
     return Routes(choices, tuple(left))
 
 
-def _search(now: Circumstances, table: RouteTable, left: list[LeftOut]) -> Iterator[RouteChoice]:
-    """Yield what may be tried and append the others to ``left``; resting gateways come where there is no other."""
-    callee, caller = now.request.callee, now.request.caller
+def _search(
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors, left: list[LeftOut]
+) -> Iterator[RouteChoice]:
+    """Yield what may be tried and append the others to ``left``; resting gateways come where there is no other.
+
+    A gateway that only rests may be tried after all, so all that concerns its price must be known by then.
+    """
+    callee, caller, at = request.callee, request.caller, request.at
     resting: list[RouteChoice] = []
     is_found = False
     for gateway, prefix in table.candidates(callee):
-        cause, terms = _examine(gateway, now)
+        cause = _objection(gateway, at.mono, occupancy, rests, vendors)
         if cause is None:
-            is_found = True
-            yield RouteChoice(gateway, prefix, callee, caller, terms)
-        else:
-            if cause is Cause.FAILING:
+            terms = vendors.terms(gateway, callee, at.wall)
+            if terms is None and not gateway.allow_unrated:
+                cause = Cause.NO_BUY_RATE
+            elif gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer):
+                cause = Cause.FAILING
                 resting.append(RouteChoice(gateway, prefix, callee, caller, terms, is_last_resort=True))
-            left.append(LeftOut(gateway, cause))
-            if gateway.is_phone and cause is not Cause.OFFLINE:
-                return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
+            else:
+                is_found = True
+                yield RouteChoice(gateway, prefix, callee, caller, terms)
+                continue
+        left.append(LeftOut(gateway, cause))
+        if gateway.is_phone and cause is not Cause.OFFLINE:
+            return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
     if resting and not is_found:
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
         yield from resting
+
+
+def _objection(
+    gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy, rests: Rests, vendors: Vendors
+) -> Cause | None:
+    """Return why a gateway is not tried, whatever its price; the first condition that fails decides.
+
+    The cheapest conditions come first. Every call passes them for each gateway that it may be offered to, so what is
+    rare costs one look at a dictionary or at an attribute of the gateway.
+    """
+    name = gateway.name
+    if not gateway.enabled:
+        return Cause.DISABLED
+    if rests.until and rests.remaining_ms(name, mono_ms):
+        return Cause.RESTING  # it answered 503 and asked to be left alone
+    if name in vendors.unregistered and gateway.registration is not None:
+        return Cause.UNREGISTERED
+    if name in vendors.down and gateway.ping is not None:
+        return Cause.DOWN
+    if not gateway.fixed_addresses and not vendors.located(gateway):
+        return _why_not_located(gateway)
+    if not vendors.funded(gateway):
+        return Cause.NO_FUNDS
+    if gateway.is_limited:
+        full = occupancy.would_refuse(gateway.scope, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
+        return None if full is None else _FULL[full]
+    return None
+
+
+def _why_not_located(gateway: RoutingGateway) -> Cause:
+    """Return what it means that no address of a gateway is known: its names may not resolve, or it must register."""
+    if gateway.is_phone:
+        return Cause.OFFLINE
+    return Cause.UNREGISTERED if gateway.registers else Cause.NOT_LOCATED
 
 
 def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:
@@ -210,19 +177,3 @@ def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:
         return Refusal(EndReason.BUSY, 486, f"phone {phone.gateway.name}: {phone.cause.value}")
     objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
     return Refusal(EndReason.UNAVAILABLE, 480, objections)
-
-
-def _examine(gateway: RoutingGateway, now: Circumstances) -> tuple[Cause | None, VendorTerms | None]:
-    """Return why a gateway is not tried, if so, and its terms.
-
-    The terms are looked up after the checks, because that costs most. ``is_well`` comes last: a gateway that it alone
-    leaves out is tried where there is no other, so all that concerns the price must be known by then.
-    """
-    for check in CHECKS:
-        cause = check(gateway, now)
-        if cause is not None:
-            return cause, None
-    terms = now.vendors.terms(gateway, now.request.callee, now.request.at.wall)
-    if terms is None and not gateway.allow_unrated:
-        return Cause.NO_BUY_RATE, None
-    return is_well(gateway, now), terms

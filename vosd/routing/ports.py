@@ -1,5 +1,6 @@
 """What routing needs to know of vendors beyond their configuration; call control implements it."""
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import Protocol
 
@@ -20,7 +21,25 @@ class VendorTerms(Protocol):
 
 
 class Vendors(Protocol):
-    """The state of vendors at the moment of a call."""
+    """The state of vendors at the moment of a call.
+
+    ``unregistered``, ``down`` and ``resting`` hold names of gateways, mostly none: a call looks its own up in each.
+    """
+
+    @property
+    def unregistered(self) -> Container[str]:
+        """Gateways that require a registration of ours and have none."""
+        ...
+
+    @property
+    def down(self) -> Container[str]:
+        """Gateways that do not answer OPTIONS."""
+        ...
+
+    @property
+    def resting(self) -> Container[str]:
+        """Gateways with an address that rests because calls to it failed in a row."""
+        ...
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> VendorTerms | None:
         """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
@@ -28,10 +47,6 @@ class Vendors(Protocol):
 
     def located(self, gateway: RoutingGateway) -> bool:
         """Return whether an address of the gateway is known: a name may not resolve (RFC 3263)."""
-        ...
-
-    def registered(self, gateway: RoutingGateway) -> bool:
-        """Return whether the gateway takes calls without a registration of ours, or has one."""
         ...
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:

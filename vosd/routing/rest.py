@@ -14,16 +14,13 @@ REST_MAX_S: Final = 300
 class Rests:
     """The pauses, by name of the gateway; they outlive a reload."""
 
-    __slots__ = ("_until", "asked")
+    __slots__ = ("asked", "until")
 
     def __init__(self) -> None:
-        self._until: dict[str, int] = {}
+        self.until: dict[str, int] = {}
+        """The pauses, those that are over included: mostly none, so that callers can skip the look-up."""
         self.asked: dict[str, int] = {}
         """Until when each gateway pauses that has asked since a call last succeeded there; mostly empty."""
-
-    def __len__(self) -> int:
-        """Return the number of pauses, those that are over included."""
-        return len(self._until)
 
     def begin(self, gateway: str, seconds: int, mono_ms: int) -> bool:
         """Begin a pause of so many seconds at ``mono_ms``; a later one replaces it.
@@ -31,7 +28,7 @@ class Rests:
         Return whether it is the first since a call last succeeded there.
         """
         is_first = gateway not in self.asked
-        self._until[gateway] = self.asked[gateway] = mono_ms + 1_000 * min(seconds, REST_MAX_S)
+        self.until[gateway] = self.asked[gateway] = mono_ms + 1_000 * min(seconds, REST_MAX_S)
         return is_first
 
     def succeeded(self, gateway: str, began_ms: int) -> bool:
@@ -44,16 +41,16 @@ class Rests:
 
     def keep(self, gateways: Container[str]) -> None:
         """Forget all other gateways."""
-        for known in (self._until, self.asked):
+        for known in (self.until, self.asked):
             for name in [name for name in known if name not in gateways]:
                 del known[name]
 
     def remaining_ms(self, gateway: str, mono_ms: int) -> int:
         """Return the remaining milliseconds of a gateway's pause; 0 = none."""
-        until = self._until.get(gateway)
+        until = self.until.get(gateway)
         if until is None:
             return 0
         if until <= mono_ms:
-            del self._until[gateway]
+            del self.until[gateway]
             return 0
         return until - mono_ms

@@ -1,11 +1,13 @@
 """Mapping gateways (customers' trunks) and routing gateways (vendors' trunks) as the catalogue defines them."""
 
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 import msgspec
 
 from vosd.base.credentials import Credentials, Login
+from vosd.base.host import is_address
 from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.scope import Scope
@@ -107,8 +109,11 @@ class Ping(NamedTuple):
     """Answers in a row that bring it back."""
 
 
-class RoutingGateway(msgspec.Struct, frozen=True):
-    """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too."""
+class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
+    """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too.
+
+    What follows from the fields is computed once, because every call asks for it.
+    """
 
     name: str
     account: str | None
@@ -146,23 +151,37 @@ class RoutingGateway(msgspec.Struct, frozen=True):
     ping: Ping | None = None
     """None = it counts as up."""
 
-    @property
+    @cached_property
     def places(self) -> tuple[Address, ...]:
         """Where its packets go to and come from: its addresses, and the server that we register with."""
         registration = self.registration
         return self.addresses if registration is None else (*self.addresses, registration.server)
 
-    @property
+    @cached_property
+    def fixed_addresses(self) -> tuple[Address, ...]:
+        """Its addresses where they never change; empty where a call has to ask for the present ones.
+
+        They change with names to resolve, with its registration with us, and with the service route of ours with it.
+        """
+        changes = self.registers or self.registration is not None
+        return () if changes or not all(is_address(address.host) for address in self.addresses) else self.addresses
+
+    @cached_property
     def is_phone(self) -> bool:
         """Whether this is the called half of a phone: it is called where it is registered, and no vendor is paid."""
         return self.account is None
 
-    @property
+    @cached_property
     def registers(self) -> bool:
         """Whether it is called where it is registered with us: a phone, or a vendor on a changing address."""
         return self.account is None or self.credentials is not None
 
-    @property
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether it has a limit of calls or of calls a second."""
+        return self.max_concurrent is not None or self.max_cps is not None
+
+    @cached_property
     def scope(self) -> Scope:
         """Where its calls are counted: those to a phone together with those from it."""
         return Scope.MAPPING if self.account is None else Scope.ROUTING

@@ -48,7 +48,7 @@ class Pinged:
 def test_only_results_in_a_row_change_the_state(signs, state):
     pinged = Pinged().note(signs)
     assert pinged.state is state
-    assert len(pinged.health) == (state is Trunk.DOWN)
+    assert len(pinged.health.down) == (state is Trunk.DOWN)
 
 
 def test_each_change_is_reported_once():
@@ -71,14 +71,14 @@ def test_a_gateway_that_gets_no_options_is_up_whatever_it_answers():
     for _ in range(10):
         health.failed("b", 1)
     assert health.down_ms("b", 2) is None
-    assert len(health) == 0
+    assert len(health.down) == 0
 
 
 def test_a_gateway_that_gets_options_no_longer_is_up():
     pinged = Pinged().note("xxx")
     pinged.health.forget("a")
     assert pinged.state is Trunk.UP
-    assert len(pinged.health) == 0
+    assert len(pinged.health.down) == 0
 
 
 def test_a_reload_with_other_settings_keeps_the_state():

@@ -19,23 +19,20 @@ TERMS = applied_rate("0.30")
 
 
 class Vendors:
-    """Vendor accounts by name: which have no buy rate, funds, address or registration, and which are down or fail."""
+    """Which vendors have no buy rate, funds, address or registration, and which are down or fail, by name."""
 
     def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
-        self.failing = frozenset(failing)
+        self.resting = frozenset(failing)
         self.asked = []
         """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
 
-    def registered(self, gateway):
-        return gateway.account not in self.unregistered
-
     def down_ms(self, gateway, mono_ms):
         return 7_900 if gateway.account in self.down else None
 
     def resting_ms(self, gateway, mono_ms, payer=""):
-        return 4_100 if gateway.account in self.failing else 0
+        return 4_100 if gateway.account in self.resting else 0
 
     def located(self, gateway):
         return gateway.account not in self.lost
@@ -81,7 +78,7 @@ def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
     gateways = [
         routing_gateway("off", enabled=False),
         routing_gateway("tired"),
-        routing_gateway("lost"),
+        routing_gateway("lost", addresses=(Address("sip.example.net", None),)),
         routing_gateway("poor"),
         routing_gateway("dear"),
         routing_gateway("full", max_concurrent=2),

@@ -48,10 +48,9 @@ class Attempts:
         if is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
             return False  # a 3xx must not make the call more expensive than the dialled number
         # The Retry-After may have come since the route was found.
-        if live.rests and live.rests.remaining_ms(gateway.name, now.mono):
+        if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):
             return False
-        attempts = live_call.call.journey.attempts
-        if gateway.is_phone and any(attempt.gateway == gateway.name for attempt in attempts):
+        if gateway.is_phone and any(each.gateway == gateway.name for each in live_call.call.journey.attempts):
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         else:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
@@ -61,12 +60,11 @@ class Attempts:
             live.breakers.begin(place_of(gateway, address, _name_of(call_request.account)), now.mono)
         return True
 
-    def addresses_of(self, payer: Account | None, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+    def resting_last(
+        self, addresses: Sequence[Address], payer: Account | None, gateway: RoutingGateway, now: Instant
+    ) -> Sequence[Address]:
         """Return the addresses of a gateway, those last that are in a Retry-After pause or a breaker's."""
-        breakers, addresses = self._live.breakers, self._live.addresses_of(gateway)
-        if gateway.name not in breakers.resting or len(addresses) == 1:
-            return addresses
-        name = _name_of(payer)
+        breakers, name = self._live.breakers, _name_of(payer)
         return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 
     def rings(self, leg: CalleeLeg, payer: Account | None) -> None:

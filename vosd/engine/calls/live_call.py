@@ -122,8 +122,13 @@ class LiveCall:
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return the present addresses of a gateway."""
-        return self._services.attempts.addresses_of(self.call_request.account, gateway, now)
+        """Return the present addresses of a gateway, in the order to try."""
+        services = self._services
+        live = services.live
+        addresses = gateway.fixed_addresses or live.addresses_of(gateway)
+        if len(addresses) > 1 and gateway.name in live.breakers.resting:
+            return services.attempts.resting_last(addresses, self.call_request.account, gateway, now)
+        return addresses
 
     def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""

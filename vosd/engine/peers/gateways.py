@@ -178,7 +178,7 @@ def _row(
 def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
-    if not vendors.registered(gateway):
+    if gateway.name in vendors.unregistered:
         return GatewayState.UNREGISTERED
     if not vendors.located(gateway):
         return GatewayState.NOT_LOCATED
