@@ -21,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from vosd.base.ids import uuid7
 from vosd.base.money import ZERO
 from vosd.base.secret import Secret
-from vosd.billing.entries import customer_posting
 from vosd.billing.rater import rate_call
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall
@@ -176,8 +175,8 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.running.remove(call)
         call_request = call.call_request
         charge = rate_call(call_request.rate, int(1_000 * call_request.hold.granted_s * used))
-        entry = customer_posting(call.call_id, call_request.account.id, charge)
-        postings = () if entry is None else (Posting(entry.account, entry.amount, entry.reference),)
+        entry = Posting(call_request.account.id, -charge.total, f"{call.call_id}/customer")
+        postings = (entry,) if charge.total else ()
         record = msgspec.structs.replace(self.open_call(call).record, postings=postings, end_reason="Normal")
         self.charged[call_request.account.id] += charge.total
         self.service.switch.services.close(record, call_request)

@@ -1,6 +1,6 @@
 """Facts of a call for its CDR: who, when, which gateways, and how it ended."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -32,16 +32,6 @@ class Arrival(NamedTuple):
     ) -> "Arrival":
         """Read the fields of an INVITE that its record needs."""
         return cls(call_id, caller_in, callee_in, request.call_id, str(source), at)
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the CDR that the INVITE alone decides."""
-        return {
-            "call_id": self.call_id,
-            "caller_in": self.caller_in,
-            "callee_in": self.callee_in,
-            "sip_call_id_in": self.sip_call_id_in,
-            "source_address": self.source_address,
-        }
 
 
 class DeadCall(NamedTuple):
@@ -91,15 +81,6 @@ class Journey(JourneyFacts):
     """Route of the latest attempt: the one that answered, once the call is answered."""
     sip_call_ids_out: list[str] = []
     """Of every attempt, in order."""
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the CDR that the legs alone decide, and that are no times."""
-        return {
-            "sip_call_id_out": self.sip_call_ids_out[-1] if self.sip_call_ids_out else None,
-            "destination_address": self.destination_address,
-            "codec": self.codec,
-            "attempts": tuple(self.attempts),
-        }
 
     def tries(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
         """Record an attempt."""

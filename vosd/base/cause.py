@@ -11,9 +11,15 @@ from typing import Final
 class HangupSource(Enum):
     """Side that ended a call: a cancelled call the caller, a failure status the callee, a refusal the switch."""
 
+    text: str
+    """Its name in a CDR."""
+
     CALLER = "caller"
     CALLEE = "callee"
     SWITCH = "switch"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 class EndReason(Enum):

@@ -4,31 +4,45 @@ A longer call never costs less, since rates are not negative; ``holds`` relies o
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, NamedTuple
 
 import msgspec
 
 from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
-from vosd.billing.increments import cycles, hold_seconds
+from vosd.billing.increments import hold_seconds
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 
 Step = dict[str, str | int | bool | None]
 """One line of a breakdown, fit for JSON: money in plain decimal strings, ``step`` names the line."""
 
-_MINUTE: Final = Decimal(60)
-_PERCENT: Final = Decimal(100)
+_HALF_UP: Final = Rounding.HALF_UP
 _UNIT_OF_PRECISION: Final = tuple(Decimal(1).scaleb(-places) for places in range(9))
 _SHOWN_PLACES: Final = Decimal(1).scaleb(-12)
 _SHORT: Final = 13
 """Characters of an amount that cannot have more than twelve places, nor be worth rounding to them."""
 
-_ROWS_MAX: Final = 4_096
-_ROWS: Final[dict[tuple[str, str, str, str], tuple[Rate, Step]]] = {}
-"""Lines of rates that were in use: writing the amounts out costs more than finding the line again.
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(list[Step]).decode
+
+
+class _Terms(NamedTuple):
+    """What the breakdowns of all calls with one rate have in common, as JSON."""
+
+    rate: Rate
+    policy: RatingPolicy
+    row: str
+    """The line of the rate."""
+    rounding: str
+    """How the fee is rounded, within its line."""
+
+
+_TERMS_MAX: Final = 4_096
+_TERMS: Final[dict[tuple[str, str, str, str], _Terms]] = {}
+"""Terms that were in use: writing them out costs more than finding them again.
 
 By group, version, currency and prefix. A table may have several rates of one prefix, in force one after the other, so
-each line stands with its rate.
+the terms contain the rate that they are of.
 """
 
 
@@ -48,57 +62,88 @@ class Charge(msgspec.Struct, frozen=True):
         return EXACT.add(self.fee, self.tax)
 
 
-class _Usage(NamedTuple):
-    """The billable seconds of a call, divided as its rate divides them."""
-
-    first: int
-    """Seconds of the first period, or 0 where the rate has none."""
-    cycles: int
-    """Cycles begun after the first period."""
-
-
 def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
     """Charge a call that lasted ``duration_ms`` from answer to end."""
-    return _charge(applied, hold_seconds(duration_ms, applied.policy.hold_time_precision_ms))
+    rate, policy = applied.rate, applied.policy
+    hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
+    billable = hold_time_s - policy.free_time_s
+    if billable <= 0:
+        return Charge(hold_time_s, 0, ZERO, ZERO)
+    cycles, _, _, fee, _, tax = _rate(rate, policy, billable)
+    return Charge(hold_time_s, rate.first_duration + cycles * rate.billing_cycle, fee, tax)
+
+
+def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
+    """Charge a call as ``rate_call`` does; return the charge and its steps, as the text of a JSON array.
+
+    The steps are complete enough for ``recompute`` to find the charge again. Raw amounts are shown to twelve places:
+    more than any difference that decides a rounding needs. The text is put together here and not encoded from objects,
+    because every ended call needs two; only ``_Terms`` contains text that must be escaped.
+    """
+    rate, policy = applied.rate, applied.policy
+    terms = _TERMS.get((applied.group, applied.version, applied.currency, rate.prefix))
+    if terms is None or terms.rate != rate or terms.policy != policy:
+        terms = _remember(applied)
+    hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
+    billable = hold_time_s - policy.free_time_s
+    first_period, raw, amount, raw_tax, tax_amount = "", "0", "0.00", "0", "0.00"
+    if billable <= 0:
+        billable = cycles = 0
+        charge, shown_cycles = Charge(hold_time_s, 0, ZERO, ZERO), raw
+    else:
+        cycles, raw_cycles, raw_fee, fee, tax_due, tax = _rate(rate, policy, billable)
+        first = rate.first_duration
+        charge = Charge(hold_time_s, first + cycles * rate.billing_cycle, fee, tax)
+        raw = shown_cycles = _shown(raw_fee)
+        amount = format_amount(fee)
+        if first:
+            shown_cycles, raw_first = _shown(raw_cycles), _shown(EXACT.subtract(raw_fee, raw_cycles))
+            first_period = f'{{"step":"first_period","seconds":{first},"raw":"{raw_first}"}},'
+        if tax_due:
+            raw_tax, tax_amount = _shown(tax_due), format_amount(tax)
+    return charge, (
+        f'[{terms.row},{{"step":"hold_time","precision_ms":{policy.hold_time_precision_ms},"seconds":{hold_time_s}}},'
+        f'{{"step":"free_time","free_s":{policy.free_time_s},"seconds":{billable}}},{first_period}'
+        f'{{"step":"cycles","cycles":{cycles},"cycle":{rate.billing_cycle},"raw":"{shown_cycles}"}},'
+        f'{{"step":"fee","raw":"{raw}",{terms.rounding},"amount":"{amount}"}},'
+        f'{{"step":"tax","raw":"{raw_tax}","amount":"{tax_amount}"}}]'
+    )
+
+
+def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
+    """Return the steps of ``charge`` as ``itemise`` writes them."""
+    return _decode(itemise(applied, 1000 * charge.hold_time_s)[1])
 
 
 def total_at(applied: AppliedRate, seconds: int) -> Decimal:
     """Return fee and tax of a call that ends ``seconds`` after its answer; no shorter call costs more."""
-    return _charge(applied, seconds).total
-
-
-def _charge(applied: AppliedRate, hold_time_s: int) -> Charge:
-    rate, policy = applied.rate, applied.policy
-    billable = hold_time_s - policy.free_time_s
+    billable = seconds - applied.policy.free_time_s
     if billable <= 0:
-        return Charge(hold_time_s, 0, ZERO, ZERO)
-    usage = _divide(rate, billable)
-    fee = round_fee(_raw_fee(rate, usage), policy)
-    tax = _round(_raw_tax(rate, fee), policy) if rate.tax_rate else ZERO
-    return Charge(hold_time_s, usage.first + usage.cycles * rate.billing_cycle, fee, tax)
+        return ZERO
+    _, _, _, fee, _, tax = _rate(applied.rate, applied.policy, billable)
+    return EXACT.add(fee, tax)
 
 
-def _divide(rate: Rate, billable: int) -> _Usage:
-    first = rate.first_duration
-    return _Usage(first, cycles(max(billable - first, 0), rate.billing_cycle))
+def _rate(rate: Rate, policy: RatingPolicy, billable: int) -> tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """Return the begun cycles, their raw fee, the whole raw fee, the fee, the raw tax and the tax.
 
-
-def _raw_fee(rate: Rate, usage: _Usage) -> Decimal:
-    """Return the fee before rounding; all metered seconds are divided once, and last, so that no digit is lost."""
-    metered_seconds = usage.cycles * rate.billing_cycle
-    lump_sum = rate.first_rate if usage.first else None
-    if lump_sum is None:
-        return _metered(rate, usage.first + metered_seconds)
-    return EXACT.add(lump_sum, _metered(rate, metered_seconds))
-
-
-def _metered(rate: Rate, seconds: int) -> Decimal:
-    per = Decimal(rate.billing_cycle) if rate.per_cycle else _MINUTE
-    return EXACT.divide(EXACT.multiply(rate.billing_rate, Decimal(seconds)), per)
-
-
-def _raw_tax(rate: Rate, fee: Decimal) -> Decimal:
-    return EXACT.divide(EXACT.multiply(fee, rate.tax_rate), _PERCENT)
+    ``billable`` is positive. All metered seconds are multiplied first and divided once, so that no digit is lost.
+    """
+    first, cycle, price = rate.first_duration, rate.billing_cycle, rate.billing_rate
+    cycles = -((first - billable) // cycle) if billable > first else 0  # rounded up
+    metered = cycles * cycle
+    per = cycle if rate.per_cycle else 60
+    raw_cycles = raw_fee = EXACT.divide(EXACT.multiply(price, metered), per)
+    if first:
+        if rate.first_rate is None:
+            raw_fee = EXACT.divide(EXACT.multiply(price, first + metered), per)
+        else:
+            raw_fee = EXACT.add(rate.first_rate, raw_cycles)
+    fee = round_fee(raw_fee, policy)
+    if not rate.tax_rate:
+        return cycles, raw_cycles, raw_fee, fee, ZERO, ZERO
+    raw_tax = EXACT.divide(EXACT.multiply(fee, rate.tax_rate), 100)
+    return cycles, raw_cycles, raw_fee, fee, raw_tax, _round(raw_tax, policy)
 
 
 def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
@@ -111,56 +156,18 @@ def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
 
 def _round(raw: Decimal, policy: RatingPolicy) -> Decimal:
     unit_of_precision = _UNIT_OF_PRECISION[policy.fee_precision]
-    amount = raw.quantize(unit_of_precision, ROUNDING_MODE[policy.rounding], EXACT)
+    # An enum member is hashed in Python, so the usual mode is not looked up.
+    mode = ROUND_HALF_UP if policy.rounding is _HALF_UP else ROUNDING_MODE[policy.rounding]
+    amount = raw.quantize(unit_of_precision, mode, EXACT)
     if policy.fee_unit == unit_of_precision:
         return amount
     return round_to_unit(amount, policy.fee_unit, policy.rounding)
 
 
-def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
-    """Return the steps of ``charge``, complete enough for ``recompute`` to find it again.
-
-    Raw amounts are shown to twelve places: more than any difference that decides a rounding needs.
-    """
+def _remember(applied: AppliedRate) -> _Terms:
+    """Write out the terms of a rate, and keep them."""
     rate, policy = applied.rate, applied.policy
-    steps: list[Step] = [
-        _row(applied),
-        {"step": "hold_time", "precision_ms": policy.hold_time_precision_ms, "seconds": charge.hold_time_s},
-    ]
-    billable = max(charge.hold_time_s - policy.free_time_s, 0)
-    steps.append({"step": "free_time", "free_s": policy.free_time_s, "seconds": billable})
-    usage = _divide(rate, billable) if billable else _Usage(0, 0)
-    raw_fee = _raw_fee(rate, usage)
-    raw_cycles = raw_fee
-    if usage.first:
-        raw_cycles = _metered(rate, usage.cycles * rate.billing_cycle)
-        steps.append(
-            {"step": "first_period", "seconds": usage.first, "raw": _shown(EXACT.subtract(raw_fee, raw_cycles))}
-        )
-    steps += [
-        {"step": "cycles", "cycles": usage.cycles, "cycle": rate.billing_cycle, "raw": _shown(raw_cycles)},
-        {
-            "step": "fee",
-            "raw": _shown(raw_fee),
-            "precision": policy.fee_precision,
-            "unit": _plain(policy.fee_unit),
-            "rounding": policy.rounding.value,
-            "nonzero_floor": policy.nonzero_floor,
-            "amount": format_amount(charge.fee),
-        },
-        {"step": "tax", "raw": _shown(_raw_tax(rate, charge.fee)), "amount": format_amount(charge.tax)},
-    ]
-    return steps
-
-
-def _row(applied: AppliedRate) -> Step:
-    """Return the line of the rate itself, which is the same for every call that has it."""
-    rate = applied.rate
-    key = applied.group, applied.version, applied.currency, rate.prefix
-    known = _ROWS.get(key)
-    if known is not None and (known[0] is rate or known[0] == rate):
-        return known[1]
-    step: Step = {
+    row: Step = {
         "step": "rate",
         "group": applied.group,
         "version": applied.version,
@@ -173,10 +180,17 @@ def _row(applied: AppliedRate) -> Step:
         "first_duration": rate.first_duration,
         "tax_rate": _plain(rate.tax_rate),
     }
-    if len(_ROWS) >= _ROWS_MAX:
-        _ROWS.clear()
-    _ROWS[key] = (rate, step)
-    return step
+    rounding: Step = {
+        "precision": policy.fee_precision,
+        "unit": _plain(policy.fee_unit),
+        "rounding": policy.rounding.value,
+        "nonzero_floor": policy.nonzero_floor,
+    }
+    terms = _Terms(rate, policy, _encode(row).decode(), _encode(rounding).decode()[1:-1])
+    if len(_TERMS) >= _TERMS_MAX:
+        _TERMS.clear()
+    _TERMS[applied.group, applied.version, applied.currency, rate.prefix] = terms
+    return terms
 
 
 def recompute(steps: Sequence[Step]) -> Charge:
@@ -205,7 +219,7 @@ def recompute(steps: Sequence[Step]) -> Charge:
         nonzero_floor=bool(fee["nonzero_floor"]),
     )
     applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
-    return _charge(applied, _whole(held["seconds"]))
+    return rate_call(applied, 1000 * _whole(held["seconds"]))
 
 
 def _whole(value: str | int | bool | None) -> int:
@@ -217,7 +231,7 @@ def _plain(amount: Decimal) -> str:
 
 
 def _shown(raw: Decimal) -> str:
-    text = _plain(raw)
+    text = format(raw, "f")
     if len(text) > _SHORT:
-        text = _plain(raw.quantize(_SHOWN_PLACES, context=EXACT))
+        text = format(raw.quantize(_SHOWN_PLACES, context=EXACT), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -10,8 +10,7 @@ import msgspec
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.billing.entries import CallEntry, customer_posting, vendor_posting
-from vosd.billing.rater import breakdown, rate_call
+from vosd.billing.rater import itemise
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -35,9 +34,6 @@ class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
     """The dialogs, for a BYE to both sides after a crash."""
 
 
-_encode_breakdown = msgspec.json.Encoder().encode
-
-
 def draft(
     node: str,
     arrival: Arrival,
@@ -52,13 +48,13 @@ def draft(
     Its times are differences of the monotonic clock added to the wall clock at its INVITE, so that a step of the wall
     clock during the call does not change their order.
     """
-    at, choice, rate, account = arrival.at, journey.choice, call_request.rate, call_request.account
-    answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
+    rate, account, at = call_request.rate, call_request.account, arrival.at
+    choice, sip_call_ids = journey.choice, journey.sip_call_ids_out
     vendor_rate = buy_rate(choice)
+    answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
     vendor_answered, epoch = journey.vendor_answered_at, at.wall - at.mono
     return CallRecord(
-        **arrival.columns(),
-        **journey.columns(),
+        call_id=arrival.call_id,
         node=node,
         mapping_gateway=call_request.mapping.name if call_request.mapping else None,
         routing_gateway=choice.gateway.name if choice else None,
@@ -66,23 +62,31 @@ def draft(
         vendor_account=choice.gateway.account if choice else None,
         currency=rate.currency if rate else account.currency if account else None,
         vendor_currency=vendor_rate.currency if vendor_rate else None,
+        caller_in=arrival.caller_in,
+        callee_in=arrival.callee_in,
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
         callee_billing=call_request.callee_billing or None,
+        sip_call_id_in=arrival.sip_call_id_in,
+        sip_call_id_out=sip_call_ids[-1] if sip_call_ids else None,
+        source_address=arrival.source_address,
+        destination_address=journey.destination_address,
+        codec=journey.codec,
         started_at=at.wall,
         ringing_at=epoch + ringing.mono if ringing else None,
-        vendor_answered_at=epoch + vendor_answered.mono if vendor_answered else None,
         answered_at=epoch + answered.mono if answered else None,
+        vendor_answered_at=epoch + vendor_answered.mono if vendor_answered else None,
         ended_at=epoch + ending.at.mono,
         pdd_ms=progress.mono - at.mono if progress else None,
         rate_group=rate.group if rate else None,
         rate_prefix=rate.rate.prefix if rate else None,
         rate_area=(rate.rate.area or None) if rate else None,
-        hangup_source=ending.source.value,
-        end_reason=ending.reason.value,
+        hangup_source=ending.source.text,
+        end_reason=ending.reason.text,
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
+        attempts=tuple(journey.attempts),
         recorded=recorded,
     )
 
@@ -94,6 +98,7 @@ def opened(
     journey: Journey,
     *,
     recorded: bool,
+    legs: tuple[DialogSnapshot, ...] = (),
 ) -> OpenCall | None:
     """Return what the journal keeps of a call that a vendor has answered; None without such an answer.
 
@@ -106,7 +111,7 @@ def opened(
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
-    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono)
+    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono, legs)
 
 
 def conclude(
@@ -124,51 +129,60 @@ def conclude(
     ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
-    record, customer, vendor = call.record, call.customer_rate, call.vendor_rate
-    since_answer_ms = max(0, ending.at.mono - call.answered_mono)
-    since_vendor_ms = since_answer_ms
+    record, customer, vendor, ended_mono = call.record, call.customer_rate, call.vendor_rate, ending.at.mono
+    since_answer_ms = since_vendor_ms = max(0, ended_mono - call.answered_mono)
     if call.vendor_answered_mono is not None:
-        since_vendor_ms = max(0, ending.at.mono - call.vendor_answered_mono)
+        since_vendor_ms = max(0, ended_mono - call.vendor_answered_mono)
     is_answered = record.answered_at is not None
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
-    changes: dict[str, object] = {
-        "ended_at": answered_at + since_answer_ms,
-        "hold_time_ms": since_answer_ms if is_answered else 0,
-        "codec": codec,
-        "hangup_source": ending.source.value,
-        "end_reason": ending.reason.value,
-        "sip_code": ending.sip_code,
-        "q850_cause": ending.q850_cause,
-        "reason_text": ending.text,
-        "recorded": recorded or not is_answered,
-        "attempts": (*record.attempts, *late_answers),
-    }
-    if acknowledged is not None:
-        changes["acknowledged_at"] = answered_at + max(0, acknowledged.mono - call.answered_mono)
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
-    steps: dict[str, object] = {}
-    postings: list[Posting] = []
+    hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
+    vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
+    vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
+    postings: tuple[Posting, ...] = ()
     if is_answered and customer is not None and record.customer_account is not None:
-        charge = rate_call(customer, since_answer_ms)
-        changes["hold_time_s"] = charge.hold_time_s
-        changes["billed_seconds"] = charge.billed_seconds
-        changes["fee"], changes["tax"] = charge.fee, charge.tax
-        steps["customer"] = breakdown(customer, charge)
-        _append(postings, customer_posting(record.call_id, record.customer_account, charge), customer.currency)
+        charge, text = itemise(customer, since_answer_ms)
+        hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
+        steps = f'"customer":{text}'
+        if fee or tax:
+            reference = f"{record.call_id}/customer"
+            postings = (Posting(record.customer_account, -charge.total, reference, customer.currency),)
     if vendor is not None and record.vendor_account is not None:
-        charge = rate_call(vendor, since_vendor_ms)
-        changes["vendor_billed_seconds"] = charge.billed_seconds
-        changes["cost"], changes["cost_tax"] = charge.fee, charge.tax
-        changes["vendor_rate_prefix"] = vendor.rate.prefix
-        steps["vendor"] = breakdown(vendor, charge)
-        _append(postings, vendor_posting(record.call_id, record.vendor_account, charge), vendor.currency)
+        charge, text = itemise(vendor, since_vendor_ms)
+        vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
+        vendor_rate_prefix = vendor.rate.prefix
+        steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
+        if cost or cost_tax:
+            reference = f"{record.call_id}/vendor"
+            postings += (Posting(record.vendor_account, -charge.total, reference, vendor.currency),)
     if ending.dead_call is not None:
-        noticed_ms = max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
-        steps["dead_call_billing"] = ending.dead_call.billing.value
-        steps["noticed_at"] = iso_utc(answered_at + noticed_ms)
-    changes["fee_breakdown"] = _encode_breakdown(steps).decode()
-    changes["postings"] = tuple(postings)
-    return msgspec.structs.replace(record, **changes)
+        noticed_at = answered_at + max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
+        text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
+        steps = f"{steps},{text}" if steps else text
+    return msgspec.structs.replace(
+        record,
+        codec=codec,
+        acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
+        ended_at=answered_at + since_answer_ms,
+        hold_time_ms=since_answer_ms if is_answered else 0,
+        hold_time_s=hold_time_s,
+        billed_seconds=billed_seconds,
+        vendor_billed_seconds=vendor_billed_seconds,
+        fee=fee,
+        tax=tax,
+        cost=cost,
+        cost_tax=cost_tax,
+        vendor_rate_prefix=vendor_rate_prefix,
+        fee_breakdown=f"{{{steps}}}",
+        hangup_source=ending.source.text,
+        end_reason=ending.reason.text,
+        sip_code=ending.sip_code,
+        q850_cause=ending.q850_cause,
+        reason_text=ending.text,
+        attempts=(*record.attempts, *late_answers),
+        postings=postings,
+        recorded=recorded or not is_answered,
+    )
 
 
 def lost(call: OpenCall, last_mono: int) -> CallRecord:
@@ -181,8 +195,3 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
 def end_of(call: OpenCall, record: CallRecord) -> int:
     """Return when an answered call ended, on the monotonic clock of the process that answered it."""
     return call.answered_mono + max(0, record.ended_at - call.record.ended_at)
-
-
-def _append(postings: list[Posting], entry: CallEntry | None, currency: str) -> None:
-    if entry is not None:
-        postings.append(Posting(entry.account, entry.amount, entry.reference, currency))

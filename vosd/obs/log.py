@@ -149,6 +149,9 @@ def call_line(record: CallRecord) -> None:
     """
     if not _calls.is_wanted:
         return
+    tried = ""
+    for attempt in record.attempts:
+        tried = f"{tried}{', ' if tried else ''}{attempt.gateway} {attempt.code or SILENCE}"
     line = _CallLine(
         call_id=record.call_id,
         reason=record.end_reason,
@@ -167,7 +170,7 @@ def call_line(record: CallRecord) -> None:
         sip_call_id_in=record.sip_call_id_in,
         sip_call_id_out=record.sip_call_id_out,
         attempts=len(record.attempts),
-        tried=", ".join([f"{attempt.gateway} {attempt.code or SILENCE}" for attempt in record.attempts]) or None,
+        tried=tried or None,
         pdd_ms=record.pdd_ms,
         hold_ms=record.hold_time_ms if record.answered_at is not None else None,
         billed_s=record.billed_seconds,

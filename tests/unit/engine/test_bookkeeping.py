@@ -107,6 +107,21 @@ def test_both_sides_of_an_answered_call_are_charged_and_posted():
     assert msgspec.json.decode(record.fee_breakdown).keys() == {"customer", "vendor"}
 
 
+def test_an_account_that_is_both_sides_of_a_call_gets_two_entries_of_that_call():
+    call = kept()
+    both = msgspec.structs.replace(call, record=msgspec.structs.replace(call.record, customer_account="carrier-trunk"))
+    assert ended(call=both).postings == (
+        Posting("carrier-trunk", Decimal("-0.682"), f"{call_id(1)}/customer", "USD"),
+        Posting("carrier-trunk", Decimal("-0.60"), f"{call_id(1)}/vendor", "USD"),
+    )
+
+
+def test_a_side_that_costs_nothing_posts_nothing_and_shows_its_steps():
+    record = ended(call=kept(applied_rate("0", 60, tax_rate="10"), applied_rate("0", 60)))
+    assert record.postings == ()
+    assert msgspec.json.decode(record.fee_breakdown).keys() == {"customer", "vendor"}
+
+
 @pytest.mark.parametrize(("sell", "buy", "accounts"), [(SELL, None, ["acme"]), (None, BUY, ["carrier-trunk"])])
 def test_a_side_without_a_rate_posts_nothing(sell, buy, accounts):
     assert [posting.account for posting in ended(call=kept(sell, buy)).postings] == accounts

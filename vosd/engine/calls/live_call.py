@@ -207,7 +207,8 @@ class LiveCall:
             record = conclude(
                 kept, ending, call.journey.codec, recorded=recorded, late_answers=late, acknowledged=acked
             )
-            services.notices.unacknowledged_answer(record, ending.at)
+            if record.answered_at is None:
+                services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         setup, self.setup = self.setup, None
@@ -256,7 +257,8 @@ class LiveCall:
         services.live.health.answered(choice.gateway.name, answered_at.mono)
         if call.callee is not None:
             services.attempts.rings(call.callee, self.call_request.account)
-        services.notices.account_refused(kept.record, answered_at)
+        if len(kept.record.attempts) > 1:  # the last one is the answer
+            services.notices.account_refused(kept.record, answered_at)
         if services.sink.answered(kept):
             self.kept = kept
             return True
@@ -265,10 +267,11 @@ class LiveCall:
 
     def _opened(self, call: Call) -> OpenCall | None:
         """Return the call as it is to be journalled; None if no gateway has answered."""
-        services = self._services
+        if call.journey.vendor_answered_at is None:
+            return None
+        services, legs = self._services, legs_of(call)
         recorded = services.records_own_ends
-        kept = opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded)
-        return None if kept is None else msgspec.structs.replace(kept, legs=legs_of(call))
+        return opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded, legs=legs)
 
     def _granted_s(self, hold: Hold) -> int:
         """Return the seconds that are paid for, within ``max_call_seconds`` of the gateway that answered."""

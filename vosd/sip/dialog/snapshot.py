@@ -118,21 +118,23 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, dialog: Dialog, flows: Flows, gateway: str = "", invite_sequence: int = 0) -> "DialogSnapshot":
         """Describe a dialog as it stands."""
+        # Every answered call is described twice: what is written here without a function is ``encode`` and ``of``.
+        peer, answers = dialog.seen_at, dialog.answers
         return cls(
-            encode(dialog.call_id),
-            encode(dialog.local),
-            encode(dialog.remote),
-            encode(dialog.target),
-            tuple(map(encode, dialog.routes)),
+            dialog.call_id.encode("utf-8", "surrogateescape"),
+            dialog.local.encode("utf-8", "surrogateescape"),
+            dialog.remote.encode("utf-8", "surrogateescape"),
+            dialog.target.encode("utf-8", "surrogateescape"),
+            tuple(map(encode, dialog.routes)) if dialog.routes else (),
             dialog.local_sequence,
-            PeerSnapshot.of(dialog.seen_at, flows),
+            PeerSnapshot(flows.name_of(peer.flow), peer.host, peer.port),
             dialog.is_behind_nat,
             gateway,
             invite_sequence,
             dialog.remote_sequence,
             dialog.nat,
             dialog.user,
-            AnsweredChallenge.all_of(dialog.answers),
+            () if answers is None else AnsweredChallenge.all_of(answers),
         )
 
     @property
