@@ -15,66 +15,61 @@ Owner = TypeVar("Owner")
 
 
 class Timer(Generic[Owner]):
-    """One deadline: its owner and its tick. Created by ``TimerWheel.schedule``."""
+    """One deadline: its tick, and the bucket that it waits in. Created by ``TimerWheel.schedule``.
 
-    __slots__ = ("owner", "tick")
+    It does not refer to its owner: the bucket does, so that an owner and its timer are no cycle of references.
+    """
 
-    def __init__(self, owner: Owner, tick: int) -> None:
-        self.owner = owner
+    __slots__ = ("bucket", "tick")
+
+    def __init__(self, tick: int) -> None:
         self.tick = tick
+        self.bucket: dict[Timer[Owner], Owner] | None = None
+        """Timers of the same tick; a timer that has fired or was cancelled is not in it any more."""
 
 
 class TimerWheel(Generic[Owner]):
     """Timers in buckets of ``tick_ms`` milliseconds of the monotonic clock."""
 
-    __slots__ = ("_buckets", "_order", "_size", "tick_ms")
+    __slots__ = ("_buckets", "_order", "tick_ms")
 
     def __init__(self, tick_ms: int) -> None:
         self.tick_ms = tick_ms
-        self._buckets: dict[int, dict[Timer[Owner], None]] = {}
+        self._buckets: dict[int, dict[Timer[Owner], Owner]] = {}
         self._order: list[int] = []
-        self._size = 0
 
     def __len__(self) -> int:
         """Return the number of timers that have neither fired nor been cancelled."""
-        return self._size
+        return sum(map(len, self._buckets.values()))
 
     def schedule(self, at_ms: int, owner: Owner) -> Timer[Owner]:
         """Set a timer for ``at_ms`` on the monotonic clock; ``expire`` yields its ``owner``."""
-        tick = -(-at_ms // self.tick_ms)
-        timer = Timer(owner, tick)
-        bucket = self._buckets.get(tick)
-        if bucket is None:
-            self._buckets[tick] = {timer: None}
-            heappush(self._order, tick)
-        else:
-            bucket[timer] = None
-        self._size += 1
+        timer: Timer[Owner] = Timer(-(-at_ms // self.tick_ms))
+        self.add(timer, owner)
         return timer
 
-    def add(self, timer: Timer[Owner]) -> None:
-        """Set a timer that was created before; it fires after all timers already in its tick."""
-        bucket = self._buckets.get(timer.tick)
+    def add(self, timer: Timer[Owner], owner: Owner) -> None:
+        """Set a timer for its tick, where it is not set already; it fires after all others of that tick."""
+        tick = timer.tick
+        bucket = self._buckets.get(tick)
         if bucket is None:
-            bucket = self._buckets[timer.tick] = {}
-            heappush(self._order, timer.tick)
-        bucket[timer] = None
-        self._size += 1
+            bucket = self._buckets[tick] = {}
+            heappush(self._order, tick)
+        bucket[timer] = owner
+        timer.bucket = bucket
 
     def position(self, timer: Timer[Owner]) -> tuple[int, int] | None:
         """Return the tick of a timer and its position in it; None if it has fired or was cancelled.
 
         Linear in the number of timers of the tick.
         """
-        bucket = self._buckets.get(timer.tick, {})
-        return (timer.tick, list(bucket).index(timer)) if timer in bucket else None
+        bucket = timer.bucket
+        return None if bucket is None or timer not in bucket else (timer.tick, list(bucket).index(timer))
 
     def cancel(self, timer: Timer[Owner]) -> None:
         """Cancel a timer; one that has fired or was cancelled before is ignored."""
-        bucket = self._buckets.get(timer.tick)
-        if bucket is not None and timer in bucket:
-            del bucket[timer]
-            self._size -= 1
+        if timer.bucket is not None:
+            timer.bucket.pop(timer, None)
 
     def next_due(self) -> int | None:
         """Return when the earliest timer fires, in milliseconds of the monotonic clock, or None."""
@@ -87,10 +82,12 @@ class TimerWheel(Generic[Owner]):
         """Yield the owners of all timers due by ``now_ms``; one cancelled meanwhile does not fire."""
         # The owner of a fired timer may schedule for the past or call next_due, so the first tick is searched again
         # after each bucket.
-        while (due := self.next_due()) is not None and due <= now_ms:
-            bucket = self._buckets[self._order[0]]
-            while bucket:
-                timer = next(iter(bucket))
-                del bucket[timer]
-                self._size -= 1
-                yield timer.owner
+        order, buckets, last = self._order, self._buckets, now_ms // self.tick_ms
+        while order and order[0] <= last:
+            bucket = buckets[order[0]]
+            if not bucket:
+                del buckets[heappop(order)]
+            for timer, owner in tuple(bucket.items()):
+                if timer in bucket:
+                    del bucket[timer]
+                    yield owner

@@ -214,7 +214,7 @@ class ClientCore:
         via = self._flows.new_via(dialog.peer.flow)
         ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
         self._store.out.append(ack)
-        self._store.retire(key, ack, self._store.timers.transaction_ms, now)
+        self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
         self.send_bye(dialog, "", now)
 
     # -- writing ------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Endpoint:
         """Dropped datagrams and requests by reason."""
         self.store = TransactionStore(settings.timers, self.flows.reliable)
         """Transactions and timers; for this package, and for snapshots."""
+        self.next_timer = self.store.wheel.next_due
+        """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
         self._dialogs = DialogTable(self.store)
         self.client = ClientCore(
             self.store,
@@ -152,18 +154,10 @@ class Endpoint:
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
         """Fire every due timer, one at a time: the user handles each event before the next timer fires."""
-        self.store.finished.expire(now.mono)
         for owner in self.store.wheel.expire(now.mono):
             event = owner.timer_due(now)
             if event is not None and not self._is_residue(event):
                 yield event
-
-    def next_timer(self) -> int | None:
-        """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
-        timer, memory = self.store.wheel.next_due(), self.store.finished.next_due()
-        if timer is None or memory is None:
-            return memory if timer is None else timer
-        return min(timer, memory)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams to send, in order, and clear the list."""
@@ -246,7 +240,7 @@ class Endpoint:
         return {
             "dialogs": len(self._dialogs),
             "transactions": len(store.servers) + len(store.clients) + len(store.finished),
-            "timers": len(store.wheel),
+            "timers": len(store.wheel) - store.finished.timers,
         }
 
     # -- what a strict reader refuses ---------------------------------------------------------------------------
@@ -300,6 +294,3 @@ class Alarm:
     def timer_due(self, now: Instant) -> AlarmFired:
         """Return the event."""
         return AlarmFired(self._owner, now)
-
-    def transport_failed(self, now: Instant) -> None:
-        """Do nothing: an alarm has no connection."""

@@ -30,7 +30,6 @@ class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     key: bytes
     due_ms: int
-    stay_ms: int
     mark: Mark | None = None
     message: tuple[PeerSnapshot, bytes] | None = None
     gateway: str = ""
@@ -102,9 +101,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
             acceptance = bye.restored(None, restoration)
             endpoint.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
         for each in self.finished:
-            restoration.store.finished.keep_until(
-                text_of(each.key), _entry(each, restoration), each.stay_ms, each.due_ms
-            )
+            restoration.store.finished.keep_until(text_of(each.key), _entry(each, restoration), each.due_ms)
         for key, until_ms, peer, data in self.refused:
             answer = Datagram(peer.restored(endpoint.flows), data)
             endpoint.store.refused.keep_until(text_of(key), answer, until_ms)
@@ -116,16 +113,16 @@ def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
     return None if dialog is None else dialog_with_login(dialog, flows)
 
 
-def _finished(endpoint: Endpoint, key: str, entry: Entry, stay_ms: int, due_ms: int) -> FinishedSnapshot:
+def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> FinishedSnapshot:
     raw = encode(key)
     if isinstance(entry, Mark):
-        return FinishedSnapshot(raw, due_ms, stay_ms, entry)
+        return FinishedSnapshot(raw, due_ms, entry)
     if isinstance(entry, Unacknowledged):
         invite = PartsSnapshot.of(entry.parts, endpoint.flows), encode(entry.to_tag)
-        return FinishedSnapshot(raw, due_ms, stay_ms, invite=invite)
+        return FinishedSnapshot(raw, due_ms, invite=invite)
     message, answers = (PeerSnapshot.of(entry.peer, endpoint.flows), entry.data), _answers_in(entry)
     gateway = "" if answers is None else answers.gateway
-    return FinishedSnapshot(raw, due_ms, stay_ms, None, message, gateway, AnsweredChallenge.all_of(answers))
+    return FinishedSnapshot(raw, due_ms, None, message, gateway, AnsweredChallenge.all_of(answers))
 
 
 def _entry(snapshot: FinishedSnapshot, restoration: Restoration) -> Entry:

@@ -37,7 +37,7 @@ class Restoration:
         self._answers: dict[bytes, Answers | None] = {}
         self._dialogs: dict[tuple[bytes, bytes], Dialog] = {}
         self._transactions: dict[tuple[type, bytes], Any] = {}
-        self._timers: list[tuple[TimerSnapshot, Timer[TimerOwner]]] = []
+        self._timers: list[tuple[TimerSnapshot, Timer[TimerOwner], TimerOwner]] = []
 
     def answers(self, call_id: bytes, gateway: str, asked: tuple[AnsweredChallenge, ...]) -> Answers | None:
         """Return what proves us within a leg: one count of answers for its dialogs and requests."""
@@ -84,9 +84,14 @@ class Restoration:
         """Return a timer, which is set when the restoration is finished; None where it has fired."""
         if snapshot is None:
             return None
-        timer = Timer(owner, snapshot.tick)
-        self._timers.append((snapshot, timer))
+        timer: Timer[TimerOwner] = Timer(snapshot.tick)
+        self.set_again(timer, snapshot, owner)
         return timer
+
+    def set_again(self, timer: Timer[TimerOwner], snapshot: TimerSnapshot, owner: TimerOwner) -> None:
+        """Set a timer when the restoration is finished."""
+        timer.tick = snapshot.tick
+        self._timers.append((snapshot, timer, owner))
 
     def alarm(self, snapshot: TimerSnapshot | None, owner: AlarmOwner) -> Timer[TimerOwner] | None:
         """Return the timer of an alarm (``Endpoint.set_alarm``)."""
@@ -94,8 +99,8 @@ class Restoration:
 
     def finish(self) -> None:
         """Set the timers, in the order in which they were set before."""
-        for _, timer in sorted(self._timers, key=lambda each: (each[0].tick, each[0].place)):
-            self.store.wheel.add(timer)
+        for _, timer, owner in sorted(self._timers, key=lambda each: (each[0].tick, each[0].place)):
+            self.store.wheel.add(timer, owner)
         self._timers = []
 
     def _once(self, snapshot: TransactionSnapshot, restored: "Callable[[Restoration], Restored]") -> Restored:

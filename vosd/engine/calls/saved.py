@@ -185,6 +185,6 @@ class SavedSwitch(msgspec.Struct, frozen=True):
         for late in self.late_informations:
             late.restored(calls)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):
-            live_call.timer = Timer(live_call.call, tick)
-            services.deadlines.add(live_call.timer)
+            live_call.timer = Timer(tick)
+            services.deadlines.add(live_call.timer, live_call.call)
         restoration.finish()

@@ -53,7 +53,7 @@ class Acceptance:
         if self._spare is not None:
             spare, self._spare = self._spare, None
             self._retry.stop(self)
-            self._retry = Retry(self._store, self, spare, self._retry.data, Pace.SUCCESS, now)
+            self._retry = Retry(self._store, self, spare, self._retry.sent.data, Pace.SUCCESS, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""

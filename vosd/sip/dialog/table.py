@@ -72,8 +72,9 @@ class DialogTable:
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""
         if self.owners.pop(tag, None) is not None:
-            self.follow(tag, None)
-            self._store.retire(f"dialog {tag}", Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
+            if tag in self._seen_at:
+                self.follow(tag, None)
+            self._store.finished.keep(tag, Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
     def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
         """Return the owner of the dialog of a request, and the dialog; None where there is no such dialog."""
@@ -94,8 +95,8 @@ class DialogTable:
 
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
-        return tag in self.owners or self._store.finished.get(f"dialog {tag}") is not None
+        return tag in self.owners or self._store.finished.get(tag) is Mark.CLOSED_DIALOG
 
     def crosses_the_end(self, request: Request) -> bool:
         """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
-        return request.method in CROSSING and self._store.finished.get(f"dialog {request.to_tag}") is Mark.CLOSED_DIALOG
+        return request.method in CROSSING and self._store.finished.get(request.to_tag) is Mark.CLOSED_DIALOG

@@ -7,7 +7,7 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import CLIENT, Input, State, input_of, step
+from vosd.sip.transaction.states import CLIENT, RESPONSE, IllegalMoveError, Input, State, step
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer
 from vosd.sip.wire.message import Response
@@ -60,14 +60,18 @@ class Client:
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a final one ends the transaction, and its retransmissions are absorbed (timer K)."""
-        previous, self._state = self._state, step(CLIENT, self._state, input_of(response.status))
-        if self._state is State.PROCEEDING:
+        previous, received = self._state, RESPONSE[response.status // 100]
+        after = CLIENT[previous].get(received)
+        if after is None:
+            raise IllegalMoveError.of(previous, received)
+        self._state = after
+        if after is State.PROCEEDING:
             if previous is State.CALLING:
                 self._retry.slow_down(self, now)
         else:
             self._retry.stop(self)
             del self._store.clients[self._key]
-            self._store.retire(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
+            self._store.finished.keep(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
         owner = self.owner
         if (
             owner is None and response.status >= 400 and response.status != 481
@@ -92,7 +96,7 @@ class Client:
         self._retry.stop(self)
         if self._spare is not None:
             spare, self._spare = self._spare, None
-            self._retry = Retry(self._store, self, spare, self._retry.data, Pace.REQUEST, now)
+            self._retry = Retry(self._store, self, spare, self._retry.sent.data, Pace.REQUEST, now)
             return None
         return self._given_up(now)
 

@@ -4,12 +4,16 @@ There are a hundred thousand of these at 1,000 calls/s. So none of them is an ob
 dictionary, and entries expire by whole ticks of time.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from vosd.base.clock import Instant
+from vosd.base.wheel import TimerWheel
 from vosd.sip.wire.compose import Datagram, InviteParts
+
+if TYPE_CHECKING:
+    from vosd.sip.transaction.store import TimerOwner
 
 
 class Mark(Enum):
@@ -34,75 +38,63 @@ class Unacknowledged(NamedTuple):
 Entry = Datagram | Mark | Unacknowledged
 
 
-class _Lane:
-    """Keys that are kept equally long, and so expire in the order in which they came, those of one tick together."""
-
-    __slots__ = ("batches", "stay_ms")
-
-    def __init__(self, stay_ms: int) -> None:
-        self.stay_ms = stay_ms
-        self.batches: deque[tuple[int, list[str]]] = deque()
-
-
 class FinishedTransactions:
     """Keys of finished transactions until their last timer (D, I, J, K, L or M) fires."""
 
-    __slots__ = ("_entries", "_lanes", "_tick_ms")
+    __slots__ = ("_batches", "_tick_ms", "_wheel", "entries", "get")
 
-    def __init__(self, tick_ms: int) -> None:
+    def __init__(self, tick_ms: int, wheel: "TimerWheel[TimerOwner]") -> None:
+        """Keys expire at multiples of ``tick_ms``, by one timer on the ``wheel`` for all of one instant."""
         self._tick_ms = tick_ms
-        self._entries: dict[str, Entry] = {}
-        self._lanes: dict[int, _Lane] = {}
+        self._wheel = wheel
+        self._batches: dict[int, list[str]] = {}
+        """The keys that expire at an instant, in milliseconds of the monotonic clock."""
+        self.entries: dict[str, Entry] = {}
+        self.get: Callable[[str], Entry | None] = self.entries.get
+        """``get(key)``: what is kept for a key, or None. The method of the dictionary itself: every message asks."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
-    def get(self, key: str) -> Entry | None:
-        """Return what is kept for ``key``, or None."""
-        return self._entries.get(key)
+    @property
+    def timers(self) -> int:
+        """How many timers it has on the wheel."""
+        return len(self._batches)
 
-    def keep(self, key: str, what: Entry, stay_ms: int, now_ms: int) -> None:
-        """Keep ``what`` for ``stay_ms`` milliseconds, at most one tick longer."""
-        self._entries[key] = what
-        lane = self._lanes.get(stay_ms)
-        if lane is None:
-            lane = self._lanes[stay_ms] = _Lane(stay_ms)
-        tick = -(-(now_ms + stay_ms) // self._tick_ms) * self._tick_ms
-        if lane.batches and lane.batches[-1][0] >= tick:
-            lane.batches[-1][1].append(key)
-        else:
-            lane.batches.append((tick, [key]))
+    def keep(self, key: str, what: Entry, stay_ms: int, now: Instant, also: str = "") -> None:
+        """Keep ``what`` for ``stay_ms`` milliseconds, at most one tick longer; ``also`` is another key for the same."""
+        due_ms = -(-(now.mono + stay_ms) // self._tick_ms) * self._tick_ms
+        keys = self._batches.get(due_ms)
+        if keys is None:
+            keys = self._begin_batch(due_ms)
+        keys.append(key)
+        self.entries[key] = what
+        if also:
+            keys.append(also)
+            self.entries[also] = what
 
-    def keep_until(self, key: str, what: Entry, stay_ms: int, due_ms: int) -> None:
-        """Keep what was kept before, until the tick that ``kept`` named."""
-        self.keep(key, what, stay_ms, due_ms - stay_ms)
+    def keep_until(self, key: str, what: Entry, due_ms: int) -> None:
+        """Keep what was kept before, until the instant that ``kept`` named."""
+        keys = self._batches.get(due_ms)
+        if keys is None:
+            keys = self._begin_batch(due_ms)
+        keys.append(key)
+        self.entries[key] = what
 
-    def kept(self) -> Iterator[tuple[str, Entry, int, int]]:
-        """Return key, entry, stay and end of everything that is kept, the oldest of each stay first."""
-        for lane in self._lanes.values():
-            for due_ms, keys in lane.batches:
-                for key in keys:
-                    if key in self._entries:
-                        yield key, self._entries[key], lane.stay_ms, due_ms
+    def kept(self) -> Iterator[tuple[str, Entry, int]]:
+        """Return key, entry and end of everything that is kept, what expires first in front."""
+        for due_ms, keys in sorted(self._batches.items()):
+            for key in keys:
+                if key in self.entries:
+                    yield key, self.entries[key], due_ms
 
-    def replace(self, key: str, what: Entry) -> None:
-        """Change what is kept for a key, if it has not expired; when it expires does not change."""
-        if key in self._entries:
-            self._entries[key] = what
-
-    def next_due(self) -> int | None:
-        """Return when the next batch expires, in milliseconds of the monotonic clock, or None."""
-        first = None
-        for lane in self._lanes.values():
-            if lane.batches:
-                due = lane.batches[0][0]
-                if first is None or due < first:
-                    first = due
-        return first
-
-    def expire(self, now_ms: int) -> None:
+    def timer_due(self, now: Instant) -> None:
         """Drop every key that has expired."""
-        for lane in self._lanes.values():
-            while lane.batches and lane.batches[0][0] <= now_ms:
-                for key in lane.batches.popleft()[1]:
-                    self._entries.pop(key, None)
+        for due_ms in [each for each in self._batches if each <= now.mono]:
+            for key in self._batches.pop(due_ms):
+                self.entries.pop(key, None)
+
+    def _begin_batch(self, due_ms: int) -> list[str]:
+        self._wheel.schedule(due_ms, self)
+        keys = self._batches[due_ms] = []
+        return keys

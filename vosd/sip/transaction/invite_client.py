@@ -9,7 +9,7 @@ from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import INVITE_CLIENT, Input, State, input_of, step
+from vosd.sip.transaction.states import INVITE_CLIENT, RESPONSE, IllegalMoveError, Input, State, step
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, ack_of_failure, cancel
 from vosd.sip.wire.message import Response
@@ -137,16 +137,20 @@ class InviteClient:
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
         owner = self.owner
-        previous, self.state = self.state, step(INVITE_CLIENT, self.state, input_of(response.status))
+        previous, received = self.state, RESPONSE[response.status // 100]
+        after = INVITE_CLIENT[previous].get(received)
+        if after is None:
+            raise IllegalMoveError.of(previous, received)
+        self.state = after
         if self._retry is not None:
             self._retry.stop(self)
             self._retry = None
-        if self.state is State.PROCEEDING:
+        if after is State.PROCEEDING:
             if self._cancel_headers is not None and previous is State.CALLING:
                 self._send_cancel(self._cancel_headers, now)
             elif self.dialog is not None and previous is State.CALLING:
                 self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
-        elif self.state is State.COMPLETED:
+        elif after is State.COMPLETED:
             ack = ack_of_failure(self.parts, response.header("to") or "")
             self._store.send(self.parts.peer, ack)
             self._finish(ProvenAck.of(self.parts.peer, ack, self.parts.answers), now)
@@ -157,7 +161,9 @@ class InviteClient:
     def acknowledge(self, ack: Datagram) -> None:
         """Send the ACK of a 2xx, and keep it for retransmissions of the 2xx (RFC 3261 section 13.2.2.4)."""
         self._store.out.append(ack)
-        self._store.finished.replace(self._key, ack)
+        kept = self._store.finished.entries
+        if self._key in kept:  # else the 2xx was acknowledged after 64·T1, and a further one is not answered
+            kept[self._key] = ack
 
     def cancel(self, headers: str, now: Instant) -> None:
         """Send a CANCEL, or do so after the first provisional response (RFC 3261 section 9.1).
@@ -248,4 +254,4 @@ class InviteClient:
             self._store.wheel.cancel(self._last_wait)
             self._last_wait = None
         del self._store.clients[self._key]
-        self._store.retire(self._key, what, self._store.timers.transaction_ms, now)
+        self._store.finished.keep(self._key, what, self._store.timers.transaction_ms, now)

@@ -4,9 +4,9 @@ from vosd.base.clock import Instant
 from vosd.sip.owners import InviteServerOwner
 from vosd.sip.transaction.finished import Mark
 from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import INVITE_SERVER, Input, State, input_of, step
+from vosd.sip.transaction.states import INVITE_SERVER, RESPONSE, IllegalMoveError, Input, State, step
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Peer, ResponseStem, response
+from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
 
 class InviteServer:
@@ -51,22 +51,28 @@ class InviteServer:
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> bytes:
         """Send a response and return its bytes; a 2xx is left to ``Acceptance`` to send."""
-        self.state = step(INVITE_SERVER, self.state, input_of(status))
-        data = response(self.stem, status, to_tag, headers, body)
-        if self.state is State.COMPLETED:
-            self._retry = Retry(self._store, self, self.stem.peer, data, Pace.RESPONSE, now)
-        elif self.state is State.ACCEPTED:
-            if self._merging:  # a copy that took a slower path must not become a second call
-                self._store.retire(self._merging, Mark.ACCEPTED, self._store.timers.transaction_ms, now)
-            self._finish(Mark.ACCEPTED, self._store.timers.transaction_ms, now)
-        else:
+        received = RESPONSE[status // 100]
+        after = INVITE_SERVER[self.state].get(received)
+        if after is None:
+            raise IllegalMoveError.of(self.state, received)
+        self.state = after
+        store, data = self._store, response(self.stem, status, to_tag, headers, body)
+        if after is State.PROCEEDING:
             self._last = data
-            self._store.send(self.stem.peer, data)
+            store.out.append(Datagram(self.stem.peer, data))
+        elif after is State.ACCEPTED:
+            self.owner = None
+            del store.servers[self._key]
+            store.merging.discard(self._merging)
+            # A copy of the INVITE that took a slower path must not become a second call.
+            store.finished.keep(self._key, Mark.ACCEPTED, store.timers.transaction_ms, now, also=self._merging)
+        else:
+            self._retry = Retry(store, self, self.stem.peer, data, Pace.RESPONSE, now)
         return data
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
         """Write a provisional response that ``ReliableProvisional`` sends and retransmits (RFC 3262)."""
-        self.state = step(INVITE_SERVER, self.state, input_of(status))
+        self.state = step(INVITE_SERVER, self.state, RESPONSE[status // 100])
         self._last = response(self.stem, status, to_tag, headers, body)
         return self._last
 
@@ -82,7 +88,9 @@ class InviteServer:
         if self.state is State.COMPLETED and self._retry is not None:
             self.state = step(INVITE_SERVER, self.state, Input.ACK)
             self._retry.stop(self)
-            self._finish(Mark.ABSORB, self._store.timers.t4_ms, now)
+            self.owner = None
+            self._leave()
+            self._store.finished.keep(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
 
     def forget(self) -> None:
         """Drop the INVITE without a response; a retransmission counts as a new INVITE."""
@@ -101,7 +109,7 @@ class InviteServer:
             self._retry.stop(self)
             if self.stem.spare is not None:
                 self.stem = self.stem._replace(peer=self.stem.spare, spare=None)
-                self._retry = Retry(self._store, self, self.stem.peer, self._retry.data, Pace.RESPONSE, now)
+                self._retry = Retry(self._store, self, self.stem.peer, self._retry.sent.data, Pace.RESPONSE, now)
                 return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()
@@ -109,8 +117,3 @@ class InviteServer:
     def _leave(self) -> None:
         del self._store.servers[self._key]
         self._store.merging.discard(self._merging)
-
-    def _finish(self, mark: Mark, stay_ms: int, now: Instant) -> None:
-        self.owner = None
-        self._leave()
-        self._store.retire(self._key, mark, stay_ms, now)

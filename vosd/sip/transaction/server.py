@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.transaction.states import SERVER, State, input_of, step
+from vosd.sip.transaction.states import RESPONSE, SERVER, IllegalMoveError, State
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
@@ -29,15 +29,20 @@ class Server:
 
     def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> None:
         """Send a response; a final one ends the transaction, and is sent again for each retransmission (timer J)."""
-        self.state = step(SERVER, self.state, input_of(status))
+        received = RESPONSE[status // 100]
+        after = SERVER[self.state].get(received)
+        if after is None:
+            raise IllegalMoveError.of(self.state, received)
+        self.state = after
         self.last = response(self.stem, status, to_tag, headers, body)
-        self._store.send(self.stem.peer, self.last)
-        if self.state is State.COMPLETED:
+        answer = Datagram(self.stem.peer, self.last)
+        self._store.out.append(answer)
+        if after is State.COMPLETED:
             if self._patience is not None:
                 self._store.wheel.cancel(self._patience)
                 self._patience = None
             del self._store.servers[self._key]
-            self._store.retire(self._key, Datagram(self.stem.peer, self.last), self._store.timers.transaction_ms, now)
+            self._store.finished.keep(self._key, answer, self._store.timers.transaction_ms, now)
 
     def take_time(self, headers: str, now: Instant) -> None:
         """Send 100 if the other side of the call takes long to respond (RFC 4320 section 4.1)."""
@@ -48,9 +53,6 @@ class Server:
         """Send 100: there is no response yet."""
         self._patience = None
         self.respond(100, "", self._trying, now)
-
-    def transport_failed(self, _now: Instant) -> None:
-        """Do nothing: the response opens a connection, if the peer accepts one."""
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the latest response, if there is one."""

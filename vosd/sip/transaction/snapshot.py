@@ -12,8 +12,8 @@ from vosd.base.wheel import Timer
 from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.compose import ResponseStem, encode
+from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
+from vosd.sip.wire.compose import Datagram, ResponseStem, encode
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration
@@ -50,30 +50,32 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Describe a message that has not been answered."""
         return cls(
             PeerSnapshot.of(retry.sent.peer, flows),
-            retry.data,
+            retry.sent.data,
             retry._ceiling_ms,
             retry._interval_ms,
             retry._repeats,
             retry._schedule,
             retry.ends_at,
-            TimerSnapshot.of(retry._timer, store),
+            TimerSnapshot.of(retry, store),
         )
 
-    def restored(self, owner: TimerOwner, restoration: "Restoration") -> Retry:
+    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
         """Go on with the retransmissions; nothing is sent at once."""
         store = restoration.store
         retry = Retry.__new__(Retry)
         retry._store = store
-        retry._peer = self.peer.restored(restoration.flows)
-        retry.data = self.data
+        retry.sent = Datagram(self.peer.restored(restoration.flows), self.data)
+        retry.is_reliable = store.reliable[retry.sent.peer.flow]
         retry._ceiling_ms = self.ceiling_ms
         retry._interval_ms = self.interval_ms
         retry._repeats = self.repeats
         retry._schedule = self.schedule
         retry.ends_at = self.ends_at
-        retry._timer = restoration.timer(self.timer, owner)
-        if store.reliable[retry._peer.flow]:
-            store.streams.setdefault(retry._peer, {})[owner] = None
+        retry.bucket = None
+        if self.timer is not None:
+            restoration.set_again(retry, self.timer, owner)
+        if retry.is_reliable:
+            store.streams.setdefault(retry.sent.peer, {})[owner] = None
         return retry
 
 

@@ -2,6 +2,8 @@
 
 A row says which state follows an input; an input without a row is a bug and raises. Timers are inputs. The objects that
 act on the transitions stand in the files beside this one; ``finished`` keeps what a finished transaction absorbs.
+
+Every message takes a step, so responses look their row up themselves: ``TABLE[state].get(RESPONSE[status // 100])``.
 """
 
 from collections.abc import Mapping
@@ -31,7 +33,13 @@ class Input(IntEnum):
     GIVE_UP = auto()
 
 
-Table = Mapping[State, Mapping[Input, State]]
+RESPONSE: Final = (Input.FAILURE, Input.PROVISIONAL, Input.SUCCESS, *[Input.FAILURE] * 7)
+"""The input that a response is, by the first digit of its status."""
+
+Row = Mapping[Input, State]
+Table = Mapping[State, Row]
+
+_FINAL: Final[Row] = {}
 
 INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5, RFC 6026 figure 2
     State.CALLING: {
@@ -47,6 +55,9 @@ INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5, RFC 6026 figure 2
         Input.FAILURE: State.COMPLETED,
         Input.GIVE_UP: State.TERMINATED,  # a cancelled INVITE without a final response (section 9.1)
     },
+    State.COMPLETED: _FINAL,
+    State.ACCEPTED: _FINAL,
+    State.TERMINATED: _FINAL,
 }
 
 CLIENT: Final[Table] = {  # figure 6
@@ -64,6 +75,8 @@ CLIENT: Final[Table] = {  # figure 6
         Input.RETRANSMIT: State.PROCEEDING,
         Input.GIVE_UP: State.TERMINATED,
     },
+    State.COMPLETED: _FINAL,
+    State.TERMINATED: _FINAL,
 }
 
 INVITE_SERVER: Final[Table] = {  # figure 7, RFC 6026 figure 1
@@ -77,6 +90,9 @@ INVITE_SERVER: Final[Table] = {  # figure 7, RFC 6026 figure 1
         Input.RETRANSMIT: State.COMPLETED,
         Input.GIVE_UP: State.TERMINATED,
     },
+    State.ACCEPTED: _FINAL,
+    State.CONFIRMED: _FINAL,
+    State.TERMINATED: _FINAL,
 }
 
 SERVER: Final[Table] = {  # figure 8
@@ -85,24 +101,22 @@ SERVER: Final[Table] = {  # figure 8
         Input.SUCCESS: State.COMPLETED,
         Input.FAILURE: State.COMPLETED,
     },
+    State.COMPLETED: _FINAL,
 }
 
 
 class IllegalMoveError(RuntimeError):
     """A transaction was used in a way that its state does not allow: a bug of its user."""
 
+    @classmethod
+    def of(cls, state: State, received: Input) -> "IllegalMoveError":
+        """Return the error of an input for which the table of ``state`` has no row."""
+        return cls(f"{received.name} in state {state.name}")
+
 
 def step(table: Table, state: State, received: Input) -> State:
     """Return the next state; raises IllegalMoveError where the table has no row."""
-    try:
-        return table[state][received]
-    except KeyError:
-        message = f"{received.name} in state {state.name}"
-        raise IllegalMoveError(message) from None
-
-
-def input_of(status: int) -> Input:
-    """Return the input that a response with this status is."""
-    if status < 200:
-        return Input.PROVISIONAL
-    return Input.SUCCESS if status < 300 else Input.FAILURE
+    after = table[state].get(received)
+    if after is None:
+        raise IllegalMoveError.of(state, received)
+    return after

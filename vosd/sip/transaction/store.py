@@ -8,7 +8,7 @@ from vosd.base.wheel import TICK_MS, Timer, TimerWheel
 from vosd.sip.events import Event
 from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
-from vosd.sip.transaction.finished import Entry, FinishedTransactions
+from vosd.sip.transaction.finished import FinishedTransactions
 from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.wire.compose import Datagram, Peer
 
@@ -25,6 +25,10 @@ class TimerOwner(Protocol):
     def timer_due(self, now: Instant) -> Event | None:
         """Act on the timer; return the event for the user of the endpoint, if there is one."""
         ...
+
+
+class Sender(TimerOwner, Protocol):
+    """An object that sends a message and retransmits it."""
 
     def transport_failed(self, now: Instant) -> Event | None:
         """Act on the end of the connection that the message was sent on (RFC 3261 section 8.1.3.1)."""
@@ -59,7 +63,7 @@ class TransactionStore:
         self.timers = timers
         self.reliable = tuple(reliable)
         """For each flow, whether its transport is reliable."""
-        self.streams: dict[Peer, dict[TimerOwner, None]] = {}
+        self.streams: dict[Peer, dict[Sender, None]] = {}
         """By peer, what waits for a response over a connection."""
         self.unreachable: dict[Peer, int] = {}
         """Peers that accepted no connection, and until when none is tried, in monotonic milliseconds."""
@@ -67,7 +71,7 @@ class TransactionStore:
         """INVITEs in progress, by what all copies of one have in common (RFC 3261 section 8.2.2.2)."""
         self.out: list[Datagram] = []
         self.wheel: TimerWheel[TimerOwner] = TimerWheel(TICK_MS)
-        self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS))
+        self.finished = FinishedTransactions(max(timers.t1_ms, TICK_MS), self.wheel)
         self.refused = RecentRefusals()
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
@@ -97,7 +101,3 @@ class TransactionStore:
     def set_timer(self, at_ms: int, owner: TimerOwner) -> Timer[TimerOwner]:
         """Let ``owner.timer_due`` be called at ``at_ms`` of the monotonic clock."""
         return self.wheel.schedule(at_ms, owner)
-
-    def retire(self, key: str, what: Entry, stay_ms: int, now: Instant) -> None:
-        """Keep what a finished transaction still answers or absorbs, until its last timer fires."""
-        self.finished.keep(key, what, stay_ms, now.mono)
