@@ -133,7 +133,7 @@ class Setup:
         asked, self.asked = self.asked, None
         if asked is None:
             raise StepOutOfOrderError("no question is open")
-        self.call_request.at = now._replace(wall=self.call_request.at.wall)
+        self.call_request.at = Instant(now.mono, self.call_request.at.wall, now.waited_ms)
         outcome = asked.then(answer) if isinstance(answer, asked.question.answered_by) else asked.otherwise
         return self.advance() if outcome is None else self._stop(outcome)
 

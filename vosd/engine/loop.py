@@ -132,7 +132,7 @@ class Loop:
     def _when(self, came: float) -> Instant:
         """Return the current instant, including the wait of the message being processed."""
         now = self._clock.now()
-        return now._replace(waited_ms=max(0, now.mono - int(came * 1000)))
+        return Instant(now.mono, now.wall, max(0, now.mono - int(came * 1000)))
 
     def _peer(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:

@@ -60,7 +60,7 @@ def kept(
 def ended(held_ms: int = 61_500, call: OpenCall | None = None, *, wall_jump: int = 0) -> CallRecord:
     """Let the caller end the call after ``held_ms``."""
     end = ANSWERED.plus(held_ms)
-    at = end._replace(wall=end.wall + wall_jump)
+    at = Instant(end.mono, end.wall + wall_jump)
     return conclude(call or kept(), Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), "PCMU", recorded=True)
 
 

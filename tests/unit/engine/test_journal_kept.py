@@ -34,7 +34,7 @@ def kept(directory: Path) -> list[str]:
 
 def minutes_later(minutes: float, *, wall_step_ms: int = 0) -> Instant:
     ms = int(60_000 * minutes)
-    return NOW._replace(mono=NOW.mono + ms, wall=NOW.wall + ms + wall_step_ms)
+    return Instant(NOW.mono + ms, NOW.wall + ms + wall_step_ms)
 
 
 def tick_for_a_minute(journal: Journal, now: Instant) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
@@ -235,7 +236,8 @@ class Exchange:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _receive(self, packet: Packet) -> None:
-        now, source = self.clock.now()._replace(waited_ms=self.waiting_ms), Peer(0, *packet.source)
+        at = self.clock.now()
+        now, source = Instant(at.mono, at.wall, self.waiting_ms), Peer(0, *packet.source)
         self._keep(now.came.wall, Direction.IN, source, packet.data)
         event = self.endpoint.receive_datagram(packet.data, source, now)
         if event is not None:
