@@ -52,7 +52,7 @@ class Call(CallEndings):
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
         if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
             return
-        self._board.set_deadline(leg.waits_until())
+        self._board.set_deadline(leg.waits_until_ms())
         if status not in RINGING:
             return
         self._board.attempt_rings(leg)
@@ -102,14 +102,18 @@ class Call(CallEndings):
             if not self.caller_answered(now):
                 return
         elif self._board.answer_waits():
-            self._board.set_deadline(now.plus(ANSWER_WAIT_MS))
+            self.watch()
         else:
             self._refuse_unwritten(leg, now)
             return
         self.caller.answer(leg.answer, now)
+        self.watch()
 
     def caller_answered(self, now: Instant) -> bool:
-        """Start charging the caller, whose 200 need not wait for a PRACK; False = the 200 must not be sent."""
+        """Start charging the caller, whose 200 need not wait for a PRACK; False = the 200 must not be sent.
+
+        ``watch`` is called after the 200, which begins the session of the caller.
+        """
         if self.state is not CallState.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
@@ -121,7 +125,6 @@ class Call(CallEndings):
             return False
         self.state = CallState.TALKING
         self._lifetime = Lifetime(self._board, answered_at, granted_s)
-        self.watch()
         return True
 
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:
@@ -162,6 +165,7 @@ class Call(CallEndings):
         if self.bridge is not None and left.leg is not None:
             self.bridge.replace(left.leg, newcomer)
         left.hang_up("", now)
+        self.watch()
         self.moved()
 
     def moved(self) -> None:
@@ -170,19 +174,35 @@ class Call(CallEndings):
             self._board.moved()
 
     def watch(self) -> None:
-        """Set the deadline again, after money was granted or a session was agreed or refreshed."""
-        if self.state is CallState.TALKING and self._lifetime is not None:
+        """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
+        if self._lifetime is not None:
             self._lifetime.watch(self)
+        elif self.state is CallState.ANSWERED and self.callee is not None:
+            supervision, until_ms = self.callee.supervision, self._answer_wait_ends_ms()
+            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.refresh_ms))
+
+    def examine(self, now: Instant) -> None:
+        """Send the refreshes that are due, then end a call that has reached a limit.
+
+        In this order, because a session may be refreshed at the very instant at which it expires.
+        """
+        if self.state is CallState.TALKING:
+            self._refresh_sessions(now)
+            self.outlived(now)
 
     def outlived(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
 
         The end is the deadline, even if the timer ran later, so that no call costs more than was held.
         """
-        limit = None if self._lifetime is None else self._lifetime.exceeded(self, (at or now).came)
-        if limit is not None:
-            self._end_from_switch(limit.reason, limit.at, now)
-        return limit is not None
+        if self._lifetime is None:
+            return False
+        at = at or now
+        limit = self._lifetime.exceeded(self, at.mono - at.waited_ms)
+        if limit is None:
+            return False
+        self._end_from_switch(limit.reason, limit.at, now)
+        return True
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
         """Count a refresh that a leg refused; 408 = it did not answer."""
@@ -231,14 +251,18 @@ class Call(CallEndings):
         self._over(reason, HangupSource.CALLER, now, 487)
 
     def deadline_due(self, now: Instant) -> None:
-        """Handle the deadline of the call: of a question, a response, ringing, or the money."""
+        """Handle the deadline of the call: of a question, a response, ringing, a session, or the money."""
         if not self._accepts(CallEvent.DEADLINE):
             return
         if self.state is CallState.TALKING:
-            self.outlived(now)
+            self.examine(now)
             return
         if self.state is CallState.ANSWERED:
-            self.caller_unreachable(now)
+            self._refresh_sessions(now)
+            if now.mono < self._answer_wait_ends_ms():
+                self.watch()
+            else:
+                self.caller_unreachable(now)
             return
         if self.state is CallState.SETUP:
             self._set_up(self._board.settle(None, now), now)
@@ -247,14 +271,25 @@ class Call(CallEndings):
         if leg is None:
             return
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        if leg.is_only_trying and now.mono < leg.rings_until.mono:
+        if leg.is_only_trying and now.mono < leg.rings_until_ms:
             next_hop = self._hunt.take(self, now)
             if next_hop is None:
-                self._board.set_deadline(leg.rings_until)
+                self._board.set_deadline(leg.rings_until_ms)
                 return
         outcome = leg.timed_out()
         leg.give_up(EndReason.NO_ANSWER, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop)
+
+    def _refresh_sessions(self, now: Instant) -> None:
+        """Send the refreshes and probes that are due."""
+        for leg in (self.callee, self.caller.leg):
+            if leg is not None and leg.supervision is not None:
+                leg.supervision.refresh_if_due(now)
+
+    def _answer_wait_ends_ms(self) -> int:
+        """Return until when the 200 waits for a PRACK of the caller."""
+        answered_at = self.journey.vendor_answered_at or self.arrival.at
+        return answered_at.mono + ANSWER_WAIT_MS
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch)."""
@@ -292,7 +327,7 @@ class Call(CallEndings):
             if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.vacate(choice)
         self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
-        self._board.set_deadline(now.plus(choice.gateway.response_timeout_ms))
+        self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,

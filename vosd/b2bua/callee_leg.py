@@ -145,9 +145,9 @@ class CalleeLeg(Leg):
         return self._transaction.state is State.PROCEEDING
 
     @property
-    def rings_until(self) -> Instant:
+    def rings_until_ms(self) -> int:
         """End of the trunk's ``ring_timeout``."""
-        return self.started_at.plus(self.choice.gateway.ring_timeout_ms)
+        return self.started_at.mono + self.choice.gateway.ring_timeout_ms
 
     @property
     def is_only_trying(self) -> bool:
@@ -230,12 +230,13 @@ class CalleeLeg(Leg):
             self._endpoint.forget(self._tag, now)
             self._transaction.abandon(lines, now, self.remembered())
 
-    def waits_until(self) -> Instant:
+    def waits_until_ms(self) -> int:
         """Return the deadline of the attempt after a provisional response."""
         gateway = self.choice.gateway
+        rings_until_ms = self.started_at.mono + gateway.ring_timeout_ms
         if self.rang or self.tried_at is None or gateway.progress_timeout_ms is None:
-            return self.started_at.plus(gateway.ring_timeout_ms)
-        return min(self.rings_until, self.tried_at.plus(gateway.progress_timeout_ms))
+            return rings_until_ms
+        return min(rings_until_ms, self.tried_at.mono + gateway.progress_timeout_ms)
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""

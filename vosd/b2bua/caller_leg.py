@@ -328,6 +328,7 @@ class CallerLeg(Leg):
             self._waiting_rings.clear()
             if self.call.caller_answered(now):
                 self.answer(answer, now)
+                self.call.watch()
         while self._waiting_rings and self._unacknowledged is None:
             self.ring(*self._waiting_rings.popleft(), now)
 

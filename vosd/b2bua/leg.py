@@ -360,7 +360,7 @@ class Leg:
         """Start the session timer and limits of an answered leg."""
         self.last_seen_at = now.came
         self.supervision = Supervision(self._endpoint, self, now)
-        self.supervision.refreshed(now)
+        self.supervision.restart(now)
 
     def _stop_timers(self, now: Instant) -> None:
         supervision, self.supervision = self.supervision, None

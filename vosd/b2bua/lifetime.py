@@ -1,12 +1,11 @@
 """Time limit of an answered call: money, the session timers of its legs, and the limit for peers without timer.
 
-A call has one deadline: the earliest of these. Its end is stamped with the deadline, even if the timer fires later.
+A call has one deadline: the earliest of these, or the next refresh of a session if that is earlier. Its end is stamped
+with the limit that it has reached, even if the timer fires later.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.b2bua.stamps import DeadCall
 from vosd.b2bua.supervision import Limit
@@ -17,7 +16,6 @@ ANSWER_WAIT_MS: Final = 300_000
 """Longest wait for a PRACK before our 200. The time-out of the reliable response (64·T1) is usually far shorter."""
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
     from vosd.b2bua.parts import CallParts
     from vosd.b2bua.ports import Switchboard
 
@@ -25,40 +23,46 @@ if TYPE_CHECKING:
 class Lifetime:
     """The limits of one call."""
 
-    __slots__ = ("_answered_at", "_board", "_deadline", "_granted_s")
+    __slots__ = ("_answered_at", "_board", "_due_ms", "_granted_s")
 
     def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int) -> None:
         self._board = board
         self._answered_at = answered_at
         self._granted_s = granted_s
-        self._deadline = answered_at
-        """The earliest limit at the last check."""
+        self._due_ms = 0
+        """The deadline of the call: no limit is reached before."""
 
     @property
     def granted_until(self) -> Instant:
         """The end of the time paid for so far."""
         return self._answered_at.plus(1_000 * self._granted_s)
 
-    def watch(self, call: "Call") -> None:
-        """Set the call's deadline to the next limit."""
-        first = self._nearest(call)
-        self._deadline = self.granted_until if first is None else first.due
-        self._board.set_deadline(self._deadline)
+    def watch(self, call: "CallParts") -> None:
+        """Set the call's deadline to the next limit or refresh."""
+        due_ms = self._answered_at.mono + 1_000 * self._granted_s
+        caller, callee = call.caller.leg, call.callee
+        if caller is not None and caller.supervision is not None and caller.supervision.due_ms < due_ms:
+            due_ms = caller.supervision.due_ms
+        if callee is not None and callee.supervision is not None and callee.supervision.due_ms < due_ms:
+            due_ms = callee.supervision.due_ms
+        self._due_ms = due_ms
+        self._board.set_deadline(due_ms)
 
-    def exceeded(self, call: "Call", now: Instant) -> Limit | None:
-        """Return the limit that the call has reached by ``now``; if only the money is used up, try to extend it."""
-        if now.mono < self._deadline.mono:
+    def exceeded(self, call: "CallParts", now_ms: int) -> Limit | None:
+        """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it."""
+        if now_ms < self._due_ms:
             return None
         while True:
-            limit, until = self._nearest(call), self.granted_until
-            if limit is not None and limit.due.mono <= now.mono:
+            until = self.granted_until
+            limit = self._first_limit(call, until.mono)
+            if limit is not None and limit.due_ms <= now_ms:
                 return limit
-            if now.mono < until.mono:
+            if now_ms < until.mono:
                 self.watch(call)
                 return None
             more = self._board.extend()
             if isinstance(more, EndReason):
-                return Limit(until, more, until)
+                return Limit(until, more, until.mono)
             self._granted_s = more
 
     def billed_until(
@@ -68,24 +72,17 @@ class Lifetime:
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
-        proofs = [leg.last_seen_at for leg in _legs(call) if leg.last_seen_at is not None]
+        legs = (call.caller.leg, call.callee)
+        proofs = [leg.last_seen_at for leg in legs if leg is not None and leg.last_seen_at is not None]
         return min(noticed_at, max([self._answered_at, *proofs])), dead
 
-    def _nearest(self, call: "Call") -> Limit | None:
-        """Return the next limit before the end of the time paid for, or None."""
-        nearest, until = None, self.granted_until.mono
-        for leg in _legs(call):
-            if leg.supervision is None:
+    def _first_limit(self, call: "CallParts", until_ms: int) -> Limit | None:
+        """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""
+        first = None
+        for leg in (call.caller.leg, call.callee):
+            if leg is None or leg.supervision is None:
                 continue
-            for limit in leg.supervision.limits():
-                if limit.due.mono <= until:
-                    nearest, until = limit, limit.due.mono
-        return nearest
-
-
-def _legs(call: "CallParts") -> Iterator[Leg]:
-    caller = call.caller.leg
-    if caller is not None:
-        yield caller
-    if call.callee is not None:
-        yield call.callee
+            limit = leg.supervision.next_limit()
+            if limit is not None and limit.due_ms <= until_ms:
+                first, until_ms = limit, limit.due_ms
+        return first

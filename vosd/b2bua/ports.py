@@ -91,8 +91,8 @@ class Switchboard(Protocol):
         """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused."""
         ...
 
-    def set_deadline(self, at: Instant) -> None:
-        """Schedule ``call.deadline_due`` for ``at``, in place of the deadline before."""
+    def set_deadline(self, at_ms: int) -> None:
+        """Call ``call.deadline_due`` at ``at_ms`` on the monotonic clock, instead of at the deadline before."""
         ...
 
     def answer_waits(self) -> bool:

@@ -1,21 +1,19 @@
 """Session timer of one leg of an answered call (RFC 4028): refresh the session, or expect the peer to do so.
 
-The two legs have separate timers. A peer without session timer may be probed by OPTIONS or a re-INVITE instead.
+The two legs have separate timers. A peer without session timer may be probed by OPTIONS or a re-INVITE instead. The
+call has one deadline for all of it (``Lifetime.watch``), and calls ``refresh_if_due`` when that is reached.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.refresh import Refresh
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.session_timer import Probe
-from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
+from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.store import TimerOwner
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -29,24 +27,42 @@ GRACE_MS: Final = 32_000
 """Time for the first refresh of an interval to be answered (64·T1), even beyond the end of the session."""
 
 
+NEVER: Final = 1 << 62
+"""Later than any instant of the monotonic clock."""
+
+
 class Limit(NamedTuple):
-    """A time limit of a call and its reason; ``due`` is later than ``at`` while a refresh awaits its answer."""
+    """A time limit of a call and its reason; ``due_ms`` is later than ``at`` while a refresh awaits its answer."""
 
     at: Instant
     reason: EndReason
-    due: Instant
+    due_ms: int
 
 
 class Supervision:
     """Supervision of one leg, from the answer to its end."""
 
-    __slots__ = ("_alarm", "_began_at", "_endpoint", "_failures", "_leg", "_pending", "_tried_at", "update_failed")
+    __slots__ = (
+        "_began_at",
+        "_endpoint",
+        "_failures",
+        "_leg",
+        "_pending",
+        "_tried_at",
+        "due_ms",
+        "refresh_ms",
+        "update_failed",
+    )
 
-    def __init__(self, endpoint: Endpoint, leg: "Leg", now: Instant) -> None:
+    def __init__(self, endpoint: Endpoint, leg: "Leg", began_at: Instant) -> None:
+        """``restart`` begins the first interval."""
         self._endpoint = endpoint
         self._leg = leg
-        self._began_at = now
-        self._alarm: Timer[TimerOwner] | None = None
+        self._began_at = began_at
+        self.refresh_ms = NEVER
+        """When the next refresh or probe is sent, on the monotonic clock."""
+        self.due_ms = NEVER
+        """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
         self._pending: Refresh | Client | None = None
         """The refresh or OPTIONS that the peer has not answered."""
         self._tried_at: Instant | None = None
@@ -65,27 +81,36 @@ class Supervision:
         """The refresh that the peer has not answered, if there is one."""
         return self._pending if isinstance(self._pending, Refresh) else None
 
-    def limits(self) -> Iterator[Limit]:
-        """Yield the time limits of the call by this leg."""
-        timer, settings = self._leg.timer, self._leg.timer.settings
-        expires_at = timer.expires_at
-        if expires_at is not None and (timer.agreed is not None or settings.probe is not Probe.NONE):
-            yield Limit(expires_at, EndReason.SESSION_TIMEOUT, self._due(expires_at))
-        if timer.agreed is None and settings.limit_without_timer_s is not None:
-            at = self._began_at.plus(1_000 * settings.limit_without_timer_s)
-            yield Limit(at, EndReason.MAXIMUM_DURATION, at)
+    def next_limit(self) -> Limit | None:
+        """Return the next time limit of the call by this leg, and note when the leg is due again."""
+        self._set_due()
+        timer = self._leg.timer
+        limited_ms, expires_ms = self._limited_ms(), self._expires_ms()
+        if limited_ms <= expires_ms:
+            if limited_ms == NEVER:
+                return None
+            at = self._began_at.plus(limited_ms - self._began_at.mono)
+            return Limit(at, EndReason.MAXIMUM_DURATION, limited_ms)
+        if timer.refreshed_at is None:
+            return None
+        return Limit(timer.refreshed_at.plus(timer.lasts_ms()), EndReason.SESSION_TIMEOUT, expires_ms)
 
-    def refreshed(self, now: Instant) -> None:
-        """Restart the interval after a refresh of either side, or after the answer."""
+    def restart(self, now: Instant) -> None:
+        """Begin an interval: the leg was answered, or its session was refreshed by either side."""
         self._failures = 0
         self._tried_at = None
         timer = self._leg.timer
         if timer.agreed is not None or timer.settings.probe is not Probe.NONE:
-            at = timer.refresh_at
-            if at is None:
-                self._call_off()
+            refresh_ms = timer.refresh_ms()
+            if refresh_ms is None:
+                self.refresh_ms = NEVER
             else:
-                self._wake(at if at.mono > now.mono else now.plus(BUSY_MS))
+                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
+        self._set_due()
+
+    def refreshed(self, now: Instant) -> None:
+        """Restart the interval after a refresh of either side."""
+        self.restart(now)
         self.call.watch()
 
     def stop(self, now: Instant) -> None:
@@ -95,18 +120,19 @@ class Supervision:
             pending.withdraw(now)
         elif pending is not None:
             pending.owner = None
-        self._call_off()
 
-    # -- what comes back ----------------------------------------------------------------------------------------
-
-    def alarm_fired(self, event: AlarmFired) -> None:
-        """Send a refresh or probe, or try again a little later if the leg is busy."""
-        self._alarm = None
-        now = event.at
+    def refresh_if_due(self, now: Instant) -> None:
+        """Send a refresh or probe that is due, or try again a little later if the leg is busy."""
+        if now.mono < self.refresh_ms:
+            return
+        self.refresh_ms = NEVER
         if self._pending is not None or not self._ask(now):
-            self._wake(now.plus(BUSY_MS))
+            self.refresh_ms = now.mono + BUSY_MS
         elif self._tried_at is None:
             self._tried_at = now
+        self._set_due()
+
+    # -- what comes back ----------------------------------------------------------------------------------------
 
     def response_came(self, event: ResponseArrived) -> None:
         """Handle the response to OPTIONS: all but those of ``UNREACHED`` show that the peer still has the call."""
@@ -129,7 +155,10 @@ class Supervision:
         """Try again later: another offer took precedence over our refresh."""
         if self._pending is not None:
             self._pending = None
-            self._wake(now.plus(BUSY_MS))
+            # The limit stays as it was while the refresh was pending: the other offer refreshes the session, too.
+            self.refresh_ms = now.mono + BUSY_MS
+            self.due_ms = min(self.due_ms, self.refresh_ms)
+            self.call.watch()
 
     def failed(self, status: int, asked_at: Instant, now: Instant) -> None:
         """Handle a refused refresh or probe (408 = no answer). Only 481 ends the call at once."""
@@ -144,11 +173,12 @@ class Supervision:
         if status == 481:
             self.call.lost(leg, 408, now)  # the peer vanished without a BYE: the end is a session time-out
             return
-        expires_at = leg.timer.expires_at
-        left_ms = 0 if expires_at is None else expires_at.mono - now.mono
-        self._wake(now.plus(max(RETRY_MS, left_ms // 8)))
+        timer = leg.timer
+        left_ms = 0 if timer.refreshed_at is None else timer.refreshed_at.mono + timer.lasts_ms() - now.mono
+        self.refresh_ms = now.mono + max(RETRY_MS, left_ms // 8)
+        self._set_due()
         self.call.watch()
-        self.call.outlived(now)
+        self.call.examine(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -166,20 +196,25 @@ class Supervision:
         refresh.begin(now)
         return True
 
-    def _due(self, expires_at: Instant) -> Instant:
-        """Return when the call is ended: the first refresh of an interval may still be answered."""
+    def _set_due(self) -> None:
+        self.due_ms = min(self.refresh_ms, self._expires_ms(), self._limited_ms())
+
+    def _expires_ms(self) -> int:
+        """Return when the call ends unless the session is refreshed, which may still happen once a refresh was sent."""
+        timer = self._leg.timer
+        if timer.refreshed_at is None or (timer.agreed is None and timer.settings.probe is Probe.NONE):
+            return NEVER
+        expires_ms = timer.refreshed_at.mono + timer.lasts_ms()
         if self._pending is None or self._failures or self._tried_at is None:
-            return expires_at
-        return max(expires_at, self._tried_at.plus(GRACE_MS))
+            return expires_ms
+        return max(expires_ms, self._tried_at.mono + GRACE_MS)
 
-    def _wake(self, at: Instant) -> None:
-        self._call_off()
-        self._alarm = self._endpoint.set_alarm(self, at)
-
-    def _call_off(self) -> None:
-        if self._alarm is not None:
-            self._endpoint.call_off(self._alarm)
-            self._alarm = None
+    def _limited_ms(self) -> int:
+        """Return when a call with a peer without session timer ends."""
+        timer = self._leg.timer
+        if timer.agreed is not None or timer.settings.no_timer_limit_s == 0:
+            return NEVER
+        return self._began_at.mono + 1_000 * timer.settings.no_timer_limit_s
 
 
 UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})

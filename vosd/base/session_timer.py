@@ -44,11 +44,6 @@ class SessionTimerSettings(msgspec.Struct, frozen=True):
         """The interval that we request: at least the smallest that we accept."""
         return max(self.ttl_s, self.min_se_s)
 
-    @property
-    def limit_without_timer_s(self) -> int | None:
-        """Longest call with a peer without session timer; None = no such limit."""
-        return self.no_timer_limit_s or None
-
     def refresh_after_s(self, interval_s: int) -> int:
         """Return after how many seconds a session of that interval is refreshed: one part, rounded down."""
         return max(1, interval_s // self.segment)

@@ -3,6 +3,7 @@
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 
+from vosd.b2bua.lifetime import ANSWER_WAIT_MS
 from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
@@ -38,7 +39,7 @@ HAPPENINGS = {
     CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(callee, 408, now),
     CallEvent.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
     CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
-    CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(now),
+    CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(deadline_of(call, now)),
     CallEvent.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
     CallEvent.QUESTION_ANSWERED: lambda call, caller, callee, now: call.question_answered(Located(""), now),
 }
@@ -47,6 +48,11 @@ ENDS = {
     CallEvent.LEG_LOST, CallEvent.PRACK_MISSING, CallEvent.ORDERED_END, CallEvent.QUESTION_ANSWERED,
 }  # fmt: skip
 DEADLINE_ENDS = {CallState.SETUP, CallState.RINGING, CallState.ANSWERED}
+
+
+def deadline_of(call, now):
+    """Return the instant of the wait for a PRACK; all other deadlines are processed at any time."""
+    return now.plus(ANSWER_WAIT_MS) if call.state is CallState.ANSWERED else now
 
 
 def call_in(scene, state):

@@ -114,17 +114,17 @@ class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     answered_at: Instant
     granted_s: int
-    deadline: Instant
+    due_ms: int
 
     @classmethod
     def of(cls, lifetime: Lifetime) -> "LifetimeSnapshot":
         """Describe the limits."""
-        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._deadline)
+        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._due_ms)
 
     def restored(self, board: Switchboard) -> Lifetime:
         """Return the limits; the call's deadline is restored with its timer."""
         lifetime = Lifetime(board, self.answered_at, self.granted_s)
-        lifetime._deadline = self.deadline
+        lifetime._due_ms = self.due_ms
         return lifetime
 
 

@@ -11,7 +11,7 @@ from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
 from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import NEVER, Supervision
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
@@ -160,7 +160,8 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Snapshot of the supervision of one leg."""
 
     began_at: Instant
-    alarm: TimerSnapshot | None = None
+    refresh_ms: int = NEVER
+    due_ms: int = NEVER
     refresh: ProposalSnapshot | None = None
     options: ClientSnapshot | None = None
     tried_at: Instant | None = None
@@ -173,7 +174,8 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         pending, endpoint = supervision._pending, call.endpoint
         return cls(
             supervision._began_at,
-            TimerSnapshot.of(supervision._alarm, endpoint.store),
+            supervision.refresh_ms,
+            supervision.due_ms,
             ProposalSnapshot.of(pending, call) if isinstance(pending, Refresh) else None,
             ClientSnapshot.of(pending, endpoint.flows) if isinstance(pending, Client) else None,
             supervision._tried_at,
@@ -184,7 +186,8 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     def restored(self, leg: Leg, restoration: Restoration) -> Supervision:
         """Return the supervision; a refresh in progress is added when both legs are restored."""
         supervision = Supervision(restoration.endpoint, leg, self.began_at)
-        supervision._alarm = restoration.alarm(self.alarm, supervision)
+        supervision.refresh_ms = self.refresh_ms
+        supervision.due_ms = self.due_ms
         supervision._tried_at = self.tried_at
         supervision._failures = self.failures
         supervision.update_failed = self.update_failed

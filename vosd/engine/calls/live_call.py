@@ -46,6 +46,7 @@ class LiveCall:
         "call",
         "call_id",
         "call_request",
+        "due_ms",
         "is_over",
         "kept",
         "setup",
@@ -70,7 +71,10 @@ class LiveCall:
         """The set-up, while a question of it is open."""
         self.kept: OpenCall | None = None
         """The call as journalled, once it is answered."""
-        self.timer: Timer[Call] | None = None
+        self.timer: Timer[LiveCall] | None = None
+        """The wake-up, not after ``due_ms``."""
+        self.due_ms = 0
+        """The deadline of the call on the monotonic clock, once it has one."""
         self.is_over = False
 
     @property
@@ -147,12 +151,27 @@ class LiveCall:
         """Admit the call that a transfer asks for, on the account that pays for this one."""
         return self._intake.place_transfer(self.call, self.call_request, substitute, number, now)
 
-    def set_deadline(self, at: Instant) -> None:
-        """Schedule ``call.deadline_due`` for ``at``, in place of the deadline before."""
-        deadlines = self._services.deadlines
-        if self.timer is not None:
-            deadlines.cancel(self.timer)
-        self.timer = deadlines.schedule(at.mono, self.call)
+    def set_deadline(self, at_ms: int) -> None:
+        """Let ``call.deadline_due`` be called at ``at_ms``, in place of the deadline before.
+
+        Most deadlines are moved to a later time before they are reached: a timer that fires earlier is left, and set
+        again when it fires (``is_due``).
+        """
+        self.due_ms = at_ms
+        deadlines, timer = self._services.deadlines, self.timer
+        if timer is not None:
+            if timer.tick * deadlines.tick_ms <= at_ms:
+                return
+            deadlines.cancel(timer)
+        self.timer = deadlines.schedule(at_ms, self)
+
+    def is_due(self, now: Instant) -> bool:
+        """Return whether the deadline is reached now that the timer has fired; set the timer again if it is not."""
+        self.timer = None
+        if now.mono >= self.due_ms:
+            return True
+        self.timer = self._services.deadlines.schedule(self.due_ms, self)
+        return False
 
     def answer_waits(self) -> bool:
         """Journal the gateway's answer: the vendor charges from now on, even if the caller is never answered."""
@@ -222,7 +241,7 @@ class LiveCall:
         services = self._services
         while isinstance(outcome, Ask):
             ticket = Ticket(self.call_id, setup.number)
-            self.set_deadline(now.plus(outcome.deadline_ms))  # before ``ask``, which may set another deadline
+            self.set_deadline(now.mono + outcome.deadline_ms)  # before ``ask``, which may set another deadline
             answer = services.asker.ask(ticket, outcome.question)
             if answer is None:
                 return None

@@ -115,6 +115,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the journal has of it, once it is answered."""
     deadline: tuple[int, int] | None = None
     """The tick of its timer, and its position within the tick."""
+    due_ms: int = 0
+    """Its deadline, which its timer may precede."""
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
@@ -129,6 +131,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             RequestSnapshot.of(live_call.call_request),
             live_call.kept,
             None if timer is None else services.deadlines.position(timer),
+            live_call.due_ms,
         )
 
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
@@ -143,6 +146,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = self.kept
+        live_call.due_ms = self.due_ms
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         self.request.occupy(request, services)
@@ -186,5 +190,5 @@ class SavedSwitch(msgspec.Struct, frozen=True):
             late.restored(calls)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):
             live_call.timer = Timer(tick)
-            services.deadlines.add(live_call.timer, live_call.call)
+            services.deadlines.add(live_call.timer, live_call)
         restoration.finish()

@@ -5,7 +5,6 @@ from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua.call import Call
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.ports import CallObserver, CallSink
@@ -92,7 +91,7 @@ class CallServices:
         self.notices = notices
         self.observer = observer
         self.attempts = Attempts(self.live)
-        self.deadlines: TimerWheel[Call] = TimerWheel(TICK_MS)
+        self.deadlines: TimerWheel[LiveCall] = TimerWheel(TICK_MS)
         self.running = RunningCalls()
         self.steps = steps
         self.asker = asker

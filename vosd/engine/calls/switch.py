@@ -130,7 +130,10 @@ class Switch:
 
     def handle_deadlines(self, now: Instant) -> None:
         """Handle the deadlines that have passed."""
-        for call in self._deadlines.expire(now.mono):
+        for live_call in self._deadlines.expire(now.mono):
+            if not live_call.is_due(now):
+                continue
+            call = live_call.call
             try:
                 call.deadline_due(now)
             except Exception:  # noqa: BLE001  the same boundary

@@ -191,31 +191,25 @@ class SessionTimer:
 
     # -- when ---------------------------------------------------------------------------------------------------
 
-    @property
-    def interval_s(self) -> int:
-        """The interval in seconds: the negotiated one, else the one that we would ask for."""
-        return self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
+    def refresh_ms(self) -> int | None:
+        """Return when our next refresh is due; None where the peer refreshes, or before the answer.
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether we refresh; with a peer without timer it is we who probe it."""
-        return self.agreed is None or self.agreed.refresher is Side.US
-
-    @property
-    def refresh_at(self) -> Instant | None:
-        """When our next refresh is due; None where the peer refreshes, or before the answer."""
-        if self.refreshed_at is None or not self.is_ours:
+        Without a negotiated timer the interval is the one that we would ask for, and we probe the peer.
+        """
+        agreed, settings = self.agreed, self.settings
+        if self.refreshed_at is None or (agreed is not None and agreed.refresher is Side.PEER):
             return None
-        return self.refreshed_at.plus(1_000 * self.settings.refresh_after_s(self.interval_s))
+        interval_s = settings.effective_ttl_s if agreed is None else agreed.interval_s
+        return self.refreshed_at.mono + 1_000 * settings.refresh_after_s(interval_s)
 
-    @property
-    def expires_at(self) -> Instant | None:
-        """When the session expires unless it is refreshed; None before the answer."""
-        if self.refreshed_at is None:
-            return None
-        interval_s = self.interval_s
-        left_s = interval_s - self.settings.margin_s(interval_s, by_us=self.is_ours)
-        return self.refreshed_at.plus(1_000 * left_s)
+    def lasts_ms(self) -> int:
+        """Return how long the session lasts after a refresh."""
+        agreed, settings = self.agreed, self.settings
+        interval_s = settings.effective_ttl_s if agreed is None else agreed.interval_s
+        if settings.early_hangup_s == 0:
+            return 1_000 * interval_s
+        by_us = agreed is None or agreed.refresher is Side.US
+        return 1_000 * (interval_s - settings.margin_s(interval_s, by_us=by_us))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
