@@ -22,9 +22,9 @@ class Timer(Generic[Owner]):
 
     __slots__ = ("bucket", "tick")
 
-    def __init__(self, tick: int) -> None:
+    def __init__(self, tick: int, bucket: "dict[Timer[Owner], Owner] | None" = None) -> None:
         self.tick = tick
-        self.bucket: dict[Timer[Owner], Owner] | None = None
+        self.bucket = bucket
         """Timers of the same tick; a timer that has fired or was cancelled is not in it any more."""
 
 
@@ -44,12 +44,17 @@ class TimerWheel(Generic[Owner]):
 
     def schedule(self, at_ms: int, owner: Owner) -> Timer[Owner]:
         """Set a timer for ``at_ms`` on the monotonic clock; ``expire`` yields its ``owner``."""
-        timer: Timer[Owner] = Timer(-(-at_ms // self.tick_ms))
-        self.add(timer, owner)
+        tick = -(-at_ms // self.tick_ms)
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            bucket = self._buckets[tick] = {}
+            heappush(self._order, tick)
+        timer: Timer[Owner] = Timer(tick, bucket)
+        bucket[timer] = owner
         return timer
 
     def add(self, timer: Timer[Owner], owner: Owner) -> None:
-        """Set a timer for its tick, where it is not set already; it fires after all others of that tick."""
+        """Set a timer, made before, for its tick; it fires after all others of that tick."""
         tick = timer.tick
         bucket = self._buckets.get(tick)
         if bucket is None:

@@ -92,15 +92,27 @@ class ClientCore:
         is_fixed: bool = True,
     ) -> InviteClient:
         """Send the INVITE of a new leg; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
-        draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
-        return self._begin_invite(draft, owner, now)
+        draft = None
+        if parts.answers is not None:
+            draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
+            parts = draft.parts
+        data, spare = invite(parts, max_forwards, headers, body), None
+        if len(data) > LARGEST_DATAGRAM and not is_fixed:
+            parts, data, spare = self._write_large(parts, data, max_forwards, headers, body, now)
+        key = f"{parts.via.rpartition('=')[2]} INVITE"
+        transaction = InviteClient(self._store, key, parts, data, owner, now, spare=spare, draft=draft)
+        self._placed(transaction)
+        return transaction
 
     def send_reinvite(
         self, dialog: Dialog, headers: str, body: bytes, owner: ClientOwner, now: Instant
     ) -> InviteClient:
         """Send a re-INVITE (section 14)."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
-        return self._begin_invite(InviteDraft(parts, 70, headers, body, dialog=dialog), owner, now)
+        draft = InviteDraft(parts, 70, headers, body, dialog=dialog)
+        key, (parts, data, spare) = f"{branch_of(parts.via)} INVITE", self._write_invite(draft, now)
+        kept = None if parts.answers is None else draft
+        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=dialog, draft=kept)
 
     def send_request(
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
@@ -113,10 +125,11 @@ class ClientCore:
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
-        via = self._flows.new_via(dialog.peer.flow)
-        headers = transaction.parts.credentials + headers
-        ack = dialog.request("ACK", via, transaction.parts.sequence, headers, body)
-        transaction.acknowledge(ProvenAck.of(dialog.peer, ack, dialog.answers))
+        peer, parts = dialog.peer, transaction.parts
+        via = self._flows.new_via(peer.flow)
+        ack = dialog.request("ACK", via, parts.sequence, parts.credentials + headers, body)
+        answers = dialog.answers
+        transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
         """Send a BYE; its response is ignored."""
@@ -219,16 +232,6 @@ class ClientCore:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _begin_invite(self, draft: InviteDraft, owner: ClientOwner, now: Instant) -> InviteClient:
-        key, (parts, data, spare) = f"{branch_of(draft.parts.via)} INVITE", self._write_invite(draft, now)
-        kept = None if parts.answers is None else draft
-        transaction = InviteClient(
-            self._store, key, parts, data, owner, now, spare=spare, dialog=draft.dialog, draft=kept
-        )
-        if draft.dialog is None:
-            self._placed(transaction)
-        return transaction
-
     def _with_proof(self, parts: InviteParts, body: bytes) -> InviteParts:
         """Add credentials to an INVITE if its peer has challenged before."""
         if parts.answers is None:
@@ -241,9 +244,15 @@ class ClientCore:
         if draft.dialog is not None:
             beside = self._flows.beside(draft.dialog.target, parts.peer)
             return _Written(parts, data, None if beside is None else (parts._replace(peer=beside), data))
-        flow = None
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
-            flow = self._flows.for_large(parts.peer.flow)
+            return self._write_large(parts, data, hops, headers, body, now)
+        return _Written(parts, data, None)
+
+    def _write_large(
+        self, parts: InviteParts, data: bytes, hops: int, headers: str, body: bytes, now: Instant
+    ) -> _Written:
+        """Write an INVITE for TCP where the peer may accept a connection; ``data`` is what goes over UDP."""
+        flow = self._flows.for_large(parts.peer.flow)
         if flow is None or not self._store.may_connect(parts.peer._replace(flow=flow), now):
             return _Written(parts, data, None)
         headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
@@ -255,9 +264,11 @@ class ClientCore:
         dialog.local_sequence += 1
         if dialog.answers is not None:
             headers = dialog.answers.lines(method, dialog.request_uri, body, self._token()) + headers
-        via = self._flows.new_via(dialog.peer.flow)
+        flow = dialog.peer.flow
+        via = self._flows.new_via(flow)
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
-        return f"{branch_of(via)} {method}", data, self._flows.beside(dialog.target, dialog.peer)
+        spare = self._flows.beside(dialog.target, dialog.peer) if self._store.reliable[flow] else None
+        return f"{via.rpartition('=')[2]} {method}", data, spare
 
     # -- proof --------------------------------------------------------------------------------------------------
 

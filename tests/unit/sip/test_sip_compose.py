@@ -49,7 +49,7 @@ def test_a_response_to_an_ipv6_peer_goes_back_to_it():
     source = Peer(1, "2001:db8::9", 5062)
     stem = response_stem(read(request(via="SIP/2.0/UDP [2001:db8::9]:5070;branch=b")), source)
     assert stem.peer == Peer(1, "2001:db8::9", 5070)
-    assert "received" not in stem.up_to_tag
+    assert b"received" not in stem.up_to_tag
 
 
 def test_a_response_repeats_all_vias_in_order_and_adds_our_tag():

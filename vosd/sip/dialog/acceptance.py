@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
-from vosd.sip.headers.cseq import CSeq
 from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.retry import Pace, Retry
 from vosd.sip.transaction.store import TransactionStore
@@ -31,7 +30,8 @@ class Acceptance:
         now: Instant,
     ) -> None:
         """Send the 2xx ``data``; ``stem`` is that of the INVITE."""
-        self._invite = stem.cseq
+        self._invite = int(stem.cseq.split()[0])
+        """Number of the INVITE."""
         self.dialog = dialog
         self.owner: AcceptanceOwner | None = owner
         self.bye_headers: str | None = None
@@ -42,7 +42,7 @@ class Acceptance:
 
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
-        return ack.cseq.number == CSeq.parse(self._invite).number
+        return ack.cseq.number == self._invite
 
     def acknowledged(self) -> None:
         """Stop: the ACK has arrived."""

@@ -9,7 +9,7 @@ from vosd.base.nat import Nat
 from vosd.sip.digest.answer import Answers
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.wire.compose import InviteParts, Peer, encode
+from vosd.sip.wire.compose import InviteParts, Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
@@ -174,14 +174,12 @@ class Dialog:
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""
-        return (
-            encode(
-                f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
-                f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n"
-                f"{headers}Content-Length: {len(body)}\r\n\r\n"
-            )
-            + body
+        head = (
+            f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
+            f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n"
+            f"{headers}Content-Length: {len(body)}\r\n\r\n"
         )
+        return head.encode("utf-8", "surrogateescape") + body
 
     def invite_parts(self, via: str) -> InviteParts:
         """Return the parts of a re-INVITE, which has the next sequence number."""

@@ -235,8 +235,8 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
         stem = transaction.stem
         return cls(
             encode(transaction.key),
-            encode(stem.up_to_tag),
-            encode(stem.after_tag),
+            stem.up_to_tag,
+            stem.after_tag,
             stem.tagged,
             encode(stem.cseq),
             tag,
@@ -247,8 +247,8 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def restored(self, flows: Flows) -> tuple[str, ResponseStem]:
         """Return the key of the transaction and the stem of its final response."""
         stem = ResponseStem(
-            up_to_tag=text_of(self.up_to_tag),
-            after_tag=text_of(self.after_tag),
+            up_to_tag=self.up_to_tag,
+            after_tag=self.after_tag,
             peer=self.peer.restored(flows),
             tagged=self.tagged,
             cseq=text_of(self.cseq),

@@ -21,8 +21,8 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """A 2xx of ours that has no ACK."""
 
     dialog: DialogSnapshot
-    invite: bytes
-    """The CSeq of the INVITE."""
+    invite: int
+    """The CSeq number of the INVITE."""
     bye_headers: bytes | None
     spare: PeerSnapshot | None
     retry: RetrySnapshot
@@ -33,7 +33,7 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
         bye_headers, spare = acceptance.bye_headers, acceptance._spare
         return cls(
             dialog_with_login(acceptance.dialog, flows),
-            encode(acceptance._invite),
+            acceptance._invite,
             None if bye_headers is None else encode(bye_headers),
             None if spare is None else PeerSnapshot.of(spare, flows),
             RetrySnapshot.of(acceptance._retry, acceptance._store, flows),
@@ -42,7 +42,7 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
         """Go on waiting."""
         acceptance = Acceptance.__new__(Acceptance)
-        acceptance._invite = text_of(self.invite)
+        acceptance._invite = self.invite
         acceptance.dialog = restoration.dialog(self.dialog)
         acceptance.owner = owner
         acceptance.bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)

@@ -66,7 +66,8 @@ class FinishedTransactions:
         due_ms = -(-(now.mono + stay_ms) // self._tick_ms) * self._tick_ms
         keys = self._batches.get(due_ms)
         if keys is None:
-            keys = self._begin_batch(due_ms)
+            keys = self._batches[due_ms] = []
+            self._wheel.schedule(due_ms, self)
         keys.append(key)
         self.entries[key] = what
         if also:
@@ -75,10 +76,10 @@ class FinishedTransactions:
 
     def keep_until(self, key: str, what: Entry, due_ms: int) -> None:
         """Keep what was kept before, until the instant that ``kept`` named."""
-        keys = self._batches.get(due_ms)
-        if keys is None:
-            keys = self._begin_batch(due_ms)
-        keys.append(key)
+        if due_ms not in self._batches:
+            self._batches[due_ms] = []
+            self._wheel.schedule(due_ms, self)
+        self._batches[due_ms].append(key)
         self.entries[key] = what
 
     def kept(self) -> Iterator[tuple[str, Entry, int]]:
@@ -90,11 +91,7 @@ class FinishedTransactions:
 
     def timer_due(self, now: Instant) -> None:
         """Drop every key that has expired."""
-        for due_ms in [each for each in self._batches if each <= now.mono]:
-            for key in self._batches.pop(due_ms):
-                self.entries.pop(key, None)
-
-    def _begin_batch(self, due_ms: int) -> list[str]:
-        self._wheel.schedule(due_ms, self)
-        keys = self._batches[due_ms] = []
-        return keys
+        for due_ms in tuple(self._batches):
+            if due_ms <= now.mono:
+                for key in self._batches.pop(due_ms):
+                    self.entries.pop(key, None)

@@ -136,7 +136,7 @@ class InviteClient:
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
-        owner = self.owner
+        owner, store = self.owner, self._store
         previous, received = self.state, RESPONSE[response.status // 100]
         after = INVITE_CLIENT[previous].get(received)
         if after is None:
@@ -150,12 +150,21 @@ class InviteClient:
                 self._send_cancel(self._cancel_headers, now)
             elif self.dialog is not None and previous is State.CALLING:
                 self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
-        elif after is State.COMPLETED:
-            ack = ack_of_failure(self.parts, response.header("to") or "")
-            self._store.send(self.parts.peer, ack)
-            self._finish(ProvenAck.of(self.parts.peer, ack, self.parts.answers), now)
         else:
-            self._finish(Unacknowledged(self.parts, response.to_tag), now)
+            kept: Datagram | Unacknowledged
+            if after is State.ACCEPTED:
+                kept = Unacknowledged(self.parts, response.to_tag)
+            else:
+                ack = ack_of_failure(self.parts, response.header("to") or "")
+                kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers)
+                store.out.append(kept)
+            # Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1.
+            store.finished.keep(self._key, kept, store.timers.transaction_ms, now)
+            del store.clients[self._key]
+            self.owner = self.draft = None
+            if self._last_wait is not None:
+                store.wheel.cancel(self._last_wait)
+                self._last_wait = None
         return None if owner is None else ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
@@ -245,13 +254,3 @@ class InviteClient:
         if longest_ms is None:
             longest_ms = self._store.timers.transaction_ms
         self._last_wait = self._store.set_timer(now.mono + longest_ms, self)
-
-    def _finish(self, what: Datagram | Unacknowledged, now: Instant) -> None:
-        """Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1."""
-        self.owner = None
-        self.draft = None
-        if self._last_wait is not None:
-            self._store.wheel.cancel(self._last_wait)
-            self._last_wait = None
-        del self._store.clients[self._key]
-        self._store.finished.keep(self._key, what, self._store.timers.transaction_ms, now)

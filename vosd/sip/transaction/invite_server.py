@@ -37,7 +37,7 @@ class InviteServer:
         transaction._key = transaction._merging = ""
         transaction._last = transaction._retry = transaction.owner = None
         transaction.state = State.ACCEPTED
-        transaction.stem = ResponseStem("", "", Peer(0, "", 0), tagged=True, cseq="")
+        transaction.stem = ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq="")
         return transaction
 
     @property

@@ -94,23 +94,23 @@ class StemSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, stem: ResponseStem, flows: Flows) -> "StemSnapshot":
         """Describe a stem."""
         return cls(
-            encode(stem.up_to_tag),
-            encode(stem.after_tag),
+            stem.up_to_tag,
+            stem.after_tag,
             PeerSnapshot.of(stem.peer, flows),
             stem.tagged,
             encode(stem.cseq),
             None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
-            encode(stem.timestamp),
+            stem.timestamp,
         )
 
     def restored(self, flows: Flows) -> ResponseStem:
         """Return the stem."""
         return ResponseStem(
-            up_to_tag=text_of(self.up_to_tag),
-            after_tag=text_of(self.after_tag),
+            up_to_tag=self.up_to_tag,
+            after_tag=self.after_tag,
             peer=self.peer.restored(flows),
             tagged=self.tagged,
             cseq=text_of(self.cseq),
             spare=None if self.spare is None else self.spare.restored(flows),
-            timestamp=text_of(self.timestamp),
+            timestamp=self.timestamp,
         )

@@ -5,6 +5,7 @@ header for the other.
 """
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from vosd.base.nat import Nat
 from vosd.sip.headers.via import Via
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.status import phrase
+from vosd.sip.wire.status import STATUS_LINES, status_line
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class ProvenAck(Datagram):
 class ResponseStem(NamedTuple):
     """The fields that all responses to one request repeat (RFC 3261 section 8.2.6.2), and where they go."""
 
-    up_to_tag: str
-    after_tag: str
+    up_to_tag: bytes
+    after_tag: bytes
     peer: Peer
     tagged: bool
     """Whether our tag is left out: the request's To has one (a request within a dialog), or there is no To."""
@@ -71,7 +72,7 @@ class ResponseStem(NamedTuple):
     """The request's CSeq as written."""
     spare: Peer | None = None
     """Where the response goes when the connection of the request is closed: the port in Via (18.2.2)."""
-    timestamp: str = ""
+    timestamp: bytes = b""
     """A whole Timestamp line for 100, if the request has one (section 8.2.6.1)."""
 
     def answered_at(self, source: Peer) -> "ResponseStem":
@@ -108,6 +109,7 @@ def escape_user(user: str) -> str:
     return quote(user.encode("utf-8", "surrogateescape"), safe=_USER_SAFE)
 
 
+@lru_cache(maxsize=1024)
 def host_text(host: str) -> str:
     """Return an address as it is written in a URI: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
@@ -137,20 +139,28 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
         if "received" in via.params:  # only the receiver may say so (section 18.2.1)
             top = _RECEIVED.sub("", top)
         top += f";received={source.host}"
-    below = "".join(f"Via: {text}\r\n" for text in request.values("via")[1:])
+    below = ""
+    for text in request.values("via")[1:]:
+        below += f"Via: {text}\r\n"
     header = request.header
-    to = header("to")
-    cseq = header("cseq")
-    stamp = header("timestamp")
-    from_line, to_line = _line("From", header("from")), _line("To", to)
+    from_, to, call_id, cseq, stamp = (
+        header("from"), header("to"), header("call-id"), header("cseq"), header("timestamp")
+    )  # fmt: skip
+    if from_ is None or to is None or call_id is None or cseq is None:
+        to_line = _line("To", to)
+        up_to_tag = f"Via: {top}{rest}\r\n{below}{_line('From', from_)}{to_line[:-2]}"
+        after_tag = f"{to_line[-2:]}{_line('Call-ID', call_id)}{_line('CSeq', cseq)}"
+    else:
+        up_to_tag = f"Via: {top}{rest}\r\n{below}From: {from_}\r\nTo: {to}"
+        after_tag = f"\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n"
     return ResponseStem(
-        up_to_tag=f"Via: {top}{rest}\r\n{below}{from_line}{to_line[:-2]}",
-        after_tag=f"{to_line[-2:]}{_line('Call-ID', header('call-id'))}{_line('CSeq', cseq)}",
-        peer=Peer(source.flow, source.host, port),
-        tagged=to is None or bool(request.to_tag),
-        cseq=cseq or "",
-        timestamp=_line("Timestamp", stamp) if stamp is not None and _TIMESTAMP.match(stamp) else "",
-        spare=_listening(via, source) if reliable else None,
+        up_to_tag.encode("utf-8", "surrogateescape"),
+        after_tag.encode("utf-8", "surrogateescape"),
+        source if port == source.port else Peer(source.flow, source.host, port),
+        to is None or bool(request.to_tag),
+        cseq or "",
+        _listening(via, source) if reliable else None,
+        f"Timestamp: {stamp}\r\n".encode() if stamp is not None and _TIMESTAMP.match(stamp) else b"",
     )
 
 
@@ -179,28 +189,26 @@ def _line(name: str, value: str | None) -> str:
 
 def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
     """Compose a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
-    tag = f";tag={to_tag}" if to_tag and not stem.tagged else ""
-    if status == 100:
-        headers = stem.timestamp + headers
-    return (
-        encode(
-            f"SIP/2.0 {status} {phrase(status)}\r\n{stem.up_to_tag}{tag}{stem.after_tag}{headers}"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        + body
+    return b"%b%b%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
+        STATUS_LINES.get(status) or status_line(status),
+        stem.up_to_tag,
+        b";tag=" + to_tag.encode() if to_tag and not stem.tagged else b"",
+        stem.after_tag,
+        stem.timestamp if status == 100 else b"",
+        headers.encode("utf-8", "surrogateescape"),
+        len(body),
+        body,
     )
 
 
 def invite(parts: InviteParts, max_forwards: int, headers: str, body: bytes) -> bytes:
     """Compose the INVITE of a new call leg; ``headers`` hold Contact and the body's Content-Type."""
-    return (
-        encode(
-            f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
-            f"{parts.route}From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
-            f"CSeq: {parts.sequence} INVITE\r\n{parts.credentials}{headers}Content-Length: {len(body)}\r\n\r\n"
-        )
-        + body
+    head = (
+        f"INVITE {parts.uri} SIP/2.0\r\nVia: {parts.via}\r\nMax-Forwards: {max_forwards}\r\n"
+        f"{parts.route}From: {parts.from_}\r\nTo: {parts.to}\r\nCall-ID: {parts.call_id}\r\n"
+        f"CSeq: {parts.sequence} INVITE\r\n{parts.credentials}{headers}Content-Length: {len(body)}\r\n\r\n"
     )
+    return head.encode("utf-8", "surrogateescape") + body
 
 
 def cancel(parts: InviteParts, headers: str) -> bytes:

@@ -24,6 +24,15 @@ _CLASSES: Final = {
 }
 
 
+STATUS_LINES: Final = {status: f"SIP/2.0 {status} {text}\r\n".encode() for status, text in _PHRASES.items()}
+"""Whole status lines of the statuses that have a phrase."""
+
+
+def status_line(status: int) -> bytes:
+    """Return the status line of any status."""
+    return STATUS_LINES.get(status) or f"SIP/2.0 {status} {phrase(status)}\r\n".encode()
+
+
 def phrase(status: int) -> str:
     """Return the reason phrase of a status; without one, that of its class."""
     return _PHRASES.get(status) or _CLASSES.get(status // 100, "Global Failure")
