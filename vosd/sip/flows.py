@@ -105,7 +105,7 @@ class Flows:
         )
 
     def new_via(self, flow: int) -> str:
-        """Return a Via value with a new branch."""
+        """Return a Via value with a new branch, which is its end."""
         return self._via[flow] + self._token()
 
     def same_branch(self, via: str, flow: int) -> str:

@@ -78,6 +78,8 @@ class Switch:
         )
         """Services that the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines
+        self.next_deadline = self._deadlines.next_due
+        """Return the next deadline, in milliseconds of the monotonic clock, or None."""
         self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy)
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
@@ -139,10 +141,6 @@ class Switch:
             except Exception:  # noqa: BLE001  the same boundary
                 _log.exception("call_aborted", call_event="deadline")
                 self._abort(call, now)
-
-    def next_deadline(self) -> int | None:
-        """Return the next deadline, in milliseconds of the monotonic clock."""
-        return self._deadlines.next_due()
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway of ours may send from an address, whatever the port."""

@@ -118,6 +118,8 @@ class Registrations:
         self._present: Counter[RegistrantKind] = Counter()
         """Number of registered users by kind."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
+        self.next_end = self._ends.next_due
+        """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
         self._addresses = RegisteredAddresses(flows)
         self.peers = self._addresses.peers
         self.hidden_peers = self._addresses.hidden_peers
@@ -154,10 +156,6 @@ class Registrations:
             user.timer = None
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
-
-    def next_end(self) -> int | None:
-        """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
-        return self._ends.next_due()
 
     def connection_lost(self, peer: Peer) -> None:
         """Remove the bindings on a lost connection, except those whose contact can be called back."""
