@@ -152,7 +152,7 @@ class ClientCore:
         """Process a response; return the event for the endpoint's user, if any."""
         # Section 8.1.3.3 says to discard a response with several Vias. Our branch on top identifies our request anyway,
         # and to discard a 200 would leave a call that the vendor bills.
-        key = f"{branch_of(message.header('via') or '')} {message.cseq.method}"
+        key = message.key or f"{branch_of(message.header('via') or '')} {message.cseq.method}"
         transaction = self._store.clients.get(key)
         if transaction is None:
             finished = self._store.finished.get(key)

@@ -60,7 +60,7 @@ class Repetitions:
             if isinstance(finished, Datagram):
                 self._store.out.append(finished)
             return Repetition.HANDLED
-        refusal = self._refused.get(key, now.mono)
+        refusal = self._refused.get(key, now.mono) if self._refused.answers else None
         if refusal is not None:
             # Section 8.2.7: a stateless refusal is the same each time.
             self._store.out.append(refusal)
@@ -91,11 +91,11 @@ class Repetitions:
         if isinstance(finished, Datagram):
             return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in finished.data
         dialog = self._dialogs.find(request)[1] if request.to_tag else None
-        return dialog is not None and request.cseq.number > dialog.remote_sequence
+        return dialog is not None and request.sequence > dialog.remote_sequence
 
 
 def prefix_of(request: Request) -> str:
-    """Return what the keys of a request's transactions begin with (RFC 3261 section 17.2.3).
+    """Return what the keys of a request's transactions begin with, of a head in any form (RFC 3261 section 17.2.3).
 
     Raises:
         ParseError: CSeq, Via or another header that the key is made of cannot be read.

@@ -21,25 +21,30 @@ class MalformedNameError(ValueError):
     """The text before the colon is no header name."""
 
 
-class _Names(dict[str, str]):
-    """Canonical name of each spelling: lower case, compact forms expanded.
+SPELLINGS: Final = dict(_KNOWN)
+"""Canonical name of each spelling: lower case, compact forms expanded.
 
-    Spellings are cached as they are received, so that no string is built for a repeated one. A full cache is cleared
-    except for the usual spellings: a peer that invents names slows others only briefly.
+Spellings are cached as they are received, so that no string is built for a repeated one. A full cache is cleared
+except for the usual spellings: a peer that invents names slows others only briefly.
+"""
+
+
+def canonical(written: str) -> str:
+    """Return the canonical name of a header: ``via`` for ``v`` and ``VIA``.
+
+    Raises:
+        MalformedNameError: the text is no header name.
     """
-
-    def __missing__(self, written: str) -> str:
-        name = written.strip().lower()
-        name = COMPACT.get(name, name)
-        if not name or " " in name:
-            raise MalformedNameError(written)
-        if len(written) <= _LONGEST:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-                self.update(_KNOWN)
-            self[written] = name
-        return name
-
-
-CANONICAL: Final = _Names(_KNOWN)
-"""``CANONICAL["v"] == CANONICAL["VIA"] == "via"``; an invalid name raises MalformedNameError."""
+    known = SPELLINGS.get(written)
+    if known is not None:
+        return known
+    name = written.strip().lower()
+    name = COMPACT.get(name, name)
+    if not name or " " in name:
+        raise MalformedNameError(written)
+    if len(written) <= _LONGEST:
+        if len(SPELLINGS) >= _REMEMBERED:
+            SPELLINGS.clear()
+            SPELLINGS.update(_KNOWN)
+        SPELLINGS[written] = name
+    return name

@@ -20,35 +20,36 @@ REFUSED_MS: Final = 4_000
 class RecentRefusals:
     """Responses to requests that have no transaction."""
 
-    __slots__ = ("_answers", "_most")
+    __slots__ = ("_most", "answers")
 
     def __init__(self, most: int = REFUSED_MAX) -> None:
-        self._answers: OrderedDict[str, tuple[int, Datagram]] = OrderedDict()
+        self.answers: OrderedDict[str, tuple[int, Datagram]] = OrderedDict()
+        """End and response by key, the oldest first; some may be over."""
         self._most = most
 
     def __len__(self) -> int:
         """Return how many are kept."""
-        return len(self._answers)
+        return len(self.answers)
 
     def keep(self, key: str, answer: Datagram, now_ms: int) -> None:
         """Keep the response to the request whose transaction would have ``key``, unless that is too long."""
         if len(answer.data) > ANSWER_MAX:
             return
-        answers = self._answers
+        answers = self.answers
         while answers and (len(answers) >= self._most or next(iter(answers.values()))[0] <= now_ms):
             answers.popitem(last=False)
         answers[key] = (now_ms + REFUSED_MS, answer)
 
     def keep_until(self, key: str, answer: Datagram, until_ms: int) -> None:
         """Keep what ``kept`` returned in another process."""
-        self._answers[key] = (until_ms, answer)
+        self.answers[key] = (until_ms, answer)
 
     def kept(self) -> Iterator[tuple[str, int, Datagram]]:
         """Return key, end and response of everything that is kept, the oldest first."""
-        for key, (until_ms, answer) in self._answers.items():
+        for key, (until_ms, answer) in self.answers.items():
             yield key, until_ms, answer
 
     def get(self, key: str, now_ms: int) -> Datagram | None:
         """Return the response that was sent, or None."""
-        kept = self._answers.get(key)
+        kept = self.answers.get(key)
         return None if kept is None or kept[0] <= now_ms else kept[1]

@@ -4,10 +4,12 @@ A message is immutable; messages to send are composed from scratch (``compose``)
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Final
 
 from vosd.sip.headers.cseq import CSeq
-from vosd.sip.headers.name_addr import NameAddr, tag_of
-from vosd.sip.headers.names import CANONICAL
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.names import SPELLINGS, canonical
 from vosd.sip.headers.via import Via
 from vosd.sip.wire.grammar import first_of, split_list
 from vosd.sip.wire.strictness import request_problems, response_problems
@@ -21,7 +23,7 @@ class _Index:
 
     def __init__(self, lines: list[str]) -> None:
         named = [line.split(":", 1) for line in lines]
-        self.fields = [(CANONICAL[name], value.strip()) for name, value in named]
+        self.fields = [(canonical(name), value.strip()) for name, value in named]
         self.values: dict[str, list[str]] = {}
         for name, value in self.fields:
             self.values.setdefault(name, []).append(value)
@@ -35,44 +37,76 @@ class _Index:
         return elements
 
 
+def first_values(head: str) -> dict[str, str]:
+    """Return the first value of each header by its canonical name; the head must have the usual form."""
+    lines = head.split("\r\n")
+    first: dict[str, str] = {}
+    for line in lines[-2:0:-1]:  # from last to first, so that the first of equal names wins
+        name, _, value = line.partition(": ")
+        try:
+            first[SPELLINGS[name]] = value
+        except KeyError:
+            first[canonical(name)] = value
+    return first
+
+
+# The same head is asked for a few headers, one after the other.
+_first_values: Final = lru_cache(maxsize=16)(first_values)
+
+
+def header_in(head: str, name: str) -> str | None:
+    """Return the first value of a header, for a message of which usually none is read (``Message.header``)."""
+    return _first_values(head).get(name)
+
+
 class Message:
-    """Common part of requests and responses: the header lines, and the first value of each name."""
+    """Common part of requests and responses: what the scan has found, the header lines, and the body.
+
+    The subclasses fill the common attributes as well: a call less for each message.
+    """
 
     __slots__ = (
-        "_contact",
         "_cseq",
         "_first",
         "_from",
-        "_from_tag",
+        "_head",
         "_index",
-        "_lines",
-        "_to_tag",
         "_via",
         "body",
+        "call_id",
         "fault",
+        "from_tag",
         "header",
         "raw",
+        "sequence",
+        "to_tag",
     )
 
-    def __init__(self, raw: bytes, lines: list[str], first: dict[str, str], body: bytes) -> None:
-        self.raw = raw
-        self._lines = lines
-        self._first = first
-        self.body = body
-        self.fault: str | None = None
-        """Fault that the strict parser refuses, in a message accepted by ``sip.wire.lenient``."""
-        self.header: Callable[[str], str | None] = first.get
-        """``header(name)``: the first value of a header by its canonical lower-case name, or None.
+    raw: bytes
+    body: bytes
+    call_id: str
+    """The Call-ID as written."""
+    from_tag: str
+    """The tag of From; empty if there is none."""
+    to_tag: str
+    """The tag of To; empty if there is none: then the request is outside any dialog."""
+    sequence: int
+    """The number of CSeq; ``UNREAD`` if it cannot be read."""
+    fault: str | None
+    """Fault that the strict parser refuses, in a message accepted by ``sip.wire.lenient``."""
+    header: Callable[[str], str | None]
+    """``header(name)``: the first value of a header by its canonical lower-case name, or None.
 
-        It is the dictionary's own method for speed: a call reads some fifty headers.
-        """
-        self._via: Via | None = None
-        self._cseq: CSeq | None = None
-        self._from: NameAddr | None = None
-        self._from_tag: str | None = None
-        self._to_tag: str | None = None
-        self._contact: NameAddr | None = None
-        self._index: _Index | None = None
+    It is the dictionary's own method for speed: a call reads some fifty headers.
+    """
+    _head: str
+    """Start line and header lines, each with its line end; folded lines are joined."""
+    _first: dict[str, str] | None
+    """The first value of each header; None in a message of which usually none is read."""
+    _via: Via | None
+    _cseq: CSeq | None
+    _from: NameAddr | None
+    _index: _Index | None
 
     def __bytes__(self) -> bytes:
         return self.raw
@@ -84,33 +118,32 @@ class Message:
 
     def values(self, name: str) -> Sequence[str]:
         """Return the value of each line of a header, in order."""
-        if name not in self._first:
+        value = self.header(name)
+        if value is None:
             return []
-        if len(self._first) == len(self._lines):  # no name comes twice
-            return [self._first[name]]
-        return self._indexed().values[name]
+        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\r\n"):
+            return self._indexed().values[name]
+        return [value]  # no header is on more than one line
 
     def comes_twice(self, name: str) -> bool:
         """Return whether a header occurs on more than one line."""
-        return len(self._first) != len(self._lines) and len(self.values(name)) > 1
+        return len(self.values(name)) > 1
 
     def headers(self, name: str) -> Sequence[str]:
         """Return all values of a list header, split at commas."""
-        if name not in self._first:
+        value = self.header(name)
+        if value is None:
             return []
-        if len(self._first) == len(self._lines):
-            return [element for element in split_list(self._first[name]) if element]
-        return self._indexed().elements_of(name)
+        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\r\n"):
+            return self._indexed().elements_of(name)
+        if "," not in value:
+            return [value] if value else []
+        return [element for element in split_list(value) if element]
 
     def _indexed(self) -> "_Index":
         if self._index is None:
-            self._index = _Index(self._lines)
+            self._index = _Index(self._head.split("\r\n")[1:-1])
         return self._index
-
-    @property
-    def call_id(self) -> str:
-        """The Call-ID as written."""
-        return self._first.get("call-id", "")
 
     @property
     def via(self) -> Via:
@@ -130,7 +163,9 @@ class Message:
         """Note an ignored fault, and the replacements for headers that cannot be read."""
         self.fault = fault
         self._via = via or self._via
-        self._cseq = cseq or self._cseq
+        if cseq is not None:
+            self._cseq = cseq
+            self.sequence = cseq.number
 
     @property
     def from_(self) -> NameAddr:
@@ -145,45 +180,54 @@ class Message:
         return NameAddr.parse(self.header("to") or "")
 
     @property
-    def from_tag(self) -> str:
-        """The tag of From; empty if there is none."""
-        if self._from_tag is None:
-            self._from_tag = tag_of(self.header("from") or "")
-        return self._from_tag
-
-    @property
-    def to_tag(self) -> str:
-        """The tag of To; empty if there is none: then the request is outside any dialog."""
-        if self._to_tag is None:
-            self._to_tag = tag_of(self.header("to") or "")
-        return self._to_tag
-
-    @property
     def contact(self) -> NameAddr | None:
         """The first Contact, or None; raises ParseError."""
         value = self.header("contact")
-        if self._contact is None and value is not None:
-            self._contact = NameAddr.parse(first_of(value))
-        return self._contact
+        return None if value is None else NameAddr.parse(first_of(value))
 
 
 class Request(Message):
     """A request; ``uri`` is the Request-URI in text."""
 
-    __slots__ = ("_target", "method", "uri")
+    __slots__ = ("_target", "method", "prefix", "uri")
 
     def __init__(
         self,
         raw: bytes,
-        lines: list[str],
-        first: dict[str, str],
+        head: str,
+        first: dict[str, str] | None,
         body: bytes,
         method: str,
         uri: str,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sequence: int,
+        prefix: str = "",
+        via: Via | None = None,
     ) -> None:
-        super().__init__(raw, lines, first, body)
+        """``first`` are the values that ``header`` returns; None = they are read when they are needed."""
+        self.raw = raw
+        self._head = head
+        self._first = first
+        self.header = partial(header_in, head) if first is None else first.get
+        self.body = body
         self.method = method
         self.uri = uri
+        self.call_id = call_id
+        self.from_tag = from_tag
+        self.to_tag = to_tag
+        self.sequence = sequence
+        self.prefix = prefix
+        """What the keys of its transactions begin with (RFC 3261 section 17.2.3), of a head in the usual form.
+
+        Empty for any other head, whose grammar is not checked yet (``sip.repetitions.prefix_of``, ``sip.screening``).
+        """
+        self.fault = None
+        self._via = via
+        self._cseq = None
+        self._from = None
+        self._index = None
         self._target: Uri | None = None
 
     @property
@@ -204,20 +248,41 @@ class Request(Message):
 class Response(Message):
     """A response."""
 
-    __slots__ = ("reason", "status")
+    __slots__ = ("key", "reason", "status")
 
     def __init__(
         self,
         raw: bytes,
-        lines: list[str],
-        first: dict[str, str],
+        head: str,
+        first: dict[str, str] | None,
         body: bytes,
         status: int,
         reason: str,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        sequence: int,
+        key: str = "",
     ) -> None:
-        super().__init__(raw, lines, first, body)
+        """``first`` are the values that ``header`` returns; None = they are read when they are needed."""
+        self.raw = raw
+        self._head = head
+        self._first = first
+        self.header = partial(header_in, head) if first is None else first.get
+        self.body = body
         self.status = status
         self.reason = reason
+        self.call_id = call_id
+        self.from_tag = from_tag
+        self.to_tag = to_tag
+        self.sequence = sequence
+        self.key = key
+        """Key of the client transaction (RFC 3261 section 17.1.3), of a head in the usual form; else empty."""
+        self.fault = None
+        self._via = None
+        self._cseq = None
+        self._from = None
+        self._index = None
 
     def problems(self) -> list[str]:
         """Return what a strict peer would refuse, one sentence each; empty for a valid response."""

@@ -6,13 +6,16 @@ Header values stay text until they are accessed; bytes that are not UTF-8 become
 import re
 from typing import Final, NamedTuple, NoReturn
 
-from vosd.sip.headers.cseq import COMMON_METHODS
-from vosd.sip.headers.names import CANONICAL, MalformedNameError
+from vosd.sip.headers.cseq import COMMON_METHODS, UNREAD, CSeq
+from vosd.sip.headers.name_addr import tag_of
+from vosd.sip.headers.names import MalformedNameError, canonical
+from vosd.sip.headers.via import Via
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
-from vosd.sip.wire.grammar import TOKEN
-from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.grammar import TOKEN, parameters
+from vosd.sip.wire.message import Request, Response, first_values
+from vosd.sip.wire.usual import USUAL_REQUEST, USUAL_RESPONSE
 
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/(\d+\.\d+)\Z", re.IGNORECASE)
@@ -47,7 +50,89 @@ _BLANKS_AT_END: Final = _StartLineFlaw(400, Flaw.BLANKS_AT_THE_END_OF_THE_REQUES
 
 
 def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
-    """Parse one datagram.
+    """Parse one datagram: by one scan where its head has the usual form, else rule by rule.
+
+    Raises:
+        ParseError: with the status for the response, or 0 where none may be sent.
+    """
+    end = data.find(b"\r\n\r\n") + 2
+    if 2 <= end <= limits.max_line_chars and len(data) <= limits.max_message_bytes:
+        head = data[:end].decode("utf-8", "surrogateescape")
+        # A line has at least five characters here, so that most heads need no count.
+        if end <= 5 * limits.max_headers or head.count("\n") <= limits.max_headers:
+            message = (_scan_response if data[:4] == b"SIP/" else _scan_request)(data, head, end + 2)
+            if message is not None:
+                return message
+    return read_by_rules(data, limits)
+
+
+def _scan_request(data: bytes, head: str, body_start: int) -> Request | None:
+    """Return a request whose head has the usual form; None if the rules must judge it."""
+    found = USUAL_REQUEST.match(head)
+    if found is None:
+        return None
+    (method, uri, via, transport, host, port, before, branch, behind, from_tag, to, to_tag, call_id, sequence, counted,
+     length, _) = found.groups()  # fmt: skip
+    if counted != method or via is None or from_tag is None or to is None or call_id is None:
+        return None
+    body = data[body_start:]
+    if length is not None and len(body) != (size := int(length)):
+        if len(body) < size:
+            return None
+        body = body[:size]
+    extra = before + behind
+    params: dict[str, str | None] = {"branch": branch}
+    if extra == ";rport":
+        params["rport"] = None
+    elif extra:
+        params = parameters(f"{before};branch={branch}{behind}")
+    return Request(
+        data,
+        head,
+        None if method == "ACK" else first_values(head),
+        body,
+        method,
+        uri,
+        call_id,
+        from_tag,
+        to_tag or "",
+        int(sequence),
+        f"{branch} {host}:{port} ",
+        Via(transport, host, int(port) if port else None, params, len(via)),
+    )
+
+
+def _scan_response(data: bytes, head: str, body_start: int) -> Response | None:
+    """Return a response whose head has the usual form; None if the rules must judge it."""
+    found = USUAL_RESPONSE.match(head)
+    if found is None:
+        return None
+    status, reason, branch, from_tag, to, to_tag, call_id, sequence, counted, length, _ = found.groups()
+    if counted is None or branch is None or from_tag is None or to is None or call_id is None:
+        return None
+    body = data[body_start:]
+    if length is not None and len(body) != (size := int(length)):
+        if len(body) < size:
+            return None
+        body = body[:size]
+    is_read_on = counted == "INVITE" and status != "100"
+    return Response(
+        data,
+        head,
+        first_values(head) if is_read_on else None,
+        body,
+        int(status),
+        reason.strip() if reason else "",
+        call_id,
+        from_tag,
+        to_tag or "",
+        int(sequence),
+        f"{branch} {counted}",
+    )
+
+
+def read_by_rules(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
+    """Parse one datagram rule by rule: the general parser, which judges every fault.
 
     Raises:
         ParseError: with the status for the response, or 0 where none may be sent.
@@ -69,11 +154,14 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     kind = _read_start_line(start_line)
     lines, first, fault = _read_headers(lines, limits)
     body = b"" if torn else text[body_start:]
+    head = "\r\n".join([start_line, *lines, ""])
+    from_tag, to_tag = tag_of(first.get("from", "")), tag_of(first.get("to", ""))
+    known = first.get("call-id", ""), from_tag, to_tag, _sequence_in(first.get("cseq", ""))
     message: Request | Response
     if isinstance(kind, int):
-        message = Response(data, lines, first, body, kind, start_line[12:].strip())
+        message = Response(data, head, first, body, kind, start_line[12:].strip(), *known)
     else:
-        message = Request(data, lines, first, body, kind[0], kind[1])
+        message = Request(data, head, first, body, kind[0], kind[1], *known)
         if kind[2] is not None:
             raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
@@ -82,6 +170,13 @@ def parse_message(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     if fault:
         _refuse(message, fault)
     return message
+
+
+def _sequence_in(cseq: str) -> int:
+    try:
+        return CSeq.parse(cseq).number
+    except ParseError:
+        return UNREAD
 
 
 def _split_lines(head: str) -> tuple[list[str], Flaw | None]:
@@ -129,10 +224,10 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str
         fault = None
     try:
         # From last to first, so that the first of equal names wins.
-        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        first = {canonical(name): value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
     except ValueError:
         lines = [line for line in lines if _is_header(line)]
-        first = {CANONICAL[name]: value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        first = {canonical(name): value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
         fault = fault or Flaw.MALFORMED_HEADER
     if len(first) != len(lines):
         fault = fault or _repeated(lines)
@@ -151,14 +246,14 @@ def _within(lines: list[str], limits: Limits) -> tuple[list[str], Flaw | None]:
 def _is_header(line: str) -> bool:
     name, colon, _ = line.partition(":")
     try:
-        return bool(colon and CANONICAL[name])
+        return bool(colon and canonical(name))
     except MalformedNameError:
         return False
 
 
 def _repeated(lines: list[str]) -> Flaw | None:
     """Return a header that occurs more than once and must not."""
-    names = [CANONICAL[line.partition(":")[0]] for line in lines]
+    names = [canonical(line.partition(":")[0]) for line in lines]
     return next((flaw for name, flaw in _ONCE.items() if names.count(name) > 1), None)
 
 
