@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.callcontrol.invite_numbers import called_number, calling_number
+from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.rewrite import reachable_at
 from vosd.sip import ParseError, Request, Response, parse_message
@@ -79,8 +79,8 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     objection,
     hops_left,
     lambda request: has_looped(request, "z9hG4bKours", (LISTENER.sent_by,)),
-    lambda request: called_number(request, CalleeSource.REQUEST_URI),
-    lambda request: calling_number(request, tuple(CallerSource)),
+    lambda request: InviteNumbers(request).called(CalleeSource.REQUEST_URI),
+    lambda request: InviteNumbers(request).calling(tuple(CallerSource)),
     caller_identity_of,
     Rack.of,
     ReferTo.of,

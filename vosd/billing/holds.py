@@ -27,18 +27,15 @@ class HoldEnded(VosError):  # noqa: N818 - it names the state
     """A hold was released already: its call has ended twice."""
 
 
-class Hold:
+class Hold(msgspec.Struct, eq=False, gc=False):
     """Money set aside for one call, enough for every instant up to ``granted_s`` after its answer."""
 
-    __slots__ = ("amount", "applied", "ceiling_s", "granted_s", "is_open")
-
-    def __init__(self, applied: AppliedRate, amount: Decimal, granted_s: int, ceiling_s: int) -> None:
-        self.applied = applied
-        self.amount = amount
-        self.granted_s = granted_s
-        self.ceiling_s = ceiling_s
-        """The call ends here whatever money there is; a hold that reached it is not exhausted."""
-        self.is_open = True
+    applied: AppliedRate
+    amount: Decimal
+    granted_s: int
+    ceiling_s: int
+    """The call ends here whatever money there is; a hold that reached it is not exhausted."""
+    is_open: bool = True
 
     def end_within(self, ceiling_s: int) -> None:
         """Lower the ceiling to the longest call that the vendor which answered takes."""
@@ -161,8 +158,10 @@ class AccountCredit:
         """Set aside the price of ``want_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
         granted_s = min(want_s, ceiling_s)
         amount = total_at(applied, granted_s)
-        available = self.available
-        if available is not None and amount > available:
+        # ``available``, written out: every call takes a hold.
+        if self.limit is not None and amount > (
+            available := self._balance + self.limit + self._unbooked - self._reserved
+        ):
             detail = (
                 f"account {self.account} has {format_amount(available)} {applied.currency} available, "
                 f"{granted_s} s to prefix {applied.rate.prefix} hold {format_amount(amount)}"

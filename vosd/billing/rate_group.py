@@ -1,6 +1,5 @@
 """Rate groups: a table of rates with a currency and a rounding."""
 
-from vosd.base.number import for_matching
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import AppliedRate, RatingPolicy
 
@@ -21,7 +20,7 @@ class RateGroup:
     def find(self, number: str, wall_ms: int) -> AppliedRate | None:
         """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
         table = self.table
-        rate = table.find(for_matching(number), wall_ms)
+        rate = table.find(number.removeprefix("+"), wall_ms)  # ``base.number.for_matching``
         if rate is None:
             return None
         return AppliedRate(self.name, table.version, self.currency, rate, self.policy)

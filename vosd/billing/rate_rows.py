@@ -13,8 +13,7 @@ class RateRows:
 
     def __init__(self, rates: Iterable[Rate], version: str) -> None:
         self._rates = {"" if rate.prefix == ANY else rate.prefix: rate for rate in rates}
-        lengths = sorted({len(prefix) for prefix in self._rates}, reverse=True)
-        self._cuts = tuple(slice(length) for length in lengths)
+        self._cuts = tuple(map(slice, sorted({len(prefix) for prefix in self._rates}, reverse=True)))
         """One for each length of a prefix, the longest first; made once, to save time in each look-up."""
         self.version = version
 

@@ -5,7 +5,7 @@ later refusal releases all of it. The only state is the live counters.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Taken(Protocol):
         ...
 
 
-class PlaceTaken(NamedTuple):
+class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
     """One of the concurrent calls of a gateway or account, and one of its calls of the last second."""
 
     occupancy: Occupancy
@@ -76,7 +76,7 @@ class PlaceTaken(NamedTuple):
         self.occupancy.undo(self.scope, self.name, self.mono_ms)
 
 
-class HoldTaken(NamedTuple):
+class HoldTaken(msgspec.Struct, frozen=True, gc=False):
     """Money set aside on the customer's account."""
 
     credit: AccountCredit
@@ -138,15 +138,14 @@ class CallRequest(msgspec.Struct):
 
 
 def rate_in(group: RateGroup | None, number: str, wall_ms: int) -> AppliedRate | Refusal:
-    """Return the rate of a call to ``number`` that arrived at ``wall_ms`` (UTC), or a refusal.
-
-    ``vosd rate explain`` uses it, too.
-    """
+    """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), or a refusal, as a call gets it."""
     rate = None if group is None else group.find(number, wall_ms)
-    if rate is None:
-        name = "no rate group" if group is None else group.name
-        return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
-    return rate
+    return _no_rate(group, number) if rate is None else rate
+
+
+def _no_rate(group: RateGroup | None, number: str) -> Refusal:
+    name = "no rate group" if group is None else group.name
+    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
 
 
 class Admission:
@@ -172,28 +171,26 @@ class Admission:
         if found is None:
             who = call.user or f"{call.source_host}:{call.source_port}"
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"no mapping gateway for {who}")
-        gateway = found.gateway
-        call.mapping, call.callee, call.callee_in = found
+        gateway, callee, call.callee_in = found
+        call.mapping, call.callee, call.callee_billing = gateway, callee, for_matching(callee)
         call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
         if gateway.caller_numbers is not None:
             call.caller = gateway.caller_numbers.permitted(call.caller_in)
-        call.callee_billing = for_matching(call.callee)
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
         return None
 
-    def check_enabled(self, call: CallRequest) -> Refusal | None:
-        """Refuse the calls of a disabled gateway; it is a known source, so it gets an answer and a record."""
+    def check_open(self, call: CallRequest) -> Refusal | None:
+        """Refuse the calls of a disabled gateway, and all calls while the switch accepts none.
+
+        Both are known sources, which get an answer and a record; unknown ones were refused by ``identify``.
+        """
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         if not gateway.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"mapping gateway {gateway.name} is disabled")
-        return None
-
-    def check_open(self, call: CallRequest) -> Refusal | None:
-        """Refuse a customer's call while the switch accepts none; unknown sources were refused by ``identify``."""
         return call.closed
 
     def check_loop(self, call: CallRequest) -> Refusal | None:
@@ -209,12 +206,14 @@ class Admission:
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        full = self._take(call, Scope.MAPPING, gateway.name, gateway.max_concurrent, gateway.max_cps)
+        occupancy, name, mono_ms = self.live.occupancy, gateway.name, call.at.mono
+        full = occupancy.take(Scope.MAPPING, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
+        if full is None:
+            call.taken.append(PlaceTaken(occupancy, Scope.MAPPING, name, mono_ms))
+            return None
         if full is Full.CONCURRENCY:
-            return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{gateway.name} has its {gateway.max_concurrent} calls")
-        if full is Full.RATE:
-            return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{gateway.name}: {gateway.max_cps} calls a second")
-        return None
+            return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{name} has its {gateway.max_concurrent} calls")
+        return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{name}: {gateway.max_cps} calls a second")
 
     def check_number(self, call: CallRequest) -> Refusal | None:
         """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required."""
@@ -230,11 +229,13 @@ class Admission:
         refusal = admissible(account, call.at.wall)
         if refusal is not None:
             return refusal
-        full = self._take(call, Scope.ACCOUNT, account.id, account.max_concurrent, account.max_cps)
-        if full is not None:
-            limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
-            return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
-        return None
+        occupancy, mono_ms = self.live.occupancy, call.at.mono
+        full = occupancy.take(Scope.ACCOUNT, account.id, account.max_concurrent, account.max_cps, mono_ms)
+        if full is None:
+            call.taken.append(PlaceTaken(occupancy, Scope.ACCOUNT, account.id, mono_ms))
+            return None
+        limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
+        return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
         """Find the customer's rate; a call without one is refused."""
@@ -243,11 +244,8 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         name = gateway.rate_group or account.rate_group
         group = None if name is None else self.catalogue.rate_groups[name]
-        rate = rate_in(group, call.callee_billing, call.at.wall)
-        if isinstance(rate, Refusal):
-            return rate
-        call.rate = rate
-        return None
+        call.rate = None if group is None else group.find(call.callee_billing, call.at.wall)
+        return _no_rate(group, call.callee_billing) if call.rate is None else None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
@@ -276,11 +274,3 @@ class Admission:
         call.hold = hold
         call.taken.append(HoldTaken(credit, hold))
         return None
-
-    def _take(
-        self, call: CallRequest, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None
-    ) -> Full | None:
-        full = self.live.occupancy.take(scope, name, max_concurrent, max_cps, call.at.mono)
-        if full is None:
-            call.taken.append(PlaceTaken(self.live.occupancy, scope, name, call.at.mono))
-        return full

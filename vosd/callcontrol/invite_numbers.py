@@ -7,6 +7,8 @@ and P-Asserted-Identity, else From, the calling one.
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -22,59 +24,47 @@ _VALUES_MAX: Final = 2
 """Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
 
 
-class InviteNumbers:
+class InviteNumbers(msgspec.Struct):
     """The numbers of one INVITE, for ``callcontrol.admission``; read once the gateway is known."""
 
-    __slots__ = ("_request",)
+    request: Request
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def called(self, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
+        """Return the number that the caller wants.
 
-    def called(self, source: CalleeSource) -> str:
-        """Return the called number; raises ParseError."""
-        return called_number(self._request, source)
+        Raises:
+            ParseError: 400, 416, or 484 where that part of the INVITE has no user.
+        """
+        request = self.request
+        user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
+        if not user or len(user) > NUMBER_MAX:
+            raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
+        return user
 
-    def calling(self, order: Iterable[CallerSource]) -> str:
-        """Return the calling number."""
-        return calling_number(self._request, order)
+    def calling(self, order: Iterable[CallerSource] = IN_ORDER) -> str:
+        """Return the calling number of the first source that has one.
 
-
-def called_number(request: Request, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
-    """Return the number that the caller wants.
-
-    Raises:
-        ParseError: 400, 416, or 484 where that part of the INVITE has no user.
-    """
-    user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
-    if not user or len(user) > NUMBER_MAX:
-        raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
-    return user
-
-
-def calling_number(request: Request, order: Iterable[CallerSource] = IN_ORDER) -> str:
-    """Return the calling number of the first source that has one.
-
-    ``anonymous`` if no source has more than that; empty if no source has a readable user part.
-    """
-    anonymous = ""
-    for source in order:
-        user = _user_in(request, source)
-        if user.lower() not in _NO_NUMBER:
-            return user
-        anonymous = anonymous or user
-    return anonymous
+        ``anonymous`` if no source has more than that; empty if no source has a readable user part.
+        """
+        header, anonymous = self.request.header, ""
+        for source in order:
+            if header(source) is None:
+                continue
+            user = _user_in(self.request, source)
+            if user.lower() not in _NO_NUMBER:
+                return user
+            anonymous = anonymous or user
+        return anonymous
 
 
 def _user_in(request: Request, source: CallerSource) -> str:
-    """Return the first user part in a header; empty for none."""
+    """Return the first user part in a header that is present; empty for none."""
     if source is CallerSource.FROM:
         try:
-            return _user_of(request.from_)
+            return Uri.parse(request.from_.uri).user[:NUMBER_MAX]
         except ParseError:
             return ""
-    if request.header(source.value) is None:
-        return ""
-    for value in request.headers(source.value)[:_VALUES_MAX]:
+    for value in request.headers(source)[:_VALUES_MAX]:
         try:
             address = NameAddr.parse(value)
         except ParseError:

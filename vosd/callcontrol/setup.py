@@ -81,7 +81,6 @@ Step = Callable[[Admission, CallRequest], Outcome]
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,
-    Admission.check_enabled,
     Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,

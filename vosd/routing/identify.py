@@ -110,20 +110,23 @@ class SourceIndex:
             ValueError: ``host`` is not an IP address.
         """
         read_from, callee = None, ""
-        for claim in self._claims_on(host):
-            if claim.port is not None and claim.port != port:
+        for wanted_port, _, tech_prefix, callee_from, gateway in self._remembered.get(host) or self._claims_on(host):
+            if wanted_port is not None and wanted_port != port:
                 continue
-            if claim.callee_from is not read_from:
-                read_from = claim.callee_from
+            if callee_from is not read_from:
+                read_from = callee_from
                 callee = called(read_from)
-            wanted = _without_prefix(callee, claim.tech_prefix)
+            wanted = _without_prefix(callee, tech_prefix) if tech_prefix else callee
             if wanted is not None:
-                return Identified(claim.gateway, wanted, callee)
+                return Identified(gateway, wanted, callee)
         return None
 
     def knows(self, host: str, port: int) -> bool:
         """Return whether any gateway sends from ``host``:``port``, whatever tech prefix it dials."""
-        return any(claim.port is None or claim.port == port for claim in self._claims_on(host))
+        for claim in self._remembered.get(host) or self._claims_on(host):
+            if claim.port is None or claim.port == port:
+                return True
+        return False
 
     def is_from(self, name: str, host: str, port: int) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``."""
@@ -166,6 +169,7 @@ class SourceIndex:
         claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, callee_from, gateway))
 
     def _claims_on(self, host: str) -> tuple[_Claim, ...]:
+        """Return the claims on a host, and remember those of a known one."""
         claims = self._remembered.get(host)
         if claims is None:
             claims = self._gather(host)

@@ -58,7 +58,7 @@ class RouteTable:
         Longer prefix first, then smaller priority number, then order of definition. For a phone: its redirect server,
         then the phone, then its offline gateway.
         """
-        number = for_matching(callee)
+        number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
         if phone is not None:
             return phone

@@ -4,7 +4,7 @@ One struct for a customer's trunk and one for a vendor's; the modules that read 
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,7 +20,7 @@ class CalleeSource(Enum):
     TO = "to"
 
 
-class CallerSource(Enum):
+class CallerSource(StrEnum):
     """Which header of an INVITE holds the calling number; the value is its lower-case name."""
 
     ASSERTED = "p-asserted-identity"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers, called_number, calling_number
+from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
@@ -31,7 +31,7 @@ def read(**changes) -> Request:
     ],
 )
 def test_the_called_number_is_the_user_part_of_the_request_uri(uri, number):
-    assert called_number(read(uri=uri, to="<sip:other@192.0.2.1>")) == number
+    assert InviteNumbers(read(uri=uri, to="<sip:other@192.0.2.1>")).called() == number
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_called_number_is_the_user_part_of_the_request_uri(uri, number):
 )  # fmt: skip
 def test_a_request_uri_without_user_is_refused(uri, status):
     with pytest.raises(ParseError) as caught:
-        called_number(read(uri=uri))
+        InviteNumbers(read(uri=uri)).called()
     assert caught.value.status == status
 
 
@@ -60,12 +60,12 @@ def test_a_request_uri_without_user_is_refused(uri, status):
 )
 def test_the_calling_number_is_the_asserted_identity_else_from(identity, number):
     headers = f"P-Asserted-Identity: {identity}\r\n" if identity else ""
-    assert calling_number(read(from_="<sip:4930@192.0.2.10>;tag=1", headers=headers)) == number
+    assert InviteNumbers(read(from_="<sip:4930@192.0.2.10>;tag=1", headers=headers)).calling() == number
 
 
 @pytest.mark.parametrize("from_", ["<sip:192.0.2.10>;tag=1", "<mailto:a@b>;tag=1", "<sip:\udcff@h>;tag=1", "<x;tag=1"])
 def test_a_caller_without_readable_header_has_no_number(from_):
-    assert calling_number(read(from_=from_)) == ""
+    assert InviteNumbers(read(from_=from_)).calling() == ""
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_an_answer_without_a_question_is_a_mistake():
 
 
 NEED_WHAT_IDENTIFY_FINDS = (
-    Admission.check_enabled,
+    Admission.check_open,
     Admission.check_gateway,
     Admission.check_account,
     Admission.find_sell_rate,

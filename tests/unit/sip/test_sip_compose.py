@@ -6,7 +6,7 @@ import pytest
 
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.identity import caller_identity_of
-from vosd.callcontrol.invite_numbers import called_number, calling_number
+from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
 from vosd.sip.wire.message import Request
@@ -114,7 +114,7 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     identity = f"P-Asserted-Identity: <sip:{user}@h>\r\n" if place == "identity" else ""
     came = read(request(uri=uri, from_=from_, headers=identity))
     gateway = RoutingGateway("vendor", "vendor", (Address("198.51.100.7", 5060),), ("*",))
-    choice = RouteChoice(gateway, "*", called_number(came), calling_number(came))
+    choice = RouteChoice(gateway, "*", InviteNumbers(came).called(), InviteNumbers(came).calling())
     probe = Probe()
     call = SimpleNamespace(
         caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), takes_100rel=False)
@@ -128,5 +128,5 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     ]  # fmt: skip
     assert head.isascii()
     assert not set(head) & {0, *range(1, 10), 11, 12, *range(14, 32), 127}
-    assert Uri.parse(sent.request.uri).user == called_number(came)
-    assert Uri.parse(sent.request.from_.uri).user == calling_number(came)
+    assert Uri.parse(sent.request.uri).user == InviteNumbers(came).called()
+    assert Uri.parse(sent.request.from_.uri).user == InviteNumbers(came).calling()

@@ -13,7 +13,7 @@ from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
-from vosd.callcontrol.invite_numbers import called_number, calling_number
+from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.engine.calls.notices import Notices
 from vosd.obs.log import call_line
@@ -82,9 +82,10 @@ class Refusals:
         request = event.request
         if request is None or not self._observer.are_present:
             return
-        caller, callee = calling_number(request), request.uri
+        numbers, callee = InviteNumbers(request), request.uri
+        caller = numbers.calling()
         with suppress(ParseError):
-            callee = called_number(request)
+            callee = numbers.called()
         call_id = uuid7(event.at.wall, self._entropy())
         arrival = Arrival.of(request, event.source, event.at, call_id=call_id, caller_in=caller, callee_in=callee)
         reason = EndReason.UNKNOWN_SOURCE

@@ -12,7 +12,7 @@ from typing import Final
 from vosd.base.bucket import Bucket
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
-from vosd.callcontrol.invite_numbers import calling_number
+from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
@@ -55,7 +55,7 @@ def _near(catalogue: Catalogue, source: Peer, request: Request | None) -> Iterat
     yield from _same_address(catalogue, source)
     yield from _vendors(catalogue, source)
     if request is not None:
-        yield from _same_name(catalogue, for_matching(calling_number(request)))
+        yield from _same_name(catalogue, for_matching(InviteNumbers(request).calling()))
     yield from _same_site(catalogue, address)
 
 
