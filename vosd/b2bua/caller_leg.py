@@ -71,9 +71,12 @@ class CallerLeg(Leg):
         request: Request,
         source: Peer,
         dialect: CallerDialect,
+        wish: Wish,
         user: str = "",
     ) -> None:
-        """``user`` is who has proven to be the caller; nothing is sent before ``begin``.
+        """``wish`` is what the INVITE says about session timers; ``user`` has proven to be the caller.
+
+        Nothing is sent before ``begin``.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
@@ -98,7 +101,7 @@ class CallerLeg(Leg):
         self.final: int | None = None
         """Final status sent to the caller: not always 200 when the gateway has answered."""
         self._invite = request.cseq.number
-        self._wish = Wish.of(request)
+        self._wish = wish
         self.dialect = dialect
         self.caller_identity = caller_identity_of(request)
         self._reliability = reliability_of(request, dialect)

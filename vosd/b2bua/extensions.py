@@ -20,13 +20,12 @@ def _tags(request: Request, name: str) -> list[str]:
     return [tag.lower() for tag in request.headers(name)] if request.header(name) is not None else []
 
 
-def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
+def extension_objection(request: Request, wish: Wish, dialect: CallerDialect) -> tuple[int, str] | None:
     """Return the status and header line that refuse an INVITE for its extensions, or None.
 
-    Raises:
-        ParseError: 400 for a malformed session interval.
+    ``wish`` is what it says about session timers.
     """
-    about_timer = interval_objection(request, dialect)
+    about_timer = objection(wish, dialect.session_timer)
     if about_timer is not None:
         return about_timer
     if dialect.reliability is Reliability.OFF and "100rel" in _tags(request, "require"):
@@ -34,12 +33,3 @@ def extension_objection(request: Request, dialect: CallerDialect) -> tuple[int, 
     if dialect.reliability is Reliability.REQUIRED and reliability_of(request, dialect) is Reliability.OFF:
         return 421, "Require: 100rel\r\n"
     return None
-
-
-def interval_objection(request: Request, dialect: CallerDialect) -> tuple[int, str] | None:
-    """Return the status and header line that refuse an INVITE for its session timer, or None.
-
-    Raises:
-        ParseError: 400.
-    """
-    return objection(Wish.of(request), dialect.session_timer)

@@ -9,8 +9,6 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.pipeline import RouteChoice
-from vosd.sip.wire.compose import Peer
-from vosd.sip.wire.message import Request
 
 ATTEMPTS_MAX: Final = 50
 """Most attempt rows of one call, including late answers."""
@@ -25,13 +23,6 @@ class Arrival(NamedTuple):
     sip_call_id_in: str
     source_address: str
     at: Instant
-
-    @classmethod
-    def of(
-        cls, request: Request, source: Peer, at: Instant, *, call_id: str, caller_in: str, callee_in: str
-    ) -> "Arrival":
-        """Read the fields of an INVITE that its record needs."""
-        return cls(call_id, caller_in, callee_in, request.call_id, str(source), at)
 
 
 class DeadCall(NamedTuple):

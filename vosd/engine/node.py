@@ -144,7 +144,8 @@ class Node:
     def knows(self, host: str, port: int) -> bool:
         """Return whether a source is a gateway's, a registered user's, or has proven who it is."""
         return (
-            self.switch.knows(host, port)
+            host in self.switch.vendor_hosts
+            or self.switch.sources.knows(host, port)
             or host in self._names.hosts()
             or self.registrations.knows(host, port)
             or self.authenticator.has_proven(host, self._clock.now())
@@ -152,7 +153,8 @@ class Node:
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""
-        return self.switch.knows_host(host) or host in self._names.hosts()
+        switch = self.switch
+        return host in switch.vendor_hosts or switch.sources.knows_host(host) or host in self._names.hosts()
 
     def is_known_source(self, host: str) -> bool:
         """Return whether an address is a gateway's, a registered user's, or has proven who it is."""

@@ -23,7 +23,6 @@ from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
 from vosd.sip.headers.via import Via
 from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.repetitions import key_prefix
-from vosd.sip.screening import has_looped
 from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
@@ -213,10 +212,6 @@ class Endpoint:
     def dialog_kept_by(self, tag: str) -> Kept | None:
         """Return the owner of the dialog with our ``tag``, or None."""
         return self._dialogs.owners.get(tag)
-
-    def has_looped(self, request: Request) -> bool:
-        """Return whether a Via of ours is among those of the request: our own request has come back."""
-        return has_looped(request, self.flows.mark, self.flows.sent_by)
 
     def set_alarm(self, owner: AlarmOwner, at: Instant) -> Timer[TimerOwner]:
         """Send an ``AlarmFired`` event to ``owner`` at ``at``."""

@@ -160,13 +160,14 @@ def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
     ``host:port``) is enough; the topmost may come from a customer behind NAT who uses our private address himself.
 
     Raises:
-        ParseError: the topmost Via cannot be read.
+        ParseError: the topmost Via has a branch of ours and cannot be read.
     """
-    if request.via.branch.startswith(mark):
+    vias = request.header("via") or ""
+    if mark in vias and request.via.branch.startswith(mark):
         return True
-    below = request.headers("via")[1:]
-    if not below:
+    if "," not in vias and not request.comes_twice("via"):
         return False
+    below = request.headers("via")[1:]
     hosts = {sent_by.rpartition(":")[0] for sent_by in ours}
     return any(_sent_by(via) in ours for via in below if any(host in via for host in hosts))
 

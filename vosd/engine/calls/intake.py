@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
-from vosd.b2bua.extensions import extension_objection, interval_objection
+from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.referral import call_named_by
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
@@ -23,11 +23,12 @@ from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
+from vosd.sip.dialog.session_timer import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
-from vosd.sip.screening import hops_left
+from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.uri import Uri
@@ -104,33 +105,35 @@ class Intake:
         if request.header("replaces") is not None:
             self._take_over(event)
             return
+        flows, services = self._endpoint.flows, self._services
         call_request = CallRequest(
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=self._endpoint.has_looped(request),
+            looped=has_looped(request, flows.mark, flows.sent_by),
             at=at,
             numbers=InviteNumbers(request),
             closed=self._closed(),
             user=event.user,
         )
         call_id = uuid7(at.wall, self._entropy())
-        setup = Setup(self._services.admission, call_request, self._services.steps)
+        setup = Setup(services.admission, call_request, services.steps)
         try:
             outcome = setup.advance()
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
             caller, callee = call_request.caller_in, call_request.callee_in
-            arrival = Arrival.of(request, source, at.came, call_id=call_id, caller_in=caller, callee_in=callee)
+            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), at.came)
             if isinstance(outcome, Refusal):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
             dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
-            objection = extension_objection(request, dialect)
-            if objection is not None:
+            wish = Wish.of(request)
+            unfit = extension_objection(request, wish, dialect)
+            if unfit is not None:
                 call_request.give_back()
-                self._refusals.refuse_extension(event, arrival, call_request, *objection)
+                self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, event.user)
+            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
         except Exception:
             call_request.give_back()
             raise
@@ -197,12 +200,12 @@ class Intake:
         return catalogue.sources.is_from(customer, source.host, source.port)
 
     def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
-        dialect = call.caller.dialect
-        objection = interval_objection(event.request, dialect)
-        if objection is not None:
-            self._refusals.answer(event, *objection)
+        dialect, wish = call.caller.dialect, Wish.of(event.request)
+        refusal = objection(wish, dialect.session_timer)
+        if refusal is not None:
+            self._refusals.answer(event, *refusal)
             return
-        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, event.user)
+        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user)
         leg.call = call
         leg.begin(event.at)
         if not call.take_over(leg, event.transaction, event.at):

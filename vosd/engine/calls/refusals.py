@@ -87,7 +87,7 @@ class Refusals:
         with suppress(ParseError):
             callee = numbers.called()
         call_id = uuid7(event.at.wall, self._entropy())
-        arrival = Arrival.of(request, event.source, event.at, call_id=call_id, caller_in=caller, callee_in=callee)
+        arrival = Arrival(call_id, caller, callee, request.call_id, str(event.source), event.at)
         reason = EndReason.UNKNOWN_SOURCE
         ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
         call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)

@@ -42,8 +42,9 @@ class RunningCalls:
 
     def add(self, call_id: str, live_call: "LiveCall") -> None:
         """Add a new call."""
+        if not self._by_id:
+            self._empty.clear()
         self._by_id[call_id] = live_call
-        self._empty.clear()
 
     def remove(self, call_id: str) -> None:
         """Remove a call that has ended; raises KeyError if it is not in the list."""

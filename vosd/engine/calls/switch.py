@@ -142,18 +142,10 @@ class Switch:
                 _log.exception("call_aborted", call_event="deadline")
                 self._abort(call, now)
 
-    def knows_host(self, host: str) -> bool:
-        """Return whether a gateway of ours may send from an address, whatever the port."""
-        return host in self._routing_hosts or self.catalogue.sources.knows_host(host)
-
-    def knows(self, host: str, port: int) -> bool:
-        """Return whether a source is a gateway of ours, of either kind."""
-        return host in self._routing_hosts or self.catalogue.sources.knows(host, port)
-
     def vendors_at(self, host: str) -> Sequence[RoutingGateway]:
         """Return the routing gateways that are configured at a host."""
         gateways = self.catalogue.routing_gateways
-        return [gateways[name] for name in self._routing_hosts.get(host, ()) if name in gateways]
+        return [gateways[name] for name in self.vendor_hosts.get(host, ()) if name in gateways]
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -176,7 +168,10 @@ class Switch:
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())
         self.notices.near_matches.catalogue = catalogue
-        self._routing_hosts = self.notices.vendors = vendors_by_host(catalogue.routing_gateways.values())
+        self.sources = catalogue.sources
+        """The addresses that customers' calls come from."""
+        self.vendor_hosts = self.notices.vendors = vendors_by_host(catalogue.routing_gateways.values())
+        """Names of the routing gateways by the addresses that they have in the configuration."""
         parameters = catalogue.parameters
         self._intake.settings = CallSettings(
             parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing

@@ -99,6 +99,8 @@ class Authenticator:
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
         self._catalogue = catalogue
+        self.examines_unknown_sources = catalogue.has_users
+        """Whether unknown sources may authenticate: there are phones, or trunks with credentials."""
         gone = [host for host, proof in self._proven.items() if not self._is_user(proof)]
         for host in gone:
             del self._proven[host]
@@ -107,18 +109,16 @@ class Authenticator:
 
     # -- the door -----------------------------------------------------------------------------------------------
 
-    @property
-    def examines_unknown_sources(self) -> bool:
-        """Whether unknown sources may authenticate: there are phones, or trunks with credentials."""
-        return self._catalogue.has_users
-
     def is_locked_out(self, source: Peer, now: Instant) -> bool:
         """Return whether a source is locked out.
 
         It is not if it has become a gateway's address, nor for the exact address and port of a registration: a
         neighbour behind the same NAT may have caused the lock-out.
         """
-        if not self._lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
+        lock_out = self._lock_out
+        if not lock_out.locked:
+            return False
+        if not lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
             return False
         return not self._registered().knows(source.host, source.port)
 
@@ -131,7 +131,7 @@ class Authenticator:
         Raises:
             ParseError: the Request-URI cannot be read.
         """
-        if not self._catalogue.has_users:
+        if not self.examines_unknown_sources:
             return BY_ADDRESS
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         if request.method == "INVITE" and self._is_known_by_address(request, source, domain):

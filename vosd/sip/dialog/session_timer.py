@@ -48,15 +48,20 @@ class Wish(NamedTuple):
         Raises:
             ParseError: 400.
         """
-        expires = SessionExpires.of(request)
-        requires = _names_timer(request, "require")
-        knows = requires or _names_timer(request, "supported")
-        return cls(knows, requires, expires, min_se_of(request) if knows or expires else 0)
+        header = request.header
+        expires = None if header("session-expires") is None else SessionExpires.of(request)
+        requires = header("require") is not None and _names_timer(request, "require")
+        knows = requires or (header("supported") is not None and _names_timer(request, "supported"))
+        return cls(knows, requires, expires, min_se_of(request)) if knows or expires is not None else NO_WISH
 
     @property
     def shows_timer(self) -> bool:
         """Whether the peer takes part in session timers: it names the extension, or an interval."""
         return self.knows_timer or self.expires is not None
+
+
+NO_WISH: Final = Wish(knows_timer=False, requires_timer=False, expires=None, min_se_s=0)
+"""What a request says that does not mention session timers."""
 
 
 def knows_timer(message: Message) -> bool:

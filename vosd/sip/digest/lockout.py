@@ -48,19 +48,20 @@ class LockOut:
         """May be replaced; existing lock-outs keep their duration."""
         self._sources_max = sources_max
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self._locked: OrderedDict[str, LockedOut] = OrderedDict()
+        self.locked: OrderedDict[str, LockedOut] = OrderedDict()
+        """Lock-outs by source, those that are over included: mostly none, so that callers can skip the look-up."""
 
     def is_locked_out(self, host: str, mono_ms: int) -> bool:
         """Return whether an address is locked out."""
-        if not self._locked:
+        if not self.locked:
             return False
         source = source_of(host)
-        locked = self._locked.get(source)
+        locked = self.locked.get(source)
         if locked is None:
             return False
         if locked.until > mono_ms:
             return True
-        del self._locked[source]
+        del self.locked[source]
         return False
 
     def failed(self, host: str, mono_ms: int, username: str = "") -> bool:
@@ -75,9 +76,9 @@ class LockOut:
         if number < most:
             _put_last(self._failures, source, _Failures(number, mono_ms), self._sources_max)
             return False
-        self._locked.pop(source, None)
+        self.locked.pop(source, None)
         locked = LockedOut(source, mono_ms + suspend_ms, number, username[:USERNAME_CHARS_MAX])
-        _put_last(self._locked, source, locked, self._sources_max)
+        _put_last(self.locked, source, locked, self._sources_max)
         return True
 
     def succeeded(self, host: str) -> None:
@@ -88,12 +89,12 @@ class LockOut:
     def lift(self, host: str, mono_ms: int) -> bool:
         """End a lock-out; return False if there was none."""
         was_locked_out = self.is_locked_out(host, mono_ms)
-        self._locked.pop(source_of(host), None)
+        self.locked.pop(source_of(host), None)
         return was_locked_out
 
     def locked_out(self, mono_ms: int) -> list[LockedOut]:
         """Return the locked-out sources, the oldest first."""
-        return [locked for locked in self._locked.values() if locked.until > mono_ms]
+        return [locked for locked in self.locked.values() if locked.until > mono_ms]
 
     def _forget_until(self, mono_ms: int) -> None:
         """Forget failures older than a lock-out lasts: guessing so slowly gains nothing over being locked out."""
