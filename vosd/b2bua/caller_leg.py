@@ -74,9 +74,7 @@ class CallerLeg(Leg):
         wish: Wish,
         user: str = "",
     ) -> None:
-        """``wish`` is what the INVITE says about session timers; ``user`` has proven to be the caller.
-
-        Nothing is sent before ``begin``.
+        """``user`` has proven to be the caller, ``wish`` is of the INVITE; nothing is sent before ``begin``.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
