@@ -36,31 +36,11 @@ class CallerLeg(Leg):
     """The leg of a customer."""
 
     __slots__ = (
-        "_expiry",
-        "_invite",
-        "_is_answered",
-        "_is_of_last_attempt",
-        "_last_tag",
-        "_overtaken",
-        "_proposing",
-        "_reliability",
-        "_rseq",
-        "_sent_early_media",
-        "_transaction",
-        "_unacknowledged",
-        "_valid_s",
-        "_waiting_answer",
-        "_waiting_rings",
-        "_wish",
-        "caller_identity",
-        "dialect",
-        "final",
-        "has_referred",
-        "is_settled",
-        "keypad",
-        "offer",
-        "takes_100rel",
-    )
+        "_expiry", "_invite", "_is_answered", "_is_of_last_attempt", "_last_tag", "_overtaken", "_proposing",
+        "_reliability", "_rseq", "_sent_early_media", "_transaction", "_unacknowledged", "_valid_s",
+        "_waiting_answer", "_waiting_rings", "_wish", "caller_identity", "dialect", "final", "has_referred",
+        "is_settled", "keypad", "offer", "takes_100rel",
+    )  # fmt: skip
 
     dialog: Dialog
 
