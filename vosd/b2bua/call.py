@@ -14,7 +14,7 @@ from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import passed_on, reason_headers
-from vosd.b2bua.states import CallEvent, CallState
+from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -50,7 +50,7 @@ class Call(CallEndings):
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
-        if leg is not self.callee or not self._accepts(CallEvent.PROGRESS):
+        if leg is not self.callee or CallEvent.PROGRESS not in ACCEPTED[self.state]:
             return
         self._board.set_deadline(leg.waits_until_ms())
         if status not in RINGING:
@@ -86,7 +86,7 @@ class Call(CallEndings):
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
-        if leg is not self.callee or not self._accepts(CallEvent.ANSWER):
+        if leg is not self.callee or CallEvent.ANSWER not in ACCEPTED[self.state]:
             return
         self.state = CallState.ANSWERED
         has_answer = bool(self.caller.offer) or leg.is_settled
@@ -137,7 +137,7 @@ class Call(CallEndings):
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
-        if not self._accepts(CallEvent.ACK) or self.callee is None:
+        if CallEvent.ACK not in ACCEPTED[self.state] or self.callee is None:
             return
         is_caller = leg is self.caller.leg
         if is_caller:
@@ -362,7 +362,8 @@ class Call(CallEndings):
         if self.state is CallState.TALKING:
             if self.outlived(now, at):
                 return
-            self.drop_bridge(now)
+            if self.bridge is not None:
+                self.drop_bridge(now)
             if self.transfer is not None and self.transfer.is_under_way and self.caller.leg is not None:
                 self.transfer.transferor_left(now)
                 return

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from vosd.b2bua.given_up import GivenUp, lasted_ms
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import Invitation, written
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
@@ -185,7 +186,8 @@ class CalleeLeg(Leg):
         if status < 200:
             self._take_provisional(response, event.at)
         elif status < 300:
-            self._note_ringing(event.at, rang=False)
+            if self.rang_at is None:
+                self.rang_at = event.at.came
             self._establish(response, event.at)
             self.call.answered(self, event.at)
         elif status == 422 and not self.timer.has_insisted and self.timer.insist(response):
@@ -210,7 +212,7 @@ class CalleeLeg(Leg):
         """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
         if self.dialog is not None:
             self._acknowledged = True
-            answer = self._as_sent(answer)
+            answer = self._as_sent(answer) if answer else b""
             self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)
 
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
@@ -258,7 +260,9 @@ class CalleeLeg(Leg):
 
     def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
-        return Attempt(self.choice.gateway.name, code, lasted_ms(self.started_at, now), self.pdd_ms, reason)
+        began_ms = self.started_at.mono
+        pdd_ms = None if self.rang_at is None else self.rang_at.mono - began_ms
+        return Attempt(self.choice.gateway.name, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
 
     def host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
@@ -278,7 +282,8 @@ class CalleeLeg(Leg):
         if self._transaction.owner is self:  # the INVITE has no final response: a late 2xx needs ACK and BYE
             self._transaction.abandon("", now, self.remembered())
         super().close(now)
-        self._endpoint.forget(self._tag, now)
+        if self.dialog is None:  # there may be early dialogs
+            self._endpoint.forget(self._tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -287,11 +292,13 @@ class CalleeLeg(Leg):
 
     def _take_provisional(self, response: Response, now: Instant) -> None:
         status = response.status
-        number = rseq_of(response)
+        number = None if response.header("rseq") is None else rseq_of(response)
         if number is not None and not self._take_reliable(response, number, now):
             return
         if status in RINGING:
-            self._note_ringing(now)
+            self.rang = True
+            if self.rang_at is None:
+                self.rang_at = now.came
         elif self.tried_at is None:
             self.tried_at = now
         session = self.listen_to(response)
@@ -352,10 +359,12 @@ class CalleeLeg(Leg):
         self._speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
-        self._switch_to(response.to_tag, now)
+        tag = response.to_tag
+        if tag != self._speaker:
+            self._switch_to(tag, now)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
-        early = None if self._early is None else self._early.get(response.to_tag)
+        early = None if self._early is None else self._early.get(tag)
         if early is not None:
             early.confirm(response)
             self.dialog = early
@@ -368,11 +377,13 @@ class CalleeLeg(Leg):
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.remote_session
-        self.remote_session = self.answer
+        self.answer = self.listen_to(response) or self._sessions.get(tag) or self.remote_session
+        if self.answer is not self.remote_session:
+            self.take_session(self.answer)
         self._sessions = {}
         self.timer.answered(response, now)
-        self._supervise(now)
+        self.last_seen_at = now
+        self.supervision = Supervision(self._endpoint, self, now)
 
     def _invite_again(self, now: Instant) -> None:
         """Send the INVITE again with other headers.
@@ -386,8 +397,3 @@ class CalleeLeg(Leg):
         self._early, self._received_rseq, self._pracking, self._sessions = None, {}, None, {}
         self.is_settled = False
         self._transaction = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
-
-    def _note_ringing(self, now: Instant, *, rang: bool = True) -> None:
-        self.rang = self.rang or rang
-        if self.rang_at is None:
-            self.rang_at = now.came

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.leg import SDP, Leg
+from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
@@ -96,7 +97,7 @@ class CallerLeg(Leg):
             transaction.answer_at(source)
         self.offer = self.listen_to(request)
         transaction.owner = self
-        self._valid_s = _valid_s(request)
+        self._valid_s = None if request.header("expires") is None else _valid_s(request)
         self._expiry: Timer[TimerOwner] | None = None
 
     def begin(self, now: Instant) -> None:
@@ -158,15 +159,9 @@ class CallerLeg(Leg):
         draw = 0 if self._rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self._rseq += 1 + draw
         self._unacknowledged = self._endpoint.send_reliably(
-            self._transaction,
-            self.dialog.local_tag,
-            status,
-            self._establishing(session) + ALLOW,
-            session,
-            self._rseq,
-            self,
-            now,
-        )
+            self._transaction, self.dialog.local_tag, status, self._establishing(session) + ALLOW, session, self._rseq,
+            self, now,
+        )  # fmt: skip
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway or fork: after early media of the last one the caller needs another To tag.
@@ -206,7 +201,8 @@ class CallerLeg(Leg):
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
         self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
-        self._supervise(now)
+        self.last_seen_at = now
+        self.supervision = Supervision(self._endpoint, self, now)
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
@@ -230,7 +226,7 @@ class CallerLeg(Leg):
             self._end_last_attempt(event, session)
         elif unacknowledged.has_session and not self.offer and not self.is_settled:
             if session:
-                self.remote_session = session
+                self.take_session(session)
                 self.is_settled = True
             self.respond(event.transaction, 200, event.at)
             self.call.early_answer_came(session, event.at)
@@ -276,11 +272,16 @@ class CallerLeg(Leg):
             # An error in the switch occurred between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
+        if self.keypad is not None:
+            self.keypad.stop()
         super().hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog, which the caller itself has ended."""
-        self._stop_repeating(now)
+        if not self._is_answered:
+            self._stop_repeating(now)
+        if self.keypad is not None:
+            self.keypad.stop()
         if self._transaction.state is State.PROCEEDING:
             self._decided(487, now)
             self._transaction.respond(487, self.dialog.local_tag, self._endpoint.server_header, now)
@@ -296,11 +297,6 @@ class CallerLeg(Leg):
         if len(waiting) >= WAITING_MAX:
             waiting.remove(next((each for each in waiting if not each[1]), waiting[0]))
         waiting.append((status, session))
-
-    def _stop_timers(self, now: Instant) -> None:
-        super()._stop_timers(now)
-        if self.keypad is not None:
-            self.keypad.stop()
 
     def _send_waiting(self, now: Instant) -> None:
         """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
@@ -354,7 +350,8 @@ class CallerLeg(Leg):
 
     def _decided(self, status: int, now: Instant) -> None:
         """Note the status of the final response, and stop repeating provisional ones."""
-        self._stop_repeating(now)
+        if self._unacknowledged is not None or self._waiting_rings or self._last_tag is not None:
+            self._stop_repeating(now)
         self._is_answered = True
         self.final = status
         if self._expiry is not None:
@@ -371,8 +368,9 @@ class CallerLeg(Leg):
 
     def _establishing(self, session: bytes) -> str:
         """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
-        routes = "".join(f"Record-Route: {route}\r\n" for route in self.dialog.routes)
-        return f"{routes}{self.contact()}{SDP if session else ''}"
+        dialog = self.dialog
+        routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
+        return f"{routes}{self._endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"
 
 
 def _valid_s(request: Request) -> int | None:

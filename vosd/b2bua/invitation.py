@@ -84,7 +84,7 @@ def written(
         peer=peer,
         route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
         answers=answers,
-        nat=_nat(dialect.nat, address, peer),
+        nat=_nat(dialect.nat, address, peer) if address.uri else dialect.nat,
         user=gateway.name if gateway.registers else "",
     )
     return Invitation(

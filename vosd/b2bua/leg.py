@@ -27,7 +27,7 @@ from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
-from vosd.sip.wire.body import session_of
+from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.dialect import ReasonForm
 
@@ -56,13 +56,13 @@ class Leg:
         "_endpoint",
         "_is_confirmed",
         "_moving",
-        "_remote_session",
         "_remote_session_before_hold",
         "call",
         "dialog",
         "informing",
         "last_seen_at",
         "reasons",
+        "remote_session",
         "said",
         "supervision",
         "timer",
@@ -83,7 +83,8 @@ class Leg:
         self._is_confirmed = False
         self._moving: Move | None = None
         self.reasons = reasons
-        self._remote_session = self._remote_session_before_hold = b""
+        self.remote_session = self._remote_session_before_hold = b""
+        """The latest session description received from this side; its setter is ``take_session``."""
         self.said = b""
         """The latest session description sent to it."""
         self.informing = 0
@@ -92,7 +93,7 @@ class Leg:
         self.supervision: Supervision | None = None
         """Session timer and limits, from the answer to the end."""
         self.last_seen_at: Instant | None = None
-        """When the peer last sent a request, an ACK or a response within the dialog."""
+        """When a request, an ACK or a response of the peer within the dialog was last processed."""
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -130,20 +131,16 @@ class Leg:
         """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
         return False
 
-    @property
-    def remote_session(self) -> bytes:
-        """The latest session description received from this side."""
-        return self._remote_session
-
-    @remote_session.setter
-    def remote_session(self, session: bytes) -> None:
-        if self._remote_session and goes_nowhere(session) and not goes_nowhere(self._remote_session):
-            self._remote_session_before_hold = self._remote_session
-        self._remote_session = session
+    def take_session(self, session: bytes) -> None:
+        """Note the latest session description of this side."""
+        before = self.remote_session
+        if before and goes_nowhere(session) and not goes_nowhere(before):
+            self._remote_session_before_hold = before
+        self.remote_session = session
 
     def active_remote_session(self) -> bytes:
         """Return the latest session description of this side as it would be without hold."""
-        remote_session = self._remote_session
+        remote_session = self.remote_session
         session = active(remote_session, self._remote_session_before_hold)
         return remote_session.changed(session) if isinstance(remote_session, Hidden) else session
 
@@ -164,7 +161,7 @@ class Leg:
     def note_response(self, status: int, now: Instant) -> None:
         """Note a final response within the dialog, if it proves that the peer is alive."""
         if is_alive(status):
-            self.last_seen_at = now.came
+            self.last_seen_at = now
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
@@ -184,8 +181,12 @@ class Leg:
         allow = message.header("allow")
         if allow is not None:
             self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
+        if not message.body:
+            return b""
         session = self.session_in(message)
-        if session:
+        if session and self.remote_session:
+            self.take_session(session)
+        elif session:
             self.remote_session = session
         return session
 
@@ -194,8 +195,10 @@ class Leg:
 
         That of a peer behind NAT carries the address it came from; ``_as_sent`` rewrites it for the other side.
         """
-        session = session_of(message) if message.body else b""
-        if not session:
+        body = message.body
+        session = body if not body or message.header("content-type") == SESSION else session_of(message)
+        dialog = self.dialog
+        if not session or (dialog is not None and not dialog.is_behind_nat):
             return session
         host = self.host_behind_nat(message)
         return Hidden(session, host) if host else session
@@ -271,7 +274,7 @@ class Leg:
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
-        self.last_seen_at = now.came
+        self.last_seen_at = now
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
@@ -313,10 +316,10 @@ class Leg:
             acceptance.acknowledged()
             self._acceptance = None
             self._is_confirmed = True
-            self.last_seen_at = event.at.came
-            session = self.session_in(event.request)
+            self.last_seen_at = event.at
+            session = self.session_in(event.request) if event.request.body else b""
             if session:
-                self.remote_session = session
+                self.take_session(session)
             self.call.acknowledged(self, session, event.at)
 
     def ack_missing(self, event: AckMissing) -> None:
@@ -331,10 +334,12 @@ class Leg:
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """Send BYE; ``reason`` are whole Reason lines."""
-        dialog = self._established()
-        self._stop_timers(now)
+        dialog = self.dialog or self._established()
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
         if self._acceptance is not None and not self._is_confirmed:
+            supervision, self.supervision = self.supervision, None
+            if supervision is not None:
+                supervision.stop(now)
             self._endpoint.bye_after_ack(self._acceptance, reason)
             return
         self.close(now)
@@ -342,7 +347,9 @@ class Leg:
 
     def close(self, now: Instant) -> None:
         """Drop the dialog without sending anything."""
-        self._stop_timers(now)
+        supervision, self.supervision = self.supervision, None
+        if supervision is not None and supervision.pending is not None:
+            supervision.stop(now)
         if self._acceptance is not None:
             self._acceptance.acknowledged()
             self._acceptance = None
@@ -356,17 +363,6 @@ class Leg:
             raise RuntimeError(f"{self!r} has no dialog yet")
         return self.dialog
 
-    def _supervise(self, now: Instant) -> None:
-        """Start the session timer and limits of an answered leg."""
-        self.last_seen_at = now.came
-        self.supervision = Supervision(self._endpoint, self, now)
-        self.supervision.restart(now)
-
-    def _stop_timers(self, now: Instant) -> None:
-        supervision, self.supervision = self.supervision, None
-        if supervision is not None:
-            supervision.stop(now)
-
     def _supported(self) -> str:
         """Return the Supported line for this side."""
         return SUPPORTED_HEADER if self.timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
@@ -374,7 +370,8 @@ class Leg:
     def _as_sent(self, session: bytes) -> bytes:
         """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
         if session:
-            session = self.as_reached(session)
+            if isinstance(session, Hidden):
+                session = session.for_one_at(self.host)
             session = continued(session, self.said) if self.said else session
             self.said = session
         return session

@@ -204,7 +204,7 @@ class Renegotiation(Proposal):
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self._answers_in_ack = invite
         if self._offer:
-            self.origin.remote_session = self._offer
+            self.origin.take_session(self._offer)
         server, self._server = self._server, None
         if server is not None:
             self.origin.agree(server, session, now)

@@ -47,15 +47,15 @@ class Supervision:
         "_endpoint",
         "_failures",
         "_leg",
-        "_pending",
         "_tried_at",
         "due_ms",
+        "pending",
         "refresh_ms",
         "update_failed",
     )
 
     def __init__(self, endpoint: Endpoint, leg: "Leg", began_at: Instant) -> None:
-        """``restart`` begins the first interval."""
+        """The first interval begins with the answer; a snapshot sets its own times."""
         self._endpoint = endpoint
         self._leg = leg
         self._began_at = began_at
@@ -63,13 +63,14 @@ class Supervision:
         """When the next refresh or probe is sent, on the monotonic clock."""
         self.due_ms = NEVER
         """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
-        self._pending: Refresh | Client | None = None
+        self.pending: Refresh | Client | None = None
         """The refresh or OPTIONS that the peer has not answered."""
         self._tried_at: Instant | None = None
         self._failures = 0
         """Since the last accepted refresh."""
         self.update_failed = False
         """Whether the peer allows UPDATE, but refuses it."""
+        self._restart(began_at)
 
     @property
     def call(self) -> "Call":
@@ -79,13 +80,12 @@ class Supervision:
     @property
     def refresh(self) -> Refresh | None:
         """The refresh that the peer has not answered, if there is one."""
-        return self._pending if isinstance(self._pending, Refresh) else None
+        return self.pending if isinstance(self.pending, Refresh) else None
 
     def next_limit(self) -> Limit | None:
         """Return the next time limit of the call by this leg, and note when the leg is due again."""
-        self._set_due()
+        expires_ms, limited_ms = self._limits()
         timer = self._leg.timer
-        limited_ms, expires_ms = self._limited_ms(), self._expires_ms()
         if limited_ms <= expires_ms:
             if limited_ms == NEVER:
                 return None
@@ -95,27 +95,14 @@ class Supervision:
             return None
         return Limit(timer.refreshed_at.plus(timer.lasts_ms()), EndReason.SESSION_TIMEOUT, expires_ms)
 
-    def restart(self, now: Instant) -> None:
-        """Begin an interval: the leg was answered, or its session was refreshed by either side."""
-        self._failures = 0
-        self._tried_at = None
-        timer = self._leg.timer
-        if timer.agreed is not None or timer.settings.probe is not Probe.NONE:
-            refresh_ms = timer.refresh_ms()
-            if refresh_ms is None:
-                self.refresh_ms = NEVER
-            else:
-                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
-        self._set_due()
-
     def refreshed(self, now: Instant) -> None:
         """Restart the interval after a refresh of either side."""
-        self.restart(now)
+        self._restart(now)
         self.call.watch()
 
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
-        pending, self._pending = self._pending, None
+        pending, self.pending = self.pending, None
         if isinstance(pending, Refresh):
             pending.withdraw(now)
         elif pending is not None:
@@ -126,11 +113,11 @@ class Supervision:
         if now.mono < self.refresh_ms:
             return
         self.refresh_ms = NEVER
-        if self._pending is not None or not self._ask(now):
+        if self.pending is not None or not self._ask(now):
             self.refresh_ms = now.mono + BUSY_MS
         elif self._tried_at is None:
             self._tried_at = now
-        self._set_due()
+        self._limits()
 
     # -- what comes back ----------------------------------------------------------------------------------------
 
@@ -140,7 +127,7 @@ class Supervision:
         if status < 200:
             return
         self._leg.note_response(status, event.at)
-        self._pending = None
+        self.pending = None
         self.failed(status, event.at, event.at)
 
     def no_response(self, event: NoResponse) -> None:
@@ -149,12 +136,12 @@ class Supervision:
 
     def succeeded(self) -> None:
         """Note that a refresh of ours was accepted; ``refreshed`` is called separately."""
-        self._pending = None
+        self.pending = None
 
     def postponed(self, now: Instant) -> None:
         """Try again later: another offer took precedence over our refresh."""
-        if self._pending is not None:
-            self._pending = None
+        if self.pending is not None:
+            self.pending = None
             # The limit stays as it was while the refresh was pending: the other offer refreshes the session, too.
             self.refresh_ms = now.mono + BUSY_MS
             self.due_ms = min(self.due_ms, self.refresh_ms)
@@ -162,7 +149,7 @@ class Supervision:
 
     def failed(self, status: int, asked_at: Instant, now: Instant) -> None:
         """Handle a refused refresh or probe (408 = no answer). Only 481 ends the call at once."""
-        self._pending = None
+        self.pending = None
         leg = self._leg
         if leg.timer.agreed is None and is_alive(status):
             leg.timer.refreshed_at = asked_at
@@ -176,7 +163,7 @@ class Supervision:
         timer = leg.timer
         left_ms = 0 if timer.refreshed_at is None else timer.refreshed_at.mono + timer.lasts_ms() - now.mono
         self.refresh_ms = now.mono + max(RETRY_MS, left_ms // 8)
-        self._set_due()
+        self._limits()
         self.call.watch()
         self.call.examine(now)
 
@@ -188,33 +175,43 @@ class Supervision:
         if leg.awaits_ack or not leg.is_acknowledged:
             return False
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
-            self._pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
+            self.pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
         if call.bridge is not None and not call.bridge.is_quiet:
             return False  # the change in progress refreshes this session, too
-        self._pending = refresh = Refresh(self._endpoint, self, leg)
+        self.pending = refresh = Refresh(self._endpoint, self, leg)
         refresh.begin(now)
         return True
 
-    def _set_due(self) -> None:
-        self.due_ms = min(self.refresh_ms, self._expires_ms(), self._limited_ms())
-
-    def _expires_ms(self) -> int:
-        """Return when the call ends unless the session is refreshed, which may still happen once a refresh was sent."""
+    def _restart(self, now: Instant) -> None:
+        """Begin an interval: the leg was answered, or its session was refreshed by either side."""
+        self._failures = 0
+        self._tried_at = None
         timer = self._leg.timer
-        if timer.refreshed_at is None or (timer.agreed is None and timer.settings.probe is Probe.NONE):
-            return NEVER
-        expires_ms = timer.refreshed_at.mono + timer.lasts_ms()
-        if self._pending is None or self._failures or self._tried_at is None:
-            return expires_ms
-        return max(expires_ms, self._tried_at.mono + GRACE_MS)
+        if timer.agreed is not None or timer.settings.probe is not Probe.NONE:
+            refresh_ms = timer.refresh_ms()
+            if refresh_ms is None:
+                self.refresh_ms = NEVER
+            else:
+                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
+        self._limits()
 
-    def _limited_ms(self) -> int:
-        """Return when a call with a peer without session timer ends."""
+    def _limits(self) -> tuple[int, int]:
+        """Return when the call ends unless the session is refreshed, and when it ends for want of a session timer.
+
+        ``due_ms`` follows from both and from ``refresh_ms``.
+        """
         timer = self._leg.timer
-        if timer.agreed is not None or timer.settings.no_timer_limit_s == 0:
-            return NEVER
-        return self._began_at.mono + 1_000 * timer.settings.no_timer_limit_s
+        agreed, settings, refreshed_at = timer.agreed, timer.settings, timer.refreshed_at
+        expires_ms = limited_ms = NEVER
+        if refreshed_at is not None and (agreed is not None or settings.probe is not Probe.NONE):
+            expires_ms = refreshed_at.mono + timer.lasts_ms()
+            if self.pending is not None and not self._failures and self._tried_at is not None:
+                expires_ms = max(expires_ms, self._tried_at.mono + GRACE_MS)  # the refresh may still be answered
+        if agreed is None and settings.no_timer_limit_s:
+            limited_ms = self._began_at.mono + 1_000 * settings.no_timer_limit_s
+        self.due_ms = min(self.refresh_ms, expires_ms, limited_ms)
+        return expires_ms, limited_ms
 
 
 UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})

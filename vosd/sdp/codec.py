@@ -19,7 +19,7 @@ def first_audio_codec(body: bytes) -> str | None:
         return None
     end = text.find("\nm=", audio)
     lines = (text[audio:] if end < 0 else text[audio:end]).splitlines()
-    names = dict(_mappings(lines))
+    names = _names(lines)
     for payload in lines[0].split(" ")[3:]:
         name = names.get(payload) or _STATIC.get(payload)
         if name and name.lower() != "telephone-event":
@@ -29,11 +29,15 @@ def first_audio_codec(body: bytes) -> str | None:
 
 def payload_names(payloads: list[str], lines: list[str]) -> list[str]:
     """Return the encoding name of each payload type of a medium with these lines; without a name, the type itself."""
-    names = {**_STATIC, **dict(_mappings(lines))}
+    names = {**_STATIC, **_names(lines)}
     return [names.get(payload, payload) for payload in payloads if payload]
 
 
-def _mappings(lines: list[str]) -> list[tuple[str, str]]:
-    """Return the ``a=rtpmap`` lines of one medium as (payload type, encoding name)."""
-    maps = (line[9:].partition(" ") for line in lines if line.startswith("a=rtpmap:"))
-    return [(payload, encoding.partition("/")[0].strip()) for payload, _, encoding in maps]
+def _names(lines: list[str]) -> dict[str, str]:
+    """Return the encoding names of one medium by payload type, from its ``a=rtpmap`` lines."""
+    names = {}
+    for line in lines:
+        if line.startswith("a=rtpmap:"):
+            payload, _, encoding = line[9:].partition(" ")
+            names[payload] = encoding.partition("/")[0].strip()
+    return names

@@ -37,8 +37,9 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
     if nat is not Nat.AUTO:
         return nat is Nat.YES
     hop = hop_of(_first_stop(message))
-    sent_by = message.via.host if isinstance(message, Request) else ""
-    return hop is not None and is_hidden(hop.host, seen.host, sent_by)
+    if hop is None or hop.host == seen.host:
+        return False
+    return is_hidden(hop.host, seen.host, message.via.host if isinstance(message, Request) else "")
 
 
 def is_elsewhere(contact: str, seen: Peer) -> bool:

@@ -27,7 +27,6 @@ def test_left_out_they_are_vos3000s(site):
 def test_the_parameters_hold_for_every_trunk(site):
     expected = SessionTimerSettings(900, 3, 120, 5, 0)
     assert terms_of(site, site.minimal + PARAMETERS) == (expected, expected)
-    assert expected.limit_without_timer_s is None
 
 
 def test_a_trunk_may_say_otherwise(site):

@@ -251,4 +251,4 @@ def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> N
     if leg.supervision is not None and snapshot.supervision is not None and snapshot.supervision.refresh is not None:
         refresh = snapshot.supervision.refresh.restored(leg.call, None, calls)
         if isinstance(refresh, Refresh):
-            leg.supervision._pending = refresh
+            leg.supervision.pending = refresh

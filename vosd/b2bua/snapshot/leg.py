@@ -85,7 +85,7 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg._endpoint = restoration.endpoint
         leg.timer = self.timer.restored()
         leg.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
-        leg._remote_session = self.remote_session.restored()
+        leg.remote_session = self.remote_session.restored()
         leg._remote_session_before_hold = self.remote_session_before_hold.restored()
         leg.said = self.said.restored()
         leg._allows_update = self.allows_update

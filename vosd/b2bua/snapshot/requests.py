@@ -171,7 +171,7 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, supervision: Supervision, call: Call) -> "SupervisionSnapshot":
         """Describe a supervision."""
-        pending, endpoint = supervision._pending, call.endpoint
+        pending, endpoint = supervision.pending, call.endpoint
         return cls(
             supervision._began_at,
             supervision.refresh_ms,
@@ -194,5 +194,5 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.options is not None:
             client = restoration.client(self.options)
             client.owner = supervision
-            supervision._pending = client
+            supervision.pending = client
         return supervision

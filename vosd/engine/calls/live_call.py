@@ -17,7 +17,6 @@ from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.billing.holds import Hold
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
 from vosd.callcontrol.setup import Ask, Outcome, Setup, Ticket, Unanswered
@@ -178,11 +177,19 @@ class LiveCall:
         return self._keep()
 
     def answered(self) -> int | None:
-        """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails."""
+        """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
+
+        They are within ``max_call_seconds`` of the gateway that answered.
+        """
         hold = self.call_request.hold
         if hold is None:
             raise RuntimeError(f"{self.call!r} answered without a hold")
-        return self._granted_s(hold) if self._keep() else None
+        if not self._keep():
+            return None
+        choice = self.call.journey.choice
+        if choice is not None and choice.gateway.max_call_seconds is not None:
+            hold.end_within(choice.gateway.max_call_seconds)
+        return min(hold.granted_s, hold.ceiling_s)
 
     def moved(self) -> None:
         """Journal the present dialogs of an answered call."""
@@ -291,13 +298,6 @@ class LiveCall:
         services, legs = self._services, legs_of(call)
         recorded = services.records_own_ends
         return opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded, legs=legs)
-
-    def _granted_s(self, hold: Hold) -> int:
-        """Return the seconds that are paid for, within ``max_call_seconds`` of the gateway that answered."""
-        choice = self.call.journey.choice
-        if choice is not None and choice.gateway.max_call_seconds is not None:
-            hold.end_within(choice.gateway.max_call_seconds)
-        return min(hold.granted_s, hold.ceiling_s)
 
 
 def legs_of(call: Call) -> tuple[DialogSnapshot, ...]:

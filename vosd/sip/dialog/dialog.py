@@ -25,9 +25,9 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as seen from this end; ``local`` and ``remote`` are whole From and To values with their tags."""
 
-    __slots__ = ("_next_hop_of", "_source", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+    __slots__ = ("_next_hop_of", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
                  "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
-                 "routes", "target", "user")  # fmt: skip
+                 "routes", "seen_at", "target", "user")  # fmt: skip
 
     def __init__(
         self,
@@ -56,7 +56,8 @@ class Dialog:
         self.local_sequence = local_sequence
         self.remote_sequence = remote_sequence
         self._next_hop_of = next_hop_of
-        self._source = peer
+        self.seen_at = peer
+        """The latest source address of the peer."""
         self.answers = answers
         """Answers to the challenges of the peer; None = we have no login there."""
         self.nat = nat
@@ -86,13 +87,13 @@ class Dialog:
             remote=request.header("from") or "",
             remote_tag=request.from_tag,
             target=target,
-            routes=tuple(request.headers("record-route")),
+            routes=() if request.header("record-route") is None else tuple(request.headers("record-route")),
             local_sequence=0,
             remote_sequence=request.cseq.number,
             peer=source,
             next_hop_of=next_hop_of,
             nat=nat,
-            is_behind_nat=is_behind_nat(nat, request, source),
+            is_behind_nat=nat is not Nat.NO and is_behind_nat(nat, request, source),
             user=user,
         )
 
@@ -109,13 +110,13 @@ class Dialog:
             remote=response.header("to") or parts.to,
             remote_tag=response.to_tag,
             target=_target_or_none(response) or parts.uri,
-            routes=tuple(reversed(response.headers("record-route"))),
+            routes=() if response.header("record-route") is None else _routes(response),
             local_sequence=parts.sequence,
             remote_sequence=-1,
             peer=parts.peer,
             next_hop_of=next_hop_of,
             nat=parts.nat,
-            is_behind_nat=is_behind_nat(parts.nat, response, parts.peer),
+            is_behind_nat=parts.nat is not Nat.NO and is_behind_nat(parts.nat, response, parts.peer),
             answers=parts.answers,
             user=parts.user,
         )
@@ -145,8 +146,8 @@ class Dialog:
 
     def confirm(self, response: Response) -> None:
         """Replace route set and target of an early dialog by those of the 2xx (RFC 3261 section 13.2.2.4)."""
-        self.routes = tuple(reversed(response.headers("record-route")))
-        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self.nat, response, self._source)
+        self.routes = () if response.header("record-route") is None else _routes(response)
+        self.is_behind_nat = self.is_behind_nat or is_behind_nat(self.nat, response, self.seen_at)
         self._aim(_target_or_none(response) or self.target)
 
     def refresh(self, message: Request | Response) -> bool:
@@ -158,18 +159,13 @@ class Dialog:
         if target is None or target == self.target:
             return False
         if not self.routes and not self.is_behind_nat:
-            self.is_behind_nat = is_behind_nat(self.nat, message, self._source)
+            self.is_behind_nat = is_behind_nat(self.nat, message, self.seen_at)
         self._aim(target)
         return True
 
-    @property
-    def seen_at(self) -> Peer:
-        """The latest source address of the peer."""
-        return self._source
-
     def reach_by(self, peer: Peer) -> None:
         """Use another connection or address from now on: the peer has sent from there, or NAT has changed it."""
-        self._source = peer
+        self.seen_at = peer
         self._aim(self.target)
 
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
@@ -216,7 +212,7 @@ class Dialog:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
-        self.peer = self._source if self.is_behind_nat else self._next_hop_of(next_stop, self._source)
+        self.peer = self.seen_at if self.is_behind_nat else self._next_hop_of(next_stop, self.seen_at)
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
@@ -237,9 +233,15 @@ def _uri_of_route(route: str, otherwise: str) -> str:
         return otherwise
 
 
+def _routes(response: Response) -> tuple[str, ...]:
+    """Return the route set that a response to our request establishes (RFC 3261 section 12.1.2)."""
+    return tuple(reversed(response.headers("record-route")))
+
+
 def _target_or_none(message: Request | Response) -> str | None:
+    value = message.header("contact")
     try:
-        return _target(message)
+        return None if value is None else _target_in(value)
     except ParseError:
         return None
 

@@ -54,11 +54,6 @@ class Wish(NamedTuple):
         knows = requires or (header("supported") is not None and _names_timer(request, "supported"))
         return cls(knows, requires, expires, min_se_of(request)) if knows or expires is not None else NO_WISH
 
-    @property
-    def shows_timer(self) -> bool:
-        """Whether the peer takes part in session timers: it names the extension, or an interval."""
-        return self.knows_timer or self.expires is not None
-
 
 NO_WISH: Final = Wish(knows_timer=False, requires_timer=False, expires=None, min_se_s=0)
 """What a request says that does not mention session timers."""
@@ -66,11 +61,18 @@ NO_WISH: Final = Wish(knows_timer=False, requires_timer=False, expires=None, min
 
 def knows_timer(message: Message) -> bool:
     """Return whether a message names the extension."""
-    return _names_timer(message, "supported") or _names_timer(message, "require")
+    header = message.header
+    return (header("supported") is not None and _names_timer(message, "supported")) or (
+        header("require") is not None and _names_timer(message, "require")
+    )
 
 
 def _names_timer(message: Message, header: str) -> bool:
-    return message.header(header) is not None and any(tag.lower() == TIMER for tag in message.headers(header))
+    """Return whether a list header that the message has names the extension."""
+    value = message.header(header)
+    if value is not None and value.lower() == TIMER and not message.comes_twice(header):
+        return True
+    return any(tag.lower() == TIMER for tag in message.headers(header))
 
 
 def objection(wish: Wish, settings: SessionTimerSettings) -> tuple[int, str] | None:
@@ -102,8 +104,8 @@ class SessionTimer:
         """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
         self._floor_s = 0
         """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
-        self._offered_s = settings.effective_ttl_s
-        """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9)."""
+        self._offered_s = 0
+        """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9). 0 = none yet."""
 
     # -- our requests -------------------------------------------------------------------------------------------
 
@@ -114,17 +116,19 @@ class SessionTimer:
 
     def first_offer(self) -> str:
         """Return the header lines of the INVITE that begins the dialog (section 7.1); they ask to refresh ourselves."""
-        if not self.settings.enabled:
+        settings, floor_s = self.settings, self._floor_s
+        if not settings.enabled:
             return ""
-        wanted = SessionExpires(max(self.settings.effective_ttl_s, self._floor_s), Refresher.UAC)
-        return self._lines(wanted)
+        self._offered_s = interval_s = max(settings.ttl_s, settings.min_se_s, floor_s)
+        return f"Session-Expires: {interval_s};refresher=uac\r\nMin-SE: {max(settings.min_se_s, floor_s)}\r\n"
 
     def offer(self) -> str:
         """Return the header lines of a later request: the refresher stays the same (section 7.4)."""
         if self.agreed is None:
             return ""
         refresher = Refresher.UAC if self.agreed.refresher is Side.US else Refresher.UAS
-        return self._lines(SessionExpires(max(self.agreed.interval_s, self._floor_s), refresher))
+        self._offered_s = interval_s = max(self.agreed.interval_s, self._floor_s)
+        return f"Session-Expires: {SessionExpires(interval_s, refresher)}\r\nMin-SE: {self._smallest_s}\r\n"
 
     def insist(self, refusal: Response) -> bool:
         """Take the Min-SE of a 422 (section 7.3); return whether another request with a longer interval may succeed."""
@@ -144,7 +148,7 @@ class SessionTimer:
         ``at`` is when the request was sent, or when it was answered if it began the dialog.
         """
         try:
-            expires = SessionExpires.of(response)
+            expires = None if response.header("session-expires") is None else SessionExpires.of(response)
         except ParseError:
             expires = None  # do not lose an answered call for a broken header: we refresh, as if it had left that open
         self.refreshed_at = at
@@ -160,17 +164,20 @@ class SessionTimer:
         else:
             # The interval of a 2xx is kept between our Min-SE and what we offered (section 9). A shorter one would
             # have us refresh without pause; with a longer one a dead peer would be noticed too late, so we refresh.
-            is_late = expires.interval_s > self._offered_s
+            offered_s = self._offered_s or self.settings.effective_ttl_s
+            is_late = expires.interval_s > offered_s
             side = Side.PEER if expires.refresher is Refresher.UAS and not is_late else Side.US
-            self.agreed = Agreed(min(max(expires.interval_s, self._smallest_s), self._offered_s), side)
+            self.agreed = Agreed(min(max(expires.interval_s, self._smallest_s), offered_s), side)
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
     def accept(self, wish: Wish, at: Instant) -> str:
         """Decide what the 2xx to a request of the peer says (section 9, table 2); return its header lines."""
         self.refreshed_at = at
-        if not self.settings.enabled or (self.agreed is None and not wish.shows_timer):
+        if not self.settings.enabled:
             return ""
+        if self.agreed is None and wish.expires is None and not wish.knows_timer:
+            return ""  # the peer takes no part in session timers
         interval_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
         if wish.min_se_s <= TTL_MAX_S:  # a longer session would hide a dead peer
             interval_s = max(interval_s, wish.min_se_s)
@@ -221,7 +228,3 @@ class SessionTimer:
     @property
     def _smallest_s(self) -> int:
         return max(self.settings.min_se_s, self._floor_s)
-
-    def _lines(self, expires: SessionExpires) -> str:
-        self._offered_s = expires.interval_s
-        return f"Session-Expires: {expires}\r\nMin-SE: {self._smallest_s}\r\n"

@@ -41,7 +41,9 @@ class DialogTable:
     def adopt(self, tag: str, owner: Kept) -> None:
         """Let ``owner`` receive the requests that have our ``tag``."""
         self.owners[tag] = owner
-        self.follow(tag, owner.dialog)
+        dialog = owner.dialog
+        if tag in self._seen_at or (dialog is not None and dialog.is_behind_nat):
+            self.follow(tag, dialog)
 
     def follow(self, tag: str, dialog: Dialog | None) -> None:
         """Note the source address of a dialog's peer, if that is a user behind NAT: a REGISTER may change it."""
@@ -82,7 +84,7 @@ class DialogTable:
         if owner is None:
             return None, None
         dialog = owner.dialog
-        if dialog is not None and dialog.fits(request):
+        if dialog is not None and dialog.remote_tag == request.from_tag and dialog.call_id == request.call_id:
             return owner, dialog
         fork = owner.forks.get(request.from_tag)
         if fork is not None and fork.fits(request):
@@ -91,7 +93,8 @@ class DialogTable:
 
     def belongs(self, request: Request) -> bool:
         """Return whether the To tag of a request is that of a dialog of ours, or of one that has just ended."""
-        return bool(request.to_tag) and self.has(request.to_tag)
+        tag = request.to_tag
+        return bool(tag) and (tag in self.owners or self._store.finished.get(tag) is Mark.CLOSED_DIALOG)
 
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
