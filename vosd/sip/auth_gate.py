@@ -4,6 +4,7 @@ It is asked about requests from outside dialogs, except retransmissions of accep
 verdict; the implementation (``engine.registration.authentication``) knows the addresses and the digest users.
 """
 
+from collections.abc import Sized
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
@@ -40,8 +41,13 @@ class AuthGate(Protocol):
     """Decides on new requests."""
 
     @property
-    def examines_unknown_sources(self) -> bool:
-        """Whether unknown sources may authenticate; otherwise their requests are dropped unread."""
+    def has_users(self) -> bool:
+        """Whether anyone may authenticate; if not, the source address alone decides and ``examine`` is not asked."""
+        ...
+
+    @property
+    def locked(self) -> Sized:
+        """The lock-outs, some of which may be over; while there are none, ``is_locked_out`` is not asked."""
         ...
 
     def is_locked_out(self, source: Peer, now: Instant) -> bool:
@@ -56,7 +62,8 @@ class AuthGate(Protocol):
 class _OpenGate:
     """Gate of a switch that identifies by source address only."""
 
-    examines_unknown_sources: Final = False
+    has_users: Final = False
+    locked: Final = ()
 
     def is_locked_out(self, _source: Peer, _now: Instant) -> bool:
         return False

@@ -39,7 +39,7 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
     hop = hop_of(_first_stop(message))
     if hop is None or hop.host == seen.host:
         return False
-    return is_hidden(hop.host, seen.host, message.via.host if isinstance(message, Request) else "")
+    return is_hidden(hop.host, seen.host, (message.top_via or message.via).host if isinstance(message, Request) else "")
 
 
 def is_elsewhere(contact: str, seen: Peer) -> bool:

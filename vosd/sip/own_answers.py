@@ -52,8 +52,9 @@ class OwnAnswers:
         """
         is_reliable = self._store.reliable[source.flow]
         stem = response_stem(request, source, reliable=is_reliable)
-        if "maddr" in request.via.params and not is_reliable and self._knows(source.host, source.port):
-            named = named_by_maddr(request.via, source)
+        via = request.top_via or request.via
+        if "maddr" in via.params and not is_reliable and self._knows(source.host, source.port):
+            named = named_by_maddr(via, source)
             if named is not None and self._knows(named.host, named.port):
                 return stem.answered_at(named)
         return stem

@@ -100,12 +100,14 @@ def prefix_of(request: Request) -> str:
     Raises:
         ParseError: CSeq, Via or another header that the key is made of cannot be read.
     """
+    if request.prefix:
+        return request.prefix
     if request.cseq.method != request.method:
         raise ParseError(400, Flaw.CSEQ_METHOD_DIFFERS, request)
     via = request.via
     branch = via.branch
     if not branch.startswith(MAGIC) or branch == MAGIC:  # an RFC 2543 peer
-        branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.cseq.number}|{request.uri}"
+        branch = f"{branch}|{request.call_id}|{request.from_tag}|{request.sequence}|{request.uri}"
     return f"{branch} {via.host}:{via.port} "
 
 

@@ -53,23 +53,26 @@ def objection(request: Request) -> Objection | None:
     Raises:
         ParseError: a required header cannot be read.
     """
-    _check_grammar(request)
-    method = request.method
+    header, method = request.header, request.method
+    is_usual = bool(request.prefix)  # the scan has found all of the grammar in order, except that of Contact
+    if not is_usual:
+        _check_first_lines(request)
+    contact = header("contact")
+    flaw = None if contact is None else _flaw_of_contact(contact)
+    if flaw is not None:
+        raise ParseError(400, flaw, request)
     if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG if request.to_tag else method == "REGISTER"):
         return _unwanted(request)
-    if not (request.call_id.isascii() and request.call_id.isprintable()):
-        raise ParseError(400, Flaw.BAD_CALL_ID, request)
-    if not (request.from_.uri and request.to.uri):
-        raise ParseError(400, Flaw.BAD_ADDRESS, request)
-    if not request.from_tag:
-        raise ParseError(400, Flaw.MISSING_FROM_TAG, request)
-    supported = REGISTRAR_SUPPORTED if method == "REGISTER" else SUPPORTED
-    required = [tag for tag in request.headers("require") if tag.lower() not in supported]
-    if required:
-        if not all(map(_WORD.match, required)):
-            raise ParseError(400, Flaw.BAD_REQUIRE, request)  # only a token can be repeated in Unsupported
-        return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
-    if method == "INVITE" and request.header("accept") is not None and not _takes_session(request):
+    if not is_usual:
+        _check_ends(request)
+    if header("require") is not None:
+        supported = REGISTRAR_SUPPORTED if method == "REGISTER" else SUPPORTED
+        required = [tag for tag in request.headers("require") if tag.lower() not in supported]
+        if required:
+            if not all(map(_WORD.match, required)):
+                raise ParseError(400, Flaw.BAD_REQUIRE, request)  # only a token can be repeated in Unsupported
+            return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
+    if method == "INVITE" and header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
     return objection_to_body(request) if request.body else None
 
@@ -89,8 +92,8 @@ def objection_to_body(request: Request) -> Objection | None:
     return None
 
 
-def _check_grammar(request: Request) -> None:
-    """Refuse what RFC 4475 section 3.1.2 wants refused although a liberal parser could read it.
+def _check_first_lines(request: Request) -> None:
+    """Refuse a request line or Via that RFC 4475 section 3.1.2 wants refused although a liberal parser could read it.
 
     Raises:
         ParseError: 400; 416 for an unsupported URI scheme.
@@ -100,10 +103,20 @@ def _check_grammar(request: Request) -> None:
         raise ParseError(400, Flaw.HEADERS_IN_THE_REQUEST_URI, request)
     if _has_gap(request.header("via") or ""):
         raise ParseError(400, Flaw.EMPTY_PARAMETER_IN_VIA, request)
-    contact = request.header("contact")
-    flaw = None if contact is None else _flaw_of_contact(contact)
-    if flaw is not None:
-        raise ParseError(400, flaw, request)
+
+
+def _check_ends(request: Request) -> None:
+    """Check Call-ID and the two ends of the request.
+
+    Raises:
+        ParseError: 400.
+    """
+    if not (request.call_id.isascii() and request.call_id.isprintable()):
+        raise ParseError(400, Flaw.BAD_CALL_ID, request)
+    if not (request.from_.uri and request.to.uri):
+        raise ParseError(400, Flaw.BAD_ADDRESS, request)
+    if not request.from_tag:
+        raise ParseError(400, Flaw.MISSING_FROM_TAG, request)
 
 
 # The peers of a trunk send the same Contact in every call.
@@ -163,7 +176,7 @@ def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
         ParseError: the topmost Via has a branch of ours and cannot be read.
     """
     vias = request.header("via") or ""
-    if mark in vias and request.via.branch.startswith(mark):
+    if mark in vias and (request.prefix or request.via.branch).startswith(mark):
         return True
     if "," not in vias and not request.comes_twice("via"):
         return False

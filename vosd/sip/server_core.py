@@ -75,7 +75,7 @@ class ServerCore:
         Raises:
             ParseError: what was needed of it cannot be read.
         """
-        prefix = prefix_of(request)
+        prefix = request.prefix or prefix_of(request)
         match self._repetitions.recognise(request, prefix, now):
             case Repetition.HANDLED:
                 return None
@@ -108,15 +108,17 @@ class ServerCore:
 
     def _take_new_request(self, request: Request, source: Peer, prefix: str, now: Instant) -> Event | None:
         """Process a request that is no retransmission; ``prefix`` is ``prefix_of`` it."""
-        method = request.method
+        method, to_tag = request.method, request.to_tag
         key = prefix + method
-        why = self._reason_to_drop(request, source, prefix + "INVITE", now)
+        # Requests of a dialog, whose peer may have moved, are taken from any source.
+        is_of_dialog = to_tag in self._dialogs.owners or (to_tag != "" and self._dialogs.has(to_tag))
+        why = None if is_of_dialog else self._reason_to_drop(request, source, prefix + "INVITE", now)
         if why is not None:
             self._dropped[why] += 1
             invite = request if method == "INVITE" else None
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
         user = ""
-        if method in EXAMINED and not request.to_tag:
+        if not to_tag and self._auth_gate.has_users and method in EXAMINED:
             verdict = self._auth_gate.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 if verdict.why is not None:
@@ -133,13 +135,13 @@ class ServerCore:
             return self._take_cancel(request, stem, prefix, key, now)
         refusal = objection(request) if request.fault is None else objection_to_body(request)
         if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
-            if stem.tagged and not self._dialogs.belongs(request):
+            if stem.tagged and not is_of_dialog:
                 self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
             else:
                 self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
             return None
         if stem.tagged:
-            return self._take_request_in_dialog(request, stem, source, key, now)
+            return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
         return self._take_request_outside(request, stem, source, user, key, now)
 
     def expects(self, request: Request) -> bool:
@@ -173,22 +175,20 @@ class ServerCore:
             self._answers.refuse_malformed(error, message, source)
 
     def _reason_to_drop(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
-        """Return why a request is dropped; None if its source is known, or may authenticate.
+        """Return why a request of no dialog is dropped; None if its source is known, or may authenticate.
 
-        Requests of a dialog, whose peer may have moved, and the CANCEL of an accepted INVITE are taken from any source.
+        The CANCEL of an accepted INVITE is taken from any port of its host.
         """
-        method = request.method
-        if request.to_tag and self._dialogs.belongs(request):
-            return None
+        method, gate = request.method, self._auth_gate
         if method == "CANCEL":
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
                 return None
-        if self._auth_gate.is_locked_out(source, now):
+        if gate.locked and gate.is_locked_out(source, now):
             return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
             return None
-        is_examined = method in EXAMINED and not request.to_tag and self._auth_gate.examines_unknown_sources
+        is_examined = gate.has_users and method in EXAMINED and not request.to_tag
         return None if is_examined else Drop.UNKNOWN_SOURCE
 
     def _take_request_outside(
@@ -196,7 +196,7 @@ class ServerCore:
     ) -> InviteArrived | RegisterArrived | None:
         method = request.method
         if method == "INVITE":
-            merging = f"{request.call_id} {request.from_tag} {request.cseq.number}"
+            merging = f"{request.call_id} {request.from_tag} {request.sequence}"
             if self._repetitions.is_merged(merging):
                 self._answers.answer(stem, key, method, 482, "", now)
                 return None
@@ -210,19 +210,19 @@ class ServerCore:
         return None
 
     def _take_request_in_dialog(
-        self, request: Request, stem: ResponseStem, source: Peer, key: str, now: Instant
+        self, request: Request, stem: ResponseStem, source: Peer, key: str, now: Instant, *, is_of_dialog: bool
     ) -> RequestArrived | None:
         owner, dialog = self._dialogs.find(request)
         method = request.method
         if owner is None or dialog is None:
-            if self._dialogs.belongs(request):  # a dialog that has ended, or is not confirmed yet
+            if is_of_dialog:  # a dialog that has ended, or is not confirmed yet
                 self._answers.answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
             else:
                 self._answers.refuse(stem, key, 481, "", now)
             return None
         # Section 12.2.2 refuses a lower CSeq. A BYE is taken all the same: its sender has ended the call, and refusing
         # it would bill a call that is over.
-        number = request.cseq.number
+        number = request.sequence
         if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD:
             self._answers.answer(stem, key, method, 500, "", now)
             return None

@@ -17,10 +17,11 @@ TCP = 1
 class GateKeeper:
     """Gives the verdict that the test wants."""
 
-    def __init__(self, verdict=CHALLENGE, *, examines_unknown_sources=True):
+    def __init__(self, verdict=CHALLENGE, *, has_users=True):
         self.verdict = verdict
-        self.examines_unknown_sources = examines_unknown_sources
+        self.has_users = has_users
         self.shut_to = None
+        self.locked = ("somebody",)
         self.examined = []
 
     def is_locked_out(self, source, _now):
@@ -115,7 +116,7 @@ def test_a_request_of_an_unknown_dialog_is_not_examined():
 
 
 def test_unknown_sources_are_dropped_where_there_are_no_users():
-    auth_gate = GateKeeper(examines_unknown_sources=False)
+    auth_gate = GateKeeper(has_users=False)
     assert isinstance(probe_with(auth_gate).receive(request(), UNKNOWN_SOURCE), UnknownSourceIgnored)
     assert auth_gate.examined == []
 

@@ -6,7 +6,7 @@ calls; of registrations it asks who is registered at an address.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -91,6 +91,7 @@ class Authenticator:
         self._registered = registered
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._lock_out = LockOut(catalogue.parameters.lock_out)
+        self.locked: Sized = self._lock_out.locked
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
         """By address, the latest last."""
         self._log_limiter = LogLimiter()
@@ -99,8 +100,8 @@ class Authenticator:
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
         self._catalogue = catalogue
-        self.examines_unknown_sources = catalogue.has_users
-        """Whether unknown sources may authenticate: there are phones, or trunks with credentials."""
+        self.has_users = catalogue.has_users
+        """Whether there are phones, or trunks with credentials."""
         gone = [host for host, proof in self._proven.items() if not self._is_user(proof)]
         for host in gone:
             del self._proven[host]
@@ -131,7 +132,7 @@ class Authenticator:
         Raises:
             ParseError: the Request-URI cannot be read.
         """
-        if not self.examines_unknown_sources:
+        if not self.has_users:
             return BY_ADDRESS
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         if request.method == "INVITE" and self._is_known_by_address(request, source, domain):

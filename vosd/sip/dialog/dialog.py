@@ -89,7 +89,7 @@ class Dialog:
             target=target,
             routes=() if request.header("record-route") is None else tuple(request.headers("record-route")),
             local_sequence=0,
-            remote_sequence=request.cseq.number,
+            remote_sequence=request.sequence,
             peer=source,
             next_hop_of=next_hop_of,
             nat=nat,

@@ -91,11 +91,6 @@ class DialogTable:
             return owner, fork
         return None, None
 
-    def belongs(self, request: Request) -> bool:
-        """Return whether the To tag of a request is that of a dialog of ours, or of one that has just ended."""
-        tag = request.to_tag
-        return bool(tag) and (tag in self.owners or self._store.finished.get(tag) is Mark.CLOSED_DIALOG)
-
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
         return tag in self.owners or self._store.finished.get(tag) is Mark.CLOSED_DIALOG

@@ -128,7 +128,7 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
     Raises:
         ParseError: the topmost Via cannot be read.
     """
-    via = request.via
+    via = request.top_via or request.via
     value = request.header("via") or ""
     top, rest = value[: via.length], value[via.length :]
     port = source.port if reliable else via.port or 5060

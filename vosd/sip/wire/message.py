@@ -71,7 +71,6 @@ class Message:
         "_from",
         "_head",
         "_index",
-        "_via",
         "body",
         "call_id",
         "fault",
@@ -80,6 +79,7 @@ class Message:
         "raw",
         "sequence",
         "to_tag",
+        "top_via",
     )
 
     raw: bytes
@@ -92,6 +92,8 @@ class Message:
     """The tag of To; empty if there is none: then the request is outside any dialog."""
     sequence: int
     """The number of CSeq; ``UNREAD`` if it cannot be read."""
+    top_via: Via | None
+    """The topmost Via as far as it was read; ``via`` reads it."""
     fault: str | None
     """Fault that the strict parser refuses, in a message accepted by ``sip.wire.lenient``."""
     header: Callable[[str], str | None]
@@ -103,7 +105,6 @@ class Message:
     """Start line and header lines, each with its line end; folded lines are joined."""
     _first: dict[str, str] | None
     """The first value of each header; None in a message of which usually none is read."""
-    _via: Via | None
     _cseq: CSeq | None
     _from: NameAddr | None
     _index: _Index | None
@@ -127,6 +128,8 @@ class Message:
 
     def comes_twice(self, name: str) -> bool:
         """Return whether a header occurs on more than one line."""
+        if self._first is not None and len(self._first) + 1 == self._head.count("\r\n"):
+            return False
         return len(self.values(name)) > 1
 
     def headers(self, name: str) -> Sequence[str]:
@@ -148,9 +151,9 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via; raises ParseError."""
-        if self._via is None:
-            self._via = Via.parse(self.header("via") or "")
-        return self._via
+        if self.top_via is None:
+            self.top_via = Via.parse(self.header("via") or "")
+        return self.top_via
 
     @property
     def cseq(self) -> CSeq:
@@ -162,7 +165,7 @@ class Message:
     def settle(self, fault: str, *, via: Via | None = None, cseq: CSeq | None = None) -> None:
         """Note an ignored fault, and the replacements for headers that cannot be read."""
         self.fault = fault
-        self._via = via or self._via
+        self.top_via = via or self.top_via
         if cseq is not None:
             self._cseq = cseq
             self.sequence = cseq.number
@@ -224,7 +227,7 @@ class Request(Message):
         Empty for any other head, whose grammar is not checked yet (``sip.repetitions.prefix_of``, ``sip.screening``).
         """
         self.fault = None
-        self._via = via
+        self.top_via = via
         self._cseq = None
         self._from = None
         self._index = None
@@ -279,7 +282,7 @@ class Response(Message):
         self.key = key
         """Key of the client transaction (RFC 3261 section 17.1.3), of a head in the usual form; else empty."""
         self.fault = None
-        self._via = None
+        self.top_via = None
         self._cseq = None
         self._from = None
         self._index = None
