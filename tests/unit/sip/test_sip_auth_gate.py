@@ -21,7 +21,7 @@ class GateKeeper:
         self.verdict = verdict
         self.has_users = has_users
         self.shut_to = None
-        self.locked = ("somebody",)
+        self.locked = (UNKNOWN_SOURCE.host,)
         self.examined = []
 
     def is_locked_out(self, source, _now):
