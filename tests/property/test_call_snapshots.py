@@ -5,31 +5,23 @@ one that was given nothing but the encoded snapshot. Whatever is under way then 
 were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
-from collections import deque
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from itertools import count
 from random import Random
-from types import NoneType
 from typing import NamedTuple
 
 import msgspec
 import pytest
 import test_switch_midcall as midcall
 from doubles.guarded_scene import GuardedScene
+from doubles.successor import replace_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
 
-from vosd.b2bua.leg import Move
 from vosd.base.session_timer import Probe, SessionTimerSettings
-from vosd.billing.holds import CreditSnapshot
-from vosd.engine.calls.saved import SavedSwitch
-from vosd.engine.node import Node
-from vosd.engine.settings import TraceSettings
-from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.states import State
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER, UnexpectedError
 from vosd.testing.virtual import customer, ua, vendor
@@ -133,75 +125,6 @@ def do(scene, call, side, what):
         DOINGS[what](chosen)
 
 
-OF_THE_SWITCH = frozenset({"_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
-DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
-VALUES = (str, bytes, int, frozenset, NoneType)
-
-
-def forgotten(there, here, path="call", seen=None):
-    """Yield what of a call, and of all that it consists of, the restored one lacks or has otherwise."""
-    seen = set() if seen is None else seen
-    if isinstance(there, Move) and here is None:
-        if there.transaction.state is State.PROCEEDING:
-            yield path
-    elif isinstance(there, tuple | list | deque) and here is not None:
-        for number, (each, other) in enumerate(zip(there, here, strict=True)):
-            yield from forgotten(each, other, f"{path}[{number}]", seen)
-    elif isinstance(there, VALUES) or (there is None) is not (here is None):
-        if there != here:
-            yield path
-    elif type(there).__module__.startswith(DESCRIBED) and id(there) not in seen:
-        seen.add(id(there))
-        if type(here) is not type(there):
-            yield path
-        for name in {name for kind in type(there).__mro__ for name in getattr(kind, "__slots__", ())} - OF_THE_SWITCH:
-            if name == "_transaction" and getattr(there, name).state >= State.ACCEPTED:
-                continue  # of an INVITE that is answered and acknowledged only names are left
-            if hasattr(there, name) is not hasattr(here, name):
-                yield f"{path}.{name}"
-            elif hasattr(there, name):
-                yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
-
-
-class Tokens:
-    """The tokens of the exchange, of which a node takes none while it is made."""
-
-    def __init__(self, tokens):
-        self.tokens = tokens
-        self.is_made = False
-
-    def token(self):
-        return self.tokens.token() if self.is_made else "unused"
-
-    def entropy(self):
-        return self.tokens.entropy()
-
-    def secret(self):
-        return self.tokens.secret()
-
-
-def replace_node(scene, codec):
-    """Replace the node by another one, which knows of the first what its encoded snapshot says."""
-    exchange = scene.exchange
-    before = exchange.node
-    saved, left = before.switch.snapshot()
-    assert left == []
-    credits = tuple(credit.snapshot() for credit in exchange.credits.values())
-    encoded = codec.encode((saved, credits))
-    saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
-    exchange.credits = {each.account: each.restored() for each in credits}
-    tokens = Tokens(scene.tokens)
-    around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
-    sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
-    after = Node("sw1", sip, TraceSettings(), listeners, content, around)
-    after.switch.restore(saved)
-    tokens.is_made = True
-    for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
-        assert list(forgotten(there.call, here.call)) == []
-    exchange.take_node(after)
-    return encoded
-
-
 def run(scene):
     """Let all time pass, or what there is until a user agent is told something that cannot be."""
     with suppress(UnexpectedError):
@@ -215,7 +138,6 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
     gateways = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
     scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
-    scene.tokens = scene.exchange.surroundings.tokens
     if plan.seed is not None:
         scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
     for each, script in zip(scene.vendors, plan.scripts, strict=False):
@@ -237,7 +159,6 @@ def a_day(seed, monkeypatch, *, replaced):
 
     def scene(*content, **terms):
         made = Scene(*content, **terms)
-        made.tokens = made.exchange.surroundings.tokens
         draw = Random(seed)
         for _ in range(40 if replaced else 0):
             made.wire.after(draw.randrange(midcall.DAY_MS), partial(replace_node, made, msgspec.msgpack))
@@ -254,7 +175,6 @@ def a_guarded_call(guard, intent, script, seed, moments):
     """Make a call through a vendor that challenges requests; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     scene = GuardedScene(deepcopy(guard))
-    scene.tokens = scene.exchange.surroundings.tokens
     if seed is not None:
         scene.wire.delays = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
     scene.vendor.script = SCRIPTS[script]

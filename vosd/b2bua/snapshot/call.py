@@ -164,10 +164,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a call; ``requests`` are those of ``requests_by_call``.
 
         Raises:
-            NoSnapshotError: it is over, or a question of its set-up is open.
+            NoSnapshotError: it is over.
         """
-        if call.state in _NOT_DESCRIBED:
-            raise NoSnapshotError(f"{call!r} waits for an answer of its set-up, or is over")
+        if call.state is CallState.OVER:
+            raise NoSnapshotError(f"{call!r} is over")
         callee, endpoint, newcomer = call.callee, call.endpoint, newcomer_of(call)
         informations, given_up = [], []
         for client in requests:
@@ -242,8 +242,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             restoration.invite_client(each.invite).witness = witness
 
 
-_NOT_DESCRIBED = frozenset({CallState.SETUP, CallState.OVER})
-_SEARCHING = frozenset({CallState.HUNTING, CallState.RINGING})
+_SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING})
 
 
 def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> None:

@@ -19,7 +19,7 @@ LegName: TypeAlias = Literal["caller", "callee", "newcomer"]
 
 
 class NoSnapshotError(VosError):
-    """A call has no snapshot: a question of its set-up is open, it is over, or it occupies something unknown."""
+    """A call has no snapshot: it is over, or it occupies something unknown."""
 
 
 class LegReference(msgspec.Struct, frozen=True, array_like=True):

@@ -211,13 +211,20 @@ class Switch:
         """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
         return SavedSwitch.of(self._endpoint, self.services)
 
-    def restore(self, saved: SavedSwitch) -> None:
+    def restore(self, saved: SavedSwitch, now: Instant) -> None:
         """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
+
+        Questions that are open are asked again, with the deadlines that they had; nothing else is sent.
 
         Raises:
             KeyError: a call needs a gateway or an account that is not in the catalogue.
         """
         saved.restored(self._endpoint, self.services, self._intake)
+        questions = [each.open_question for each in self._calls.all()]
+        for ticket, question in filter(None, questions):
+            answer = self.services.asker.ask(ticket, question)
+            if answer is not None:
+                self.take_answer(ticket, answer, now)
 
     def census(self) -> dict[str, int]:
         """Count calls, legs, dialogs, transactions, timers and holds, for ``vosd status``."""
