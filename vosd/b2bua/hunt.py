@@ -138,7 +138,9 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        return choice._replace(callee_out=uri.user or choice.callee_out), place
+        callee = uri.user or choice.callee_out
+        is_redirected = choice.is_redirected or callee != choice.callee_out
+        return choice._replace(callee_out=callee, is_redirected=is_redirected), place
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""

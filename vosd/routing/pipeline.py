@@ -40,6 +40,8 @@ class RouteChoice(NamedTuple):
     """What the vendor charges, found once: the call is compared and booked by it. None = it has no buy rate."""
     is_last_resort: bool = False
     """It rests, and there is no other."""
+    is_redirected: bool = False
+    """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
 
 
 class Cause(Enum):
