@@ -28,7 +28,7 @@ from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
-from vosd.engine.counting import census_of
+from vosd.engine.counting import census_of, totals_of
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate
@@ -141,14 +141,14 @@ class Commands:
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
-        configuration = self._configuration
+        configuration, parts = self._configuration, (*self._service.parts, self._silenced)
         return {
             "version": __version__,
             "node": configuration.loaded.settings.node,
             "pid": os.getpid(),
             "started_at": iso_utc(self._started_at),
-            **census_of(self._service, self._silenced),
-            **self._service.totals(),
+            **census_of(parts),
+            **totals_of(parts),
             "session_refresh_failed": dict(self._service.switch.notices.refreshes_failed),
             "database": self._service.database.report(),
             "catalogue": {

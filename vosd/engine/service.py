@@ -28,7 +28,7 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
-from vosd.engine.counting import census_of, totals_of
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
@@ -126,6 +126,22 @@ class SwitchService:
             self.dropped,
         )
         self._tasks = BackgroundTasks()
+        node, switch = self.node, self.switch
+        self.parts: Final[tuple[Counting, ...]] = (
+            *(
+                switch,
+                switch.notices,
+                self.inbox,
+                self._recorder,
+                self._journal,
+                self.spool,
+                self.balances,
+                self.database,
+            ),
+            *(self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives),
+            *(self.gateways, self.directory, self.signalling, node.vendors),
+        )
+        """What has figures for ``vosd status``."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -215,14 +231,6 @@ class SwitchService:
         self._journal.close()
 
     # -- people -------------------------------------------------------------------------------------------------
-
-    def census(self) -> dict[str, int]:
-        """Count what is alive and what waits."""
-        return census_of(self.switch, self.registrations, self._recorder, self._journal)
-
-    def totals(self) -> dict[str, int]:
-        """Return the counters since the start."""
-        return totals_of(self.switch.notices, self.inbox)
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
         """End calls by order and tell their peers."""

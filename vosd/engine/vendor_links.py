@@ -6,6 +6,7 @@ from typing import Protocol
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.counting import Counting
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.sip.endpoint import Endpoint
@@ -25,7 +26,7 @@ class Addresses(Protocol):
         ...
 
 
-class VendorLinks:
+class VendorLinks(Counting):
     """Registrations and pings, begun and ended with the gateways of the catalogue."""
 
     def __init__(self, endpoint: Endpoint, addresses: Addresses, live: LiveState, draw: Draw) -> None:

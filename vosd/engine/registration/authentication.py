@@ -16,6 +16,7 @@ from vosd.base.credentials import Credentials
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
+from vosd.engine.counting import Counting
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
@@ -71,7 +72,7 @@ class _Proof(NamedTuple):
     """End, in monotonic milliseconds."""
 
 
-class Authenticator:
+class Authenticator(Counting):
     """Authentication gate of a switch (``sip.auth_gate.AuthGate``)."""
 
     def __init__(

@@ -12,6 +12,7 @@ from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.obs.traced import Direction
@@ -212,7 +213,7 @@ class Exchange:
 
     def leftovers(self) -> dict[str, Any]:
         """Return state that a switch without calls must not have: anything here is a leak."""
-        found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
+        found: dict[str, Any] = {name: census_of([self.switch])[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.sink.open)
         found["places"] = self.switch.live.occupancy.total()
         for account, credit in self.credits.items():
@@ -222,7 +223,7 @@ class Exchange:
     def residue(self) -> dict[str, int]:
         """Let twice 64·T1 pass; return the state that the switch still has."""
         self.wire.run_for(RESIDUE_MS)
-        return {name: amount for name, amount in {**self.switch.census(), **self.leftovers()}.items() if amount}
+        return {name: amount for name, amount in {**census_of([self.switch]), **self.leftovers()}.items() if amount}
 
     def statement(self, account: str) -> Decimal:
         """Return what the records book on an account, signed."""
