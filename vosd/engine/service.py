@@ -127,20 +127,12 @@ class SwitchService:
         )
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
+        bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database)
+        registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
+        peers = (self.gateways, self.directory, self.signalling, node.vendors)
         self.parts: Final[tuple[Counting, ...]] = (
-            *(
-                switch,
-                switch.notices,
-                self.inbox,
-                self._recorder,
-                self._journal,
-                self.spool,
-                self.balances,
-                self.database,
-            ),
-            *(self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives),
-            *(self.gateways, self.directory, self.signalling, node.vendors),
-        )
+            switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers,
+        )  # fmt: skip
         """What has figures for ``vosd status``."""
 
     # -- life ---------------------------------------------------------------------------------------------------
