@@ -39,10 +39,14 @@ from vosd.testing.virtual.vendor import (
     refuses,
 )
 from vosd.testing.virtual.wire import Storm
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
 
 CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
 LASTS_MS = 400_000
+
+RAW = "J\udcfcrgen \xe9"
+"""Text of a peer that is not UTF-8 throughout."""
+SAYS_WHY = f'Reason: Q.850;cause=16;text="{RAW}"'
 
 INTENTS = {
     "plain": Intent(),
@@ -51,6 +55,8 @@ INTENTS = {
     "supports 100rel": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
+    "is no UTF-8": Intent(display=RAW, headers=(f"Subject: {RAW}",)),
+    "gives up in no UTF-8": Intent(display=RAW, cancel_after_ms=5_000, cancel_headers=(SAYS_WHY,)),
 }
 SCRIPTS = {
     "answers": answers(),
@@ -63,6 +69,8 @@ SCRIPTS = {
     "hangs up": answers(hang_up_after_ms=8_000),
     "wants a longer session": Script((Line(100, 422, "", ("Min-SE: 200",)),)),
     "early media, then busy": Script((Line(0, 183, ANSWER), Line(3_000, 486))),
+    "fails in no UTF-8": Script((Line(100, 183, ANSWER, (SAYS_WHY,)), Line(3_000, 503, "", (SAYS_WHY,)))),
+    "answers in no UTF-8": Script((Line(100, 180), Line(900, 200, ANSWER, (SAYS_WHY, f"Server: {RAW}")))),
     "rings": RINGS,
     "silent": SILENT,
 }
@@ -109,6 +117,7 @@ DOINGS = {
     "will say nothing": lambda side: [side.will(method, SILENCE) for method in ("INVITE", "UPDATE", "INFO")],
     "is gone": lambda side: setattr(side, "gone", 481),
     "hangs up": lambda side: side.hang_up(),
+    "hangs up in no UTF-8": lambda side: side.hang_up(SAYS_WHY),
 }
 
 
@@ -136,7 +145,10 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
-    gateways = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
+    gateways = [
+        vendor_gateway(index, dialect=CalleeDialect(session_timer=timer, display_name=Passing.PASS))
+        for index in range(2)
+    ]
     scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
     if plan.seed is not None:
         scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
@@ -195,7 +207,7 @@ def assert_same(plan, moments, codec=msgspec.msgpack):
     assert replaced == untouched
 
 
-ANSWERING = ["answers", "knows timer", "refreshes itself", "knows no update", "early media"]
+ANSWERING = ["answers", "answers in no UTF-8", "knows timer", "refreshes itself", "knows no update", "early media"]
 
 doings = st.lists(
     st.tuples(
@@ -234,6 +246,14 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 @settings(max_examples=80, deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
+
+
+def test_text_that_is_no_utf8_comes_back_unchanged():
+    plan = Plan("is no UTF-8", ("fails in no UTF-8", "answers late"), ((20_000, "caller", "hangs up in no UTF-8"),))
+    assert_same(plan, [500, 4_000, 15_000])
+    packets, (record,), *_ = carry_out(plan)
+    assert record.reason_text == "Jrgen \xe9"  # what cannot be printed is left out
+    assert any(RAW.encode(errors="surrogateescape") in data for *_, data in packets)
 
 
 @given(

@@ -1,5 +1,6 @@
 """Which calls a switch can describe as data, and what the switch that restores them must have."""
 
+import msgspec
 import pytest
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, looking_up, steps_with
 from doubles.waiting_scene import WaitingScene
@@ -7,11 +8,13 @@ from doubles.waiting_scene import WaitingScene
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import StepOutOfOrderError
+from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
+from vosd.routing.failover import AttemptOutcome
 from vosd.sip.settings import SipSettings
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS
+from vosd.testing.virtual.vendor import RINGS, answers
 
 
 def another_node(exchange, content):
@@ -20,6 +23,7 @@ def another_node(exchange, content):
 
 
 ANSWERED_MS = 5_000
+RAW = "J\udcfcrgen \xe9"
 
 
 def refuse(_admission, _call):
@@ -111,6 +115,39 @@ def test_describing_a_call_changes_nothing_about_it():
     assert switch.snapshot() == switch.snapshot()
     scene.wire.run_for(120_000)
     assert scene.record.end_reason == "No Answer"
+
+
+@pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])
+def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
+    """Headers of an INVITE that become columns of a CDR reach the arrival, the request and the journal's record."""
+    scene = Scene()
+    scene.vendor.script = RINGS
+    ringing = scene.caller.call(CALLEE)
+    scene.wire.run_for(100)
+    call, _ = scene.talk(script=answers())
+    exchange = scene.exchange
+    for live_call in exchange.switch.calls():
+        made, request = live_call.call, live_call.call_request
+        made.arrival = made.arrival._replace(caller_in=RAW, sip_call_id_in=RAW)
+        made.journey.reason_text = request.caller_in = request.callee = RAW
+        if live_call.kept is not None:
+            record = msgspec.structs.replace(live_call.kept.record, sip_call_id_in=RAW, caller_in=RAW)
+            live_call.kept = msgspec.structs.replace(live_call.kept, record=record)
+        else:
+            made._hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
+    before = exchange.switch.snapshot()
+    saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
+    exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
+    exchange.take_node(another_node(exchange, exchange.switch.catalogue))
+    exchange.switch.restore(saved, exchange.clock.now())
+    assert exchange.switch.snapshot() == before
+    searching, talking = exchange.switch.calls()
+    assert searching.call.arrival.caller_in == searching.call._hunt.outcomes[0].text == RAW
+    assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
+    ringing.cancel()
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    assert [record.caller_in for record in exchange.sink.records] == [RAW, RAW]
 
 
 def test_a_call_is_not_restored_without_its_gateway():

@@ -21,6 +21,7 @@ from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, Tra
 from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
+from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.sip.endpoint import Endpoint
@@ -60,13 +61,14 @@ class JourneySnapshot(JourneyFacts, omit_defaults=True):
         stamps = msgspec.structs.asdict(journey)
         stamps["attempts"], stamps["sip_call_ids_out"] = tuple(journey.attempts), tuple(journey.sip_call_ids_out)
         stamps["choice"] = None if journey.choice is None else ChoiceSnapshot.of(journey.choice)
-        return cls(**stamps)
+        return portable(cls(**stamps))
 
     def restored(self, gateways: Gateways) -> Journey:
         """Return the journey."""
-        stamps = msgspec.structs.asdict(self)
-        stamps["attempts"], stamps["sip_call_ids_out"] = list(self.attempts), list(self.sip_call_ids_out)
-        stamps["choice"] = None if self.choice is None else self.choice.restored(gateways)
+        snapshot = as_received(self)
+        stamps, choice = msgspec.structs.asdict(snapshot), snapshot.choice
+        stamps["attempts"], stamps["sip_call_ids_out"] = list(snapshot.attempts), list(snapshot.sip_call_ids_out)
+        stamps["choice"] = None if choice is None else choice.restored(gateways)
         return Journey(**stamps)
 
 
@@ -86,7 +88,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a search; the gateways that remain are judged now, not when their turn comes."""
         choices = tuple(hunt._choices)
         hunt._choices = iter(choices)
-        return cls(
+        described = cls(
             tuple(map(ChoiceSnapshot.of, choices)),
             tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
             None if hunt._responding is None else hunt._responding.name,
@@ -95,17 +97,19 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt._stays,
             tuple(hunt.outcomes),
         )
+        return portable(described)
 
     def restored(self, board: Switchboard, gateways: Gateways, restoration: Restoration) -> Hunt:
         """Return the search; gateways that are gone are left out."""
-        known = [choice.restored(gateways) for choice in self.choices if choice.gateway in gateways]
+        it = as_received(self)
+        known = [choice.restored(gateways) for choice in it.choices if choice.gateway in gateways]
         hunt = Hunt(iter(known), board, restoration.flows)
-        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in self.next_hops]
-        hunt._responding = None if self.has_responded is None else gateways[self.has_responded]
-        hunt._latest = None if self.latest is None else (self.latest[0].restored(gateways), self.latest[1])
-        hunt._named = None if self.named is None else set(self.named)
-        hunt._stays = self.stays
-        hunt.outcomes = list(self.outcomes)
+        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in it.next_hops]
+        hunt._responding = None if it.has_responded is None else gateways[it.has_responded]
+        hunt._latest = None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1])
+        hunt._named = None if it.named is None else set(it.named)
+        hunt._stays = it.stays
+        hunt.outcomes = list(it.outcomes)
         return hunt
 
 
@@ -178,7 +182,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             elif isinstance(client, Client) and isinstance(client.owner, Information):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
-            arrival=call.arrival,
+            arrival=portable(call.arrival),
             hops=call._hops,
             state=call.state,
             settings=call.settings,
@@ -199,7 +203,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the call with its legs; ``connect`` restores the requests between them."""
         restoration = calls.restoration
         call = Call.__new__(Call)
-        call.arrival = self.arrival
+        call.arrival = as_received(self.arrival)
         call.endpoint = restoration.endpoint
         call.state = self.state
         call.settings = self.settings

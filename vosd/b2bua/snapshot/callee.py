@@ -69,7 +69,7 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     parts: PartsSnapshot
     hops: int
     headers: bytes
-    content: str
+    content: bytes
     body: bytes
     is_fixed: bool
 
@@ -78,12 +78,12 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Describe an INVITE."""
         parts = PartsSnapshot.of(invitation.parts, endpoint.flows)
         _, hops, headers, content, body, is_fixed = invitation
-        return cls(parts, hops, encode(headers), content, body, is_fixed)
+        return cls(parts, hops, encode(headers), encode(content), body, is_fixed)
 
     def restored(self, restoration: Restoration) -> Invitation:
         """Return the INVITE."""
         parts, headers = self.parts.restored(restoration), text_of(self.headers)
-        return Invitation(parts, self.hops, headers, self.content, self.body, self.is_fixed)
+        return Invitation(parts, self.hops, headers, text_of(self.content), self.body, self.is_fixed)
 
 
 class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):

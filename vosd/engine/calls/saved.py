@@ -12,6 +12,7 @@ from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_inform
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rates import AppliedRate
@@ -159,8 +160,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         timer, setup = live_call.timer, live_call.setup
         return cls(
             CallPartsSnapshot.of(live_call.call, requests),
-            RequestSnapshot.of(live_call.call_request),
-            live_call.kept,
+            portable(RequestSnapshot.of(live_call.call_request)),
+            portable(live_call.kept),
             None if timer is None else services.deadlines.position(timer),
             None if setup is None else SetupSnapshot.of(setup),
         )
@@ -171,15 +172,16 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             KeyError: a gateway or an account that it needs is not in the catalogue.
         """
-        catalogue, request = services.admission.catalogue, self.request.restored(services)
+        catalogue, described = services.admission.catalogue, as_received(self.request)
+        request = described.restored(services)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
-        live_call.kept = self.kept
+        live_call.kept = as_received(self.kept)
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
-        self.request.occupy(request, services)
+        described.occupy(request, services)
         if self.setup is not None:
             live_call.setup = self.setup.restored(request, services)
         if live_call.call.callee is not None:
