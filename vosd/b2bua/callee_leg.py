@@ -28,7 +28,7 @@ from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 EARLY_MAX = 16
 """Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
@@ -66,7 +66,9 @@ class CalleeLeg(Leg):
         "tried_at",
     )
 
-    def __init__(self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant) -> None:
+    def __init__(
+        self, endpoint: Endpoint, call: "CallPort", choice: RouteChoice, address: Address, now: Instant
+    ) -> None:
         """Prepare an attempt; nothing is sent before ``begin``."""
         dialect = choice.gateway.dialect
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)

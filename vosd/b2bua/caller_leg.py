@@ -24,7 +24,7 @@ from vosd.sip.wire.message import Request
 from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
 
 if TYPE_CHECKING:
-    from vosd.b2bua.keypad import Keypad
+    from vosd.b2bua.call_port import PressedKeys
 
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
@@ -106,7 +106,7 @@ class CallerLeg(Leg):
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.has_referred = False
         """Whether this side has sent a REFER before."""
-        self.keypad: Keypad | None = None
+        self.keypad: PressedKeys | None = None
         """The keys it has pressed, if its keys may transfer."""
         self.is_settled = False
         """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""

@@ -32,7 +32,7 @@ from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.dialect import ReasonForm
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 SDP: Final = "Content-Type: application/sdp\r\n"
 TIMER_HEADER: Final = "Supported: timer\r\n"
@@ -72,7 +72,7 @@ class Leg:
     """Whether the Call-ID of this leg is ours."""
     may_transfer = False
     """Whether this side may transfer the other one."""
-    call: "Call"
+    call: "CallPort"
     dialog: Dialog | None
 
     def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:

@@ -20,7 +20,7 @@ from vosd.sip.transaction.store import TimerOwner
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 TRIES_MAX: Final = 5
@@ -58,7 +58,7 @@ class Proposal(ABC):
         """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
 
     @property
-    def call(self) -> "Call":
+    def call(self) -> "CallPort":
         """The call that is ended after an error here."""
         return self.far.call
 

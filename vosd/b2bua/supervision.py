@@ -18,7 +18,7 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 BUSY_MS: Final = 2_000
@@ -56,7 +56,7 @@ class Supervision:
         """Whether the peer allows UPDATE, but refuses it."""
 
     @property
-    def call(self) -> "Call":
+    def call(self) -> "CallPort":
         """The call that is ended after an error here."""
         return self._leg.call
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
@@ -36,9 +37,9 @@ Requests = Iterable[Client | InviteClient]
 NextHopSnapshot = tuple[ChoiceSnapshot, Address]
 
 
-def requests_by_call(endpoint: Endpoint) -> Mapping[Call, Requests]:
+def requests_by_call(endpoint: Endpoint) -> Mapping[CallPort, Requests]:
     """Return the requests that are known to their transactions alone: INFOs that were passed on, attempts given up."""
-    found: dict[Call, list[Client | InviteClient]] = {}
+    found: dict[CallPort, list[Client | InviteClient]] = {}
     for client in endpoint.store.clients.values():
         if isinstance(client, InviteClient):
             if isinstance(client.witness, GivenUp):
