@@ -12,8 +12,7 @@ FOLDERS: Final = ("vosd", "tests", "bench", "migrations", "config", "docs", "scr
 TEXTS: Final = {".py", ".md", ".yaml", ".xml", ".toml", ".txt", ".csv", ".mako", ".service", ""}
 
 LINES_MAX: Final = 400
-LONGER: Final = {
-}
+LONGER: Final = {}
 """Files that may be longer for now, and how long: a number here only ever falls."""
 
 SHAPELESS: Final = re.compile(r"(^|_)(utils?|helpers?|managers?|misc|common|stuff)(_|$)")
