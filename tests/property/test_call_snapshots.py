@@ -16,16 +16,20 @@ import msgspec
 import pytest
 import test_switch_midcall as midcall
 from doubles.guarded_scene import GuardedScene
+from doubles.keypad_scene import KEYS, TARGET
 from doubles.successor import replace_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
 
 from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.sip.flows import Listener
+from vosd.sip.wire.compose import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER, UnexpectedError
 from vosd.testing.virtual import customer, ua, vendor
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import (
@@ -88,11 +92,25 @@ class Plan(NamedTuple):
     balance: str = "100"
     probe: Probe = Probe.NONE
     limit_s: int = 300
+    transport: str = "udp"
+    later: str = ""
+    """Script of the first vendor for the targets of transfers."""
 
 
 def propose(side, method="INVITE", *attributes):
     if side.mine:
         side.propose(*attributes, method=method)
+
+
+def press(side, keys):
+    """Press keys, 300 ms apart, as long as the call lasts."""
+    for number, key in enumerate(keys):
+        side.wire.after(300 * number, partial(press_one, side, key))
+
+
+def press_one(side, key):
+    if not side.is_over:
+        side.ask("INFO", body=f"Signal={key}\r\nDuration=160\r\n", kind="application/dtmf-relay")
 
 
 def change_its_mind(side):
@@ -108,6 +126,10 @@ DOINGS = {
     "asks for an offer": lambda side: side.ask("INVITE"),
     "refreshes": lambda side: side.ask("INVITE", body=side.mine),
     "presses a key": lambda side: side.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay"),
+    "transfers by keys": lambda side: press(side, f"{KEYS.blind}{TARGET}#"),
+    "consults by keys, with a pause": lambda side: press(side, f"{KEYS.attended}{TARGET}"),
+    "cancels a transfer by keys": lambda side: press(side, KEYS.cancel),
+    "completes a transfer by keys": lambda side: press(side, KEYS.end),
     "asks OPTIONS": lambda side: side.ask("OPTIONS"),
     "changes its mind": change_its_mind,
     "will be slow": lambda side: [
@@ -121,8 +143,23 @@ DOINGS = {
 }
 
 
+KEYED = [*(each for each in DOINGS if "by keys" in each), "presses a key", "hangs up", "will be slow", "proposes"]
+
+
+def lose_connection(scene, side):
+    """Close the connection to a side, as ``engine.loop`` reports it."""
+    exchange, address = scene.exchange, scene.caller.address if side == "caller" else scene.vendor.address
+    now = exchange.clock.now()
+    for event in exchange.endpoint.transport_failed(Peer(0, *address), now):
+        exchange.switch.handle(event)
+    exchange.flush()
+
+
 def do(scene, call, side, what):
     """Let one side of an answered call do something."""
+    if what == "loses its connection":
+        lose_connection(scene, side)
+        return
     there = [each for vendor in scene.vendors for each in vendor.calls if each.final == 200]
     chosen = call if side == "caller" else there[-1] if there else None
     if (
@@ -144,17 +181,21 @@ def carry_out(plan, moments=(), codec=msgspec.msgpack):
     """Carry a plan out and replace the switch at these moments; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
-    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
+    trunk = mapping_gateway(
+        "acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer, transfer_keys=KEYS)
+    )
     gateways = [
         vendor_gateway(index, dialect=CalleeDialect(session_timer=timer, display_name=Passing.PASS))
         for index in range(2)
     ]
-    scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
+    scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance, listeners=(Listener(*SWITCH, plan.transport),))
     if plan.seed is not None:
         scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
     for each, script in zip(scene.vendors, plan.scripts, strict=False):
         each.script = SCRIPTS[script]
     call = scene.caller.call(CALLEE, INTENTS[plan.intent])
+    if plan.later:
+        scene.wire.after(2_900, partial(setattr, scene.vendor, "script", SCRIPTS[plan.later]))
     for at_ms, side, what in plan.doings:
         scene.wire.after(at_ms, partial(do, scene, call, side, what))
     for at_ms in moments:
@@ -213,7 +254,7 @@ doings = st.lists(
     st.tuples(
         st.integers(1_000, 12_000) | st.integers(12_000, 100_000),
         st.sampled_from(["caller", "callee"]),
-        st.sampled_from(sorted(DOINGS)),
+        st.sampled_from([*sorted(DOINGS), "loses its connection"]),
     ),
     max_size=6,
 ).map(tuple)
@@ -230,6 +271,7 @@ def plans_with_moments(draw):
         draw(st.sampled_from(["100", "0.7"])),
         draw(st.sampled_from(list(Probe))),
         draw(st.sampled_from([300, 40])),
+        draw(st.sampled_from(["udp", "udp", "tcp"])),
     )
     busy = [0, 1_000, *(at_ms for at_ms, _, _ in plan.doings)]
     soon = st.tuples(st.sampled_from(busy), st.integers(1, 10) | st.integers(10, 3_000)).map(sum)
@@ -243,7 +285,7 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
 
@@ -282,3 +324,29 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     assert left == []
     assert len(msgspec.msgpack.encode(saved.calls[0].parts)) < 4_000
     assert saved.endpoint.finished == saved.endpoint.clients == ()
+
+
+@given(
+    how=st.sampled_from(sorted(each for each in DOINGS if "by keys" in each)),
+    then=st.lists(
+        st.tuples(st.integers(7_000, 25_000), st.sampled_from(["caller", "callee"]), st.sampled_from(KEYED)),
+        max_size=3,
+    ),
+    script=st.sampled_from(["answers", "answers late", "rings", "fails", "early media"]),
+    seed=st.none() | st.integers(0, 2**16),
+    moments=st.lists(st.integers(3_000, 30_000), min_size=1, max_size=4).map(sorted),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_transfer_by_keys_goes_on_as_the_original(how, then, script, seed, moments):
+    doings = ((3_000, "caller", how), *then, (40_000, "callee", "hangs up"))
+    assert_same(Plan("plain", ("answers", "fails"), doings, seed, later=script), moments)
+
+
+@pytest.mark.parametrize("moment", [30_000, 60_000])
+def test_a_call_over_connections_goes_on_as_the_original(moment):
+    doings = (
+        (30_500, "caller", "loses its connection"),
+        (59_999, "callee", "proposes"),
+        (90_000, "callee", "hangs up"),
+    )
+    assert_same(Plan("knows all", ("knows timer", "answers"), doings, transport="tcp"), [moment])
