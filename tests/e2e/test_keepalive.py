@@ -75,7 +75,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def stage(tmp_path: Path, receiver: Receiver) -> Iterator[Stage]:
-    """A switch that takes over five thousand registrations of an earlier life."""
+    """A switch that takes over five thousand registrations of an earlier run."""
     phones = [f'  - {{number: "8{number:05}", account: family, password: secret}}\n' for number in range(PHONES)]
     parameters = f"parameters: {{SS_SIP_NAT_KEEP_ALIVE_PERIOD: {PERIOD_S}}}\n"
     (tmp_path / "many.yaml").write_text(f"{parameters}phones:\n{''.join(phones)}")

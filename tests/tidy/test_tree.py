@@ -67,7 +67,7 @@ def test_every_package_has_a_docstring_to_open_with():
     assert [name_of(path) for path in packages if not path.read_text().startswith('"""')] == []
 
 
-def test_the_tree_speaks_of_itself_alone():
+def test_the_tree_names_itself_alone():
     read = {name_of(path): path.read_text(errors="surrogateescape") for path in texts()}
     assert {"README.md", "Makefile", "pyproject.toml", "vosd/engine/calls/switch.py", "docs/operations.md"} <= set(read)
     assert {name: found[0] for name, text in read.items() if (found := FOREIGN.search(text))} == {}

@@ -160,7 +160,7 @@ class Bridge:
                 leg.respond(server, 488, event.at)
                 return
             method = "UPDATE"
-        leg.take_time(server, event.at)
+        leg.defer_response(server, event.at)
         self._proposal = Renegotiation(self._endpoint, self, leg, far, server, method=method, offer=offer)
         self._proposal.begin(event.at)
 

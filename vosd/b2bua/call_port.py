@@ -130,7 +130,7 @@ class CallPort(Protocol):
         """Report a refresh that the peer refused; 408 = it did not answer."""
         ...
 
-    def outlived(self, now: Instant, at: Instant | None = None) -> bool:
+    def check_limits(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits; return whether it has ended."""
         ...
 

@@ -190,7 +190,7 @@ class CalleeLeg(Leg):
             self._note_ringing(event.at, rang=False)
             self._establish(response, event.at)
             self.call.answered(self, event.at)
-        elif status == 422 and not self.timer.has_insisted and self.timer.insist(response):
+        elif status == 422 and not self.timer.has_min_se and self.timer.accept_min_se(response):
             # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
             self._invite_again(event.at)
         else:
@@ -295,7 +295,7 @@ class CalleeLeg(Leg):
             self._note_ringing(now)
         elif self.tried_at is None:
             self.tried_at = now
-        session = self.listen_to(response)
+        session = self.take_session(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
@@ -369,7 +369,7 @@ class CalleeLeg(Leg):
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.listen_to(response) or self._sessions.get(response.to_tag) or self.remote_session
+        self.answer = self.take_session(response) or self._sessions.get(response.to_tag) or self.remote_session
         self.remote_session = self.answer
         self._sessions = {}
         self.timer.answered(response, now)

@@ -113,7 +113,7 @@ class CallerLeg(Leg):
         self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
         if self.dialog.is_behind_nat:
             transaction.answer_at(source)
-        self.offer = self.listen_to(request)
+        self.offer = self.take_session(request)
         transaction.owner = self
         self._valid_s = _valid_s(request)
         self._expiry: Timer[TimerOwner] | None = None

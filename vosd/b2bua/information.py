@@ -65,5 +65,5 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
         origin.retry_later(server, now)
     else:
         headers = f"Content-Type: {media_type(request)}\r\n"
-        origin.take_time(server, now)
+        origin.defer_response(server, now)
         far.ask("INFO", headers, request.body, Information(origin, far, server), now)

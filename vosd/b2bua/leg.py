@@ -10,7 +10,7 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.sdp.direction import active, goes_nowhere
+from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.acceptance import Acceptance
@@ -137,7 +137,7 @@ class Leg:
 
     @remote_session.setter
     def remote_session(self, session: bytes) -> None:
-        if self._remote_session and goes_nowhere(session) and not goes_nowhere(self._remote_session):
+        if self._remote_session and has_zero_address(session) and not has_zero_address(self._remote_session):
             self._remote_session_before_hold = self._remote_session
         self._remote_session = session
 
@@ -170,7 +170,7 @@ class Leg:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
         if self.dialog is not None and self.dialog.refresh(response):
             self.moved()
-        self.listen_to(response)
+        self.take_session(response)
         if self.supervision is not None:
             self.timer.answered(response, asked_at)
             self.supervision.refreshed(now)
@@ -179,7 +179,7 @@ class Leg:
         """Report a changed remote target to the call."""
         self.call.moved()
 
-    def listen_to(self, message: Message) -> bytes:
+    def take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
@@ -258,10 +258,10 @@ class Leg:
         tag = "" if self.dialog is None else self.dialog.local_tag
         transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
 
-    def take_time(self, transaction: Server | InviteServer, now: Instant) -> None:
+    def defer_response(self, transaction: Server | InviteServer, now: Instant) -> None:
         """Send 100 if the answer takes long: it has to come from the other side. An INVITE has its 100 already."""
         if isinstance(transaction, Server):
-            transaction.take_time(self._endpoint.server_header, now)
+            transaction.defer_response(self._endpoint.server_header, now)
 
     def retry_later(self, transaction: Server | InviteServer, now: Instant) -> None:
         """Refuse an offer that came while another of this side waits: 500, Retry-After up to 10 s (section 14.2)."""

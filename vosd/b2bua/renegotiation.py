@@ -87,7 +87,7 @@ class Proposal(ABC):
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
-        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.insist(event.response):
+        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.

@@ -148,7 +148,7 @@ class Supervision:
         left_ms = 0 if expires_at is None else expires_at.mono - now.mono
         self._wake(now.plus(max(RETRY_MS, left_ms // 8)))
         self.call.watch()
-        self.call.outlived(now)
+        self.call.check_limits(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -280,7 +280,7 @@ class Commands:
         """Unblock an address; return whether it was locked out or blocked."""
         order = msgspec.convert(dict(arguments), UnblockOrder)
         try:
-            unblocked = self._silenced.lift(order.address)
+            unblocked = self._silenced.unblock(order.address)
         except ValueError as error:
             raise CommandError(str(error)) from error
         return {"address": order.address, "unblocked": unblocked}
@@ -305,7 +305,7 @@ class Commands:
         order = msgspec.convert(dict(arguments), TraceOrder)
         check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
-        with self._service.node.followers.look_on(order.sought) as follower:
+        with self._service.node.followers.follow_calls(order.sought) as follower:
             while (now := self._clock.now()).mono < until.mono:
                 yield TraceUpdate(follower.updates(now), follower.left_out, is_over=False)
                 await asyncio.sleep(0 if follower.has_more else UPDATE_S)

@@ -65,7 +65,7 @@ class Silenced(Counting):
             if until > now.mono
         ]
 
-    def lift(self, host: str) -> bool:
+    def unblock(self, host: str) -> bool:
         """Release a source, whatever the cause; return False if it was not silenced.
 
         Raises:

@@ -1,6 +1,6 @@
 """A whole switch at work: a node with its loop, journal, recorder and view of money, from start to stop.
 
-Owns the order in which an earlier life is wound up before the first call is taken, and the order of a stop.
+Owns the order in which an earlier run is completed before the first call is taken, and the order of a stop.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ from vosd.sip.wire.compose import Peer
 
 MARK_S: Final = 1.0
 """How often time is marked while calls run: what a crash may take from an answered call."""
-PARTING_S: Final = 2.0
+LAST_ANSWERS_S: Final = 2.0
 """How long a stop waits for peers to answer their BYE, and repeats it meanwhile."""
 FINAL_BOOKING_S: Final = 10.0
 """How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
@@ -191,7 +191,7 @@ class SwitchService:
         now = self._clock.now()
         self.node.vendors.adopt(self.switch.catalogue, now)
         self._loop.flush(now)
-        self._tasks.run("calls of an earlier life", self._leftovers.run)
+        self._tasks.run("calls of an earlier run", self._leftovers.run)
         self.keep_alives.begin(transmit)
         self.inbox.attach(asyncio.get_running_loop())
 
@@ -204,8 +204,8 @@ class SwitchService:
         except TimeoutError:
             count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls_ended_by_stop", calls=count, grace_s=grace_s)
-            await self._parting()
-        await self._take_leave()
+            await self._await_bye_answers()
+        await self._end_vendor_registrations()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
@@ -219,7 +219,7 @@ class SwitchService:
         self._loop.detach()
         self.keep_alives.stop()
         await self._tasks.stop()
-        await self.registrations.part()
+        await self.registrations.write_all()
         self._journal.close()
 
     # -- people -------------------------------------------------------------------------------------------------
@@ -250,21 +250,21 @@ class SwitchService:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    async def _parting(self) -> None:
+    async def _await_bye_answers(self) -> None:
         """Wait until the peers have answered our BYEs, so that one that was lost is sent again."""
-        for _ in range(round(PARTING_S / TICK_S)):
+        for _ in range(round(LAST_ANSWERS_S / TICK_S)):
             if not self._endpoint.awaits_answers:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("last_bye_unanswered", means="its side of the call may still be open")
 
-    async def _take_leave(self) -> None:
+    async def _end_vendor_registrations(self) -> None:
         """End our registrations with vendors."""
         now = self._clock.now()
-        self.node.vendors.leave(now)
+        self.node.vendors.end(now)
         self._loop.flush(now)
-        for _ in range(round(PARTING_S / TICK_S)):
-            if self.node.vendors.have_left:
+        for _ in range(round(LAST_ANSWERS_S / TICK_S)):
+            if self.node.vendors.have_ended:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("registration_end_unanswered", means="it expires there")

@@ -40,12 +40,12 @@ class VendorLinks(Counting):
         self.registrations.adopt(gateways, catalogue.parameters.challenges_max, now)
         self.pings.adopt(gateways, now)
 
-    def leave(self, now: Instant) -> None:
+    def end(self, now: Instant) -> None:
         """Stop the pings, and end our registrations."""
         self.pings.stop()
         self.registrations.leave(now)
 
     @property
-    def have_left(self) -> bool:
+    def have_ended(self) -> bool:
         """Whether every vendor has confirmed the end of our registration, or will not."""
-        return self.registrations.have_left
+        return self.registrations.have_ended

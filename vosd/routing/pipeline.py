@@ -177,7 +177,9 @@ def find_routes(
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
 
-def sift(request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> Routes:
+def examine_routes(
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors
+) -> Routes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
     choices = tuple(_search(Circumstances(request, occupancy, rests, vendors), table, left))

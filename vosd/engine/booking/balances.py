@@ -164,7 +164,7 @@ class Balances(Counting):
             for name in known:
                 self.credits[name].restore(*changes.standings[name])
 
-    def owe(self, postings: Iterable[Posting]) -> None:
+    def add_owed(self, postings: Iterable[Posting]) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.
 
         Such an account may be configured again before the call is booked, when its balance lacks the call.

@@ -112,7 +112,7 @@ class Switch(Counting):
             _log.exception("call_aborted", call_event=type(event).__name__)
             call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
-                self._refusals.unreadable(event, ParseError(500, Flaw.OUR_OWN_MISTAKE))
+                self._refusals.unreadable(event, ParseError(500, Flaw.OWN_ERROR))
             if call is not None:
                 self._abort(call, event.at)
 

@@ -174,7 +174,7 @@ class Authenticator(Counting):
         Raises:
             ValueError: ``host`` is no IP address.
         """
-        was_locked_out = self._lock_out.lift(host, now.mono)
+        was_locked_out = self._lock_out.unblock(host, now.mono)
         if was_locked_out:
             _log.warning(Event.AUTH_UNBLOCKED, source=host)
         return was_locked_out

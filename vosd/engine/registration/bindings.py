@@ -209,9 +209,9 @@ class Registrations(Counting):
         """Write all registrations to a database that has lost commits."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
 
-    async def part(self) -> None:
+    async def write_all(self) -> None:
         """Write everything before a stop."""
-        await self._writer.part((name, each) for name, user in self._users.items() for each in user.bindings)
+        await self._writer.write_all((name, each) for name, user in self._users.items() for each in user.bindings)
 
     # -- asking -------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class Client:
         previous, self._state = self._state, step(CLIENT, self._state, input_of(response.status))
         if self._state is State.PROCEEDING:
             if previous is State.CALLING:
-                self._retry.slow_down(self, now)
+                self._retry.slow_retransmission(self, now)
         else:
             self._retry.stop(self)
             del self._store.clients[self._key]

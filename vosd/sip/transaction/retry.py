@@ -93,7 +93,7 @@ class Retry:
             self._wait(min(2 * self._interval_ms, self._ceiling_ms), owner, now)
         return True
 
-    def slow_down(self, owner: TimerOwner, now: Instant) -> None:
+    def slow_retransmission(self, owner: TimerOwner, now: Instant) -> None:
         """Retransmit at intervals of T2, after a provisional response (RFC 3261 section 17.1.2.2)."""
         if self._store.reliable[self._peer.flow]:
             return

@@ -17,7 +17,7 @@ from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.obs.traced import Direction
 from vosd.sip.auth_gate import AuthGate
-from vosd.sip.flows import Listener, Locator, knows_no_names
+from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
@@ -113,7 +113,7 @@ class Exchange:
         listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
         auth_gate: AuthGate | None = None,
-        locate: Locator = knows_no_names,
+        locate: Locator = resolve_no_name,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
@@ -178,9 +178,9 @@ class Exchange:
         self.node.swap_catalogue(catalogue, self.clock.now())
         self.flush()
 
-    def part(self) -> None:
+    def end_vendor_registrations(self) -> None:
         """Stop OPTIONS to vendors, and remove our registrations."""
-        self.node.vendors.leave(self.clock.now())
+        self.node.vendors.end(self.clock.now())
         self.flush()
 
     def telephone(self, number: str, address: Address, **terms: Any) -> VirtualPhone:
