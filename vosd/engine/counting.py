@@ -13,11 +13,13 @@ class Figure(StrEnum):
     """A key of ``vosd status --json`` with its meaning. None is renamed, because programs of operators read them."""
 
     meaning: str
+    is_total: bool
+    """Whether it counts since the start; else it returns to zero when nothing is left to do."""
 
-    def __new__(cls, name: str, meaning: str) -> "Figure":
+    def __new__(cls, name: str, meaning: str, is_total: bool = False) -> "Figure":
         """Make the figure of a name."""
         made = str.__new__(cls, name)
-        made._value_, made.meaning = name, meaning
+        made._value_, made.meaning, made.is_total = name, meaning, is_total
         return made
 
     CALLS = "calls", "calls that are set up, ringing or answered"
@@ -35,6 +37,7 @@ class Figure(StrEnum):
     REFUSED_FOR_OVERLOAD = (
         "refused_for_overload",
         "since the start: refused with 503 for Overload, without CDR",
+        True,
     )
 
 
@@ -67,8 +70,8 @@ def census_of(parts: Iterable[Counting]) -> dict[str, int]:
 
 
 def totals_of(parts: Iterable[Counting]) -> dict[str, int]:
-    """Return the counters of several parts; those of the same figure are added up."""
-    found: Counter[str] = Counter()
+    """Return all counters, zero where no part counted; those of the same figure are added up."""
+    found = Counter({figure.value: 0 for figure in Figure if figure.is_total})
     for part in parts:
         found.update({figure.value: count for figure, count in part.totals().items()})
     return dict(found)

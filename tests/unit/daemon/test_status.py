@@ -80,7 +80,8 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock)
 
 
 def test_every_figure_is_declared_with_its_meaning_and_explained():
-    assert sorted([*CENSUS, *TOTALS]) == sorted(Figure)
+    assert sorted(CENSUS) == sorted(figure for figure in Figure if not figure.is_total)
+    assert sorted(TOTALS) == sorted(figure for figure in Figure if figure.is_total)
     told = CliRunner().invoke(main, ["status", "--explain", "--json"])
     assert json.loads(told.output) == {figure.value: figure.meaning for figure in Figure}
     assert min(len(figure.meaning.split()) for figure in Figure) > 2
