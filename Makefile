@@ -13,7 +13,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check interop demo bench bench-count bench-compare install-system clean
+.PHONY: help run install test check explore interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,9 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+explore: $(VENV)/.tested-with ## the property tests with new random examples, ten times as many where a test sets no number
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
 	@scripts/provide linphone-daemon:linphone-cli

@@ -1,5 +1,6 @@
-"""What every test shares: Hypothesis without a clock, a private MariaDB started when first wanted, SQLite files."""
+"""What every test shares: Hypothesis with steady examples and no clock, a private MariaDB, SQLite files."""
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -11,9 +12,11 @@ from vosd.testing.process.mariadb import MariaDb
 
 _numbers = count(1)
 
-# A busy machine must not fail a property; what has to be fast is measured where it says so.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# A busy machine must not fail a property; what has to be fast is measured where it says so. Every run has the same
+# examples, so that a change is judged by what it changes; `make explore` looks for new ones.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

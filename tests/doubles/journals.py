@@ -36,7 +36,7 @@ def open_call(index: int, answered_mono: int = 5_000) -> OpenCall:
 
 
 def crash_and_read(directory: Path) -> Remains:
-    """Return what another life would find now."""
+    """Return what another run would find now."""
     return read_segments(listed(directory, IN_USE))
 
 

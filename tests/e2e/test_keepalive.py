@@ -75,7 +75,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def stage(tmp_path: Path, receiver: Receiver) -> Iterator[Stage]:
-    """A switch that takes over five thousand registrations of an earlier life."""
+    """A switch that takes over five thousand registrations of an earlier run."""
     phones = [f'  - {{number: "8{number:05}", account: family, password: secret}}\n' for number in range(PHONES)]
     parameters = f"parameters: {{SS_SIP_NAT_KEEP_ALIVE_PERIOD: {PERIOD_S}}}\n"
     (tmp_path / "many.yaml").write_text(f"{parameters}phones:\n{''.join(phones)}")
@@ -108,8 +108,9 @@ def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(st
     for sweep in (first, second):
         assert {received.data for received in sweep} == {b"HELLO"}
         assert sorted(received.address for received in sweep) == sorted(map(place, range(PLACES)))
-        assert most_within(SLICE_MS, sweep) <= 2 * (PACE.slice_max + 1), "a late slice and the one after it"
-        assert most_within(100, sweep) <= 15 * (PACE.slice_max + 1), "ten slices, and late ones of a busy machine"
+        # A busy machine may hold the switch up between its clock and its sends; a burst would be a batch of 3,000.
+        assert most_within(SLICE_MS, sweep) <= 4 * (PACE.slice_max + 1), "a slice, and late ones of a busy machine"
+        assert most_within(100, sweep) <= 20 * (PACE.slice_max + 1), "ten slices, and late ones of a busy machine"
         in_first_batch = sum(received.at_ms - sweep[0].at_ms < PACE.send_interval_ms for received in sweep)
         assert in_first_batch <= PACE.send_one_time + 2 * PACE.slice_max
         assert sweep[-1].at_ms - sweep[0].at_ms < 1_000 * PERIOD_S / 2, "it is over long before the next"

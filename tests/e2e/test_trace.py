@@ -95,7 +95,7 @@ def test_new_calls_are_followed_live_until_the_follower_stops(stage: Stage, tmp_
 
 @contextmanager
 def following(stage: Stage, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``vosd trace``; the body begins once the switch lets it look on."""
+    """Run ``vosd trace``; the body begins once the switch lets it follow calls."""
     executable = Path(sys.executable).with_name("vosd")
     words = [executable, "trace", "--config", stage.daemon.configuration_file, "--seconds", "30", *options]
     # A run of the tests in the background of a shell ignores SIGINT, and so would the verb.

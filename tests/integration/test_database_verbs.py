@@ -330,7 +330,8 @@ def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> Non
     assert json.loads(installation.vosd(*taxed).stdout)["tax"] == "0.001"
     unrated = installation.vosd("rate", "explain", "--account", "customer-1", "--callee", "33", "--duration", "1")
     assert (unrated.exit_code, "No Matching Rate" in unrated.stderr) == (1, True)
-    assert "cycle 6" in installation.vosd(*words, "--duration", "1").stdout
+    shown = installation.vosd(*words, "--duration", "1").stdout
+    assert ("cycle 6" in shown, "None" in shown) == (True, False)
 
 
 def test_a_route_is_explained_with_the_balances_of_the_database(installation: Installation) -> None:

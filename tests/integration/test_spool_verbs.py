@@ -144,6 +144,17 @@ def test_a_damaged_file_is_described_and_the_whole_one_is_fine(installation):
     assert (result.exit_code, "1 ended; no damaged parts" in result.stdout) == (0, True)
 
 
+@pytest.mark.parametrize("words", [(), ("--book",), ("--output", "out.json")], ids=["print", "book", "write"])
+@pytest.mark.parametrize("content", [b"", b"no journal at all\n" * 100], ids=["empty", "other file"])
+def test_a_file_without_any_record_cannot_be_salvaged(installation, words, content):
+    """The operator has named the wrong file: an empty array would look as if it held nothing to save."""
+    path = installation.directory / "wrong"
+    path.write_bytes(content)
+    result = installation.run("spool", "salvage", str(path), *words)
+    assert (result.exit_code, "has no record that can be read" in result.stderr) == (1, True)
+    assert not (installation.directory / "out.json").exists()
+
+
 def test_what_can_be_read_of_a_damaged_file_is_written_out_or_booked(installation):
     path = damaged_journal(installation.directory)
     readable = [call_id(0), call_id(1), call_id(3)]

@@ -5,35 +5,30 @@ one that was given nothing but the encoded snapshot. Whatever is under way then 
 were retransmitted once, INFOs without an answer, a BYE that waits for an ACK.
 """
 
-from collections import deque
-from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from itertools import count
 from random import Random
-from types import NoneType
 from typing import NamedTuple
 
 import msgspec
 import pytest
 import test_switch_midcall as midcall
 from doubles.guarded_scene import GuardedScene
+from doubles.keypad_scene import KEYS, TARGET
+from doubles.successor import replace_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
 
-from vosd.b2bua.leg import Move
 from vosd.base.session_timer import Probe, SessionTimerSettings
-from vosd.billing.holds import CreditSnapshot
-from vosd.engine.calls.saved import SavedSwitch
-from vosd.engine.node import Node
-from vosd.engine.settings import TraceSettings
-from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.states import State
+from vosd.sip.flows import Listener
+from vosd.sip.wire.compose import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER, UnexpectedError
+from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import (
@@ -47,10 +42,14 @@ from vosd.testing.virtual.vendor import (
     refuses,
 )
 from vosd.testing.virtual.wire import Storm
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
 
 CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
 LASTS_MS = 400_000
+
+RAW = "J\udcfcrgen \xe9"
+"""Text of a peer that is not UTF-8 throughout."""
+SAYS_WHY = f'Reason: Q.850;cause=16;text="{RAW}"'
 
 INTENTS = {
     "plain": Intent(),
@@ -59,6 +58,8 @@ INTENTS = {
     "supports 100rel": Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)),
     "never acknowledges": Intent(acknowledges=False),
     "gives up": Intent(cancel_after_ms=700),
+    "is no UTF-8": Intent(display=RAW, headers=(f"Subject: {RAW}",)),
+    "gives up in no UTF-8": Intent(display=RAW, cancel_after_ms=5_000, cancel_headers=(SAYS_WHY,)),
 }
 SCRIPTS = {
     "answers": answers(),
@@ -71,6 +72,8 @@ SCRIPTS = {
     "hangs up": answers(hang_up_after_ms=8_000),
     "wants a longer session": Script((Line(100, 422, "", ("Min-SE: 200",)),)),
     "early media, then busy": Script((Line(0, 183, ANSWER), Line(3_000, 486))),
+    "fails in no UTF-8": Script((Line(100, 183, ANSWER, (SAYS_WHY,)), Line(3_000, 503, "", (SAYS_WHY,)))),
+    "answers in no UTF-8": Script((Line(100, 180), Line(900, 200, ANSWER, (SAYS_WHY, f"Server: {RAW}")))),
     "rings": RINGS,
     "silent": SILENT,
 }
@@ -88,11 +91,25 @@ class Plan(NamedTuple):
     balance: str = "100"
     probe: Probe = Probe.NONE
     limit_s: int = 300
+    transport: str = "udp"
+    later: str = ""
+    """Script of the first vendor for the targets of transfers."""
 
 
 def propose(side, method="INVITE", *attributes):
     if side.mine:
         side.propose(*attributes, method=method)
+
+
+def press(side, keys):
+    """Press keys, 300 ms apart, as long as the call lasts."""
+    for number, key in enumerate(keys):
+        side.wire.after(300 * number, partial(press_one, side, key))
+
+
+def press_one(side, key):
+    if not side.is_over:
+        side.ask("INFO", body=f"Signal={key}\r\nDuration=160\r\n", kind="application/dtmf-relay")
 
 
 def change_its_mind(side):
@@ -108,6 +125,10 @@ DOINGS = {
     "asks for an offer": lambda side: side.ask("INVITE"),
     "refreshes": lambda side: side.ask("INVITE", body=side.mine),
     "presses a key": lambda side: side.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay"),
+    "transfers by keys": lambda side: press(side, f"{KEYS.blind}{TARGET}#"),
+    "consults by keys, with a pause": lambda side: press(side, f"{KEYS.attended}{TARGET}"),
+    "cancels a transfer by keys": lambda side: press(side, KEYS.cancel),
+    "completes a transfer by keys": lambda side: press(side, KEYS.end),
     "asks OPTIONS": lambda side: side.ask("OPTIONS"),
     "changes its mind": change_its_mind,
     "will be slow": lambda side: [
@@ -117,11 +138,32 @@ DOINGS = {
     "will say nothing": lambda side: [side.will(method, SILENCE) for method in ("INVITE", "UPDATE", "INFO")],
     "is gone": lambda side: setattr(side, "gone", 481),
     "hangs up": lambda side: side.hang_up(),
+    "hangs up in no UTF-8": lambda side: side.hang_up(SAYS_WHY),
 }
+
+
+KEYED = [*(each for each in DOINGS if "by keys" in each), "presses a key", "hangs up", "will be slow", "proposes"]
+
+
+def lose_connection(scene, side):
+    """Close the connection to a side, as ``engine.loop`` reports it."""
+    exchange, address = scene.exchange, scene.caller.address if side == "caller" else scene.vendor.address
+    now = exchange.clock.now()
+    for event in exchange.endpoint.transport_failed(Peer(0, *address), now):
+        exchange.switch.handle(event)
+    exchange.flush()
+
+
+# A peer offers nothing while an offer or an INVITE is in progress (RFC 3261 section 14.1, RFC 3311 section 5.1). One
+# that does loses count of what is agreed when a 200 is lost: the repeated one seems to answer its latest offer.
+OFFERS = frozenset({"proposes", "holds", "updates", "asks for an offer", "refreshes", "changes its mind"})
 
 
 def do(scene, call, side, what):
     """Let one side of an answered call do something."""
+    if what == "loses its connection":
+        lose_connection(scene, side)
+        return
     there = [each for vendor in scene.vendors for each in vendor.calls if each.final == 200]
     chosen = call if side == "caller" else there[-1] if there else None
     if (
@@ -129,103 +171,35 @@ def do(scene, call, side, what):
         and call.final == 200
         and not chosen.is_over
         and (chosen is not call or call._ack is not None)
+        and (what not in OFFERS or chosen.may_offer)
     ):
         DOINGS[what](chosen)
-
-
-OF_THE_SWITCH = frozenset({"_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
-DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
-VALUES = (str, bytes, int, frozenset, NoneType)
-
-
-def forgotten(there, here, path="call", seen=None):
-    """Yield what of a call, and of all that it consists of, the restored one lacks or has otherwise."""
-    seen = set() if seen is None else seen
-    if isinstance(there, Move) and here is None:
-        if there.transaction.state is State.PROCEEDING:
-            yield path
-    elif isinstance(there, tuple | list | deque) and here is not None:
-        for number, (each, other) in enumerate(zip(there, here, strict=True)):
-            yield from forgotten(each, other, f"{path}[{number}]", seen)
-    elif isinstance(there, VALUES) or (there is None) is not (here is None):
-        if there != here:
-            yield path
-    elif type(there).__module__.startswith(DESCRIBED) and id(there) not in seen:
-        seen.add(id(there))
-        if type(here) is not type(there):
-            yield path
-        for name in {name for kind in type(there).__mro__ for name in getattr(kind, "__slots__", ())} - OF_THE_SWITCH:
-            if name == "_transaction" and getattr(there, name).state >= State.ACCEPTED:
-                continue  # of an INVITE that is answered and acknowledged only names are left
-            if hasattr(there, name) is not hasattr(here, name):
-                yield f"{path}.{name}"
-            elif hasattr(there, name):
-                yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
-
-
-class Tokens:
-    """The tokens of the exchange, of which a node takes none while it is made."""
-
-    def __init__(self, tokens):
-        self.tokens = tokens
-        self.is_made = False
-
-    def token(self):
-        return self.tokens.token() if self.is_made else "unused"
-
-    def entropy(self):
-        return self.tokens.entropy()
-
-    def secret(self):
-        return self.tokens.secret()
-
-
-def replace_node(scene, codec):
-    """Replace the node by another one, which knows of the first what its encoded snapshot says."""
-    exchange = scene.exchange
-    before = exchange.node
-    saved, left = before.switch.snapshot()
-    assert left == []
-    credits = tuple(credit.snapshot() for credit in exchange.credits.values())
-    encoded = codec.encode((saved, credits))
-    saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
-    exchange.credits = {each.account: each.restored() for each in credits}
-    tokens = Tokens(scene.tokens)
-    around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
-    sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
-    after = Node("sw1", sip, TraceSettings(), listeners, content, around)
-    after.switch.restore(saved)
-    tokens.is_made = True
-    for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
-        assert list(forgotten(there.call, here.call)) == []
-    exchange.take_node(after)
-    return encoded
-
-
-def run(scene):
-    """Let all time pass, or what there is until a user agent is told something that cannot be."""
-    with suppress(UnexpectedError):
-        scene.wire.run_for(LASTS_MS)
 
 
 def carry_out(plan, moments=(), codec=msgspec.msgpack):
     """Carry a plan out and replace the switch at these moments; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
-    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
-    gateways = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
-    scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance)
-    scene.tokens = scene.exchange.surroundings.tokens
+    trunk = mapping_gateway(
+        "acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer, transfer_keys=KEYS)
+    )
+    gateways = [
+        vendor_gateway(index, dialect=CalleeDialect(session_timer=timer, display_name=Passing.PASS))
+        for index in range(2)
+    ]
+    scene = Scene(catalogue([trunk, *gateways]), balance=plan.balance, listeners=(Listener(*SWITCH, plan.transport),))
     if plan.seed is not None:
         scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
     for each, script in zip(scene.vendors, plan.scripts, strict=False):
         each.script = SCRIPTS[script]
     call = scene.caller.call(CALLEE, INTENTS[plan.intent])
+    if plan.later:
+        scene.wire.after(2_900, partial(setattr, scene.vendor, "script", SCRIPTS[plan.later]))
     for at_ms, side, what in plan.doings:
         scene.wire.after(at_ms, partial(do, scene, call, side, what))
     for at_ms in moments:
         scene.wire.after(at_ms, partial(replace_node, scene, codec))
-    run(scene)
+    scene.wire.run_for(LASTS_MS)
     exchange = scene.exchange
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
     return packets, exchange.sink.records, exchange.leftovers(), {a: c.available for a, c in exchange.credits.items()}
@@ -237,7 +211,6 @@ def a_day(seed, monkeypatch, *, replaced):
 
     def scene(*content, **terms):
         made = Scene(*content, **terms)
-        made.tokens = made.exchange.surroundings.tokens
         draw = Random(seed)
         for _ in range(40 if replaced else 0):
             made.wire.after(draw.randrange(midcall.DAY_MS), partial(replace_node, made, msgspec.msgpack))
@@ -254,7 +227,6 @@ def a_guarded_call(guard, intent, script, seed, moments):
     """Make a call through a vendor that challenges requests; return all packets and records."""
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     scene = GuardedScene(deepcopy(guard))
-    scene.tokens = scene.exchange.surroundings.tokens
     if seed is not None:
         scene.wire.delays = Storm(seed, loss=0.1, doubling=0.2, jitter_ms=40)
     scene.vendor.script = SCRIPTS[script]
@@ -263,7 +235,7 @@ def a_guarded_call(guard, intent, script, seed, moments):
     scene.wire.after(20_000, partial(do, scene, call, "caller", "hangs up"))
     for at_ms in moments:
         scene.wire.after(at_ms, partial(replace_node, scene, msgspec.msgpack))
-    run(scene)
+    scene.wire.run_for(LASTS_MS)
     packets = [(packet.sent_at, packet.source, packet.target, packet.data) for packet in scene.wire.packets]
     return packets, scene.exchange.sink.records
 
@@ -275,13 +247,13 @@ def assert_same(plan, moments, codec=msgspec.msgpack):
     assert replaced == untouched
 
 
-ANSWERING = ["answers", "knows timer", "refreshes itself", "knows no update", "early media"]
+ANSWERING = ["answers", "answers in no UTF-8", "knows timer", "refreshes itself", "knows no update", "early media"]
 
 doings = st.lists(
     st.tuples(
         st.integers(1_000, 12_000) | st.integers(12_000, 100_000),
         st.sampled_from(["caller", "callee"]),
-        st.sampled_from(sorted(DOINGS)),
+        st.sampled_from([*sorted(DOINGS), "loses its connection"]),
     ),
     max_size=6,
 ).map(tuple)
@@ -298,6 +270,7 @@ def plans_with_moments(draw):
         draw(st.sampled_from(["100", "0.7"])),
         draw(st.sampled_from(list(Probe))),
         draw(st.sampled_from([300, 40])),
+        draw(st.sampled_from(["udp", "udp", "tcp"])),
     )
     busy = [0, 1_000, *(at_ms for at_ms, _, _ in plan.doings)]
     soon = st.tuples(st.sampled_from(busy), st.integers(1, 10) | st.integers(10, 3_000)).map(sum)
@@ -311,9 +284,17 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
+
+
+def test_text_that_is_no_utf8_comes_back_unchanged():
+    plan = Plan("is no UTF-8", ("fails in no UTF-8", "answers late"), ((20_000, "caller", "hangs up in no UTF-8"),))
+    assert_same(plan, [500, 4_000, 15_000])
+    packets, (record,), *_ = carry_out(plan)
+    assert record.reason_text == "Jrgen \xe9"  # what cannot be printed is left out
+    assert any(RAW.encode(errors="surrogateescape") in data for *_, data in packets)
 
 
 @given(
@@ -342,3 +323,29 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     assert left == []
     assert len(msgspec.msgpack.encode(saved.calls[0].parts)) < 4_000
     assert saved.endpoint.finished == saved.endpoint.clients == ()
+
+
+@given(
+    how=st.sampled_from(sorted(each for each in DOINGS if "by keys" in each)),
+    then=st.lists(
+        st.tuples(st.integers(7_000, 25_000), st.sampled_from(["caller", "callee"]), st.sampled_from(KEYED)),
+        max_size=3,
+    ),
+    script=st.sampled_from(["answers", "answers late", "rings", "fails", "early media"]),
+    seed=st.none() | st.integers(0, 2**16),
+    moments=st.lists(st.integers(3_000, 30_000), min_size=1, max_size=4).map(sorted),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_transfer_by_keys_goes_on_as_the_original(how, then, script, seed, moments):
+    doings = ((3_000, "caller", how), *then, (40_000, "callee", "hangs up"))
+    assert_same(Plan("plain", ("answers", "fails"), doings, seed, later=script), moments)
+
+
+@pytest.mark.parametrize("moment", [30_000, 60_000])
+def test_a_call_over_connections_goes_on_as_the_original(moment):
+    doings = (
+        (30_500, "caller", "loses its connection"),
+        (59_999, "callee", "proposes"),
+        (90_000, "callee", "hangs up"),
+    )
+    assert_same(Plan("knows all", ("knows timer", "answers"), doings, transport="tcp"), [moment])

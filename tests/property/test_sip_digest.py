@@ -97,15 +97,15 @@ def test_nonces_of_others_are_worth_nothing(text, secret):
 )
 def test_no_request_is_taken_twice_nor_late_nor_from_elsewhere(attempts):
     verifier = Verifier(b"sealed", SETTINGS)
-    born = [NOW, NOW, NOW + 3_000, NOW + 8_000, NOW + 20_000]
-    issued = [asked(verifier, mono_ms, str(salt)) for salt, mono_ms in enumerate(born)]
+    issued_at = [NOW, NOW, NOW + 3_000, NOW + 8_000, NOW + 20_000]
+    issued = [asked(verifier, mono_ms, str(salt)) for salt, mono_ms in enumerate(issued_at)]
     taken, spoilt, now = set(), set(), NOW
     for which, count, host, password, has_qop, wait_ms in attempts:
         now += wait_ms
         line = answer(issued[which], Login("1001", password, has_qop=has_qop), "INVITE", URI, count)
         found = finding(verifier, line, mono_ms=now, host=host)
         use = (which, count if has_qop else 0)
-        is_good = host == HOST and 0 <= now - born[which] < SETTINGS.nonce_life_ms
+        is_good = host == HOST and 0 <= now - issued_at[which] < SETTINGS.nonce_life_ms
         if not is_good or use in taken:
             assert found is Finding.STALE
         elif which in spoilt:

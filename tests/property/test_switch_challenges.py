@@ -3,7 +3,7 @@
 from doubles.conformance import faults_of
 from doubles.guard import EVERYTHING, Guard
 from doubles.guarded_scene import GuardedScene
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vosd.testing.virtual.customer import Intent
@@ -46,6 +46,9 @@ guards = st.builds(
         st.tuples(st.sampled_from(sorted(INTENTS)), st.sampled_from(sorted(SCRIPTS))), min_size=1, max_size=3
     ),
     seed=st.none() | st.integers(0, 2**32),
+)
+@example(  # two BYEs with the same nonce, the second overtakes the first
+    guard=Guard(methods=frozenset({"BYE"}), uses=2), plans=[("cancels", "forks"), ("hangs up", "answers")], seed=0
 )
 @settings(max_examples=80, deadline=None)
 def test_no_call_is_lost_and_none_stays_up(guard, plans, seed):

@@ -10,10 +10,11 @@ FOLDERS: Final = ("vosd", "tests", "bench", "docs", "scripts", "config", "migrat
 SUFFIXES: Final = {".py", ".md", ".yaml", ".xml", ".service", ""}
 
 WORDS: Final = (
-    "acquaintance", "anybody", "came to nothing", "comes to nothing", "everybody", "farewell", "glance", "goodbye",
-    "heed", "heeded", "heeds", "hears of", "is news to", "lay ready", "lets go of", "lies ready", "nobody", "onlooker",
-    "onlookers", "out of breath", "persona", "purse", "purses", "somebody", "stranger", "strangers", "strayed",
-    "strays", "whoever", "whom",
+    "acquaintance", "another life", "anybody", "came to nothing", "comes to nothing", "earlier life", "everybody",
+    "farewell", "glance", "goodbye", "hears of", "heed", "heeded", "heeds", "is news to", "lay ready", "lets go of",
+    "lies ready", "mistake of ours", "nobody", "onlooker", "onlookers", "out of breath", "outlived", "persona",
+    "purse", "purses", "quarrel", "skin", "somebody", "speaks of", "stranger", "strangers", "strayed", "strays",
+    "whoever", "whom", "wound up",
 )  # fmt: skip
 """Riddles and figures of speech: a source is known or unknown, a message is received, dropped or retransmitted."""
 

@@ -18,7 +18,7 @@ from vosd.sip.events import RequestArrived
 from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 
 class Bridge:
@@ -118,7 +118,7 @@ class Bridge:
         self._one.call.lost(self._one, 488, now)
 
     def take_over(
-        self, call: "Call", replaced: CallerLeg, newcomer: CallerLeg, server: InviteServer, now: Instant
+        self, call: "CallPort", replaced: CallerLeg, newcomer: CallerLeg, server: InviteServer, now: Instant
     ) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
@@ -160,7 +160,7 @@ class Bridge:
                 leg.respond(server, 488, event.at)
                 return
             method = "UPDATE"
-        leg.take_time(server, event.at)
+        leg.defer_response(server, event.at)
         self._proposal = Renegotiation(self._endpoint, self, leg, far, server, method=method, offer=offer)
         self._proposal.begin(event.at)
 

@@ -57,7 +57,7 @@ class Call(CallEndings):
             return
         self._board.attempt_rings(leg)
         self.state = CallState.RINGING
-        self.journey.rings(now.came)
+        self.journey.note_ringing(now.came)
         self.caller.ring(status, session, now)
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
@@ -188,9 +188,9 @@ class Call(CallEndings):
         """
         if self.state is CallState.TALKING:
             self._refresh_sessions(now)
-            self.outlived(now)
+            self.check_limits(now)
 
-    def outlived(self, now: Instant, at: Instant | None = None) -> bool:
+    def check_limits(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
 
         The end is the deadline, even if the timer ran later, so that no call costs more than was held.
@@ -211,7 +211,7 @@ class Call(CallEndings):
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """End a call whose 200 was never acknowledged (RFC 3261 section 13.3.1.4); it is billed as answered."""
-        if self._accepts(CallEvent.ACK_MISSING) and not self.outlived(now):
+        if self._accepts(CallEvent.ACK_MISSING) and not self.check_limits(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
@@ -222,7 +222,7 @@ class Call(CallEndings):
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
-        if not self._accepts(CallEvent.LEG_LOST) or self.outlived(now):
+        if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
             return
         if status == 481 or self.state is CallState.ANSWERED:
             leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
@@ -296,7 +296,7 @@ class Call(CallEndings):
         if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is CallState.TALKING:
-            if not self.outlived(now):
+            if not self.check_limits(now):
                 self._end_from_switch(reason, now)
             return
         self._give_up_callee(reason, now)
@@ -326,7 +326,7 @@ class Call(CallEndings):
         finally:
             if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.vacate(choice)
-        self.journey.tries(choice, leg.sip_call_id, str(leg.peer))
+        self.journey.note_attempt(choice, leg.sip_call_id, str(leg.peer))
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
 
     def _attempt_over(
@@ -360,7 +360,7 @@ class Call(CallEndings):
 
     def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
         if self.state is CallState.TALKING:
-            if self.outlived(now, at):
+            if self.check_limits(now, at):
                 return
             if self.bridge is not None:
                 self.drop_bridge(now)
@@ -375,7 +375,7 @@ class Call(CallEndings):
             self.caller_cancelled(now)
 
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
-        if not self._accepts(CallEvent.CALLEE_BYE) or self.outlived(now) or self.callee is None:
+        if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:
             return
         self.drop_bridge(now)
         self.callee.close(now)

@@ -29,7 +29,7 @@ from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 EARLY_MAX = 16
 """Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
@@ -67,7 +67,9 @@ class CalleeLeg(Leg):
         "tried_at",
     )
 
-    def __init__(self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant) -> None:
+    def __init__(
+        self, endpoint: Endpoint, call: "CallPort", choice: RouteChoice, address: Address, now: Instant
+    ) -> None:
         """Prepare an attempt; nothing is sent before ``begin``."""
         dialect = choice.gateway.dialect
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)
@@ -190,7 +192,7 @@ class CalleeLeg(Leg):
                 self.rang_at = event.at.came
             self._establish(response, event.at)
             self.call.answered(self, event.at)
-        elif status == 422 and not self.timer.has_insisted and self.timer.insist(response):
+        elif status == 422 and not self.timer.has_min_se and self.timer.accept_min_se(response):
             # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
             self._invite_again(event.at)
         else:
@@ -301,7 +303,7 @@ class CalleeLeg(Leg):
                 self.rang_at = now.came
         elif self.tried_at is None:
             self.tried_at = now
-        session = self.listen_to(response)
+        session = self.take_session(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
@@ -377,9 +379,8 @@ class CalleeLeg(Leg):
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.listen_to(response) or self._sessions.get(tag) or self.remote_session
-        if self.answer is not self.remote_session:
-            self.take_session(self.answer)
+        self.answer = self.take_session(response) or self._sessions.get(tag) or self.remote_session
+        self.note_session(self.answer)
         self._sessions = {}
         self.timer.answered(response, now)
         self.last_seen_at = now

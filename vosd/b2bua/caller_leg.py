@@ -25,7 +25,7 @@ from vosd.sip.wire.message import Request
 from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
 
 if TYPE_CHECKING:
-    from vosd.b2bua.keypad import Keypad
+    from vosd.b2bua.call_port import PressedKeys
 
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
@@ -88,14 +88,14 @@ class CallerLeg(Leg):
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.has_referred = False
         """Whether this side has sent a REFER before."""
-        self.keypad: Keypad | None = None
+        self.keypad: PressedKeys | None = None
         """The keys it has pressed, if its keys may transfer."""
         self.is_settled = False
         """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
         self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
         if self.dialog.is_behind_nat:
             transaction.answer_at(source)
-        self.offer = self.listen_to(request)
+        self.offer = self.take_session(request)
         transaction.owner = self
         self._valid_s = None if request.header("expires") is None else _valid_s(request)
         self._expiry: Timer[TimerOwner] | None = None
@@ -226,7 +226,7 @@ class CallerLeg(Leg):
             self._end_last_attempt(event, session)
         elif unacknowledged.has_session and not self.offer and not self.is_settled:
             if session:
-                self.take_session(session)
+                self.note_session(session)
                 self.is_settled = True
             self.respond(event.transaction, 200, event.at)
             self.call.early_answer_came(session, event.at)

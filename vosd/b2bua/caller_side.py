@@ -7,14 +7,14 @@ from vosd.base.clock import Instant
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.caller_leg import CallerLeg
 
 
 class CallerSide(Protocol):
     """Port of a call to its calling side."""
 
-    call: "Call"
+    call: "CallPort"
 
     @property
     def leg(self) -> "CallerLeg | None":

@@ -65,7 +65,7 @@ class CallEndings(CallParts):
         self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
         dead: DeadCall | None = None, now: Instant | None = None,
     ) -> None:  # fmt: skip
-        at_last = self.journey.ends(at, self.arrival)
+        at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is HangupSource.SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
         self.state = CallState.OVER

@@ -7,7 +7,7 @@ from vosd.cdr.record import Attempt
 from vosd.sip.events import UnwantedAnswer
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 
 def lasted_ms(began: Instant, now: Instant) -> int:
@@ -18,7 +18,7 @@ def lasted_ms(began: Instant, now: Instant) -> int:
 class GivenUp(NamedTuple):
     """Data of an attempt that was given up: the vendor may charge for a late answer."""
 
-    call: "Call"
+    call: "CallPort"
     gateway: str
     started_at: Instant
     pdd_ms: int | None

@@ -18,7 +18,7 @@ from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 NextHop = tuple[RouteChoice, Address]
 """The route that is tried, and the address of its gateway."""
@@ -63,7 +63,7 @@ class Hunt:
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.outcomes: list[AttemptOutcome] = []
 
-    def take(self, call: "Call", now: Instant) -> NextHop | None:
+    def take(self, call: "CallPort", now: Instant) -> NextHop | None:
         """Reserve capacity of the next gateway that has some left, and return its address; None = hunting is over."""
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
         begun = len(self.outcomes) + (call.callee is not None)
@@ -139,7 +139,9 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        return choice._replace(callee_out=uri.user or choice.callee_out), place
+        callee = uri.user or choice.callee_out
+        is_redirected = choice.is_redirected or callee != choice.callee_out
+        return choice._replace(callee_out=callee, is_redirected=is_redirected), place
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""

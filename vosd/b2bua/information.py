@@ -8,7 +8,7 @@ from vosd.sip.transaction.server import Server
 from vosd.sip.wire.body import media_type
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
@@ -29,7 +29,7 @@ class Information:
         origin.informing += 1
 
     @property
-    def call(self) -> "Call":
+    def call(self) -> "CallPort":
         """The call that is ended after an error here."""
         return self._far.call
 
@@ -65,5 +65,5 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
         origin.retry_later(server, now)
     else:
         headers = f"Content-Type: {media_type(request)}\r\n"
-        origin.take_time(server, now)
+        origin.defer_response(server, now)
         far.ask("INFO", headers, request.body, Information(origin, far, server), now)

@@ -7,7 +7,7 @@ keys are answered here; all others are forwarded, including the first keys of a 
 """
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from vosd.b2bua import referral
 from vosd.base.clock import Instant
@@ -83,7 +83,7 @@ class Keypad:
     @property
     def call(self) -> "Call":
         """The call that is ended after an error here."""
-        return self._leg.call
+        return cast("Call", self._leg.call)  # ``CallPort`` has no transfers
 
     def takes(self, event: RequestArrived) -> bool:
         """Process an INFO; return whether it was answered here, otherwise it is to be forwarded."""

@@ -10,7 +10,7 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.sdp.direction import active, goes_nowhere
+from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.acceptance import Acceptance
@@ -32,7 +32,7 @@ from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.dialect import ReasonForm
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
 
 SDP: Final = "Content-Type: application/sdp\r\n"
 TIMER_HEADER: Final = "Supported: timer\r\n"
@@ -72,7 +72,7 @@ class Leg:
     """Whether the Call-ID of this leg is ours."""
     may_transfer = False
     """Whether this side may transfer the other one."""
-    call: "Call"
+    call: "CallPort"
     dialog: Dialog | None
 
     def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
@@ -84,7 +84,7 @@ class Leg:
         self._moving: Move | None = None
         self.reasons = reasons
         self.remote_session = self._remote_session_before_hold = b""
-        """The latest session description received from this side; its setter is ``take_session``."""
+        """The latest session description received from this side; its setter is ``note_session``."""
         self.said = b""
         """The latest session description sent to it."""
         self.informing = 0
@@ -131,10 +131,10 @@ class Leg:
         """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
         return False
 
-    def take_session(self, session: bytes) -> None:
+    def note_session(self, session: bytes) -> None:
         """Note the latest session description of this side."""
         before = self.remote_session
-        if before and goes_nowhere(session) and not goes_nowhere(before):
+        if before and has_zero_address(session) and not has_zero_address(before):
             self._remote_session_before_hold = before
         self.remote_session = session
 
@@ -167,7 +167,7 @@ class Leg:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
         if self.dialog is not None and self.dialog.refresh(response):
             self.moved()
-        self.listen_to(response)
+        self.take_session(response)
         if self.supervision is not None:
             self.timer.answered(response, asked_at)
             self.supervision.refreshed(now)
@@ -176,7 +176,7 @@ class Leg:
         """Report a changed remote target to the call."""
         self.call.moved()
 
-    def listen_to(self, message: Message) -> bytes:
+    def take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
@@ -185,7 +185,7 @@ class Leg:
             return b""
         session = self.session_in(message)
         if session and self.remote_session:
-            self.take_session(session)
+            self.note_session(session)
         elif session:
             self.remote_session = session
         return session
@@ -261,10 +261,10 @@ class Leg:
         tag = "" if self.dialog is None else self.dialog.local_tag
         transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
 
-    def take_time(self, transaction: Server | InviteServer, now: Instant) -> None:
+    def defer_response(self, transaction: Server | InviteServer, now: Instant) -> None:
         """Send 100 if the answer takes long: it has to come from the other side. An INVITE has its 100 already."""
         if isinstance(transaction, Server):
-            transaction.take_time(self._endpoint.server_header, now)
+            transaction.defer_response(self._endpoint.server_header, now)
 
     def retry_later(self, transaction: Server | InviteServer, now: Instant) -> None:
         """Refuse an offer that came while another of this side waits: 500, Retry-After up to 10 s (section 14.2)."""
@@ -319,7 +319,7 @@ class Leg:
             self.last_seen_at = event.at
             session = self.session_in(event.request) if event.request.body else b""
             if session:
-                self.take_session(session)
+                self.note_session(session)
             self.call.acknowledged(self, session, event.at)
 
     def ack_missing(self, event: AckMissing) -> None:

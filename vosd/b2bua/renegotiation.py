@@ -20,7 +20,7 @@ from vosd.sip.transaction.store import TimerOwner
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 TRIES_MAX: Final = 5
@@ -58,7 +58,7 @@ class Proposal(ABC):
         """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
 
     @property
-    def call(self) -> "Call":
+    def call(self) -> "CallPort":
         """The call that is ended after an error here."""
         return self.far.call
 
@@ -87,7 +87,7 @@ class Proposal(ABC):
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
             self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
-        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.insist(event.response):
+        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
@@ -204,7 +204,7 @@ class Renegotiation(Proposal):
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self._answers_in_ack = invite
         if self._offer:
-            self.origin.take_session(self._offer)
+            self.origin.note_session(self._offer)
         server, self._server = self._server, None
         if server is not None:
             self.origin.agree(server, session, now)

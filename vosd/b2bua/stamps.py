@@ -73,7 +73,7 @@ class Journey(JourneyFacts):
     sip_call_ids_out: list[str] = []
     """Of every attempt, in order."""
 
-    def tries(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
+    def note_attempt(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
         """Record an attempt."""
         self.choice = choice
         self.sip_call_ids_out.append(sip_call_id)
@@ -84,7 +84,7 @@ class Journey(JourneyFacts):
         if len(self.attempts) < ATTEMPTS_MAX:
             self.attempts.append(row)
 
-    def rings(self, now: Instant) -> None:
+    def note_ringing(self, now: Instant) -> None:
         """Record a 18x; the first counts."""
         self.ringing_at = self.ringing_at or now
         self.progress_at = self.progress_at or now
@@ -107,6 +107,6 @@ class Journey(JourneyFacts):
         self.answered_at = None
         self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason="Not Written Down")
 
-    def ends(self, at: Instant, arrival: Arrival) -> Instant:
+    def ended_at(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""
         return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)

@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.caller_leg import CallerLeg
     from vosd.b2bua.transfer import Transfer
 
@@ -34,11 +34,11 @@ class Substitute:
     awaits_prack = False
 
     def __init__(
-        self, transfer: "Transfer", call: "Call | None", offer: bytes = b"", caller: "CallerLeg | None" = None
+        self, transfer: "Transfer", call: "CallPort | None", offer: bytes = b"", caller: "CallerLeg | None" = None
     ) -> None:
         self._transfer = transfer
         if call is not None:
-            self.call: Call = call
+            self.call: CallPort = call
         self.offer = offer
         """The offer to the target: the session of the side that it will talk to."""
         self.caller_identity = caller.caller_identity if caller is not None else PLAIN

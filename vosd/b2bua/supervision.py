@@ -16,7 +16,7 @@ from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 BUSY_MS: Final = 2_000
@@ -73,7 +73,7 @@ class Supervision:
         self._restart(began_at)
 
     @property
-    def call(self) -> "Call":
+    def call(self) -> "CallPort":
         """The call that is ended after an error here."""
         return self._leg.call
 

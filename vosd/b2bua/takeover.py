@@ -11,7 +11,7 @@ from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
-    from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 
@@ -24,7 +24,7 @@ class Takeover(Renegotiation):
         self,
         endpoint: Endpoint,
         bridge: "Bridge",
-        call: "Call",
+        call: "CallPort",
         newcomer: CallerLeg,
         far: "Leg",
         server: InviteServer,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vosd.b2bua import referral
 from vosd.b2bua.keypad import Keypad
 from vosd.b2bua.states import CallState
+from vosd.sip.transaction.invite_server import InviteServer
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -62,11 +63,14 @@ def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: 
 
 def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
-    offer = leg.session_in(event.request)
-    if offer and (offer != leg.remote_session or not leg.said or leg.awaits_ack):
-        leg.respond(event.transaction, 491, event.at)
+    offer, server = leg.session_in(event.request), event.transaction
+    wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
+    if wants_session and leg.awaits_ack:
+        leg.retry_later(server, event.at)  # a second 200 would take the place of the one that waits for its ACK
+    elif (offer and offer != leg.remote_session) or (wants_session and not leg.said):
+        leg.respond(server, 491, event.at)
     else:
-        leg.agree(event.transaction, leg.said if offer else b"", event.at)
+        leg.agree(server, leg.said if wants_session else b"", event.at)
 
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:

@@ -1,12 +1,12 @@
 """The reasons of a routing decision in words, for ``vosd route explain``.
 
-Only the words are here. The decision is made by ``pipeline.sift``, as for a call.
+Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
 from typing import NamedTuple
 
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, sift
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
 from vosd.routing.ports import Vendors
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
@@ -53,7 +53,7 @@ def explain_routes(
     Without ``knows_phones`` the registrations are unknown, and all phones are assumed to be registered.
     """
     phone = table.phone(request.callee)
-    routes = sift(request, table, occupancy, rests, vendors)
+    routes = examine_routes(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
             choice.gateway.name,

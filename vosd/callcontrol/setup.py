@@ -8,6 +8,7 @@ Pure: the question is asked through the ``Asker`` port, and the answer comes bac
 """
 
 from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
@@ -63,7 +64,10 @@ class CannotAsk:
 
 
 class Ask(NamedTuple):
-    """Outcome of a step that cannot decide before ``question`` is answered."""
+    """Outcome of a step that cannot decide before ``question`` is answered.
+
+    The step itself must occupy nothing; ``then`` may. A call that is restored runs it again to get its question.
+    """
 
     question: Question
     deadline_ms: int
@@ -107,6 +111,35 @@ class Setup:
         self.number = 0
         """Number of the latest question."""
 
+    @classmethod
+    def resumed(
+        cls, admission: Admission, call_request: CallRequest, steps: tuple[Step, ...], steps_left: int, number: int
+    ) -> "Setup":
+        """Return the set-up of a call that is restored: the step that has asked is run again, for its question.
+
+        ``steps_left`` are those behind it. If the step asks no more, under another catalogue or version, its outcome
+        applies when the deadline has passed.
+
+        Raises:
+            StepOutOfOrderError: there are fewer steps now, or the step occupies something before the answer.
+        """
+        asking = len(steps) - steps_left - 1
+        if asking < 0:
+            raise StepOutOfOrderError(f"{steps_left} steps are left of {len(steps)}")
+        setup = cls(admission, call_request, steps[asking + 1 :])
+        taken = len(call_request.taken)
+        outcome = steps[asking](admission, call_request)
+        if len(call_request.taken) != taken:
+            raise StepOutOfOrderError("a step that asks occupies something before the answer")
+        setup.asked = outcome if isinstance(outcome, Ask) else _decided(outcome)
+        setup.number = number
+        return setup
+
+    @property
+    def steps_left(self) -> int:
+        """Return the number of steps behind the one that has asked."""
+        return length_hint(self._steps)
+
     def advance(self) -> Outcome:
         """Run the steps until one refuses or asks; None = all have passed.
 
@@ -145,3 +178,8 @@ class Setup:
         self.asked = outcome
         self.number += 1
         return outcome
+
+
+def _decided(outcome: Refusal | None) -> Ask:
+    """Return a question that has the same outcome whatever is answered."""
+    return Ask(Question(), 0, outcome, lambda _answer: outcome)

@@ -167,10 +167,14 @@ def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
 
 @click.command(cls=Verb)
 @click.option("--gateways", is_flag=True, help="Every gateway instead: state, calls of limit, ASR, ACD, PDD.")
+@click.option("--explain", is_flag=True, help="Say what each figure counts instead.")
 @json_option
 @pass_invocation
-def status(invocation: Invocation, gateways: bool, as_json: bool) -> None:
+def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool) -> None:
     """Show the state of the running switch."""
+    if explain:
+        _explain_figures(as_json=as_json)
+        return
     if gateways:
         show_gateways(invocation, as_json=as_json)
         return
@@ -193,6 +197,17 @@ def status(invocation: Invocation, gateways: bool, as_json: bool) -> None:
     )
     for reason in reasons:
         output.line(reason)
+
+
+def _explain_figures(*, as_json: bool) -> None:
+    """Print the meaning of each figure; no switch needs to run."""
+    from vosd.engine.counting import Figure
+
+    meanings = {figure.value: figure.meaning for figure in Figure}
+    if as_json:
+        output.document(meanings)
+    else:
+        output.sheet(meanings)
 
 
 def _of_database(found: Mapping[str, Any]) -> str:

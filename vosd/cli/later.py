@@ -11,13 +11,13 @@ def not_built_yet(name: str) -> Verb:
     """Return a verb that accepts any arguments and prints that it is not built yet."""
 
     @click.pass_context
-    def say_so(ctx: click.Context, /, **_: Any) -> None:
+    def fail_not_built(ctx: click.Context, /, **_: Any) -> None:
         message = f"{ctx.command_path} is not built yet"
         raise OperationError(message)
 
     return Verb(
         name,
-        callback=say_so,
+        callback=fail_not_built,
         params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
         help="Not built yet.",
         context_settings={"ignore_unknown_options": True},

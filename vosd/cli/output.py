@@ -133,10 +133,12 @@ def sheet(values: Mapping[str, object]) -> None:
 
 
 def figures(steps: Iterable[Mapping[str, object]]) -> list[tuple[object, str]]:
-    """Return the rows of a table of rating steps: the name of the step, and its figures in one cell."""
-    return [
-        (step["step"], ", ".join(f"{name} {value}" for name, value in step.items() if name != "step")) for step in steps
-    ]
+    """Return the rows of a table of rating steps: the name of the step, and in one cell the figures that it has."""
+
+    def cell(step: Mapping[str, object]) -> str:
+        return ", ".join(f"{name} {value}" for name, value in step.items() if name != "step" and value is not None)
+
+    return [(step["step"], cell(step)) for step in steps]
 
 
 def line(text: str) -> None:

@@ -116,16 +116,20 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
     """Read the ended calls of a journal file, also of a damaged one; write them as a JSON array, or book them.
 
     Calls that are booked already are not booked again. A record that the database refuses goes to the quarantine.
+    Exit code 1 if the file has no record that can be read.
     """
+    from vosd.engine.journal.salvage import ended_in, has_records
+
     if book and target is not None:
         raise click.UsageError("--book or --output, not both")
+    if not _examined(has_records, file):
+        message = f"{file} has no record that can be read: vosd spool check says what it holds"
+        raise OperationError(message)
     if book:
         path = file.absolute()
         asked = _ask_switch_or_do(invocation, "spool_salvage", {"file": str(path)}, lambda spool: spool.salvage(path))
         _report(asyncio.run(asked), as_json)
         return
-    from vosd.engine.journal.salvage import ended_in
-
     records = [_with_postings(record) for record in _examined(ended_in, file)]
     _deliver(records, "ended calls", target, as_json=as_json)
 

@@ -36,7 +36,7 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
 from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
-from vosd.engine.service import FINAL_BOOKING_S, PARTING_S, SwitchService
+from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
@@ -157,7 +157,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + 2 * PARTING_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S
+        return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s

@@ -28,7 +28,7 @@ from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
-from vosd.engine.counting import census_of
+from vosd.engine.counting import census_of, totals_of
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate
@@ -141,14 +141,14 @@ class Commands:
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
-        configuration = self._configuration
+        configuration, parts = self._configuration, (*self._service.parts, self._silenced)
         return {
             "version": __version__,
             "node": configuration.loaded.settings.node,
             "pid": os.getpid(),
             "started_at": iso_utc(self._started_at),
-            **census_of(self._service, self._silenced),
-            **self._service.totals(),
+            **census_of(parts),
+            **totals_of(parts),
             "session_refresh_failed": dict(self._service.switch.notices.refreshes_failed),
             "database": self._service.database.report(),
             "catalogue": {
@@ -280,7 +280,7 @@ class Commands:
         """Unblock an address; return whether it was locked out or blocked."""
         order = msgspec.convert(dict(arguments), UnblockOrder)
         try:
-            unblocked = self._silenced.lift(order.address)
+            unblocked = self._silenced.unblock(order.address)
         except ValueError as error:
             raise CommandError(str(error)) from error
         return {"address": order.address, "unblocked": unblocked}
@@ -305,7 +305,7 @@ class Commands:
         order = msgspec.convert(dict(arguments), TraceOrder)
         check_gateway(order.sought.gateway, self._service.switch.catalogue)
         until = self._clock.now().plus(1_000 * order.seconds)
-        with self._service.node.followers.look_on(order.sought) as follower:
+        with self._service.node.followers.follow_calls(order.sought) as follower:
             while (now := self._clock.now()).mono < until.mono:
                 yield TraceUpdate(follower.updates(now), follower.left_out, is_over=False)
                 await asyncio.sleep(0 if follower.has_more else UPDATE_S)

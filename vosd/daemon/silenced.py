@@ -10,6 +10,7 @@ from typing import Protocol
 from vosd.base.clock import Clock
 from vosd.base.host import source_of
 from vosd.cdr.columns import iso_utc
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.registration.authentication import Authenticator
 
 
@@ -32,7 +33,7 @@ class Blocks(Protocol):
         ...
 
 
-class Silenced:
+class Silenced(Counting):
     """All silenced sources."""
 
     def __init__(self, authenticator: Authenticator, blocks: Blocks, clock: Clock) -> None:
@@ -40,9 +41,9 @@ class Silenced:
         self._blocks = blocks
         self._clock = clock
 
-    def census(self) -> dict[str, int]:
+    def census(self) -> Mapping[Figure, int]:
         """Count the sources, for ``vosd status``."""
-        return {"locked_out": len(self.rows())}
+        return {Figure.LOCKED_OUT: len(self.rows())}
 
     def rows(self) -> list[dict[str, object]]:
         """List each source with the cause and the remaining time."""
@@ -64,7 +65,7 @@ class Silenced:
             if until > now.mono
         ]
 
-    def lift(self, host: str) -> bool:
+    def unblock(self, host: str) -> bool:
         """Release a source, whatever the cause; return False if it was not silenced.
 
         Raises:

@@ -9,8 +9,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -21,6 +22,10 @@ EXTENSIONS: Final = 3
 """Each request is for so many of these intervals: one or two may be late on a busy machine."""
 READY_S: Final = 1.0
 """How long READY=1 may wait for a busy manager: without it a start counts as failed."""
+RETRY_S: Final = 0.1
+"""After a notification that did not fit into the manager's queue."""
+STATES: Final = frozenset({"READY=1", "RELOADING=1", "STOPPING=1"})
+"""Notifications that are sent again: without them the manager waits, or counts the service as failed."""
 EXTEND_MAX_S: Final = 1_800.0
 """Longer work counts as hung."""
 
@@ -33,6 +38,10 @@ class Notifier:
     def __init__(self, address: str | None) -> None:
         self._address = _kernel_address(address) if address else None
         self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        """Held while something is sent: a thread asks for more time."""
+        self._unsent: deque[Sequence[str]] = deque()
+        """Changes of the state that did not fit into the manager's queue, in their order."""
 
     def ready(self, status: str) -> None:
         """Report that the switch takes calls (again, after a reload)."""
@@ -95,13 +104,42 @@ class Notifier:
     def _send(self, *assignments: str, within_s: float = 0.0) -> None:
         if self._address is None:
             return
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.settimeout(within_s)
-            self._socket.sendto("\n".join(assignments).encode(), self._address)
-        except OSError as error:
-            _log.warning("service_manager_unreachable", what=assignments[0], error=str(error))
+        with self._lock:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            try:
+                self._send_again()
+                self._put(self._socket, self._address, assignments, within_s)
+            except OSError as error:
+                _log.warning("service_manager_unreachable", what=assignments[0], error=str(error))
+                if isinstance(error, BlockingIOError | TimeoutError) and assignments[0] in STATES:
+                    self._unsent.append(assignments)
+                    self._retry_later()
+
+    def _send_again(self) -> None:
+        """Send the states that did not fit; raises OSError where there is still no room."""
+        while self._unsent and self._socket is not None and self._address is not None:
+            self._put(self._socket, self._address, self._unsent[0], 0.0)
+            self._unsent.popleft()
+
+    def _retry(self) -> None:
+        with self._lock:
+            try:
+                self._send_again()
+            except (BlockingIOError, TimeoutError):
+                self._retry_later()
+            except OSError as error:
+                _log.warning("service_manager_unreachable", what=self._unsent.popleft()[0], error=str(error))
+
+    def _retry_later(self) -> None:
+        """Try again from the event loop; where there is none, the next notification does."""
+        with suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(RETRY_S, self._retry)
+
+    @staticmethod
+    def _put(sender: socket.socket, address: str, assignments: Sequence[str], within_s: float) -> None:
+        sender.settimeout(within_s)
+        sender.sendto("\n".join(assignments).encode(), address)
 
 
 def _more_time(within_s: float) -> str:

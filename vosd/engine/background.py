@@ -1,4 +1,4 @@
-"""Tasks that run beside the calls until the switch stops: each is begun again after a mistake of ours."""
+"""Tasks that run beside the calls until the switch stops: each is begun again after an error in the switch."""
 
 import asyncio
 from collections import Counter
@@ -37,7 +37,7 @@ class BackgroundTasks:
 
 
 async def kept_going(name: str, work: Work) -> None:
-    """Run work that has no end, and begin it again after a mistake of ours: calls must be booked whatever happens."""
+    """Run work that has no end, and begin it again after an error, so that calls are booked in any case."""
     while True:
         try:
             return await work()

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from vosd.base.errors import VosError
+from vosd.base.text import escaped
 
 LINE_MAX: Final = 65_536
 """Most bytes of one request; answers are not limited."""
@@ -145,8 +146,15 @@ class ControlServer:
             yield _Failure(f"{request.verb} failed inside the switch; its log says more")
 
 
+def _encoded(answer: _Result | _Failure) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:  # a peer has sent a header, such as User-Agent, that is not UTF-8
+        return msgspec.json.encode(escaped(answer))
+
+
 async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> None:
-    writer.write(msgspec.json.encode(answer) + b"\n")
+    writer.write(_encoded(answer) + b"\n")
     async with asyncio.timeout(IDLE_S):
         await writer.drain()
 

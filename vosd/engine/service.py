@@ -1,6 +1,6 @@
 """A whole switch at work: a node with its loop, journal, recorder and view of money, from start to stop.
 
-Owns the order in which an earlier life is wound up before the first call is taken, and the order of a stop.
+Owns the order in which an earlier run is completed before the first call is taken, and the order of a stop.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
-from vosd.engine.counting import census_of, totals_of
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
@@ -50,7 +50,7 @@ from vosd.sip.wire.compose import Peer
 
 MARK_S: Final = 1.0
 """How often time is marked while calls run: what a crash may take from an answered call."""
-PARTING_S: Final = 2.0
+LAST_ANSWERS_S: Final = 2.0
 """How long a stop waits for peers to answer their BYE, and repeats it meanwhile."""
 FINAL_BOOKING_S: Final = 10.0
 """How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
@@ -126,6 +126,14 @@ class SwitchService:
             self.dropped,
         )
         self._tasks = BackgroundTasks()
+        node, switch = self.node, self.switch
+        bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database)
+        registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
+        peers = (self.gateways, self.directory, self.signalling, node.vendors)
+        self.parts: Final[tuple[Counting, ...]] = (
+            switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers,
+        )  # fmt: skip
+        """What has figures for ``vosd status``."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +191,7 @@ class SwitchService:
         now = self._clock.now()
         self.node.vendors.adopt(self.switch.catalogue, now)
         self._loop.flush(now)
-        self._tasks.run("calls of an earlier life", self._leftovers.run)
+        self._tasks.run("calls of an earlier run", self._leftovers.run)
         self.keep_alives.begin(transmit)
         self.inbox.attach(asyncio.get_running_loop())
 
@@ -196,8 +204,8 @@ class SwitchService:
         except TimeoutError:
             count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls_ended_by_stop", calls=count, grace_s=grace_s)
-            await self._parting()
-        await self._take_leave()
+            await self._await_bye_answers()
+        await self._end_vendor_registrations()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
                 await self._recorder.drained()
@@ -211,18 +219,10 @@ class SwitchService:
         self._loop.detach()
         self.keep_alives.stop()
         await self._tasks.stop()
-        await self.registrations.part()
+        await self.registrations.write_all()
         self._journal.close()
 
     # -- people -------------------------------------------------------------------------------------------------
-
-    def census(self) -> dict[str, int]:
-        """Count what is alive and what waits."""
-        return census_of(self.switch, self.registrations, self._recorder, self._journal)
-
-    def totals(self) -> dict[str, int]:
-        """Return the counters since the start."""
-        return totals_of(self.switch.notices, self.inbox)
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
         """End calls by order and tell their peers."""
@@ -250,21 +250,21 @@ class SwitchService:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    async def _parting(self) -> None:
+    async def _await_bye_answers(self) -> None:
         """Wait until the peers have answered our BYEs, so that one that was lost is sent again."""
-        for _ in range(round(PARTING_S / TICK_S)):
+        for _ in range(round(LAST_ANSWERS_S / TICK_S)):
             if not self._endpoint.awaits_answers:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("last_bye_unanswered", means="its side of the call may still be open")
 
-    async def _take_leave(self) -> None:
+    async def _end_vendor_registrations(self) -> None:
         """End our registrations with vendors."""
         now = self._clock.now()
-        self.node.vendors.leave(now)
+        self.node.vendors.end(now)
         self._loop.flush(now)
-        for _ in range(round(PARTING_S / TICK_S)):
-            if self.node.vendors.have_left:
+        for _ in range(round(LAST_ANSWERS_S / TICK_S)):
+            if self.node.vendors.have_ended:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("registration_end_unanswered", means="it expires there")

@@ -6,6 +6,7 @@ from typing import Protocol
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.counting import Counting
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.sip.endpoint import Endpoint
@@ -25,7 +26,7 @@ class Addresses(Protocol):
         ...
 
 
-class VendorLinks:
+class VendorLinks(Counting):
     """Registrations and pings, begun and ended with the gateways of the catalogue."""
 
     def __init__(self, endpoint: Endpoint, addresses: Addresses, live: LiveState, draw: Draw) -> None:
@@ -39,12 +40,12 @@ class VendorLinks:
         self.registrations.adopt(gateways, catalogue.parameters.challenges_max, now)
         self.pings.adopt(gateways, now)
 
-    def leave(self, now: Instant) -> None:
+    def end(self, now: Instant) -> None:
         """Stop the pings, and end our registrations."""
         self.pings.stop()
         self.registrations.leave(now)
 
     @property
-    def have_left(self) -> bool:
+    def have_ended(self) -> bool:
         """Whether every vendor has confirmed the end of our registration, or will not."""
-        return self.registrations.have_left
+        return self.registrations.have_ended

@@ -55,11 +55,11 @@ class Core(NamedTuple):
 
 
 class Entrance:
-    """Applies the shield to every message; calls ``keep_out`` when the set of blocked addresses changes."""
+    """Applies the shield to every message; calls ``drop_in_kernel`` when the set of blocked addresses changes."""
 
-    def __init__(self, core: Core, settings: ShieldSettings, keep_out: Callable[[], None]) -> None:
+    def __init__(self, core: Core, settings: ShieldSettings, drop_in_kernel: Callable[[], None]) -> None:
         self._core = core
-        self._keep_out = keep_out
+        self._keep_out = drop_in_kernel
         self._shield = Shield(
             settings, core.is_known_source, core.belongs, self._block, core.dropped, core.allowance_at
         )

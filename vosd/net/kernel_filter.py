@@ -33,7 +33,7 @@ _Instruction = tuple[int, int, int, int]
 _log = structlog.get_logger()
 
 
-def keep_out(sock: socket.socket, hosts: Iterable[str]) -> bool:
+def drop_in_kernel(sock: socket.socket, hosts: Iterable[str]) -> bool:
     """Drop datagrams from these addresses before they reach ``sock``; return whether the kernel accepted the filter.
 
     Replaces the previous filter; addresses beyond ``ADDRESSES_MAX`` and of the other family are left out.

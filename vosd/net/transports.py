@@ -118,7 +118,7 @@ class Transports:
         blocked = self._entrance.blocked
         for flow in self._flows:
             if isinstance(flow, UdpFlow):
-                flow.keep_out(blocked)
+                flow.drop_in_kernel(blocked)
         if self._release is not None:
             self._release.cancel()
             self._release = None

@@ -14,7 +14,7 @@ import structlog
 
 from vosd.net.datagrams import BATCH, Datagrams
 from vosd.net.entrance import Entrance
-from vosd.net.kernel_filter import keep_out
+from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
 from vosd.obs.log import LogLimiter
@@ -89,9 +89,9 @@ class UdpFlow:
     def hang_up(self, on: tuple[str, int], why: str) -> None:
         """Do nothing: UDP has no connection."""
 
-    def keep_out(self, hosts: Iterable[str]) -> None:
+    def drop_in_kernel(self, hosts: Iterable[str]) -> None:
         """Have the kernel drop datagrams from exactly these addresses."""
-        keep_out(self._socket, hosts)
+        drop_in_kernel(self._socket, hosts)
 
     async def close(self) -> None:
         """Close the socket."""

@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from vosd.base.money import format_amount
+from vosd.base.text import escaped
 from vosd.cdr.record import CallRecord
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -183,7 +184,11 @@ def call_line(record: CallRecord) -> None:
         _log.info("call", **{name: value for name, value in msgspec.structs.asdict(line).items() if value is not None})
         return
     line.event, line.level, line.timestamp = "call", "info", _now()
-    _calls.direct.write(f"{_encode_line(line).decode()}\n")
+    try:
+        encoded = _encode_line(line)
+    except UnicodeEncodeError:
+        encoded = _encode_line(escaped(line))
+    _calls.direct.write(f"{encoded.decode()}\n")
     _calls.direct.flush()
 
 

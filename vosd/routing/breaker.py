@@ -117,8 +117,7 @@ class Breakers:
         if row.rest_ms:
             row.until = max(row.until, mono_ms + ms)
         else:
-            self._rest(place, row, REST_MS, mono_ms)
-            row.until = mono_ms + ms
+            self._rest(place, row, mono_ms, ms)
 
     def succeeded(self, place: Place) -> None:
         """Note that an attempt rang, was answered, or was refused for its number: the failures in a row end."""
@@ -163,12 +162,14 @@ class Breakers:
         row.refusals += 1
         row.silences = row.silences + 1 if is_silent else 0
         if row.silences >= SILENCES or row.refusals >= REFUSALS:
-            self._rest(place, row, REST_MS, mono_ms)
+            self._rest(place, row, mono_ms, REST_MS)
 
-    def _rest(self, place: Place, row: _Row, rest_ms: int, mono_ms: int) -> None:
-        row.begin(rest_ms, mono_ms)
+    def _rest(self, place: Place, row: _Row, mono_ms: int, lasts_ms: int) -> None:
+        """Begin a rest; one after a failed probe doubles ``REST_MS``, however long this one lasts."""
+        row.begin(REST_MS, mono_ms)
+        row.until = mono_ms + lasts_ms
         self.resting[place.gateway] = self.resting.get(place.gateway, 0) + 1
-        self.on_change(place, Circuit.RESTING, rest_ms)
+        self.on_change(place, Circuit.RESTING, lasts_ms)
 
     def _remember(self, place: Place) -> _Row:
         if len(self.failing) >= CIRCUITS_MAX:

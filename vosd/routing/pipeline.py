@@ -42,6 +42,8 @@ class RouteChoice(NamedTuple):
     """What the vendor charges, found once: the call is compared and booked by it. None = it has no buy rate."""
     is_last_resort: bool = False
     """It rests, and there is no other."""
+    is_redirected: bool = False
+    """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
 
 
 class Cause(Enum):
@@ -98,7 +100,9 @@ def find_routes(
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
 
 
-def sift(request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> Routes:
+def examine_routes(
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors
+) -> Routes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
     choices = tuple(_search(request, table, occupancy, rests, vendors, left))

@@ -13,9 +13,8 @@ import msgspec
 
 from vosd.base.number import for_matching
 from vosd.base.prefixes import PrefixIndex
-from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.phone import Phone
+from vosd.trunks.phone import Phone, called_half
 
 _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is cached: traffic goes to few of them, and all lists would be large."""
@@ -88,19 +87,7 @@ class RouteTable:
 
 def _candidates_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
     """Return a phone's redirect server, its called half, and the gateway that takes its calls while it is offline."""
-    calling = phone.gateway
-    called = RoutingGateway(
-        name=phone.number,
-        account=None,
-        addresses=(),
-        prefixes=(phone.number,),
-        max_concurrent=calling.max_concurrent,
-        max_cps=calling.max_cps,
-        ring_timeout_ms=phone.ring_timeout_ms,
-        allow_unrated=True,
-        enabled=phone.enabled,
-        dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
-    )
+    called = called_half(phone)
     redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
     if redirecting is not None:
         redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE)

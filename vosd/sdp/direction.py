@@ -11,7 +11,7 @@ _NOWHERE: Final = re.compile(rb"^c=IN IP(?:4 0\.0\.0\.0|6 ::)(?=[/\s]|\Z)[^\r\n]
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 
 
-def goes_nowhere(session: bytes) -> bool:
+def has_zero_address(session: bytes) -> bool:
     """Return whether a description holds any of its media with the zero address."""
     return (b" 0.0.0.0" in session or b" ::" in session) and _NOWHERE.search(session) is not None
 
@@ -23,7 +23,7 @@ def active(session: bytes, before: bytes = b"") -> bytes:
     Without an address there, they stay as they are.
     """
     session = _DIRECTION.sub(b"", session)
-    if not goes_nowhere(session):
+    if not has_zero_address(session):
         return session
     parts, places = _MEDIUM.split(session), _connections(before)
     return b"".join(

@@ -19,7 +19,7 @@ from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable, Kept
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
-from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
+from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.headers.via import Via
 from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.repetitions import key_prefix
@@ -48,7 +48,7 @@ class Endpoint:
         listeners: Sequence[Listener],
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
-        locate: Locator = knows_no_names,
+        locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
     ) -> None:

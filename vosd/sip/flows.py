@@ -57,7 +57,7 @@ class Locator(Protocol):
         ...
 
 
-def knows_no_names(_hop: Hop) -> Hop | None:
+def resolve_no_name(_hop: Hop) -> Hop | None:
     """``Locator`` that resolves no names."""
     return None
 
@@ -66,7 +66,7 @@ class Flows:
     """The listeners, and the choice of one for each destination."""
 
     def __init__(
-        self, listeners: Sequence[Listener], token: Callable[[], str], locate: Locator = knows_no_names
+        self, listeners: Sequence[Listener], token: Callable[[], str], locate: Locator = resolve_no_name
     ) -> None:
         self.listeners = tuple(listeners)
         self._token = token

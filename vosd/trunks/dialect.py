@@ -5,12 +5,13 @@ One struct for a customer's trunk and one for a vendor's; the modules that read 
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.trunks.keys import word
 
 
 class CalleeSource(Enum):
@@ -120,7 +121,7 @@ KEYS_MAX: Final = 4
 class CallerDialect(msgspec.Struct, frozen=True):
     """A customer's trunk."""
 
-    callee_from: CalleeSource = CalleeSource.REQUEST_URI
+    callee_from: Annotated[CalleeSource, word("Where its INVITEs have the called number.")] = CalleeSource.REQUEST_URI
     caller_from: tuple[CallerSource, ...] = (CallerSource.ASSERTED, CallerSource.FROM)
     """In order; the first that is present counts."""
     reliability: Reliability = Reliability.SUPPORTED
@@ -149,15 +150,20 @@ class CalleeDialect(msgspec.Struct, frozen=True):
 
     identity: tuple[IdentityHeader, ...] = ()
     """Besides From."""
-    privacy: Privacy = Privacy.HONOUR
-    display_name: Passing = Passing.STRIP
-    diversion: Passing = Passing.STRIP
-    history_info: Passing = Passing.STRIP
+    privacy: Annotated[
+        Privacy,
+        word(
+            "A caller's request for privacy: fulfilled here, passed on, assumed for every call, or ignored (`strip`)."
+        ),
+    ] = Privacy.HONOUR
+    display_name: Annotated[Passing, word("Whether the caller's display name is sent.")] = Passing.STRIP
+    diversion: Annotated[Passing, word("Whether Diversion headers are sent.")] = Passing.STRIP
+    history_info: Annotated[Passing, word("Whether History-Info headers are sent.")] = Passing.STRIP
     reliability: Reliability = Reliability.SUPPORTED
     reasons: ReasonForm = ReasonForm.Q850
     reject_codes: Mapping[str, int] = {}
     """By code or class (``486``, ``5xx``), what it counts as."""
-    redirects: Redirects = Redirects.REFUSE
+    redirects: Annotated[Redirects, word("Whether its 3xx are followed.")] = Redirects.REFUSE
     interface: str | None = None
     """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
     nat: Nat = Nat.NO

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -10,6 +10,7 @@ from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
 from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.keys import limit, seconds, switch, whole
 from vosd.trunks.scope import Scope
 
 
@@ -69,12 +70,18 @@ class MappingGateway(msgspec.Struct, frozen=True):
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
-    max_call_seconds: int | None = None
-    max_concurrent: int | None = None
-    max_cps: int | None = None
-    max_requests: int | None = None
-    """Requests outside calls a second, from all its addresses together."""
-    enabled: bool = True
+    max_call_seconds: Annotated[int | None, whole(1, 604_800, "Longest call, where less than the account's.")] = None
+    max_concurrent: Annotated[int | None, limit("Calls at the same time.")] = None
+    max_cps: Annotated[int | None, limit("INVITEs accepted in the preceding 1000 ms.")] = None
+    max_requests: Annotated[
+        int | None,
+        limit(
+            "Requests per second outside calls (INVITE, REGISTER, OPTIONS) from all its `hosts` together; further "
+            "requests get 503 with Retry-After. Gateways that share an address share the sum of their limits. "
+            "`sip.shield` limits each address in addition."
+        ),
+    ] = None
+    enabled: Annotated[bool, switch("`no` refuses its calls.")] = True
     dialect: CallerDialect = CallerDialect()
     credentials: Credentials | None = None
     """What it must prove with each INVITE and REGISTER; None = its address is proof enough."""
@@ -121,26 +128,37 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     addresses: tuple[Address, ...]
     prefixes: tuple[str, ...]
     """Called prefixes, ``*`` for any number; from the buy rates with ``from_rates``."""
-    priority: int = 1
-    """Lower is tried first."""
-    max_concurrent: int | None = None
-    max_cps: int | None = None
-    """Attempts in the preceding 1000 ms."""
-    max_requests: int | None = None
-    """Requests outside calls a second that it may send us, from all its addresses together."""
-    max_call_seconds: int | None = None
-    """Longest call through it, from the answer to the caller; None = it sets no limit of its own."""
-    response_timeout_ms: int = 5_000
-    """Without any response to INVITE."""
+    priority: Annotated[
+        int, whole(1, 1_000_000, "Lower is tried first among gateways whose prefix fits equally well.")
+    ] = 1
+    max_concurrent: Annotated[int | None, limit("Calls at the same time.")] = None
+    max_cps: Annotated[int | None, limit("Attempts in the preceding 1000 ms.")] = None
+    max_requests: Annotated[
+        int | None,
+        limit(
+            "Requests per second outside calls that it may send us from all its addresses together; further requests "
+            "get 503 with Retry-After. Where a mapping gateway has the same address, that one's limit holds."
+        ),
+    ] = None
+    max_call_seconds: Annotated[
+        int | None,
+        whole(1, 604_800, "Longest call through it, where less than what account and mapping gateway allow."),
+    ] = None
+    response_timeout_ms: Annotated[
+        int, seconds(50, 64_000, "Without any response to INVITE within this time the next gateway is tried.")
+    ] = 5_000
     progress_timeout_ms: int | None = None
     """From a 100 to a 18x or final response, while another gateway can be tried; None = ``ring_timeout_ms``."""
-    ring_timeout_ms: int = 60_000
-    """From INVITE to the final response."""
+    ring_timeout_ms: Annotated[int, seconds(50, 600_000, "From INVITE to the final response.")] = 60_000
     failover_codes: frozenset[int] | None = None
     """Final codes after which the next gateway is tried; None = the default of ``routing.failover``."""
-    failover_after_ringing: bool = False
-    allow_unrated: bool = False
-    enabled: bool = True
+    failover_after_ringing: Annotated[
+        bool, switch("`yes` tries the next gateway when a ringing one does not answer within `ring_timeout`.")
+    ] = False
+    allow_unrated: Annotated[
+        bool, switch("`yes` uses the gateway for numbers without a buy rate; their cost is zero.")
+    ] = False
+    enabled: Annotated[bool, switch("`no`: no call uses it.")] = True
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What answers its challenges; None = they count as refusals."""

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
 class Phone(msgspec.Struct, frozen=True):
@@ -23,3 +24,20 @@ class Phone(msgspec.Struct, frozen=True):
     def enabled(self) -> bool:
         """Whether it may register, call and be called."""
         return self.gateway.enabled
+
+
+def called_half(phone: Phone) -> RoutingGateway:
+    """Return the half of a phone that is called: no vendor is paid, and its limits are those of the calling half."""
+    calling = phone.gateway
+    return RoutingGateway(
+        name=phone.number,
+        account=None,
+        addresses=(),
+        prefixes=(phone.number,),
+        max_concurrent=calling.max_concurrent,
+        max_cps=calling.max_cps,
+        ring_timeout_ms=phone.ring_timeout_ms,
+        allow_unrated=True,
+        enabled=phone.enabled,
+        dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
+    )

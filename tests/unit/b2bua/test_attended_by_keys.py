@@ -127,6 +127,44 @@ def test_a_party_that_may_not_be_put_on_hold_waits_all_the_same(scene):
     settle(scene)
 
 
+def test_a_party_that_waits_gets_the_offer_that_it_asks_for(scene):
+    """RFC 3261 section 14.2: the 2xx to a re-INVITE without an offer has one."""
+    call, party, target = consulting(scene)
+    told = party.theirs
+    asking = party.ask("INVITE")
+    scene.wire.run_for(500)
+    assert (asking.final.status, asking.final.body) == (200, told)
+    scene.wire.run_for(40_000)
+    assert (call.is_over, party.is_over, target.is_over) == (False, False, False)
+    call.hang_up()
+    scene.wire.run_for(3_000)
+    assert latest(party) == media_of(target.mine)
+    party.hang_up()
+    settle(scene)
+    assert reasons(scene) == ["Normal", "Normal"]
+
+
+@pytest.mark.parametrize("refreshes", [True, False])
+def test_a_party_that_waits_asks_again_before_its_ack_has_arrived(scene, refreshes):
+    """The ACK of the first 200 is taken when it comes: a second 200 in its place would end the call with ``No ACK``."""
+    call, party, target = consulting(scene)
+    party.acknowledges = False
+    first = party.ask("INVITE")
+    scene.wire.run_for(100)
+    second = party.ask("INVITE", body=party.mine if refreshes else "")
+    scene.wire.run_for(100)
+    assert (first.final.status, second.final.status) == (200, 500)
+    first.acknowledge()
+    party.acknowledges = True
+    scene.wire.run_for(40_000)
+    assert (call.is_over, party.is_over, target.is_over) == (False, False, False)
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    party.hang_up()
+    settle(scene)
+    assert reasons(scene) == ["Normal", "Normal"]
+
+
 def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     call, party, target = consulting(scene)
     told = len(call.asked["INVITE"])

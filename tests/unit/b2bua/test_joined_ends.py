@@ -87,7 +87,7 @@ def test_an_ordered_end_ends_both(scene):
     assert (second.end_reason, second.ended_at) == ("Normal", first.ended_at)
 
 
-def test_a_call_that_a_mistake_of_ours_drops_takes_the_other_with_it(scene):
+def test_a_call_that_an_error_in_the_switch_drops_takes_the_other_with_it(scene):
     join(scene)
     dropped, _ = (carried.call for carried in scene.exchange.switch.calls())
     dropped.drop(scene.exchange.clock.now())
@@ -97,7 +97,7 @@ def test_a_call_that_a_mistake_of_ours_drops_takes_the_other_with_it(scene):
     assert [record.end_reason for record in records(scene)] == ["Lost", "Normal"]
 
 
-def test_a_target_that_a_mistake_of_ours_drops_leaves_the_call_as_it_was(scene):
+def test_a_target_that_an_error_in_the_switch_drops_leaves_the_call_as_it_was(scene):
     scene.vendor.by_number = {TARGET: RINGS}
     call, party = scene.talk()
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])

@@ -1,4 +1,4 @@
-"""A mistake of ours ends one call, leaves nothing behind, and takes the switch nowhere."""
+"""An error in the switch ends one call, leaves nothing behind, and stops no other call."""
 
 import pytest
 

@@ -164,7 +164,7 @@ def test_the_longest_call_stands_beside_it():
     assert scene.end() == (1_000, "Maximum Duration")
 
 
-def test_a_peer_that_speaks_of_timers_later_is_limited_no_more():
+def test_a_peer_that_names_timers_later_is_limited_no_more():
     scene = TimedScene()
     call, _ = scene.answered(None)
     scene.run(5_000)

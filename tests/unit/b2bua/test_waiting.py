@@ -142,7 +142,7 @@ def test_no_attempt_begins_later_than_30_s_after_the_invite_came():
 
 @pytest.mark.parametrize("codes", [None, frozenset({480})])
 def test_503_of_one_host_is_followed_by_the_next_host_of_the_gateway(codes):
-    """RFC 3263 section 4.3; ``failover_codes`` speaks of the next gateway."""
+    """RFC 3263 section 4.3; ``failover_codes`` is about the next gateway."""
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
     gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", failover_codes=codes)
     scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import pytest
 
+from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.catalogue.catalogue import Catalogue
+from vosd.routing import pipeline
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.data import builders
 from vosd.testing.data.builders import account, applied_rate, mapping_gateway, rating_policy, routing_gateway
@@ -76,6 +78,27 @@ def test_a_redirect_looks_up_the_number_that_it_leads_to_and_books_the_terms_of_
     record = call_of(scene)
     assert (record.callee_out, record.vendor_rate_prefix, record.cost) == (OTHER, "44", Decimal("0.05"))
     assert buy.asked == [CALLEE, OTHER]
+
+
+def test_a_number_that_routing_rewrites_is_no_redirect_and_its_price_is_not_compared(sell, buy, monkeypatch):
+    """A technical prefix for the vendor, which no rate of his begins with, may not make every attempt fail."""
+    found = pipeline._search
+
+    def rewritten(*given):
+        return (choice._replace(callee_out=f"99{choice.callee_out}") for choice in found(*given))
+
+    monkeypatch.setattr(pipeline, "_search", rewritten)
+    scene = Scene(content(sell, buy))
+    record = call_of(scene)
+    assert (record.callee_out, record.sip_code, record.cost) == (f"99{CALLEE}", 200, Decimal("0.05"))
+    assert buy.asked == [CALLEE]
+
+
+@pytest.mark.parametrize("is_redirected", [False, True])
+def test_a_restored_choice_is_redirected_if_it_was(is_redirected):
+    gateway = routing_gateway("carrier")
+    choice = RouteChoice(gateway, "44", "4420", "1000", applied_rate(), is_redirected=is_redirected)
+    assert ChoiceSnapshot.of(choice).restored({"carrier": gateway}) == choice
 
 
 def test_a_vendor_that_is_tried_after_a_reload_is_paid_by_the_terms_of_the_catalogue_that_admitted_the_call(sell, buy):

@@ -5,13 +5,16 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.record import CallRecord
 from vosd.cli.cdr import _ON_SCREEN, _SHOWN
 from vosd.storage.cdr_manual import manual
+from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
@@ -32,6 +35,23 @@ def test_the_columns_are_those_that_users_hold_on_to():
 def test_every_field_of_a_record_is_a_column_but_what_has_a_table_of_its_own():
     fields = [name for name in CallRecord.__struct_fields__ if name not in {"attempts", "postings", "recorded"}]
     assert [column.name for column in RECORD_COLUMNS] == fields
+
+
+def test_every_column_that_may_be_empty_is_filled_by_a_call():
+    """A new column that this call leaves at its default is not filled by any line, or needs here what fills it."""
+    sell = rate_group("sell", applied_rate("0.60", area="London", tax_rate="10"))
+    buy = rate_group("buy", applied_rate("0.30", tax_rate="5"))
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(catalogue(trunks, rate_groups=[sell, buy]))
+    call, there = scene.talk()
+    scene.wire.run_for(61_000)
+    call.hang_up('Reason: Q.850;cause=16;text="bye"')
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    scene.wire.run_for(10)
+    record = scene.close()
+    defaults = {field.name: field.default for field in msgspec.structs.fields(CallRecord)}
+    names = [column.name for column in RECORD_COLUMNS]
+    assert [name for name in names if getattr(record, name) == defaults[name]] == []
 
 
 def test_the_manual_of_the_columns_is_what_the_record_declares():

@@ -70,8 +70,8 @@ def test_who_floods_is_listed_beside_them(scene: Scene, silenced: Silenced, bloc
 def test_a_released_source_is_served_again(scene: Scene, silenced: Silenced, blocks: Blocks) -> None:
     guess(scene)
     blocks.until[FLOODER] = scene.exchange.clock.now().mono / 1_000 + 30
-    assert [silenced.lift(host) for host in (DESK.host, FLOODER)] == [True, True]
-    assert [silenced.lift(host) for host in (DESK.host, FLOODER)] == [False, False]
+    assert [silenced.unblock(host) for host in (DESK.host, FLOODER)] == [True, True]
+    assert [silenced.unblock(host) for host in (DESK.host, FLOODER)] == [False, False]
     assert silenced.rows() == []
     assert scene.exchange.request_client(DESK).ask() is not None
 

@@ -54,6 +54,37 @@ def test_what_takes_far_too_long_is_given_no_more_time(manager: ServiceManager) 
     notifier.close()
 
 
+def fill(notifier: Notifier) -> None:
+    """Fill the queue of a manager that does not read."""
+    for number in range(1_000):
+        notifier.status(f"{number} calls")
+
+
+def test_a_state_that_does_not_fit_into_the_managers_queue_is_sent_before_the_next_notification(
+    manager: ServiceManager,
+) -> None:
+    notifier = Notifier(manager.address)
+    fill(notifier)
+    notifier.reloading(1)
+    notifier.stopping("0 calls left", within_s=20)
+    assert not [each for each in manager.heard() if "STATUS=0 calls left" in each]
+    notifier.alive()
+    states = [each.partition("\n")[0] for each in manager.heard()]
+    assert states == ["RELOADING=1", "STOPPING=1", "WATCHDOG=1"]
+    notifier.close()
+
+
+async def test_the_event_loop_sends_it_again_by_itself(manager: ServiceManager) -> None:
+    notifier = Notifier(manager.address)
+    fill(notifier)
+    notifier.stopping("0 calls left", within_s=20)
+    assert not [each for each in manager.heard() if "STOPPING=1" in each]
+    async with asyncio.timeout(30):
+        heard = await manager.next_message()
+    assert heard == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000\nSTATUS=0 calls left"
+    notifier.close()
+
+
 def test_without_a_notify_socket_nothing_is_opened() -> None:
     notifier, watchdog = from_environment({})
     notifier.ready("takes calls")

@@ -22,7 +22,7 @@ async def store_with(amount: str) -> MemoryStore:
 
 async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_configured_when_it_returns():
     balances = Balances(await store_with("10"))
-    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    balances.add_owed([Posting("acme", Decimal(-4), "call-1/customer")])
     await balances.adopt({})
     await balances.adopt(TEN)
     assert balances.credits["acme"].available == 6
@@ -30,7 +30,7 @@ async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_config
 
 async def test_a_commit_reported_while_the_account_is_not_configured_counts_when_it_returns():
     balances = Balances(await store_with("10"))
-    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    balances.add_owed([Posting("acme", Decimal(-4), "call-1/customer")])
     credit = balances.credits["acme"]
     credit.committed(Decimal(6), 2)
     credit.booked(Decimal(-4))
@@ -40,7 +40,7 @@ async def test_a_commit_reported_while_the_account_is_not_configured_counts_when
 
 async def test_an_account_whose_balance_was_not_read_yet_lets_calls_have_nothing():
     balances = Balances(await store_with("10"))
-    balances.owe([Posting("acme", Decimal(-4), "call-1/customer")])
+    balances.add_owed([Posting("acme", Decimal(-4), "call-1/customer")])
     credit = balances.credits["acme"]
     assert not credit.is_read
     assert credit.hold(applied_rate(), 1, 60).status == 402

@@ -78,7 +78,7 @@ class Installation:
         """Write calls down as the switch does, and wait until they are booked."""
         for record in records:
             self.journal.ended(record)
-            self.balances.owe(record.postings)
+            self.balances.add_owed(record.postings)
             self.recorder.add(record)
         self.journal.flush()
         task = asyncio.create_task(self.recorder.run())

@@ -268,7 +268,7 @@ async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(des
     assert desk.directory.addresses(SINGLE) == FOUND
 
 
-async def test_a_mistake_of_ours_is_logged_and_the_name_looked_up_again(desk, monkeypatch):
+async def test_an_error_in_the_switch_is_logged_and_the_name_looked_up_again(desk, monkeypatch):
     async def stumble(_question):
         raise ZeroDivisionError
 

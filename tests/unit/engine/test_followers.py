@@ -95,7 +95,7 @@ def test_the_messages_of_a_call_are_bounded_and_the_rest_is_counted(scene, monke
 
 def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
     scene.vendor.script = answers(1_000)
-    with scene.exchange.followers.look_on(CallSought()) as follower:
+    with scene.exchange.followers.follow_calls(CallSought()) as follower:
         assert news(scene, follower) == []
         call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
         scene.wire.run_for(500)
@@ -138,7 +138,7 @@ def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
 )
 def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_second(scene, sought, fits):
     scene.vendors[0].script = refuses(503)
-    with scene.exchange.followers.look_on(sought) as follower:
+    with scene.exchange.followers.follow_calls(sought) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
         told = news(scene, follower)
     assert bool(told) is fits
@@ -148,7 +148,7 @@ def test_a_call_is_followed_where_everything_fits_even_if_the_gateway_is_the_sec
 
 
 def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
-    with scene.exchange.followers.look_on(CallSought(callee="99")) as follower:
+    with scene.exchange.followers.follow_calls(CallSought(callee="99")) as follower:
         call_and_wait(scene, "99123")
         (told,) = news(scene, follower)
     assert (told.gateways, told.cdr["end_reason"]) == ((), "No Matching Rate")
@@ -157,7 +157,7 @@ def test_a_refused_call_is_followed_though_no_gateway_was_tried(scene):
 
 def test_the_gateway_that_is_being_tried_is_named(scene):
     scene.vendors[0].script = SILENT
-    with scene.exchange.followers.look_on(CallSought()) as follower:
+    with scene.exchange.followers.follow_calls(CallSought()) as follower:
         call = scene.caller.call(CALLEE)
         scene.wire.run_for(100)
         assert news(scene, follower)[0].gateways == ("vendor-0",)
@@ -170,7 +170,7 @@ def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
     monkeypatch.setattr(followers, "CALLS_MAX", 2)
     scene = Scene(usual_catalogue())
     scene.vendor.script = refuses(486)
-    with scene.exchange.followers.look_on(CallSought()) as follower:
+    with scene.exchange.followers.follow_calls(CallSought()) as follower:
         for _ in range(5):
             call_and_wait(scene)
         assert (len(news(scene, follower)), follower.left_out) == (2, 3)
@@ -178,7 +178,7 @@ def test_more_calls_than_one_can_follow_are_counted(monkeypatch):
 
 def test_an_update_is_bounded_and_the_rest_is_in_the_next(scene, monkeypatch):
     monkeypatch.setattr(followers, "UPDATE_BYTES_MAX", 1_000)
-    with scene.exchange.followers.look_on(CallSought()) as follower:
+    with scene.exchange.followers.follow_calls(CallSought()) as follower:
         call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
         scene.wire.run_for(followers.LINGER_MS)
         pieces = []
@@ -192,7 +192,7 @@ def test_an_update_is_bounded_and_the_rest_is_in_the_next(scene, monkeypatch):
 
 
 def test_a_follower_that_has_left_gets_no_updates(scene):
-    with scene.exchange.followers.look_on(CallSought()) as follower:
+    with scene.exchange.followers.follow_calls(CallSought()) as follower:
         pass
     call_and_wait(scene, intent=Intent(hang_up_after_ms=100))
     assert news(scene, follower) == []
@@ -205,8 +205,8 @@ def test_unknown_sources_are_kept_only_while_there_is_a_follower(scene):
     assert scene.exchange.followers.trace.held_bytes == 0
 
     with (
-        scene.exchange.followers.look_on(CallSought(callee=CALLEE)) as follower,
-        scene.exchange.followers.look_on(CallSought(callee="999")) as other,
+        scene.exchange.followers.follow_calls(CallSought(callee=CALLEE)) as follower,
+        scene.exchange.followers.follow_calls(CallSought(callee="999")) as other,
     ):
         unknown.call(CALLEE)
         scene.wire.run_for(100)

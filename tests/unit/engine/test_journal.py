@@ -107,7 +107,7 @@ def test_what_one_life_left_the_next_writes_again_and_nothing_is_lost_between(di
     assert after.unbooked[call_id(1)].end_reason == "Lost"
 
 
-def test_settling_removes_the_earlier_lifes_files_only(directory):
+def test_settling_removes_only_the_files_of_the_earlier_run(directory):
     first = opened(directory, segment_bytes=SMALL, keep=NOTHING_KEPT)
     for index in range(8):
         first.ended(answered_call(index))

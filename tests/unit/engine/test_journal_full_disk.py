@@ -237,7 +237,7 @@ def test_a_switch_that_starts_without_room_for_the_reserve_takes_no_call_until_t
     assert not journal.is_overfull
 
 
-def test_on_a_full_disk_the_earlier_lifes_files_stay(directory, disk):
+def test_on_a_full_disk_the_files_of_the_earlier_run_stay(directory, disk):
     first = opened(directory, reserve_bytes=1)
     first.ended(answered_call(1))
     first.flush()
@@ -275,7 +275,7 @@ def test_a_start_on_a_full_disk_gives_up_booked_files_and_loses_nothing(director
     assert not second.is_overfull
 
 
-def test_a_disk_that_does_not_sync_keeps_the_earlier_lifes_files(directory, monkeypatch, logged):
+def test_a_disk_that_does_not_sync_keeps_the_files_of_the_earlier_run(directory, monkeypatch, logged):
     first = opened(directory)
     first.ended(answered_call(1))
     first.flush()

@@ -108,7 +108,7 @@ def test_an_empty_message_sends_nothing_until_there_is_one(timers):
     assert len(house.sent) == 1
 
 
-def test_a_mistake_of_ours_ends_one_slice_and_not_the_keeping(timers):
+def test_an_error_in_the_switch_ends_one_slice_and_not_the_keeping(timers):
     house = House(timers, PHONE)
     failures = iter([RuntimeError("a mistake")])
     send = house.transmit()

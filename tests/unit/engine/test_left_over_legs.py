@@ -170,7 +170,7 @@ def test_text_that_is_no_utf_8_is_written_down_too(directory):
 # -- the messages --------------------------------------------------------------------------------------------------
 
 
-def test_a_dialog_of_an_earlier_life_gets_ack_and_bye_by_its_route():
+def test_a_dialog_of_an_earlier_run_gets_ack_and_bye_by_its_route():
     probe = Probe()
     flows = probe.endpoint.flows
     probe.endpoint.client.end_left_over(DIALOG.to_hang_up(flows, no_login), DIALOG.invite_sequence, "", probe.now)
@@ -185,7 +185,7 @@ def test_a_dialog_of_an_earlier_life_gets_ack_and_bye_by_its_route():
         assert (each.request.call_id.encode(), each.request.to_tag) == (DIALOG.call_id, "theirs")
 
 
-def test_an_invite_of_an_earlier_life_gets_cancel_and_its_late_answer_ack_and_bye():
+def test_an_invite_of_an_earlier_run_gets_cancel_and_its_late_answer_ack_and_bye():
     probe = Probe()
     parts = INVITE.restored(probe.endpoint.flows, no_login)
     probe.endpoint.client.cancel_left_over(parts, "", probe.now)
@@ -283,7 +283,7 @@ def test_the_party_that_took_a_call_over_replaces_the_one_that_left(scene_of_cal
     scene.close()
 
 
-def test_a_connection_that_went_with_the_earlier_life_is_replaced_by_one_to_the_contact():
+def test_a_connection_that_went_with_the_earlier_run_is_replaced_by_one_to_the_contact():
     probe = Probe(listeners=(LISTENER, Listener("192.0.2.1", 5060, "tcp")))
     seen_at = PeerSnapshot("tcp:192.0.2.1:5060", VENDOR.host, 40_123)
     dialog = msgspec.structs.replace(

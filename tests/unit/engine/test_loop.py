@@ -1,4 +1,4 @@
-"""The skin round the core: the order in which things leave it, and that its timers always come again."""
+"""The event loop adapter: the order in which it sends, and that its timers always fire again."""
 
 import asyncio
 from collections.abc import Callable
@@ -167,7 +167,7 @@ async def test_a_timer_set_by_a_datagram_wakes_the_core_up(core, loop):
     assert core.said.count("timer") == 1
 
 
-async def test_after_a_mistake_of_ours_in_a_timer_the_next_one_still_comes(core, loop):
+async def test_after_an_error_in_the_switch_in_a_timer_the_next_one_still_comes(core, loop):
     fired, complaints = asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context["exception"]))
 

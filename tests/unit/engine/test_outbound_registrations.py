@@ -173,7 +173,7 @@ class TestReload:
         stage.run()
         assert stage.states == [("vendor-1", "registered")]
         assert stage.registrar.holds == ["sip:bob@192.0.2.1:5060"]
-        assert stage.exchange.node.vendors.registrations.have_left
+        assert stage.exchange.node.vendors.registrations.have_ended
         assert stage.calls_reach() == "vendor-0", "it wants no registration any more"
 
     def test_another_password_is_tried_at_once(self):
@@ -271,10 +271,10 @@ class TestReload:
 def test_a_stop_takes_everything_back():
     stage = Stage(REGISTRATION, other(user="bob", contact_user="bob"))
     stage.run()
-    stage.exchange.part()
-    assert not stage.exchange.node.vendors.registrations.have_left
+    stage.exchange.end_vendor_registrations()
+    assert not stage.exchange.node.vendors.registrations.have_ended
     stage.run()
-    assert stage.exchange.node.vendors.registrations.have_left
+    assert stage.exchange.node.vendors.registrations.have_ended
     assert stage.registrar.holds == []
     assert stage.exchange.residue() == {}
 

@@ -60,7 +60,7 @@ def stage():
     made = Stage()
     yield made
     assert faults_of(made.wire.packets, SWITCH) == []
-    made.exchange.part()
+    made.exchange.end_vendor_registrations()
     assert made.exchange.residue() == {}
 
 

@@ -214,7 +214,7 @@ async def test_a_stop_writes_the_true_ends(life, store, clock):
     life.register(lifetime=600)
     await life.writer.flush()
     later(clock, 100)
-    await life.table.part()
+    await life.table.write_all()
     later(clock, 100)
     second = Life(store, clock)
     await second.table.restore(USERS)
@@ -242,7 +242,7 @@ async def test_a_binding_that_expired_while_the_switch_was_down_is_reported_once
     life.register(lifetime=600)
     life.register(contact="sip:1001@10.0.0.2", lifetime=600)
     life.register("1002", lifetime=3_600)
-    await life.table.part()
+    await life.table.write_all()
     later(clock, 700)
     second = Life(store, clock)
     with capture_logs() as logs:
@@ -264,7 +264,7 @@ async def test_who_is_not_configured_any_more_is_forgotten(life, clock, store):
 
 async def test_a_restored_binding_ends_and_is_renewed_like_any_other(life, store, clock):
     life.register(lifetime=600)
-    await life.table.part()
+    await life.table.write_all()
     second = Life(store, clock)
     await second.table.restore(USERS)
     second.register(lifetime=1_200, call_id="after-restart")

@@ -1,14 +1,20 @@
 """Which calls a switch can describe as data, and what the switch that restores them must have."""
 
+import msgspec
 import pytest
+from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, looking_up, steps_with
 from doubles.waiting_scene import WaitingScene
 
-from vosd.b2bua.states import CallState
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import StepOutOfOrderError
+from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
+from vosd.routing.failover import AttemptOutcome
 from vosd.sip.settings import SipSettings
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS
+from vosd.testing.virtual.vendor import RINGS, answers
 
 
 def another_node(exchange, content):
@@ -16,12 +22,88 @@ def another_node(exchange, content):
     return Node("sw1", SipSettings(), TraceSettings(), listeners, content, exchange.surroundings)
 
 
-def test_a_call_whose_set_up_waits_for_an_answer_cannot_be_described():
+ANSWERED_MS = 5_000
+RAW = "J\udcfcrgen \xe9"
+
+
+def refuse(_admission, _call):
+    return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403)
+
+
+def restored(waiting, content=None, **around):
+    """Replace the switch of a scene by one that knows its snapshot; ``around`` are other surroundings."""
+    exchange = waiting.exchange
+    saved, left = exchange.switch.snapshot()
+    assert left == []
+    exchange.credits = {name: credit.snapshot().restored() for name, credit in exchange.credits.items()}
+    exchange.surroundings = exchange.surroundings._replace(credits=exchange.credits, **around)
+    exchange.take_node(another_node(exchange, content or exchange.switch.catalogue))
+    exchange.switch.restore(saved, exchange.clock.now())
+    exchange.flush()
+
+
+def test_a_question_of_a_set_up_is_asked_again_and_keeps_its_deadline():
+    waiting = WaitingScene()
+    call = waiting.call()
+    waiting.wire.run_for(DEADLINE_MS - 200)
+    again = ScriptedAsker()
+    restored(waiting, asker=again)
+    assert again.asked == waiting.asker.asked
+    assert waiting.exchange.switch.live.occupancy.total() == 2
+    waiting.wire.run_for(100)
+    assert call.final is None
+    waiting.wire.run_for(100)
+    assert call.final == 480
+    assert again.cancelled == [again.asked[0].ticket]
+    assert waiting.close().end_reason == "Unavailable"
+
+
+def test_an_answer_that_is_known_when_the_question_is_asked_again_is_used_at_once():
+    waiting = WaitingScene()
+    call = waiting.call()
+    restored(waiting, asker=ScriptedAsker(lambda _ticket, _question: Located("442071111111")))
+    assert waiting.finish(call).callee_out == "442071111111"
+
+
+def test_an_answer_for_the_switch_before_is_used_by_the_restored_one():
+    waiting = WaitingScene()
+    call = waiting.call()
+    ticket = waiting.asker.asked[0].ticket
+    restored(waiting, asker=ScriptedAsker())
+    waiting.exchange.take_answer(ticket, Located("442071111111"))
+    assert waiting.finish(call).callee_out == "442071111111"
+
+
+@pytest.mark.parametrize(("step", "code"), [(lambda _admission, _call: None, 200), (refuse, 403)])
+def test_a_step_that_asks_no_more_decides_at_the_deadline(step, code):
+    waiting = WaitingScene()
+    call = waiting.call()
+    restored(waiting, asker=ScriptedAsker(), steps=steps_with(step))
+    waiting.wire.run_for(DEADLINE_MS - 100)
+    assert call.final is None
+    waiting.wire.run_for(100 + ANSWERED_MS)
+    assert call.final == code
+    call.hang_up()
+    waiting.wire.run_for(1_000)
+    assert waiting.close().sip_code == code
+
+
+def test_a_set_up_is_not_restored_where_its_step_is_missing():
     waiting = WaitingScene()
     waiting.call()
-    saved, left = waiting.exchange.switch.snapshot()
-    assert saved.calls == ()
-    assert [call.state for call in left] == [CallState.SETUP]
+    with pytest.raises(StepOutOfOrderError, match="3 steps are left of 2"):
+        restored(waiting, steps=steps_with()[:2])
+
+
+def test_a_step_that_occupies_something_before_its_answer_is_not_run_twice():
+    def greedy(admission, call):
+        admission.check_gateway(call)
+        return looking_up()(admission, call)
+
+    waiting = WaitingScene(None, greedy)
+    waiting.call()
+    with pytest.raises(StepOutOfOrderError, match="before the answer"):
+        restored(waiting)
 
 
 def test_describing_a_call_changes_nothing_about_it():
@@ -35,12 +117,45 @@ def test_describing_a_call_changes_nothing_about_it():
     assert scene.record.end_reason == "No Answer"
 
 
+@pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])
+def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
+    """Headers of an INVITE that become columns of a CDR reach the arrival, the request and the journal's record."""
+    scene = Scene()
+    scene.vendor.script = RINGS
+    ringing = scene.caller.call(CALLEE)
+    scene.wire.run_for(100)
+    call, _ = scene.talk(script=answers())
+    exchange = scene.exchange
+    for live_call in exchange.switch.calls():
+        made, request = live_call.call, live_call.call_request
+        made.arrival = made.arrival._replace(caller_in=RAW, sip_call_id_in=RAW)
+        made.journey.reason_text = request.caller_in = request.callee = RAW
+        if live_call.kept is not None:
+            record = msgspec.structs.replace(live_call.kept.record, sip_call_id_in=RAW, caller_in=RAW)
+            live_call.kept = msgspec.structs.replace(live_call.kept, record=record)
+        else:
+            made._hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
+    before = exchange.switch.snapshot()
+    saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
+    exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
+    exchange.take_node(another_node(exchange, exchange.switch.catalogue))
+    exchange.switch.restore(saved, exchange.clock.now())
+    assert exchange.switch.snapshot() == before
+    searching, talking = exchange.switch.calls()
+    assert searching.call.arrival.caller_in == searching.call._hunt.outcomes[0].text == RAW
+    assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
+    ringing.cancel()
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    assert [record.caller_in for record in exchange.sink.records] == [RAW, RAW]
+
+
 def test_a_call_is_not_restored_without_its_gateway():
     scene = Scene()
     call, _ = scene.talk()
     saved, _ = scene.exchange.switch.snapshot()
     with pytest.raises(KeyError, match="vendor-0"):
-        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.restore(saved)
+        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.restore(saved, scene.exchange.clock.now())
     scene.finish(call)
 
 
@@ -52,6 +167,6 @@ def test_a_restored_call_occupies_what_it_did():
     reserved, places = exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
-    exchange.switch.restore(saved)
+    exchange.switch.restore(saved, exchange.clock.now())
     assert (exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()) == (reserved, places)
     assert scene.finish(call).end_reason == "Normal"

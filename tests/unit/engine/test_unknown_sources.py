@@ -81,7 +81,7 @@ class TestWithPhones:
 
     def test_those_who_follow_new_calls_see_it(self):
         stage = stage_with(phones=[phone("1001")])
-        with stage.exchange.followers.look_on(CallSought(caller="12025")) as follower:
+        with stage.exchange.followers.follow_calls(CallSought(caller="12025")) as follower:
             warnings(stage, number="12025550100")
             (told,) = follower.updates(stage.exchange.clock.now())
         assert (told.caller, told.callee) == ("12025550100", CALLEE)

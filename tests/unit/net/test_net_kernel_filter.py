@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from vosd.net import entrance
-from vosd.net.kernel_filter import ADDRESSES_MAX, keep_out
+from vosd.net.kernel_filter import ADDRESSES_MAX, drop_in_kernel
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.obs.events import Event
@@ -40,17 +40,17 @@ def arrives(listening: socket.socket, source: str) -> bool:
 
 
 def test_what_is_kept_out_does_not_arrive_and_all_else_does(listening):
-    assert keep_out(listening, ["127.0.0.9", "127.0.0.11"])
+    assert drop_in_kernel(listening, ["127.0.0.9", "127.0.0.11"])
     assert [arrives(listening, f"127.0.0.{last}") for last in (8, 9, 10, 11)] == [True, False, True, False]
-    assert keep_out(listening, ["127.0.0.8"])
+    assert drop_in_kernel(listening, ["127.0.0.8"])
     assert [arrives(listening, f"127.0.0.{last}") for last in (8, 9, 10, 11)] == [False, True, True, True]
-    assert keep_out(listening, [])
+    assert drop_in_kernel(listening, [])
     assert arrives(listening, "127.0.0.8")
-    assert keep_out(listening, [])
+    assert drop_in_kernel(listening, [])
 
 
 def test_as_many_as_are_allowed_are_kept_out_and_no_more(listening):
-    assert keep_out(listening, [f"127.0.1.{last}" for last in range(1, ADDRESSES_MAX + 2)])
+    assert drop_in_kernel(listening, [f"127.0.1.{last}" for last in range(1, ADDRESSES_MAX + 2)])
     kept = [arrives(listening, f"127.0.1.{last}") for last in range(1, ADDRESSES_MAX + 3)]
     assert kept == [False] * ADDRESSES_MAX + [True, True]
 
@@ -60,18 +60,18 @@ def test_ipv6_is_kept_out_by_whole_address(listening):
         sock = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
         sock.bind(("::1", 0))
         sock.setblocking(False)
-        assert keep_out(sock, ["::2", "1::1", "0:0:1::1", "0:0:0:1::1", "::1:0:1", "::1:0:0:1", "127.0.0.1"])
+        assert drop_in_kernel(sock, ["::2", "1::1", "0:0:1::1", "0:0:0:1::1", "::1:0:1", "::1:0:0:1", "127.0.0.1"])
         assert arrives(sock, "::1")
-        assert keep_out(sock, ["2001:db8::1", "::1"])
+        assert drop_in_kernel(sock, ["2001:db8::1", "::1"])
         assert not arrives(sock, "::1")
-        assert keep_out(sock, ["127.0.0.1"])  # of the other family: nothing to do
+        assert drop_in_kernel(sock, ["127.0.0.1"])  # of the other family: nothing to do
         assert arrives(sock, "::1")
 
 
 def test_where_the_kernel_does_not_filter_all_goes_on():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.close()
-        assert keep_out(sock, ["192.0.2.1"]) is False
+        assert drop_in_kernel(sock, ["192.0.2.1"]) is False
 
 
 async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_served(opened, monkeypatch):

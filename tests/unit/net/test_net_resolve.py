@@ -158,7 +158,7 @@ async def test_a_server_that_the_kernel_does_not_let_us_reach_gives_way_to_the_n
     assert await Resolver([("255.255.255.255", 53), server.address], PATIENT_MS, 1).ask(A) == FOUND
 
 
-async def test_a_name_that_cannot_be_asked_for_is_a_failure_and_no_mistake_of_ours(server):
+async def test_a_name_that_cannot_be_asked_for_is_a_failure_and_no_error_of_the_switch(server):
     with pytest.raises(NoAnswerError):
         await Resolver([server.address], PATIENT_MS, 1).ask(Question(Kind.SRV, f"_sip._udp.{'a' * 63}." * 5))
     assert server.asked == []

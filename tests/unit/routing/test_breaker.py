@@ -122,6 +122,13 @@ def test_an_address_that_asks_for_a_rest_gets_one_of_that_length(breakers):
     assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({"carrier": 1}, 60_000)
 
 
+def test_the_rest_that_an_address_asks_for_is_reported_with_its_length(breakers):
+    reported = []
+    breakers.on_change = lambda *change: reported.append(change)
+    breakers.ask_for_rest(PLACE, 60_000, NOW)
+    assert reported == [(PLACE, Circuit.RESTING, 60_000)]
+
+
 def test_gateways_that_are_gone_are_forgotten(breakers):
     other = PLACE._replace(gateway="other")
     fail(breakers, SILENCES)

@@ -7,7 +7,7 @@ from vosd.base.errors import Refusal
 from vosd.base.secret import Secret
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, find_routes, sift
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, examine_routes, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.testing.data.builders import applied_rate, routing_gateway
@@ -51,7 +51,7 @@ def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) 
     found = find_routes(*asked)
     if isinstance(found, Refusal):
         return found
-    routes = sift(*asked)
+    routes = examine_routes(*asked)
     assert tuple(found) == routes.choices
     return routes
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sdp.direction import active, goes_nowhere
+from vosd.sdp.direction import active, has_zero_address
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\n"
 AUDIO = b"m=audio 4000 RTP/AVP 0\r\n"
@@ -24,7 +24,7 @@ def test_hold_by_an_attribute_is_taken_off(way):
 
 
 def test_hold_by_the_zero_address_goes_where_its_author_was_before():
-    assert goes_nowhere(HELD)
+    assert has_zero_address(HELD)
     assert active(HELD, TALKING) == TALKING
     assert active(HELD + b"a=inactive\r\n", TALKING) == TALKING
 
@@ -55,5 +55,5 @@ def test_the_zero_address_of_ipv6_is_one():
 
 @pytest.mark.parametrize("session", [TALKING, b"", b"no SDP", TALKING.replace(b"192.0.2.7", b"10.0.0.0"), b"a= ::\r\n"])
 def test_anything_else_goes_somewhere(session):
-    assert not goes_nowhere(session)
+    assert not has_zero_address(session)
     assert active(session, TALKING) == session

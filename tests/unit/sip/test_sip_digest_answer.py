@@ -201,6 +201,17 @@ class TestAnswers:
         answers.lines("INVITE", "sip:1@x", b"", "c")
         assert answers.learn(challenged(f'WWW-Authenticate: Digest realm="r", {asked}'), rounds) is is_answered
 
+    def test_a_request_that_another_one_with_the_same_nonce_overtook_is_proven_once_more(self) -> None:
+        """Strict peers refuse a lower nonce count than the last, and some of them without ``stale``."""
+        answers = Answers(ALICE)
+        assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n1", qop="auth"'))
+        assert "nc=00000001" in answers.lines("BYE", "sip:1@x", b"", "c")
+        assert "nc=00000002" in answers.lines("BYE", "sip:2@x", b"", "c")
+        again = challenged('WWW-Authenticate: Digest realm="r", nonce="n2", qop="auth"')
+        assert answers.learn(again, 1), "the count was refused, not the password"
+        assert 'nonce="n2"' in answers.lines("BYE", "sip:1@x", b"", "c")
+        assert not answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n3", qop="auth"'), 2)
+
     def test_another_realm_is_answered_in_addition(self) -> None:
         answers = Answers(ALICE)
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n"'))

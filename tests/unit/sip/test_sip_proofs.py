@@ -27,26 +27,26 @@ class TestMint:
 
     def test_a_nonce_contains_its_time_of_creation(self):
         nonce = self.mint.issue(HOST, NOW, "salt")
-        assert self.mint.born(nonce, HOST) == NOW
+        assert self.mint.issued_at(nonce, HOST) == NOW
 
     def test_no_two_are_alike(self):
         issue = self.mint.issue
         assert len({issue(HOST, NOW, "a"), issue(HOST, NOW, "b"), issue(HOST, NOW + 1, "a")}) == 3
 
     def test_a_nonce_is_for_the_address_that_it_was_given_to(self):
-        assert self.mint.born(self.mint.issue(HOST, NOW, "salt"), "203.0.113.67") is None
+        assert self.mint.issued_at(self.mint.issue(HOST, NOW, "salt"), "203.0.113.67") is None
 
     def test_a_restart_invalidates_all_nonces(self):
-        assert NonceFactory(b"another").born(self.mint.issue(HOST, NOW, "salt"), HOST) is None
+        assert NonceFactory(b"another").issued_at(self.mint.issue(HOST, NOW, "salt"), HOST) is None
 
     @pytest.mark.parametrize("nonce", ["", ".", "..", "x", "é.x." + "0" * 32, "f" * 5_000, "0." * 900])
     def test_foreign_nonces_are_recognised(self, nonce):
-        assert self.mint.born(nonce, HOST) is None
+        assert self.mint.issued_at(nonce, HOST) is None
 
     def test_any_changed_character_makes_it_another(self):
         nonce = self.mint.issue(HOST, NOW, "salt")
         changed = [nonce[:at] + ("0" if nonce[at] != "0" else "1") + nonce[at + 1 :] for at in range(len(nonce))]
-        assert [self.mint.born(each, HOST) for each in changed] == [None] * len(nonce)
+        assert [self.mint.issued_at(each, HOST) for each in changed] == [None] * len(nonce)
 
 
 class TestUses:
@@ -350,6 +350,6 @@ class TestLockOut:
         for last in range(3):
             lock.failed(f"2001:db8::{last + 1}", NOW)
         assert lock.is_locked_out("2001:db8::beef", NOW)
-        assert lock.lift("2001:db8::", NOW)
-        assert not lock.lift("2001:db8::", NOW)
+        assert lock.unblock("2001:db8::", NOW)
+        assert not lock.unblock("2001:db8::", NOW)
         assert not lock.is_locked_out("2001:db8::1", NOW)

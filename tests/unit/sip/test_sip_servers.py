@@ -102,7 +102,7 @@ def test_an_ack_before_any_final_response_is_ignored(probe):
     assert probe.times_of("486") == [0, 500]
 
 
-def test_a_response_after_the_final_one_is_a_mistake_of_ours(probe):
+def test_a_response_after_the_final_one_is_an_error_in_the_switch(probe):
     transaction = arrive(probe).transaction
     transaction.respond(486, "ours", "", probe.now)
     with pytest.raises(IllegalMoveError, match="SUCCESS in state COMPLETED"):
@@ -262,7 +262,7 @@ def test_requests_that_need_no_decision_are_answered_at_once_and_finally(probe, 
     assert probe.sent() == [], "and not again by itself"
 
 
-def test_a_second_final_response_is_a_mistake_of_ours(probe):
+def test_a_second_final_response_is_an_error_in_the_switch(probe):
     event = bye_arrives(probe)
     event.transaction.respond(200, "", "", probe.now)
     with pytest.raises(IllegalMoveError):

@@ -185,11 +185,11 @@ def test_a_2xx_without_session_expires_leaves_the_refreshing_to_us():
 
 def test_a_peer_that_asks_for_a_longer_interval_gets_it():
     timer = SessionTimer(SETTINGS)
-    assert not timer.has_insisted
-    assert timer.insist(answer("Min-SE: 1200\r\n", 422))
-    assert timer.has_insisted
+    assert not timer.has_min_se
+    assert timer.accept_min_se(answer("Min-SE: 1200\r\n", 422))
+    assert timer.has_min_se
     assert timer.first_offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
-    assert not timer.insist(answer("Min-SE: 1200\r\n", 422))
+    assert not timer.accept_min_se(answer("Min-SE: 1200\r\n", 422))
     timer.answered(answer("Session-Expires: 1300;refresher=uac\r\n"), THEN)
     assert timer.offer() == "Session-Expires: 1200;refresher=uac\r\nMin-SE: 1200\r\n"
 
@@ -197,7 +197,7 @@ def test_a_peer_that_asks_for_a_longer_interval_gets_it():
 @pytest.mark.parametrize("headers", ["", "Min-SE: 600\r\n", "Min-SE: 90\r\n", "Min-SE: 86401\r\n", "Min-SE: x\r\n"])
 def test_a_422_without_usable_min_se_is_a_refusal(headers):
     timer = SessionTimer(SETTINGS)
-    assert not timer.insist(answer(headers, 422))
+    assert not timer.accept_min_se(answer(headers, 422))
     assert timer.first_offer() == "Session-Expires: 600;refresher=uac\r\nMin-SE: 90\r\n"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
@@ -21,6 +22,7 @@ from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, Tra
 from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
+from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.sip.endpoint import Endpoint
@@ -35,9 +37,9 @@ Requests = Iterable[Client | InviteClient]
 NextHopSnapshot = tuple[ChoiceSnapshot, Address]
 
 
-def requests_by_call(endpoint: Endpoint) -> Mapping[Call, Requests]:
+def requests_by_call(endpoint: Endpoint) -> Mapping[CallPort, Requests]:
     """Return the requests that are known to their transactions alone: INFOs that were passed on, attempts given up."""
-    found: dict[Call, list[Client | InviteClient]] = {}
+    found: dict[CallPort, list[Client | InviteClient]] = {}
     for client in endpoint.store.clients.values():
         if isinstance(client, InviteClient):
             if isinstance(client.witness, GivenUp):
@@ -60,13 +62,14 @@ class JourneySnapshot(JourneyFacts, omit_defaults=True):
         stamps = msgspec.structs.asdict(journey)
         stamps["attempts"], stamps["sip_call_ids_out"] = tuple(journey.attempts), tuple(journey.sip_call_ids_out)
         stamps["choice"] = None if journey.choice is None else ChoiceSnapshot.of(journey.choice)
-        return cls(**stamps)
+        return portable(cls(**stamps))
 
     def restored(self, gateways: Gateways) -> Journey:
         """Return the journey."""
-        stamps = msgspec.structs.asdict(self)
-        stamps["attempts"], stamps["sip_call_ids_out"] = list(self.attempts), list(self.sip_call_ids_out)
-        stamps["choice"] = None if self.choice is None else self.choice.restored(gateways)
+        snapshot = as_received(self)
+        stamps, choice = msgspec.structs.asdict(snapshot), snapshot.choice
+        stamps["attempts"], stamps["sip_call_ids_out"] = list(snapshot.attempts), list(snapshot.sip_call_ids_out)
+        stamps["choice"] = None if choice is None else choice.restored(gateways)
         return Journey(**stamps)
 
 
@@ -86,7 +89,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a search; the gateways that remain are judged now, not when their turn comes."""
         choices = tuple(hunt._choices)
         hunt._choices = iter(choices)
-        return cls(
+        described = cls(
             tuple(map(ChoiceSnapshot.of, choices)),
             tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
             None if hunt._responding is None else hunt._responding.name,
@@ -95,17 +98,19 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt._stays,
             tuple(hunt.outcomes),
         )
+        return portable(described)
 
     def restored(self, board: Switchboard, gateways: Gateways, restoration: Restoration) -> Hunt:
         """Return the search; gateways that are gone are left out."""
-        known = [choice.restored(gateways) for choice in self.choices if choice.gateway in gateways]
+        it = as_received(self)
+        known = [choice.restored(gateways) for choice in it.choices if choice.gateway in gateways]
         hunt = Hunt(iter(known), board, restoration.flows)
-        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in self.next_hops]
-        hunt._responding = None if self.has_responded is None else gateways[self.has_responded]
-        hunt._latest = None if self.latest is None else (self.latest[0].restored(gateways), self.latest[1])
-        hunt._named = None if self.named is None else set(self.named)
-        hunt._stays = self.stays
-        hunt.outcomes = list(self.outcomes)
+        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in it.next_hops]
+        hunt._responding = None if it.has_responded is None else gateways[it.has_responded]
+        hunt._latest = None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1])
+        hunt._named = None if it.named is None else set(it.named)
+        hunt._stays = it.stays
+        hunt.outcomes = list(it.outcomes)
         return hunt
 
 
@@ -164,10 +169,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a call; ``requests`` are those of ``requests_by_call``.
 
         Raises:
-            NoSnapshotError: it is over, or a question of its set-up is open.
+            NoSnapshotError: it is over.
         """
-        if call.state in _NOT_DESCRIBED:
-            raise NoSnapshotError(f"{call!r} waits for an answer of its set-up, or is over")
+        if call.state is CallState.OVER:
+            raise NoSnapshotError(f"{call!r} is over")
         callee, endpoint, newcomer = call.callee, call.endpoint, newcomer_of(call)
         informations, given_up = [], []
         for client in requests:
@@ -178,7 +183,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             elif isinstance(client, Client) and isinstance(client.owner, Information):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
-            arrival=call.arrival,
+            arrival=portable(call.arrival),
             hops=call._hops,
             state=call.state,
             settings=call.settings,
@@ -199,7 +204,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the call with its legs; ``connect`` restores the requests between them."""
         restoration = calls.restoration
         call = Call.__new__(Call)
-        call.arrival = self.arrival
+        call.arrival = as_received(self.arrival)
         call.endpoint = restoration.endpoint
         call.state = self.state
         call.settings = self.settings
@@ -242,8 +247,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             restoration.invite_client(each.invite).witness = witness
 
 
-_NOT_DESCRIBED = frozenset({CallState.SETUP, CallState.OVER})
-_SEARCHING = frozenset({CallState.HUNTING, CallState.RINGING})
+_SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING})
 
 
 def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> None:

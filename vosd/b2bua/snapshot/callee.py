@@ -32,6 +32,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     caller_out: bytes
     terms: AppliedRate | None
     is_last_resort: bool
+    is_redirected: bool = False
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -39,14 +40,27 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
         terms = choice.terms
         if terms is not None and not isinstance(terms, AppliedRate):
             raise TypeError(f"{choice.gateway.name} has terms that cannot be written down")
-        callee_out, caller_out = encode(choice.callee_out), encode(choice.caller_out)
-        return cls(choice.gateway.name, choice.prefix, callee_out, caller_out, terms, choice.is_last_resort)
+        return cls(
+            choice.gateway.name,
+            choice.prefix,
+            encode(choice.callee_out),
+            encode(choice.caller_out),
+            terms,
+            choice.is_last_resort,
+            choice.is_redirected,
+        )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
         """Return the route; raises KeyError if the gateway is no longer configured."""
-        callee_out, caller_out = text_of(self.callee_out), text_of(self.caller_out)
-        gateway = gateways[self.gateway]
-        return RouteChoice(gateway, self.prefix, callee_out, caller_out, self.terms, self.is_last_resort)
+        return RouteChoice(
+            gateways[self.gateway],
+            self.prefix,
+            text_of(self.callee_out),
+            text_of(self.caller_out),
+            self.terms,
+            self.is_last_resort,
+            self.is_redirected,
+        )
 
 
 class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -55,7 +69,7 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     parts: PartsSnapshot
     hops: int
     headers: bytes
-    content: str
+    content: bytes
     body: bytes
     is_fixed: bool
 
@@ -64,12 +78,12 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Describe an INVITE."""
         parts = PartsSnapshot.of(invitation.parts, endpoint.flows)
         _, hops, headers, content, body, is_fixed = invitation
-        return cls(parts, hops, encode(headers), content, body, is_fixed)
+        return cls(parts, hops, encode(headers), encode(content), body, is_fixed)
 
     def restored(self, restoration: Restoration) -> Invitation:
         """Return the INVITE."""
         parts, headers = self.parts.restored(restoration), text_of(self.headers)
-        return Invitation(parts, self.hops, headers, self.content, self.body, self.is_fixed)
+        return Invitation(parts, self.hops, headers, text_of(self.content), self.body, self.is_fixed)
 
 
 class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.renegotiation import status_for_origin
@@ -26,13 +26,13 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     server: ServerSnapshot
 
     @classmethod
-    def of(cls, client: Client, information: Information, call: Call) -> "InformationSnapshot":
+    def of(cls, client: Client, information: Information, call: CallPort) -> "InformationSnapshot":
         """Describe it by the request that asks the other side."""
         flows = call.endpoint.flows
         origin, far = LegReference.to(information._origin, call), LegReference.to(information._far, call)
         return cls(origin, far, ClientSnapshot.of(client, flows), ServerSnapshot.of(information._server, flows))
 
-    def restored(self, call: Call, calls: RestoredCalls) -> None:
+    def restored(self, call: CallPort, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
         restoration = calls.restoration
         origin, far = calls.leg(self.origin, call), calls.leg(self.far, call)

@@ -185,7 +185,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             is_answered=leg._is_answered,
             is_settled=leg.is_settled,
             has_referred=leg.has_referred,
-            keypad=None if leg.keypad is None else KeypadSnapshot.of(leg.keypad),
+            keypad=KeypadSnapshot.of(leg.keypad) if isinstance(leg.keypad, Keypad) else None,
             rseq=leg._rseq,
             overtaken=leg._overtaken,
             unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),

@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
@@ -19,7 +20,7 @@ LegName: TypeAlias = Literal["caller", "callee", "newcomer"]
 
 
 class NoSnapshotError(VosError):
-    """A call has no snapshot: a question of its set-up is open, it is over, or it occupies something unknown."""
+    """A call has no snapshot: it is over, or it occupies something unknown."""
 
 
 class LegReference(msgspec.Struct, frozen=True, array_like=True):
@@ -30,7 +31,7 @@ class LegReference(msgspec.Struct, frozen=True, array_like=True):
     """Empty = the call that refers to it."""
 
     @classmethod
-    def to(cls, leg: Leg, call: Call) -> "LegReference":
+    def to(cls, leg: Leg, call: CallPort) -> "LegReference":
         """Refer to a leg from ``call``."""
         owner = leg.call
         call_id = "" if owner is call else owner.arrival.call_id
@@ -58,7 +59,7 @@ class RestoredCalls:
         self.transfers: dict[str, Transfer] = {}
         """By the id of the first call."""
 
-    def leg(self, reference: LegReference, call: Call) -> Leg:
+    def leg(self, reference: LegReference, call: CallPort) -> Leg:
         """Return the leg that ``call`` refers to.
 
         Raises:
@@ -71,7 +72,7 @@ class RestoredCalls:
             raise KeyError(f"{call!r} refers to a callee that is not there")
         return callee
 
-    def caller_leg(self, reference: LegReference, call: Call) -> CallerLeg:
+    def caller_leg(self, reference: LegReference, call: CallPort) -> CallerLeg:
         """Return the caller's leg, or that of a newcomer, that ``call`` refers to; raises KeyError."""
         owner = self._owner(reference, call)
         if reference.name == "newcomer":
@@ -80,11 +81,11 @@ class RestoredCalls:
             raise KeyError(f"{call!r} refers to a caller that has left")
         return owner.caller.leg
 
-    def _owner(self, reference: LegReference, call: Call) -> Call:
+    def _owner(self, reference: LegReference, call: CallPort) -> CallPort:
         return self.calls[reference.call_id] if reference.call_id else call
 
 
-def newcomer_of(call: Call) -> CallerLeg | None:
+def newcomer_of(call: CallPort) -> CallerLeg | None:
     """Return the caller that is about to replace the caller of a call, if there is one."""
     proposal = None if call.bridge is None else call.bridge._proposal
     if not isinstance(proposal, Takeover) or proposal._call is not call or proposal._newcomer is call.caller:

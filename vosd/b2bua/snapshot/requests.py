@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from vosd.b2bua.bridge import Bridge
-from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
@@ -66,7 +66,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     introduced: tuple[LegReference, LegReference] | None = None
 
     @classmethod
-    def of(cls, proposal: Proposal, call: Call) -> "ProposalSnapshot":
+    def of(cls, proposal: Proposal, call: CallPort) -> "ProposalSnapshot":
         """Describe a proposal of which ``call`` takes part."""
         endpoint = call.endpoint
         said_before = proposal._said_before if isinstance(proposal, Renegotiation | ChangedAnswer) else b""
@@ -94,7 +94,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             introduced=introduced,
         )
 
-    def restored(self, call: Call, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
+    def restored(self, call: CallPort, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
         """Return the proposal, with its transaction or its timer for the next try."""
         restoration = calls.restoration
         proposal = self._made(call, calls)
@@ -113,7 +113,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             proposal._asked.owner = proposal
         return proposal
 
-    def _made(self, call: Call, calls: RestoredCalls) -> Proposal:
+    def _made(self, call: CallPort, calls: RestoredCalls) -> Proposal:
         """Return a proposal of this kind, with the fields of this kind alone."""
         match self.kind:
             case "renegotiation":
@@ -143,7 +143,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 return refresh
         raise ValueError(f"a {self.kind} without what it is part of")
 
-    def _renegotiation(self, proposal: Renegotiation, call: Call, calls: RestoredCalls) -> Renegotiation:
+    def _renegotiation(self, proposal: Renegotiation, call: CallPort, calls: RestoredCalls) -> Renegotiation:
         restoration = calls.restoration
         if self.origin is not None:
             proposal.origin = calls.leg(self.origin, call)
@@ -169,7 +169,7 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     update_failed: bool = False
 
     @classmethod
-    def of(cls, supervision: Supervision, call: Call) -> "SupervisionSnapshot":
+    def of(cls, supervision: Supervision, call: CallPort) -> "SupervisionSnapshot":
         """Describe a supervision."""
         pending, endpoint = supervision.pending, call.endpoint
         return cls(

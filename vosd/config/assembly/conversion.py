@@ -41,7 +41,7 @@ class Conversion(Generic[Target]):
         Raises:
             TypeError: a table names a key or a field that does not exist, or a field has another type than its key.
         """
-        self._target = target
+        self.target: Final = target
         keys, fields = _types(model), get_type_hints(target)
         _require("key", (*renamed, *by_hand), keys, model)
         _require("field", (*renamed.values(), *by_hand.values()), fields, target)
@@ -61,6 +61,8 @@ class Conversion(Generic[Target]):
         self._by_hand = frozenset(by_hand.values())
         self.used: Final = frozenset({*copied.values(), *by_hand})
         """The keys that end in a field."""
+        self.fields: Final = frozenset({*copied, *self._by_hand})
+        """The fields that keys end in."""
 
     def __call__(self, keys: Keys, **by_hand: object) -> Target:
         """Return the struct; ``by_hand`` are the values of fields that are not copied.
@@ -71,7 +73,7 @@ class Conversion(Generic[Target]):
         if not self._by_hand <= by_hand.keys():
             raise TypeError(f"values are missing: {', '.join(sorted(self._by_hand - by_hand.keys()))}")
         by_hand.update(zip(self._fields, self._read(keys), strict=True))
-        return self._target(**by_hand)
+        return self.target(**by_hand)
 
 
 def require_all_used(model: type[Keys], *conversions: Conversion[Any], elsewhere: Mapping[str, str] = _NOTHING) -> None:

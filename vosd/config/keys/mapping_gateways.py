@@ -6,10 +6,12 @@ A model checks one object by itself; references to other objects are checked whe
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+from msgspec import Struct
 from pydantic import BeforeValidator, model_validator
 
 from vosd.base.nat import Nat
 from vosd.config.keys import later
+from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
@@ -20,20 +22,16 @@ from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
-    limit,
     milliseconds,
     object_name,
     one_or_many,
-    switch,
-    whole,
 )
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
-from vosd.trunks.dialect import CalleeSource, CallerSource, ReasonForm, Reliability, Transfers
-from vosd.trunks.gateways import HostPattern
+from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
+from vosd.trunks.gateways import HostPattern, MappingGateway
 
 
-class MappingGatewayKeys(Keys):
+class MappingGatewayKeys(DeclaredKeys):
     """A customer's trunk: where calls come from."""
 
     name: Annotated[str, object_name()]
@@ -51,23 +49,8 @@ class MappingGatewayKeys(Keys):
     other processing."""
     rate_group: Annotated[str | None, object_name()] = None
     """Instead of the account's."""
-    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
-    """Longest call, where less than the account's."""
-    max_concurrent: Annotated[int | None, limit()] = None
-    """Calls at the same time."""
-    max_cps: Annotated[int | None, limit()] = None
-    """INVITEs accepted in the preceding 1000 ms."""
-    max_requests: Annotated[int | None, limit()] = None
-    """Requests per second outside calls (INVITE, REGISTER, OPTIONS) from all its ``hosts`` together; further requests
-    get 503 with Retry-After. Gateways that share an address share the sum of their limits. ``sip.shield`` limits each
-    address in addition.
-    """
-    enabled: Annotated[bool, switch()] = True
-    """``no`` refuses its calls."""
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: the numbers are read from To and From. Default: the installation's ``preset``."""
-    callee_from: Annotated[CalleeSource, choice(CalleeSource)] = CalleeSource.REQUEST_URI
-    """Where its INVITEs have the called number."""
     caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (
         CallerSource.ASSERTED,
         CallerSource.FROM,
@@ -94,6 +77,7 @@ class MappingGatewayKeys(Keys):
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
+    declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect)
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

@@ -6,10 +6,12 @@ A model checks one object by itself; references to other objects are checked whe
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+from msgspec import Struct
 from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.base.nat import Nat
 from vosd.config.keys import later
+from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
@@ -19,21 +21,18 @@ from vosd.config.reader.codes import counted_as
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
-    limit,
     milliseconds,
     object_name,
     one_or_many,
-    switch,
     whole,
 )
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, route_prefix
 from vosd.engine.settings import Listener
-from vosd.trunks.dialect import IdentityHeader, Passing, Privacy, ReasonForm, Redirects, Reliability
-from vosd.trunks.gateways import Address
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
+from vosd.trunks.gateways import Address, RoutingGateway
 
 
-class RoutingGatewayKeys(Keys):
+class RoutingGatewayKeys(DeclaredKeys):
     """A vendor's trunk: where calls go."""
 
     name: Annotated[str, object_name()]
@@ -52,49 +51,18 @@ class RoutingGatewayKeys(Keys):
     options_ping: PingKeys = PingKeys()
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
-    priority: Annotated[int, whole(1, 1_000_000)] = 1
-    """Lower is tried first among gateways whose prefix fits equally well."""
-    max_concurrent: Annotated[int | None, limit()] = None
-    """Calls at the same time."""
-    max_cps: Annotated[int | None, limit()] = None
-    """Attempts in the preceding 1000 ms."""
-    max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
-    """Longest call through it, where less than what account and mapping gateway allow."""
-    max_requests: Annotated[int | None, limit()] = None
-    """Requests per second outside calls that it may send us from all its addresses together; further requests get 503
-    with Retry-After. Where a mapping gateway has the same address, that one's limit holds."""
-    response_timeout: Annotated[int, milliseconds(50, 64_000)] = 5_000
-    """Without any response to INVITE within this time the next gateway is tried."""
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
     """Without ringing or a final response within this time after a 100 the next gateway is tried, if there is one."""
-    ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
-    """From INVITE to the final response."""
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
     """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 480, 488 and all 5xx."""
-    failover_after_ringing: Annotated[bool, switch()] = False
-    """``yes`` tries the next gateway when a ringing one does not answer within ``ring_timeout``."""
-    allow_unrated: Annotated[bool, switch()] = False
-    """``yes`` uses the gateway for numbers without a buy rate; their cost is zero."""
-    enabled: Annotated[bool, switch()] = True
-    """``no``: no call uses it."""
     interface: Annotated[Listener | None, listener()] = None
     """Socket of ``sip.listen`` from which its calls are sent. Default: the first that can reach its address."""
     identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], BeforeValidator(one_or_many)] = (
         IdentityHeader.FROM,
     )
     """Headers with the calling number. From always has it, unless the caller withholds it."""
-    privacy: Annotated[Privacy, choice(Privacy)] = Privacy.HONOUR
-    """A caller's request for privacy: fulfilled here, passed on, assumed for every call, or ignored (``strip``)."""
-    display_name: Annotated[Passing, choice(Passing)] = Passing.STRIP
-    """Whether the caller's display name is sent."""
-    diversion: Annotated[Passing, choice(Passing)] = Passing.STRIP
-    """Whether Diversion headers are sent."""
-    history_info: Annotated[Passing, choice(Passing)] = Passing.STRIP
-    """Whether History-Info headers are sent."""
     reject_codes: Annotated[Mapping[str, int] | None, counted_as()] = None
     """What its final codes count as, before failover and all else; a class stands for its codes not named."""
-    redirects: Annotated[Redirects, choice(Redirects)] = Redirects.REFUSE
-    """Whether its 3xx are followed."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
     """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
@@ -106,6 +74,7 @@ class RoutingGatewayKeys(Keys):
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
+    declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

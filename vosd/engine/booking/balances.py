@@ -17,6 +17,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, Standing, StoreUnavailable
 from vosd.cdr.record import Posting
+from vosd.engine.counting import Counting
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -36,7 +37,7 @@ class CurrencyChangedError(VosError):
         self.held = dict(held)
 
 
-class Balances:
+class Balances(Counting):
     """The credits of all accounts, kept up to date with the database."""
 
     def __init__(self, books: Books) -> None:
@@ -163,7 +164,7 @@ class Balances:
             for name in known:
                 self.credits[name].restore(*changes.standings[name])
 
-    def owe(self, postings: Iterable[Posting]) -> None:
+    def add_owed(self, postings: Iterable[Posting]) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.
 
         Such an account may be configured again before the call is booked, when its balance lacks the call.

@@ -115,7 +115,7 @@ class Comparison:
                 waiting = self._recorder.waiting()  # the recorder will refuse these, and they are owed already
                 aside_now = [each for each in rejected.rejected if each.record.call_id not in waiting]
                 for each in aside_now:
-                    self._balances.owe(each.record.postings)
+                    self._balances.add_owed(each.record.postings)
                 await self._journal.refused(aside_now)
         return booked, refused
 

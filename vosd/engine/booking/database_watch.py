@@ -19,6 +19,7 @@ from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import Memo, MemoFile
+from vosd.engine.counting import Counting
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -54,7 +55,7 @@ def regression(known: DatabaseState, seen: DatabaseState) -> str | None:
     return None
 
 
-class DatabaseWatch:
+class DatabaseWatch(Counting):
     """Keeps the lease of one switch and the last known state of the database."""
 
     def __init__(

@@ -12,6 +12,7 @@ from typing import Final
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.obs.events import Event
@@ -23,7 +24,7 @@ _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
 
 
-class Recorder:
+class Recorder(Counting):
     """The queue of ended calls, and the one task that books it."""
 
     def __init__(
@@ -52,9 +53,9 @@ class Recorder:
         """Return how many calls wait in memory."""
         return len(self._queue)
 
-    def census(self) -> dict[str, int]:
+    def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        return {"cdr_queue": len(self._queue)}
+        return {Figure.CDR_QUEUE: len(self._queue)}
 
     @property
     def is_overfull(self) -> bool:

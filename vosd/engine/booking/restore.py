@@ -32,10 +32,10 @@ def recover(
     for record in left:
         journal.ended(record)
         recorder.add(record)
-        balances.owe(record.postings)
+        balances.add_owed(record.postings)
     known = {record.call_id for record in left}
     for refused in journal.quarantine.read().records:
         if refused.record.call_id not in known:
-            balances.owe(refused.record.postings)
+            balances.add_owed(refused.record.postings)
             journal.quarantine.owed.add(refused.record.call_id)
     journal.settle()

@@ -15,6 +15,7 @@ import msgspec
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import Counting
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
 
@@ -30,7 +31,7 @@ class Outcome(msgspec.Struct):
     """Reasons by call id."""
 
 
-class Spool:
+class Spool(Counting):
     """Books records again."""
 
     def __init__(

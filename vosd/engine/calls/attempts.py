@@ -44,8 +44,7 @@ class Attempts:
         choice, address = next_hop
         gateway, live = choice.gateway, self._live
         call_request = live_call.call_request
-        is_redirected = choice.callee_out != call_request.callee
-        if is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
+        if choice.is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
             return False  # a 3xx must not make the call more expensive than the dialled number
         # The Retry-After may have come since the route was found.
         if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):

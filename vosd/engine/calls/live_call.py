@@ -19,7 +19,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
-from vosd.callcontrol.setup import Ask, Outcome, Setup, Ticket, Unanswered
+from vosd.callcontrol.setup import Ask, Outcome, Question, Setup, Ticket, Unanswered
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import Attempt
 from vosd.engine.calls.services import CallServices, UnusedAnswer
@@ -88,6 +88,14 @@ class LiveCall:
         """Return whether the question of that ticket is open."""
         setup = self.setup
         return setup is not None and setup.asked is not None and setup.number == ticket.number
+
+    @property
+    def open_question(self) -> tuple[Ticket, Question] | None:
+        """Return the question that is open, with its ticket."""
+        setup = self.setup
+        if setup is None or setup.asked is None:
+            return None
+        return Ticket(self.call_id, setup.number), setup.asked.question
 
     def ask(self, now: Instant) -> Decision:
         """Ask the open question; return the decision if the answer is known at once."""

@@ -10,6 +10,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -25,7 +26,7 @@ _CALL_ID: Final = b"\r\nCall-ID: "
 _log = structlog.get_logger()
 
 
-class Notices:
+class Notices(Counting):
     """Warnings that come with calls, each at most once a minute for its source, gateway or reason."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -41,6 +42,8 @@ class Notices:
         """Refreshes of a session that a peer did not take: by gateway or phone, since the start."""
         self.unrecorded: Counter[EndReason] = Counter()
         """Calls that were refused without a record, since the start."""
+        self.counted: Counter[Figure] = Counter()
+        """What is counted in the path of a call, since the start."""
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Warn about an unknown or locked-out source, and name gateways with similar addresses."""
@@ -121,9 +124,9 @@ class Notices:
                 Event.SESSION_REFRESH_FAILED.value, gateway=gateway, code=status, failed=failed, call_id=call_id
             )
 
-    def totals(self) -> dict[str, int]:
+    def totals(self) -> Mapping[Figure, int]:
         """Return the counters since the start, for ``vosd status``."""
-        return {"refused_for_overload": self.unrecorded[EndReason.OVERLOAD]}
+        return {**self.counted, Figure.REFUSED_FOR_OVERLOAD: self.unrecorded[EndReason.OVERLOAD]}
 
     def refused(self, refusal: Refusal, at: Instant) -> None:
         """Count a refusal that leaves no record, and warn of it."""

@@ -7,14 +7,18 @@ import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
+from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_informations
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest, HoldTaken, PlaceTaken
 from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.services import CallServices
@@ -106,6 +110,34 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             request.taken.append(HoldTaken(credit, request.hold))
 
 
+class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Snapshot of a set-up with an open question; the question itself is made again by the step that asks it."""
+
+    steps_left: int
+    """Steps behind the one that has asked."""
+    number: int
+    """Of the question."""
+    looped: bool = False
+    closed: Refusal | None = None
+    choices: tuple[ChoiceSnapshot, ...] = ()
+
+    @classmethod
+    def of(cls, setup: Setup) -> "SetupSnapshot":
+        """Describe a set-up; the gateways that were found are judged now, not when their turn comes."""
+        request = setup.call_request
+        choices = tuple(request.choices)
+        request.choices = iter(choices)
+        found = tuple(map(ChoiceSnapshot.of, choices))
+        return cls(setup.steps_left, setup.number, request.looped, request.closed, found)
+
+    def restored(self, request: CallRequest, services: CallServices) -> Setup:
+        """Return the set-up of a call request that occupies again what it did; gateways that are gone are left out."""
+        gateways = services.admission.catalogue.routing_gateways
+        request.looped, request.closed = self.looped, self.closed
+        request.choices = iter([each.restored(gateways) for each in self.choices if each.gateway in gateways])
+        return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number)
+
+
 class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One live call."""
 
@@ -117,21 +149,24 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """The tick of its timer, and its position within the tick."""
     due_ms: int = 0
     """Its deadline, which its timer may precede."""
+    setup: SetupSnapshot | None = None
+    """While a question of its set-up is open."""
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
         """Describe a live call.
 
         Raises:
-            NoSnapshotError: it takes part in a transfer.
+            NoSnapshotError: it is over, or occupies something other than capacity and money.
         """
-        timer = live_call.timer
+        timer, setup = live_call.timer, live_call.setup
         return cls(
             CallPartsSnapshot.of(live_call.call, requests),
-            RequestSnapshot.of(live_call.call_request),
-            live_call.kept,
+            portable(RequestSnapshot.of(live_call.call_request)),
+            portable(live_call.kept),
             None if timer is None else services.deadlines.position(timer),
             live_call.due_ms,
+            None if setup is None else SetupSnapshot.of(setup),
         )
 
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
@@ -140,16 +175,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             KeyError: a gateway or an account that it needs is not in the catalogue.
         """
-        catalogue, request = services.admission.catalogue, self.request.restored(services)
+        catalogue, described = services.admission.catalogue, as_received(self.request)
+        request = described.restored(services)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
-        live_call.kept = self.kept
+        live_call.kept = as_received(self.kept)
         live_call.due_ms = self.due_ms
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
-        self.request.occupy(request, services)
+        described.occupy(request, services)
+        if self.setup is not None:
+            live_call.setup = self.setup.restored(request, services)
         if live_call.call.callee is not None:
             gateway = live_call.call.callee.choice.gateway
             services.live.occupancy.take_again(gateway.scope, gateway.name, None)

@@ -4,7 +4,7 @@ Only ``engine.calls`` holds live calls; everything else gets snapshots. Synchron
 completely, then ``engine.loop`` flushes the journal and the datagrams.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -27,6 +27,7 @@ from vosd.engine.calls.notices import Notices, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
+from vosd.engine.counting import Counting, Figure
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
@@ -44,7 +45,7 @@ from vosd.trunks.gateways import RoutingGateway
 _log = structlog.get_logger()
 
 
-class Switch:
+class Switch(Counting):
     """Passes the events of the SIP core and the deadlines to the live calls."""
 
     def __init__(
@@ -113,7 +114,7 @@ class Switch:
             _log.exception("call_aborted", call_event=type(event).__name__)
             call = _call_of(event)
             if call is None or isinstance(event, RequestArrived):
-                self._refusals.unreadable(event, ParseError(500, Flaw.OUR_OWN_MISTAKE))
+                self._refusals.unreadable(event, ParseError(500, Flaw.OWN_ERROR))
             if call is not None:
                 self._abort(call, event.at)
 
@@ -207,25 +208,32 @@ class Switch:
         """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
         return SavedSwitch.of(self._endpoint, self.services)
 
-    def restore(self, saved: SavedSwitch) -> None:
+    def restore(self, saved: SavedSwitch, now: Instant) -> None:
         """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
+
+        Questions that are open are asked again, with the deadlines that they had; nothing else is sent.
 
         Raises:
             KeyError: a call needs a gateway or an account that is not in the catalogue.
         """
         saved.restored(self._endpoint, self.services, self._intake)
+        questions = [each.open_question for each in self._calls.all()]
+        for ticket, question in filter(None, questions):
+            answer = self.services.asker.ask(ticket, question)
+            if answer is not None:
+                self.take_answer(ticket, answer, now)
 
-    def census(self) -> dict[str, int]:
+    def census(self) -> Mapping[Figure, int]:
         """Count calls, legs, dialogs, transactions, timers and holds, for ``vosd status``."""
         sip = self._endpoint.census()
         calls = self._calls.all()
         return {
-            "calls": len(calls),
-            "legs": sum(each.call.legs for each in calls),
-            "dialogs": sip["dialogs"],
-            "transactions": sip["transactions"],
-            "timers": sip["timers"] + len(self._deadlines),
-            "holds": sum(1 for each in calls if each.call_request.hold is not None),
+            Figure.CALLS: len(calls),
+            Figure.LEGS: sum(each.call.legs for each in calls),
+            Figure.DIALOGS: sip["dialogs"],
+            Figure.TRANSACTIONS: sip["transactions"],
+            Figure.TIMERS: sip["timers"] + len(self._deadlines),
+            Figure.HOLDS: sum(1 for each in calls if each.call_request.hold is not None),
         }
 
     # -- inside -------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """Entries of the journal, and how each kind is encoded and read."""
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any, BinaryIO, Final, get_args
+from typing import BinaryIO, Final, get_args
 from uuid import UUID
 
 import msgspec
 
+from vosd.base.text import escaped
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
@@ -93,19 +93,6 @@ def _encode(entry: Entry) -> bytes:
         return _encode_text(entry)
     except UnicodeEncodeError:
         return _encode_text(escaped(entry))
-
-
-def escaped(entry: msgspec.Struct) -> Any:
-    """Return an entry with everything escaped that is not UTF-8: peers may send other bytes."""
-    return _escaped(msgspec.to_builtins(entry, builtin_types=(bytes, Decimal)))
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {key: _escaped(each) for key, each in value.items()}
-    return [_escaped(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def answered_frame(call: OpenCall) -> bytes:

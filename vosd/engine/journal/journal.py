@@ -8,7 +8,7 @@ more than that. Refuses to know databases: the recorder books ended calls.
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal.entries import (
     Booked,
     EndOf,
@@ -54,7 +55,7 @@ PRUNE_S: Final = 60
 _log = structlog.get_logger()
 
 
-class Journal:
+class Journal(Counting):
     """One directory of segments; the newest is written, older ones are kept for a while after they are booked."""
 
     def __init__(
@@ -215,9 +216,9 @@ class Journal:
         self._unbooked[number] = self._unbooked.get(number, 0) + 1
         self._output.append(ended_frame(record, mono))
 
-    def census(self) -> dict[str, int]:
+    def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        return {"spool_rows": self.unbooked}
+        return {Figure.SPOOL_ROWS: self.unbooked}
 
     async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Move calls that the database refuses into quarantine; their cost must be counted as owed before.

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.text import escaped
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import escaped
 
 DIRECTORY: Final = "quarantine"
 """Its name within ``state_dir``."""

@@ -59,6 +59,16 @@ def examine(path: Path) -> Examination:
     return Examination(str(path), dict(counts), damaged, damages)
 
 
+def has_records(path: Path) -> bool:
+    """Return whether any record can be read in a file; without one it is hardly a file of the journal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return any(not isinstance(part, Damage) for part in entries_in(file))
+
+
 def ended_in(path: Path) -> Iterator[CallRecord]:
     """Yield every ended call that can be read in a file.
 

@@ -6,12 +6,13 @@ Within a rank, sources are served in turn. New requests above the limits are ref
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
 from vosd.base.bucket import Bucket
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
@@ -82,7 +83,7 @@ class Scheduler(Protocol):
         ...
 
 
-class Inbox:
+class Inbox(Counting):
     """The queues, and the order in which they are served."""
 
     def __init__(
@@ -175,9 +176,9 @@ class Inbox:
         else:
             self._dropped[Drop.NOT_EVEN_REFUSED] += 1
 
-    def totals(self) -> dict[str, int]:
+    def totals(self) -> Mapping[Figure, int]:
         """Return the counters since the start, for ``vosd status``."""
-        return {"refused_for_overload": self._dropped[Drop.REFUSED]}
+        return {Figure.REFUSED_FOR_OVERLOAD: self._dropped[Drop.REFUSED]}
 
     def serve(self) -> None:
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""

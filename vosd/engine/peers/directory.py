@@ -15,6 +15,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
+from vosd.engine.counting import Counting
 from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
 from vosd.engine.settings import DnsSettings, Listener
 from vosd.obs.events import Event
@@ -48,7 +49,7 @@ def heaviest(choices: int) -> int:
     return choices - 1
 
 
-class Directory:
+class Directory(Counting):
     """The names of gateways, and the names that occurred in dialogs."""
 
     def __init__(

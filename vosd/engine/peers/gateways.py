@@ -14,6 +14,7 @@ from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import Counting
 from vosd.routing.figures import Figures, Hour
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
@@ -63,7 +64,7 @@ _ROUTING: Final = "routing"
 _MAPPING: Final = "mapping"
 
 
-class Gateways:
+class Gateways(Counting):
     """Figures of all gateways of one switch, and their rows."""
 
     def __init__(self, clock: Clock, catalogue: Catalogue) -> None:

@@ -116,7 +116,7 @@ class Lookups:
             self._failed(cached, f"not done after {LOOKUP_S:g} s")
         except Exception:  # noqa: BLE001  after an error the name must be looked up again
             _log.exception("lookup_failed", name=cached.sought.host)
-            self._failed(cached, "a mistake of ours")
+            self._failed(cached, "an error in the switch")
         else:
             if found.failed:
                 self._use_in_need(cached, found)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from vosd.base.bucket import Allowance
 from vosd.base.host import is_address
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.counting import Counting
 
 Limits = dict[str, int | None]
 """Limit of each gateway by name; None = no limit."""
 
 
-class SignallingLimits:
+class SignallingLimits(Counting):
     """Limits of a catalogue, by source address."""
 
     def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:

@@ -16,6 +16,7 @@ from vosd.base.credentials import Credentials
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
+from vosd.engine.counting import Counting
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
@@ -71,7 +72,7 @@ class _Proof(NamedTuple):
     """End, in monotonic milliseconds."""
 
 
-class Authenticator:
+class Authenticator(Counting):
     """Authentication gate of a switch (``sip.auth_gate.AuthGate``)."""
 
     def __init__(
@@ -174,7 +175,7 @@ class Authenticator:
         Raises:
             ValueError: ``host`` is no IP address.
         """
-        was_locked_out = self._lock_out.lift(host, now.mono)
+        was_locked_out = self._lock_out.unblock(host, now.mono)
         if was_locked_out:
             _log.warning(Event.AUTH_UNBLOCKED, source=host)
         return was_locked_out

@@ -16,6 +16,7 @@ import structlog
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.obs.events import Event
@@ -96,7 +97,7 @@ class Presence(Protocol):
         ...
 
 
-class Registrations:
+class Registrations(Counting):
     """Table of all registrations."""
 
     def __init__(
@@ -206,9 +207,9 @@ class Registrations:
         """Write all registrations to a database that has lost commits."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
 
-    async def part(self) -> None:
+    async def write_all(self) -> None:
         """Write everything before a stop."""
-        await self._writer.part((name, each) for name, user in self._users.items() for each in user.bindings)
+        await self._writer.write_all((name, each) for name, user in self._users.items() for each in user.bindings)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -239,12 +240,12 @@ class Registrations:
         """Return the names of the registered users."""
         return self._users.keys()
 
-    def census(self) -> dict[str, int]:
+    def census(self) -> Mapping[Figure, int]:
         """Count live objects and waiting work, for ``vosd status``."""
         return {
-            "phones_online": self._present[RegistrantKind.PHONE],
-            "registrations": self._size,
-            "registrations_unwritten": len(self._writer),
+            Figure.PHONES_ONLINE: self._present[RegistrantKind.PHONE],
+            Figure.REGISTRATIONS: self._size,
+            Figure.REGISTRATIONS_UNWRITTEN: len(self._writer),
         }
 
     # -- inside -------------------------------------------------------------------------------------------------

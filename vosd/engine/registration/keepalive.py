@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.engine.counting import Counting
 from vosd.engine.senders import Transmit
 from vosd.obs.events import Event
 from vosd.sip.flows import Listener
@@ -38,7 +39,7 @@ class Registered(Protocol):
         ...
 
 
-class KeepAlives:
+class KeepAlives(Counting):
     """Sends keep-alives from ``begin`` to ``stop``."""
 
     def __init__(self, clock: Clock, registered: Registered, listeners: Sequence[Listener], pace: KeepAlive) -> None:

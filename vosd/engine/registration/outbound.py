@@ -68,7 +68,7 @@ class OutboundRegistrations:
         self._leaving: list[OutboundRegistration] = []
 
     @property
-    def have_left(self) -> bool:
+    def have_ended(self) -> bool:
         """Whether all abandoned registrations are removed, or cannot be."""
         self._leaving = [each for each in self._leaving if each.state is not State.GONE]
         return not self._leaving

@@ -14,6 +14,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
+from vosd.engine.counting import Counting
 from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import Event
@@ -67,7 +68,7 @@ class Report(NamedTuple):
         return msgspec.json.encode(fields)
 
 
-class PhoneService:
+class PhoneService(Counting):
     """Queue of reports, and the task that sends them."""
 
     def __init__(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.counting import Counting
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
@@ -28,7 +29,7 @@ class _User(NamedTuple):
     gateway: MappingGateway
 
 
-class Registrar:
+class Registrar(Counting):
     """Answers REGISTERs; ``adopt`` sets the users."""
 
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:

@@ -126,7 +126,7 @@ class RegistrationWriter:
                 return
             await asyncio.sleep(0)
 
-    async def part(self, bindings: Iterable[tuple[str, Binding]]) -> None:
+    async def write_all(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write everything with its true end, before a stop."""
         for name, binding in bindings:
             key = BindingKey(name, binding.slot)

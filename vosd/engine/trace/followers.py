@@ -115,7 +115,7 @@ class _Followed:
 
 
 class TraceFollower:
-    """One follower; created by ``TraceFollowers.look_on``."""
+    """One follower; created by ``TraceFollowers.follow_calls``."""
 
     def __init__(self, sought: CallSought, show: Callable[[Traced], TracedMessage], trace: Trace) -> None:
         self._sought = sought
@@ -221,7 +221,7 @@ class TraceFollowers:
     # -- what people ask ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def look_on(self, sought: CallSought) -> Iterator[TraceFollower]:
+    def follow_calls(self, sought: CallSought) -> Iterator[TraceFollower]:
         """Follow calls while the context lasts."""
         follower = TraceFollower(sought, self._show, self.trace)
         self._present.append(follower)

@@ -110,7 +110,7 @@ class SessionTimer:
     # -- our requests -------------------------------------------------------------------------------------------
 
     @property
-    def has_insisted(self) -> bool:
+    def has_min_se(self) -> bool:
         """Whether the peer has refused an interval as too small."""
         return self._floor_s > 0
 
@@ -130,7 +130,7 @@ class SessionTimer:
         self._offered_s = interval_s = max(self.agreed.interval_s, self._floor_s)
         return f"Session-Expires: {SessionExpires(interval_s, refresher)}\r\nMin-SE: {self._smallest_s}\r\n"
 
-    def insist(self, refusal: Response) -> bool:
+    def accept_min_se(self, refusal: Response) -> bool:
         """Take the Min-SE of a 422 (section 7.3); return whether another request with a longer interval may succeed."""
         try:
             wanted_s = min_se_of(refusal)

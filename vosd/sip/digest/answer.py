@@ -160,14 +160,15 @@ class Answers:
 
         Vendors lock accounts after wrong credentials, so the same ones are not sent twice: not for the same nonce, and
         for another nonce only with another algorithm. Credentials that the request had from the beginning were valid
-        before; the peer may only want a new nonce, though not every peer says ``stale``.
+        before; the peer may only want a new nonce, though not every peer says ``stale``. Nor does every peer say it to
+        a request that was overtaken by another one with the same nonce and a higher count.
         """
         known = self._asked.get((challenge.is_proxy, challenge.realm))
         if known is None or not known.answered or challenge.is_stale:
             return False
         if challenge.nonce == known.challenge.nonce:
             return True
-        return rounds > 0 and challenge.algorithm is known.challenge.algorithm
+        return rounds > 0 and known.answered == 1 and challenge.algorithm is known.challenge.algorithm
 
     def lines(self, method: str, uri: str, body: bytes, cnonce: str) -> str:
         """Return the credential lines of one request for all known challenges; empty if there are none."""

@@ -63,7 +63,7 @@ def is_claimed(request: Request, realm: str) -> bool:
     return False
 
 
-def speaks_of(claim: Claim, request: Request) -> bool:
+def uri_matches(claim: Claim, request: Request) -> bool:
     """Return whether the ``uri`` of the credentials matches the request (RFC 7616 section 3.4.6).
 
     Proxies add or drop a port or parameters; the user, which is the called number, and the host must be the same.

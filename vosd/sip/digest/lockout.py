@@ -86,7 +86,7 @@ class LockOut:
         if self._failures:
             self._failures.pop(source_of(host), None)
 
-    def lift(self, host: str, mono_ms: int) -> bool:
+    def unblock(self, host: str, mono_ms: int) -> bool:
         """End a lock-out; return False if there was none."""
         was_locked_out = self.is_locked_out(host, mono_ms)
         self.locked.pop(source_of(host), None)

@@ -34,7 +34,7 @@ class NonceFactory:
         text = f"{mono_ms:x}.{salt}"
         return f"{text}.{self._seal(text, host)}"
 
-    def born(self, nonce: str, host: str) -> int | None:
+    def issued_at(self, nonce: str, host: str) -> int | None:
         """Return the monotonic time at which a nonce was issued to ``host``; None if it was not."""
         text, _, seal = nonce.rpartition(".")
         written = text.partition(".")[0]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.credentials import Credentials
 from vosd.sip.digest.challenge import challenge_lines
-from vosd.sip.digest.claim import Claim, claim_in, is_claimed, speaks_of
+from vosd.sip.digest.claim import Claim, claim_in, is_claimed, uri_matches
 from vosd.sip.digest.hashing import Algorithm, hashed, response_of
 from vosd.sip.digest.nonce import NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings
@@ -94,10 +94,10 @@ class Verifier:
         claim = claim_in(request, realm or settings.realm, settings.algorithms)
         if claim is None:
             return _NOTHING_SAID
-        born = self._nonces.born(claim.nonce, host)
-        if born is None or not 0 <= mono_ms - born < settings.nonce_life_ms:
+        issued_at = self._nonces.issued_at(claim.nonce, host)
+        if issued_at is None or not 0 <= mono_ms - issued_at < settings.nonce_life_ms:
             return Judgement(Finding.STALE, claim.username)
-        if not speaks_of(claim, request):
+        if not uri_matches(claim, request):
             return Judgement(Finding.ELSEWHERE, claim.username)
         match self._uses.status_of(claim.nonce, claim.use, claim.response, mono_ms):
             case NonceStatus.USED:
@@ -106,7 +106,7 @@ class Verifier:
                 return Judgement(Finding.WRONG_AGAIN, claim.username)
             case NonceStatus.OPEN:
                 is_right = self._is_right(claim, request.method, credentials_of(claim.username))
-        expires = born + settings.nonce_life_ms
+        expires = issued_at + settings.nonce_life_ms
         if is_right:
             self._uses.proved(claim.nonce, claim.use, expires)
             return Judgement(Finding.RIGHT, claim.username)

@@ -67,7 +67,7 @@ class Client:
         self._state = after
         if after is State.PROCEEDING:
             if previous is State.CALLING:
-                self._retry.slow_down(self, now)
+                self._retry.slow_retransmission(self, now)
         else:
             self._retry.stop(self)
             del self._store.clients[self._key]

@@ -89,7 +89,7 @@ class Retry(Timer[TimerOwner]):
             self._wait(min(2 * self._interval_ms, self._ceiling_ms), owner, now)
         return True
 
-    def slow_down(self, owner: Sender, now: Instant) -> None:
+    def slow_retransmission(self, owner: Sender, now: Instant) -> None:
         """Retransmit at intervals of T2, after a provisional response (RFC 3261 section 17.1.2.2)."""
         if self.is_reliable:
             return

@@ -44,7 +44,7 @@ class Server:
             del self._store.servers[self._key]
             self._store.finished.keep(self._key, answer, self._store.timers.transaction_ms, now)
 
-    def take_time(self, headers: str, now: Instant) -> None:
+    def defer_response(self, headers: str, now: Instant) -> None:
         """Send 100 if the other side of the call takes long to respond (RFC 4320 section 4.1)."""
         self._trying = headers
         self._patience = self._store.set_timer(now.mono + self._store.timers.patience_ms, self)

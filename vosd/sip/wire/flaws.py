@@ -7,7 +7,7 @@ class Flaw(StrEnum):
     """A flaw for which a message is refused or dropped."""
 
     ADDRESS_INCOMPLETE = "Address Incomplete"
-    OUR_OWN_MISTAKE = "a mistake of ours"
+    OWN_ERROR = "an error in the switch"
     BAD_ADDRESS = "Bad Address"
     BAD_CALL_ID = "Bad Call-ID"
     BAD_CONTENT_LENGTH = "Bad Content-Length"

@@ -44,6 +44,7 @@ def applied_rate(
     billing_cycle: int = 1,
     *,
     prefix: str = "44",
+    area: str = "",
     per_cycle: bool = False,
     first_rate: str | Decimal | None = None,
     first_duration: int = 0,
@@ -53,6 +54,7 @@ def applied_rate(
     """Make a rate as a call carries it; the default costs one cent a second."""
     rate = Rate(
         prefix=prefix,
+        area=area,
         billing_rate=Decimal(billing_rate),
         billing_cycle=billing_cycle,
         per_cycle=per_cycle,

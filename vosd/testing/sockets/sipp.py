@@ -143,7 +143,7 @@ class Sipp:
         """Wait for the last call.
 
         Raises:
-            SippError: a call failed, or the process outlived its time.
+            SippError: a call failed, or the process took too long.
         """
         status = self.join()
         if status != 0:

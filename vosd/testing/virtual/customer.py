@@ -30,6 +30,7 @@ class Intent(NamedTuple):
     headers: tuple[str, ...] = ()
     hops: int = 70
     caller: str = "12025550100"
+    display: str = "Secret Name"
     then: Callable[["OutgoingCall"], None] | None = None
     """Called on the answer."""
     login: Login | None = None
@@ -74,7 +75,7 @@ class OutgoingCall(Side):
         self.intent = intent
         self.knows_timer = any("timer" in header for header in intent.headers)
         self.tag = f"customer-tag-{number}"
-        self.local = f'"Secret Name" <sip:{intent.caller}@{agent.address}>;tag={self.tag}'
+        self.local = f'"{intent.display}" <sip:{intent.caller}@{agent.address}>;tag={self.tag}'
         self.remote = f"<sip:{callee}@{agent.switch}>"
         self.target = f"sip:{callee}@{agent.switch}"
         self.sequence = 1

@@ -13,11 +13,12 @@ from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
+from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.obs.traced import Direction
 from vosd.sip.auth_gate import AuthGate
-from vosd.sip.flows import Listener, Locator, knows_no_names
+from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.compose import Peer
 from vosd.storage.memory import MemoryRegistrations
@@ -113,7 +114,7 @@ class Exchange:
         listeners: Sequence[Listener] = (Listener(*SWITCH),),
         trace: TraceSettings | None = None,
         auth_gate: AuthGate | None = None,
-        locate: Locator = knows_no_names,
+        locate: Locator = resolve_no_name,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
@@ -178,9 +179,9 @@ class Exchange:
         self.node.swap_catalogue(catalogue, self.clock.now())
         self.flush()
 
-    def part(self) -> None:
+    def end_vendor_registrations(self) -> None:
         """Stop OPTIONS to vendors, and remove our registrations."""
-        self.node.vendors.leave(self.clock.now())
+        self.node.vendors.end(self.clock.now())
         self.flush()
 
     def telephone(self, number: str, address: Address, **terms: Any) -> VirtualPhone:
@@ -213,7 +214,7 @@ class Exchange:
 
     def leftovers(self) -> dict[str, Any]:
         """Return state that a switch without calls must not have: anything here is a leak."""
-        found: dict[str, Any] = {name: self.switch.census()[name] for name in ("calls", "legs", "dialogs", "holds")}
+        found: dict[str, Any] = {name: census_of([self.switch])[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.sink.open)
         found["places"] = self.switch.live.occupancy.total()
         for account, credit in self.credits.items():
@@ -223,7 +224,7 @@ class Exchange:
     def residue(self) -> dict[str, int]:
         """Let twice 64·T1 pass; return the state that the switch still has."""
         self.wire.run_for(RESIDUE_MS)
-        return {name: amount for name, amount in {**self.switch.census(), **self.leftovers()}.items() if amount}
+        return {name: amount for name, amount in {**census_of([self.switch]), **self.leftovers()}.items() if amount}
 
     def statement(self, account: str) -> Decimal:
         """Return what the records book on an account, signed."""

@@ -13,7 +13,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
-from vosd.sip.flows import Flows, Listener, Locator, knows_no_names
+from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
@@ -78,7 +78,7 @@ class Probe:
         *,
         knows: Callable[[str, int], bool] = lambda host, _port: host != UNKNOWN_SOURCE.host,
         listeners: tuple[Listener, ...] = (LISTENER,),
-        locate: Locator = knows_no_names,
+        locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
     ) -> None:
         tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))

@@ -135,6 +135,13 @@ class Side:
         """Whether an offer of ours in a 2xx has no answer yet; no other may be made then (RFC 3261 section 14.1)."""
         return self._offered is not None
 
+    @property
+    def may_offer(self) -> bool:
+        """Whether no offer and no INVITE of either side is in progress (RFC 3261 14.1, RFC 3311 5.1)."""
+        if any(asking.offers or asking.method == "INVITE" for asking in self.asking) or self.awaits_answer:
+            return False
+        return not self._repeating and not any(method in TO_CHANGE_THE_SESSION for _, method in self._unanswered)
+
     # -- requests of the other side -----------------------------------------------------------------------------
 
     def will(self, method: str, *replies: Reply) -> None:

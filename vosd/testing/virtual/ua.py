@@ -84,7 +84,7 @@ class UserAgent:
         lines = response_lines(request, status, tag, self.address)
         if 300 <= status < 400 or not contact:
             lines.pop()  # the contacts of a 3xx are other next hops
-        data = compose([*lines, *headers], body).encode()
+        data = compose([*lines, *headers], body).encode(errors="surrogateescape")
         again = partial(self.wire.send, self.address, request.source, data)
         self._said[transaction_of(request)] = again
         again()

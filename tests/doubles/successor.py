@@ -1,0 +1,100 @@
+"""A switch that takes the place of another one, from the encoded snapshot of its calls alone (ADR 39)."""
+
+from collections import deque
+from collections.abc import Iterator
+from types import ModuleType, NoneType
+from typing import Any
+
+import msgspec
+
+from vosd.b2bua.leg import Move
+from vosd.billing.holds import CreditSnapshot
+from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.saved import SavedSwitch
+from vosd.engine.node import Node
+from vosd.engine.node import Tokens as TokenSource
+from vosd.engine.settings import TraceSettings
+from vosd.sip.settings import SipSettings
+from vosd.sip.transaction.states import State
+from vosd.testing.virtual.scene import Scene
+
+OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
+DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
+VALUES = (str, bytes, int, frozenset, NoneType)
+
+
+def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None = None) -> Iterator[str]:
+    """Yield what of a call, and of all that it consists of, the restored one lacks or has otherwise."""
+    seen = set() if seen is None else seen
+    if isinstance(there, Move) and here is None:
+        if there.transaction.state is State.PROCEEDING:
+            yield path
+    elif isinstance(there, tuple | list | deque) and here is not None:
+        for number, (each, other) in enumerate(zip(there, here, strict=True)):
+            yield from forgotten(each, other, f"{path}[{number}]", seen)
+    elif isinstance(there, VALUES) or (there is None) is not (here is None):
+        if there != here:
+            yield path
+    elif type(there).__module__.startswith(DESCRIBED) and id(there) not in seen:
+        seen.add(id(there))
+        if type(here) is not type(there):
+            yield path
+        for name in {name for kind in type(there).__mro__ for name in getattr(kind, "__slots__", ())} - OF_THE_SWITCH:
+            if name == "_transaction" and getattr(there, name).state >= State.ACCEPTED:
+                continue  # of an INVITE that is answered and acknowledged only names are left
+            if hasattr(there, name) is not hasattr(here, name):
+                yield f"{path}.{name}"
+            elif hasattr(there, name):
+                yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
+
+
+def setup_of(live_call: LiveCall) -> Any:
+    """Return what the set-up of a call waits for, and what it knows of the call."""
+    setup, request = live_call.setup, live_call.call_request
+    if setup is None:
+        return None
+    choices = list(request.choices)
+    request.choices = iter(choices)
+    return live_call.open_question, setup.steps_left, request.looped, request.closed, request.at, choices
+
+
+class Tokens:
+    """The tokens of the exchange, of which a node takes none while it is made."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self.tokens = tokens
+        self.is_made = False
+
+    def token(self) -> str:
+        """Return a token, of the exchange once the node is made."""
+        return self.tokens.token() if self.is_made else "unused"
+
+    def entropy(self) -> bytes:
+        """Return random bytes of the exchange."""
+        return self.tokens.entropy()
+
+    def secret(self) -> bytes:
+        """Return a secret of the exchange."""
+        return self.tokens.secret()
+
+
+def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
+    """Replace the node by another one, which knows of the first what its encoded snapshot says."""
+    exchange = scene.exchange
+    before = exchange.node
+    saved, left = before.switch.snapshot()
+    assert left == []
+    credits = tuple(credit.snapshot() for credit in exchange.credits.values())
+    encoded = codec.encode((saved, credits))
+    saved, credits = codec.decode(encoded, type=tuple[SavedSwitch, tuple[CreditSnapshot, ...]])
+    exchange.credits = {each.account: each.restored() for each in credits}
+    tokens = Tokens(exchange.surroundings.tokens)
+    around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
+    sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
+    after = Node("sw1", sip, TraceSettings(), listeners, content, around)
+    after.switch.restore(saved, exchange.clock.now())
+    tokens.is_made = True
+    for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
+        assert list(forgotten(there.call, here.call)) == []
+        assert setup_of(there) == setup_of(here)
+    exchange.take_node(after)

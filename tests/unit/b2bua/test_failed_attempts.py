@@ -1,0 +1,223 @@
+"""Attempts that fail: refusals, silence, endless ringing; which gateway is tried next, and what the caller is sent."""
+
+import pytest
+import structlog
+
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from vosd.trunks.gateways import Address as GatewayAddress
+
+
+def attempts_of(record):
+    return [(attempt.gateway, attempt.code, attempt.reason) for attempt in record.attempts]
+
+
+def end_of(record):
+    return record.end_reason, record.hangup_source, record.sip_code
+
+
+# -- the vendor refuses -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vendors_code", "callers_code", "reason", "q850"),
+    [
+        (486, 486, "Busy", 17),
+        (600, 600, "Busy", 17),
+        (603, 603, "Rejected", 21),
+        (403, 403, "Rejected", 21),
+        (404, 404, "Not Found", 1),
+        (410, 410, "Not Found", 1),
+        (604, 604, "Not Found", 1),
+        (480, 480, "Unavailable", 18),
+        (488, 488, "Unavailable", 65),
+        (503, 503, "Unavailable", 41),
+        (302, 480, "Unavailable", 18),
+        (401, 503, "Unavailable", 41),
+        (402, 503, "Unavailable", 41),
+        (407, 503, "Unavailable", 41),
+        (699, 699, "Unavailable", 41),
+    ],
+)
+def test_a_refusal_is_passed_on_by_the_map(vendors_code, callers_code, reason, q850):
+    """Nothing of a redirection or a challenge reaches the caller."""
+    scene = Scene(usual_catalogue(vendors=1))
+    secrets = ("Contact: <sip:elsewhere@203.0.113.99>", 'WWW-Authenticate: Digest realm="vendor", nonce="x"')
+    scene.vendor.script = refuses(vendors_code, headers=(*secrets, "Retry-After: 99"))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert call.final == callers_code
+    assert call.refusal["Reason"] == f'Q.850;cause={q850};text="{reason}"'
+    assert end_of(record) == (reason, "callee", callers_code)
+    assert record.q850_cause == q850
+    assert attempts_of(record) == [("vendor-0", vendors_code, reason)]
+    told = scene.bytes_to(CUSTOMER)
+    for secret in (b"elsewhere", b"203.0.113.", b"realm", b"Authenticate", b"Retry-After"):
+        assert secret not in told
+
+
+@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 480, 488, 500, 503, 599])
+def test_codes_after_which_the_next_gateway_is_tried(scene, code):
+    scene.vendor.script = refuses(code, after_ms=300)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert call.statuses == [180, 200]
+    assert [(attempt.gateway, attempt.code, attempt.ms) for attempt in record.attempts] == [
+        ("vendor-0", code, 302),
+        ("vendor-1", 200, 1_002),
+    ]
+    assert (record.routing_gateway, record.destination_address) == ("vendor-1", str(VENDORS[1]))
+    assert len(scene.vendor.only_call.acks) == 1
+
+
+@pytest.mark.parametrize("code", [302, 400, 410, 484, 486, 600, 603, 604])
+def test_codes_after_which_no_other_gateway_is_tried(scene, code):
+    scene.vendor.script = refuses(code)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(scene.close().attempts) == 1
+    assert scene.vendors[1].calls == []
+
+
+def test_all_gateways_refuse_and_the_most_telling_reason_wins(scene):
+    scene.vendor.script = refuses(404)
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert end_of(record) == ("Not Found", "callee", 404)
+    assert [attempt.code for attempt in record.attempts] == [404, 503]
+
+
+# -- silence and endless ringing ----------------------------------------------------------------------------------
+
+
+def test_a_silent_gateway_is_left_after_its_response_timeout(scene):
+    scene.vendor.script = SILENT
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(attempt.code, attempt.reason) for attempt in record.attempts] == [(0, "No Answer"), (200, "Answered")]
+    assert 5_000 <= record.attempts[0].ms <= 5_010
+    assert scene.vendor.received("CANCEL") == []
+
+
+def two_addresses() -> Scene:
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+
+
+def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
+    scene = two_addresses()
+    scene.vendors[0].script = SILENT
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 0), ("vendor-0", 200)]
+    assert record.destination_address == str(VENDORS[1])
+
+
+def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
+    scene = two_addresses()
+    scene.vendors[0].script = refuses(500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [("vendor-0", 500)]
+    assert scene.vendors[1].calls == []
+
+
+def test_only_silent_gateways_give_408(scene):
+    for vendor in scene.vendors:
+        vendor.script = SILENT
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert end_of(record) == ("No Answer", "switch", 408)
+    assert call.refusal["Reason"] == 'Q.850;cause=19;text="No Answer"'
+
+
+def test_a_gateway_that_tries_without_ringing_is_left_after_its_ring_timeout(scene):
+    scene.vendor.script = TRIES
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [attempt.code for attempt in record.attempts] == [0]  # 60 s later no new attempt may begin
+    assert end_of(record) == ("No Answer", "switch", 480)
+    assert scene.vendor.only_call.is_cancelled
+
+
+@pytest.mark.parametrize(("after_ringing", "gateways"), [(False, ["vendor-0"]), (True, ["vendor-0", "vendor-1"])])
+def test_ring_timeout_after_ringing_ends_the_call_unless_the_gateway_says_otherwise(after_ringing, gateways):
+    terms = {"ring_timeout_ms": 10_000, "failover_after_ringing": after_ringing}
+    scene = Scene(usual_catalogue(terms=terms))
+    scene.vendor.script = RINGS
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [attempt.gateway for attempt in record.attempts] == gateways
+    assert end_of(record) == ("No Answer", "switch", 480)
+    assert record.attempts[0].pdd_ms == 2
+    assert scene.vendor.only_call.is_cancelled
+
+
+def test_a_late_answer_of_a_silent_gateway_is_acknowledged_and_hung_up(scene):
+    scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    scene.wire.run_until(lambda: call.is_over)
+    there = scene.vendor.only_call
+    assert (len(there.acks), there.is_over) == (1, True)
+    assert scene.close().routing_gateway == "vendor-1"
+
+
+def test_at_most_ten_attempts_are_made(scene):
+    content = usual_catalogue(vendors=3, max_attempts=2)
+    scene = Scene(content)
+    for vendor in scene.vendors:
+        vendor.script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(scene.close().attempts) == 2
+    assert scene.vendors[2].calls == []
+
+
+def test_no_attempt_begins_later_than_30_s_after_the_invite():
+    scene = Scene(usual_catalogue(vendors=3, terms={"response_timeout_ms": 15_500}))
+    for vendor in scene.vendors:
+        vendor.script = SILENT
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [attempt.gateway for attempt in record.attempts] == ["vendor-0", "vendor-1"]
+    assert end_of(record) == ("No Answer", "switch", 408)
+
+
+def refusals(lines):
+    found = [line for line in lines if line["event"] == "account_refused"]
+    return [(line["log_level"], line["gateway"], line["code"]) for line in found]
+
+
+def test_vendors_that_ask_for_credentials_or_money_are_logged_once_a_minute(scene):
+    scene.vendor.script, scene.vendors[1].script = refuses(407), refuses(402)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            call = scene.caller.call(CALLEE)
+            scene.wire.run_until(lambda call=call: call.is_over)
+    assert refusals(lines) == [("warning", "vendor-0", 407), ("warning", "vendor-1", 402)]
+
+
+def test_such_a_vendor_is_named_when_the_next_one_answers_and_not_again_at_the_end(scene):
+    scene.vendor.script, scene.vendors[1].script = refuses(401), answers()
+    with structlog.testing.capture_logs() as lines:
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=120_000))
+        scene.wire.run_for(10_000)
+        assert refusals(lines) == [("warning", "vendor-0", 401)]
+        scene.wire.run_until(lambda: call.is_over)
+    assert len(refusals(lines)) == 1

@@ -1,0 +1,143 @@
+"""Port of a leg to its call: what a leg and the changes of its session report to the call, and read from it.
+
+``Call`` implements it. Legs and all that they use name this port instead, so that they do not import the call. A method
+is an event with the instant of its packet.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival, Journey
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Instant
+from vosd.cdr.record import Attempt
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import RequestArrived
+from vosd.sip.wire.message import Response
+
+if TYPE_CHECKING:
+    from vosd.b2bua.bridge import Bridge
+    from vosd.b2bua.callee_leg import CalleeLeg
+    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.caller_side import CallerSide
+    from vosd.b2bua.leg import Leg
+
+
+class PressedKeys(Protocol):
+    """The keys that a caller presses, as its leg knows them."""
+
+    def takes(self, event: RequestArrived) -> bool:
+        """Answer an INFO with a key that belongs to a transfer; False = it is forwarded."""
+        ...
+
+    def stop(self) -> None:
+        """Stop at the end of the leg."""
+        ...
+
+
+class CallPort(Protocol):
+    """The call of a leg."""
+
+    arrival: Arrival
+    journey: Journey
+    settings: CallSettings
+    endpoint: Endpoint
+    state: CallState
+    callee: "CalleeLeg | None"
+    caller: "CallerSide"
+    bridge: "Bridge | None"
+
+    @property
+    def is_conversing(self) -> bool:
+        """Whether both legs are established and have agreed on a session."""
+        ...
+
+    def talk(self, callee: "CalleeLeg") -> "Bridge":
+        """Return the bridge between the two legs."""
+        ...
+
+    # -- an attempt ---------------------------------------------------------------------------------------------
+
+    def progressed(self, leg: "CalleeLeg", status: int, session: bytes, now: Instant) -> None:
+        """Report a provisional response."""
+        ...
+
+    def fork_changed(self, now: Instant) -> None:
+        """Report that another fork of the INVITE sends early media or answers."""
+        ...
+
+    def answered(self, leg: "CalleeLeg", now: Instant) -> None:
+        """Report the answer of a gateway."""
+        ...
+
+    def attempt_failed(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
+        """Report a final refusal of a gateway."""
+        ...
+
+    def attempt_silent(self, leg: "CalleeLeg", now: Instant) -> None:
+        """Report a gateway that could not be reached."""
+        ...
+
+    def unwanted_answer(self, row: Attempt, now: Instant) -> None:
+        """Report the answer of another fork, or of an attempt given up."""
+        ...
+
+    # -- the caller ---------------------------------------------------------------------------------------------
+
+    def early_answer_came(self, session: bytes, now: Instant) -> None:
+        """Report the caller's answer, in a PRACK, to the offer of a ringing gateway."""
+        ...
+
+    def caller_answered(self, now: Instant) -> bool:
+        """Ask to send the caller's 200; False = it must not be sent."""
+        ...
+
+    def caller_unreachable(self, now: Instant) -> None:
+        """Report that the caller sent no PRACK."""
+        ...
+
+    def caller_cancelled(self, now: Instant) -> None:
+        """Report a CANCEL of the caller, or that its INVITE has expired."""
+        ...
+
+    def taken_over(self, newcomer: "CallerLeg", now: Instant) -> None:
+        """Report that the callee goes on with a newcomer in place of the caller (RFC 3891)."""
+        ...
+
+    # -- an answered call ---------------------------------------------------------------------------------------
+
+    def acknowledged(self, leg: "Leg", session: bytes, now: Instant) -> None:
+        """Report the ACK of our 200."""
+        ...
+
+    def ack_missing(self, leg: "Leg", now: Instant) -> None:
+        """Report that our 200 was never acknowledged."""
+        ...
+
+    def asked(self, leg: "Leg", event: RequestArrived) -> None:
+        """Report an INVITE, UPDATE, INFO or REFER."""
+        ...
+
+    def moved(self) -> None:
+        """Report a new remote target."""
+        ...
+
+    def watch(self) -> None:
+        """Report that a session was agreed or refreshed, which may move the deadline."""
+        ...
+
+    def refresh_failed(self, leg: "Leg", status: int, now: Instant) -> None:
+        """Report a refresh that the peer refused; 408 = it did not answer."""
+        ...
+
+    def examine(self, now: Instant) -> None:
+        """Send the refreshes that are due, then end a call that has reached a limit."""
+        ...
+
+    def lost(self, leg: "Leg", status: int, now: Instant) -> None:
+        """Report that a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
+        ...
+
+    def hung_up(self, leg: "Leg | CallerSide", cause: int | None, now: Instant, at: Instant | None = None) -> None:
+        """Report a BYE with its Q.850 cause; ``at`` is when, if it is processed later."""
+        ...

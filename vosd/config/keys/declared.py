@@ -1,0 +1,51 @@
+"""Models whose keys are declared by the fields of the gateways' structs (``vosd.trunks.keys``)."""
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from vosd.config.reader.fields import FromText, choice, limit, milliseconds, switch, whole
+from vosd.config.reader.model import Keys
+from vosd.trunks.keys import DeclaredKey, Form, keys_of
+
+
+class DeclaredKeys(Keys):
+    """A model that has, behind its own keys, those that the fields of structs declare."""
+
+    declared_by: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Add the declared keys.
+
+        Raises:
+            TypeError: the model and a struct declare the same key.
+        """
+        for declared in keys_of(*cls.declared_by):
+            if declared.name in cls.model_fields:
+                raise TypeError(f"key {declared.name!r} of {cls.__name__} is declared twice")
+            cls.model_fields[declared.name] = _field(declared)
+        cls.model_rebuild(force=True)
+
+
+def _field(declared: DeclaredKey) -> FieldInfo:
+    annotation: Any = Annotated[declared.kind, _reading(declared)]
+    default: Any = ... if declared.default is msgspec.NODEFAULT else declared.default
+    return FieldInfo.from_annotated_attribute(annotation, Field(default, description=declared.key.meaning))
+
+
+def _reading(declared: DeclaredKey) -> FromText:
+    key = declared.key
+    match key.form:
+        case Form.SWITCH:
+            return switch()
+        case Form.WORD:
+            return choice(declared.kind)
+        case Form.WHOLE:
+            return whole(key.lowest, key.highest)
+        case Form.SECONDS:
+            return milliseconds(key.lowest, key.highest)
+        case Form.LIMIT:
+            return limit()
