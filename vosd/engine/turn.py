@@ -25,36 +25,39 @@ _IN, _OUT = Direction  # access to enum members is slow
 class Turn:
     """Processes messages and timers, and collects the datagrams to send."""
 
-    __slots__ = ("_endpoint", "_out", "_switch", "_trace")
+    __slots__ = ("_endpoint", "_kept", "_store", "_switch", "_trace")
 
     def __init__(self, endpoint: Endpoint, switch: Switch, trace: Trace) -> None:
         self._endpoint = endpoint
+        self._store = endpoint.store
         self._switch = switch
         self._trace = trace
-        self._out: list[Datagram] = []
+        self._kept = 0
+        """How many of the datagrams to send are in the trace."""
 
     def message(self, data: bytes, source: Peer, now: Instant) -> Event | None:
         """Process a received message completely; return its event."""
-        endpoint, trace = self._endpoint, self._trace
-        event = endpoint.receive_datagram(data, source, now)
+        trace, out = self._trace, self._store.out
+        if len(out) > self._kept:
+            self._keep_others(out, now)
+        event = self._endpoint.receive_datagram(data, source, now)
         call: Call | None = None
         messages: CallMessages | None = None
         if event is not None:
             if isinstance(event, _OF_LEGS) and isinstance(event.owner, Leg):
-                call = event.owner.call
-                messages = trace.of_call(call, now.wall)  # before the event, which may end the call
+                call = event.owner.call  # before the event, which may end the call
+                messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
             self._switch.handle(event)
             if type(event) is InviteArrived and isinstance(leg := event.transaction.owner, Leg):
                 call = leg.call
-                messages = trace.of_call(call, now.wall)
-        out = endpoint.datagrams_to_send()
+                messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
         if call is not None and messages is not None:
-            trace.turn(call, messages, now, source, data, out)
+            trace.turn(call, messages, now, source, data, out[self._kept :])
+            self._kept = len(out)
         else:
             trace.message(now.wall - now.waited_ms, _IN, source, data)
-            for peer, sent in out:
-                trace.message(now.wall, _OUT, peer, sent)
-        self._out += out
+            if len(out) > self._kept:
+                self._keep_others(out, now)
         return event
 
     def timers(self, now: Instant) -> None:
@@ -66,12 +69,16 @@ class Turn:
 
     def datagrams(self, now: Instant) -> list[Datagram]:
         """Return all datagrams to send, in order, and clear the list."""
-        out = self._out
+        out = self._store.out
         if out:
-            self._out = []
-        more = self._endpoint.datagrams_to_send()
-        if more:  # of timers, deadlines and orders: ``message`` has taken its own
-            for peer, data in more:
-                self._trace.message(now.wall, _OUT, peer, data)
-            out = out + more
+            if len(out) > self._kept:
+                self._keep_others(out, now)
+            self._store.out = []
+            self._kept = 0
         return out
+
+    def _keep_others(self, out: list[Datagram], now: Instant) -> None:
+        """Keep what was sent for no event of a call: by timers, deadlines, orders, and in answer to a repetition."""
+        for peer, data in out[self._kept :]:
+            self._trace.message(now.wall, _OUT, peer, data)
+        self._kept = len(out)

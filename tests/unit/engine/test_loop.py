@@ -29,6 +29,7 @@ class Core:
         self.timers: list[int] = []
         self.on_timer: Callable[[], None] = lambda: None
         self.event: object = "event"
+        self.store = self
         self.headers = ""
 
     # the endpoint

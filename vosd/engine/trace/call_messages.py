@@ -58,8 +58,8 @@ class CallMessages:
     """
 
     __slots__ = (
-        "began_at", "call_ids", "calls", "entries", "has_final", "legs", "outcome", "packed", "packed_messages", "room",
-        "size_bytes",
+        "attempts", "began_at", "call_ids", "calls", "entries", "has_final", "outcome", "packed",
+        "packed_messages", "room", "size_bytes",
     )  # fmt: skip
 
     def __init__(self, began_at: int) -> None:
@@ -76,7 +76,7 @@ class CallMessages:
         """Ids of the calls that run."""
         self.call_ids: tuple[str, ...] = ()
         """The Call-IDs of its legs, the caller's first."""
-        self.legs = 0
+        self.attempts = 0
         """How many attempts of the call that runs are among them."""
         self.outcome = CallOutcome.OPEN
         self.room: Room | None = None
@@ -92,15 +92,14 @@ class CallMessages:
     def name_legs(self, call_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Add Call-IDs behind those it has; return the ones that had to go for them."""
         before = self.call_ids
-        if not before:
-            self.call_ids = call_ids
-            self._change_size(_cost_of_ids(call_ids))
-            return ()
         named = tuple(dict.fromkeys((*before, *call_ids)))
         named = named[:1] + named[1:][-LEGS_MAX:]
-        gone = tuple(call_id for call_id in before if call_id not in named)
+        gone = tuple(set(before).difference(named))
         self.call_ids = named
-        self._change_size(_cost_of_ids(named) - _cost_of_ids(before))
+        more = CALL_ID_OVERHEAD_BYTES * (len(named) - len(before)) + sum(map(len, named)) - sum(map(len, before))
+        self.size_bytes += more
+        if self.room is not None:
+            self.room.held_bytes += more
         return gone
 
     def absorb(self, other: "CallMessages") -> None:
@@ -144,42 +143,32 @@ class CallMessages:
 class Room:
     """Records in the order of their age, with what they cost."""
 
-    __slots__ = ("_by_age", "held_bytes", "limit_bytes")
+    __slots__ = ("by_age", "held_bytes", "limit_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
-        self._by_age: OrderedDict[CallMessages, None] = OrderedDict()
+        self.by_age: OrderedDict[CallMessages, None] = OrderedDict()
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
         """Cost of all its content; who adds a message to a record in it adds its cost here."""
 
     def __len__(self) -> int:
         """Return the number of records."""
-        return len(self._by_age)
+        return len(self.by_age)
 
     def admit(self, messages: CallMessages) -> None:
         """Add a record as the youngest."""
         messages.room = self
-        self._by_age[messages] = None
+        self.by_age[messages] = None
         self.held_bytes += messages.size_bytes
-
-    def dismiss(self, messages: CallMessages) -> None:
-        """Remove a record that is in the room."""
-        messages.room = None
-        del self._by_age[messages]
-        self.held_bytes -= messages.size_bytes
 
     def oldest(self) -> CallMessages:
         """Return the oldest record."""
-        return next(iter(self._by_age))
+        return next(iter(self.by_age))
 
     def spare(self, messages: CallMessages) -> None:
         """Let a record be the youngest."""
-        self._by_age.move_to_end(messages)
+        self.by_age.move_to_end(messages)
 
 
 def _cost_of(entries: list[Entry]) -> int:
     return sum([len(entry[4]) for entry in entries]) + MESSAGE_OVERHEAD_BYTES * len(entries)
-
-
-def _cost_of_ids(call_ids: tuple[str, ...]) -> int:
-    return sum([len(call_id) + CALL_ID_OVERHEAD_BYTES for call_id in call_ids])

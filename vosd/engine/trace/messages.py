@@ -27,6 +27,8 @@ PACKED_AFTER_MS: Final = 2_000
 """Messages of a call that runs are compressed after so long: most of the calls that fail have ended by then."""
 PACKED_AT_ONCE: Final = 4
 """Most records that one new call may compress."""
+PACK_EVERY_MS: Final = 50
+"""Pause of the new calls that look for some, where none is left."""
 UNKNOWN_BYTES: Final = 256 * 1024
 """Room for messages of unknown sources."""
 _SPARED_AT_ONCE: Final = 4
@@ -63,18 +65,40 @@ class Trace:
         self._failed = Room(settings.failed_bytes)
         self._unknown = Room(min(UNKNOWN_BYTES, settings.recent_bytes))
         """Nothing of it is shown."""
-        self._of_calls: dict[str, CallMessages] = {}
-        """By the ids of running calls."""
+        self.of_calls: dict[str, CallMessages] = {}
+        """By the ids of running calls; who finds none there begins one by ``begin_call``."""
         self._by_call_id: dict[str, CallMessages] = {}
         self._unpacked: deque[CallMessages] = deque()
         """Records with messages that are not compressed, in the order of the first of these."""
+        self._pack_at = 0
         self._position = 0
 
     # -- in -----------------------------------------------------------------------------------------------------
 
-    def of_call(self, call: Call, at: int) -> CallMessages | None:
-        """Return the record of a running call; None after its end. ``at`` is in UTC milliseconds."""
-        return self._of_calls.get(call.arrival.call_id) or self._begin_call(call, at)
+    def begin_call(self, call: Call, at: int) -> CallMessages | None:
+        """Begin the record of a running call; one that has its Call-ID already is continued.
+
+        None after the end of the call. ``at`` is in UTC milliseconds.
+        """
+        if call.state is CallState.OVER:
+            return None
+        if at >= self._pack_at:
+            self._pack(at)
+        arrival, attempts = call.arrival, call.journey.sip_call_ids_out
+        call_ids = (arrival.sip_call_id_in, *attempts)
+        messages = self._by_call_id.get(arrival.sip_call_id_in)
+        if messages is None:
+            messages = CallMessages(at)
+            self._recent.admit(messages)
+        elif messages.room is not self._recent:
+            self._move(messages, self._recent)
+        elif messages.outcome is _WELL:
+            messages.outcome = _OPEN
+        messages.calls += (arrival.call_id,)
+        self.of_calls[arrival.call_id] = messages
+        messages.attempts = len(attempts)
+        self._name(messages, call_ids)
+        return messages
 
     def turn(
         self, call: Call, messages: CallMessages, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]
@@ -83,8 +107,10 @@ class Trace:
         room = messages.room
         if room is None:
             return  # the call has ended well
-        if messages.legs != len(call.journey.sip_call_ids_out):
-            self._name_legs(call, messages)
+        attempts = call.journey.sip_call_ids_out
+        if messages.attempts != len(attempts):
+            messages.attempts = len(attempts)
+            self._name(messages, (call.arrival.sip_call_id_in, *attempts))
         entries = messages.entries
         if not entries:
             self._unpacked.append(messages)
@@ -104,7 +130,11 @@ class Trace:
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         """Keep one received or sent message that belongs to no event of a call."""
-        call_id = _call_id_of(data)
+        start = data.find(_CALL_ID) + _CALL_ID_LENGTH
+        if start >= _CALL_ID_LENGTH:
+            call_id = data[start : data.find(b"\r\n", start)].strip().decode("utf-8", "surrogateescape")
+        else:
+            call_id = _call_id_of(data)
         messages = self._by_call_id.get(call_id)
         if messages is None:
             if not call_id or data.startswith(_BEGIN_NOTHING):
@@ -127,13 +157,16 @@ class Trace:
 
     def ended(self, call_id: str, sip_call_ids: tuple[str, ...], outcome: CallOutcome, at: int) -> None:
         """Note the end of a call with these legs, the caller's first; it may be one that was refused at once."""
-        messages = self._of_calls.pop(call_id, None) or self._by_call_id.get(sip_call_ids[0])
+        messages = self.of_calls.pop(call_id, None) or self._by_call_id.get(sip_call_ids[0])
         if messages is None:
             if outcome is _WELL:
                 return
             messages = CallMessages(at)
             self._recent.admit(messages)
-        messages.calls = tuple(each for each in messages.calls if each != call_id)
+        if messages.calls != (call_id,):
+            messages.calls = tuple(each for each in messages.calls if each != call_id)
+        else:
+            messages.calls = ()
         if outcome is _FAILED:
             messages.outcome = _FAILED
         if messages.calls:
@@ -179,30 +212,6 @@ class Trace:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin_call(self, call: Call, at: int) -> CallMessages | None:
-        """Begin the record of a call; one that has its Call-ID already is continued."""
-        if call.state is CallState.OVER:
-            return None
-        self._pack(at)
-        arrival = call.arrival
-        messages = self._by_call_id.get(arrival.sip_call_id_in)
-        if messages is None:
-            messages = CallMessages(at)
-            self._recent.admit(messages)
-        elif messages.room is not self._recent:
-            self._move(messages, self._recent)
-        elif messages.outcome is _WELL:
-            messages.outcome = _OPEN
-        messages.calls += (arrival.call_id,)
-        self._of_calls[arrival.call_id] = messages
-        self._name_legs(call, messages)
-        return messages
-
-    def _name_legs(self, call: Call, messages: CallMessages) -> None:
-        legs = call.journey.sip_call_ids_out
-        messages.legs = len(legs)
-        self._name(messages, (call.arrival.sip_call_id_in, *legs))
-
     def _name(self, messages: CallMessages, call_ids: tuple[str, ...]) -> None:
         """Let a record be found by Call-IDs; it absorbs those that were begun for one of them without a call."""
         for call_id in call_ids:
@@ -215,18 +224,21 @@ class Trace:
             del self._by_call_id[call_id]
 
     def _pack(self, at: int) -> None:
-        """Compress messages of running calls that have waited long enough."""
-        unpacked = self._unpacked
-        for _ in range(PACKED_AT_ONCE):
-            if not unpacked:
-                return
-            entries = unpacked[0].entries
+        """Compress messages of running calls that have waited long enough, a few of them."""
+        unpacked, packed = self._unpacked, 0
+        while unpacked:
+            messages = unpacked[0]
+            entries = messages.entries
             if entries and at - entries[0][1] < PACKED_AFTER_MS:
-                return
-            messages = unpacked.popleft()
+                break
+            if packed == PACKED_AT_ONCE:
+                return  # the next call goes on
+            unpacked.popleft()
             if entries and messages.outcome is _OPEN:
                 messages.has_final = messages.has_final or _has_final(entries)
                 messages.pack()
+                packed += 1
+        self._pack_at = at + PACK_EVERY_MS
 
     def _make_room(self, room: Room, busiest: CallMessages, now: int) -> None:
         """Remove the oldest records until the limit is met; ``busiest`` has just grown."""
@@ -244,19 +256,24 @@ class Trace:
                 self._drop(messages)
 
     def _move(self, messages: CallMessages, room: Room) -> None:
-        if messages.room is not None:
-            messages.room.dismiss(messages)
+        before = messages.room
+        if before is not None:
+            del before.by_age[messages]
+            before.held_bytes -= messages.size_bytes
         room.admit(messages)
 
     def _drop(self, messages: CallMessages) -> None:
         """Forget a record; its messages are freed at once, although the queue of the uncompressed still has it."""
-        if messages.room is not None:
-            messages.room.dismiss(messages)
+        room = messages.room
+        if room is not None:
+            messages.room = None
+            del room.by_age[messages]
+            room.held_bytes -= messages.size_bytes
         for call_id in messages.call_ids:
             if self._by_call_id.get(call_id) is messages:
                 del self._by_call_id[call_id]
         for call_id in messages.calls:
-            del self._of_calls[call_id]
+            del self.of_calls[call_id]
         messages.entries, messages.packed = [], ()
 
 
