@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from types import SimpleNamespace
+from typing import Any
 
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
@@ -21,7 +22,9 @@ def ring(recent: int = MIB, failed: int = MIB) -> Trace:
     return Trace(TraceSettings(recent, failed), lambda host, _port: host in {CALLER.host, VENDOR.host})
 
 
-def message(call_id: str, start: str = "INVITE sip:44@192.0.2.1 SIP/2.0", *, name: str = "Call-ID: ", size: int = 0):
+def message(
+    call_id: str, start: str = "INVITE sip:44@192.0.2.1 SIP/2.0", *, name: str = "Call-ID: ", size: int = 0
+) -> bytes:
     head = f"{start}\r\nVia: SIP/2.0/UDP 198.51.100.10\r\n{name}{call_id}\r\nCSeq: 1 INVITE\r\n\r\n".encode()
     return head + b"x" * size
 
@@ -34,7 +37,7 @@ def said(trace: Trace, *call_ids: str) -> list[bytes]:
     return [traced.entry[4] for traced in trace.messages(call_ids)]
 
 
-def the_call(name: str, legs: Iterable[str] = ("out",), state: CallState = CallState.TALKING) -> SimpleNamespace:
+def the_call(name: str, legs: Iterable[str] = ("out",), state: CallState = CallState.TALKING) -> Any:
     """Return as much of a call as the trace reads."""
     arrival = SimpleNamespace(call_id=name, sip_call_id_in=f"{name}-in")
     return SimpleNamespace(
@@ -42,14 +45,14 @@ def the_call(name: str, legs: Iterable[str] = ("out",), state: CallState = CallS
     )
 
 
-def turn(trace: Trace, call: SimpleNamespace, data: bytes, *sent: bytes, at: int = NOW, peer: Peer = CALLER) -> None:
+def turn(trace: Trace, call: Any, data: bytes, *sent: bytes, at: int = NOW, peer: Peer = CALLER) -> None:
     """Record one message of a call, and what was sent for it."""
     messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, at)
     if messages is not None:
         trace.turn(call, messages, Instant(0, at), peer, data, [Datagram(VENDOR, each) for each in sent])
 
 
-def end(trace: Trace, call: SimpleNamespace, outcome: CallOutcome, *, at: int = NOW) -> None:
+def end(trace: Trace, call: Any, outcome: CallOutcome, *, at: int = NOW) -> None:
     legs = (call.arrival.sip_call_id_in, *call.journey.sip_call_ids_out)
     call.state = CallState.OVER
     trace.ended(call.arrival.call_id, legs, outcome, at)
