@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
@@ -139,7 +141,7 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        return choice._replace(callee_out=uri.user or choice.callee_out), place
+        return msgspec.structs.replace(choice, callee_out=uri.user or choice.callee_out), place
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""
