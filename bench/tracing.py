@@ -2,8 +2,8 @@
 
 python -m bench.tracing [SECONDS]
 
-All times are processor time. Whole calls of 14 messages, as in the main benchmark, go into a full buffer: the end of a
-call and the removal of the oldest one are included.
+All times are processor time. Whole calls of 14 messages in 6 turns, as in the main benchmark, each after some others
+have begun; its end is included, and where calls fail the removal of the oldest one.
 """
 
 import gc
@@ -12,13 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Direction
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.compose import Datagram, Peer
 
 CALLER, VENDOR = Peer(0, "198.51.100.10", 5060), Peer(0, "203.0.113.1", 5060)
 LEGS = ((CALLER, 7), (VENDOR, 7))
@@ -31,10 +34,12 @@ BODY = (
 
 
 class Call(NamedTuple):
-    """One call: its Call-IDs and its messages."""
+    """One call: as much of it as the trace reads, its Call-IDs, its messages, and those by turns."""
 
-    legs: Sequence[str]
+    call: Any
+    legs: tuple[str, ...]
     said: Sequence[tuple[Peer, bytes]]
+    turns: Sequence[tuple[Peer, bytes, list[Datagram]]]
 
 
 def message(call_id: str, index: int, padding: bytes) -> bytes:
@@ -54,7 +59,16 @@ def call_of(number: int, padding: bytes) -> Call:
         for leg, (peer, messages) in zip(legs, LEGS, strict=True)
         for index in range(messages)
     ]
-    return Call(legs, said)
+    call = SimpleNamespace(
+        arrival=SimpleNamespace(call_id=str(number), sip_call_id_in=legs[0]),
+        journey=SimpleNamespace(sip_call_ids_out=legs[1:]),
+        state=CallState.TALKING,
+    )
+    turns = []
+    for first in range(0, len(said), 3):
+        peer, data = said[first]
+        turns.append((peer, data, [Datagram(*each) for each in said[first + 1 : first + 3]]))
+    return Call(call, tuple(legs), said, turns)
 
 
 def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
@@ -67,21 +81,27 @@ def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
 
 def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
     """Keep whole calls, of which ``failing`` in a hundred fail."""
-    for index, (legs, said) in enumerate(calls):
-        for peer, data in said:
-            trace.message(NOW, Direction.IN, peer, data)
-        trace.ended(legs, CallOutcome.FAILED if (index * 7 + 3) % 100 < failing else CallOutcome.WELL)
+    now = Instant(0, NOW)
+    for index, (call, legs, _, turns) in enumerate(calls):
+        for peer, data, sent in turns:
+            messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, NOW)
+            if messages is not None:
+                trace.turn(call, messages, now, peer, data, sent)
+        fails = (index * 7 + 3) % 100 < failing
+        trace.ended(call.arrival.call_id, legs, CallOutcome.FAILED if fails else CallOutcome.WELL, NOW)
 
 
 def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: bytes) -> float:
-    """Return the median over the batches, measured with a full buffer."""
+    """Return the median over the batches, measured with a full buffer where calls fail."""
+    number = 10**6
+    while failing and trace.held_bytes < 0.9 * SETTINGS.failed_bytes:
+        keep(trace, [call_of(number, padding)], 100)
+        number += 1
     costs = []
     for batch in batches(seconds, padding):
-        was_full = trace.held_bytes > 0.9 * SETTINGS.recent_bytes
         began = time.thread_time()
         keep(trace, batch, failing)
-        if was_full:
-            costs.append((time.thread_time() - began) / sum(len(call.said) for call in batch) * 1e9)
+        costs.append((time.thread_time() - began) / sum(len(call.said) for call in batch) * 1e9)
     return statistics.median(costs)
 
 

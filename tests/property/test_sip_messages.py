@@ -13,7 +13,7 @@ from vosd.sip.headers.name_addr import NameAddr, tag_of
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.compose import escape_user, response, response_stem
-from vosd.sip.wire.uri import Uri
+from vosd.sip.wire.uri import Uri, user_part
 from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (
@@ -176,6 +176,19 @@ def test_a_uri_is_read_or_refused(text):
             uri = Uri.parse(candidate)
             uri.user.encode()  # what is no text is no user part, so numbers can be journalled and logged
             assert uri.param("transport") is None or uri.params
+
+
+def user_or_fault(read, text):
+    try:
+        return read(text)
+    except ParseError as error:
+        return error.status, error.reason
+
+
+@given(odd_text | st.text("+1a.-_%;:@0\u0661", max_size=12), st.sampled_from(["h", "192.0.2.1", "a_b", "[::1]"]))
+def test_the_user_part_alone_is_that_of_the_whole_uri(user, host):
+    for text in (f"sip:{user}@{host}", f"sip:1@{host}:{user}", f"sip:{user}@{host}:5060", f"SIP:{user}@h;x", user):
+        assert user_or_fault(user_part, text) == user_or_fault(lambda text: Uri.parse(text).user, text)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["X-A", "Subject", "s"]), odd_text), max_size=6))

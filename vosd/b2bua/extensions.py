@@ -1,6 +1,6 @@
 """Extensions that a caller's INVITE requires or supports, within what its trunk allows."""
 
-from vosd.sip.dialog.session_timer import Wish, objection
+from vosd.sip.dialog.session_timer import NO_WISH, Wish, objection
 from vosd.sip.wire.message import Request
 from vosd.trunks.dialect import CallerDialect, Reliability
 
@@ -25,8 +25,7 @@ def extension_objection(request: Request, wish: Wish, dialect: CallerDialect) ->
 
     ``wish`` is what it says about session timers.
     """
-    about_timer = objection(wish, dialect.session_timer)
-    if about_timer is not None:
+    if wish is not NO_WISH and (about_timer := objection(wish, dialect.session_timer)) is not None:
         return about_timer
     if dialect.reliability is Reliability.OFF and "100rel" in _tags(request, "require"):
         return 420, "Unsupported: 100rel\r\n"

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
@@ -141,7 +143,7 @@ class Hunt:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = uri.user or choice.callee_out
         is_redirected = choice.is_redirected or callee != choice.callee_out
-        return choice._replace(callee_out=callee, is_redirected=is_redirected), place
+        return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""

@@ -5,9 +5,6 @@ from enum import Enum
 
 import msgspec
 
-from vosd.base.cause import EndReason
-from vosd.base.errors import Refusal
-
 
 class AccountType(Enum):
     """What an account is for: a customer, or a vendor to be settled with."""
@@ -35,12 +32,3 @@ class Account(msgspec.Struct, frozen=True):
     """The log reports it once when less than this is left for calls; None = never."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
-
-
-def admissible(account: Account, wall_ms: int) -> Refusal | None:
-    """Refuse a call of a disabled or expired account ; return None for any other."""
-    if not account.enabled:
-        return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
-    if account.expires_at is not None and wall_ms >= account.expires_at:
-        return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
-    return None

@@ -13,7 +13,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
-from vosd.billing.accounts import Account, admissible
+from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
@@ -226,9 +226,10 @@ class Admission:
         account = call.account
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        refusal = admissible(account, call.at.wall)
-        if refusal is not None:
-            return refusal
+        if not account.enabled:
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
+        if account.expires_at is not None and call.at.wall >= account.expires_at:
+            return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
         occupancy, mono_ms = self.live.occupancy, call.at.mono
         full = occupancy.take(Scope.ACCOUNT, account.id, account.max_concurrent, account.max_cps, mono_ms)
         if full is None:

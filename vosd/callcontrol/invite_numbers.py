@@ -13,7 +13,7 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.uri import Uri
+from vosd.sip.wire.uri import user_part
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
 
 NUMBER_MAX: Final = 128
@@ -36,7 +36,7 @@ class InviteNumbers(msgspec.Struct):
             ParseError: 400, 416, or 484 where that part of the INVITE has no user.
         """
         request = self.request
-        user = (request.target if source is CalleeSource.REQUEST_URI else Uri.parse(request.to.uri)).user
+        user = request.target.user if source is CalleeSource.REQUEST_URI else user_part(request.to.uri)
         if not user or len(user) > NUMBER_MAX:
             raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
         return user
@@ -46,38 +46,33 @@ class InviteNumbers(msgspec.Struct):
 
         ``anonymous`` if no source has more than that; empty if no source has a readable user part.
         """
-        header, anonymous = self.request.header, ""
+        request, anonymous = self.request, ""
         for source in order:
-            if header(source) is None:
+            if request.header(source) is None:
                 continue
-            user = _user_in(self.request, source)
+            user = _user_of_from(request) if source is CallerSource.FROM else _first_user(request, source)
             if user.lower() not in _NO_NUMBER:
                 return user
             anonymous = anonymous or user
         return anonymous
 
 
-def _user_in(request: Request, source: CallerSource) -> str:
-    """Return the first user part in a header that is present; empty for none."""
-    if source is CallerSource.FROM:
-        try:
-            return Uri.parse(request.from_.uri).user[:NUMBER_MAX]
-        except ParseError:
-            return ""
+def _first_user(request: Request, source: CallerSource) -> str:
+    """Return the first user part in a list of addresses; empty for none."""
     for value in request.headers(source)[:_VALUES_MAX]:
         try:
             address = NameAddr.parse(value)
+            user = user_part(address.uri)[:NUMBER_MAX]
         except ParseError:
             continue
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
-        user = "" if is_called else _user_of(address)
-        if user:
+        if user and not is_called:
             return user
     return ""
 
 
-def _user_of(address: NameAddr) -> str:
+def _user_of_from(request: Request) -> str:
     try:
-        return Uri.parse(address.uri).user[:NUMBER_MAX]
+        return user_part(request.from_.uri)[:NUMBER_MAX]
     except ParseError:
         return ""

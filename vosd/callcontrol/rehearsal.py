@@ -67,7 +67,7 @@ class Rehearsal:
 
     def put_through(self, call_request: CallRequest) -> Refusal | None:
         """Run the steps for a call; return its refusal, None = it would be carried."""
-        setup = Setup(self.admission, call_request, self._steps)
+        setup = Setup(self.admission, call_request, iter(self._steps))
         outcome = setup.advance()
         while isinstance(outcome, Ask):
             self.questions.append(outcome.question)

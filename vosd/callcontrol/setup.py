@@ -97,19 +97,17 @@ STEPS: Final[tuple[Step, ...]] = (
 """The steps in their order; the first refusal ends the set-up. A step that asks comes after ``identify``."""
 
 
-class Setup:
+class Setup(msgspec.Struct, eq=False):
     """The set-up of one call; it uses the catalogue that it began with, even after a reload."""
 
-    __slots__ = ("_admission", "_steps", "asked", "call_request", "number")
-
-    def __init__(self, admission: Admission, call_request: CallRequest, steps: tuple[Step, ...]) -> None:
-        self._admission = admission
-        self._steps: Iterator[Step] = iter(steps)  # goes on behind the step that has asked
-        self.call_request = call_request
-        self.asked: Ask | None = None
-        """The question that is open, if there is one."""
-        self.number = 0
-        """Number of the latest question."""
+    admission: Admission
+    call_request: CallRequest
+    steps: Iterator[Step]
+    """Those that are left: the set-up goes on behind the step that has asked."""
+    asked: Ask | None = None
+    """The question that is open, if there is one."""
+    number: int = 0
+    """Number of the latest question."""
 
     @classmethod
     def resumed(
@@ -145,9 +143,9 @@ class Setup:
 
         What was taken is released if one refuses, or raises an error.
         """
-        admission, call_request = self._admission, self.call_request
+        admission, call_request = self.admission, self.call_request
         try:
-            for step in self._steps:
+            for step in self.steps:
                 outcome = step(admission, call_request)
                 if outcome is not None:
                     return self._stop(outcome)

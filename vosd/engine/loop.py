@@ -1,14 +1,16 @@
 """Event loop adapter: feeds messages and timers to the pure core and sends what it returns.
 
-One message or one wake-up at a time: it goes into the core, its effects are applied, the journal is handed to the
-operating system, and only then are the answers sent. Datagrams and connections are treated alike, except that a
-connection can fail, and is closed for an unknown source.
+The messages that were read together go into the core one after the other; then the journal is handed to the operating
+system, once, and only then are the answers of all of them sent. Datagrams and connections are treated alike, except
+that a connection can fail, and is closed for an unknown source.
 """
 
 import asyncio
 from collections.abc import Sequence
 from random import randrange
 from typing import Final
+
+import structlog
 
 from vosd.b2bua.ports import Answer
 from vosd.b2bua.reasons import reason_headers
@@ -19,8 +21,8 @@ from vosd.callcontrol.setup import Ticket
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
-from vosd.engine.trace.messages import Keep
-from vosd.obs.traced import Direction
+from vosd.engine.trace.messages import Trace
+from vosd.engine.turn import Turn
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.compose import Datagram, Peer
@@ -28,26 +30,24 @@ from vosd.trunks.dialect import ReasonForm
 
 TICK_S: Final = TICK_MS / 1000
 PEERS_MAX: Final = 4_096
-"""Most peers cached: messages in the trace share one object for each peer."""
+"""Most peers of queued messages cached: messages in the trace share one object for each peer."""
 RETRY_AFTER_MAX_S: Final = 5
 """Longest Retry-After of a refusal for overload; each gets a random one, so that retries are spread."""
 
 _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
 """The trunk is not identified yet, so its configured form of Reason is not known."""
-
-_IN, _OUT = Direction  # access to enum members is slow
+_log = structlog.get_logger()
 
 
 class Loop:
     """Connects one endpoint and one switch to an asyncio loop."""
 
-    def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal, keep: Keep) -> None:
-        """``keep`` is called with every message received or sent."""
+    def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal, trace: Trace) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._switch = switch
         self._journal = journal
-        self._keep = keep
+        self._turn = Turn(endpoint, switch, trace)
         self._peers: dict[tuple[int, str, int], Peer] = {}
         self._transmit: Sequence[Transmit] = ()
         self._hang_up: CloseConnection = _nothing_to_hang_up
@@ -66,22 +66,33 @@ class Loop:
         if self._wake is not None:
             self._wake.cancel()
 
+    def process(self, data: bytes, source: Peer, now: Instant) -> bool:
+        """Process one message; ``flush`` must follow. Return whether it was an event for a call or a registration.
+
+        Before ``attach`` it is dropped, and the sender retransmits.
+        """
+        if self._asyncio is None:
+            return False
+        try:
+            event = self._turn.message(data, source, now)
+        except Exception:  # noqa: BLE001  the boundary: an error costs one message, not those that were read with it
+            _log.exception("message_not_processed", source=str(source))
+            return False
+        if type(event) is UnknownSourceIgnored and event.status is None:
+            self._hang_up(source.flow, source.host, source.port, event.why)
+        return event is not None
+
     def datagram_received(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
-        """Process one message of a listener; before ``attach`` it is dropped, and the sender retransmits.
+        """Process one message that was queued, and send what follows.
 
         ``came`` is the time of reception in seconds of the monotonic clock, by which calls are billed.
         """
-        if self._asyncio is None:
-            return
-        now = self._when(came)
+        now = self._clock.now()
+        now = Instant(now.mono, now.wall, max(0, now.mono - int(came * 1000)))
         source = self._peers.get((flow, host, port)) or self._peer(Peer(flow, host, port))
-        self._keep(now.came.wall, _IN, source, data)
-        event = self._endpoint.receive_datagram(data, source, now)
-        if event is not None:
-            self._switch.handle(event)
-            if type(event) is UnknownSourceIgnored and event.status is None:
-                self._hang_up(flow, host, port, event.why)
-        self.flush(now)
+        self.process(data, source, now)
+        if self._asyncio is not None:
+            self.flush(now)
 
     def refuse_overload(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse one request for overload; it is not traced."""
@@ -121,18 +132,12 @@ class Loop:
     def flush(self, now: Instant) -> None:
         """Apply what was decided: write the journal, then send the messages, then set the timer."""
         self._journal.flush()
-        transmit, keep = self._transmit, self._keep
-        for peer, data in self._endpoint.datagrams_to_send():
-            keep(now.wall, _OUT, peer, data)
+        transmit = self._transmit
+        for peer, data in self._turn.datagrams(now):
             transmit[peer.flow](data, (peer.host, peer.port))
         if not self._wake_is_near:
             self._wake_in(TICK_S)
             self._wake_is_near = True
-
-    def _when(self, came: float) -> Instant:
-        """Return the current instant, including the wait of the message being processed."""
-        now = self._clock.now()
-        return Instant(now.mono, now.wall, max(0, now.mono - int(came * 1000)))
 
     def _peer(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:
@@ -152,9 +157,7 @@ class Loop:
         self._wake_is_near = True
         now = self._clock.now()
         try:
-            for event in self._endpoint.handle_timers(now):
-                self._switch.handle(event)
-            self._switch.handle_deadlines(now)
+            self._turn.timers(now)
             self.flush(now)
         finally:  # after an error in one timer, the others must still fire
             times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]

@@ -110,7 +110,7 @@ class SwitchService:
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._endpoint = self.node.endpoint
-        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace.message)
+        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
         patience_s = settings.sip.timers.transaction_ms / 1000
         self._leftovers = Leftovers(
             self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue, patience_s

@@ -61,12 +61,12 @@ class CdrSettings:
 
 @dataclass(frozen=True, slots=True)
 class TraceSettings:
-    """Memory limits for the messages of past calls."""
+    """Memory limits for the messages of calls."""
 
     recent_bytes: int = 64 * 1024 * 1024
-    """Of recent calls, failed or not."""
+    """Of running calls, and of those that ended well while calls were followed."""
     failed_bytes: int = 64 * 1024 * 1024
-    """Of failed calls that are no longer recent."""
+    """Of calls that have failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """The account that pays for it."""
 
 
-class RouteChoice(NamedTuple):
+class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """A gateway that may be tried, the prefix by which it fits, the numbers as they go out to it, and its terms."""
 
     gateway: RoutingGateway

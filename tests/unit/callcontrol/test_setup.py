@@ -49,7 +49,7 @@ def taking(log, *names):
 
 
 def setup_of(*steps):
-    return Setup(Admission(CONTENT, LiveState()), request(), steps)
+    return Setup(Admission(CONTENT, LiveState()), request(), iter(steps))
 
 
 def refuse(_admission, _call):

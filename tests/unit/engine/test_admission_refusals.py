@@ -290,7 +290,7 @@ def test_an_address_is_not_enough_for_a_trunk_with_credentials():
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())
     call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
-    refusal = Setup(admission, call, STEPS).advance()
+    refusal = Setup(admission, call, iter(STEPS)).advance()
     assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
     call.user = "acme"
     assert admission.identify(call) is None

@@ -62,12 +62,12 @@ class JournalKeys(Keys):
 
 
 class TraceKeys(Keys):
-    """Memory for the messages of past calls, which ``cdr show --ladder`` shows."""
+    """Memory for the messages of running and failed calls, which ``cdr show --ladder`` shows."""
 
     recent_mb: Annotated[int, whole(0, 65_536)] = 64
-    """MiB for the messages of recent calls; the oldest are dropped first; 0 keeps none."""
+    """MiB for the messages of running calls; the oldest are dropped first; 0 keeps none."""
     failed_mb: Annotated[int, whole(0, 65_536)] = 64
-    """MiB besides for failed calls that are no longer recent."""
+    """MiB besides for those of calls that have failed."""
 
 
 class LogKeys(Keys):

@@ -31,7 +31,7 @@ from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
-from vosd.sip.wire.uri import Uri
+from vosd.sip.wire.uri import user_part
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 
 
@@ -70,7 +70,7 @@ def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
 def _user_of(named: str) -> str:
     """Return the user part of an address in a header; empty if it has none."""
     try:
-        return Uri.parse(NameAddr.parse(named).uri).user[:NUMBER_MAX]
+        return user_part(NameAddr.parse(named).uri)[:NUMBER_MAX]
     except ParseError:
         return ""
 
@@ -117,7 +117,7 @@ class Intake:
             user=event.user,
         )
         call_id = uuid7(at.wall, self._entropy())
-        setup = Setup(services.admission, call_request, services.steps)
+        setup = Setup(services.admission, call_request, iter(services.steps))
         try:
             outcome = setup.advance()
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
@@ -157,7 +157,7 @@ class Intake:
             closed=self._closed(),
             user=self._prover_of(paid_by),
         )
-        setup = Setup(self._services.admission, call_request, self._services.steps)
+        setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()
         call_request.numbers = None
         arrival = first.arrival._replace(

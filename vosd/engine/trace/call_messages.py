@@ -1,135 +1,174 @@
-"""The messages with one Call-ID, and rooms that hold such legs within a bound of memory.
+"""The messages of one call, and rooms that hold such records within a bound of memory.
 
-Owns the accounting: who writes to a room removes the oldest legs while it is overfull. Does not read messages.
+Messages that have waited for a while are compressed: those of one call repeat each other. Does not read messages.
 """
 
-from collections import deque
-from collections.abc import Sequence
+import zlib
+from collections import OrderedDict
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from vosd.obs.traced import Direction
 from vosd.sip.wire.compose import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
 """Largest cost of a message beside its own bytes: its entry and two numbers."""
-LEG_OVERHEAD_BYTES: Final = 1_000
-"""Largest cost of a leg beside its messages and Call-ID: its entry, its share in the list of the legs of its call, and
-two peers, shared by its messages.
+RECORD_OVERHEAD_BYTES: Final = 1_300
+"""Largest cost of a record beside its messages and Call-IDs: its parts, its places in the tables of the trace, and two
+peers, shared by its messages.
 """
+CALL_ID_OVERHEAD_BYTES: Final = 200
+"""Largest cost of a Call-ID beside its own characters: two references, and its place in a table."""
+PACKED_OVERHEAD_BYTES: Final = 80
 MESSAGES_MAX: Final = 256
-"""The oldest messages of a longer leg are dropped first when memory is needed, so that no leg takes all of it."""
+"""The oldest messages of a longer record are dropped first when memory is needed, so that no call takes all of it."""
 LEGS_MAX: Final = 16
 """More than one call has; if a caller uses a Call-ID again, the later ones are kept."""
 _SHED: Final = 64
+_WINDOW_BITS: Final = -13
+"""Eight kilobytes, which hold the messages of a call; no header and no checksum (raw deflate)."""
+_MEMORY_LEVEL: Final = 4
 
 Entry = tuple[int, int, Direction, Peer, bytes]
 """One message: position, UTC milliseconds, direction, peer, bytes; a plain tuple, because one is made for every
 message.
 
-The position is the number of bytes written to the buffer up to this message: it orders messages of one millisecond. The
-bytes are those received or sent: nothing is copied.
+The position is the number of messages kept up to this one: it orders messages of one millisecond. The bytes are those
+received or sent: nothing is copied.
 """
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
 class CallOutcome(Enum):
-    """The outcome of the call that a leg belongs to."""
+    """The outcome of a call."""
 
     OPEN = "it goes on, or there is none"
     WELL = "it was answered, and a party hung up"
     FAILED = "it ended in any other way"
 
 
-class LegMessages:
-    """Every message with one Call-ID, in order."""
+class CallMessages:
+    """Every message of one call, in order; or those with one Call-ID that no call has.
 
-    __slots__ = ("call_id", "call_ids", "entries", "outcome")
+    Calls that share a Call-ID share a record: a call that the caller tries again, and the calls of a transfer.
+    """
 
-    def __init__(self, call_id: bytes) -> None:
-        self.call_id = call_id
+    __slots__ = (
+        "attempts", "began_at", "call_ids", "calls", "entries", "has_final", "outcome", "packed",
+        "packed_messages", "room", "size_bytes",
+    )  # fmt: skip
+
+    def __init__(self, began_at: int) -> None:
+        self.began_at = began_at
+        """UTC milliseconds of the first message."""
         self.entries: list[Entry] = []
+        """Those that are not compressed; the latest."""
+        self.packed: tuple[bytes, ...] = ()
+        """Those before, compressed."""
+        self.packed_messages = 0
+        self.has_final = False
+        """Whether an INVITE was answered in a compressed message."""
+        self.calls: tuple[str, ...] = ()
+        """Ids of the calls that run."""
+        self.call_ids: tuple[str, ...] = ()
+        """The Call-IDs of its legs, the caller's first."""
+        self.attempts = 0
+        """How many attempts of the call that runs are among them."""
         self.outcome = CallOutcome.OPEN
-        self.call_ids: tuple[bytes, ...] = ()
-        """The Call-IDs of all legs of its call, the caller's first; empty until the call has ended."""
+        self.room: Room | None = None
+        """The room that holds it; None = it was dropped, and nothing is added to it any more."""
+        self.size_bytes = RECORD_OVERHEAD_BYTES
 
-    def belongs_to(self, call_ids: tuple[bytes, ...], outcome: CallOutcome) -> None:
-        """Record the end of the call; it is merged with an earlier one of the same Call-ID."""
-        if self.call_ids:
-            call_ids = tuple(dict.fromkeys((*self.call_ids, *call_ids)))
-            call_ids = call_ids[:1] + call_ids[1:][-LEGS_MAX:]
-        self.call_ids = call_ids
-        if self.outcome is not CallOutcome.FAILED:
-            self.outcome = outcome
+    def all_entries(self) -> list[Entry]:
+        """Return all messages, oldest first."""
+        if not self.packed:
+            return self.entries
+        return [entry for part in self.packed for entry in _decode(zlib.decompress(part, _WINDOW_BITS))] + self.entries
 
-    @property
-    def standing_bytes(self) -> int:
-        """Cost without its messages; the Call-ID is stored here and in the list of legs."""
-        return LEG_OVERHEAD_BYTES + 2 * len(self.call_id)
+    def name_legs(self, call_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Add Call-IDs behind those it has; return the ones that had to go for them."""
+        before = self.call_ids
+        named = tuple(dict.fromkeys((*before, *call_ids)))
+        named = named[:1] + named[1:][-LEGS_MAX:]
+        gone = tuple(set(before).difference(named))
+        self.call_ids = named
+        more = CALL_ID_OVERHEAD_BYTES * (len(named) - len(before)) + sum(map(len, named)) - sum(map(len, before))
+        self.size_bytes += more
+        if self.room is not None:
+            self.room.held_bytes += more
+        return gone
 
-    @property
-    def size_bytes(self) -> int:
-        """Total cost."""
-        return self.standing_bytes + cost_of(self.entries)
+    def absorb(self, other: "CallMessages") -> None:
+        """Take over the messages of another record, in their order."""
+        entries = sorted(self.all_entries() + other.all_entries())
+        self.began_at = min(self.began_at, other.began_at)
+        self._change_size(_cost_of(entries) - self._cost_of_messages())
+        self.entries, self.packed, self.packed_messages = entries, (), 0
 
+    def pack(self) -> None:
+        """Compress the messages that are not compressed yet."""
+        entries, self.entries = self.entries, []
+        squeeze = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
+        part = squeeze.compress(_encode(entries)) + squeeze.flush()
+        self.packed += (part,)
+        self.packed_messages += len(entries)
+        self._change_size(len(part) + PACKED_OVERHEAD_BYTES - _cost_of(entries))
 
-def cost_of(entries: Sequence[Entry]) -> int:
-    """Return what messages cost in a room, in bytes."""
-    return sum([len(entry[4]) for entry in entries]) + MESSAGE_OVERHEAD_BYTES * len(entries)
+    def shorten(self) -> bool:
+        """Drop some of the oldest of more than ``MESSAGES_MAX`` messages; return whether there were more."""
+        if self.packed_messages + len(self.entries) <= MESSAGES_MAX:
+            return False
+        if self.packed:
+            first, self.packed = self.packed[0], self.packed[1:]
+            self.packed_messages -= len(_decode(zlib.decompress(first, _WINDOW_BITS)))
+            self._change_size(-len(first) - PACKED_OVERHEAD_BYTES)
+        else:
+            self._change_size(-_cost_of(self.entries[:_SHED]))
+            del self.entries[:_SHED]
+        return True
+
+    def _cost_of_messages(self) -> int:
+        return _cost_of(self.entries) + sum([len(part) + PACKED_OVERHEAD_BYTES for part in self.packed])
+
+    def _change_size(self, by_bytes: int) -> None:
+        self.size_bytes += by_bytes
+        if self.room is not None:
+            self.room.held_bytes += by_bytes
 
 
 class Room:
-    """Legs in the order of their age."""
+    """Records in the order of their age, with what they cost."""
 
-    __slots__ = ("_limit_bytes", "by_age", "by_call_id", "full_at", "written")
+    __slots__ = ("by_age", "held_bytes", "limit_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
-        self.by_call_id: dict[bytes, LegMessages] = {}
-        self._limit_bytes = limit_bytes
-        self.by_age: deque[LegMessages] = deque()
-        """The oldest first."""
-        self.written = 0
-        """Number of bytes ever added."""
-        self.full_at = limit_bytes
-        """Limit of ``written``; grows by whatever is removed, so that adding needs one sum and one comparison."""
+        self.by_age: OrderedDict[CallMessages, None] = OrderedDict()
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        """Cost of all its content; who adds a message to a record in it adds its cost here."""
 
-    @property
-    def held_bytes(self) -> int:
-        """Cost of all its content."""
-        return self.written - (self.full_at - self._limit_bytes)
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.by_age)
 
-    @property
-    def is_overfull(self) -> bool:
-        """Return whether something must be removed."""
-        return self.written > self.full_at
+    def admit(self, messages: CallMessages) -> None:
+        """Add a record as the youngest."""
+        messages.room = self
+        self.by_age[messages] = None
+        self.held_bytes += messages.size_bytes
 
-    def admit(self, leg_messages: LegMessages) -> None:
-        """Add a leg as the youngest."""
-        self.by_call_id[leg_messages.call_id] = leg_messages
-        self.by_age.append(leg_messages)
-        self.written += leg_messages.size_bytes
+    def oldest(self) -> CallMessages:
+        """Return the oldest record."""
+        return next(iter(self.by_age))
 
-    def add(self, leg_messages: LegMessages, entry: Entry) -> None:
-        """Add a message to a leg that is in the room."""
-        leg_messages.entries.append(entry)
-        self.written += cost_of((entry,))
+    def spare(self, messages: CallMessages) -> None:
+        """Let a record be the youngest."""
+        self.by_age.move_to_end(messages)
 
-    def pass_on(self, size_bytes: int) -> int:
-        """Count bytes that are stored elsewhere, and return their position."""
-        self.written += size_bytes
-        self.full_at += size_bytes
-        return self.written
 
-    def dismiss_oldest(self) -> None:
-        """Remove the oldest leg."""
-        leg_messages = self.by_age.popleft()
-        del self.by_call_id[leg_messages.call_id]
-        self.full_at += leg_messages.size_bytes
-
-    def shorten(self, leg_messages: LegMessages) -> bool:
-        """Drop a few of the oldest messages of a leg with more than ``MESSAGES_MAX``; return whether it had more."""
-        entries = leg_messages.entries
-        if len(entries) <= MESSAGES_MAX:
-            return False
-        self.full_at += cost_of(entries[:_SHED])
-        del entries[:_SHED]
-        return True
+def _cost_of(entries: list[Entry]) -> int:
+    return sum([len(entry[4]) for entry in entries]) + MESSAGE_OVERHEAD_BYTES * len(entries)

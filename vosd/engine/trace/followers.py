@@ -214,7 +214,7 @@ class TraceFollowers:
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Report the end of a call."""
         outcome = CallOutcome.WELL if record.end_reason == EndReason.NORMAL.text else CallOutcome.FAILED
-        self.trace.ended((arrival.sip_call_id_in, *journey.sip_call_ids_out), outcome)
+        self.trace.ended(arrival.call_id, (arrival.sip_call_id_in, *journey.sip_call_ids_out), outcome, arrival.at.wall)
         for follower in self._present:
             follower.ended(arrival, journey, record)
 
@@ -225,12 +225,12 @@ class TraceFollowers:
         """Follow calls while the context lasts."""
         follower = TraceFollower(sought, self._show, self.trace)
         self._present.append(follower)
-        self.trace.keeps_unknown_sources = True
+        self.trace.is_followed = True
         try:
             yield follower
         finally:
             self._present.remove(follower)
-            self.trace.keeps_unknown_sources = self.are_present
+            self.trace.is_followed = self.are_present
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
         """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""

@@ -1,42 +1,49 @@
-"""Trace buffer: the messages of recent calls, within a memory limit; those of failed calls are kept longer.
+"""Trace: the messages of running calls, and those of failed calls, within two limits of memory.
 
-A message costs an entry in a list on the path of its packet; it is filed by Call-ID later, many at a time, and the rest
-is done on request or when memory is full. The oldest leg is then removed first; one of a failed call moves to a buffer
-of its own. Messages of unknown sources are kept only while new calls are followed; registrations, which phones send in
-large numbers, are not kept. Does not format messages.
+The messages of a turn are added to the record of their call, which the switch names: nothing is searched (ADR 44).
+Those of timers, and of no call, are found by their Call-ID. The record is dropped when its call has ended well, unless
+calls are followed, and kept among the failed ones otherwise. Messages of unknown sources have a small room of their own
+until a call has their Call-ID, as after a challenge; registrations, which phones send in large numbers, are not kept.
+Does not format messages.
 """
 
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from vosd.b2bua.call import Call
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
-from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallOutcome, Entry, LegMessages, Room
+from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallMessages, CallOutcome, Entry, Room
 from vosd.obs.traced import Direction
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.compose import Datagram, Peer
 
 SET_UP_WITHIN_MS: Final = 180_000
 """A call in set-up is not removed for so long: RFC 3261 section 16.6 gives INVITEs three minutes."""
-UNFILED_MAX: Final = 256
-"""Most messages and outcomes waiting to be filed."""
-SMALL_BYTES: Final = 4_096
-"""A longer message is filed at once, with all waiting ones."""
+PACKED_AFTER_MS: Final = 2_000
+"""Messages of a call that runs are compressed after so long: most of the calls that fail have ended by then."""
+PACKED_AT_ONCE: Final = 4
+"""Most records that one new call may compress."""
+PACK_EVERY_MS: Final = 50
+"""Pause of the new calls that look for some, where none is left."""
+UNKNOWN_BYTES: Final = 256 * 1024
+"""Room for messages of unknown sources."""
 _SPARED_AT_ONCE: Final = 4
-"""Most legs of calls in set-up that one message may skip, so that its cost does not depend on their number."""
+"""Most records of calls in set-up that one message may skip, so that its cost does not depend on their number."""
 _CALL_ID: Final = b"\r\nCall-ID: "
 _CALL_ID_LENGTH: Final = len(_CALL_ID)
 _OTHERWISE_WRITTEN: Final = re.compile(rb"^(?:call-id|i)[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _SEARCHED_BYTES: Final = 4_096
 """Bytes searched for an unusual Call-ID: junk of 64 KiB must cost little."""
 _FINAL: Final = tuple(f"SIP/2.0 {digit}".encode() for digit in range(2, 7))
+_BEGIN_NOTHING: Final = (b"SIP/", b"ACK ", b"BYE ", b"REGISTER ")
+"""First bytes of messages for which no record is begun: late ones of a call whose record was dropped, registrations."""
 
-Keep = Callable[[int, Direction, Peer, bytes], None]
-"""Called with every message: UTC milliseconds, direction, peer, bytes."""
-
-
-_Said = tuple[int, Direction, Peer, bytes]
-_Outcome = tuple[Sequence[str], CallOutcome]
+_IN, _OUT = Direction  # access to enum members is slow
+_OPEN, _WELL, _FAILED = CallOutcome
 
 
 class Traced(NamedTuple):
@@ -47,184 +54,255 @@ class Traced(NamedTuple):
 
 
 class Trace:
-    """Trace buffer.
-
-    Holds at most both limits of its settings together, plus what waits to be filed: at most ``UNFILED_MAX`` messages,
-    none but the last above ``SMALL_BYTES``.
-    """
+    """The records of calls. Holds at most both limits of its settings together, and ``UNKNOWN_BYTES``."""
 
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:
         """``knows`` returns whether a host and port belong to a known source."""
         self._knows = knows
-        self.keeps_unknown_sources = False
-        """Whether messages of unknown sources are kept: while new calls are followed."""
+        self.is_followed = False
+        """Whether new calls are followed: then messages of unknown sources and of calls that ended well are kept."""
         self._recent = Room(settings.recent_bytes)
         self._failed = Room(settings.failed_bytes)
-        self._by_call_id = self._recent.by_call_id
-        self._unfiled: list[_Said | _Outcome] = []
+        self._unknown = Room(min(UNKNOWN_BYTES, settings.recent_bytes))
+        """Nothing of it is shown."""
+        self.of_calls: dict[str, CallMessages] = {}
+        """By the ids of running calls; who finds none there begins one by ``begin_call``."""
+        self._by_call_id: dict[str, CallMessages] = {}
+        self._unpacked: deque[CallMessages] = deque()
+        """Records with messages that are not compressed, in the order of the first of these."""
+        self._pack_at = 0
+        self._position = 0
 
     # -- in -----------------------------------------------------------------------------------------------------
 
-    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
-        """Keep one received or sent message; ``at`` is in UTC milliseconds.
+    def begin_call(self, call: Call, at: int) -> CallMessages | None:
+        """Begin the record of a running call; one that has its Call-ID already is continued.
 
-        It is filed later with others: many in a row cost a third of what each costs between packets.
+        None after the end of the call. ``at`` is in UTC milliseconds.
         """
-        unfiled = self._unfiled
-        unfiled.append((at, direction, peer, data))
-        if len(unfiled) >= UNFILED_MAX or len(data) > SMALL_BYTES:
-            self._file()
+        if call.state is CallState.OVER:
+            return None
+        if at >= self._pack_at:
+            self._pack(at)
+        arrival, attempts = call.arrival, call.journey.sip_call_ids_out
+        call_ids = (arrival.sip_call_id_in, *attempts)
+        messages = self._by_call_id.get(arrival.sip_call_id_in)
+        if messages is None:
+            messages = CallMessages(at)
+            self._recent.admit(messages)
+        elif messages.room is not self._recent:
+            self._move(messages, self._recent)
+        elif messages.outcome is _WELL:
+            messages.outcome = _OPEN
+        messages.calls += (arrival.call_id,)
+        self.of_calls[arrival.call_id] = messages
+        messages.attempts = len(attempts)
+        self._name(messages, call_ids)
+        return messages
 
-    def ended(self, sip_call_ids: Sequence[str], outcome: CallOutcome) -> None:
-        """Note the legs of an ended call, the caller's first, and its outcome."""
-        self._unfiled.append((sip_call_ids, outcome))
+    def turn(
+        self, call: Call, messages: CallMessages, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]
+    ) -> None:
+        """Keep a message of a call, and what was sent for it; ``messages`` is the record that the call had before."""
+        room = messages.room
+        if room is None:
+            return  # the call has ended well
+        attempts = call.journey.sip_call_ids_out
+        if messages.attempts != len(attempts):
+            messages.attempts = len(attempts)
+            self._name(messages, (call.arrival.sip_call_id_in, *attempts))
+        entries = messages.entries
+        if not entries:
+            self._unpacked.append(messages)
+        position = self._position + 1
+        size = len(data) + MESSAGE_OVERHEAD_BYTES
+        at = now.wall
+        entries.append((position, at - now.waited_ms, _IN, source, data))
+        for peer, answer in sent:
+            position += 1
+            size += len(answer) + MESSAGE_OVERHEAD_BYTES
+            entries.append((position, at, _OUT, peer, answer))
+        self._position = position
+        messages.size_bytes += size
+        room.held_bytes += size
+        if room.held_bytes > room.limit_bytes:
+            self._make_room(room, messages, at)
 
-    def _file(self) -> None:
-        """File the waiting messages by Call-ID."""
-        unfiled, self._unfiled = self._unfiled, []
-        for item in unfiled:
-            if len(item) == 4:
-                self._file_message(*item)
-            else:
-                self._file_outcome(*item)
-
-    def _file_message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+        """Keep one received or sent message that belongs to no event of a call."""
         start = data.find(_CALL_ID) + _CALL_ID_LENGTH
-        written_usually = start >= _CALL_ID_LENGTH
-        call_id = data[start : data.find(b"\r\n", start)] if written_usually else _call_id_of(data)
-        leg_messages = self._by_call_id.get(call_id)
-        if leg_messages is None:
-            call_id = call_id.strip()
-            leg_messages = self._by_call_id.get(call_id) or self._begin(call_id, at, direction, peer, data)
-            if leg_messages is None:
+        if start >= _CALL_ID_LENGTH:
+            call_id = data[start : data.find(b"\r\n", start)].strip().decode("utf-8", "surrogateescape")
+        else:
+            call_id = _call_id_of(data)
+        messages = self._by_call_id.get(call_id)
+        if messages is None:
+            if not call_id or data.startswith(_BEGIN_NOTHING):
                 return
-        recent = self._recent
-        written = recent.written = recent.written + len(data) + MESSAGE_OVERHEAD_BYTES
-        leg_messages.entries.append((written, at, direction, peer, data))
-        if written > recent.full_at:
-            self._make_room(leg_messages, at)
+            messages = CallMessages(at)
+            is_known = direction is _OUT or self.is_followed or self._knows(peer.host, peer.port)
+            (self._recent if is_known else self._unknown).admit(messages)
+            self._name(messages, (call_id,))
+        if not messages.entries:
+            self._unpacked.append(messages)
+        self._position += 1
+        messages.entries.append((self._position, at, direction, peer, data))
+        size = len(data) + MESSAGE_OVERHEAD_BYTES
+        messages.size_bytes += size
+        room = messages.room
+        if room is not None:
+            room.held_bytes += size
+            if room.held_bytes > room.limit_bytes:
+                self._make_room(room, messages, at)
 
-    def _file_outcome(self, sip_call_ids: Sequence[str], outcome: CallOutcome) -> None:
-        call_ids = tuple(_keys(sip_call_ids))
-        recent, failed = self._by_call_id, self._failed.by_call_id
-        for call_id in call_ids:
-            leg_messages = recent.get(call_id)
-            if leg_messages is not None:
-                leg_messages.belongs_to(call_ids, outcome)
-            leg_messages = failed.get(call_id) if failed else None
-            if leg_messages is not None:
-                leg_messages.belongs_to(call_ids, outcome)
+    def ended(self, call_id: str, sip_call_ids: tuple[str, ...], outcome: CallOutcome, at: int) -> None:
+        """Note the end of a call with these legs, the caller's first; it may be one that was refused at once."""
+        messages = self.of_calls.pop(call_id, None) or self._by_call_id.get(sip_call_ids[0])
+        if messages is None:
+            if outcome is _WELL:
+                return
+            messages = CallMessages(at)
+            self._recent.admit(messages)
+        if messages.calls != (call_id,):
+            messages.calls = tuple(each for each in messages.calls if each != call_id)
+        else:
+            messages.calls = ()
+        if outcome is _FAILED:
+            messages.outcome = _FAILED
+        if messages.calls:
+            return  # it goes on with the other call of a transfer
+        if messages.outcome is _FAILED:
+            self._name(messages, sip_call_ids)
+            self._move(messages, self._failed)
+            self._make_room(self._failed, messages, at)
+        elif self.is_followed:
+            messages.outcome = _WELL
+        else:
+            self._drop(messages)
 
     # -- out ----------------------------------------------------------------------------------------------------
 
     @property
     def held_bytes(self) -> int:
-        """Cost of all filed messages."""
-        self._file()
-        return self._recent.held_bytes + self._failed.held_bytes
+        """Cost of all messages."""
+        return self._recent.held_bytes + self._failed.held_bytes + self._unknown.held_bytes
 
     def call_of(self, sip_call_ids: Iterable[str]) -> list[Traced]:
         """Return the messages of an ended call, in order, by any one of its Call-IDs."""
-        self._file()
-        found = [each for call_id in _keys(sip_call_ids) for each in self._find(call_id)]
-        return self._messages(list(dict.fromkeys(leg for each in found for leg in each.call_ids or (each.call_id,))))
+        found = [self._by_call_id[call_id] for call_id in sip_call_ids if call_id in self._by_call_id]
+        return self.messages(dict.fromkeys(call_id for each in found for call_id in each.call_ids))
 
     def messages(self, sip_call_ids: Iterable[str], after: int = 0) -> list[Traced]:
         """Return the messages after a position with the given Call-IDs, in order; the first is the caller's."""
-        self._file()
-        return self._messages(_keys(sip_call_ids), after)
-
-    def _messages(self, legs: Sequence[bytes], after: int = 0) -> list[Traced]:
-        found = [
-            Traced(leg, entry)
-            for leg, call_id in enumerate(legs)
-            for leg_messages in self._find(call_id)
-            for entry in leg_messages.entries[bisect_right(leg_messages.entries, after, key=_position) :]
-        ]
+        legs = {call_id: leg for leg, call_id in enumerate(sip_call_ids)}
+        records = {
+            id(each): each
+            for each in map(self._by_call_id.get, legs)
+            if each is not None and each.room is not self._unknown
+        }
+        found = []
+        for record in records.values():
+            entries = record.all_entries()
+            for entry in entries[bisect_right(entries, after, key=_position) :]:
+                leg = legs.get(_call_id_of(entry[4]))
+                if leg is not None:
+                    found.append(Traced(leg, entry))
         found.sort(key=lambda traced: _position(traced.entry))
         return found
 
-    def _find(self, call_id: bytes) -> list[LegMessages]:
-        rooms = (self._failed.by_call_id, self._recent.by_call_id)
-        return [room[call_id] for room in rooms if call_id in room]
-
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin(self, call_id: bytes, at: int, direction: Direction, peer: Peer, data: bytes) -> LegMessages | None:
-        """Return the leg that a message begins, or None."""
-        if not call_id:
-            return None
-        kept = self._failed.by_call_id.get(call_id)
-        if kept is not None:
-            position = self._recent.pass_on(len(data))
-            self._add_late(kept, (position, at, direction, peer, data))
-            return None
-        if (direction is Direction.IN or data.startswith(b"SIP/")) and not self._is_kept_of(peer):
-            return None
-        if _is_of_registration(data):
-            return None
-        leg_messages = LegMessages(call_id)
-        self._recent.admit(leg_messages)
-        return leg_messages
+    def _name(self, messages: CallMessages, call_ids: tuple[str, ...]) -> None:
+        """Let a record be found by Call-IDs; it absorbs those that were begun for one of them without a call."""
+        for call_id in call_ids:
+            other = self._by_call_id.get(call_id)
+            if other is not None and other is not messages and not other.calls:
+                messages.absorb(other)
+                self._drop(other)
+            self._by_call_id[call_id] = messages
+        for call_id in messages.name_legs(call_ids):
+            del self._by_call_id[call_id]
 
-    def _is_kept_of(self, peer: Peer) -> bool:
-        return self.keeps_unknown_sources or self._knows(peer.host, peer.port)
+    def _pack(self, at: int) -> None:
+        """Compress messages of running calls that have waited long enough, a few of them."""
+        unpacked, packed = self._unpacked, 0
+        while unpacked:
+            messages = unpacked[0]
+            entries = messages.entries
+            if entries and at - entries[0][1] < PACKED_AFTER_MS:
+                break
+            if packed == PACKED_AT_ONCE:
+                return  # the next call goes on
+            unpacked.popleft()
+            if entries and messages.outcome is _OPEN:
+                messages.has_final = messages.has_final or _has_final(entries)
+                messages.pack()
+                packed += 1
+        self._pack_at = at + PACK_EVERY_MS
 
-    def _add_late(self, leg_messages: LegMessages, entry: Entry) -> None:
-        self._failed.shorten(leg_messages)
-        self._failed.add(leg_messages, entry)
-        self._make_room_for_failed()
-
-    def _make_room(self, busiest: LegMessages, now: int) -> None:
-        """Remove the oldest legs until the limit is met; ``busiest`` has just grown."""
-        recent, by_age = self._recent, self._recent.by_age
-        recent.shorten(busiest)
+    def _make_room(self, room: Room, busiest: CallMessages, now: int) -> None:
+        """Remove the oldest records until the limit is met; ``busiest`` has just grown."""
+        busiest.shorten()
         spared = 0
-        while recent.written > recent.full_at:
-            leg_messages = by_age[0]
-            outcome = leg_messages.outcome
-            if recent.shorten(leg_messages):
+        while room.held_bytes > room.limit_bytes:
+            messages = room.oldest()
+            if messages.shorten():
                 continue
             # A call may ring for minutes; without its INVITE the trace of its failure would explain nothing.
-            if outcome is CallOutcome.OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(leg_messages, now):
-                by_age.rotate(-1)
+            if messages.outcome is _OPEN and spared < _SPARED_AT_ONCE and _is_being_set_up(messages, now):
+                room.spare(messages)
                 spared += 1
-                continue
-            recent.dismiss_oldest()
-            if outcome is CallOutcome.FAILED:
-                self._failed.admit(leg_messages)
-                self._make_room_for_failed()
+            else:
+                self._drop(messages)
 
-    def _make_room_for_failed(self) -> None:
-        while self._failed.is_overfull:
-            self._failed.dismiss_oldest()
+    def _move(self, messages: CallMessages, room: Room) -> None:
+        before = messages.room
+        if before is not None:
+            del before.by_age[messages]
+            before.held_bytes -= messages.size_bytes
+        room.admit(messages)
 
-
-def _keys(sip_call_ids: Iterable[str]) -> list[bytes]:
-    return [call_id.encode("utf-8", "surrogateescape") for call_id in sip_call_ids]
+    def _drop(self, messages: CallMessages) -> None:
+        """Forget a record; its messages are freed at once, although the queue of the uncompressed still has it."""
+        room = messages.room
+        if room is not None:
+            messages.room = None
+            del room.by_age[messages]
+            room.held_bytes -= messages.size_bytes
+        for call_id in messages.call_ids:
+            if self._by_call_id.get(call_id) is messages:
+                del self._by_call_id[call_id]
+        for call_id in messages.calls:
+            del self.of_calls[call_id]
+        messages.entries, messages.packed = [], ()
 
 
 def _position(entry: Entry) -> int:
     return entry[0]
 
 
-def _call_id_of(data: bytes) -> bytes:
-    """Return the Call-ID of a message with an unusual spelling; empty if there is none."""
-    head_end = data.find(b"\r\n\r\n")
-    found = _OTHERWISE_WRITTEN.search(data, 0, _SEARCHED_BYTES if head_end < 0 else min(head_end, _SEARCHED_BYTES))
-    return found[1].strip() if found else b""
+def _call_id_of(data: bytes) -> str:
+    """Return the Call-ID of a message; empty if there is none."""
+    start = data.find(_CALL_ID) + _CALL_ID_LENGTH
+    if start >= _CALL_ID_LENGTH:
+        call_id = data[start : data.find(b"\r\n", start)]
+    else:
+        head_end = data.find(b"\r\n\r\n")
+        found = _OTHERWISE_WRITTEN.search(data, 0, _SEARCHED_BYTES if head_end < 0 else min(head_end, _SEARCHED_BYTES))
+        call_id = found[1] if found else b""
+    return call_id.strip().decode("utf-8", "surrogateescape")
 
 
-def _is_of_registration(data: bytes) -> bool:
-    """Return whether a message is a REGISTER or its answer, if written in the usual way."""
-    return data.startswith(b"REGISTER ") or (data.startswith(b"SIP/") and b" REGISTER\r\n" in data)
+def _has_final(entries: Sequence[Entry]) -> bool:
+    """Return whether one of the messages is the answer to an INVITE."""
+    return any(data.startswith(_FINAL) and b" INVITE\r\n" in data for *_, data in entries)
 
 
-def _is_being_set_up(leg_messages: LegMessages, now: int) -> bool:
-    """Return whether an open leg is one of a call that is still being set up."""
-    entries = leg_messages.entries
-    if not entries or now - entries[0][1] > SET_UP_WITHIN_MS:
+def _is_being_set_up(messages: CallMessages, now: int) -> bool:
+    """Return whether a record is that of a call that is still being set up."""
+    if messages.has_final or now - messages.began_at > SET_UP_WITHIN_MS:
         return False
-    return entries[0][4].startswith(b"INVITE ") and not any(
-        data.startswith(_FINAL) and b" INVITE\r\n" in data for *_, data in entries
-    )
+    entries = messages.entries
+    if not messages.packed and not (entries and entries[0][4].startswith(b"INVITE ")):
+        return False
+    return not _has_final(entries)

@@ -14,6 +14,8 @@ _SIP: Final = re.compile(
     rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
 )
 """A user part may hold any text except invalid UTF-8 (surrogates here), which identifies no user."""
+_PLAIN_USER: Final = re.compile(r"sip:([+\w.\-]+)@[A-Za-z0-9.\-]+(?::[1-9]\d{0,3})?\Z", re.ASCII)
+"""Form of nearly every URI with a number: nothing is escaped, and there are no parameters."""
 _TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -44,7 +46,8 @@ class Uri(NamedTuple):
             if number is not None and not 0 < number < 65_536:
                 raise ParseError(400, Flaw.BAD_PORT_IN_URI)
             user = (userinfo or "").partition(":")[0].partition(";")[0]
-            return cls(scheme.lower(), unescape(user), host, number, params or "", headers or "")
+            user = unescape(user) if "%" in user else user
+            return cls(scheme.lower(), user, host, number, params or "", headers or "")
         match = _TEL.match(text)
         if match:
             return cls("tel", unescape(match[1]), "", None, match[2] or "")
@@ -56,6 +59,12 @@ class Uri(NamedTuple):
         """Return a URI parameter's value in lower case, or None."""
         value = parameters(self.params).get(name)
         return value.lower() if value else None
+
+
+def user_part(text: str) -> str:
+    """Return the user part of a URI as ``Uri.parse`` finds it; raises ParseError as that does."""
+    match = _PLAIN_USER.match(text)
+    return Uri.parse(text).user if match is None else match[1]
 
 
 def without_headers(text: str) -> str:

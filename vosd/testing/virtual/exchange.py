@@ -16,7 +16,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
-from vosd.obs.traced import Direction
+from vosd.engine.turn import Turn
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
@@ -158,7 +158,7 @@ class Exchange:
         self.node = node
         self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
         self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
-        self._keep = node.trace.message
+        self._turn = Turn(node.endpoint, node.switch, node.trace)
 
     # -- parties ------------------------------------------------------------------------------------------------
 
@@ -208,8 +208,7 @@ class Exchange:
 
     def flush(self) -> None:
         """Send the queued datagrams of the switch."""
-        for peer, data in self.endpoint.datagrams_to_send():
-            self._keep(self.clock.now().wall, Direction.OUT, peer, data)
+        for peer, data in self._turn.datagrams(self.clock.now()):
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)
 
     def leftovers(self) -> dict[str, Any]:
@@ -238,11 +237,7 @@ class Exchange:
 
     def _receive(self, packet: Packet) -> None:
         at = self.clock.now()
-        now, source = Instant(at.mono, at.wall, self.waiting_ms), Peer(0, *packet.source)
-        self._keep(now.came.wall, Direction.IN, source, packet.data)
-        event = self.endpoint.receive_datagram(packet.data, source, now)
-        if event is not None:
-            self.switch.handle(event)
+        self._turn.message(packet.data, Peer(0, *packet.source), Instant(at.mono, at.wall, self.waiting_ms))
         self.flush()
 
     def _next_due(self) -> int | None:
@@ -254,9 +249,7 @@ class Exchange:
 
     def _fire(self) -> None:
         now = self.clock.now()
-        for event in self.endpoint.handle_timers(now):
-            self.switch.handle(event)
-        self.switch.handle_deadlines(now)
+        self._turn.timers(now)
         self.registrations.expire(now)
         self.flush()
 

@@ -1,0 +1,30 @@
+"""Which accounts may make calls: enabled ones that have not expired."""
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.live_state import LiveState
+from vosd.testing.data.builders import account, catalogue
+
+
+def refusal_at(wall_ms: int, **terms) -> Refusal | None:
+    call = CallRequest(
+        "198.51.100.1", 5060, 69, looped=False, at=Instant(1_000, wall_ms), account=account("acme", **terms)
+    )
+    return Admission(catalogue([]), LiveState()).check_account(call)
+
+
+def test_enabled_account_without_expiry_is_admitted():
+    assert refusal_at(10**13) is None
+
+
+def test_disabled_account_is_refused_even_before_its_expiry():
+    refusal = refusal_at(1_000, enabled=False, expires_at=2_000)
+    assert (refusal.reason, refusal.status) == (EndReason.ACCOUNT_DISABLED, 403)
+
+
+def test_account_is_refused_from_the_instant_of_its_expiry():
+    assert refusal_at(1_999, expires_at=2_000) is None
+    refusal = refusal_at(2_000, expires_at=2_000)
+    assert (refusal.reason, refusal.status) == (EndReason.ACCOUNT_EXPIRED, 403)

@@ -1,0 +1,84 @@
+"""One message or wake-up: into the SIP core and to its call, and what is sent for it, kept in the trace.
+
+Production and the virtual wire of the tests share it. Sends nothing: ``engine.loop`` does that, once the journal is
+written.
+"""
+
+from typing import Final
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.engine.calls.switch import Switch
+from vosd.engine.trace.call_messages import CallMessages
+from vosd.engine.trace.messages import Trace
+from vosd.obs.traced import Direction
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AckArrived, Event, InviteArrived, RequestArrived, ResponseArrived
+from vosd.sip.wire.compose import Datagram, Peer
+
+_OF_LEGS: Final = (ResponseArrived, RequestArrived, AckArrived)
+"""Frequent events, whose owner is nearly always a leg."""
+_IN, _OUT = Direction  # access to enum members is slow
+
+
+class Turn:
+    """Processes messages and timers, and collects the datagrams to send."""
+
+    __slots__ = ("_endpoint", "_kept", "_store", "_switch", "_trace")
+
+    def __init__(self, endpoint: Endpoint, switch: Switch, trace: Trace) -> None:
+        self._endpoint = endpoint
+        self._store = endpoint.store
+        self._switch = switch
+        self._trace = trace
+        self._kept = 0
+        """How many of the datagrams to send are in the trace."""
+
+    def message(self, data: bytes, source: Peer, now: Instant) -> Event | None:
+        """Process a received message completely; return its event."""
+        trace, out = self._trace, self._store.out
+        if len(out) > self._kept:
+            self._keep_others(out, now)
+        event = self._endpoint.receive_datagram(data, source, now)
+        call: Call | None = None
+        messages: CallMessages | None = None
+        if event is not None:
+            if isinstance(event, _OF_LEGS) and isinstance(event.owner, Leg):
+                call = event.owner.call  # before the event, which may end the call
+                messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
+            self._switch.handle(event)
+            if type(event) is InviteArrived and isinstance(leg := event.transaction.owner, Leg):
+                call = leg.call
+                messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
+        if call is not None and messages is not None:
+            trace.turn(call, messages, now, source, data, out[self._kept :])
+            self._kept = len(out)
+        else:
+            trace.message(now.wall - now.waited_ms, _IN, source, data)
+            if len(out) > self._kept:
+                self._keep_others(out, now)
+        return event
+
+    def timers(self, now: Instant) -> None:
+        """Fire every due timer and deadline."""
+        handle = self._switch.handle
+        for event in self._endpoint.handle_timers(now):
+            handle(event)
+        self._switch.handle_deadlines(now)
+
+    def datagrams(self, now: Instant) -> list[Datagram]:
+        """Return all datagrams to send, in order, and clear the list."""
+        out = self._store.out
+        if out:
+            if len(out) > self._kept:
+                self._keep_others(out, now)
+            self._store.out = []
+            self._kept = 0
+        return out
+
+    def _keep_others(self, out: list[Datagram], now: Instant) -> None:
+        """Keep what was sent for no event of a call: by timers, deadlines, orders, and in answer to a repetition."""
+        for peer, data in out[self._kept :]:
+            self._trace.message(now.wall, _OUT, peer, data)
+        self._kept = len(out)
