@@ -124,7 +124,7 @@ class Setup(msgspec.Struct, eq=False):
         asking = len(steps) - steps_left - 1
         if asking < 0:
             raise StepOutOfOrderError(f"{steps_left} steps are left of {len(steps)}")
-        setup = cls(admission, call_request, steps[asking + 1 :])
+        setup = cls(admission, call_request, iter(steps[asking + 1 :]))
         taken = len(call_request.taken)
         outcome = steps[asking](admission, call_request)
         if len(call_request.taken) != taken:
@@ -136,7 +136,7 @@ class Setup(msgspec.Struct, eq=False):
     @property
     def steps_left(self) -> int:
         """Return the number of steps behind the one that has asked."""
-        return length_hint(self._steps)
+        return length_hint(self.steps)
 
     def advance(self) -> Outcome:
         """Run the steps until one refuses or asks; None = all have passed.

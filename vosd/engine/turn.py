@@ -6,7 +6,7 @@ written.
 
 from typing import Final
 
-from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.calls.switch import Switch
@@ -41,7 +41,7 @@ class Turn:
         if len(out) > self._kept:
             self._keep_others(out, now)
         event = self._endpoint.receive_datagram(data, source, now)
-        call: Call | None = None
+        call: CallPort | None = None
         messages: CallMessages | None = None
         if event is not None:
             if isinstance(event, _OF_LEGS) and isinstance(event.owner, Leg):

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from vosd.b2bua.call import Call
+from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
@@ -75,7 +75,7 @@ class Trace:
 
     # -- in -----------------------------------------------------------------------------------------------------
 
-    def begin_call(self, call: Call, at: int) -> CallMessages | None:
+    def begin_call(self, call: CallPort, at: int) -> CallMessages | None:
         """Begin the record of a running call; one that has its Call-ID already is continued.
 
         None after the end of the call. ``at`` is in UTC milliseconds.
@@ -101,7 +101,7 @@ class Trace:
         return messages
 
     def turn(
-        self, call: Call, messages: CallMessages, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]
+        self, call: CallPort, messages: CallMessages, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]
     ) -> None:
         """Keep a message of a call, and what was sent for it; ``messages`` is the record that the call had before."""
         room = messages.room
