@@ -46,26 +46,10 @@ class CalleeLeg(Leg):
     """The leg of a vendor."""
 
     __slots__ = (
-        "_acknowledged",
-        "_address",
-        "_early",
-        "_invitation",
-        "_pracking",
-        "_received_rseq",
-        "_sessions",
-        "_speaker",
-        "_tag",
-        "_transaction",
-        "answer",
-        "choice",
-        "is_settled",
-        "peer",
-        "q850",
-        "rang",
-        "rang_at",
-        "started_at",
+        "_acknowledged", "_address", "_early", "_invitation", "_pracking", "_received_rseq", "_sessions", "_speaker",
+        "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang", "rang_at", "started_at",
         "tried_at",
-    )
+    )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, call: "Call", choice: RouteChoice, address: Address, now: Instant) -> None:
         """Prepare an attempt; nothing is sent before ``begin``."""
