@@ -317,8 +317,9 @@ class Call(CallEndings):
             self._search_failed(now)
             return
         choice, address = next_hop
+        if self.state is not CallState.SETUP:
+            self.caller.begin_attempt(now)
         self.state = CallState.HUNTING
-        self.caller.begin_attempt(now)
         try:
             leg = CalleeLeg(self.endpoint, self, choice, address, now)
             leg.begin(self.caller.offer, self._hops, now)
@@ -369,7 +370,7 @@ class Call(CallEndings):
                 return
             self.caller.close(now)
             if self.callee is not None:
-                self.callee.hang_up(passed_on(cause, self.callee.reasons), now)
+                self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
             self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
         elif self._accepts(CallEvent.CALLER_BYE):
             self.caller_cancelled(now)

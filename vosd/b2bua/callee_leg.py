@@ -46,26 +46,10 @@ class CalleeLeg(Leg):
     """The leg of a vendor."""
 
     __slots__ = (
-        "_acknowledged",
-        "_address",
-        "_early",
-        "_invitation",
-        "_pracking",
-        "_received_rseq",
-        "_sessions",
-        "_speaker",
-        "_tag",
-        "_transaction",
-        "answer",
-        "choice",
-        "is_settled",
-        "peer",
-        "q850",
-        "rang",
-        "rang_at",
-        "started_at",
+        "_acknowledged", "_address", "_early", "_invitation", "_pracking", "_received_rseq", "_sessions", "_speaker",
+        "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang", "rang_at", "started_at",
         "tried_at",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, endpoint: Endpoint, call: "CallPort", choice: RouteChoice, address: Address, now: Instant
@@ -87,12 +71,12 @@ class CalleeLeg(Leg):
         self.is_settled = False
         self._acknowledged = False
         self._early: dict[str, Dialog] | None = None
-        self._received_rseq: dict[str, int] = {}
+        self._received_rseq: dict[str, int] | None = None
         self._pracking: Pracking | None = None
         self._speaker: str | None = None
         """Tag of the fork whose session the caller was sent."""
-        self._sessions: dict[str, bytes] = {}
-        """Session description of each fork, by its tag."""
+        self._sessions: dict[str, bytes] | None = None
+        """Session description of each fork that has sent early media, by its tag."""
         self._address = address
         self._tag = endpoint.token()
         self._invitation: Invitation | None = None
@@ -294,6 +278,10 @@ class CalleeLeg(Leg):
 
     def _take_provisional(self, response: Response, now: Instant) -> None:
         status = response.status
+        if status == 100:  # of the next hop alone: it says nothing of the called party (RFC 3261 section 8.2.6.1)
+            self.tried_at = self.tried_at or now
+            self.call.progressed(self, status, b"", now)
+            return
         number = None if response.header("rseq") is None else rseq_of(response)
         if number is not None and not self._take_reliable(response, number, now):
             return
@@ -313,6 +301,8 @@ class CalleeLeg(Leg):
         if not self.said and not is_sure:
             # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
             return b""
+        if self._sessions is None:
+            self._sessions = {}
         if tag not in self._sessions and len(self._sessions) >= EARLY_MAX:
             return b""
         self._switch_to(tag, now)
@@ -324,6 +314,8 @@ class CalleeLeg(Leg):
         tag = response.to_tag
         # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
         # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
+        if self._received_rseq is None:
+            self._received_rseq = {}
         last = self._received_rseq.get(tag)
         if not tag or (last is not None and number != last + 1):
             return False
@@ -379,9 +371,11 @@ class CalleeLeg(Leg):
         self._is_confirmed = True
         self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.take_session(response) or self._sessions.get(tag) or self.remote_session
-        self.note_session(self.answer)
-        self._sessions = {}
+        before = None if self._sessions is None else self._sessions.get(tag)
+        self.answer = self.take_session(response) or before or self.remote_session
+        if self.answer is not self.remote_session:
+            self.note_session(self.answer)
+        self._sessions = self._received_rseq = None
         self.timer.answered(response, now)
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
@@ -395,6 +389,6 @@ class CalleeLeg(Leg):
             raise RuntimeError(f"{self!r} was answered already")
         self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())
         self._endpoint.forget(self._tag, now)
-        self._early, self._received_rseq, self._pracking, self._sessions = None, {}, None, {}
+        self._early = self._received_rseq = self._pracking = self._sessions = None
         self.is_settled = False
         self._transaction = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)

@@ -1,6 +1,5 @@
 """The leg of the caller: the switch is the server of its INVITE."""
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.extensions import reliability_of
@@ -72,7 +71,7 @@ class CallerLeg(Leg):
         """Whether that one was sent for a gateway that was given up; it still needs its PRACK (RFC 3262 4)."""
         self._last_tag: str | None = None
         """Our tag of the previous attempt, as long as its PRACK may come."""
-        self._waiting_rings: deque[tuple[int, bytes]] = deque()
+        self._waiting_rings: list[tuple[int, bytes]] = []
         self._waiting_answer: bytes | None = None
         """What waits for a PRACK: later provisional responses, or the answer."""
         self._proposing: Server | None = None
@@ -307,7 +306,7 @@ class CallerLeg(Leg):
                 self.answer(answer, now)
                 self.call.watch()
         while self._waiting_rings and self._unacknowledged is None:
-            self.ring(*self._waiting_rings.popleft(), now)
+            self.ring(*self._waiting_rings.pop(0), now)
 
     def _confirm(self, event: RequestArrived, session: bytes) -> None:
         """Answer a PRACK; an offer in it is forwarded and answered in the 2xx (RFC 3262 section 5)."""

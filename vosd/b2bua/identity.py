@@ -103,7 +103,9 @@ def caller_identity_of(request: Request) -> CallerIdentity:
         and header("identity") is None
         and ANONYMOUS not in from_.lower()
     ):
-        display = "" if from_[:1] == "<" else _display_of(request)
+        if from_[:1] == "<":
+            return PLAIN
+        display = _display_of(request)
         return _named(display) if display else PLAIN
     caller = _uri_in(from_)
     signatures = tuple(value for value in request.values("identity") if _SIGNED_TEXT.match(value))[:PASSED_ON_MAX]

@@ -7,6 +7,8 @@ and the next number.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from vosd.b2bua.identity import CallerIdentity, present
 from vosd.b2bua.leg import SDP
 from vosd.base.clock import Instant
@@ -52,7 +54,7 @@ class Invitation(NamedTuple):
         """
         sequence = max([latest.sequence, *(dialog.local_sequence for dialog in early)]) + 1
         via = endpoint.flows.new_via(self.parts.peer.flow)
-        return self._replace(parts=self.parts._replace(via=via, sequence=sequence))
+        return self._replace(parts=replace(self.parts, via=via, sequence=sequence))
 
 
 def written(

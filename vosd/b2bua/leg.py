@@ -278,8 +278,11 @@ class Leg:
         match request.method:
             case "BYE":
                 self.respond(transaction, 200, now)
-                self.call.journey.reason_text = reason_text(request)
-                self.call.hung_up(self, q850_cause(request), now)
+                text = cause = None
+                if request.header("reason") is not None:
+                    text, cause = reason_text(request), q850_cause(request)
+                self.call.journey.reason_text = text
+                self.call.hung_up(self, cause, now)
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
                 status, line = refusal
                 self.respond(transaction, status, now, line)

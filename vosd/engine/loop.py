@@ -101,7 +101,7 @@ class Loop:
         headers = f"{_OVERLOAD}Retry-After: {1 + randrange(RETRY_AFTER_MAX_S)}\r\n"
         outcome = self._endpoint.refuse_overload(data, source, headers, now)
         if isinstance(outcome, Datagram):
-            peer, refusal = outcome
+            peer, refusal = outcome.peer, outcome.data
             self._transmit[peer.flow](refusal, (peer.host, peer.port))
             return
         if outcome is not None:
@@ -133,7 +133,8 @@ class Loop:
         """Apply what was decided: write the journal, then send the messages, then set the timer."""
         self._journal.flush()
         transmit = self._transmit
-        for peer, data in self._turn.datagrams(now):
+        for datagram in self._turn.datagrams(now):
+            peer, data = datagram.peer, datagram.data
             transmit[peer.flow](data, (peer.host, peer.port))
         if not self._wake_is_near:
             self._wake_in(TICK_S)

@@ -79,6 +79,6 @@ class Turn:
 
     def _keep_others(self, out: list[Datagram], now: Instant) -> None:
         """Keep what was sent for no event of a call: by timers, deadlines, orders, and in answer to a repetition."""
-        for peer, data in out[self._kept :]:
-            self._trace.message(now.wall, _OUT, peer, data)
+        for datagram in out[self._kept :]:
+            self._trace.message(now.wall, _OUT, datagram.peer, datagram.data)
         self._kept = len(out)

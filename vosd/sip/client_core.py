@@ -7,6 +7,8 @@ of the INVITE, if that still exists.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
@@ -236,14 +238,14 @@ class ClientCore:
         """Add credentials to an INVITE if its peer has challenged before."""
         if parts.answers is None:
             return parts
-        return parts._replace(credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
+        return replace(parts, credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
 
     def _write_invite(self, draft: InviteDraft, now: Instant) -> _Written:
         parts, hops, headers, body = draft[:4]
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
             beside = self._flows.beside(draft.dialog.target, parts.peer)
-            return _Written(parts, data, None if beside is None else (parts._replace(peer=beside), data))
+            return _Written(parts, data, None if beside is None else (replace(parts, peer=beside), data))
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
             return self._write_large(parts, data, hops, headers, body, now)
         return _Written(parts, data, None)
@@ -257,7 +259,7 @@ class ClientCore:
             return _Written(parts, data, None)
         headers = headers.replace(self._flows.contacts[parts.peer.flow], self._flows.contacts[flow], 1)
         via = self._flows.same_branch(parts.via, flow)
-        other = parts._replace(via=via, peer=parts.peer._replace(flow=flow))
+        other = replace(parts, via=via, peer=parts.peer._replace(flow=flow))
         return _Written(other, invite(other, hops, headers, body), (parts, data))
 
     def _write(self, dialog: Dialog, method: str, headers: str, body: bytes) -> tuple[str, bytes, Peer | None]:

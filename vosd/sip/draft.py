@@ -5,6 +5,8 @@ Kept only where a peer may challenge (RFC 3261 section 22.2); any other request 
 
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.compose import InviteParts
 
@@ -28,7 +30,7 @@ class InviteDraft(NamedTuple):
     def again(self, via: str, counted: int) -> "InviteDraft":
         """Return the draft of the next request; outside a dialog ``counted`` is the last CSeq number used."""
         if self.dialog is None:
-            parts = self.parts._replace(via=via, sequence=counted + 1)
+            parts = replace(self.parts, via=via, sequence=counted + 1)
         else:
             parts = self.dialog.invite_parts(via)
         return self._replace(parts=parts, rounds=self.rounds + 1)

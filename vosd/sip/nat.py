@@ -36,7 +36,9 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
     """
     if nat is not Nat.AUTO:
         return nat is Nat.YES
-    hop = hop_of(_first_stop(message))
+    contact = message.header("contact") or ""
+    is_usual = '"' not in contact and message.header("record-route") is None
+    hop = hop_of(contact if is_usual else _first_stop(message))
     if hop is None or hop.host == seen.host:
         return False
     return is_hidden(hop.host, seen.host, (message.top_via or message.via).host if isinstance(message, Request) else "")

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from doubles.journals import crash_and_read, new_journal, open_call, opened
+from msgspec.structs import replace
 
 from vosd.base.nat import Nat
 from vosd.engine.calls import leftovers as leftovers_module
@@ -231,7 +232,7 @@ def test_an_invite_is_described_as_it_was_sent():
     flows = Probe().endpoint.flows
     parts = InviteParts("sip:1@h", "via", "from", "to", "id", 7, VENDOR, "Route: <sip:p;lr>\r\n", nat=Nat.YES)
     restored = InviteSnapshot.of(parts, flows, "g").restored(flows, no_login)
-    assert restored == parts._replace(nat=Nat.AUTO)
+    assert restored == replace(parts, nat=Nat.AUTO)
 
 
 # -- whole calls ---------------------------------------------------------------------------------------------------

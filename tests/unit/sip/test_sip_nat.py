@@ -1,6 +1,7 @@
 """Peers behind NAT: how they are found out, where they are answered and asked, and what moves them."""
 
 import pytest
+from msgspec.structs import replace
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
@@ -176,7 +177,7 @@ def test_a_route_is_written_but_not_followed_where_nat_is_configured():
 def test_who_answers_is_asked_where_it_was_called(nat, contact, goes_to):
     probe = Probe()
     transaction = probe.call_vendor(Keeper())
-    transaction.parts = transaction.parts._replace(nat=nat)
+    transaction.parts = replace(transaction.parts, nat=nat)
     answer = parse_message(reply(probe.sent()[0], 200, headers=f"Contact: <sip:v@{contact}>\r\n"))
     dialog = Dialog.of_callee(transaction.parts, "ours", answer, straight)
     assert dialog.peer == goes_to

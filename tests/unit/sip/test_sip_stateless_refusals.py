@@ -22,7 +22,7 @@ def probe() -> Probe:
 def refuse_overload(probe: Probe, data: bytes) -> Sent | None:
     """Return the refusal, if it comes to one."""
     outcome = probe.endpoint.refuse_overload(data, CUSTOMER, RETRY, probe.now)
-    return Sent(0, *outcome) if isinstance(outcome, Datagram) else outcome
+    return Sent(0, outcome.peer, outcome.data) if isinstance(outcome, Datagram) else outcome
 
 
 def test_a_new_invite_is_refused_and_forgotten(probe):

@@ -184,8 +184,8 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if early.dialogs is not None:
             dialogs = [restoration.dialog(each) for each in early.dialogs]
             leg._early = {dialog.remote_tag: dialog for dialog in dialogs}
-        leg._received_rseq = {text_of(tag): number for tag, number in early.rseqs}
-        leg._sessions = {text_of(tag): session.restored() for tag, session in early.sessions}
+        leg._received_rseq = {text_of(tag): number for tag, number in early.rseqs} or None
+        leg._sessions = {text_of(tag): session.restored() for tag, session in early.sessions} or None
         leg._invitation = None if early.invitation is None else early.invitation.restored(restoration)
         leg._pracking = None
         if early.pracking is not None:
@@ -198,7 +198,7 @@ def _early(leg: CalleeLeg, endpoint: Endpoint) -> EarlySnapshot:
         leg._tag,
         None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
         None if dialogs is None else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
-        tuple((encode(tag), number) for tag, number in leg._received_rseq.items()),
-        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in leg._sessions.items()),
+        tuple((encode(tag), number) for tag, number in (leg._received_rseq or {}).items()),
+        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in (leg._sessions or {}).items()),
         None if pracking is None else (dialog_with_login(pracking.dialog, flows), pracking.rack),
     )

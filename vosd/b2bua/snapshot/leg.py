@@ -1,7 +1,5 @@
 """Snapshots of the two legs of a call."""
 
-from collections import deque
-
 import msgspec
 
 from vosd.b2bua.call import Call
@@ -223,7 +221,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg._is_of_last_attempt = self.is_of_last_attempt
         leg._last_tag = self.last_tag
         leg._sent_early_media = self.sent_early_media
-        leg._waiting_rings = deque((status, session.restored()) for status, session in self.waiting_rings)
+        leg._waiting_rings = [(status, session.restored()) for status, session in self.waiting_rings]
         leg._waiting_answer = None if self.waiting_answer is None else self.waiting_answer.restored()
         leg._proposing = None if self.proposing is None else restoration.server(self.proposing)
         leg._valid_s = self.valid_s

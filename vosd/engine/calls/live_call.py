@@ -3,8 +3,8 @@
 It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looked up by the call's id.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -32,6 +32,8 @@ from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
+
+NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 
 _log = structlog.get_logger()
 
@@ -194,6 +196,7 @@ class LiveCall:
             raise RuntimeError(f"{self.call!r} answered without a hold")
         if not self._keep():
             return None
+        self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
         choice = self.call.journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)

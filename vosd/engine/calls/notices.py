@@ -88,7 +88,7 @@ class Notices(Counting):
         """
         if not isinstance(event.transaction, Client):
             return
-        peer, data = event.transaction.sent
+        peer, data = event.transaction.sent.peer, event.transaction.sent.data
         if not data.startswith(b"BYE "):
             return
         self._byes_unanswered += 1
@@ -105,7 +105,7 @@ class Notices(Counting):
         """Warn about a peer that refuses our BYE, because it may still bill the call; 481 is no refusal."""
         if not isinstance(event.transaction, Client):
             return
-        peer, data = event.transaction.sent
+        peer, data = event.transaction.sent.peer, event.transaction.sent.data
         if data.startswith(b"BYE ") and self._log_limiter.admits(f"{peer.host} {Event.BYE_REFUSED}", event.at.mono):
             _log.warning(
                 Event.BYE_REFUSED.value,

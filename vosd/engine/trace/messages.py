@@ -118,10 +118,10 @@ class Trace:
         size = len(data) + MESSAGE_OVERHEAD_BYTES
         at = now.wall
         entries.append((position, at - now.waited_ms, _IN, source, data))
-        for peer, answer in sent:
+        for datagram in sent:
             position += 1
-            size += len(answer) + MESSAGE_OVERHEAD_BYTES
-            entries.append((position, at, _OUT, peer, answer))
+            size += len(datagram.data) + MESSAGE_OVERHEAD_BYTES
+            entries.append((position, at, _OUT, datagram.peer, datagram.data))
         self._position = position
         messages.size_bytes += size
         room.held_bytes += size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
 from vosd.sip.owners import AcceptanceOwner
-from vosd.sip.transaction.retry import Pace, Retry
+from vosd.sip.transaction.retry import OF_SUCCESS, Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import ResponseStem
 from vosd.sip.wire.message import Request
@@ -38,7 +38,7 @@ class Acceptance:
         """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
         self._store = store
         self._spare = stem.spare
-        self._retry = Retry(store, self, stem.peer, data, Pace.SUCCESS, now)
+        self._retry = Retry(store, self, stem.peer, data, OF_SUCCESS, now)
 
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
@@ -53,7 +53,7 @@ class Acceptance:
         if self._spare is not None:
             spare, self._spare = self._spare, None
             self._retry.stop(self)
-            self._retry = Retry(self._store, self, spare, self._retry.sent.data, Pace.SUCCESS, now)
+            self._retry = Retry(self._store, self, spare, self._retry.sent.data, OF_SUCCESS, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""

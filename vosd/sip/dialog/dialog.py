@@ -77,8 +77,8 @@ class Dialog:
         Raises:
             ParseError: 400 for an INVITE without a usable Contact.
         """
-        target = _target(request)
-        if target is None:
+        contact = request.header("contact")
+        if contact is None:
             raise ParseError(400, Flaw.MISSING_CONTACT, request)
         return cls(
             call_id=request.call_id,
@@ -86,7 +86,7 @@ class Dialog:
             local_tag=local_tag,
             remote=request.header("from") or "",
             remote_tag=request.from_tag,
-            target=target,
+            target=_target_in(contact),
             routes=() if request.header("record-route") is None else tuple(request.headers("record-route")),
             local_sequence=0,
             remote_sequence=request.sequence,
@@ -244,12 +244,6 @@ def _target_or_none(message: Request | Response) -> str | None:
         return None if value is None else _target_in(value)
     except ParseError:
         return None
-
-
-def _target(message: Request | Response) -> str | None:
-    """Return the URI of the first Contact, or None; raises ParseError where it cannot be a Request-URI."""
-    value = message.header("contact")
-    return None if value is None else _target_in(value)
 
 
 # A trunk sends the same Contact in every call, so parsed ones are cached.

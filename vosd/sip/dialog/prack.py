@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnacknowledged
 from vosd.sip.owners import ProvisionalOwner
-from vosd.sip.transaction.retry import Pace, Retry
+from vosd.sip.transaction.retry import OF_PROVISIONAL, Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
@@ -67,7 +67,7 @@ class ReliableProvisional:
         self.number = number
         self.has_session = has_session
         """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
-        self._retry = Retry(store, self, peer, data, Pace.PROVISIONAL, now)
+        self._retry = Retry(store, self, peer, data, OF_PROVISIONAL, now)
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""

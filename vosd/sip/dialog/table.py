@@ -8,7 +8,7 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
 from vosd.sip.owners import DialogOwner
-from vosd.sip.transaction.finished import Mark
+from vosd.sip.transaction.finished import CLOSED_DIALOG
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
@@ -76,7 +76,7 @@ class DialogTable:
         if self.owners.pop(tag, None) is not None:
             if tag in self._seen_at:
                 self.follow(tag, None)
-            self._store.finished.keep(tag, Mark.CLOSED_DIALOG, self._store.timers.transaction_ms, now)
+            self._store.finished.keep(tag, CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
     def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
         """Return the owner of the dialog of a request, and the dialog; None where there is no such dialog."""
@@ -93,8 +93,8 @@ class DialogTable:
 
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
-        return tag in self.owners or self._store.finished.get(tag) is Mark.CLOSED_DIALOG
+        return tag in self.owners or self._store.finished.get(tag) is CLOSED_DIALOG
 
     def crosses_the_end(self, request: Request) -> bool:
         """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
-        return request.method in CROSSING and self._store.finished.get(request.to_tag) is Mark.CLOSED_DIALOG
+        return request.method in CROSSING and self._store.finished.get(request.to_tag) is CLOSED_DIALOG

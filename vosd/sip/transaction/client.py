@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner
-from vosd.sip.transaction.finished import Mark
-from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import CLIENT, RESPONSE, IllegalMoveError, Input, State, step
+from vosd.sip.transaction.finished import ABSORB
+from vosd.sip.transaction.retry import OF_REQUEST, Retry
+from vosd.sip.transaction.states import CALLING, CLIENT, PROCEEDING, RESPONSE, IllegalMoveError, Input, step
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer
 from vosd.sip.wire.message import Response
@@ -47,11 +47,11 @@ class Client:
     ) -> None:
         """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
         self._key = key
-        self._state = State.CALLING
+        self._state = CALLING
         self._spare = spare
         self.draft = draft
         self._store.clients[key] = self
-        self._retry = Retry(self._store, self, peer, data, Pace.REQUEST, now)
+        self._retry = Retry(self._store, self, peer, data, OF_REQUEST, now)
 
     @property
     def sent(self) -> Datagram:
@@ -65,13 +65,13 @@ class Client:
         if after is None:
             raise IllegalMoveError.of(previous, received)
         self._state = after
-        if after is State.PROCEEDING:
-            if previous is State.CALLING:
+        if after is PROCEEDING:
+            if previous is CALLING:
                 self._retry.slow_retransmission(self, now)
         else:
             self._retry.stop(self)
             del self._store.clients[self._key]
-            self._store.finished.keep(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
+            self._store.finished.keep(self._key, ABSORB, self._store.timers.t4_ms, now)
         owner = self.owner
         if (
             owner is None and response.status >= 400 and response.status != 481
@@ -96,7 +96,7 @@ class Client:
         self._retry.stop(self)
         if self._spare is not None:
             spare, self._spare = self._spare, None
-            self._retry = Retry(self._store, self, spare, self._retry.sent.data, Pace.REQUEST, now)
+            self._retry = Retry(self._store, self, spare, self._retry.sent.data, OF_REQUEST, now)
             return None
         return self._given_up(now)
 

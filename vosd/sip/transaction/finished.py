@@ -6,7 +6,7 @@ dictionary, and entries expire by whole ticks of time.
 
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TimerWheel
@@ -25,6 +25,12 @@ class Mark(Enum):
     """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026)."""
     CLOSED_DIALOG = auto()
     """A dialog that we have ended: a BYE that crossed ours is answered 200."""
+
+
+ABSORB: Final = Mark.ABSORB
+INVITE_ACCEPTED: Final = Mark.ACCEPTED
+CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
+"""The same as globals, which are read in a tenth of the time of a member."""
 
 
 class Unacknowledged(NamedTuple):

@@ -8,8 +8,17 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
-from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import INVITE_CLIENT, RESPONSE, IllegalMoveError, Input, State, step
+from vosd.sip.transaction.retry import OF_INVITE, Retry
+from vosd.sip.transaction.states import (
+    ACCEPTED,
+    CALLING,
+    INVITE_CLIENT,
+    PROCEEDING,
+    RESPONSE,
+    IllegalMoveError,
+    Input,
+    step,
+)
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, ack_of_failure, cancel
 from vosd.sip.wire.message import Response
@@ -88,7 +97,7 @@ class InviteClient:
         transaction._listens_until = 0
         transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
         transaction.parts = parts
-        transaction.state = State.PROCEEDING
+        transaction.state = PROCEEDING
         store.clients[key] = transaction
         transaction._send_cancel(headers, now)
         return transaction
@@ -103,7 +112,7 @@ class InviteClient:
         transaction._listens_until = 0
         transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
         transaction.parts = InviteParts("", "", "", "", call_id, sequence, peer)
-        transaction.state = State.ACCEPTED
+        transaction.state = ACCEPTED
         return transaction
 
     @property
@@ -128,11 +137,11 @@ class InviteClient:
         """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know."""
         self._key = key
         self._spare = spare
-        self.state = State.CALLING
+        self.state = CALLING
         self.parts = parts
         self.draft = draft
         self._store.clients[key] = self
-        self._retry: Retry | None = Retry(self._store, self, parts.peer, data, Pace.INVITE, now)
+        self._retry: Retry | None = Retry(self._store, self, parts.peer, data, OF_INVITE, now)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
@@ -145,14 +154,14 @@ class InviteClient:
         if self._retry is not None:
             self._retry.stop(self)
             self._retry = None
-        if after is State.PROCEEDING:
-            if self._cancel_headers is not None and previous is State.CALLING:
+        if after is PROCEEDING:
+            if self._cancel_headers is not None and previous is CALLING:
                 self._send_cancel(self._cancel_headers, now)
-            elif self.dialog is not None and previous is State.CALLING:
+            elif self.dialog is not None and previous is CALLING:
                 self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
         else:
             kept: Datagram | Unacknowledged
-            if after is State.ACCEPTED:
+            if after is ACCEPTED:
                 kept = Unacknowledged(self.parts, response.to_tag)
             else:
                 ack = ack_of_failure(self.parts, response.header("to") or "")
@@ -181,7 +190,7 @@ class InviteClient:
         """
         if self._cancel_headers is None:
             self._cancel_headers = headers
-            if self.state is State.PROCEEDING:
+            if self.state is PROCEEDING:
                 self._send_cancel(headers, now)
 
     def abandon(self, headers: str, now: Instant, witness: Witness | None = None) -> None:
@@ -192,7 +201,7 @@ class InviteClient:
         self.owner = None
         self.witness = witness
         self.cancel(headers, now)
-        if self.state is State.CALLING:
+        if self.state is CALLING:
             self._listens_until = now.mono + self._store.timers.transaction_ms
             if self._retry is None:  # its time is over already
                 self._wait_for_final(now)
@@ -233,7 +242,7 @@ class InviteClient:
         (self.parts, data), self._spare = self._spare, None
         if self.dialog is not None:
             self.dialog.reach_by(self.parts.peer)
-        self._retry = Retry(self._store, self, self.parts.peer, data, Pace.INVITE, now)
+        self._retry = Retry(self._store, self, self.parts.peer, data, OF_INVITE, now)
         return None
 
     def _given_up(self, now: Instant) -> NoResponse | None:

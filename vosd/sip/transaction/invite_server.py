@@ -1,10 +1,21 @@
 """The server transaction of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
 
+from msgspec.structs import replace
+
 from vosd.base.clock import Instant
 from vosd.sip.owners import InviteServerOwner
-from vosd.sip.transaction.finished import Mark
-from vosd.sip.transaction.retry import Pace, Retry
-from vosd.sip.transaction.states import INVITE_SERVER, RESPONSE, IllegalMoveError, Input, State, step
+from vosd.sip.transaction.finished import ABSORB, INVITE_ACCEPTED
+from vosd.sip.transaction.retry import OF_FAILURE, Retry
+from vosd.sip.transaction.states import (
+    ACCEPTED,
+    COMPLETED,
+    INVITE_SERVER,
+    PROCEEDING,
+    RESPONSE,
+    IllegalMoveError,
+    Input,
+    step,
+)
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
@@ -22,7 +33,7 @@ class InviteServer:
         self._retry: Retry | None = None
         self.owner: InviteServerOwner | None = None
         """Receives a CANCEL."""
-        self.state = State.PROCEEDING
+        self.state = PROCEEDING
         self.stem = stem
         self._merging = merging
         store.servers[key] = self
@@ -36,7 +47,7 @@ class InviteServer:
         transaction._store = store
         transaction._key = transaction._merging = ""
         transaction._last = transaction._retry = transaction.owner = None
-        transaction.state = State.ACCEPTED
+        transaction.state = ACCEPTED
         transaction.stem = ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq="")
         return transaction
 
@@ -57,17 +68,17 @@ class InviteServer:
             raise IllegalMoveError.of(self.state, received)
         self.state = after
         store, data = self._store, response(self.stem, status, to_tag, headers, body)
-        if after is State.PROCEEDING:
+        if after is PROCEEDING:
             self._last = data
             store.out.append(Datagram(self.stem.peer, data))
-        elif after is State.ACCEPTED:
+        elif after is ACCEPTED:
             self.owner = None
             del store.servers[self._key]
             store.merging.discard(self._merging)
             # A copy of the INVITE that took a slower path must not become a second call.
-            store.finished.keep(self._key, Mark.ACCEPTED, store.timers.transaction_ms, now, also=self._merging)
+            store.finished.keep(self._key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self._merging)
         else:
-            self._retry = Retry(store, self, self.stem.peer, data, Pace.RESPONSE, now)
+            self._retry = Retry(store, self, self.stem.peer, data, OF_FAILURE, now)
         return data
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
@@ -85,12 +96,12 @@ class InviteServer:
 
     def acknowledged(self, now: Instant) -> None:
         """Take the ACK of a failure; before a final response it is ignored."""
-        if self.state is State.COMPLETED and self._retry is not None:
+        if self.state is COMPLETED and self._retry is not None:
             self.state = step(INVITE_SERVER, self.state, Input.ACK)
             self._retry.stop(self)
             self.owner = None
             self._leave()
-            self._store.finished.keep(self._key, Mark.ABSORB, self._store.timers.t4_ms, now)
+            self._store.finished.keep(self._key, ABSORB, self._store.timers.t4_ms, now)
 
     def forget(self) -> None:
         """Drop the INVITE without a response; a retransmission counts as a new INVITE."""
@@ -108,8 +119,8 @@ class InviteServer:
         if self._retry is not None:
             self._retry.stop(self)
             if self.stem.spare is not None:
-                self.stem = self.stem._replace(peer=self.stem.spare, spare=None)
-                self._retry = Retry(self._store, self, self.stem.peer, self._retry.sent.data, Pace.RESPONSE, now)
+                self.stem = replace(self.stem, peer=self.stem.spare, spare=None)
+                self._retry = Retry(self._store, self, self.stem.peer, self._retry.sent.data, OF_FAILURE, now)
                 return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()

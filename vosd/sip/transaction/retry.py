@@ -1,7 +1,8 @@
 """Retransmission of a message: the intervals, and the end."""
 
-from enum import Enum
 from typing import Final
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer
@@ -9,24 +10,27 @@ from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer
 
 
-class Pace(Enum):
+class Pace(msgspec.Struct, frozen=True):
     """How a message is retransmitted."""
 
-    INVITE = "invite"
-    """The interval doubles without limit (timer A)."""
-    REQUEST = "request"
-    """The interval doubles up to T2 (timer E)."""
-    RESPONSE = "response"
-    """The same for a final response to an INVITE (timer G)."""
-    SUCCESS = "success"
-    """The same for a 2xx; over a reliable transport too, since the next hop may use UDP (RFC 3261 13.3.1.4)."""
-    PROVISIONAL = "provisional"
-    """The interval doubles without limit, over a reliable transport too (RFC 3262 section 3)."""
+    has_ceiling: bool
+    """Whether the interval doubles up to T2 only."""
+    is_listed: bool = False
+    """Whether it follows the operator's list of retransmissions, where there is one."""
+    is_end_to_end: bool = False
+    """Whether it is retransmitted over a reliable transport too: the next hop may use UDP."""
 
 
-_WITHOUT_CEILING: Final = (Pace.INVITE, Pace.PROVISIONAL)
-_ASKING: Final = (Pace.INVITE, Pace.REQUEST)
-_END_TO_END: Final = (Pace.SUCCESS, Pace.PROVISIONAL)
+OF_INVITE: Final = Pace(has_ceiling=False, is_listed=True)
+"""Timer A."""
+OF_REQUEST: Final = Pace(has_ceiling=True, is_listed=True)
+"""Timer E."""
+OF_FAILURE: Final = Pace(has_ceiling=True)
+"""Timer G: a final response to an INVITE other than 2xx."""
+OF_SUCCESS: Final = Pace(has_ceiling=True, is_end_to_end=True)
+"""A 2xx (RFC 3261 section 13.3.1.4)."""
+OF_PROVISIONAL: Final = Pace(has_ceiling=False, is_end_to_end=True)
+"""A reliable provisional response (RFC 3262 section 3)."""
 
 
 class Retry(Timer[TimerOwner]):
@@ -48,8 +52,8 @@ class Retry(Timer[TimerOwner]):
         self._store = store
         self.sent = Datagram(peer, data)
         """The message and its destination."""
-        self._ceiling_ms = timers.transaction_ms if pace in _WITHOUT_CEILING else timers.t2_ms
-        self._schedule = timers.resend_ms if pace in _ASKING else ()
+        self._ceiling_ms = timers.t2_ms if pace.has_ceiling else timers.transaction_ms
+        self._schedule = timers.resend_ms if pace.is_listed else ()
         self._interval_ms = self._schedule[0] if self._schedule else timers.t1_ms
         self._repeats = 0
         lasts_ms = timers.give_up_ms if self._schedule else timers.transaction_ms
@@ -59,7 +63,7 @@ class Retry(Timer[TimerOwner]):
         self.is_reliable = store.reliable[peer.flow]
         if self.is_reliable:
             store.streams.setdefault(peer, {})[owner] = None
-            if pace not in _END_TO_END:
+            if not pace.is_end_to_end:
                 self._interval_ms = lasts_ms
                 self._schedule = ()
         self.tick = -(-(now.mono + self._interval_ms) // TICK_MS)

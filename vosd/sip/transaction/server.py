@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.transaction.states import RESPONSE, SERVER, IllegalMoveError, State
+from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
@@ -15,7 +15,7 @@ class Server:
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem) -> None:
         self._store = store
         self._key = key
-        self.state = State.PROCEEDING
+        self.state = PROCEEDING
         self.stem = stem
         self.last: bytes | None = None
         self._trying = ""
@@ -37,7 +37,7 @@ class Server:
         self.last = response(self.stem, status, to_tag, headers, body)
         answer = Datagram(self.stem.peer, self.last)
         self._store.out.append(answer)
-        if after is State.COMPLETED:
+        if after is COMPLETED:
             if self._patience is not None:
                 self._store.wheel.cancel(self._patience)
                 self._patience = None

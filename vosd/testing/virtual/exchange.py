@@ -208,7 +208,8 @@ class Exchange:
 
     def flush(self) -> None:
         """Send the queued datagrams of the switch."""
-        for peer, data in self._turn.datagrams(self.clock.now()):
+        for datagram in self._turn.datagrams(self.clock.now()):
+            peer, data = datagram.peer, datagram.data
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)
 
     def leftovers(self) -> dict[str, Any]:

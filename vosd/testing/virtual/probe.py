@@ -135,7 +135,7 @@ class Probe:
 
     def _collect(self) -> None:
         at = self.now.mono - START.mono
-        self._log += [Sent(at, peer, data) for peer, data in self.endpoint.datagrams_to_send()]
+        self._log += [Sent(at, each.peer, each.data) for each in self.endpoint.datagrams_to_send()]
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
