@@ -86,7 +86,7 @@ def test_a_number_that_routing_rewrites_is_no_redirect_and_its_price_is_not_comp
     found = pipeline._search
 
     def rewritten(*given):
-        return [replace(choice, callee_out=f"99{choice.callee_out}") for choice in found(*given)]
+        return (replace(choice, callee_out=f"99{choice.callee_out}") for choice in found(*given))
 
     monkeypatch.setattr(pipeline, "_search", rewritten)
     scene = Scene(content(sell, buy))
