@@ -105,7 +105,10 @@ def caller_identity_of(request: Request) -> CallerIdentity:
     ):
         if from_[:1] == "<":
             return PLAIN
-        display = _display_of(request)
+        try:
+            display = request.from_.display
+        except ParseError:
+            return PLAIN
         return _named(display) if display else PLAIN
     caller = _uri_in(from_)
     signatures = tuple(value for value in request.values("identity") if _SIGNED_TEXT.match(value))[:PASSED_ON_MAX]

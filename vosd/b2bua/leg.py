@@ -181,9 +181,12 @@ class Leg:
         allow = message.header("allow")
         if allow is not None:
             self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
-        if not message.body:
-            return b""
-        session = self.session_in(message)
+        session = message.body
+        if not session:
+            return session
+        dialog = self.dialog
+        if dialog is None or dialog.is_behind_nat or message.header("content-type") != SESSION:
+            session = self.session_in(message)
         if session and self.remote_session:
             self.note_session(session)
         elif session:

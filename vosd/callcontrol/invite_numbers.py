@@ -36,7 +36,7 @@ class InviteNumbers(msgspec.Struct):
             ParseError: 400, 416, or 484 where that part of the INVITE has no user.
         """
         request = self.request
-        user = request.target.user if source is CalleeSource.REQUEST_URI else user_part(request.to.uri)
+        user = user_part(request.uri if source is CalleeSource.REQUEST_URI else request.to.uri)
         if not user or len(user) > NUMBER_MAX:
             raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
         return user

@@ -1,16 +1,15 @@
-"""Capacity of routing gateways for the attempts of calls, and what the outcome of an attempt says about its vendor.
+"""What the outcome of an attempt says about its vendor.
 
 A vendor may not answer, refuse everything, send Retry-After, or reject our credentials. The consequences for other
 calls are in ``routing.health``, ``routing.rest`` and ``routing.breaker``; those for the call itself are in ``b2bua``.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.hunt import NextHop
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
@@ -23,9 +22,6 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
-if TYPE_CHECKING:
-    from vosd.engine.calls.live_call import LiveCall
-
 LARGE_SESSION: Final = 1_000
 """Bytes of a session description with which an INVITE is cut into fragments, which many networks drop."""
 
@@ -33,37 +29,17 @@ _log = structlog.get_logger()
 
 
 class Attempts:
-    """Capacity and health of vendors by the attempts of all calls; ``payer`` is the account of the caller."""
+    """Health of vendors by the attempts of all calls; ``payer`` is the account of the caller."""
 
     def __init__(self, live: LiveState) -> None:
         self._live = live
         live.breakers.on_change = _log_change
 
-    def occupy(self, live_call: "LiveCall", next_hop: NextHop, now: Instant) -> bool:
-        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
-        choice, address = next_hop
-        gateway, live = choice.gateway, self._live
-        call_request = live_call.call_request
-        if choice.is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
-            return False  # a 3xx must not make the call more expensive than the dialled number
-        # The Retry-After may have come since the route was found.
-        if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):
-            return False
-        if gateway.is_phone and any(each.gateway == gateway.name for each in live_call.call.journey.attempts):
-            full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
-        else:
-            full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None:
-            return False
-        if gateway.name in live.breakers.resting:
-            live.breakers.begin(place_of(gateway, address, _name_of(call_request.account)), now.mono)
-        return True
-
     def resting_last(
         self, addresses: Sequence[Address], payer: Account | None, gateway: RoutingGateway, now: Instant
     ) -> Sequence[Address]:
         """Return the addresses of a gateway, those last that are in a Retry-After pause or a breaker's."""
-        breakers, name = self._live.breakers, _name_of(payer)
+        breakers, name = self._live.breakers, name_of(payer)
         return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 
     def rings(self, leg: CalleeLeg, payer: Account | None) -> None:
@@ -123,10 +99,11 @@ class Attempts:
 
 
 def _place(leg: CalleeLeg, payer: Account | None) -> Place:
-    return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, _name_of(payer))
+    return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, name_of(payer))
 
 
-def _name_of(payer: Account | None) -> str:
+def name_of(payer: Account | None) -> str:
+    """Return the account that pays for a call as breakers know it."""
     return "" if payer is None else payer.id
 
 

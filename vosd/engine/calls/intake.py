@@ -122,7 +122,8 @@ class Intake:
             outcome = setup.advance()
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
             caller, callee = call_request.caller_in, call_request.callee_in
-            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), at.came)
+            came = at.came if at.waited_ms else at
+            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
             if isinstance(outcome, Refusal):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return

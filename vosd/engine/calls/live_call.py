@@ -22,8 +22,10 @@ from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
 from vosd.callcontrol.setup import Ask, Outcome, Question, Setup, Ticket, Unanswered
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import Attempt
+from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.obs.events import Event
+from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -115,11 +117,25 @@ class LiveCall:
     # -- attempts -----------------------------------------------------------------------------------------------
 
     def occupy(self, next_hop: NextHop, now: Instant) -> bool:
-        """Reserve capacity of a routing gateway."""
-        services = self._services
-        if not services.attempts.occupy(self, next_hop, now):
+        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
+        choice, address = next_hop
+        services, call_request, gateway = self._services, self.call_request, choice.gateway
+        live = services.live
+        if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall):
+            return False  # a 3xx must not make the call more expensive than the dialled number
+        # The Retry-After may have come since the route was found.
+        if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):
             return False
-        services.observer.attempted(self.call, self.call_request, next_hop[0].gateway.name)
+        if gateway.is_phone and any(each.gateway == gateway.name for each in self.call.journey.attempts):
+            full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
+        else:
+            full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        if full is not None:
+            return False
+        if gateway.name in live.breakers.resting:
+            live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
+        if services.observer.are_present:
+            services.observer.attempted(self.call, call_request, gateway.name)
         return True
 
     def vacate(self, choice: RouteChoice) -> None:

@@ -198,11 +198,8 @@ class TraceFollowers:
         self.trace = trace
         self._listeners = listeners
         self._present: list[TraceFollower] = []
-
-    @property
-    def are_present(self) -> bool:
+        self.are_present = False
         """Whether there is a follower."""
-        return bool(self._present)
 
     # -- reports of the switch -----------------------------------------------------------------------------------
 
@@ -225,12 +222,12 @@ class TraceFollowers:
         """Follow calls while the context lasts."""
         follower = TraceFollower(sought, self._show, self.trace)
         self._present.append(follower)
-        self.trace.is_followed = True
+        self.are_present = self.trace.is_followed = True
         try:
             yield follower
         finally:
             self._present.remove(follower)
-            self.trace.is_followed = self.are_present
+            self.are_present = self.trace.is_followed = bool(self._present)
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
         """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""

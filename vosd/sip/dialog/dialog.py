@@ -66,7 +66,12 @@ class Dialog:
         self.user = user
         """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
         self.routes = routes
-        self._aim(target)
+        if routes:
+            self._aim(target)
+        else:
+            self.target = self.request_uri = target
+            self.route = ""
+            self.peer = peer if is_behind_nat else next_hop_of(target, peer)
 
     @classmethod
     def of_caller(
