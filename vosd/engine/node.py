@@ -97,9 +97,7 @@ class Node:
         tokens = around.tokens
         self._clock = around.clock
         self._names = around.names
-        self.authenticator = Authenticator(
-            catalogue, tokens.secret(), tokens.token, self.knows_host, lambda: self.registrations
-        )
+        self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host)
         self.endpoint = Endpoint(
             sip,
             listeners,
@@ -116,6 +114,7 @@ class Node:
         self.registrations = Registrations(
             sip.registrar, flows, self.registration_writer, self.endpoint.peer_moved, around.presence
         )
+        self.authenticator.registered = self.registrations
         self.registrar = Registrar(self.endpoint, self.registrations)
         self.switch = Switch(
             node=name,

@@ -128,6 +128,16 @@ class SourceIndex:
                 return True
         return False
 
+    def is_trusted(self, host: str, port: int) -> bool:
+        """Return whether all requests from ``host``:``port`` belong to one gateway whose address is proof enough.
+
+        False where the called number decides which gateway it is.
+        """
+        for claim in self._remembered.get(host) or self._claims_on(host):
+            if claim.port is None or claim.port == port:
+                return not claim.tech_prefix and claim.gateway.credentials is None
+        return False
+
     def is_from(self, name: str, host: str, port: int) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``."""
         return any(

@@ -6,7 +6,7 @@ import pytest
 
 from vosd.routing import identify
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.testing.data.builders import mapping_gateway
+from vosd.testing.data.builders import credentials, mapping_gateway
 from vosd.trunks.dialect import CalleeSource, CallerDialect
 
 
@@ -114,6 +114,23 @@ def test_source_is_known_by_its_port_only_where_a_port_is_given():
     assert not index.knows("10.0.0.1", 5060)
     assert index.knows("10.0.0.2", 40_000)
     assert not index.knows("10.0.0.3", 5060)
+
+
+def test_a_source_is_trusted_where_its_address_is_proof_enough_whatever_it_calls():
+    secret = credentials("proven", "secret")
+    gateways = [
+        mapping_gateway("port", "10.0.0.1@5062"),
+        mapping_gateway("prefix", "10.0.0.2", tech_prefix="7001"),
+        mapping_gateway("beside it", "10.0.0.2"),
+        mapping_gateway("proven", "10.0.0.3", credentials=secret),
+        mapping_gateway("wide", "10.0.0.0/8"),
+    ]
+    index = SourceIndex(gateways)
+    assert index.is_trusted("10.0.0.1", 5062)
+    assert index.is_trusted("10.0.0.1", 5060), "that port belongs to the wide pattern"
+    assert not index.is_trusted("10.0.0.2", 5060), "the number decides which gateway it is"
+    assert not index.is_trusted("10.0.0.3", 5060)
+    assert not index.is_trusted("192.0.2.1", 5060)
 
 
 def test_ipv6_sources_are_told_from_ipv4_ones():

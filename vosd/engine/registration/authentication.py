@@ -81,15 +81,12 @@ class Authenticator(Counting):
         secret: bytes,
         token: Callable[[], str],
         is_peer: Callable[[str], bool],
-        registered: Callable[[], RegistrationLookup] = lambda: NOWHERE,
     ) -> None:
-        """``secret`` authenticates nonces, ``token`` makes them unique; ``is_peer`` recognises addresses of gateways.
-
-        ``registered`` returns the lookup of registrations; it is called at the first request.
-        """
+        """``secret`` authenticates nonces, ``token`` makes them unique; ``is_peer`` recognises gateways' addresses."""
         self._token = token
         self._is_peer = is_peer
-        self._registered = registered
+        self.registered: RegistrationLookup = NOWHERE
+        """Who is registered where; set before the first request."""
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._lock_out = LockOut(catalogue.parameters.lock_out)
         self.locked: Sized = self._lock_out.locked
@@ -122,7 +119,7 @@ class Authenticator(Counting):
             return False
         if not lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
             return False
-        return not self._registered().knows(source.host, source.port)
+        return not self.registered.knows(source.host, source.port)
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Decide on an INVITE or REGISTER; while there are users, a REGISTER is never accepted by address alone.
@@ -188,18 +185,20 @@ class Authenticator(Counting):
 
     def _is_known_by_address(self, request: Request, source: Peer, domain: str) -> bool:
         """Return whether the source address is sufficient for an INVITE; an unreadable INVITE is refused later."""
-        if self._verifier.is_claimed(request, domain) or self._registered().knows(source.host, source.port):
+        if self._verifier.is_claimed(request, domain) or self.registered.knows(source.host, source.port):
             return False
-        numbers = InviteNumbers(request)
+        sources = self._catalogue.sources
+        if sources.is_trusted(source.host, source.port):
+            return True
         try:
-            found = self._catalogue.sources.identify(source.host, source.port, numbers.called)
+            found = sources.identify(source.host, source.port, InviteNumbers(request).called)
         except ParseError:
             return True
         return found is not None and found.gateway.credentials is None
 
     def _is_strange(self, request: Request, source: Peer, now: Instant) -> bool:
         """Return whether an INVITE without credentials comes from an unknown address without recent authentication."""
-        if self._registered().knows(source.host, source.port) or self.has_proven(source.host, now):
+        if self.registered.knows(source.host, source.port) or self.has_proven(source.host, now):
             return False
         return self._catalogue.sources.identify(source.host, source.port, InviteNumbers(request).called) is None
 
@@ -218,7 +217,7 @@ class Authenticator(Counting):
             gateway = users.get(username)
             if gateway is None or not may_come_from(gateway, host, port):
                 return None
-            if is_suspect and not self._registered().is_at(gateway.name, host, port):
+            if is_suspect and not self.registered.is_at(gateway.name, host, port):
                 return None
             return gateway.credentials
 

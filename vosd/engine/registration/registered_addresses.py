@@ -50,8 +50,9 @@ class RegisteredAddresses:
 
     def knows(self, host: str, port: int) -> bool:
         """Return whether a user is registered from an address."""
-        peers = self._peers
-        return bool(peers) and any(Peer(flow, host, port) in peers for flow in range(len(self._flows.listeners)))
+        if host not in self._hosts:
+            return False
+        return any(Peer(flow, host, port) in self._peers for flow in range(len(self._flows.listeners)))
 
     def knows_host(self, host: str) -> bool:
         """Return whether a user is registered from an address, with any port."""
