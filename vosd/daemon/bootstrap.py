@@ -121,6 +121,9 @@ class Daemon:
             resolver,
         )
         core = Core(
+            begin=self.service.begin_turn,
+            process=self.service.process,
+            flush=self.service.flush,
             take=self.service.inbox.take,
             refuse=self.service.inbox.refuse,
             serve=self.service.inbox.serve,

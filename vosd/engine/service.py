@@ -11,7 +11,7 @@ import structlog
 
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.lease import Lease
@@ -170,6 +170,20 @@ class SwitchService:
     def transport_failed(self) -> Callable[[int, str, int], None]:
         """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
         return self._loop.transport_failed
+
+    def begin_turn(self) -> Instant | None:
+        """Return the instant of a turn of messages that are processed as they are read; None = they must be queued."""
+        return self._clock.now() if self.inbox.is_idle() else None
+
+    @property
+    def process(self) -> Callable[[bytes, Peer, Instant], bool]:
+        """What listeners call with each message of such a turn."""
+        return self._loop.process
+
+    @property
+    def flush(self) -> Callable[[Instant], None]:
+        """What listeners call at the end of such a turn."""
+        return self._loop.flush
 
     @property
     def take_answer(self) -> Callable[[Ticket, Answer], None]:

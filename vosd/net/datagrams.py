@@ -8,14 +8,15 @@ ms. These calls never block, so the lock is kept (``ctypes.PyDLL``): 10 ms.
 import ctypes
 import socket
 import struct
-from collections.abc import Iterator
 from typing import Final
+
+from vosd.sip.wire.compose import Peer
 
 BATCH: Final = 32
 """Datagrams of one system call."""
 DATAGRAM_MAX: Final = 65_536
 ADDRESSES_MAX: Final = 4_096
-"""Addresses cached in both forms: struct sockaddr and (host, port)."""
+"""Addresses cached in both forms: struct sockaddr, and ``Peer`` or (host, port)."""
 
 _NAME_BYTES: Final = 28
 """Size of struct sockaddr_in6, the longer of the two."""
@@ -53,17 +54,16 @@ _LENGTH: Final = _Message.length.offset // 4
 
 _receive = _libc.recvmmsg
 _receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-_send = _libc.sendto
-_send.argtypes = (
-    ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32,
-)  # fmt: skip
+_send = _libc.sendto  # without ``argtypes``, whose checks take a third of a call; ints and bytes are passed as they are
 _send.restype = ctypes.c_ssize_t
 
 
 class Datagrams:
     """Reads and writes one UDP socket; the caller owns and closes the socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, flow: int) -> None:
+        """``flow`` is the index of the listener."""
+        self._flow = flow
         self._file = sock.fileno()
         self._is_version6 = sock.family == socket.AF_INET6
         self._buffer = (ctypes.c_char * (BATCH * DATAGRAM_MAX))()
@@ -81,17 +81,22 @@ class Datagrams:
         self._data = memoryview(self._buffer).cast("B")
         self._sender_bytes = memoryview(self._names).cast("B")
         self._words = memoryview(self._messages).cast("B").cast("I")
-        self._senders_by_name: dict[bytes, tuple[str, int]] = {}
+        self._senders_by_name: dict[bytes, Peer] = {}
         self._names_by_sender: dict[tuple[str, int], bytes] = {}
 
-    def read(self) -> Iterator[tuple[bytes, tuple[str, int]]]:
-        """Yield at most ``BATCH`` received datagrams with their senders; pending socket errors (ICMP) are ignored."""
-        data, senders, words = self._data, self._sender_bytes, self._words
+    def read(self) -> list[tuple[bytes, Peer]]:
+        """Return at most ``BATCH`` received datagrams with their senders; pending socket errors (ICMP) are ignored.
+
+        The senders that are cached share one object with all their messages in the trace.
+        """
+        data, senders, words, known = self._data, self._sender_bytes, self._words, self._senders_by_name
+        batch = []
         for index in range(_receive(self._file, self._first, BATCH, socket.MSG_DONTWAIT, None)):
             start = index * DATAGRAM_MAX
             name = bytes(senders[index * _NAME_BYTES : (index + 1) * _NAME_BYTES])
-            sender = self._senders_by_name.get(name) or self._sender_of(name)
-            yield bytes(data[start : start + words[index * _STRIDE + _LENGTH]]), sender
+            sender = known.get(name) or self._sender_of(name)
+            batch.append((bytes(data[start : start + words[index * _STRIDE + _LENGTH]]), sender))
+        return batch
 
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
         """Send one datagram; return whether the kernel accepted it."""
@@ -103,15 +108,15 @@ class Datagrams:
         """Stop using the socket: the number of a closed file descriptor may soon belong to another file."""
         self._file = -1
 
-    def _sender_of(self, name: bytes) -> tuple[str, int]:
-        """Convert a struct sockaddr to (host, port), and cache it."""
+    def _sender_of(self, name: bytes) -> Peer:
+        """Convert a struct sockaddr, and cache the result."""
         if len(self._senders_by_name) >= ADDRESSES_MAX:
             self._senders_by_name.clear()
         (port,) = struct.unpack_from("!H", name, 2)
         if self._is_version6:
-            sender = socket.inet_ntop(socket.AF_INET6, name[8:24]), port
+            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET6, name[8:24]), port)
         else:
-            sender = socket.inet_ntop(socket.AF_INET, name[4:8]), port
+            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET, name[4:8]), port)
         self._senders_by_name[name] = sender
         return sender
 

@@ -1,19 +1,31 @@
-"""Entry point of every received message, from all listeners: the shield first, then the core."""
+"""Entry point of every received message, from all listeners: the shield first, then the core.
+
+While nothing waits, datagrams of known sources go straight into the core, which sends what follows from all of them at
+once (``take``). Everything else is judged by the shield and queued.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
 from vosd.base.bucket import Allowance
+from vosd.base.clock import Instant
 from vosd.base.host import source_of
 from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Answer, Shield, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drops
-from vosd.sip.wire.classify import Kind, Rank, classify
+from vosd.sip.wire.classify import IN_CALLS, Kind, Rank, classify
+from vosd.sip.wire.compose import Peer
+
+IDLE_MAX: Final = 1_000
+"""Most messages of known sources, within a second, that may be no event of a call before they are judged one by one.
+
+Each event allows for one more: in calls that go well, every sixth message is none.
+"""
 
 _log = structlog.get_logger()
 _REFUSE: Final = Answer.REFUSE
@@ -23,6 +35,12 @@ _SILENCE: Final = Answer.SILENCE
 class Core(NamedTuple):
     """Callbacks from the listeners to the core."""
 
+    begin: Callable[[], Instant | None]
+    """Return the instant of a turn in which messages are processed as they are read; None = they must be queued."""
+    process: Callable[[bytes, Peer, Instant], bool]
+    """Process one message of a turn; return whether it was an event for a call or a registration."""
+    flush: Callable[[Instant], None]
+    """Send what follows from the messages of a turn."""
     take: Callable[[Rank, int, bytes, str, int], None]
     """Queue one message: rank, flow, bytes, the peer's host and port."""
     refuse: Callable[[int, bytes, str, int], None]
@@ -69,11 +87,38 @@ class Entrance:
         self.unsent = core.unsent
         self.serve = core.serve
         """Serve the queued messages: call it after all received messages were queued."""
+        self._spare = IDLE_MAX
+        """How many more messages may be no event."""
+        self._spare_since = 0
 
     @property
     def blocked(self) -> dict[str, float]:
         """Release time of each address blocked in the kernel, in seconds of the monotonic clock."""
         return self._blocked
+
+    def take(self, batch: Sequence[tuple[bytes, Peer]]) -> None:
+        """Serve all datagrams that waited in a socket."""
+        core, shield = self._core, self._shield
+        now = core.begin()
+        if now is None or not self._may_pass(now):
+            for data, peer in batch:
+                self.receive(peer.flow, data, peer.host, peer.port)
+            core.serve()
+            return
+        now_s, process, spare, is_waiting = now.mono / 1000, core.process, self._spare, False
+        for data, peer in batch:
+            host = peer.host
+            if shield.knows(host, now_s):
+                if data[:4] in IN_CALLS:
+                    spare += 1 if process(data, peer, now) else -1
+                elif self._judged(data, peer, now_s):
+                    process(data, peer, now)
+            elif self.receive(peer.flow, data, host, peer.port):
+                is_waiting = True
+        self._spare = min(spare, IDLE_MAX)
+        core.flush(now)
+        if is_waiting:
+            core.serve()
 
     def receive(self, flow: int, data: bytes, host: str, port: int) -> bool:
         """Queue one message until ``serve``; return False if it was dropped."""
@@ -113,6 +158,24 @@ class Entrance:
         while self._blocked and next(iter(self._blocked.values())) <= now:
             del self._blocked[next(iter(self._blocked))]
         self._keep_out()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _may_pass(self, now: Instant) -> bool:
+        """Return whether messages within calls need not be matched with calls before they are processed.
+
+        They must while too many match none: late responses, or forged requests.
+        """
+        if now.mono - self._spare_since >= 1_000:
+            self._spare, self._spare_since = IDLE_MAX, now.mono
+        return self._spare > 0
+
+    def _judged(self, data: bytes, peer: Peer, now_s: float) -> bool:
+        """Return whether a new request of a known source is within its limit; refuse it if it is not."""
+        verdict = self._shield.judge(classify(data), data, peer.host, now_s)
+        if verdict is _REFUSE:
+            self._core.refuse(peer.flow, data, peer.host, peer.port)
+        return verdict is not _REFUSE and verdict is not _SILENCE
 
     def _block(self, host: str, until: float) -> None:
         if self._log_limiter.admits(host, round(time.monotonic() * 1000)):

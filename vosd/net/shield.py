@@ -141,6 +141,11 @@ class Shield:
         """Return how many sources are remembered."""
         return len(self._known) + len(self._unknown)
 
+    def knows(self, host: str, now: float) -> bool:
+        """Return whether an address is a known source, by a lookup that still holds."""
+        source = self._known.get(host)
+        return source is not None and now - source.judged_at < LOOKUP_VALID_S
+
     def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
         """Return the queue for a message, or that it is refused or dropped."""
         source = self._known.get(host)

@@ -1,7 +1,8 @@
 """UDP listeners.
 
 Each turn reads all waiting datagrams before any is served, so that the switch, not the kernel, chooses what to drop,
-and messages of running calls are found behind a thousand new ones.
+and messages of running calls are found behind a thousand new ones. Where one system call has read all of them they
+need not be queued.
 """
 
 import asyncio
@@ -46,11 +47,10 @@ class UdpFlow:
         Raises:
             ListenerUnusableError: the address is not local, already in use, or not permitted.
         """
-        self._flow = flow
         self._entrance = entrance
         self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
         _widen(self._socket)
-        self._datagrams = Datagrams(self._socket)
+        self._datagrams = Datagrams(self._socket, flow)
         self._log_limiter = LogLimiter()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._take)
@@ -101,15 +101,18 @@ class UdpFlow:
 
     def _take(self) -> None:
         """Read all waiting datagrams, then serve them."""
-        flow, receive, read = self._flow, self._entrance.receive, self._datagrams.read
+        entrance, read = self._entrance, self._datagrams.read
+        batch = read()
+        if len(batch) < BATCH:
+            entrance.take(batch)
+            return
         for _ in range(BATCHES_AT_ONCE):
-            taken = 0
-            for data, (host, port) in read():
-                receive(flow, data, host, port)
-                taken += 1
-            if taken < BATCH:
+            for data, peer in batch:
+                entrance.receive(peer.flow, data, peer.host, peer.port)
+            if len(batch) < BATCH:
                 break
-        self._entrance.serve()
+            batch = read()
+        entrance.serve()
 
 
 def _widen(sock: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ import pytest
 import uvloop
 from doubles.certificates import Authority
 
+from vosd.base.clock import Instant
 from vosd.net.connection import Address
 from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
@@ -19,6 +21,7 @@ from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
+from vosd.sip.wire.compose import Peer as Source
 
 UNKNOWN_SOURCE = "127.0.0.66"
 PATIENCE_S = 30.0
@@ -44,7 +47,15 @@ class Ear:
         self.unknown_sources = {UNKNOWN_SOURCE}
         """Addresses without an authentication."""
         self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
+        self.is_idle = True
+        self.is_event = True
+        self.processed: list[bytes] = []
+        """Messages that were not queued."""
+        self.flushes = 0
         self.core = Core(
+            begin=lambda: Instant(int(time.monotonic() * 1000), 0) if self.is_idle else None,
+            process=self._process,
+            flush=self._flush,
             take=self._take,
             refuse=lambda flow, _data, host, port: self.refused.append((flow, Address(host, port))),
             serve=lambda: None,
@@ -62,6 +73,14 @@ class Ear:
     def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
         self._received.put_nowait((flow, data, Address(host, port)))
         self.on_receive(flow, data, Address(host, port))
+
+    def _process(self, data: bytes, peer: Source, _now: Instant) -> bool:
+        self.processed.append(data)
+        self._take(Rank.RUNNING, peer.flow, data, peer.host, peer.port)
+        return self.is_event
+
+    def _flush(self, _now: Instant) -> None:
+        self.flushes += 1
 
     async def message(self) -> tuple[int, bytes, Address]:
         return await asyncio.wait_for(self._received.get(), PATIENCE_S)

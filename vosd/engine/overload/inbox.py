@@ -1,5 +1,6 @@
 """Queues of received messages by rank: running calls first, then new calls, other requests, unknown sources.
 
+They are used only while something waits: see ``is_idle``.
 Within a rank, sources are served in turn. New requests above the limits are refused without a transaction; beyond
 ``REFUSALS_PER_S`` they are dropped, and the sender retransmits. Every queue is bounded
 (docs/adr/0019-running-calls-first.md).
@@ -135,6 +136,19 @@ class Inbox(Counting):
     def load(self) -> Load:
         """Current load state."""
         return self._watch.load
+
+    def is_idle(self) -> bool:
+        """Return whether messages may be processed as they are read: nothing waits, and there is no overload.
+
+        The lag is measured meanwhile.
+        """
+        scheduler = self._scheduler
+        if scheduler is None or self._soon is not None or self._watch.load is Load.OVERLOADED:
+            return False
+        self._was_busy = True
+        if self._measurement is None:
+            self._measurement = scheduler.call_later(MEASURE_S, self._measure, self._clock() + MEASURE_S)
+        return True
 
     def attach(self, scheduler: Scheduler) -> None:
         """Start to serve."""

@@ -73,6 +73,9 @@ _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s
 _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
+IN_CALLS: Final = frozenset(lead for lead, kind in _BY_LEAD.items() if kind is Kind.RESPONSE or kind is Kind.WITHIN)
+"""First bytes of responses and of requests within a dialog or transaction."""
+
 
 def classify(data: bytes) -> Kind:
     """Return the kind of one message."""

@@ -1,0 +1,117 @@
+"""Datagrams that are processed as they are read, and those that are queued: who may, and for how long."""
+
+from collections import Counter
+
+import pytest
+
+from vosd.base.clock import Instant
+from vosd.net.entrance import IDLE_MAX, Core, Entrance
+from vosd.net.shield import LOOKUP_VALID_S, ShieldSettings
+from vosd.sip.wire.classify import Rank
+from vosd.sip.wire.compose import Peer
+from vosd.testing.virtual.probe import request
+
+GATEWAY, STRANGER = Peer(0, "192.0.2.1", 5060), Peer(0, "192.0.2.66", 5060)
+INVITE, OPTIONS = request("INVITE"), request("OPTIONS")
+RINGING = b"SIP/2.0 180 Ringing\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\n\r\n"
+ENDED = b"BYE sip:a@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK2\r\nTo: <sip:a@b>;tag=1\r\n\r\n"
+
+
+class Stage:
+    """An entrance whose core says what it was asked, in order."""
+
+    def __init__(self, **settings: int) -> None:
+        self.said: list[str] = []
+        self.is_idle = True
+        self.is_event = True
+        self.now = Instant(1_000_000, 0)
+        self.dropped: Counter[str] = Counter()
+        self.entrance = Entrance(
+            Core(
+                begin=lambda: self.now if self.is_idle else None,
+                process=self._process,
+                flush=lambda _now: self.said.append("sent"),
+                take=lambda rank, _flow, data, _host, _port: self.said.append(f"{rank.name} {_name(data)} queued"),
+                refuse=lambda _flow, data, _host, _port: self.said.append(f"{_name(data)} refused"),
+                serve=lambda: self.said.append("served"),
+                belongs=lambda _kind, _data: False,
+                dropped=self.dropped,
+                failed=lambda _flow, _host, _port: None,
+                unsent=lambda _data: None,
+                closed=lambda _flow, _host, _port: None,
+                is_known_source=lambda host: host == GATEWAY.host,
+                allowance_at=lambda _host: None,
+                name_of=lambda _host: None,
+                connects_within=lambda _host: 1.0,
+            ),
+            ShieldSettings(**settings),
+            lambda: None,
+        )
+
+    def _process(self, data: bytes, _peer: Peer, now: Instant) -> bool:
+        assert now is self.now
+        self.said.append(_name(data))
+        return self.is_event
+
+    def take(self, *messages: bytes, source: Peer = GATEWAY) -> list[str]:
+        """Pass datagrams to the entrance; return what was said."""
+        self.said.clear()
+        self.entrance.take([(data, source) for data in messages])
+        return list(self.said)
+
+
+def _name(data: bytes) -> str:
+    return data.split(b" ")[1 if data.startswith(b"SIP") else 0].decode()
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Give an entrance that has looked the gateway up."""
+    stage = Stage(gateway_rate=10)
+    monkeypatch.setattr("time.monotonic", lambda: stage.now.mono / 1000)
+    assert stage.take(INVITE) == ["CALL INVITE queued", "sent", "served"]
+    return stage
+
+
+def test_messages_of_a_known_source_are_processed_as_they_are_read_and_answered_together(stage):
+    assert stage.take(INVITE, RINGING, OPTIONS, ENDED) == ["INVITE", "180", "OPTIONS", "BYE", "sent"]
+
+
+def test_those_of_an_unknown_source_are_queued_and_served_after_the_others(stage):
+    stage.entrance.take([(INVITE, STRANGER), (RINGING, GATEWAY)])
+    assert stage.said[-4:] == [f"{Rank.UNKNOWN.name} INVITE queued", "180", "sent", "served"]
+
+
+def test_while_something_waits_everything_is_queued(stage):
+    stage.is_idle = False
+    assert stage.take(INVITE, OPTIONS) == ["CALL INVITE queued", "OTHER OPTIONS queued", "served"]
+
+
+def test_junk_is_dropped_and_new_requests_have_their_limit(stage):
+    assert stage.take(b"junk", *[INVITE] * 10) == ["INVITE"] * 9 + ["INVITE refused", "sent"]
+    assert sum(stage.dropped.values()) == 2
+
+
+def test_a_source_is_looked_up_again_after_a_while(stage):
+    stage.now = Instant(stage.now.mono + int(1000 * LOOKUP_VALID_S), 0)
+    assert stage.take(OPTIONS) == ["OTHER OPTIONS queued", "sent", "served"]
+    assert stage.take(OPTIONS) == ["OPTIONS", "sent"]
+
+
+def test_messages_that_match_no_call_are_judged_one_by_one_when_there_are_too_many(stage):
+    """Anyone can send in the name of a gateway: what is no event of a call has a limit of its own then."""
+    stage.is_event = False
+    for _ in range(IDLE_MAX):
+        assert stage.take(ENDED) == ["BYE", "sent"]
+    assert stage.take(ENDED) == ["OTHER BYE queued", "served"]
+    stage.now = Instant(stage.now.mono + 1_000, 0)
+    assert stage.take(ENDED) == ["BYE", "sent"]
+
+
+def test_each_event_of_a_call_allows_for_one_more_that_is_none(stage):
+    for _ in range(IDLE_MAX):
+        stage.is_event = False
+        assert stage.take(ENDED) == ["BYE", "sent"]
+        stage.is_event = True
+        assert stage.take(RINGING) == ["180", "sent"]
+    assert stage.take(ENDED) == ["BYE", "sent"]
