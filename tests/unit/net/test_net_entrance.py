@@ -11,7 +11,7 @@ from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.compose import Peer
 from vosd.testing.virtual.probe import request
 
-GATEWAY, STRANGER = Peer(0, "192.0.2.1", 5060), Peer(0, "192.0.2.66", 5060)
+GATEWAY, UNKNOWN_SOURCE = Peer(0, "192.0.2.1", 5060), Peer(0, "192.0.2.66", 5060)
 INVITE, OPTIONS = request("INVITE"), request("OPTIONS")
 RINGING = b"SIP/2.0 180 Ringing\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\n\r\n"
 ENDED = b"BYE sip:a@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK2\r\nTo: <sip:a@b>;tag=1\r\n\r\n"
@@ -78,7 +78,7 @@ def test_messages_of_a_known_source_are_processed_as_they_are_read_and_answered_
 
 
 def test_those_of_an_unknown_source_are_queued_and_served_after_the_others(stage):
-    stage.entrance.take([(INVITE, STRANGER), (RINGING, GATEWAY)])
+    stage.entrance.take([(INVITE, UNKNOWN_SOURCE), (RINGING, GATEWAY)])
     assert stage.said[-4:] == [f"{Rank.UNKNOWN.name} INVITE queued", "180", "sent", "served"]
 
 
