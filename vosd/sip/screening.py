@@ -74,7 +74,9 @@ def objection(request: Request) -> Objection | None:
             return Objection(420, f"Unsupported: {', '.join(required)}\r\n")
     if method == "INVITE" and header("accept") is not None and not _takes_session(request):
         return Objection(406, ACCEPT)
-    return objection_to_body(request) if request.body else None
+    if not request.body or (header("content-type") == SESSION and header("content-encoding") is None):
+        return None
+    return objection_to_body(request)
 
 
 def objection_to_body(request: Request) -> Objection | None:

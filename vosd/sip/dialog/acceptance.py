@@ -42,7 +42,7 @@ class Acceptance:
 
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
-        return ack.cseq.number == self._invite
+        return ack.sequence == self._invite
 
     def acknowledged(self) -> None:
         """Stop: the ACK has arrived."""
