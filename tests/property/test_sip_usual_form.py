@@ -13,6 +13,7 @@ from vosd.sip.repetitions import prefix_of
 from vosd.sip.screening import objection
 from vosd.sip.settings import Limits
 from vosd.sip.wire.parse import read_by_rules
+from vosd.sip.wire.uri import Uri
 from vosd.testing.virtual.probe import SDP, request
 
 INVITE = request(
@@ -27,6 +28,7 @@ RINGING = (
 )
 TRYING = RINGING.replace(b"180 Ringing", b"100").replace(b";tag=t1", b"")
 DONE = RINGING.replace(b"180 Ringing", b"200 OK").replace(b"1 INVITE", b"2 BYE")
+URI_PIECES = ("1", "a", "+", "*", "#", ".", "-", "_", ":", "@", ";", "?", "%41", "[::1]", "65536", "\u00e9")
 SMALL = Limits(max_message_bytes=500, max_headers=6, max_line_chars=300)
 USUAL = (INVITE, BYE, ACK, RINGING, TRYING, DONE)
 
@@ -159,6 +161,13 @@ def test_the_keys_of_the_scan_are_those_that_the_headers_give(data):
         assert message.prefix == prefix_of(message)
     elif isinstance(message, Response) and message.key:
         assert message.key == f"{branch_of(message.header('via') or '')} {message.cseq.method}"
+
+
+@given(st.lists(st.sampled_from(URI_PIECES), max_size=6))
+def test_a_plain_uri_is_read_like_any_other(pieces):
+    """A scheme in capitals is left to the general pattern."""
+    text = "".join(pieces)
+    assert asked(lambda: Uri.parse(f"sip:{text}")) == asked(lambda: Uri.parse(f"SIP:{text}"))
 
 
 @pytest.mark.parametrize("data", USUAL)

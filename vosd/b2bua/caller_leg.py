@@ -78,7 +78,7 @@ class CallerLeg(Leg):
         """The PRACK whose offer was forwarded to the callee."""
         self.final: int | None = None
         """Final status sent to the caller: not always 200 when the gateway has answered."""
-        self._invite = request.cseq.number
+        self._invite = request.sequence
         self._wish = wish
         self.dialect = dialect
         self.caller_identity = caller_identity_of(request)

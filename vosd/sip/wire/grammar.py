@@ -6,6 +6,8 @@ from typing import Final
 TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 - a word of the grammar, not a secret
 QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
 HOST: Final = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
+PORT: Final = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+"""A port as it is usually written: from 1 to 65535, without leading zeros."""
 
 COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",

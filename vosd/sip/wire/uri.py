@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
-from vosd.sip.wire.grammar import HOST, parameters
+from vosd.sip.wire.grammar import HOST, PORT, parameters
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 """Port by transport, if a URI or a Via gives none (section 19.1.2)."""
@@ -14,8 +14,8 @@ _SIP: Final = re.compile(
     rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII
 )
 """A user part may hold any text except invalid UTF-8 (surrogates here), which identifies no user."""
-_PLAIN_USER: Final = re.compile(r"sip:([+\w.\-]+)@[A-Za-z0-9.\-]+(?::[1-9]\d{0,3})?\Z", re.ASCII)
-"""Form of nearly every URI with a number: nothing is escaped, and there are no parameters."""
+_PLAIN: Final = re.compile(rf"sip:(?:([\w+*#.\-]++)@)?({HOST})(?::({PORT}))?\Z", re.ASCII)
+"""Form of nearly every URI in a request line, From or To: nothing in it is escaped."""
 _TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -39,6 +39,10 @@ class Uri(NamedTuple):
         Raises:
             ParseError: 416 for another scheme, 400 for an invalid URI.
         """
+        match = _PLAIN.match(text)
+        if match:
+            user, host, port = match.groups()
+            return cls("sip", user or "", host, int(port) if port else None, "")
         match = _SIP.match(text)
         if match:
             scheme, userinfo, host, port, params, headers = match.groups()
@@ -63,8 +67,8 @@ class Uri(NamedTuple):
 
 def user_part(text: str) -> str:
     """Return the user part of a URI as ``Uri.parse`` finds it; raises ParseError as that does."""
-    match = _PLAIN_USER.match(text)
-    return Uri.parse(text).user if match is None else match[1]
+    match = _PLAIN.match(text)
+    return Uri.parse(text).user if match is None else match[1] or ""
 
 
 def without_headers(text: str) -> str:

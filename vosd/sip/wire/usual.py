@@ -10,10 +10,9 @@ The patterns are linear: each line is matched by one atomic alternative, which i
 import re
 from typing import Final
 
-from vosd.sip.wire.grammar import HOST
+from vosd.sip.wire.grammar import HOST, PORT
 
-_PORT: Final = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
-_URI: Final = rf"sips?:(?:[\w+*#.\-]++@)?(?:{HOST})(?::{_PORT})?(?:;[!->A-~]*+)?"
+_URI: Final = rf"sips?:(?:[\w+*#.\-]++@)?(?:{HOST})(?::{PORT})?(?:;[!->A-~]*+)?"
 """Without headers, which no Request-URI may have, and so without a question mark."""
 _PARAMS: Final = r"(?>(?:;(?!branch)[a-z]++(?:=[\w.:\-]++)?)*)"
 _ADDRESS: Final = r'(?:"[^"\\\x00-\x1f\x7f]*+"[ ]?|[A-Za-z0-9][\w.+\- ]*+)?<[!#-;=?-~]++>'
@@ -44,7 +43,7 @@ _REQUEST: Final = (
 """
     + _LINES
     % rf"""
-    (?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS )[ ](?P<host> {HOST} )(?::(?P<port> {_PORT} ))?
+    (?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS )[ ](?P<host> {HOST} )(?::(?P<port> {PORT} ))?
     (?P<before> {_PARAMS} );branch=(?P<branch> z9hG4bK[\w.\-]++ )(?P<behind> {_PARAMS} ))
 """
 )
