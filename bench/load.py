@@ -11,7 +11,7 @@ from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp
 
 from .latency import Latency, measure
-from .process import Cpu, cpu_of, resident_bytes
+from .process import Cpu, cpu_of, family_cpu_of, resident_bytes
 from .targets import VENDOR, Target
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -121,7 +121,7 @@ def bytes_per_held_call(target: Target, calls: int) -> float | None:
 def _used(target: Target) -> tuple[Cpu, Cpu]:
     nothing = Cpu(0.0, 0.0)
     return (
-        cpu_of(target.pid) if target.pid else nothing,
+        family_cpu_of(target.pid) if target.pid else nothing,
         target.database_cpu() if target.database_cpu else nothing,
     )
 

@@ -27,6 +27,14 @@ def cpu_of(pid: int) -> Cpu:
     return Cpu(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
 
 
+def family_cpu_of(pid: int) -> Cpu:
+    """Return the processor time of a process and of its running children."""
+    parts = [cpu_of(pid)]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        parts += [cpu_of(int(child)) for child in (task / "children").read_text().split()]
+    return Cpu(sum(part.user for part in parts), sum(part.system for part in parts))
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of the process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

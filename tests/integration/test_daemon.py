@@ -86,7 +86,7 @@ def test_a_whole_life_is_told_to_the_service_manager(
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
     assert started == [
         f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000"
-        for step in ("state directory", "database", "lease", "switch", "listeners", "control socket")
+        for step in ("state directory", "database", "lease", "bookkeeper", "switch", "listeners", "control socket")
     ]
     manager.wait_for("WATCHDOG=1")
     daemon.signal(ending)

@@ -44,10 +44,10 @@ from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.sip.flows import Listener
-from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.lease import SqlLease
 from vosd.storage.registrations import SqlRegistrations
+from vosd.storage.separate_books import SeparateBooks
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
@@ -106,14 +106,14 @@ class Daemon:
         self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
-        books = SqlBooks(self._database)
+        self._books = SeparateBooks(self._database)
         dns = settings.dns
         resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
         registered = SqlRegistrations(self._database, settings.node)
         self.service = SwitchService(
             settings,
             loaded.catalogue,
-            books,
+            self._books,
             registered,
             SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)),
             clock,
@@ -149,6 +149,7 @@ class Daemon:
             Step("state directory", self._claim, self._release),
             Step("database", self._open_database, self._database.close),
             Step("lease", self._take_lease, self.service.database.end),
+            Step("bookkeeper", self._books.start, self._books.close),
             Step("switch", self._start_switch, self.service.stop),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),

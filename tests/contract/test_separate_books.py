@@ -1,0 +1,146 @@
+"""Booking in a process of its own: the same results, and what happens when that process is killed."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.storage.bookkeeper import message
+from vosd.storage.database import Database
+from vosd.storage.queries import SqlQueries
+from vosd.storage.separate_books import SeparateBooks
+from vosd.testing.data.records import answered_call, call_id
+
+FEE = Decimal("0.012345")
+COST = Decimal("0.009876")
+
+
+@pytest.fixture
+async def books(database) -> AsyncIterator[SeparateBooks]:
+    books = SeparateBooks(database)
+    await books.start()
+    yield books
+    await books.close()
+
+
+def calls(*indices: int):
+    return [answered_call(index, customer_account="acme", vendor_account="carrier-a") for index in indices]
+
+
+async def test_a_batch_is_booked_by_another_process_with_every_column(books, database):
+    batch = calls(*range(150))
+    assert await books.book(batch) == {"acme": Standing(-150 * FEE, 150), "carrier-a": Standing(-150 * COST, 150)}
+    assert books.newest_commit() >= 150
+    assert books.newest_commit() == 0
+    assert books.pid not in {None, os.getpid()}
+    stored = await SqlQueries(database).call(call_id(149))
+    assert stored is not None
+    assert stored.record.attempts == batch[149].attempts
+    assert stored.record.fee_breakdown == batch[149].fee_breakdown
+
+
+async def test_records_that_can_never_be_booked_are_named_and_the_others_are_booked(books):
+    strange = answered_call(3, fee=Decimal("0.123456789"), postings=())
+    with pytest.raises(RejectedRecords) as error:
+        await books.book([*calls(1, 2), strange])
+    assert [record for record, _ in error.value.rejected] == [strange]
+    assert "0.123456789" in error.value.rejected[0].reason
+    assert error.value.standings["acme"] == Standing(-2 * FEE, 2)
+
+
+async def test_bytes_of_a_peer_that_are_no_text_are_stored_as_everywhere(books, database):
+    batch = [*calls(1), answered_call(2, caller_in="\udcff1000")]
+    assert (await books.book(batch))["acme"].seq == 1
+    stored = await SqlQueries(database).call(call_id(2))
+    assert stored is not None
+    assert stored.record.caller_in == "\\udcff1000"
+
+
+async def test_a_record_that_cannot_be_sent_is_judged_by_the_database_as_everywhere(books):
+    huge = answered_call(3, hold_time_ms=2**70, postings=())
+    with pytest.raises(RejectedRecords) as error:
+        await books.book([*calls(1, 2), huge])
+    assert [record for record, _ in error.value.rejected] == [huge]
+    assert error.value.standings["acme"] == Standing(-2 * FEE, 2)
+    untyped = answered_call(4, hold_time_ms="60000", customer_account="acme")
+    assert (await books.book([*calls(5), untyped]))["acme"] == Standing(-4 * FEE, 4)
+
+
+async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_twice(books):
+    await books.book(calls(1, 2))
+    first = books._bookkeeper.process
+    first.kill()
+    await first.wait()
+    with structlog.testing.capture_logs() as logged:
+        assert (await books.book(calls(2, 3)))["acme"] == Standing(-3 * FEE, 3)
+    assert [line["event"] for line in logged] == ["bookkeeper_ended"]
+    assert books.pid not in {None, first.pid}
+
+
+async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at_all(books):
+    expected = 0
+    for delay_ms in range(0, 40, 4):
+        indices = range(expected, expected + 100)
+        expected += 100
+        booking = asyncio.ensure_future(books.book(calls(*indices)))
+        await asyncio.sleep(delay_ms / 1000)
+        if books.pid is not None and not booking.done():
+            os.kill(books.pid, signal.SIGKILL)
+        assert (await booking)["acme"] == Standing(-expected * FEE, expected)
+
+
+async def test_a_batch_that_was_cancelled_does_not_reply_to_the_next_one(books):
+    await books.book(calls(1))
+    booking = asyncio.ensure_future(books.book(calls(2, 3)))
+    await asyncio.sleep(0.001)
+    booking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await booking
+    other = answered_call(4, customer_account="beta", vendor_account="carrier-b")
+    assert await books.book([other]) == {"beta": Standing(-FEE, 1), "carrier-b": Standing(-COST, 1)}
+
+
+async def test_errors_of_the_database_keep_their_meaning(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "empty.db")):
+        pass
+    damaged = Database(f"sqlite+aiosqlite:///{tmp_path}/empty.db")
+    away = Database("mysql+aiomysql://vosd:secret@127.0.0.1:1/vosd")
+    for database, meaning in ((damaged, StoreDamaged), (away, StoreUnavailable)):
+        books = SeparateBooks(database)
+        with pytest.raises(StoreUnavailable) as error:
+            await books.book(calls(1))
+        assert type(error.value) is meaning
+        assert "secret" not in str(error.value)
+        await books.close()
+        await database.close()
+
+
+async def test_the_process_ends_when_its_books_are_closed_and_ignores_signals_for_the_group(books):
+    await books.book(calls(1))
+    process = books._bookkeeper.process
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+    assert (await books.book(calls(2)))["acme"].seq == 2
+    assert books.pid == process.pid
+    await books.close()
+    assert (books.pid, process.returncode) == (None, 0)
+
+
+async def test_a_process_that_cannot_be_started_is_a_database_that_is_away(database, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    books = SeparateBooks(database)
+    with pytest.raises(StoreUnavailable, match="/nowhere/python"):
+        await books.start()
+    with pytest.raises(StoreUnavailable, match="/nowhere/python"):
+        await books.book(calls(1))
+
+
+def test_a_message_is_its_length_and_its_content():
+    assert message(b"abc") == b"\0\0\0\3abc"

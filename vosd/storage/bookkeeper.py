@@ -1,0 +1,117 @@
+"""Process that books calls for a switch: ``python -m vosd.storage.bookkeeper DESCRIPTOR`` (ADR 43).
+
+It keeps nothing of its own. A batch that it did not confirm is given to its successor, and what was committed of it
+changes nothing the second time (ADR 5).
+"""
+
+import asyncio
+import ctypes
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import uvloop
+
+from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.record import CallRecord
+from vosd.obs import log
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+_LENGTH_BYTES: Final = 4
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Result of a batch: what ``Books.book`` returns or raises."""
+
+    standings: Mapping[str, Standing] = {}
+    newest_commit: int = 0
+    rejected: tuple[tuple[str, str], ...] = ()
+    """Call ids and reasons."""
+    unavailable: str | None = None
+    """Message of ``StoreUnavailable``; None = the batch is booked."""
+    is_damaged: bool = False
+    """Whether that was ``StoreDamaged``."""
+    is_unread: bool = False
+    """Whether a record was not read, because a value has another type than its column."""
+
+
+def message(content: bytes) -> bytes:
+    """Return a message as it is sent: its length, then the content."""
+    return len(content).to_bytes(_LENGTH_BYTES, "big") + content
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    """Return the content of the next message.
+
+    Raises:
+        EOFError: the other process has ended.
+    """
+    length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
+    return await reader.readexactly(length)
+
+
+async def serve(channel: socket.socket) -> None:
+    """Book batches until the switch closes the channel.
+
+    The first message is the database's URL. A batch is a row of messages with some records each, then one with none.
+    """
+    reader, writer = await asyncio.open_connection(sock=channel)
+    decode = msgspec.msgpack.Decoder(list[CallRecord]).decode
+    encode = msgspec.msgpack.Encoder().encode
+    batch: list[CallRecord] = []
+    database: Database | None = None
+    try:
+        database = Database((await received(reader)).decode())
+        books = SqlBooks(database)
+        gc.freeze()
+        is_unread = False
+        while True:
+            content = await received(reader)
+            try:
+                records = decode(content)
+            except msgspec.ValidationError:
+                is_unread = True
+                continue
+            batch += records
+            if not records:
+                reply = Reply(is_unread=True) if is_unread else await _booked(books, batch)
+                writer.write(message(encode(reply)))
+                batch, is_unread = [], False
+    except EOFError:
+        return
+    finally:
+        writer.close()
+        if database is not None:
+            await database.close()
+
+
+async def _booked(books: SqlBooks, batch: list[CallRecord]) -> Reply:
+    try:
+        return Reply(await books.book(batch), books.newest_commit())
+    except RejectedRecords as error:
+        rejected = tuple((record.call_id, reason) for record, reason in error.rejected)
+        return Reply(error.standings, books.newest_commit(), rejected)
+    except StoreUnavailable as error:
+        is_damaged = isinstance(error, StoreDamaged)
+        return Reply(newest_commit=books.newest_commit(), unavailable=str(error), is_damaged=is_damaged)
+
+
+def _main() -> None:
+    # The switch decides when this process ends: signals for the whole group are for the switch, and if it is killed
+    # its successor must find no one else at work on the batch.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    log.configure("warning")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    _main()

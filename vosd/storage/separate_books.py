@@ -1,0 +1,185 @@
+"""Books of a switch whose calls are booked in a process of its own, so that its event loop is not held (ADR 43)."""
+
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+
+import vosd
+from vosd.cdr.ports import RejectedRecord, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.record import CallRecord
+from vosd.storage.bookkeeper import Reply, message, received
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+_ENCODED_AT_ONCE: Final = 64
+"""Records encoded before the event loop serves calls again."""
+_REPLY_S: Final = 300.0
+"""A process that has not replied by then is killed; the time limit of one transaction is ``PATIENCE_S``."""
+_END_S: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+class _Bookkeeper(NamedTuple):
+    """The process, and the channel to it."""
+
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class SeparateBooks(SqlBooks):
+    """``SqlBooks`` that leave ``book`` to the process of ``vosd.storage.bookkeeper``.
+
+    The process is started again when it has ended. Everything else is asked of the database from here.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._url = database.engine.url.render_as_string(hide_password=False)
+        self._bookkeeper: _Bookkeeper | None = None
+        self._turn = asyncio.Lock()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Reply).decode
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the bookkeeper, None while there is none."""
+        return None if self._bookkeeper is None else self._bookkeeper.process.pid
+
+    async def start(self) -> None:
+        """Start the process, so that the first batch need not wait for it.
+
+        Raises:
+            StoreUnavailable: it cannot be started.
+        """
+        async with self._turn:
+            try:
+                await self._present()
+            except OSError as error:
+                raise _gone(error) from error
+
+    async def close(self) -> None:
+        """End the process; a batch that it has is not finished."""
+        async with self._turn:
+            await self._end()
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        """Book whole calls in one transaction and return the standing of every account they touched.
+
+        Raises:
+            StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
+            RejectedRecords: these records can never be booked; all others are committed.
+        """
+        async with self._turn:
+            try:
+                reply = await self._asked(records)
+            except (OSError, EOFError) as error:
+                _log.warning("bookkeeper_ended", error=str(error), means="it is started again, the batch is repeated")
+                reply = await self._asked_again(records)
+            except (UnicodeEncodeError, OverflowError):  # undecodable bytes of a peer, a number beyond 64 bits
+                reply = Reply(is_unread=True)
+        if reply.is_unread:
+            return await super().book(records)
+        self._newest_commit = max(self._newest_commit, reply.newest_commit)
+        if reply.unavailable is not None:
+            raise (StoreDamaged if reply.is_damaged else StoreUnavailable)(reply.unavailable)
+        if reply.rejected:
+            by_id = {record.call_id: record for record in records}
+            rejected = [RejectedRecord(by_id[call_id], reason) for call_id, reason in reply.rejected]
+            raise RejectedRecords(rejected, reply.standings)
+        return reply.standings
+
+    async def _asked_again(self, records: Sequence[CallRecord]) -> Reply:
+        try:
+            return await self._asked(records)
+        except (OSError, EOFError) as error:
+            raise _gone(error) from error
+
+    async def _asked(self, records: Sequence[CallRecord]) -> Reply:
+        """Give a batch to the process and return its reply.
+
+        Raises:
+            OSError, EOFError: the process has ended, or was ended because it did not reply.
+            UnicodeEncodeError, OverflowError: no message can hold a record.
+        """
+        messages = []
+        for start in range(0, len(records), _ENCODED_AT_ONCE):
+            messages.append(message(self._encode(records[start : start + _ENCODED_AT_ONCE])))
+            await asyncio.sleep(0)  # a full batch at once would delay the packets of running calls
+        messages.append(message(self._encode([])))
+        has_replied = False
+        try:
+            async with asyncio.timeout(_REPLY_S):
+                present = await self._present()
+                present.writer.writelines(messages)
+                reply = self._decode(await received(present.reader))
+            has_replied = True
+        finally:
+            if not has_replied:  # a late reply would be taken for that of the next batch
+                await asyncio.shield(self._end(is_asked=False))
+        return reply
+
+    async def _present(self) -> _Bookkeeper:
+        """Return the process; start it if there is none.
+
+        Raises:
+            EOFError: it has ended.
+            OSError: it cannot be started.
+        """
+        if self._bookkeeper is None:
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "vosd.storage.bookkeeper", str(theirs.fileno())),
+                    stdin=DEVNULL,
+                    stdout=DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env={**os.environ, "PYTHONPATH": _search_path()},
+                )
+            except BaseException:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
+            reader, writer = await asyncio.open_connection(sock=ours)
+            writer.write(message(self._url.encode()))
+            self._bookkeeper = _Bookkeeper(process, reader, writer)
+        elif self._bookkeeper.reader.at_eof():
+            raise EOFError("its channel is closed")
+        return self._bookkeeper
+
+    async def _end(self, *, is_asked: bool = True) -> None:
+        """End the process: by closing the channel if ``is_asked``, else at once."""
+        if self._bookkeeper is None:
+            return
+        process, _, writer = self._bookkeeper
+        self._bookkeeper = None
+        writer.close()
+        if is_asked:
+            try:
+                async with asyncio.timeout(_END_S):
+                    await process.wait()
+            except TimeoutError:
+                _log.warning("bookkeeper_killed", why="it did not end")
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _search_path() -> str:
+    """Return where Python finds this package, wherever it was started from."""
+    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+
+
+def _gone(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the process that books calls has ended or cannot be started ({error})")
