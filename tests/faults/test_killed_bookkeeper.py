@@ -56,5 +56,5 @@ def test_the_bookkeeper_ends_with_a_switch_that_is_killed_and_with_one_that_stop
     for end in (scene.daemon.kill, scene.daemon.interrupt):
         [pid] = eventually(lambda: bookkeepers(scene), "a bookkeeper")
         end()
-        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "no bookkeeper")
+        assert eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "no bookkeeper")
         scene.daemon.start()
