@@ -128,7 +128,7 @@ class ClientCore:
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
         peer, parts = dialog.peer, transaction.parts
-        via = self._flows.new_via(peer.flow)
+        via = self._flows.vias[peer.flow] + self._token()
         ack = dialog.request("ACK", via, parts.sequence, parts.credentials + headers, body)
         answers = dialog.answers
         transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
@@ -266,11 +266,11 @@ class ClientCore:
         dialog.local_sequence += 1
         if dialog.answers is not None:
             headers = dialog.answers.lines(method, dialog.request_uri, body, self._token()) + headers
-        flow = dialog.peer.flow
-        via = self._flows.new_via(flow)
+        flow, token = dialog.peer.flow, self._token()
+        via = self._flows.vias[flow] + token
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
         spare = self._flows.beside(dialog.target, dialog.peer) if self._store.reliable[flow] else None
-        return f"{via.rpartition('=')[2]} {method}", data, spare
+        return f"{self._flows.mark}{token} {method}", data, spare
 
     # -- proof --------------------------------------------------------------------------------------------------
 

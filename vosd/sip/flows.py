@@ -82,7 +82,8 @@ class Flows:
         self.reliable = tuple(each.transport != "udp" for each in listeners)
         self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)
         """Whole Contact lines, one for each flow."""
-        self._via = self._begun_vias()
+        self.vias = self._begun_vias()
+        """Via values up to the token that ends the branch, one for each flow."""
         self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
         """Cache of the next hops of Contacts: the peers of a trunk send the same ones in every call."""
@@ -96,7 +97,7 @@ class Flows:
     def go_on_as(self, mark: str, refusal_tag: str) -> None:
         """Continue with the branch prefix and the tag of an earlier process, whose transactions are still open."""
         self.mark, self.refusal_tag = mark, refusal_tag
-        self._via = self._begun_vias()
+        self.vias = self._begun_vias()
 
     def _begun_vias(self) -> tuple[str, ...]:
         """Return Via values up to the variable part of the branch, one for each flow."""
@@ -106,11 +107,11 @@ class Flows:
 
     def new_via(self, flow: int) -> str:
         """Return a Via value with a new branch, which is its end."""
-        return self._via[flow] + self._token()
+        return self.vias[flow] + self._token()
 
     def same_branch(self, via: str, flow: int) -> str:
         """Return the Via value of another flow with the branch of ``via``."""
-        return self._via[flow] + via.rpartition(self.mark)[2]
+        return self.vias[flow] + via.rpartition(self.mark)[2]
 
     def towards(self, host: str, transport: str | None = None, interface: str | None = None) -> int:
         """Return the flow for packets to an address: the configured interface, else the first suitable listener.

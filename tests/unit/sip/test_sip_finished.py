@@ -1,0 +1,93 @@
+"""What finished transactions leave: rows that expire together, by timers on the wheel of the retransmissions."""
+
+from vosd.base.clock import Instant
+from vosd.sip.settings import Timers
+from vosd.sip.transaction.finished import Mark
+from vosd.sip.transaction.retry import OF_REQUEST, OF_SUCCESS, Retry
+from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Datagram
+from vosd.testing.virtual.probe import CUSTOMER
+
+NOW = Instant(10_000, 0)
+STAY_MS = 32_000
+
+
+class Sender:
+    """Retransmits for ever."""
+
+    def timer_due(self, now: Instant) -> None:
+        assert now.mono >= NOW.mono
+
+    def transport_failed(self, now: Instant) -> None:
+        raise AssertionError(now)
+
+
+def store() -> TransactionStore:
+    return TransactionStore(Timers())
+
+
+def let_pass(kept_in: TransactionStore, ms: int) -> None:
+    now = NOW.plus(ms)
+    for owner in kept_in.wheel.expire(now.mono):
+        owner.timer_due(now)
+
+
+def test_a_row_is_kept_for_its_time_and_at_most_a_tick_longer():
+    finished = (kept_in := store()).finished
+    finished.keep("key", Mark.ABSORB, STAY_MS, NOW.plus(1))
+    let_pass(kept_in, STAY_MS)
+    assert finished.get("key") is Mark.ABSORB
+    let_pass(kept_in, STAY_MS + 500)
+    assert finished.get("key") is None
+    assert len(finished) == finished.timers == len(kept_in.wheel) == 0
+    assert kept_in.wheel.next_due() is None
+
+
+def test_rows_that_expire_in_one_tick_need_one_timer_whatever_timer_they_wait_for():
+    finished = (kept_in := store()).finished
+    finished.keep("long", Mark.CLOSED_DIALOG, STAY_MS, NOW)
+    finished.keep("short", Mark.ABSORB, 5_000, NOW.plus(STAY_MS - 5_000))
+    assert len(kept_in.wheel) == finished.timers == 1
+    let_pass(kept_in, STAY_MS)
+    assert len(finished) == 0
+
+
+def test_two_keys_for_one_row_expire_together():
+    finished = (kept_in := store()).finished
+    finished.keep("branch", Mark.ACCEPTED, STAY_MS, NOW, also="copies")
+    assert finished.get("branch") is finished.get("copies") is Mark.ACCEPTED
+    let_pass(kept_in, STAY_MS)
+    assert len(finished) == 0
+
+
+def test_what_is_kept_can_be_kept_again_elsewhere_until_the_same_instant():
+    before, after = store(), store()
+    before.finished.keep("short", Mark.ABSORB, 5_000, NOW)
+    before.finished.keep("message", Datagram(CUSTOMER, b"ACK"), STAY_MS, NOW)
+    for row in before.finished.kept():
+        after.finished.keep_until(*row)
+    assert list(after.finished.kept()) == list(before.finished.kept())
+    let_pass(after, 5_000)
+    assert [key for key, _, _ in after.finished.kept()] == ["message"]
+
+
+def test_a_retransmission_that_is_stopped_leaves_nothing_on_the_wheel():
+    kept_in, sender = store(), Sender()
+    retries = [Retry(kept_in, sender, CUSTOMER, b"data", pace, NOW) for pace in (OF_REQUEST, OF_SUCCESS)]
+    assert len(kept_in.wheel) == 2
+    for retry in retries:
+        retry.stop(sender)
+        retry.stop(sender)
+    assert len(kept_in.wheel) == 0
+    assert kept_in.wheel.next_due() is None
+    assert kept_in.out == [Datagram(CUSTOMER, b"data")] * 2
+
+
+def test_a_retransmission_is_set_again_under_the_same_timer():
+    kept_in, sender = store(), Sender()
+    retry = Retry(kept_in, sender, CUSTOMER, b"data", OF_REQUEST, NOW)
+    assert kept_in.wheel.position(retry) == (1_050, 0)
+    assert list(kept_in.wheel.expire(10_500)) == [sender]
+    assert retry.due(sender, NOW.plus(500))
+    assert kept_in.wheel.position(retry) == (1_150, 0)
+    assert len(kept_in.out) == 2
