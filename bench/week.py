@@ -1,14 +1,16 @@
 """``python -m bench.week``: a week of calls on virtual time; the records, postings and balances that it leaves.
 
 To compare two versions: run it in the tree of each and compare the output byte by byte. Ids and tags that the switch
-draws are written as numbers in the order in which they appear, so that a version may draw fewer of them.
+draws are left out, and what remains of an hour is sorted: a version may draw fewer of them, and do what is due in the
+same millisecond in another order.
 """
 
 import argparse
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -16,11 +18,12 @@ from typing import Final
 
 import structlog
 
+from vosd.catalogue.catalogue import Catalogue
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import (
     RINGS,
     SILENT,
@@ -31,6 +34,7 @@ from vosd.testing.virtual.vendor import (
     answers_timed,
     refuses,
 )
+from vosd.testing.virtual.wire import Packet, Storm
 
 HOURS: Final = 7 * 24
 CALLS_AN_HOUR: Final = 60
@@ -39,6 +43,7 @@ HOUR_MS: Final = 3_600_000
 CUSTOMERS: Final = {name: Endpoint(f"198.51.100.{10 + number}", 5060) for number, name in enumerate("abcd")}
 BALANCES: Final = {"a": "1000", "b": "2.5", "c": "0", "d": "0.37"}
 _DRAWN: Final = re.compile(r"switch[0-9a-f]{8}|\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_DRAWN_BYTES: Final = re.compile(_DRAWN.pattern.encode())
 
 INTENTS: Final = [
     *[Intent()] * 6,
@@ -73,7 +78,7 @@ def main() -> int:
     parser.add_argument("--digest", action="store_true", help="only a digest and the number of lines")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    lines = _numbered(_week(arguments.hours, arguments.unruly, arguments.packets))
+    lines = _week(arguments.hours, arguments.unruly, arguments.packets)
     if not arguments.digest:
         for line in lines:
             print(line)
@@ -91,13 +96,42 @@ def _week(hours: int, unruly: int, packets: bool) -> Iterator[str]:
         yield f"hour {seed}"
         yield from _left(_plain_hour(Random(seed)), packets)
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from property.test_switch_midcall import Day  # the tests are no part of the package
+    from property import test_switch_midcall as unruly_days  # the tests are no part of the package
 
+    unruly_days.Scene = _PunctualScene
+    unruly_days.Storm = _Weather
     for seed in range(unruly):
         yield f"unruly day {seed}"
-        day = Day(seed)
+        day = unruly_days.Day(seed)
         day.judge()
         yield from _left(day.scene.exchange, packets)
+
+
+class _PunctualScene(Scene):
+    """Timers that run at their times: how late others ran would show at which times a version wakes up."""
+
+    def __init__(self, content: Catalogue, *, balance: str, lateness_ms: int) -> None:
+        assert lateness_ms >= 0
+        super().__init__(content, balance=balance)
+
+
+class _Weather(Storm):
+    """A storm that strikes packets by what they say, not in the order in which they are sent.
+
+    What is sent in the same millisecond may change its order between two versions.
+    """
+
+    def __init__(self, seed: int, *, loss: float = 0.0, doubling: float = 0.0, jitter_ms: int = 0) -> None:
+        super().__init__(seed, loss=loss, doubling=doubling, jitter_ms=jitter_ms)
+        self._seed = seed
+        self._sent: Counter[bytes] = Counter()
+
+    def __call__(self, packet: Packet) -> Sequence[int]:
+        """Return the delays of one packet."""
+        said = _DRAWN_BYTES.sub(b"", b"%s %s" % (str(packet.target).encode(), packet.data))
+        self._sent[said] += 1
+        self._random.seed(b"%d %d %s" % (self._seed, self._sent[said], said))
+        return super().__call__(packet)
 
 
 def _plain_hour(draw: Random) -> Exchange:
@@ -141,22 +175,15 @@ def _plain_hour(draw: Random) -> Exchange:
     return exchange
 
 
-def _left(exchange: Exchange, packets: bool) -> Iterator[str]:
-    """Return what is left of some traffic, a line each."""
+def _left(exchange: Exchange, packets: bool) -> list[str]:
+    """Return what is left of some traffic, sorted, a line each."""
+    lines = [repr(record) for record in exchange.sink.records]
     if packets:
-        yield from (f"{packet.sent_at} {packet.target} {packet.data!r}" for packet in exchange.wire.packets)
-    yield from map(repr, exchange.sink.records)
-    for name, credit in sorted(exchange.credits.items()):
-        yield f"{name}: balance {credit.balance} unbooked {credit.unbooked} reserved {credit.reserved}"
-    for left in exchange.leftovers().items():
-        yield f"left: {left}"
-
-
-def _numbered(lines: Iterable[str]) -> Iterator[str]:
-    """Write ids and tags that the switch drew as the number of their first appearance."""
-    numbers: dict[str, str] = {}
-    for line in lines:
-        yield _DRAWN.sub(lambda found: numbers.setdefault(found[0], f"#{len(numbers)}"), line)
+        lines += [f"{packet.sent_at} {packet.target} {packet.data!r}" for packet in exchange.wire.packets]
+    for name, credit in exchange.credits.items():
+        lines.append(f"{name}: balance {credit.balance} unbooked {credit.unbooked} reserved {credit.reserved}")
+    lines += [f"left: {left}" for left in exchange.leftovers().items()]
+    return sorted(_DRAWN.sub("#", line) for line in lines)
 
 
 if __name__ == "__main__":
