@@ -79,6 +79,7 @@ def test_source_belongs_to_the_most_specific_claim(sources, packets):
         identified = index.identify(host, port, lambda _, callee=callee: callee)
         assert index.knows(host, port) == bool(from_here)
         assert (identified is None) == (not fitting)
+        assert identified is not None or not index.is_trusted(host, port)
         if identified is not None:
             _, gateway = max(
                 fitting,

@@ -10,6 +10,7 @@ from vosd.routing.rest import Rests
 from vosd.trunks.gateways import Address, RoutingGateway
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
+IsLocated = Callable[[RoutingGateway], bool]
 
 
 def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
@@ -20,13 +21,18 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 class LiveState:
     """The counters and credits that running calls share; they outlive a reload."""
 
-    __slots__ = ("addresses_of", "breakers", "credits", "health", "occupancy", "rests", "unregistered")
+    __slots__ = ("addresses_of", "breakers", "credits", "health", "is_located", "occupancy", "rests", "unregistered")
 
     def __init__(
-        self, credits: dict[str, AccountCredit] | None = None, addresses_of: AddressesOf = as_configured
+        self,
+        credits: dict[str, AccountCredit] | None = None,
+        addresses_of: AddressesOf = as_configured,
+        is_located: IsLocated | None = None,
     ) -> None:
         self.addresses_of = addresses_of
-        """Returns the present addresses of a gateway: resolved names, registered contacts."""
+        """Returns the present addresses of a gateway, in order: resolved names, registered contacts."""
+        self.is_located: IsLocated = is_located or (lambda gateway: bool(addresses_of(gateway)))
+        """Returns whether there is any."""
         self.occupancy = Occupancy()
         self.rests = Rests()
         self.breakers = Breakers()

@@ -56,7 +56,7 @@ class Rehearsal:
 
     def __init__(self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...]) -> None:
         """``payer`` is the account of the customer."""
-        state = LiveState({**live.credits, payer: live.credits[payer].copied()}, live.addresses_of)
+        state = LiveState({**live.credits, payer: live.credits[payer].copied()}, live.addresses_of, live.is_located)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
         state.unregistered = live.unregistered
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)

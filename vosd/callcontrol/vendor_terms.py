@@ -15,10 +15,13 @@ from vosd.trunks.gateways import RoutingGateway
 class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
-    __slots__ = ("_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "resting", "unregistered")
+    __slots__ = (
+        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "located", "resting", "unregistered",
+    )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
+        self.located = live.is_located
         self._catalogue = catalogue
         self._credits = live.credits
         self._health = live.health
@@ -41,10 +44,6 @@ class LiveVendors:
         """
         followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms)
         return _price(followed) == _price(buy_rate(redirected))
-
-    def located(self, gateway: RoutingGateway) -> bool:
-        """Return whether any address of the gateway is known."""
-        return bool(self._addresses_of(gateway))
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""

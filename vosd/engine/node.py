@@ -126,6 +126,7 @@ class Node:
             observer=self.followers,
             register=self.registrar.take_register,
             addresses_of=self.addresses_of,
+            is_located=self.is_located,
             steps=around.steps,
             asker=around.asker,
         )
@@ -167,3 +168,9 @@ class Node:
         if gateway.registers:
             return self.registrations.addresses(gateway.name)
         return self.vendors.registrations.routed(gateway.name, self._names.addresses(gateway))
+
+    def is_located(self, gateway: RoutingGateway) -> bool:
+        """Return whether it is known where a gateway or a phone is right now."""
+        if gateway.registers:
+            return self.registrations.is_registered(gateway.name)
+        return self._names.knows(gateway)

@@ -21,6 +21,10 @@ class Addresses(Protocol):
         """Return where one call may try the gateway, in order; empty where nothing is known."""
         ...
 
+    def knows(self, gateway: RoutingGateway, /) -> bool:
+        """Return whether any address of the gateway is known."""
+        ...
+
     def resolved(self, configured: Sequence[Address], /) -> Sequence[Address]:
         """Return where addresses of a gateway are, in order; empty where nothing is known."""
         ...

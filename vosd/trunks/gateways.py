@@ -181,8 +181,12 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
 
         They change with names to resolve, with its registration with us, and with the service route of ours with it.
         """
-        changes = self.registers or self.registration is not None
-        return () if changes or not all(is_address(address.host) for address in self.addresses) else self.addresses
+        return () if self.has_names or self.registers or self.registration is not None else self.addresses
+
+    @cached_property
+    def has_names(self) -> bool:
+        """Whether any of its addresses is a name to resolve."""
+        return not all(is_address(address.host) for address in self.addresses)
 
     @cached_property
     def is_phone(self) -> bool:

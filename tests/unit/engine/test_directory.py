@@ -82,6 +82,7 @@ async def test_a_gateway_with_addresses_costs_nothing(desk):
     gateway = routing_gateway("plain", addresses=(Address("192.0.2.1", 5060), Address("2001:db8::1", 5060)))
     await desk.adopt(gateway)
     assert desk.directory.addresses(gateway) is gateway.addresses
+    assert desk.directory.knows(gateway)
     assert desk.directory.hosts() == frozenset()
     assert desk.server.asked == []
 
@@ -118,6 +119,19 @@ async def test_each_call_draws_its_own_order_by_weight(server):
 
 async def test_nothing_is_known_of_a_gateway_that_was_never_adopted(desk):
     assert desk.directory.addresses(CARRIER) == ()
+    assert not desk.directory.knows(CARRIER)
+
+
+async def test_a_gateway_is_known_by_one_address_and_no_order_is_drawn_to_tell(server):
+    def drawn(_choices):
+        raise AssertionError("an order was drawn")
+
+    desk = Desk(server, draw=drawn)
+    lost = Address("lost.example.net", None)
+    await desk.adopt(CARRIER, routing_gateway("lost", addresses=(lost,)))
+    assert desk.directory.knows(CARRIER)
+    assert not desk.directory.knows(routing_gateway("lost", addresses=(lost,)))
+    assert desk.directory.knows(routing_gateway("half", addresses=(lost, *CARRIER.addresses)))
 
 
 async def test_a_name_without_a_server_is_logged_once_and_has_no_address(desk):

@@ -17,7 +17,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.live_state import AddressesOf, LiveState, as_configured
+from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
@@ -60,13 +60,14 @@ class Switch(Counting):
         observer: CallObserver,
         register: Callable[[RegisterArrived], None],
         addresses_of: AddressesOf = as_configured,
+        is_located: IsLocated | None = None,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
         """``steps`` set up new calls; ``asker`` answers their questions, without it every one is unanswered."""
         self._take_register = register
         self._endpoint = endpoint
-        self.live = LiveState(credits, addresses_of)
+        self.live = LiveState(credits, addresses_of, is_located)
         self.notices = Notices(endpoint)
         self.services = CallServices(
             node,

@@ -58,8 +58,6 @@ class Directory(Counting):
         self._clock = clock
         self._draw = draw
         self._watched: dict[Hop, CachedName] = {}
-        self._numbered: dict[str, Sequence[Address]] = {}
-        """Gateways whose addresses are all numeric."""
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
         self._hosts: frozenset[str] = frozenset()
         self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
@@ -71,12 +69,17 @@ class Directory(Counting):
 
     def addresses(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return the addresses that one call may try at the gateway, in order; empty if none is known."""
-        if gateway.addresses is self._numbered.get(gateway.name):
-            return gateway.addresses
-        if all(is_address(address.host) for address in gateway.addresses):
-            self._numbered[gateway.name] = gateway.addresses
-            return gateway.addresses
-        return self.resolved(gateway.addresses)
+        return self.resolved(gateway.addresses) if gateway.has_names else gateway.addresses
+
+    def knows(self, gateway: RoutingGateway) -> bool:
+        """Return whether an address of the gateway is known, without putting all of them in order."""
+        for address in gateway.addresses:
+            if is_address(address.host):
+                return True
+            cached = self._watched.get(Hop(*address[:3]))
+            if cached is not None and cached.servers:
+                return True
+        return False
 
     def locate(self, hop: Hop) -> Hop | None:
         """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet)."""
@@ -117,7 +120,6 @@ class Directory(Counting):
     def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of exactly these gateways; call ``look_up`` first."""
         self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
-        self._numbered.clear()
         self._gather_hosts()
 
     def begin_due(self) -> None:

@@ -223,6 +223,11 @@ class Registrations(Counting):
             bindings = sorted(bindings, key=attrgetter("q", "registered_at"), reverse=True)
         return tuple(map(self._address, bindings))
 
+    def is_registered(self, name: str) -> bool:
+        """Return whether a user is registered anywhere."""
+        user = self._users.get(name)
+        return user is not None and bool(user.bindings)
+
     def is_at(self, name: str, host: str, port: int) -> bool:
         """Return whether that user is registered from an address."""
         user = self._users.get(name)

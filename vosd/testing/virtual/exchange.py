@@ -91,6 +91,9 @@ class _FixedNames:
     def __init__(self, locate: Locator) -> None:
         self.locate = locate
 
+    def knows(self, gateway: RoutingGateway) -> bool:
+        return bool(gateway.addresses)
+
     def addresses(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
         return gateway.addresses
 
