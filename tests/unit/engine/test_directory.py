@@ -89,6 +89,7 @@ async def test_a_gateway_with_addresses_costs_nothing(desk):
 
 async def test_a_name_becomes_addresses_that_remember_it(desk):
     await desk.adopt(CARRIER)
+    assert desk.directory.knows(CARRIER)
     assert desk.directory.addresses(CARRIER) == (
         Address("192.0.2.1", 5062, "udp", "example.net", "example.net"),
         Address("192.0.2.2", 5062, "udp", "example.net", "example.net"),
@@ -122,24 +123,13 @@ async def test_nothing_is_known_of_a_gateway_that_was_never_adopted(desk):
     assert not desk.directory.knows(CARRIER)
 
 
-async def test_a_gateway_is_known_by_one_address_and_no_order_is_drawn_to_tell(server):
-    def drawn(_choices):
-        raise AssertionError("an order was drawn")
-
-    desk = Desk(server, draw=drawn)
-    lost = Address("lost.example.net", None)
-    await desk.adopt(CARRIER, routing_gateway("lost", addresses=(lost,)))
-    assert desk.directory.knows(CARRIER)
-    assert not desk.directory.knows(routing_gateway("lost", addresses=(lost,)))
-    assert desk.directory.knows(routing_gateway("half", addresses=(lost, *CARRIER.addresses)))
-
-
 async def test_a_name_without_a_server_is_logged_once_and_has_no_address(desk):
     gateway = routing_gateway("lost", addresses=(Address("lost.example.net", None),))
     with structlog.testing.capture_logs() as lines:
         await desk.adopt(gateway)
         for _ in range(3):
             assert await desk.pass_time(300)
+    assert not desk.directory.knows(gateway)
     assert desk.directory.addresses(gateway) == ()
     assert [(line["event"], line["name"], line["why"]) for line in lines] == [
         ("gateway_name_lost", "lost.example.net", "no SIP server is published under this name")
