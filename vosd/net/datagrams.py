@@ -52,9 +52,11 @@ _STRIDE: Final = ctypes.sizeof(_Message) // 4
 _LENGTH: Final = _Message.length.offset // 4
 """Offset of the length in each mmsghdr, in 32-bit words."""
 
+_NOT_WAITING: Final = int(socket.MSG_DONTWAIT)
+
+# Without ``argtypes``, whose checks take a third of a call: int is passed as int, bytes as char *, None as NULL.
 _receive = _libc.recvmmsg
-_receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-_send = _libc.sendto  # without ``argtypes``, whose checks take a third of a call; ints and bytes are passed as they are
+_send = _libc.sendto
 _send.restype = ctypes.c_ssize_t
 
 
@@ -77,7 +79,7 @@ class Datagrams:
             message.name_length = _NAME_BYTES
             message.vector = ctypes.pointer(self._vectors[index])
             message.vectors = 1
-        self._first = ctypes.addressof(self._messages)
+        self._first = ctypes.c_void_p(ctypes.addressof(self._messages))
         self._data = memoryview(self._buffer).cast("B")
         self._sender_bytes = memoryview(self._names).cast("B")
         self._words = memoryview(self._messages).cast("B").cast("I")
@@ -91,7 +93,7 @@ class Datagrams:
         """
         data, senders, words, known = self._data, self._sender_bytes, self._words, self._senders_by_name
         batch = []
-        for index in range(_receive(self._file, self._first, BATCH, socket.MSG_DONTWAIT, None)):
+        for index in range(_receive(self._file, self._first, BATCH, _NOT_WAITING, None)):
             start = index * DATAGRAM_MAX
             name = bytes(senders[index * _NAME_BYTES : (index + 1) * _NAME_BYTES])
             sender = known.get(name) or self._sender_of(name)
@@ -101,7 +103,7 @@ class Datagrams:
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
         """Send one datagram; return whether the kernel accepted it."""
         name = self._names_by_sender.get(to) or self._name(to)
-        taken: int = _send(self._file, data, len(data), socket.MSG_DONTWAIT, name, len(name))
+        taken: int = _send(self._file, data, len(data), _NOT_WAITING, name, len(name))
         return taken >= 0
 
     def close(self) -> None:
