@@ -62,7 +62,7 @@ class CallMessages:
         "packed_messages", "room", "size_bytes",
     )  # fmt: skip
 
-    def __init__(self, began_at: int) -> None:
+    def __init__(self, began_at: int, call_ids: tuple[str, ...] = ()) -> None:
         self.began_at = began_at
         """UTC milliseconds of the first message."""
         self.entries: list[Entry] = []
@@ -74,14 +74,14 @@ class CallMessages:
         """Whether an INVITE was answered in a compressed message."""
         self.calls: tuple[str, ...] = ()
         """Ids of the calls that run."""
-        self.call_ids: tuple[str, ...] = ()
+        self.call_ids = call_ids
         """The Call-IDs of its legs, the caller's first."""
         self.attempts = 0
         """How many attempts of the call that runs are among them."""
         self.outcome = CallOutcome.OPEN
         self.room: Room | None = None
         """The room that holds it; None = it was dropped, and nothing is added to it any more."""
-        self.size_bytes = RECORD_OVERHEAD_BYTES
+        self.size_bytes = RECORD_OVERHEAD_BYTES + CALL_ID_OVERHEAD_BYTES * len(call_ids) + sum(map(len, call_ids))
 
     def all_entries(self) -> list[Entry]:
         """Return all messages, oldest first."""

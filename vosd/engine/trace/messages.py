@@ -84,20 +84,19 @@ class Trace:
             return None
         if at >= self._pack_at:
             self._pack(at)
-        arrival, attempts = call.arrival, call.journey.sip_call_ids_out
+        arrival, attempts, by_call_id = call.arrival, call.journey.sip_call_ids_out, self._by_call_id
         call_ids = (arrival.sip_call_id_in, *attempts)
-        messages = self._by_call_id.get(arrival.sip_call_id_in)
-        if messages is None:
-            messages = CallMessages(at)
+        messages = by_call_id.get(arrival.sip_call_id_in)
+        if messages is None and by_call_id.keys().isdisjoint(call_ids):
+            messages = CallMessages(at, call_ids)
+            for call_id in call_ids:
+                by_call_id[call_id] = messages
             self._recent.admit(messages)
-        elif messages.room is not self._recent:
-            self._move(messages, self._recent)
-        elif messages.outcome is _WELL:
-            messages.outcome = _OPEN
+        else:
+            messages = self._continued(messages, call_ids, at)
         messages.calls += (arrival.call_id,)
-        self.of_calls[arrival.call_id] = messages
         messages.attempts = len(attempts)
-        self._name(messages, call_ids)
+        self.of_calls[arrival.call_id] = messages
         return messages
 
     def turn(
@@ -211,6 +210,18 @@ class Trace:
         return found
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _continued(self, messages: CallMessages | None, call_ids: tuple[str, ...], at: int) -> CallMessages:
+        """Return the record of a call of which messages are kept already."""
+        if messages is None:
+            messages = CallMessages(at)
+            self._recent.admit(messages)
+        elif messages.room is not self._recent:
+            self._move(messages, self._recent)
+        elif messages.outcome is _WELL:
+            messages.outcome = _OPEN
+        self._name(messages, call_ids)
+        return messages
 
     def _name(self, messages: CallMessages, call_ids: tuple[str, ...]) -> None:
         """Let a record be found by Call-IDs; it absorbs those that were begun for one of them without a call."""
