@@ -46,9 +46,9 @@ class CalleeLeg(Leg):
     """The leg of a vendor."""
 
     __slots__ = (
-        "_acknowledged", "_address", "_early", "_invitation", "_pracking", "_received_rseq", "_sessions", "_speaker",
-        "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang", "rang_at", "started_at",
-        "tried_at",
+        "_acknowledged", "_address", "_early", "_invitation", "_invite_sequence", "_pracking", "_received_rseq",
+        "_sessions", "_speaker", "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang",
+        "rang_at", "started_at", "tried_at",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,8 @@ class CalleeLeg(Leg):
         self.dialog: Dialog | None = None
         self.is_settled = False
         self._acknowledged = False
+        self._invite_sequence = 0
+        """The CSeq of the INVITE, once its 2xx has its ACK."""
         self._early: dict[str, Dialog] | None = None
         self._received_rseq: dict[str, int] | None = None
         self._pracking: Pracking | None = None
@@ -113,12 +115,12 @@ class CalleeLeg(Leg):
     @property
     def sip_call_id(self) -> str:
         """The Call-ID of this leg."""
-        return self._transaction.parts.call_id
+        return self._transaction.parts.call_id if self.dialog is None else self.dialog.call_id
 
     @property
     def invite_sequence(self) -> int:
         """The CSeq of the INVITE."""
-        return self._transaction.parts.sequence
+        return self._invite_sequence or self._transaction.parts.sequence
 
     @property
     def host(self) -> str:
@@ -200,6 +202,8 @@ class CalleeLeg(Leg):
             self._acknowledged = True
             answer = self._as_sent(answer) if answer else b""
             self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)
+            self._invite_sequence = self._transaction.parts.sequence
+            self._transaction = self._endpoint.acknowledged_invite
 
     def answer_early_offer(self, answer: bytes, now: Instant) -> None:
         """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""

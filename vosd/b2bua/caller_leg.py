@@ -200,6 +200,7 @@ class CallerLeg(Leg):
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
         self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
+        self._transaction = self._endpoint.answered_invite
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
 

@@ -160,6 +160,8 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg.is_settled = self.is_settled
         leg._acknowledged = self.acknowledged
         leg._transaction = self._restored_invite(leg, restoration)
+        dialog = self.leg.dialog
+        leg._invite_sequence = 0 if self.invite is not None or dialog is None else dialog.invite_sequence
         leg._tag = early.tag if leg.dialog is None else leg.dialog.local_tag
         self._restore_early(leg, early, restoration)
         if leg.dialog is not None or leg._early is not None:
@@ -167,14 +169,9 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return leg
 
     def _restored_invite(self, leg: CalleeLeg, restoration: Restoration) -> InviteClient:
-        """Return the transaction of its INVITE; of one whose 2xx has its ACK only names are left."""
+        """Return the transaction of its INVITE; of one whose 2xx has its ACK only the number is left."""
         if self.invite is None:
-            dialog = self.leg.dialog
-            if dialog is None:
-                raise ValueError("a leg was acknowledged without a dialog")
-            return InviteClient.acknowledged(
-                restoration.store, text_of(dialog.call_id), dialog.invite_sequence, leg.peer
-            )
+            return restoration.endpoint.acknowledged_invite
         invite = restoration.invite_client(self.invite)
         invite.owner = leg if self.invite.is_live else None
         return invite

@@ -234,7 +234,7 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     def _restored_invite(self, leg: CallerLeg, restoration: Restoration) -> InviteServer:
         """Return the transaction of its INVITE; after the final response it sends nothing any more."""
         if self.invite is None:
-            return InviteServer.answered(restoration.store)
+            return restoration.endpoint.answered_invite
         invite = restoration.invite_server(self.invite)
         invite.owner = leg
         return invite

@@ -103,15 +103,15 @@ class InviteClient:
         return transaction
 
     @classmethod
-    def acknowledged(cls, store: TransactionStore, call_id: str, sequence: int, peer: Peer) -> "InviteClient":
-        """Return the transaction of an INVITE whose 2xx has its ACK; it keeps Call-ID and sequence number alone."""
+    def acknowledged(cls, store: TransactionStore) -> "InviteClient":
+        """Return a transaction that stands for all INVITEs whose 2xx has its ACK, and does nothing any more."""
         transaction = cls.__new__(cls)
         transaction._store = store
         transaction._key = ""
         transaction._last_wait = transaction._retry = transaction._spare = transaction._cancel_headers = None
         transaction._listens_until = 0
         transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
-        transaction.parts = InviteParts("", "", "", "", call_id, sequence, peer)
+        transaction.parts = InviteParts("", "", "", "", "", 0, Peer(0, "", 0))
         transaction.state = ACCEPTED
         return transaction
 

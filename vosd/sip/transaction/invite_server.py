@@ -42,7 +42,7 @@ class InviteServer:
 
     @classmethod
     def answered(cls, store: TransactionStore) -> "InviteServer":
-        """Return the transaction of an INVITE that has its 2xx, and sends nothing any more."""
+        """Return a transaction that stands for all INVITEs that have their 2xx, and sends nothing any more."""
         transaction = cls.__new__(cls)
         transaction._store = store
         transaction._key = transaction._merging = ""
