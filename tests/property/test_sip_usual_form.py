@@ -34,30 +34,31 @@ USUAL = (INVITE, BYE, ACK, RINGING, TRYING, DONE)
 
 VIAS = (
     "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1", "SIP/2.0/TCP h;rport;branch=z9hG4bK-1",
-    "SIP/2.0/UDP h;branch=z9hG4bK",
-    "SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK.x_;rport", "SIP/2.0/UDP h:0;branch=z9hG4bK1", "SIP/2.0/UDP h",
-    "SIP/2.0/UDP h:65536;branch=z9hG4bK1", "SIP/2.0/UDP h:05060;branch=z9hG4bK1;alias;received=1.2.3.4;maddr=[::1]",
-    "SIP/2.0/UDP h;branch;branch=z9hG4bK1", "SIP/2.0/UDP h;branch=z9hG4bK1;branch=z9hG4bK2",
-    "SIP/2.0/UDP h;;branch=z9hG4bK1",
+    "SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK.x_;rport", "SIP/2.0/UDP h;branch=z9hG4bK",
+    "SIP/2.0/UDP h:0;branch=z9hG4bK1", "SIP/2.0/UDP h", "SIP/2.0/UDP h:65536;branch=z9hG4bK1",
+    "SIP/2.0/UDP h:05060;branch=z9hG4bK1;alias;received=1.2.3.4;maddr=[::1]", "SIP/2.0/UDP h;branch;branch=z9hG4bK1",
+    "SIP/2.0/UDP h;branch=z9hG4bK1;branch=z9hG4bK2", "SIP/2.0/UDP h;;branch=z9hG4bK1",
+    "SIP/2.0/UDP h;tag=1;branch=z9hG4bK1",
     "SIP/2.0/UDP h;branch=z9hG4bK1;ttl=1, SIP/2.0/UDP i;branch=z9hG4bK2", "SIP/2.0/UDP h;branch=z9hG4bK1;rport;rport=1",
+    "SIP/2.0/UDP h;branch=z9hG4bK+1~;received=2001:db8::1;x-1;rport=7", "SIP/2.0/UDP h;rport;branch=z9hG4bK1;rport",
+    "SIP/2.0/UDP h;Branch=x;branch=z9hG4bK1",
 )  # fmt: skip
 ADDRESSES = (
     "<sip:a@b>;tag=1", "<sip:a@b>", '"A \u00e9" <sip:a@b>;tag=x-y', '"A"<tel:+44;x=y>;tag=x.y;tag=z;u',
-    "A B <sip:a>;tag=1",
-    "sip:a@b;tag=1", "<sip:a@b> ;tag=1", "<sip:a@b>;tag = 1", "<sip:a@b>;Tag=1", "<sip:a@b>;x=y;tag=1",
-    '<sip:a>;tag="1"',
-    " <sip:a@b>;tag=1", '"\\"" <sip:a@b>;tag=1', "<>;tag=1", "< sip:a >;tag=1", '"A" B <sip:a>;tag=1',
-    "<sip:a>;tag=\u0661",
+    "A B <sip:a>;tag=1", "sip:a@b;tag=1", "<sip:a@b> ;tag=1", "<sip:a@b>;tag = 1", "<sip:a@b>;Tag=1",
+    "<sip:a@b>;x=y;tag=1", '<sip:a>;tag="1"', " <sip:a@b>;tag=1", '"\\"" <sip:a@b>;tag=1', "<>;tag=1",
+    "< sip:a >;tag=1", '"A" B <sip:a>;tag=1', "<sip:a>;tag=\u0661", "<sip:a>;x-1=+~;tag=1+~;tags=2;branch", "tel:+44",
+    "<sip:a@b>;tags=1", "sip:a@b;x;tag=1", "<sip:a@b>;tag", "sip:a,b;tag=1", "sip:a;b?c=d;tag=1",
+    "<sip:a>;x;tag=1;tag=2",
 )  # fmt: skip
 VALUES = {
     "Via": VIAS, "From": ADDRESSES, "To": ADDRESSES, "Call-ID": ("a@b", "a b", "", "\u00e9", "a\x7f", " a"),
-    "CSeq": ("1 INVITE", "2 BYE", "0 ACK", "999999999 INVITE", "2147483648 INVITE", "1  INVITE", "1 invite",
-    "x INVITE", "1"),
-    "Content-Length": ("0", "1", "3", "5", "-1", "", "1000000000", "\u0661"), "Max-Forwards": ("70", "0", "x", "256",
-    "1000"),
-    "Contact": ("<sip:a@b>", "sip:a@b", "<sip:a;;b>", "*", "sip:a?b"),
-    "Require": ("100rel", "x", ",", "timer,  path", ""),
-    "Accept": ("application/sdp", "text/plain"), "Subject": ("a", " a ", "", "\x1c", "a\x1c", "a\u00a0", "\u00e9"),
+    "CSeq": ("1 INVITE", "2 BYE", "0 ACK", "999999999 INVITE", "2147483648 INVITE", "1  INVITE", "1 invite", "1"),
+    "Content-Length": ("0", "1", "3", "5", "-1", "", "1000000000", "\u0661"),
+    "Max-Forwards": ("70", "0", "x", "256", "1000"), "Contact": ("<sip:a@b>", "sip:a@b", "<sip:a;;b>", "*", "sip:a?b"),
+    "Require": ("100rel", "x", ",", "timer,  path", ""), "Accept": ("application/sdp", "text/plain"),
+    "Subject": ("a", " a ", "", "\x1c", "a\x1c", "a\u00a0", "\u00e9"), "x-vendor_1": ("a", ""), "User-agent": ("a",),
+    "Cisco-Guid": ("1-2",), "CALL-ID": ("e",), "vIA": ("SIP/2.0/UDP x;branch=z9hG4bK9",), "max-forwards": ("70",),
 }  # fmt: skip
 NAMES = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i", "Content-Length": "l", "Contact": "m", "Subject": "s"}
 STARTS = (

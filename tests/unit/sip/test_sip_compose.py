@@ -130,3 +130,20 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     assert not set(head) & {0, *range(1, 10), 11, 12, *range(14, 32), 127}
     assert Uri.parse(sent.request.uri).user == InviteNumbers(came).called()
     assert Uri.parse(sent.request.from_.uri).user == InviteNumbers(came).calling()
+
+
+@pytest.mark.parametrize(
+    ("via", "filled"),
+    [
+        ("SIP/2.0/UDP h;rport;branch=z9hG4bK1", "SIP/2.0/UDP h;rport=40000;branch=z9hG4bK1"),
+        ("SIP/2.0/UDP h;branch=z9hG4bK1;rport", "SIP/2.0/UDP h;branch=z9hG4bK1;rport=40000"),
+        ("SIP/2.0/UDP h;rport;branch=z9hG4bK1;rport", "SIP/2.0/UDP h;rport=40000;branch=z9hG4bK1;rport"),
+        ("SIP/2.0/UDP h;rport=1;branch=z9hG4bK1;rport", "SIP/2.0/UDP h;rport=40000;branch=z9hG4bK1;rport"),
+        ("SIP/2.0/UDP h;RPORT;branch=z9hG4bK1;rport", "SIP/2.0/UDP h;rport=40000;branch=z9hG4bK1;rport"),
+    ],
+)
+def test_of_two_rports_the_first_is_filled_in(via, filled):
+    message = parse_message(request(via=via))
+    assert isinstance(message, Request)
+    stem = response_stem(message, Peer(0, "203.0.113.5", 40_000))
+    assert stem.up_to_tag.split(b"\r\n", 1)[0].decode() == f"Via: {filled};received=203.0.113.5"

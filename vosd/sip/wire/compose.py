@@ -136,12 +136,12 @@ def response_stem(request: Request, source: Peer, *, reliable: bool = False) -> 
     params = via.params
     if "rport" in params:
         port = source.port
-        if top.endswith(";rport"):
-            top = f"{top}={port}"
+        if not request.prefix or params["rport"] is not None:  # it may be in capitals, with blanks, or have a value
+            top = _RPORT.sub(f";rport={port}", top, count=1)
         elif ";rport;" in top:
             top = top.replace(";rport;", f";rport={port};", 1)
         else:
-            top = _RPORT.sub(f";rport={port}", top, count=1)
+            top = f"{top}={port}"
     if "rport" in params or via.host.strip("[]") != source.host:
         if "received" in params:  # only the receiver may say so (section 18.2.1)
             top = _RECEIVED.sub("", top)

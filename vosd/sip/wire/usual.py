@@ -10,61 +10,57 @@ The patterns are linear: each line is matched by one atomic alternative, which i
 import re
 from typing import Final
 
-from vosd.sip.wire.grammar import HOST, PORT
+from vosd.sip.wire.grammar import HOST, PORT, TOKEN
 
-_URI: Final = rf"sips?:(?:[\w+*#.\-]++@)?(?:{HOST})(?::{PORT})?(?:;[!->A-~]*+)?"
+_URI: Final = rf"sips?:(?:[A-Za-z0-9_+*#.\-]++@)?(?:{HOST})(?::{PORT})?(?:;[!->A-~]*+)?"
 """Without headers, which no Request-URI may have, and so without a question mark."""
-_PARAMS: Final = r"(?>(?:;(?!branch)[a-z]++(?:=[\w.:\-]++)?)*)"
-_ADDRESS: Final = r'(?:"[^"\\\x00-\x1f\x7f]*+"[ ]?|[A-Za-z0-9][\w.+\- ]*+)?<[!#-;=?-~]++>'
+_WORD: Final = rf"{TOKEN}+"
+_PARAMS: Final = r"(?>(?:;(?!branch|tag)[a-z][a-z0-9\-]*+(?:=[A-Za-z0-9_.!%*+`'~:\-]++)?)*)"
+"""Parameters other than those that are captured."""
+_ADDRESS: Final = r"""
+    (?:(?: "[^"\\\x00-\x1f\x7f]*+"[ ]? | [A-Za-z0-9][A-Za-z0-9_.+\- ]*+ )?<[!#-;=?-~]++> | [!#-+\--:=?-~]++ )
+"""
+"""An address in angle brackets, or a bare one, which ends before the first semicolon."""
 _OTHER: Final = r"""
-    (?:[ABDEGHIJKLNOPQRSUWXYZ][A-Za-z0-9\-]++ | Contact | Content-(?:Type|Disposition) | Min-SE | Timestamp | Call-Info)
-    :[ ][!-~][^\r\n]*+(?<=[!-~])
+    (?: [ABDEGH-LN-SUW-Zabdegh-ln-suw-z][A-Za-z0-9_\-]++ | Contact | Content-Type
+      | (?!(?i:call-id|content-length|cseq|from|max-forwards|to|via):)[A-Za-z][A-Za-z0-9_\-]++
+    ):[ ](?:[!-~][^\r\n]*+(?<=[!-~]))?
 """
 """Any other header, with one blank before its value and none behind it.
 
-No name here is another spelling of a header that may occur only once.
+Its name has two letters or more and is no other spelling of one that is read here.
 """
-_LINES: Final = rf"""
-    (?>(?:(?>
-        Via:[ ](?(branch) [^\r\n]*+ | %s)
-      | From:[ ](?(from_tag) (?!) | {_ADDRESS};tag=(?P<from_tag> [\w.\-]++ ){_PARAMS} )
-      | To:[ ](?(to) (?!) | (?P<to> {_ADDRESS} )(?:;tag=(?P<to_tag> [\w.\-]++ ){_PARAMS})? )
+_GROUP: Final = re.compile(r"\(\?P<(\w+)>")
+
+
+def _head(start_line: str, via: str) -> re.Pattern[str]:
+    """Compile the pattern of a whole head; ``via`` is that of the first Via, which captures ``branch``.
+
+    The other headers with a name here may occur only once. All groups are named.
+    """
+    pattern = rf"""
+    {start_line}\r\n(?>(?:(?>
+        Via:[ ](?(branch) [^\r\n]*+ | {via} )
+      | From:[ ](?(from_tag) (?!) | {_ADDRESS}(?:;tag=|{_PARAMS};tag=)(?P<from_tag> {_WORD} ){_PARAMS} )
+      | To:[ ](?(to) (?!) | (?P<to> {_ADDRESS} )(?:(?:;tag=|{_PARAMS};tag=)(?P<to_tag> {_WORD} ){_PARAMS} | {_PARAMS}) )
       | Call-ID:[ ](?(call_id) (?!) | (?P<call_id> [!-~]++ ))
       | CSeq:[ ](?(sequence) (?!) | (?P<sequence> \d{{1,9}} )[ ](?P<method_counted> [A-Z]++ ))
       | Content-Length:[ ](?(length) (?!) | (?P<length> \d{{1,9}} ))
       | Max-Forwards:[ ](?(hops) (?!) | (?P<hops> \d{{1,3}} ))
       | {_OTHER}
-    )\r\n)*)\Z
-"""
-"""Lines of the headers. Of several Vias the first is read; the other headers with a name here may occur only once."""
-_REQUEST: Final = (
-    rf"""
-    (?P<method> [A-Z]++ )[ ](?P<uri> {_URI} )[ ]SIP/2\.0\r\n
-"""
-    + _LINES
-    % rf"""
-    (?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS )[ ](?P<host> {HOST} )(?::(?P<port> {PORT} ))?
-    (?P<before> {_PARAMS} );branch=(?P<branch> z9hG4bK[\w.\-]++ )(?P<behind> {_PARAMS} ))
-"""
-)
-_RESPONSE: Final = (
-    r"""
-    SIP/2\.0[ ](?P<status> [1-6]\d\d )(?:[ ](?P<reason> [^\r\n]*+ ))?\r\n
-"""
-    + _LINES
-    % rf"""
-    SIP/2\.0/[A-Z]++[ ][\w.\[\]:\-]++ {_PARAMS};branch=(?P<branch> [\w.\-]++ ){_PARAMS}
-"""
-)
-_GROUP: Final = re.compile(r"\(\?P<(\w+)>")
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern whose groups are all named; ``re`` accepts a condition on a later group by number only."""
+    )\r\n)*)\Z"""
+    # Python accepts a condition on a group further behind by its number only.
     for number, name in enumerate(_GROUP.findall(pattern), start=1):
         pattern = pattern.replace(f"(?({name})", f"(?({number})")
     return re.compile(pattern, re.ASCII | re.VERBOSE)
 
 
-USUAL_REQUEST: Final = _compiled(_REQUEST)
-USUAL_RESPONSE: Final = _compiled(_RESPONSE)
+USUAL_REQUEST: Final = _head(
+    rf"(?P<method> [A-Z]++ )[ ](?P<uri> {_URI} )[ ]SIP/2\.0",
+    rf"""(?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS )[ ](?P<host> {HOST} )(?::(?P<port> {PORT} ))?
+         (?P<before> {_PARAMS} );branch=(?P<branch> z9hG4bK{_WORD} )(?P<behind> {_PARAMS} ))""",
+)
+USUAL_RESPONSE: Final = _head(
+    r"SIP/2\.0[ ](?P<status> [1-6]\d\d )(?:[ ](?P<reason> [^\r\n]*+ ))?",
+    rf"SIP/2\.0/[A-Z]++[ ][A-Za-z0-9_.\[\]:\-]++ {_PARAMS};branch=(?P<branch> {_WORD} ){_PARAMS}",
+)
