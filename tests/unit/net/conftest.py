@@ -168,7 +168,8 @@ class Peer:
         """Send blank lines until the connection is closed; raise TimeoutError if it never is."""
         with suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE_S):
-                while not self.reader.at_eof():
+                # The transport may know of the end before the reader does, and then takes nothing more.
+                while not self.reader.at_eof() and not self.writer.is_closing():
                     self.writer.write(blank)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.reader.read(1_000), 0.02)
