@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
-from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
+from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings, output
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 PLENTY = 10**9
@@ -54,7 +54,7 @@ class Disk:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         with (
-            patch.object(os, "write", self.write),
+            patch.object(output, "system_write", self.write),
             patch.object(os, "posix_fallocate", self.posix_fallocate),
             patch.object(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=self.room, f_frsize=1)),
             patch.object(os, "fdatasync", lambda _descriptor: None),

@@ -65,7 +65,7 @@ def logged():
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
     def with_room(room: int) -> Disk:
         disk = Disk(room)
-        monkeypatch.setattr(output_module.os, "write", disk.write)
+        monkeypatch.setattr(output_module, "system_write", disk.write)
         monkeypatch.setattr(output_module.os, "posix_fallocate", disk.posix_fallocate)
         monkeypatch.setattr(output_module.os, "statvfs", disk.statvfs)
         return disk
@@ -216,10 +216,18 @@ def test_a_clean_stop_in_the_reserve_leaves_no_call_behind(directory, disk):
     assert all(name.endswith(".kept") for name in files_of(directory))
 
 
+def test_an_error_of_a_write_is_that_of_the_system(tmp_path):
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY | os.O_CREAT)
+    with pytest.raises(OSError, match=r"Bad file descriptor") as caught:
+        output_module.system_write(descriptor, b"data")
+    os.close(descriptor)
+    assert caught.value.errno == errno.EBADF
+
+
 def test_a_disk_that_takes_records_piece_by_piece_gets_them_whole(directory, monkeypatch):
     journal = opened(directory)
     real_write = os.write
-    monkeypatch.setattr(output_module.os, "write", lambda descriptor, data: real_write(descriptor, data[:100]))
+    monkeypatch.setattr(output_module, "system_write", lambda descriptor, data: real_write(descriptor, data[:100]))
     for index in range(5):
         journal.ended(answered_call(index))
     journal.flush()
