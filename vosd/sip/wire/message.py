@@ -122,13 +122,13 @@ class Message:
         value = self.header(name)
         if value is None:
             return []
-        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\r\n"):
+        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\n"):
             return self._indexed().values[name]
         return [value]  # no header is on more than one line
 
     def comes_twice(self, name: str) -> bool:
         """Return whether a header occurs on more than one line."""
-        if self._first is not None and len(self._first) + 1 == self._head.count("\r\n"):
+        if self._first is not None and len(self._first) + 1 == self._head.count("\n"):
             return False
         return len(self.values(name)) > 1
 
@@ -137,7 +137,7 @@ class Message:
         value = self.header(name)
         if value is None:
             return []
-        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\r\n"):
+        if self._first is None or self._index is not None or len(self._first) + 1 != self._head.count("\n"):
             return self._indexed().elements_of(name)
         if "," not in value:
             return [value] if value else []
