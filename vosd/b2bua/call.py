@@ -175,7 +175,7 @@ class Call(CallEndings):
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
-        if self._lifetime is not None:
+        if self.state is CallState.TALKING and self._lifetime is not None:
             self._lifetime.watch(self)
         elif self.state is CallState.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.supervision, self._answer_wait_ends_ms()
