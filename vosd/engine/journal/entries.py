@@ -88,51 +88,53 @@ _encode_text: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
 
 
-def _encode(entry: Entry) -> bytes:
+def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
+    """Return the frame of an entry; ``call_id`` is None where it is not of one call."""
     try:
-        return _encode_text(entry)
+        payload = _encode_text(entry)
     except UnicodeEncodeError:
-        return _encode_text(escaped(entry))
+        payload = _encode_text(escaped(entry))
+    return framed(kind, NO_CALL if call_id is None else bytes.fromhex(call_id.replace("-", "")), at, payload)
 
 
 def answered_frame(call: OpenCall) -> bytes:
     """Return the frame of an answered call."""
-    return framed(KIND_ANSWERED, id_bytes(call.record.call_id), call.answered_mono, _encode(call))
+    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, call)
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:
     """Return the frame of a call that ended at ``mono``; 0 if it was not answered."""
-    return framed(KIND_ENDED, id_bytes(record.call_id), mono, _encode(Ended(record)))
+    return _frame(KIND_ENDED, record.call_id, mono, Ended(record))
 
 
 def mark_frame(mark: Mark) -> bytes:
     """Return the frame of a time mark."""
-    return framed(KIND_MARK, NO_CALL, mark.mono, _encode(mark))
+    return _frame(KIND_MARK, None, mark.mono, mark)
 
 
 def booked_frame(booked: Booked) -> bytes:
     """Return the frame that names booked calls."""
-    return framed(KIND_BOOKED, NO_CALL, 0, _encode(booked))
+    return _frame(KIND_BOOKED, None, 0, booked)
 
 
 def quarantined_frame(quarantined: Quarantined) -> bytes:
     """Return the frame that names refused calls."""
-    return framed(KIND_QUARANTINED, NO_CALL, 0, _encode(quarantined))
+    return _frame(KIND_QUARANTINED, None, 0, quarantined)
 
 
 def placed_frame(placed: PlacedCall) -> bytes:
     """Return the frame of an INVITE to a gateway."""
-    return framed(KIND_PLACED, id_bytes(placed.call_id), 0, _encode(placed))
+    return _frame(KIND_PLACED, placed.call_id, 0, placed)
 
 
 def left_over_frame(left_over: LeftOver) -> bytes:
     """Return the frame of legs that are still to be released."""
-    return framed(KIND_LEFT_OVER, id_bytes(left_over.call_id), 0, _encode(left_over))
+    return _frame(KIND_LEFT_OVER, left_over.call_id, 0, left_over)
 
 
 def hung_up_frame() -> bytes:
     """Return the frame that says that all legs are released."""
-    return framed(KIND_HUNG_UP, NO_CALL, 0, _encode(HungUp()))
+    return _frame(KIND_HUNG_UP, None, 0, HungUp())
 
 
 def name_of(entry: Entry) -> str:
@@ -153,11 +155,6 @@ def _entry_in(frame: Frame) -> Entry | Frame:
         return _decode(frame.payload)
     except msgspec.DecodeError:
         return frame
-
-
-def id_bytes(call_id: str) -> bytes:
-    """Return the 16 bytes of a call id."""
-    return bytes.fromhex(call_id.replace("-", ""))
 
 
 def id_text(call: bytes) -> str:
