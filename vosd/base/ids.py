@@ -15,16 +15,15 @@ BEGINNING_DIGITS_MIN: Final = 8
 
 _GROUPS: Final = (8, 12, 16, 20)
 """Number of digits before each hyphen of a UUID."""
+_VARIANT: Final = {f"{drawn:x}": f"{8 | drawn & 3:x}" for drawn in range(16)}
+"""The digit with the variant of RFC 9562 section 4.1 in its upper two bits, by a random one."""
 _BEGINNING: Final = re.compile(r"[0-9a-f]{1,32}\Z", re.ASCII)
 
 
 def uuid7(wall_ms: int, entropy: bytes) -> str:
     """Return a version 7 UUID (RFC 9562 section 5.7) as text, from a wall time and ten random bytes."""
-    tail = int.from_bytes(entropy[:10], "big")
-    high = (wall_ms & 0xFFFFFFFFFFFF) << 16 | 0x7000 | (tail >> 68) & 0xFFF
-    low = 0x8000000000000000 | tail & 0x3FFFFFFFFFFFFFFF
-    digits = f"{high:016x}{low:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    stamp, drawn = f"{wall_ms & 0xFFFFFFFFFFFF:012x}", entropy[:10].hex()
+    return f"{stamp[:8]}-{stamp[8:]}-7{drawn[:3]}-{_VARIANT[drawn[4]]}{drawn[5:8]}-{drawn[8:]}"
 
 
 def beginning_of(text: str) -> str | None:

@@ -171,8 +171,9 @@ class Admission:
         if found is None:
             who = call.user or f"{call.source_host}:{call.source_port}"
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"no mapping gateway for {who}")
-        gateway, callee, call.callee_in = found
-        call.mapping, call.callee, call.callee_billing = gateway, callee, for_matching(callee)
+        gateway, callee = found.gateway, found.callee
+        call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
+        call.callee_billing = for_matching(callee)
         call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
         if gateway.caller_numbers is not None:
             call.caller = gateway.caller_numbers.permitted(call.caller_in)
@@ -206,10 +207,10 @@ class Admission:
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        occupancy, name, mono_ms = self.live.occupancy, gateway.name, call.at.mono
-        full = occupancy.take(Scope.MAPPING, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
+        occupancy, scope, name, mono_ms = self.live.occupancy, Scope.MAPPING, gateway.name, call.at.mono
+        full = occupancy.take(scope, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
         if full is None:
-            call.taken.append(PlaceTaken(occupancy, Scope.MAPPING, name, mono_ms))
+            call.taken.append(PlaceTaken(occupancy, scope, name, mono_ms))
             return None
         if full is Full.CONCURRENCY:
             return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{name} has its {gateway.max_concurrent} calls")
@@ -230,10 +231,10 @@ class Admission:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
         if account.expires_at is not None and call.at.wall >= account.expires_at:
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
-        occupancy, mono_ms = self.live.occupancy, call.at.mono
-        full = occupancy.take(Scope.ACCOUNT, account.id, account.max_concurrent, account.max_cps, mono_ms)
+        occupancy, scope, mono_ms = self.live.occupancy, Scope.ACCOUNT, call.at.mono
+        full = occupancy.take(scope, account.id, account.max_concurrent, account.max_cps, mono_ms)
         if full is None:
-            call.taken.append(PlaceTaken(occupancy, Scope.ACCOUNT, account.id, mono_ms))
+            call.taken.append(PlaceTaken(occupancy, scope, account.id, mono_ms))
             return None
         limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
         return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vosd.base.errors import VosError
 from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeSource
@@ -21,7 +23,7 @@ _MAPPED_PREFIX_LENGTH: Final = 96
 """Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
 
 
-class Identified(NamedTuple):
+class Identified(msgspec.Struct, frozen=True, gc=False):
     """The mapping gateway of a call, and the called number."""
 
     gateway: MappingGateway

@@ -75,9 +75,11 @@ def test_each_gateway_reads_the_number_where_its_dialect_says_and_only_there():
             ),
         ]
     )
-    assert index.identify("10.0.0.1", 5060, called)[1:] == ("49", "700149")
+    first = index.identify("10.0.0.1", 5060, called)
+    assert (first.callee, first.dialled) == ("49", "700149")
     assert read == [CalleeSource.TO]
-    assert index.identify("10.0.1.1", 5060, called)[1:] == ("44", "44")
+    second = index.identify("10.0.1.1", 5060, called)
+    assert (second.callee, second.dialled) == ("44", "44")
     assert read == [CalleeSource.TO, CalleeSource.REQUEST_URI]
 
 
