@@ -31,7 +31,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
     dollars, euros = dollars_and_euros
     daemon = Daemon(tmp_path / "vosd.yaml", dollars, Notifier(None))
     service = daemon.service
-    steps = daemon.steps()[:4]
+    steps = daemon.steps()[:5]
     for step in steps:
         await step.start()
     look_up = service.directory.look_up

@@ -36,7 +36,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
     """Start all that comes before the listeners; return what the log said."""
-    steps = daemon.steps()[:4]
+    steps = daemon.steps()[:5]
     assert steps[-1].name == "switch"
     with capture_logs() as log:
         for step in steps:
@@ -46,7 +46,7 @@ async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
 
 
 async def stop(daemon: Daemon) -> None:
-    for step in reversed(daemon.steps()[:4]):
+    for step in reversed(daemon.steps()[:5]):
         await step.stop()
 
 
