@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from vosd.sip.headers.cseq import COMMON_METHODS, UNREAD, CSeq
 from vosd.sip.headers.name_addr import tag_of
-from vosd.sip.headers.names import MalformedNameError, canonical
+from vosd.sip.headers.names import SPELLINGS, MalformedNameError, canonical
 from vosd.sip.headers.via import Via
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
@@ -223,15 +223,23 @@ def _read_headers(lines: list[str], limits: Limits) -> tuple[list[str], dict[str
     else:
         fault = None
     try:
-        # From last to first, so that the first of equal names wins.
-        first = {canonical(name): value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        first = _first_of(lines)
     except ValueError:
         lines = [line for line in lines if _is_header(line)]
-        first = {canonical(name): value.strip() for name, value in [line.split(":", 1) for line in reversed(lines)]}
+        first = _first_of(lines)
         fault = fault or Flaw.MALFORMED_HEADER
     if len(first) != len(lines):
         fault = fault or _repeated(lines)
     return lines, first, fault
+
+
+def _first_of(lines: list[str]) -> dict[str, str]:
+    """Return the first value of each header by its canonical name; raises ValueError for a line that is no header."""
+    first: dict[str, str] = {}
+    for line in reversed(lines):  # so that the first of equal names wins
+        name, value = line.split(":", 1)
+        first[SPELLINGS.get(name) or canonical(name)] = value.strip()
+    return first
 
 
 def _within(lines: list[str], limits: Limits) -> tuple[list[str], Flaw | None]:
