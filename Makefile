@@ -52,8 +52,13 @@ bench-count: $(VENV)/.tested-with ## processor instructions a call, counted by v
 	@scripts/provide valgrind:valgrind
 	@$(BIN)/python -m bench.count
 
-bench-compare: $(VENV)/.tested-with system-packages ## the same beside other switches, where they are installed
+bench-compare: $(VENV)/.tested-with system-packages var/sippy/.installed ## the same beside Sippy's B2BUA, with overload, latency at half load, many accounts
 	@$(BIN)/python -m bench --compare
+
+var/sippy/.installed:
+	@$(PYTHON) -m venv var/sippy
+	@var/sippy/bin/pip install --quiet --disable-pip-version-check sippy
+	@touch $@
 
 install-system: ## unit, user, example configuration and an environment of its own; DESTDIR= PREFIX=
 	@scripts/install-system $(PREFIX) $(PYTHON)

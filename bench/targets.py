@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from string import Template
 
@@ -22,6 +23,8 @@ from .process import Cpu, cpu_of
 VENDOR = Endpoint("127.0.0.1", 15_201)
 SWITCH = Endpoint("127.0.0.1", 15_200)
 CONFIGURATION = Path(__file__).with_name("vosd.yaml")
+OTHERS_FROM = int(IPv4Address("10.0.0.0"))
+START_SECONDS = 300.0
 SIPPY_START_SECONDS = 10.0
 
 
@@ -48,10 +51,11 @@ def direct() -> Iterator[Target]:
 
 
 @contextmanager
-def on_sqlite(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]:
-    """This switch with the embedded database."""
-    with Daemon(directory, _configuration("sqlite+aiosqlite:///$directory/vosd.db"), launcher) as daemon:
-        yield _target("vosd, SQLite", daemon, None)
+def on_sqlite(directory: Path, launcher: Sequence[str] = (), accounts: int = 0) -> Iterator[Target]:
+    """This switch with the embedded database, and that many more customers with a trunk each."""
+    configuration = _configuration("sqlite+aiosqlite:///$directory/vosd.db", accounts)
+    with Daemon(directory, configuration, launcher, start_seconds=START_SECONDS) as daemon:
+        yield _target(f"vosd, SQLite{f', {accounts:,} accounts' if accounts else ''}", daemon, None)
 
 
 @contextmanager
@@ -104,9 +108,17 @@ def sippy_executable() -> str | None:
     return str(beside.absolute()) if beside.exists() else shutil.which("b2bua_simple")
 
 
-def _configuration(database_url: str) -> str:
+def _configuration(database_url: str, accounts: int = 0) -> str:
     values = {"switch": str(SWITCH), "vendor": str(VENDOR), "database": database_url}
-    return Template(CONFIGURATION.read_text()).safe_substitute(values)
+    text = Template(CONFIGURATION.read_text()).safe_substitute(values)
+    payers = "".join(f"  - {{id: a{number}, type: direct, rate_group: sell}}\n" for number in range(accounts))
+    trunks = "".join(
+        f"  - {{name: t{number}, account: a{number}, hosts: [{IPv4Address(OTHERS_FROM + number)}/32]}}\n"
+        for number in range(accounts)
+    )
+    return text.replace("accounts:\n", f"accounts:\n{payers}", 1).replace(
+        "mapping_gateways:\n", f"mapping_gateways:\n{trunks}", 1
+    )
 
 
 def _target(name: str, daemon: Daemon, database_cpu: Callable[[], Cpu] | None) -> Target:

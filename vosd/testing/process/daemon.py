@@ -58,12 +58,20 @@ class Running(Protocol):
 class Daemon:
     """One installation in ``directory``; a context manager that never leaves the process running."""
 
-    def __init__(self, directory: Path, configuration: str, launcher: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        configuration: str,
+        launcher: Sequence[str] = (),
+        *,
+        start_seconds: float = _START_SECONDS,
+    ) -> None:
         """Write the configuration; ``$directory`` in it stands for the directory's path.
 
-        ``launcher`` is put before ``vosd run``: a profiler, for one.
+        ``launcher`` is put before ``vosd run``: a profiler, for one. A start may take ``start_seconds``.
         """
         self.directory = directory
+        self._start_seconds = start_seconds
         self._launcher = launcher
         self.configuration_file = directory / "vosd.yaml"
         self.log_file = directory / "vosd.log"
@@ -107,7 +115,7 @@ class Daemon:
         Without ``wait`` it returns at once, for a start that takes long or fails.
         """
         self._process = self._begin()
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + self._start_seconds
         while wait and self.verb("status", "--json").code != 0:
             if not self.running or time.monotonic() > deadline:
                 raise DaemonError(f"vosd run did not come up:\n{self.log_file.read_text()}")
