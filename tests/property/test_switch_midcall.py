@@ -186,8 +186,6 @@ class Day:
         self.is_honest = draw.random() < 0.5
         if not self.is_honest:
             falsify(self.scene, draw, 0.05)
-            for agent in (self.scene.caller, *self.scene.vendors):
-                agent.minds_origins = False  # a false origin of one side is forwarded to the other
         self.party = Party(self.scene, draw)
         for number in range(self.mappings):
             outside = Address(CUSTOMER.host, 40_000 + number)

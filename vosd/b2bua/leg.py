@@ -56,7 +56,6 @@ class Leg:
         "_endpoint",
         "_is_confirmed",
         "_moving",
-        "_refused_session",
         "_remote_session_before_hold",
         "call",
         "dialog",
@@ -87,9 +86,7 @@ class Leg:
         self.remote_session = self._remote_session_before_hold = b""
         """The latest session description received from this side; its setter is ``note_session``."""
         self.said = b""
-        """The latest session description sent to it, without those that it refused."""
-        self._refused_session = b""
-        """The one that it refused, if nothing later was sent."""
+        """The latest session description sent to it."""
         self.informing = 0
         """INFO requests of this side that the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
@@ -155,11 +152,6 @@ class Leg:
     def as_reached(self, session: bytes) -> bytes:
         """Return a description with the addresses by which this side reaches the other one."""
         return session.for_one_at(self.host) if isinstance(session, Hidden) else session
-
-    def session_refused(self, before: bytes) -> None:
-        """Note that it refused the latest session description: ``before`` stays in force (RFC 3261 section 14.1)."""
-        if self.said != before:
-            self._refused_session, self.said = self.said, before
 
     @property
     def host(self) -> str:
@@ -386,10 +378,6 @@ class Leg:
         if session:
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
-            # The session in force is repeated unchanged. Another one needs a version that was not used before, not
-            # even in an offer that was refused.
-            if session != self.said:
-                if self.said:
-                    session = continued(session, self._refused_session or self.said)
-                self.said, self._refused_session = session, b""
+            session = continued(session, self.said) if self.said else session
+            self.said = session
         return session

@@ -68,10 +68,11 @@ class Refresh(Proposal):
 class ChangedAnswer(Proposal):
     """A changed answer to a refresh, which has to be forwarded to the other leg."""
 
-    __slots__ = ()
+    __slots__ = ("_said_before",)
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", session: bytes) -> None:
         super().__init__(endpoint, bridge, far, "INVITE", session)
+        self._said_before = far.said
 
     def begin_when_free(self, now: Instant) -> None:
         """Offer it to the far side, after that has answered a refresh of its own session."""
@@ -96,7 +97,7 @@ class ChangedAnswer(Proposal):
 
     def _refused(self, _status: int, _now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged."""
-        self.far.session_refused(self._said_before)
+        self.far.said = self._said_before
         self._over()
 
 

@@ -39,7 +39,6 @@ class Proposal(ABC):
         "_is_cancelled",
         "_method",
         "_offer",
-        "_said_before",
         "_tries",
         "far",
     )
@@ -53,8 +52,6 @@ class Proposal(ABC):
         self._offer = offer
         self._asked: Client | InviteClient | None = None
         self._asked_at: Instant | None = None
-        self._said_before = far.said
-        """The description that is in force for the far side if it refuses the offer."""
         self._tries = 0
         self._alarm: Timer[TimerOwner] | None = None
         self._is_cancelled = False
@@ -119,8 +116,6 @@ class Proposal(ABC):
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer: the other side's takes precedence (491), or the call is over."""
-        if self._asked is not None:
-            self._said_before = self.far.said  # it may have accepted the offer: then only a later version may follow
         self._release(now)
         self._refused(status, now)
 
@@ -165,7 +160,7 @@ class Proposal(ABC):
 class Renegotiation(Proposal):
     """An offer of one side to the other, from its request to the last ACK."""
 
-    __slots__ = ("_answers_in_ack", "_server", "origin")
+    __slots__ = ("_answers_in_ack", "_said_before", "_server", "origin")
 
     def __init__(
         self,
@@ -181,6 +176,7 @@ class Renegotiation(Proposal):
         """``server`` is the request with the offer; without ``offer`` the far side is asked to make one."""
         super().__init__(endpoint, bridge, far, method, offer)
         self.origin = origin
+        self._said_before = far.said
         self._server: Server | InviteServer | None = server
         self._answers_in_ack: InviteClient | None = None
         """The far side's 200 with an offer, unacknowledged until the origin has answered."""
@@ -218,7 +214,7 @@ class Renegotiation(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self.far.session_refused(self._said_before)
+            self.far.said = self._said_before  # the session in force is the one before (RFC 3261 section 14.1)
             self.origin.respond(server, 487 if self._is_cancelled else status_for_origin(status), now)
         self._over()
 

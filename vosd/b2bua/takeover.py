@@ -40,6 +40,5 @@ class Takeover(Renegotiation):
     def _refused(self, status: int, now: Instant) -> None:
         if self._server is not None:
             self._server = None
-            self.far.session_refused(self._said_before)
             self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()

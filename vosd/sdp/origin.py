@@ -11,17 +11,14 @@ def continued(session: bytes, previous: bytes) -> bytes:
     """Return ``session`` as a valid successor of ``previous`` for the side that received that.
 
     Within one dialog the origin stays, and the version grows by one if anything has changed. A peer's own descriptions
-    do so already. After a transfer they come from another peer, and get the old origin; what the switch has changed
-    itself, for instance to put a side on hold, gets the next version.
+    do so already; after a transfer they come from another peer, and get the old origin.
     """
-    if session == previous:
-        return session
     now, before = _ORIGIN.search(session), _ORIGIN.search(previous)
     if now is None or before is None:
         return session
-    version = int(before[3])
-    if (now[1], now[2], now[4]) == (before[1], before[2], before[4]) and int(now[3]) > version:
+    if (now[1], now[2], now[4]) == (before[1], before[2], before[4]) and int(now[3]) >= int(before[3]):
         return session
+    version = int(before[3])
     if session[: now.start()] + session[now.end() :] != previous[: before.start()] + previous[before.end() :]:
         version += 1
     origin = b"o=%s %s %d %s%s" % (before[1], before[2], version, before[4], now[5])

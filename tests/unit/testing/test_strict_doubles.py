@@ -6,7 +6,6 @@ from vosd.testing.data.sessions import follows
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OFFER, Message, compose
 from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import Line, Script, Vendor, answers, answers_reliably, refuses
 from vosd.testing.virtual.wire import Packet, Wire
 
@@ -134,18 +133,6 @@ def test_an_offer_needs_the_origin_of_the_session_and_a_later_version(
     hold = "" if origin == "- 1 1" else "a=sendonly\r\n"
     talking.say("UPDATE", 2, "update", body=OFFER.replace("o=- 1 1", f"o={origin}") + hold)
     assert talking.statuses("UPDATE") == [status]
-
-
-@pytest.mark.parametrize(
-    ("origin", "hold", "status"),
-    [("- 1 1", "", 200), ("- 1 2", "a=sendonly\r\n", 200), ("- 1 2", "", 488), ("- 1 3", "", 200)],
-    ids=["the session in force", "the refused one again", "another of its version", "a later one"],
-)
-def test_a_refused_offer_has_used_its_version(talking: Switch, origin: str, hold: str, status: int) -> None:
-    talking.vendor.only_call.will("UPDATE", Reply(491))
-    talking.say("UPDATE", 2, "refused", body=OFFER.replace("o=- 1 1", "o=- 1 2") + "a=sendonly\r\n")
-    talking.say("UPDATE", 3, "next", body=OFFER.replace("o=- 1 1", f"o={origin}") + hold)
-    assert talking.statuses("UPDATE") == [491, status]
 
 
 def test_a_change_without_a_new_version_does_not_follow() -> None:

@@ -45,7 +45,6 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     remote_session: SessionSnapshot = NO_SESSION
     remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
-    refused_session: SessionSnapshot = NO_SESSION
     allows_update: bool = False
     is_confirmed: bool = False
     last_seen_at: Instant | None = None
@@ -66,7 +65,6 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             SessionSnapshot.of(leg.remote_session),
             SessionSnapshot.of(leg._remote_session_before_hold),
             SessionSnapshot.of(leg.said),
-            SessionSnapshot.of(leg._refused_session) if leg._refused_session else NO_SESSION,
             leg._allows_update,
             leg._is_confirmed,
             leg.last_seen_at,
@@ -88,7 +86,6 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         leg.remote_session = self.remote_session.restored()
         leg._remote_session_before_hold = self.remote_session_before_hold.restored()
         leg.said = self.said.restored()
-        leg._refused_session = self.refused_session.restored()
         leg._allows_update = self.allows_update
         leg._is_confirmed = self.is_confirmed
         leg.informing = 0

@@ -69,6 +69,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, proposal: Proposal, call: CallPort) -> "ProposalSnapshot":
         """Describe a proposal of which ``call`` takes part."""
         endpoint = call.endpoint
+        said_before = proposal._said_before if isinstance(proposal, Renegotiation | ChangedAnswer) else b""
         origin, server, in_ack, introduced = None, None, None, None
         if isinstance(proposal, Renegotiation):
             origin, server = LegReference.to(proposal.origin, call), proposal._server
@@ -86,7 +87,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             alarm=TimerSnapshot.of(proposal._alarm, endpoint.store),
             is_cancelled=proposal._is_cancelled,
             is_over=isinstance(proposal, Hold) and proposal.is_over,
-            said_before=SessionSnapshot.of(proposal._said_before),
+            said_before=SessionSnapshot.of(said_before),
             origin=origin,
             server=None if server is None else answered_snapshot(server, endpoint),
             answers_in_ack=None if in_ack is None else InviteClientSnapshot.of(in_ack, endpoint.flows),
@@ -102,7 +103,6 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         proposal._bridge = bridge
         proposal._method = self.method
         proposal._offer = self.offer.restored()
-        proposal._said_before = self.said_before.restored()
         proposal._asked_at = self.asked_at
         proposal._tries = self.tries
         proposal._is_cancelled = self.is_cancelled
@@ -131,10 +131,12 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 return introduction
             case "hold":
                 hold = Hold.__new__(Hold)
-                hold.is_over = self.is_over
+                hold._said_before, hold.is_over = self.said_before.restored(), self.is_over
                 return hold
             case "changed answer":
-                return ChangedAnswer.__new__(ChangedAnswer)
+                changed = ChangedAnswer.__new__(ChangedAnswer)
+                changed._said_before = self.said_before.restored()
+                return changed
             case "refresh" if (supervision := calls.leg(self.far, call).supervision) is not None:
                 refresh = Refresh.__new__(Refresh)
                 refresh._supervision = supervision
@@ -145,6 +147,7 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         restoration = calls.restoration
         if self.origin is not None:
             proposal.origin = calls.leg(self.origin, call)
+        proposal._said_before = self.said_before.restored()
         proposal._server = None if self.server is None else restoration.answered(self.server)
         if isinstance(proposal._server, InviteServer):
             proposal._server.owner = proposal.origin

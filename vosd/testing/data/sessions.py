@@ -23,12 +23,6 @@ def follows(before: str, now: str) -> bool:
     return is_later and (current[1], current[3]) == (former[1], former[3])
 
 
-def versioned(session: str, latest: str) -> str:
-    """Return a description with the version of ``latest`` if that is higher."""
-    numbers = [int(origin[2]) for origin in map(_VERSION.search, (session, latest)) if origin]
-    return _VERSION.sub(lambda origin: f"{origin[1]} {max(numbers)} ", session)
-
-
 def revised(session: str, *attributes: str) -> str:
     """Return the next description of an origin, both ways unless an attribute says otherwise (RFC 3264 section 8)."""
     told = _DIRECTION.sub("", _VERSION.sub(lambda origin: f"{origin[1]} {int(origin[2]) + 1} ", session))

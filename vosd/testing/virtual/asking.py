@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from vosd.testing.data.sessions import answering
+from vosd.testing.data.sessions import answering, follows
 from vosd.testing.sockets.peer import Message, UnexpectedError
 from vosd.testing.virtual.ua import Repeat, new_branch
 
@@ -33,7 +33,7 @@ class Asking:
         self.responses: list[Message] = []
         self._side = side
         self._body = body
-        self._answers = answers or (lambda offer: answering(offer, side.latest))
+        self._answers = answers or (lambda offer: answering(offer, side.mine))
         self._sequence = side.sequence
         self._branch = new_branch()
         self._ack: str | None = None
@@ -44,8 +44,6 @@ class Asking:
         side.agent.send(self._text)
         self._repeat = Repeat(side.wire, lambda: side.agent.send(self._text), lambda: self._over(0))
         side.asking.append(self)
-        if self.offers:
-            side.offered = body
 
     @property
     def final(self) -> Message | None:
@@ -100,7 +98,7 @@ class Asking:
     def _agreed(self, response: Message) -> None:
         side, answer = self._side, ""
         if response.body and self.method in {"INVITE", "UPDATE"}:
-            if side.minds_origins and not side.may_follow(response.body):
+            if side.minds_origins and not follows(side.theirs, response.body):
                 raise UnexpectedError(f"a session description that cannot follow:\n{side.theirs}\n{response.body}")
             side.theirs = response.body
             answer = "" if self._body else self._answers(response.body)

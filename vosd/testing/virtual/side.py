@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from vosd.testing.data.sessions import answering, follows, revised, versioned
+from vosd.testing.data.sessions import answering, follows, revised
 from vosd.testing.sockets.peer import Message, compose
 from vosd.testing.virtual.asking import Asking
 from vosd.testing.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
@@ -25,7 +25,6 @@ class Reply(NamedTuple):
 
 
 SILENCE: Final = Reply(0)
-OUT_OF_ORDER: Final = 'Warning: 399 tested "origin or version of another session"'
 
 
 class Side:
@@ -49,17 +48,14 @@ class Side:
         self.acknowledges = True
         self.knows_timer = False
         """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
-        self.minds_origins = agent.minds_origins
+        self.minds_origins = True
+        """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
         self.gone: int | None = None
         """Status for every request from now on: 0 = no response, 481 = the dialog was lost."""
         self.mine = ""
         """Our session description in force."""
-        self.offered = ""
-        """Our latest offer, accepted or not: its version is used."""
         self.theirs = ""
         """Session description of the other side in force."""
-        self._offered_last = ""
-        """The latest offer of the other side, accepted or not."""
         self.got: dict[str, list[int]] = {}
         """Final statuses of our own requests within the dialog, by method; 0 where none came."""
         self.asked: defaultdict[str, list[Message]] = defaultdict(list)
@@ -85,19 +81,6 @@ class Side:
     def agrees_with(self, other: "Side") -> bool:
         """Return whether each of two ends holds the session description that the other one has given."""
         return (self.mine, self.theirs) == (other.theirs, other.mine)
-
-    @property
-    def latest(self) -> str:
-        """Our session description in force, with the highest version that we have sent."""
-        return versioned(self.mine, self.offered)
-
-    def may_follow(self, session: str) -> bool:
-        """Return whether a description may come after those that the other side has sent (RFC 3264 section 8).
-
-        The one in force may be repeated at any time; another one needs a later version than a refused offer, too.
-        """
-        is_later = follows(self._offered_last, session) or session == self.theirs
-        return is_later and follows(self.theirs, session)
 
     # -- requests of ours ---------------------------------------------------------------------------------------
 
@@ -132,7 +115,7 @@ class Side:
 
     def propose(self, *attributes: str, method: str = "INVITE") -> str:
         """Offer the next version of our session, with these attributes; return it."""
-        offer = revised(self.latest, *attributes)
+        offer = revised(self.mine, *attributes)
         self.ask(method, body=offer)
         return offer
 
@@ -223,11 +206,6 @@ class Side:
     def _reply(self, request: Message, method: str) -> None:
         waiting = self._replies[method]
         reply = waiting.popleft() if waiting else Reply(self._fitting(method))
-        if method in TO_CHANGE_THE_SESSION and request.body:
-            if self.minds_origins and not self.may_follow(request.body):
-                reply = Reply(488, after_ms=reply.after_ms, headers=(OUT_OF_ORDER,))
-            else:
-                self._offered_last = request.body
         self._unanswered[transaction_of(request)] = request
         if method == "INVITE":
             self._invited_by.add(transaction_of(request)[0])
@@ -255,10 +233,13 @@ class Side:
         method = request.method or ""
         if reply.status >= 200:
             del self._unanswered[key]
+        is_offer = method in TO_CHANGE_THE_SESSION and bool(request.body)
+        if is_offer and self.minds_origins and not follows(self.theirs, request.body):
+            reply = Reply(488, headers=('Warning: 399 tested "origin or version of another session"',))
         body = reply.body or ""
         if method in TO_CHANGE_THE_SESSION and 200 <= reply.status < 300:
             if reply.body is None and (request.body or method == "INVITE"):
-                body = answering(request.body, self.latest)
+                body = answering(request.body, self.mine)
             self._agree(request, body)
         if reply.status:
             headers = (*reply.headers, *self._timer_agreed(request, reply.status))
@@ -277,8 +258,7 @@ class Side:
             self.theirs = request.body
             self.mine = body or self.mine
         elif body:
-            self.offered = self._offered = body
-            self._offered_in = _number(request)
+            self._offered, self._offered_in = body, _number(request)
 
     def _await_ack(self, invite: Message, status: int, again: Callable[[], None]) -> None:
         """Repeat a final response until its ACK comes; a 2xx that is never acknowledged ends the call (13.3.1.4)."""
