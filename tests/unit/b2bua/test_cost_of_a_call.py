@@ -24,6 +24,8 @@ BUDGETS: Final = Path(__file__).with_name("cost_of_a_call.yaml")
 """The most calls for each message, timers included for the whole call. Who raises one says in the commit what for."""
 WARM_UP: Final = 5
 COUNTED: Final = 20
+SLACK: Final = 2
+"""A budget may stand this much above what is measured; beyond that it is lowered, so that it holds what was gained."""
 WHOLE_CALL: Final = "whole call"
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"
@@ -86,3 +88,8 @@ def test_no_message_of_a_call_passes_more_functions_than_its_budget(measured):
     budgets = yaml.safe_load(BUDGETS.read_text())
     assert measured.keys() == budgets.keys()
     assert {message: calls for message, calls in measured.items() if calls > budgets[message]} == {}, "over budget"
+
+
+def test_no_budget_stands_above_what_a_message_costs(measured):
+    budgets = yaml.safe_load(BUDGETS.read_text())
+    assert {message: calls for message, calls in measured.items() if calls < budgets[message] - SLACK} == {}, "lower it"
