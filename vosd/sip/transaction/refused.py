@@ -10,9 +10,10 @@ from typing import Final
 
 from vosd.sip.wire.compose import Datagram
 
-REFUSED_MAX: Final = 8_192
+REFUSED_MAX: Final = 16_384
+"""A flood of 4,000 a second for as long as each is kept."""
 ANSWER_MAX: Final = 2_048
-"""Longest response that is kept, in bytes: 16 MB for all of them. Common ones take a third of that."""
+"""Longest response that is kept, in bytes: 32 MB for all of them. Common ones take a third of that."""
 REFUSED_MS: Final = 4_000
 """How long a refusal is kept: the first retransmissions arrive within it, and there are more only if it was lost."""
 
