@@ -56,6 +56,53 @@ async def test_foreign_bookings_reach_an_account_that_is_not_configured_any_more
     assert balances.credits["acme"].balance == 15
 
 
+class SlowStore(MemoryStore):
+    """Calls are booked while it answers: what it returns was true when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile = []
+
+    async def standings(self, after=0):
+        changes = await super().standings(after)
+        if self.meanwhile:
+            await self.meanwhile.pop(0)()
+        return changes
+
+
+async def slowly_asked():
+    store = SlowStore()
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(10)))
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5)))
+    return store, balances
+
+
+async def test_an_account_that_was_booked_while_the_database_was_asked_has_lost_nothing():
+    store, balances = await slowly_asked()
+
+    async def book():
+        await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="3", made_at=0, amount=Decimal(1)))
+        balances.credits["acme"].committed(Decimal(16), 3)
+
+    store.meanwhile.append(book)
+    await balances.refresh()
+    assert balances.behind == set()
+    assert (balances.credits["acme"].balance, balances.credits["acme"].seq) == (16, 3)
+
+
+async def test_an_account_that_lacks_a_committed_entry_when_asked_again_is_behind():
+    store, balances = await slowly_asked()
+
+    async def commit_and_lose():
+        balances.credits["acme"].committed(Decimal(16), 3)
+
+    store.meanwhile.append(commit_and_lose)
+    await balances.refresh()
+    assert balances.behind == {"acme"}
+
+
 EURO = {"acme": account("acme", currency="EUR")}
 
 

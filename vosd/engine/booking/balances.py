@@ -117,14 +117,21 @@ class Balances(Counting):
             StoreUnavailable: the balances are not changed.
         """
         async with self._refreshing:
-            changes = await self._books.standings(self._mark)
+            mark = self._mark
+            changes = await self._books.standings(mark)
             self._mark = changes.mark
+            newer: dict[str, int] = {}
             for name, standing in changes.standings.items():
                 credit = self.credits.get(name)
                 if credit is not None:
                     if standing.seq < credit.seq:
-                        self.behind.add(name)
+                        newer[name] = credit.seq
                     credit.committed(standing.balance, standing.seq)
+            if newer:
+                # Calls booked during the query are usually why. A query that begins later must have their entries; to
+                # compare the journal for nothing would read all calls of the last minutes.
+                found = (await self._books.standings(mark)).standings
+                self.behind.update(name for name, seq in newer.items() if name not in found or found[name].seq < seq)
 
     @property
     def mark(self) -> int:
