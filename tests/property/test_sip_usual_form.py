@@ -30,7 +30,10 @@ TRYING = RINGING.replace(b"180 Ringing", b"100").replace(b";tag=t1", b"")
 DONE = RINGING.replace(b"180 Ringing", b"200 OK").replace(b"1 INVITE", b"2 BYE")
 URI_PIECES = ("1", "a", "+", "*", "#", ".", "-", "_", ":", "@", ";", "?", "%41", "[::1]", "65536", "\u00e9")
 SMALL = Limits(max_message_bytes=500, max_headers=6, max_line_chars=300)
-USUAL = (INVITE, BYE, ACK, RINGING, TRYING, DONE)
+PADDED = INVITE.replace(b"Content-Length: ", b"Content-Length:   ")
+"""As pjsip, osip and SIPp write it."""
+ANSWERED = RINGING.replace(b"Length: 0\r\n\r\n", b"Length:     3\r\n\r\nv=0").replace(b"180 Ringing", b"200 OK")
+USUAL = (INVITE, BYE, ACK, RINGING, TRYING, DONE, PADDED, ANSWERED, ACK.replace(b"Length: ", b"Length:     "))
 
 VIAS = (
     "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-1", "SIP/2.0/TCP h;rport;branch=z9hG4bK-1",

@@ -47,6 +47,9 @@ def first_values(head: str) -> dict[str, str]:
             first[SPELLINGS[name]] = value
         except KeyError:
             first[canonical(name)] = value
+    length = first.get("content-length")
+    if length is not None and length[:1] == " ":
+        first["content-length"] = length.lstrip(" ")
     return first
 
 

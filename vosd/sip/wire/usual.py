@@ -36,7 +36,8 @@ _GROUP: Final = re.compile(r"\(\?P<(\w+)>")
 def _head(start_line: str, via: str) -> re.Pattern[str]:
     """Compile the pattern of a whole head; ``via`` is that of the first Via, which captures ``branch``.
 
-    The other headers with a name here may occur only once. All groups are named.
+    The other headers with a name here may occur only once. All groups are named. Content-Length may have more than one
+    blank before its value: pjsip, osip and SIPp pad it, because they write it when the body is complete.
     """
     pattern = rf"""
     {start_line}\r\n(?>(?:(?>
@@ -45,7 +46,7 @@ def _head(start_line: str, via: str) -> re.Pattern[str]:
       | To:[ ](?(to) (?!) | (?P<to> {_ADDRESS} )(?:(?:;tag=|{_PARAMS};tag=)(?P<to_tag> {_WORD} ){_PARAMS} | {_PARAMS}) )
       | Call-ID:[ ](?(call_id) (?!) | (?P<call_id> [!-~]++ ))
       | CSeq:[ ](?(sequence) (?!) | (?P<sequence> \d{{1,9}} )[ ](?P<method_counted> [A-Z]++ ))
-      | Content-Length:[ ](?(length) (?!) | (?P<length> \d{{1,9}} ))
+      | Content-Length:[ ]++(?(length) (?!) | (?P<length> \d{{1,9}} ))
       | Max-Forwards:[ ](?(hops) (?!) | (?P<hops> \d{{1,3}} ))
       | {_OTHER}
     )\r\n)*)\Z"""
