@@ -201,7 +201,7 @@ def test_a_call_to_a_phone_that_is_not_there_ends_with_480_and_a_record(stage):
         "route", "explain", "--gateway", "acme-pbx", "--caller", "1", "--callee", "7002", "--live"
     )
     assert explained["result"] == "Unavailable"
-    assert {"routing_gateway": "7002", "reason": "the phone is not registered"} in explained["left"]
+    assert {"routing_gateway": "7002", "reason": "unregistered: the phone is not registered"} in explained["left"]
 
 
 def test_the_offline_gateway_takes_the_call_until_the_phone_is_there(stage, phone):

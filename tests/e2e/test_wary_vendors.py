@@ -118,14 +118,16 @@ def test_a_wrong_password_at_a_registrar_leaves_the_gateway_out(stage: Stage) ->
     eventually(lambda: _row(stage, "carrier-locked")["state"] == "refused", lambda: str(_row(stage, "carrier-locked")))
     assert _row(stage, "carrier-locked")["last_status"] == 401
     assert _events(stage, "carrier-locked") == ["registration_refused"]
-    assert (_why_left(stage, "carrier-locked", "4450") or "").startswith(f"not registered at {OTHER_SWITCH}")
+    assert (_why_left(stage, "carrier-locked", "4450") or "").startswith(
+        f"unregistered: not registered at {OTHER_SWITCH}"
+    )
     assert _row(stage, "carrier-vosd")["state"] == "registered", "others of the same address are not locked out"
     check(stage.call(Caller("hangs_up"), "4450", [Vendor("carrier-b", "answers")]), answered("carrier-b"))
 
 
 def test_a_trunk_that_dies_is_left_out_and_comes_back(stage: Stage) -> None:
     eventually(lambda: _why_left(stage, "carrier-asked", "4430"), "no answer there")
-    assert (_why_left(stage, "carrier-asked", "4430") or "").startswith("answers no OPTIONS: down for ")
+    assert (_why_left(stage, "carrier-asked", "4430") or "").startswith("down: answers no OPTIONS for ")
     check(stage.call(Caller("hangs_up"), "4430", [Vendor("carrier-b", "answers")]), answered("carrier-b"))
     with Peer(VENDORS["carrier-asked"]) as trunk:
         for _ in range(2):

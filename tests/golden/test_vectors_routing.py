@@ -20,6 +20,7 @@ from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
+from vosd.routing.weights import Turns
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.events import NoResponse
@@ -64,6 +65,7 @@ class VendorsWithCredits:
     unregistered = down = resting = frozenset()
 
     def __init__(self, gateways):
+        self.turns = Turns()
         self._credits = {
             each["name"]: AccountCredit(
                 each["name"], Decimal(0) if each["prepaid_vendor"] else None, Decimal(each["vendor_balance"])
@@ -106,6 +108,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
             each["name"],
             each["prefix"],
             priority=each["priority"],
+            weight=each["weight"],
             max_concurrent=each["max_calls"],
             enabled=each["online"],
         )

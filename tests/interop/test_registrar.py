@@ -123,7 +123,7 @@ def test_a_registrar_that_restarts_dies_and_comes_back(start: Start, tmp_path: P
             assert trunk.events() == ["registration_gained"]
             trunk.call_through()
         eventually(lambda: not _is_registered(trunk), lambda: f"not registered: {trunk.row}", within_s=3 * GRANTS_S)
-        assert (trunk.why_left() or "").startswith(f"not registered at {VENDOR_REGISTRAR}")
+        assert (trunk.why_left() or "").startswith(f"unregistered: not registered at {VENDOR_REGISTRAR}")
         eventually(lambda: "gateway_down" in trunk.events(), "the pings get no answer, too")
         with start():
             trunk.expect("registered", within_s=60)

@@ -13,14 +13,13 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.admission import CallRequest, route_request
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.rehearsal import Rehearsal
 from vosd.callcontrol.setup import STEPS, Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
-from vosd.routing.pipeline import RouteRequest
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -116,13 +115,12 @@ def explain_route(
     refusal = rehearsal.put_through(call)
     routes = None
     if call.rate:
-        request = RouteRequest(call.callee, call.caller, at, mapping.account)
         routes = explain_routes(
-            request,
+            route_request(call),
             catalogue.routes,
             live.occupancy,
             live.rests,
-            rehearsal.admission.vendors,
+            rehearsal.vendors(),
             knows_phones=knows_phones,
         )
     return RouteExplanation(

@@ -148,6 +148,16 @@ def _no_rate(group: RateGroup | None, number: str) -> Refusal:
     return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
 
 
+def route_request(call: CallRequest) -> RouteRequest:
+    """Return what the search for routes needs to know of a call that has passed the steps before."""
+    mapping, account, rate = call.mapping, call.account, call.rate
+    if mapping is None or account is None or rate is None:
+        raise StepOutOfOrderError("the call has no rate yet")
+    return RouteRequest(
+        call.callee, call.caller, call.at, account.id, mapping.name, rate.price_per_minute, rate.currency
+    )
+
+
 class Admission:
     """The steps, over one catalogue and the live state."""
 
@@ -251,10 +261,8 @@ class Admission:
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
-        if call.account is None:
-            raise StepOutOfOrderError(_UNIDENTIFIED)
-        request, live = RouteRequest(call.callee, call.caller, call.at, call.account.id), self.live
-        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
+        live = self.live
+        routes = find_routes(route_request(call), self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):
             return routes
         call.choices = routes

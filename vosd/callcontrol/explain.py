@@ -5,6 +5,7 @@ Only the words are here. The decision is made by ``pipeline.examine_routes``, as
 
 from typing import NamedTuple
 
+from vosd.base.money import format_amount
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
 from vosd.routing.ports import Vendors
@@ -22,6 +23,12 @@ class Offered(NamedTuple):
     callee_out: str
     caller_out: str
     reason: str
+    prefix: str
+    """By which the number fits; ``*`` = any number."""
+    priority: int
+    weight: int
+    cost: str | None
+    """The buy rate of a minute; None = the gateway has none."""
 
 
 class PassedOver(NamedTuple):
@@ -61,12 +68,16 @@ def explain_routes(
             choice.callee_out,
             choice.caller_out,
             _why_tried(choice, phone, knows_phones=knows_phones),
+            choice.prefix,
+            choice.priority,
+            choice.weight,
+            None if choice.terms is None else format_amount(choice.terms.price_per_minute),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
     left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
     fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
-    unfit = "prefix does not fit" if phone is None else "the number is a phone's"
+    unfit = "plan: prefix does not fit" if phone is None else "plan: the number is a phone's"
     left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
     return Explanation(candidates, tuple(left))
 
@@ -79,17 +90,20 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phone
         return f"is asked where the calls of phone {phone.name} go, or takes them while it is not registered"
     if phone is not None:
         return f"takes the calls of phone {phone.name} while it is not registered"
-    fits = f"prefix {choice.prefix}, priority {choice.gateway.priority}"
+    fits = f"prefix {choice.prefix}, priority {choice.priority}"
     if choice.gateway.registers:
         fits = f"{fits}, {presence}"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
+    """Return the reason: the word by which programs tell reasons apart, a colon, and what there is to say."""
     gateway = left.gateway
     match left.cause:
         case Cause.DISABLED:
-            why = "disabled"
+            why = "disabled: by the configuration"
+        case Cause.CALENDAR:
+            why = f"calendar: {left.detail}"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
             why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"
@@ -98,22 +112,22 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
             why = f"resting: calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:
             server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
-            why = f"not registered{server}: `vosd registrations` says more"
+            why = f"unregistered: not registered{server}; `vosd registrations` says more"
         case Cause.DOWN:
             down_s = (vendors.down_ms(gateway, request.at.mono) or 0) // 1_000
-            why = f"answers no OPTIONS: down for {down_s} s"
+            why = f"down: answers no OPTIONS for {down_s} s"
         case Cause.NOT_LOCATED:
-            why = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
+            why = f"not located: no address is known for {', '.join(address.host for address in gateway.addresses)}"
         case Cause.OFFLINE:
-            why = "the phone is not registered"
+            why = "unregistered: the phone is not registered"
         case Cause.NO_BUY_RATE:
-            why = f"vendor account {gateway.account} has no buy rate for {request.callee}"
+            why = f"no buy rate: vendor account {gateway.account} has none for {request.callee}"
         case Cause.NO_FUNDS:
-            why = f"vendor account {gateway.account} has nothing left"
+            why = f"no funds: vendor account {gateway.account} has nothing left"
         case Cause.FULL:
             active = occupancy.active(gateway.scope, gateway.name)
-            why = f"full: {active} of {gateway.max_concurrent} calls"
+            why = f"capacity: {active} of {gateway.max_concurrent} calls"
         case Cause.TOO_FAST:
             recent = occupancy.recent(gateway.scope, gateway.name, request.at.mono)
-            why = f"{recent} calls in the last second, {gateway.max_cps} allowed"
+            why = f"rate limit: {recent} calls in the last second, {gateway.max_cps} allowed"
     return why

@@ -7,6 +7,7 @@ from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.health import Health
 from vosd.routing.rest import Rests
+from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, RoutingGateway
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
@@ -21,7 +22,9 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 class LiveState:
     """The counters and credits that running calls share; they outlive a reload."""
 
-    __slots__ = ("addresses_of", "breakers", "credits", "health", "is_located", "occupancy", "rests", "unregistered")
+    __slots__ = (
+        "addresses_of", "breakers", "credits", "health", "is_located", "occupancy", "rests", "turns", "unregistered",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class LiveState:
         """Returns whether there is any."""
         self.occupancy = Occupancy()
         self.rests = Rests()
+        self.turns = Turns()
         self.breakers = Breakers()
         self.health = Health()
         self.unregistered: set[str] = set()

@@ -4,6 +4,7 @@ from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.setup import Ask, Question, Setup, Step, Unanswered
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, NothingTaken, Occupancy
 from vosd.trunks.scope import Scope
@@ -58,9 +59,10 @@ class Rehearsal:
         """``payer`` is the account of the customer."""
         state = LiveState({**live.credits, payer: live.credits[payer].copied()}, live.addresses_of, live.is_located)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
-        state.unregistered = live.unregistered
+        state.unregistered, state.turns = live.unregistered, live.turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
         self.admission = Admission(catalogue, state)
+        self._turns = live.turns
         self._steps = steps
         self.questions: list[Question] = []
         """Questions that a real call would ask; here every one counts as unanswered."""
@@ -73,3 +75,9 @@ class Rehearsal:
             self.questions.append(outcome.question)
             outcome = setup.settle(Unanswered("the call is not made"), call_request.at)
         return outcome
+
+    def vendors(self) -> LiveVendors:
+        """Return the vendors as the call found them: the steps have moved the turns of those that share calls."""
+        live = self.admission.live
+        live.turns = self._turns.copied()
+        return LiveVendors(self.admission.catalogue, live)

@@ -16,7 +16,8 @@ class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "located", "resting", "unregistered",
+        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "located", "resting", "turns",
+        "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -29,6 +30,7 @@ class LiveVendors:
         self.unregistered: Container[str] = live.unregistered
         self.down: Container[str] = live.health.down
         self.resting: Container[str] = live.breakers.resting
+        self.turns = live.turns
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
         """Return the buy rate of the gateway's account for ``callee`` at ``wall_ms``, or None; a phone has none."""
@@ -56,6 +58,10 @@ class LiveVendors:
         addresses = self._addresses_of(gateway)
         places = (place_of(gateway, each, payer) for each in addresses)
         return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
+
+    def quality(self, _gateway: RoutingGateway, _prefix: str, _mono_ms: int) -> int:
+        """Return the neutral band: gateways are not compared by quality."""
+        return 0
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Return whether the gateway's account is postpaid or has a positive balance left."""

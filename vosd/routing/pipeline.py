@@ -4,7 +4,8 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from enum import Enum
 from itertools import chain
 from typing import Final, NamedTuple
@@ -15,9 +16,10 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.order import Ordering
 from vosd.routing.ports import Vendors, VendorTerms
 from vosd.routing.rest import Rests
-from vosd.routing.route_table import RouteTable
+from vosd.routing.route_table import Candidate, RouteTable
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -29,6 +31,12 @@ class RouteRequest(msgspec.Struct, frozen=True):
     at: Instant
     payer: str = ""
     """The account that pays for it."""
+    mapping: str = ""
+    """The mapping gateway or phone that it comes from."""
+    sell_price: Decimal | None = None
+    """What the payer is charged for a minute after the first period, without tax; None = unknown."""
+    currency: str = ""
+    """The currency of that price (ISO 4217)."""
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):
@@ -44,12 +52,15 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """It rests, and there is no other."""
     is_redirected: bool = False
     """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
+    priority: int = 1
+    weight: int = 100
 
 
 class Cause(Enum):
     """Why a gateway that the number fits is not tried."""
 
     DISABLED = "disabled"
+    CALENDAR = "not in its calendar"
     RESTING = "asked for a rest"
     UNREGISTERED = "not registered"
     DOWN = "down"
@@ -70,6 +81,8 @@ class LeftOut(NamedTuple):
 
     gateway: RoutingGateway
     cause: Cause
+    detail: str = ""
+    """What the cause alone does not say."""
 
 
 class Routes(NamedTuple):
@@ -114,37 +127,69 @@ def _search(
 ) -> Iterator[RouteChoice]:
     """Yield what may be tried and append the others to ``left``; resting gateways come where there is no other.
 
-    A gateway that only rests may be tried after all, so all that concerns its price must be known by then.
+    Each candidate is examined when its turn comes: what has changed since the gateway before it was tried counts.
     """
-    callee, caller, at = request.callee, request.caller, request.at
+    ranked, groups, criteria = table.fit(request.callee)
+    ordering = Ordering(table.plan, request.callee, request.at, vendors) if criteria else None
+    candidates: Iterable[Candidate] = ranked if ordering is None else ordering.in_order(groups, criteria)
     resting: list[RouteChoice] = []
     is_found = False
-    for gateway, prefix in table.candidates(callee):
-        cause = _objection(gateway, at.mono, occupancy, rests, vendors)
-        if cause is None:
-            terms = vendors.terms(gateway, callee, at.wall)
-            if terms is None and not gateway.allow_unrated:
-                cause = Cause.NO_BUY_RATE
-            elif gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer):
-                cause = Cause.FAILING
-                resting.append(RouteChoice(gateway, prefix, callee, caller, terms, is_last_resort=True))
-            else:
-                is_found = True
-                yield RouteChoice(gateway, prefix, callee, caller, terms)
-                continue
-        left.append(LeftOut(gateway, cause))
-        if gateway.is_phone and cause is not Cause.OFFLINE:
-            return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
+    for candidate in candidates:
+        found = _examine(candidate, request, occupancy, rests, vendors)
+        if isinstance(found, LeftOut):
+            left.append(found)
+            if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
+                return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
+        elif found.is_last_resort:
+            left.append(LeftOut(found.gateway, Cause.FAILING))
+            resting.append(found)
+        else:
+            is_found = True
+            if ordering is not None:
+                ordering.offered(candidate)
+            yield found
+    if ordering is not None:
+        left += [LeftOut(each.gateway, Cause.CALENDAR, _OUTRANKED) for each in ordering.outranked]
     if resting and not is_found:
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
         yield from resting
 
 
+def _examine(
+    candidate: Candidate, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors
+) -> RouteChoice | LeftOut:
+    """Return a candidate as a route, or why it is not tried: its state, conditions of the call, its price."""
+    gateway, at = candidate.gateway, request.at
+    cause = _objection(gateway, at.mono, occupancy, rests, vendors)
+    if cause is not None:
+        return LeftOut(gateway, cause)
+    if candidate.is_conditional:
+        for condition in _CONDITIONS:
+            unmet = condition(candidate, request)
+            if unmet is not None:
+                return unmet
+    terms = vendors.terms(gateway, request.callee, at.wall)
+    if terms is None and not gateway.allow_unrated:
+        return LeftOut(gateway, Cause.NO_BUY_RATE)
+    # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
+    is_resting = gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
+    return RouteChoice(
+        gateway,
+        candidate.prefix,
+        request.callee,
+        request.caller,
+        terms,
+        is_last_resort=is_resting,
+        priority=candidate.priority,
+        weight=candidate.weight,
+    )
+
+
 def _objection(
     gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy, rests: Rests, vendors: Vendors
 ) -> Cause | None:
-    """Return why a gateway is not tried, whatever its price; the first condition that fails decides.
+    """Return why a gateway takes no call at all now; the first reason that applies decides.
 
     The cheapest conditions come first. Every call passes them for each gateway that it may be offered to, so what is
     rare costs one look at a dictionary or at an attribute of the gateway.
@@ -162,10 +207,7 @@ def _objection(
         return _why_not_located(gateway)
     if not vendors.funded(gateway):
         return Cause.NO_FUNDS
-    if gateway.is_limited:
-        full = occupancy.would_refuse(gateway.scope, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
-        return None if full is None else _FULL[full]
-    return None
+    return _why_full(gateway, mono_ms, occupancy) if gateway.is_limited else None
 
 
 def _why_not_located(gateway: RoutingGateway) -> Cause:
@@ -173,6 +215,27 @@ def _why_not_located(gateway: RoutingGateway) -> Cause:
     if gateway.is_phone:
         return Cause.OFFLINE
     return Cause.UNREGISTERED if gateway.registers else Cause.NOT_LOCATED
+
+
+def _why_full(gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy) -> Cause | None:
+    full = occupancy.would_refuse(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, mono_ms)
+    return None if full is None else _FULL[full]
+
+
+Condition = Callable[[Candidate, RouteRequest], LeftOut | None]
+"""A condition on the call that a candidate makes: None = it is met."""
+
+
+def _is_in_calendar(candidate: Candidate, request: RouteRequest) -> LeftOut | None:
+    calendar = candidate.calendar
+    if calendar is None or calendar.tier(request.at.wall) is not None:
+        return None
+    return LeftOut(candidate.gateway, Cause.CALENDAR, f"no entry of {calendar.name} fits")
+
+
+_CONDITIONS: Final[tuple[Condition, ...]] = (_is_in_calendar,)
+"""What few gateways require: examined for candidates that are marked as conditional, in this order."""
+_OUTRANKED: Final = "a gateway whose calendar fits by a more special entry comes before it"
 
 
 def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:

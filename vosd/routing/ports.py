@@ -4,6 +4,7 @@ from collections.abc import Container
 from decimal import Decimal
 from typing import Protocol
 
+from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -19,12 +20,38 @@ class VendorTerms(Protocol):
         """The price of a minute after the first period, without tax, in the vendor's currency."""
         ...
 
+    @property
+    def currency(self) -> str:
+        """The currency of the price (ISO 4217)."""
+        ...
+
+
+class Calendar(Protocol):
+    """When a gateway is used."""
+
+    @property
+    def name(self) -> str:
+        """Return what explanations call it."""
+        ...
+
+    def tier(self, wall_ms: int) -> int | None:
+        """Return the tier of the entry that fits at ``wall_ms`` (UTC), or None.
+
+        1 is a date, 2 a range of dates, 3 days of the week, 4 times of the day.
+        """
+        ...
+
 
 class Vendors(Protocol):
     """The state of vendors at the moment of a call.
 
     ``unregistered``, ``down`` and ``resting`` hold names of gateways, mostly none: a call looks its own up in each.
     """
+
+    @property
+    def turns(self) -> Turns:
+        """Whose turn it is among gateways that share calls by weight."""
+        ...
 
     @property
     def unregistered(self) -> Container[str]:
@@ -43,6 +70,10 @@ class Vendors(Protocol):
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> VendorTerms | None:
         """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
+        ...
+
+    def quality(self, gateway: RoutingGateway, prefix: str, mono_ms: int) -> int:
+        """Return the band of the gateway's quality for numbers with that prefix; higher is better, 0 is neutral."""
         ...
 
     def located(self, gateway: RoutingGateway) -> bool:

@@ -1,18 +1,20 @@
-"""Which routing gateways a called number fits, and in which order they are tried (docs/routing.md).
+"""Which routing gateways a called number fits by one plan, sorted by what the configuration says (docs/routing.md).
 
 The number of a phone fits that phone only, whatever prefixes fit as well. Whether a gateway can take the call at this
-moment is decided in ``pipeline``.
+moment is decided in ``pipeline``, and what order depends on the moment in ``order``.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from itertools import groupby, takewhile
 from typing import Final, NamedTuple
 
 import msgspec
 
 from vosd.base.number import for_matching
-from vosd.base.prefixes import PrefixIndex
+from vosd.base.prefixes import ANY, PrefixIndex
+from vosd.routing.plan import NO_PLAN, STATIC, Criterion, RoutingPlan
+from vosd.routing.ports import Calendar
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 
@@ -29,33 +31,67 @@ class Candidate(NamedTuple):
 
     gateway: RoutingGateway
     prefix: str
+    priority: int
+    weight: int
+    calendar: Calendar | None = None
+    is_conditional: bool = False
+    """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
+
+    @property
+    def length(self) -> int:
+        """The digits of the prefix."""
+        return 0 if self.prefix == ANY else len(self.prefix)
+
+
+class Fit(NamedTuple):
+    """The candidates for all numbers that the same longest prefix fits."""
+
+    ranked: tuple[Candidate, ...]
+    """In the order in which they are tried, as far as the configuration decides it."""
+    groups: tuple[tuple[Candidate, ...], ...] = ()
+    """Those of equal rank together."""
+    criteria: tuple[Criterion, ...] = ()
+    """What decides within a group; none = ``ranked`` is the order."""
+
+
+_NOTHING: Final = Fit(())
+_NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
 
 
 class RouteTable:
-    """The gateways by called prefix, sorted once.
+    """The gateways of one plan by called prefix, sorted once.
 
     The complete list of a number depends only on the longest prefix that fits it, because every other prefix that fits
     is a prefix of that one too. So the list is made once for each such prefix.
     """
 
-    __slots__ = ("_by_prefix", "_complete", "_phones", "gateways")
+    __slots__ = ("_by_prefix", "_fits", "_phones", "gateways", "plan")
 
-    def __init__(self, gateways: Iterable[RoutingGateway], phones: Iterable[Phone] = ()) -> None:
+    def __init__(
+        self,
+        gateways: Iterable[RoutingGateway],
+        phones: Iterable[Phone] = (),
+        plan: RoutingPlan = NO_PLAN,
+        calendars: Mapping[str, Calendar] = _NO_CALENDARS,
+    ) -> None:
+        """``calendars`` are those of gateways, by name of the gateway."""
         self.gateways = tuple(gateways)
+        self.plan = plan
         by_name = {gateway.name: gateway for gateway in self.gateways}
-        self._phones = {for_matching(phone.number): _candidates_of(phone, by_name) for phone in phones}
+        self._phones = {for_matching(phone.number): _fit_of(phone, by_name) for phone in phones}
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
-        for gateway in sorted(self.gateways, key=attrgetter("priority")):
+        for gateway in self.gateways:
+            calendar = calendars.get(gateway.name)
+            of_gateway = gateway.priority, gateway.weight, calendar, calendar is not None
             for prefix in dict.fromkeys(gateway.prefixes):
-                by_prefix[prefix].append(Candidate(gateway, prefix))
+                by_prefix[prefix].append(Candidate(gateway, prefix, *of_gateway))
         self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
-        self._complete: dict[str, tuple[Candidate, ...]] = {}
+        self._fits: dict[str, Fit] = {}
 
-    def candidates(self, callee: str) -> Sequence[Candidate]:
-        """Return every gateway that ``callee`` fits, each once, in the order in which they are tried.
+    def fit(self, callee: str) -> Fit:
+        """Return every gateway that ``callee`` fits.
 
-        Longer prefix first, then smaller priority number, then order of definition. For a phone: its redirect server,
-        then the phone, then its offline gateway.
+        For a phone: its redirect server, then the phone, then its offline gateway.
         """
         number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
@@ -63,16 +99,21 @@ class RouteTable:
             return phone
         nearest = self._by_prefix.longest(number)
         if nearest is None:
-            return ()
+            return _NOTHING
         prefix = nearest[0].prefix
-        complete = self._complete.get(prefix)
-        if complete is None:
-            if len(self._complete) >= _REMEMBERED_PREFIXES:
-                self._complete.clear()
-            complete = self._complete[prefix] = self._gather(number)
-        return complete
+        fit = self._fits.get(prefix)
+        if fit is None:
+            if len(self._fits) >= _REMEMBERED_PREFIXES:
+                self._fits.clear()
+            fit = self._fits[prefix] = _sorted(self._gather(number), self.plan.order)
+        return fit
+
+    def candidates(self, callee: str) -> Sequence[Candidate]:
+        """Return every gateway that ``callee`` fits, sorted as far as the configuration decides it."""
+        return self.fit(callee).ranked
 
     def _gather(self, number: str) -> tuple[Candidate, ...]:
+        """Return the gateways that a number fits, each once, the longest prefix first, then as defined."""
         by_gateway: dict[str, Candidate] = {}
         for _, own in self._by_prefix.every(number):
             for candidate in own:
@@ -81,15 +122,31 @@ class RouteTable:
 
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""
-        candidates = self._phones.get(for_matching(number))
-        return None if candidates is None else next(each.gateway for each in candidates if each.gateway.is_phone)
+        fit = self._phones.get(for_matching(number))
+        return None if fit is None else next(each.gateway for each in fit.ranked if each.gateway.is_phone)
 
 
-def _candidates_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> tuple[Candidate, ...]:
+def _sorted(candidates: Iterable[Candidate], order: Sequence[Criterion]) -> Fit:
+    """Sort candidates by the first criteria of an order, as far as these depend on the configuration alone."""
+    found = list(candidates)
+    if not any(each.calendar for each in found):
+        order = [criterion for criterion in order if criterion is not Criterion.CALENDAR]
+    first = list(takewhile(STATIC.__contains__, order))
+
+    def rank(candidate: Candidate) -> tuple[int, ...]:
+        return tuple(-candidate.length if each is Criterion.PREFIX else candidate.priority for each in first)
+
+    ranked = tuple(sorted(found, key=rank))
+    groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))
+    return Fit(ranked) if len(groups) == len(ranked) else Fit(ranked, groups, tuple(order[len(first) :]))
+
+
+def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> Fit:
     """Return a phone's redirect server, its called half, and the gateway that takes its calls while it is offline."""
     called = called_half(phone)
     redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
     if redirecting is not None:
         redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE)
     offline = gateways.get(phone.offline_gateway or "")
-    return tuple(Candidate(gateway, phone.number) for gateway in (redirecting, called, offline) if gateway is not None)
+    found = (gateway for gateway in (redirecting, called, offline) if gateway is not None)
+    return Fit(tuple(Candidate(each, phone.number, each.priority, each.weight) for each in found))

@@ -131,6 +131,15 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     priority: Annotated[
         int, whole(1, 1_000_000, "Lower is tried first among gateways whose prefix fits equally well.")
     ] = 1
+    weight: Annotated[
+        int,
+        whole(
+            0,
+            1_000_000,
+            "Its share of the calls among gateways whose prefix fits equally well and whose priority is the same; with "
+            "0 it is tried only after the others.",
+        ),
+    ] = 100
     max_concurrent: Annotated[int | None, limit("Calls at the same time.")] = None
     max_cps: Annotated[int | None, limit("Attempts in the preceding 1000 ms.")] = None
     max_requests: Annotated[

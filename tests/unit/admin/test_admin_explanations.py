@@ -38,7 +38,7 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
     found = explain()
     assert (found.result, found.detail, found.callee_billed) == ("ok", "", "442012")
     assert [(each.routing_gateway, each.position) for each in found.candidates] == [("first", 1), ("second", 2)]
-    assert found.left == (("elsewhere", "prefix does not fit"),)
+    assert found.left == (("elsewhere", "plan: prefix does not fit"),)
 
 
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
@@ -50,8 +50,12 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
         "callee_out": "442012",
         "caller_out": "1000",
         "reason": "prefix 44, priority 1",
+        "prefix": "44",
+        "priority": 1,
+        "weight": 100,
+        "cost": "0.30",
     }
-    assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "prefix does not fit"}]
+    assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "plan: prefix does not fit"}]
 
 
 def test_the_number_may_have_a_tech_prefix_and_a_plus() -> None:
@@ -79,7 +83,7 @@ def test_a_number_with_rate_but_no_gateway_is_refused_with_every_gateway_named()
     catalogue = builders.catalogue([ACME, ELSEWHERE])
     found = explain(catalogue=catalogue)
     assert (found.result, found.candidates) == ("No Available Route", ())
-    assert found.left == (("elsewhere", "prefix does not fit"),)
+    assert found.left == (("elsewhere", "plan: prefix does not fit"),)
 
 
 def test_an_account_is_judged_at_the_time_asked_for() -> None:

@@ -96,7 +96,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, routing_plan: b}]", "routing_plan"),
         ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, routing_plan: a}]", "routing_plan"),
-        ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, weight: 5}]", "weight"),
+        ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, codecs: 5}]", "codecs"),
         ("rate_groups: [{name: a, deck: yes}]", "deck"),
         ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, connection_fee: 1}]}]", "connection_fee"),
         ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, section_rates: 1}]}]", "sections"),
@@ -112,7 +112,7 @@ CALLERS = (
     "caller_deny", "callee_length", "dynamic_blacklist",
 )  # fmt: skip
 VENDORS = (
-    "weight", "calendar", "protect", "denied_prefixes", "callee_rewrite", "caller_rewrite", "caller_pool", "partner",
+    "calendar", "protect", "denied_prefixes", "callee_rewrite", "caller_rewrite", "caller_pool", "partner",
 )  # fmt: skip
 ROUTING = [
     *((key, "{}: []") for key in ("calendars", "number_lists", "number_pools", "routing_plans", "dynamic_blacklist")),

@@ -10,6 +10,7 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, examine_routes, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
+from vosd.routing.weights import Turns
 from vosd.testing.data.builders import applied_rate, routing_gateway
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.scope import Scope
@@ -27,6 +28,11 @@ class Vendors:
         """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
+
+    @property
+    def turns(self):
+        """Nobody has had a turn yet: equal gateways are tried in the order of their definition."""
+        return Turns()
 
     def down_ms(self, gateway, mono_ms):
         return 7_900 if gateway.account in self.down else None
@@ -128,8 +134,8 @@ def test_explanation_says_which_gateways_are_not_registered_and_which_are_down()
     vendors = Vendors(unregistered={"a"}, down={"b"})
     explanation = explain_routes(REQUEST, table, Occupancy(), Rests(), vendors)
     assert explanation.left == (
-        PassedOver("a", "not registered at sip.example.net: `vosd registrations` says more"),
-        PassedOver("b", "answers no OPTIONS: down for 7 s"),
+        PassedOver("a", "unregistered: not registered at sip.example.net; `vosd registrations` says more"),
+        PassedOver("b", "down: answers no OPTIONS for 7 s"),
     )
 
 
@@ -240,18 +246,18 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (
-        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7"),
-        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2"),
+        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7", "4420", 7, 100, "0.30"),
+        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2", "*", 2, 100, "0.30"),
     )
     assert explanation.left == (
-        PassedOver("off", "disabled"),
+        PassedOver("off", "disabled: by the configuration"),
         PassedOver("tired", "resting: answered 503 and asked to be left alone: 7 s remain"),
-        PassedOver("lost", "no address is known for sip.example.net"),
-        PassedOver("poor", "vendor account poor has nothing left"),
-        PassedOver("dear", "vendor account dear has no buy rate for +442071"),
-        PassedOver("full", "full: 2 of 2 calls"),
-        PassedOver("fast", "3 calls in the last second, 3 allowed"),
-        PassedOver("other", "prefix does not fit"),
+        PassedOver("lost", "not located: no address is known for sip.example.net"),
+        PassedOver("poor", "no funds: vendor account poor has nothing left"),
+        PassedOver("dear", "no buy rate: vendor account dear has none for +442071"),
+        PassedOver("full", "capacity: 2 of 2 calls"),
+        PassedOver("fast", "rate limit: 3 calls in the last second, 3 allowed"),
+        PassedOver("other", "plan: prefix does not fit"),
     )
 
 
@@ -260,6 +266,6 @@ def test_explanation_has_the_keys_of_the_command_line():
         REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Rests(), Vendors()
     )
     assert list(explanation.candidates[0]._asdict()) == [
-        "routing_gateway", "position", "callee_out", "caller_out", "reason",
+        "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",
     ]  # fmt: skip
     assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]

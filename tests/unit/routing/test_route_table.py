@@ -63,4 +63,4 @@ def test_the_cache_of_lists_is_bounded(monkeypatch):
     for _ in range(2):
         for digit in "12345":
             assert order(table, digit) == [("a", digit), ("b", "*")]
-    assert len(table._complete) <= 2
+    assert len(table._fits) <= 2

@@ -29,6 +29,6 @@ ROUTING_GATEWAY: Final = frozenset(
     {
         "calendar", "callee_rewrite", "caller_pool", "caller_rewrite", "codecs", "denied_prefixes", "dtmf",
         "encryption", "health", "loss_guard", "media", "number_pool", "partner", "protect", "rate_group", "rewrite",
-        "valid_from", "valid_to", "weight",
+        "valid_from", "valid_to",
     }
 )  # fmt: skip

@@ -1,0 +1,149 @@
+"""The order of candidates that are equal by the configuration: by calendar, price, quality and weight."""
+
+from decimal import Decimal
+
+from vosd.base.clock import Instant
+from vosd.routing.order import Ordering
+from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.routing.route_table import RouteTable
+from vosd.routing.weights import Share, ShareKey, Turns
+from vosd.testing.data.builders import applied_rate, routing_gateway
+
+NOW = Instant(60_000, 1_790_000_000_000)
+KEY = ShareKey("", "*", 1)
+
+
+class Vendors:
+    """Prices and bands of quality by gateway, and whose turn it is."""
+
+    def __init__(self, prices=None, bands=None, turns=None):
+        self.prices, self.bands, self.turns = prices or {}, bands or {}, turns or Turns()
+
+    def terms(self, gateway, callee, wall_ms):
+        price = self.prices.get(gateway.name)
+        return None if price is None else applied_rate(price)
+
+    def quality(self, gateway, prefix, mono_ms):
+        return self.bands.get(gateway.name, 0)
+
+
+class Season:
+    """A calendar that fits by an entry of one tier, or never."""
+
+    name = "season"
+
+    def __init__(self, tier):
+        self._tier = tier
+
+    def tier(self, wall_ms):
+        return self._tier
+
+
+def plan(*order: Criterion) -> RoutingPlan:
+    return RoutingPlan("test", order=order)
+
+
+def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str]:
+    """The names in the order in which they are tried, each of them offered the call."""
+    fit, names = table.fit(callee), []
+    ordering = Ordering(table.plan, callee, NOW, vendors)
+    for candidate in ordering.in_order(fit.groups, fit.criteria) if fit.criteria else fit.ranked:
+        ordering.offered(candidate)
+        names.append(candidate.gateway.name)
+    return names
+
+
+def first(table: RouteTable, vendors: Vendors) -> str:
+    """The name of the gateway that takes the call at once."""
+    fit = table.fit("4420")
+    ordering = Ordering(table.plan, "4420", NOW, vendors)
+    candidate = next(ordering.in_order(fit.groups, fit.criteria))
+    ordering.offered(candidate)
+    return candidate.gateway.name
+
+
+def test_the_cheapest_is_tried_first_and_one_without_price_last():
+    gateways = [routing_gateway(name, priority=priority) for name, priority in (("dear", 1), ("?", 1), ("low", 2))]
+    table = RouteTable(gateways, plan=plan(Criterion.COST, Criterion.PRIORITY))
+    assert tried(table, Vendors({"dear": "0.30", "low": "0.10"})) == ["low", "dear", "?"]
+
+
+def test_cost_decides_within_a_priority_where_it_stands_behind_it():
+    gateways = [routing_gateway("dear"), routing_gateway("fair"), routing_gateway("low", priority=2)]
+    table = RouteTable(gateways, plan=plan(Criterion.PREFIX, Criterion.PRIORITY, Criterion.COST))
+    assert tried(table, Vendors({"dear": "0.30", "fair": "0.20", "low": "0.10"})) == ["fair", "dear", "low"]
+
+
+def test_gateways_of_equal_price_share_calls_by_weight():
+    table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.COST, Criterion.WEIGHT))
+    vendors = Vendors(dict.fromkeys("ab", "0.10") | {"c": "0.20"})
+    assert [first(table, vendors) for _ in range(4)] == ["a", "b", "a", "b"]
+
+
+def test_the_better_band_of_quality_is_tried_first():
+    table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.QUALITY))
+    assert tried(table, Vendors(bands={"b": 2, "c": -1})) == ["b", "a", "c"]
+
+
+def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
+    gateways = [routing_gateway(name) for name in ("always", "weekly", "daily", "never", "dated")]
+    calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
+    table = RouteTable(gateways, calendars=calendars)
+    fit, ordering = table.fit("4420"), Ordering(table.plan, "4420", NOW, Vendors())
+    names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria)]
+    assert names == ["dated", "always", "never"], "the search leaves the last one out"
+    assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]
+
+
+def test_without_calendars_their_criterion_costs_nothing():
+    table = RouteTable([routing_gateway("a"), routing_gateway("b", priority=2)])
+    assert table.fit("4420").criteria == ()
+
+
+def test_calls_are_spread_smoothly():
+    turns, shares = Turns(), [Share("a", 3), Share("b", 1)]
+    order = []
+    for _ in range(8):
+        name = shares[turns.next_of(KEY, shares)].gateway
+        turns.take(KEY, shares, name)
+        order.append(name)
+    assert "".join(order) == "aabaaaba"
+
+
+def test_weight_zero_is_tried_after_the_others_of_its_priority():
+    gateways = [routing_gateway("spare", weight=0), routing_gateway("a"), routing_gateway("low", priority=2)]
+    assert tried(RouteTable(gateways), Vendors()) == ["a", "spare", "low"]
+
+
+def test_the_calls_of_a_failing_gateway_are_shared_by_the_others():
+    """Each failover is a turn, too: the next gateway is not always the same one."""
+    vendors, table = Vendors(), RouteTable(map(routing_gateway, "abc"))
+    seconds = [tried(table, vendors)[1] for _ in range(60) if first(table, vendors) == "a"]
+    assert set(seconds) == {"b", "c"}
+
+
+def test_groups_of_different_prefixes_have_turns_of_their_own():
+    vendors = Vendors()
+    table = RouteTable([routing_gateway("a", "44", "49"), routing_gateway("b", "44", "49")])
+    assert [tried(table, vendors, callee)[0] for callee in ("4420", "4930", "4420", "4930")] == ["a", "a", "b", "b"]
+
+
+def test_turns_of_gateways_that_are_gone_are_forgotten_and_the_others_keep_theirs():
+    turns, shares = Turns(), [Share("a", 1), Share("b", 1)]
+    turns.take(KEY, shares, "a")
+    turns.take(ShareKey("gone", "*", 1), shares, "a")
+    turns.keep(plans={""}, gateways={"a"})
+    assert turns.next_of(KEY, shares) == 1, "b begins anew, a has had its turn"
+    assert turns.next_of(ShareKey("gone", "*", 1), shares) == 0
+
+
+def test_a_copy_of_turns_moves_alone():
+    turns, shares = Turns(), [Share("a", 1), Share("b", 1)]
+    copied = turns.copied()
+    copied.take(KEY, shares, "a")
+    assert (turns.next_of(KEY, shares), copied.next_of(KEY, shares)) == (0, 1)
+
+
+def test_prices_are_compared_as_money():
+    table = RouteTable(map(routing_gateway, "ab"), plan=plan(Criterion.COST))
+    assert tried(table, Vendors({"a": Decimal("0.10000001"), "b": Decimal("0.1")})) == ["b", "a"]

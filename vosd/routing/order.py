@@ -1,0 +1,111 @@
+"""The order in which the gateways are tried that a number fits, by the criteria of a plan.
+
+What depends on the configuration alone is sorted once, by ``RouteTable``. This module sorts for one call what depends
+on its number, its moment or the state of the switch. Among gateways that share calls by weight the next one is chosen
+only when it is asked for: by then it is known which of them had no room.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Final
+
+from vosd.base.clock import Instant
+from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.routing.ports import Vendors
+from vosd.routing.route_table import Candidate
+from vosd.routing.weights import Share, ShareKey
+
+NO_TIER: Final = 5
+"""Rank of a gateway without a calendar: the last resort of that criterion."""
+_NOT_IN_FORCE: Final = NO_TIER + 1
+"""Rank of a gateway whose calendar does not fit: the search leaves it out."""
+_UNKNOWN_PRICE: Final = Decimal("Infinity")
+
+Rank = int | Decimal
+
+
+class Ordering:
+    """Sorts candidates for one call, and counts whose turn it was."""
+
+    __slots__ = ("_at", "_callee", "_key", "_plan", "_shares", "_vendors", "outranked")
+
+    def __init__(self, plan: RoutingPlan, callee: str, at: Instant, vendors: Vendors) -> None:
+        self._plan = plan
+        self._callee = callee
+        self._at = at
+        self._vendors = vendors
+        self._key: ShareKey | None = None
+        """The group that shares calls and that the candidate yielded last is one of."""
+        self._shares: list[Share] = []
+        """Those of the group that can still take the call, that candidate included."""
+        self.outranked: list[Candidate] = []
+        """Candidates that are out because another one has a calendar that fits by a more special entry."""
+
+    def in_order(self, groups: Iterable[Sequence[Candidate]], criteria: Sequence[Criterion]) -> Iterator[Candidate]:
+        """Yield the candidates of several groups; the criteria decide within each."""
+        for group in groups:
+            yield from self._sort(group, criteria)
+
+    def offered(self, candidate: Candidate) -> None:
+        """Note that the candidate yielded last is offered the call: if it shares calls, this was its turn."""
+        if self._key is not None:
+            self._vendors.turns.take(self._key, self._shares, candidate.gateway.name)
+
+    def _sort(self, candidates: Sequence[Candidate], criteria: Sequence[Criterion]) -> Iterator[Candidate]:
+        """Yield candidates in the order of the criteria; those that are equal by all of them stay as they are."""
+        if len(candidates) < 2 or not criteria:
+            yield from candidates
+            return
+        criterion, further = criteria[0], criteria[1:]
+        if criterion is Criterion.WEIGHT:
+            yield from self._in_turn(candidates)
+            return
+        ranked = sorted(((self._rank(each, criterion), each) for each in candidates), key=_rank_of)
+        if criterion is Criterion.CALENDAR:
+            ranked = self._of_best_tier(ranked)
+        for _, equal in groupby(ranked, key=_rank_of):
+            yield from self._sort([candidate for _, candidate in equal], further)
+
+    def _in_turn(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+        remaining, first = list(candidates), candidates[0]
+        self._key = key = ShareKey(self._plan.name, first.prefix, first.priority)
+        self._shares = shares = [Share(each.gateway.name, each.weight) for each in remaining]
+        while len(remaining) > 1:
+            place = self._vendors.turns.next_of(key, shares)
+            yield remaining[place]
+            del remaining[place], shares[place]
+        self._key = None
+        yield remaining[0]
+
+    def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
+        match criterion:
+            case Criterion.PREFIX:
+                return -candidate.length
+            case Criterion.PRIORITY:
+                return candidate.priority
+            case Criterion.COST:
+                terms = self._vendors.terms(candidate.gateway, self._callee, self._at.wall)
+                return _UNKNOWN_PRICE if terms is None else terms.price_per_minute
+            case Criterion.QUALITY:
+                return -self._vendors.quality(candidate.gateway, candidate.prefix, self._at.mono)
+            case Criterion.CALENDAR:
+                return self._tier(candidate)
+            case Criterion.WEIGHT:
+                raise ValueError("gateways that share calls by weight have no rank")
+
+    def _tier(self, candidate: Candidate) -> int:
+        if candidate.calendar is None:
+            return NO_TIER
+        tier = candidate.calendar.tier(self._at.wall)
+        return _NOT_IN_FORCE if tier is None else tier
+
+    def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:
+        """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit."""
+        best = ranked[0][0]
+        self.outranked += [candidate for tier, candidate in ranked if best < tier < NO_TIER]
+        return [each for each in ranked if each[0] == best or each[0] >= NO_TIER]
+
+
+def _rank_of(ranked: tuple[Rank, Candidate]) -> Rank:
+    return ranked[0]

@@ -1,0 +1,75 @@
+"""Whose turn it is among gateways that share calls by weight: smooth weighted round robin.
+
+Of gateways with the weights 3 and 1 the calls go A A B A, A A B A: each gateway gets its share of every few calls, and
+none gets all its calls in a row.
+"""
+
+from collections.abc import Container, Sequence
+from typing import Final, NamedTuple
+
+SHARES_MAX: Final = 10_000
+"""Groups whose turn is kept; a new one replaces the oldest."""
+
+
+class ShareKey(NamedTuple):
+    """Identifies the gateways that share calls."""
+
+    plan: str
+    prefix: str
+    priority: int
+
+
+class Share(NamedTuple):
+    """One of the gateways that share calls, with its weight."""
+
+    gateway: str
+    weight: int
+
+
+class Turns:
+    """The turns of all groups; they outlive a reload."""
+
+    __slots__ = ("_credits",)
+
+    def __init__(self) -> None:
+        self._credits: dict[ShareKey, dict[str, int]] = {}
+        """By gateway, what it has gained by its weight and not yet used for calls."""
+
+    def next_of(self, key: ShareKey, shares: Sequence[Share]) -> int:
+        """Return the position of the gateway whose turn it is; one of weight 0 only where there is no other."""
+        credits = self._credits.get(key, _NONE)
+        best, most = 0, None
+        for position, (gateway, weight) in enumerate(shares):
+            if weight:
+                credit = credits.get(gateway, 0) + weight
+                if most is None or credit > most:
+                    best, most = position, credit
+        return best
+
+    def take(self, key: ShareKey, shares: Sequence[Share], gateway: str) -> None:
+        """Count a call that a gateway is offered; ``shares`` are all that could have taken it."""
+        credits = self._credits.get(key)
+        if credits is None:
+            if len(self._credits) >= SHARES_MAX:
+                del self._credits[next(iter(self._credits))]
+            credits = self._credits[key] = {}
+        for name, weight in shares:
+            credits[name] = credits.get(name, 0) + weight
+        credits[gateway] -= sum(weight for _, weight in shares)
+
+    def keep(self, plans: Container[str], gateways: Container[str]) -> None:
+        """Forget all other plans and gateways."""
+        for key in [key for key in self._credits if key.plan not in plans]:
+            del self._credits[key]
+        for credits in self._credits.values():
+            for name in [name for name in credits if name not in gateways]:
+                del credits[name]
+
+    def copied(self) -> "Turns":
+        """Return turns that begin as these, and change apart from them."""
+        copied = Turns()
+        copied._credits = {key: dict(credits) for key, credits in self._credits.items()}
+        return copied
+
+
+_NONE: Final[dict[str, int]] = {}
