@@ -104,7 +104,7 @@ def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
     live.occupancy.take(Scope.ROUTING, "first", 1, None, NOW.mono)
     found = explain(live=live)
     assert [each.routing_gateway for each in found.candidates] == ["second"]
-    assert ("first", "full: 1 of 1 calls") in found.left
+    assert ("first", "capacity: 1 of 1 calls") in found.left
 
 
 def test_an_explanation_leaves_nothing_behind() -> None:

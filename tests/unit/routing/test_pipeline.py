@@ -31,7 +31,7 @@ class Vendors:
 
     @property
     def turns(self):
-        """Nobody has had a turn yet: equal gateways are tried in the order of their definition."""
+        """No gateway has had a turn yet: equal gateways are tried in the order of their definition."""
         return Turns()
 
     def down_ms(self, gateway, mono_ms):

@@ -169,6 +169,7 @@ class Switch(Counting):
         self.services.adopt(Admission(catalogue, self.live))
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())
+        self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
         self.notices.near_matches.catalogue = catalogue
         self.sources = catalogue.sources
         """The addresses that customers' calls come from."""
