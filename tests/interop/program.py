@@ -69,6 +69,16 @@ class Program:
                 raise self._unexpected("itself to come up")
             select.select([], [], [], 0.01)
 
+    def expect_running(self) -> None:
+        """Check that the program has not ended: what it does not answer then says nothing about the switch.
+
+        Raises:
+            PeerError: it has ended.
+        """
+        assert self._process is not None, "a program is entered before it is looked at"
+        if self._process.poll() is not None:
+            raise self._unexpected("nothing, it has ended", [f"its status is {self._process.returncode}"])
+
     def _type(self, line: str) -> None:
         """Type a line at the program's prompt."""
         assert self._process is not None, "a program is entered before it is told anything"

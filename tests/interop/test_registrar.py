@@ -23,8 +23,10 @@ EVENTS = {"registration_gained", "registration_lost", "registration_refused", "g
 Start = Callable[..., AbstractContextManager[Registrar]]
 
 
+SOON_LOST_S = 6
+"""What is granted where the end of a registration is waited for."""
 REFRESHED = {"MD5": {}, "SHA-256": {"algorithm": "SHA-256"}, "short nonces": {"nonce_s": 2}}
-"""The registrars that are only watched; a refresh comes after 5 s at the earliest, so all of them run at once."""
+"""The registrars that are only watched; a refresh comes after 8 s, so all of them run at once."""
 
 
 class Scene(NamedTuple):
@@ -38,10 +40,10 @@ class Scene(NamedTuple):
 def start(tmp_path: Path) -> Start:
     """Start the registrar, as often as wanted; it remembers nothing of its earlier lives."""
 
-    def begin() -> Registrar:
+    def begin(**terms: int) -> Registrar:
         directory = tmp_path / f"registrar-{len(list(tmp_path.iterdir()))}"
         directory.mkdir()
-        return Registrar(directory, VENDOR_REGISTRAR, VENDOR_PHONE)
+        return Registrar(directory, VENDOR_REGISTRAR, VENDOR_PHONE, **terms)
 
     return begin
 
@@ -84,6 +86,12 @@ class Trunk(Stage):
         """Return what was told of the vendor."""
         return [line["event"] for line in self.daemon.log() if line.get("event") in EVENTS]
 
+    def expect_never_lost(self, registrar: Registrar) -> None:
+        """Check that the vendor was never gone; a registrar that has ended is named as such."""
+        registrar.expect_running()
+        told = [f"{line['timestamp']} {line['event']}" for line in self.daemon.log()]
+        assert self.events() == ["registration_gained"], "\n".join(told)
+
     def call_through(self) -> None:
         """Make a call through the registrar and back, and let the caller end it."""
         with Peer(CUSTOMER_PHONE) as customer, Peer(VENDOR_PHONE) as vendor:
@@ -114,15 +122,13 @@ def registering(directory: Path, switch: Endpoint, registrar: Endpoint) -> Itera
 def test_a_registrar_that_restarts_dies_and_comes_back(start: Start, tmp_path: Path) -> None:
     with start() as first, registering(tmp_path / "switch", REGISTERING_SWITCH, VENDOR_REGISTRAR) as trunk:
         trunk.expect("registered")
-        believed = first.count("believed", "REGISTER")
-        assert believed == 1
         first.__exit__()
-        with start() as second:
+        with start(grants_s=SOON_LOST_S) as second:
             eventually(lambda: second.count("believed", "REGISTER"), "it is refreshed at the new one", 2 * GRANTS_S)
             trunk.expect("registered")
-            assert trunk.events() == ["registration_gained"]
+            trunk.expect_never_lost(second)
             trunk.call_through()
-        eventually(lambda: not _is_registered(trunk), lambda: f"not registered: {trunk.row}", within_s=3 * GRANTS_S)
+        eventually(lambda: not _is_registered(trunk), lambda: f"not registered: {trunk.row}", within_s=3 * SOON_LOST_S)
         assert (trunk.why_left() or "").startswith(f"unregistered: not registered at {VENDOR_REGISTRAR}")
         eventually(lambda: "gateway_down" in trunk.events(), "the pings get no answer, too")
         with start():
@@ -145,7 +151,7 @@ def test_it_registers_is_refreshed_called_through_and_taken_back(refreshed: dict
     assert (registrar.count("challenged", "INVITE"), registrar.count("believed", "INVITE")) == (1, 1)
     eventually(lambda: registrar.count("believed", "REGISTER") >= 3, "two refreshes", within_s=10 * GRANTS_S)
     assert registrar.count("challenged", "REGISTER") == 1, "refreshes prove themselves unasked"
-    assert trunk.events() == ["registration_gained"]
+    trunk.expect_never_lost(registrar)
     before = registrar.count("believed", "REGISTER")
     assert trunk.daemon.interrupt() == 0
     assert registrar.count("believed", "REGISTER") == before + 1, "it is taken back"
@@ -155,9 +161,9 @@ def test_nonces_that_grow_old_are_replaced(refreshed: dict[str, Scene]) -> None:
     registrar, trunk = refreshed["short nonces"]
     trunk.expect("registered")
     eventually(lambda: registrar.count("believed", "REGISTER") >= 3, "two refreshes", within_s=10 * GRANTS_S)
-    # A busy machine retransmits, and a retransmission is challenged, too.
+    # On a busy machine a proof may be late, and is challenged once more.
     assert registrar.count("challenged", "REGISTER") >= registrar.count("believed", "REGISTER"), "each one challenged"
-    assert trunk.events() == ["registration_gained"]
+    trunk.expect_never_lost(registrar)
     trunk.call_through()
 
 
