@@ -81,6 +81,8 @@ ASKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
 """Its calls ask where their number is before they are routed."""
 STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
+BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
+"""It refuses callers for what they did."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

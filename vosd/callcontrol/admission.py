@@ -21,6 +21,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
 from vosd.trunks.dialect import CalleeSource, CallerSource
@@ -121,6 +122,8 @@ class CallRequest(msgspec.Struct):
     rate: AppliedRate | None = None
     choices: Iterator[RouteChoice] = iter(())
     hold: Hold | None = None
+    counted: CountedCall | None = None
+    """The call as the dynamic blacklist counts it; None = it does not."""
     taken: list[Taken] = []
     """What the call occupies, in the order in which it was taken."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from vosd.billing.holds import AccountCredit
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
+from vosd.routing.dynamic_lists import DynamicLists
 from vosd.routing.health import Health
 from vosd.routing.rest import Rests
 from vosd.routing.weights import Turns
@@ -23,8 +24,17 @@ class LiveState:
     """The counters and credits that running calls share; they outlive a reload."""
 
     __slots__ = (
-        "addresses_of", "breakers", "credits", "health", "is_located", "occupancy", "rests", "turns", "unregistered",
-    )  # fmt: skip
+        "addresses_of",
+        "breakers",
+        "credits",
+        "dynamic_lists",
+        "health",
+        "is_located",
+        "occupancy",
+        "rests",
+        "turns",
+        "unregistered",
+    )
 
     def __init__(
         self,
@@ -41,6 +51,7 @@ class LiveState:
         self.turns = Turns()
         self.breakers = Breakers()
         self.health = Health()
+        self.dynamic_lists = DynamicLists()
         self.unregistered: set[str] = set()
         """Routing gateways that require a registration of ours and have none."""
         self.credits = {} if credits is None else credits

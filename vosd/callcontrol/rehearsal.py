@@ -1,5 +1,6 @@
 """Set-up of a call that is not made, for ``explain``: the same steps, with a recorder in place of the live counters."""
 
+from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
@@ -7,6 +8,8 @@ from vosd.callcontrol.setup import Ask, Question, Setup, Step, Unanswered
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, NothingTaken, Occupancy
+from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
+from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.scope import Scope
 
 
@@ -52,6 +55,21 @@ class RecordedOccupancy(Occupancy):
         self.release(scope, name)
 
 
+class RehearsedLists(DynamicLists):
+    """Applies the dynamic blacklist to calls that are not made: they are counted here and nowhere else."""
+
+    __slots__ = ("_real",)
+
+    def __init__(self, real: DynamicLists) -> None:
+        super().__init__()
+        self._real = real
+
+    def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
+        """Return why a call would be refused; else count it here."""
+        listing = self._real.judge(gateway, caller, target, limits, now)
+        return listing or super().take(gateway, caller, target, limits, now)
+
+
 class Rehearsal:
     """Runs the set-up of calls without changing the live state."""
 
@@ -61,6 +79,7 @@ class Rehearsal:
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
         state.unregistered, state.turns = live.unregistered, live.turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
+        state.dynamic_lists = RehearsedLists(live.dynamic_lists)
         self.admission = Admission(catalogue, state)
         self._turns = live.turns
         self._steps = steps

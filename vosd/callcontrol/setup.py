@@ -17,6 +17,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.number_tools import check_dynamic_blacklist
 
 
 class Unanswered(Answer, frozen=True):
@@ -89,6 +90,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Admission.check_loop,
     Admission.check_gateway,
     Admission.check_number,
+    check_dynamic_blacklist,
     Admission.check_account,
     Admission.find_sell_rate,
     Admission.find_routes,

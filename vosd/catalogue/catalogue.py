@@ -9,6 +9,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.routing.identify import SourceIndex
 from vosd.routing.route_table import RouteTable
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -31,6 +32,8 @@ class CallParameters:
     """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
+    dynamic_blacklist: CallerLimits | None = None
+    """Limits of each caller of a mapping gateway that has none of its own; None = none."""
 
 
 @dataclass(frozen=True, slots=True)

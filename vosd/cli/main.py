@@ -28,7 +28,7 @@ VERBS: Final = {
     "registrations": "vosd.cli.registrations:registrations",
     "trace": "vosd.cli.trace:trace",
     "alarms": "vosd.cli.later:alarms",
-    "blacklist": "vosd.cli.later:blacklist",
+    "blacklist": "vosd.cli.blacklist:blacklist",
     "why": "vosd.cli.later:why",
     "rerate": "vosd.cli.later:rerate",
     "reconcile": "vosd.cli.later:reconcile",

@@ -22,6 +22,7 @@ from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
+from vosd.base.number import for_matching
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import REFUSED, Configuration
@@ -32,6 +33,7 @@ from vosd.engine.counting import census_of, totals_of
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate
+from vosd.routing.dynamic_lists import Listing
 
 UPDATE_S: Final = 0.25
 """Interval of reports to a follower."""
@@ -97,6 +99,12 @@ class UnblockOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str
 
 
+class ClearOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A calling number to take off the dynamic blacklist; None = all."""
+
+    number: str | None = None
+
+
 class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """New calls to follow, and for how long at most."""
 
@@ -133,6 +141,8 @@ class Commands:
             "unblock": self.unblock,
             "locked_out": self.locked_out,
             "gateways": self.gateways,
+            "blacklist": self.blacklist,
+            "clear_blacklist": self.clear_blacklist,
         }
 
     def followings(self) -> Mapping[str, Following]:
@@ -289,6 +299,19 @@ class Commands:
         """List the locked-out and blocked sources with cause and remaining time."""
         return self._silenced.rows()
 
+    async def blacklist(self, _arguments: Arguments) -> object:
+        """List the callers on the dynamic blacklist."""
+        now = self._clock.now()
+        return [_row_of(each, now) for each in self._service.switch.live.dynamic_lists.listed(now.mono)]
+
+    async def clear_blacklist(self, arguments: Arguments) -> object:
+        """Take a calling number, or all, off the dynamic blacklist; return how many there were."""
+        order = msgspec.convert(dict(arguments), ClearOrder)
+        number = None if order.number is None else for_matching(order.number)
+        cleared = self._service.switch.live.dynamic_lists.clear(number, self._clock.now().mono)
+        _log.info("blacklist_cleared", caller=number or "all", cleared=cleared)
+        return {"number": number, "cleared": cleared}
+
     async def gateways(self, _arguments: Arguments) -> object:
         """List every gateway with its state, its calls and its figures of the last hour."""
         shown = []
@@ -310,6 +333,20 @@ class Commands:
                 yield TraceUpdate(follower.updates(now), follower.left_out, is_over=False)
                 await asyncio.sleep(0 if follower.has_more else UPDATE_S)
             yield TraceUpdate(follower.updates(now), follower.left_out, is_over=True)
+
+
+def _row_of(listing: Listing, now: Instant) -> dict[str, object]:
+    """Return a caller as ``vosd blacklist list`` shows it; its times follow the monotonic clock."""
+    left_ms = listing.until_mono - now.mono
+    return {
+        "caller": listing.caller,
+        "mapping_gateway": listing.gateway,
+        "cause": listing.cause.value,
+        "limit": listing.limit,
+        "since": iso_utc(listing.since),
+        "until": iso_utc(now.wall + left_ms),
+        "remaining_s": -(-left_ms // 1_000),
+    }
 
 
 def _for_people(call: CallSnapshot) -> dict[str, object]:

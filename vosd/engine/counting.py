@@ -34,6 +34,12 @@ class Figure(StrEnum):
     CDR_QUEUE = "cdr_queue", "calls that wait in memory for the database; zero within a second in normal running"
     SPOOL_ROWS = "spool_rows", "calls in the journal and not yet in the database; zero within a second likewise"
     LOCKED_OUT = "locked_out", "sources that are blocked for wrong passwords or a flood (vosd unblock --list)"
+    BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)"
+    BLACKLIST_FORGOTTEN = (
+        "blacklist_forgotten",
+        "since the start: callers that the dynamic blacklist stopped to count because there were too many",
+        True,
+    )
     REFUSED_FOR_OVERLOAD = (
         "refused_for_overload",
         "since the start: refused with 503 for Overload, without CDR",

@@ -25,6 +25,7 @@ from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
+from vosd.engine.calls.blacklist_file import BlacklistFile
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
@@ -125,6 +126,7 @@ class SwitchService:
             self._endpoint.flows.refusal_tag,
             self.dropped,
         )
+        self._blacklist = BlacklistFile(settings.state_dir / "blacklist.json", self.switch.live.dynamic_lists, clock)
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
         bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database)
@@ -147,6 +149,7 @@ class SwitchService:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+        self._blacklist.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._tasks.run("booking", self._recorder.run)
@@ -159,6 +162,7 @@ class SwitchService:
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
+        self._tasks.run("dynamic blacklist to disk", self._blacklist.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property
@@ -234,6 +238,7 @@ class SwitchService:
         self.keep_alives.stop()
         await self._tasks.stop()
         await self.registrations.write_all()
+        self._blacklist.write_last()
         self._journal.close()
 
     # -- people -------------------------------------------------------------------------------------------------

@@ -82,6 +82,8 @@ class Event(StrEnum):
     """A peer refuses our BYE, perhaps for our credentials, and may continue to bill."""
     ANSWER_UNHEARD = "answer_unheard"
     """A vendor has answered and is paid; the caller did not get the answer and pays nothing."""
+    CALLER_BLACKLISTED = "caller_blacklisted"
+    """A caller exceeded a limit of ``dynamic_blacklist``: its calls are refused until then."""
     SESSION_REFRESH_FAILED = "session_refresh_failed"
     """A peer does not accept our refreshes of a session."""
 

@@ -9,6 +9,7 @@ import msgspec
 from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
 from vosd.base.number import for_matching
+from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole
 from vosd.trunks.scope import Scope
@@ -87,6 +88,8 @@ class MappingGateway(msgspec.Struct, frozen=True):
     """What it must prove with each INVITE and REGISTER; None = its address is proof enough."""
     caller_numbers: CallerNumbers | None = None
     """Which calling numbers it may show; None = any."""
+    dynamic_blacklist: CallerLimits | None = None
+    """Limits of each of its callers; None = those of the installation."""
 
 
 class Registration(msgspec.Struct, frozen=True):

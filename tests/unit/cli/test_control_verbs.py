@@ -31,6 +31,7 @@ class Switch:
         self.gateways_now: list[dict[str, Any]] = []
         self.calls_now: list[dict[str, Any]] = CALLS
         self.locked_out_now: list[dict[str, Any]] = []
+        self.blacklist_now: list[dict[str, Any]] = []
 
     async def status(self, _arguments: Arguments) -> object:
         return self.status_now
@@ -57,6 +58,13 @@ class Switch:
     async def locked_out(self, _arguments: Arguments) -> object:
         return self.locked_out_now
 
+    async def blacklist(self, _arguments: Arguments) -> object:
+        return self.blacklist_now
+
+    async def clear_blacklist(self, arguments: Arguments) -> object:
+        self.asked.append(("clear_blacklist", arguments))
+        return {"number": arguments["number"], "cleared": 2 if arguments["number"] in {None, "1001"} else 0}
+
     async def reload(self, _arguments: Arguments) -> object:
         if self.bad_file:
             raise CommandError("the file is bad", self.bad_file)
@@ -82,6 +90,8 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
         "reload": switch.reload,
         "unblock": switch.unblock,
         "locked_out": switch.locked_out,
+        "blacklist": switch.blacklist,
+        "clear_blacklist": switch.clear_blacklist,
     }
     server = ControlServer(tmp_path / "vosd.sock", verbs)
     await server.open()
@@ -337,4 +347,45 @@ async def test_unblock_takes_no_network_but_that_which_is_locked_out_as_one(swit
     refused = await switch.vosd("unblock", network)
     assert refused.exit_code == 2
     assert f"'{network}': expected an IP address or an IPv6 network of /64" in refused.stderr
+    assert switch.asked == []
+
+
+LISTED = {
+    "caller": "1001",
+    "mapping_gateway": "acme",
+    "cause": "frequency",
+    "limit": 60,
+    "since": "2026-03-01T12:00:00.000Z",
+    "until": "2026-03-01T13:00:00.000Z",
+    "remaining_s": 3_600,
+}
+
+
+async def test_callers_on_the_blacklist_are_an_array(switch: Switch) -> None:
+    assert json.loads((await switch.vosd("blacklist", "list", "--json")).stdout) == []
+    assert (await switch.vosd("blacklist", "list")).stdout == "no caller is on the list\n"
+    switch.blacklist_now = [LISTED]
+    assert json.loads((await switch.vosd("blacklist", "list", "--json")).stdout) == [LISTED]
+    assert "frequency" in (await switch.vosd("blacklist", "list")).stdout
+
+
+async def test_one_caller_or_all_are_taken_off_the_blacklist(switch: Switch) -> None:
+    one = await switch.vosd("blacklist", "clear", "1001", "--json")
+    assert (one.exit_code, json.loads(one.stdout)) == (0, {"number": "1001", "cleared": 2})
+    assert (await switch.vosd("blacklist", "clear")).stdout == "2 taken off the list\n"
+    assert switch.asked == [("clear_blacklist", {"number": "1001"}), ("clear_blacklist", {"number": None})]
+
+
+async def test_a_caller_that_is_not_on_the_blacklist_is_a_failure(switch: Switch) -> None:
+    missing = await switch.vosd("blacklist", "clear", "7")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "7 is not on the list" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["clear", ""], ["clear", "+"], ["clear", "1" * 129], ["clear", "1", "2"], ["list", "1"], ["clear", "1\n"]]
+)
+async def test_wrong_usage_of_the_blacklist_is_refused(switch: Switch, words: list[str]) -> None:
+    refused = await switch.vosd("blacklist", *words)
+    assert (refused.exit_code, refused.stdout) == (2, "")
     assert switch.asked == []

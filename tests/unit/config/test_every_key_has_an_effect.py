@@ -98,6 +98,9 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "mapping_gateways.transfer_keys": {"blind": "*1"},
     "phones.transfer_keys": {"blind": "*1"},
     "phone_service": {"ip": "192.0.2.3"},
+    "dynamic_blacklist": {"target_limit": "5"},
+    "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
+    "phones.dynamic_blacklist": {"target_limit": "5"},
 }
 """Keys of a section that its others need."""
 

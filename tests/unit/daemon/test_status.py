@@ -37,8 +37,9 @@ CENSUS = [
     "cdr_queue",
     "spool_rows",
     "locked_out",
+    "blacklisted",
 ]
-TOTALS = ["refused_for_overload"]
+TOTALS = ["refused_for_overload", "blacklist_forgotten"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 

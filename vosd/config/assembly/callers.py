@@ -6,6 +6,7 @@ from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
+from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -32,7 +33,11 @@ _DIALECT: Final = Conversion(
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
     by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes"},
 )
-_GATEWAY: Final = Conversion(MappingGatewayKeys, MappingGateway, by_hand={"auth": "credentials"})
+_GATEWAY: Final = Conversion(
+    MappingGatewayKeys,
+    MappingGateway,
+    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist"},
+)
 require_all_used(
     MappingGatewayKeys, _DIALECT, _GATEWAY, elsewhere={"preset": "other defaults, before the keys are read"}
 )
@@ -44,6 +49,7 @@ _PHONE_GATEWAY: Final = Conversion(
     renamed={"number": "name"},
     by_hand={
         "caller_numbers": "caller_numbers",
+        "dynamic_blacklist": "dynamic_blacklist",
         "username": "credentials",
         "password": "credentials",
         "password_file": "credentials",
@@ -69,7 +75,9 @@ def mapping_gateway(
         section, label = written.inner("auth")
         credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
     dialect = _DIALECT(keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {})
-    return _GATEWAY(keys, dialect=dialect, credentials=credentials)
+    return _GATEWAY(
+        keys, dialect=dialect, credentials=credentials, dynamic_blacklist=caller_limits(keys.dynamic_blacklist)
+    )
 
 
 def phone(
@@ -83,6 +91,7 @@ def phone(
         caller_numbers=CallerNumbers(keys.number, frozenset(map(for_matching, keys.caller_numbers))),
         dialect=_PHONE_DIALECT(keys, **_spoken(keys, parameters), caller_from=_SHOWN_BY_PHONES),
         credentials=read_credentials(keys, username, written.section, written.label, digest, problems),
+        dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
     )
     return _PHONE(keys, gateway=gateway)
 

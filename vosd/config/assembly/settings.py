@@ -56,6 +56,7 @@ require_all_used(
     _SETTINGS,
     elsewhere={
         "limits": "the parameters of the catalogue",
+        "dynamic_blacklist": "the parameters of the catalogue",
         "offline_gateway": "the catalogue",
         "preset": "other defaults, before the keys are read",
     },

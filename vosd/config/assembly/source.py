@@ -8,6 +8,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.callers import mapping_gateway, phone
+from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.vendors import routing_gateway
@@ -87,4 +88,5 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         ),
         lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
         challenges_max=parameters.challenge_retry,
+        dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
     )

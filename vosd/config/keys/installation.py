@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.keys import later
+from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.sip import SipKeys
@@ -93,6 +94,7 @@ class InstallationKeys(Keys):
     on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
     """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
     limits: LimitKeys = LimitKeys()
+    dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""

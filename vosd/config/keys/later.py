@@ -4,7 +4,7 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "alarms", "api", "calendars", "dynamic_blacklist", "live_state", "media", "metrics", "number_lists",
+        "alarms", "api", "calendars", "live_state", "media", "metrics", "number_lists",
         "number_pools", "packages", "registrations", "resume_within", "routing_plans", "security", "web", "workers",
     }
 )  # fmt: skip
@@ -17,7 +17,7 @@ ACCOUNT: Final = frozenset(
 CALLER: Final = frozenset(
     {
         "callee_allow", "callee_deny", "callee_length", "callee_rewrite", "caller_allow", "caller_deny", "caller_pool",
-        "caller_rewrite", "codecs", "dtmf", "dynamic_blacklist", "encryption", "media", "routing_plan",
+        "caller_rewrite", "codecs", "dtmf", "encryption", "media", "routing_plan",
     }
 )  # fmt: skip
 """Of mapping gateways and phones."""

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.nat import Nat
 from vosd.config.keys import later
 from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
@@ -76,6 +77,7 @@ class MappingGatewayKeys(DeclaredKeys):
     address or from another one than its Via says.
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
+    dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect)
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.config.keys import later
+from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.proofs import ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.transfers import Shown, TransferKeyKeys, shown_number
@@ -76,6 +77,7 @@ class PhoneKeys(ProofKeys):
     transfer_keys: TransferKeyKeys = TransferKeyKeys()
 
     session_timer: SessionTimerKeys = SessionTimerKeys()
+    dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
     not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}

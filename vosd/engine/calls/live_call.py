@@ -246,6 +246,8 @@ class LiveCall:
         ending = call.ending
         if ending is None:
             raise RuntimeError(f"{call!r} is over without an ending")
+        if call_request.counted is not None and call.journey.answered_at is None:
+            call_request.counted.unanswered(ending.at.mono)
         timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
             services.deadlines.cancel(timer)

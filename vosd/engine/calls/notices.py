@@ -9,11 +9,13 @@ import structlog
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.routing.dynamic_lists import Listing
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
@@ -134,6 +136,18 @@ class Notices(Counting):
         if self._log_limiter.admits(refusal.reason.text, at.mono):
             count = self.unrecorded[refusal.reason]
             _log.warning("calls_refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
+
+
+def caller_listed(listing: Listing) -> None:
+    """Warn about a caller that was put on the dynamic blacklist: it is refused for a while."""
+    _log.warning(
+        Event.CALLER_BLACKLISTED.value,
+        gateway=listing.gateway,
+        caller=listing.caller,
+        cause=listing.cause.value,
+        limit=listing.limit,
+        until=iso_utc(listing.until),
+    )
 
 
 def vendors_by_host(gateways: Iterable[RoutingGateway]) -> Mapping[str, Sequence[str]]:

@@ -22,8 +22,10 @@ from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.services import CallServices
+from vosd.routing.dynamic_lists import CountedCall
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
+from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.scope import Scope
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: HoldSnapshot | None = None
     places: tuple[tuple[Scope, str, int], ...] = ()
     """Capacity taken of the mapping gateway and the account, and when it was taken."""
+    counted: tuple[str, str, str, int] | None = None
+    """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -57,7 +61,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it occupies something other than capacity and money.
         """
-        if not all(isinstance(each, PlaceTaken | HoldTaken) for each in request.taken):
+        if not all(isinstance(each, PlaceTaken | HoldTaken | CountedCall) for each in request.taken):
             raise NoSnapshotError("a call occupies what cannot be written down")
         return cls(
             request.source_host,
@@ -75,6 +79,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             request.rate,
             None if request.hold is None else HoldSnapshot.of(request.hold),
             tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
+            _described(request.counted),
         )
 
     def restored(self, services: CallServices) -> CallRequest:
@@ -104,10 +109,27 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         for scope, name, mono_ms in self.places:
             live.occupancy.take_again(scope, name, None)
             request.taken.append(PlaceTaken(live.occupancy, scope, name, mono_ms))
+        if self.counted is not None:
+            gateway, caller, target, mono_ms = self.counted
+            limits = _limits_of(request, services)
+            request.counted = live.dynamic_lists.take_again((gateway, caller), target, limits, mono_ms)
+            request.taken.append(request.counted)
         if self.hold is not None and self.account is not None:
             credit = live.credits[self.account]
             request.hold = credit.resume(self.hold)
             request.taken.append(HoldTaken(credit, request.hold))
+
+
+def _described(counted: CountedCall | None) -> tuple[str, str, str, int] | None:
+    if counted is None or counted.is_over:
+        return None
+    return *counted.caller, counted.target, counted.mono_ms
+
+
+def _limits_of(request: CallRequest, services: CallServices) -> CallerLimits:
+    """Return the limits by which the end of a restored call counts."""
+    own = None if request.mapping is None else request.mapping.dynamic_blacklist
+    return own or services.admission.catalogue.parameters.dynamic_blacklist or CallerLimits()
 
 
 class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):

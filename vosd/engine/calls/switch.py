@@ -23,7 +23,7 @@ from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.notices import Notices, vendors_by_host
+from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
@@ -69,6 +69,7 @@ class Switch(Counting):
         self._endpoint = endpoint
         self.live = LiveState(credits, addresses_of, is_located)
         self.notices = Notices(endpoint)
+        self.live.dynamic_lists.on_listed = caller_listed
         self.services = CallServices(
             node,
             Admission(catalogue, self.live),
@@ -170,6 +171,7 @@ class Switch(Counting):
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())
         self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
+        self.live.dynamic_lists.keep(catalogue.mapping_gateways.keys())
         self.notices.near_matches.catalogue = catalogue
         self.sources = catalogue.sources
         """The addresses that customers' calls come from."""
@@ -236,7 +238,12 @@ class Switch(Counting):
             Figure.TRANSACTIONS: sip["transactions"],
             Figure.TIMERS: sip["timers"] + len(self._deadlines),
             Figure.HOLDS: sum(1 for each in calls if each.call_request.hold is not None),
+            Figure.BLACKLISTED: self.live.dynamic_lists.size,
         }
+
+    def totals(self) -> Mapping[Figure, int]:
+        """Return the counters since the start, for ``vosd status``."""
+        return {Figure.BLACKLIST_FORGOTTEN: self.live.dynamic_lists.forgotten}
 
     # -- inside -------------------------------------------------------------------------------------------------
 

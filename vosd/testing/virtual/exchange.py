@@ -220,6 +220,7 @@ class Exchange:
         found: dict[str, Any] = {name: census_of([self.switch])[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.sink.open)
         found["places"] = self.switch.live.occupancy.total()
+        found["callers counted"] = self.switch.live.dynamic_lists.total()
         for account, credit in self.credits.items():
             found[f"reserved of {account}"] = credit.reserved
         return {name: amount for name, amount in found.items() if amount}

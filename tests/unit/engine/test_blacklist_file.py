@@ -1,0 +1,94 @@
+"""The file of the dynamic blacklist: what it keeps over a restart, and files that cannot be read or written."""
+
+import asyncio
+import stat
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.engine.calls.blacklist_file import BlacklistFile
+from vosd.routing.dynamic_lists import DynamicLists
+from vosd.testing.virtual.clock import ManualClock
+from vosd.trunks.caller_limits import CallerLimits
+
+LIMITS = CallerLimits(frequency_limit=1, expire_s=60)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+def advance(clock, ms):
+    clock.move_to(clock.now().mono + ms)
+
+
+def list_caller(lists, clock, caller):
+    for _ in range(2):
+        lists.take("acme", caller, "4420", LIMITS, clock.now())
+
+
+def restored(path, clock):
+    lists = DynamicLists()
+    BlacklistFile(path, lists, clock).restore()
+    return lists
+
+
+def test_a_restart_keeps_callers_until_their_time_is_over(tmp_path, clock):
+    path, lists = tmp_path / "blacklist.json", DynamicLists()
+    file = BlacklistFile(path, lists, clock)
+    list_caller(lists, clock, "1001")
+    advance(clock, 30_000)
+    list_caller(lists, clock, "1002")
+    file.write_last()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    later = ManualClock(mono=5, wall=clock.now().wall + 29_999)  # another monotonic clock after a restart
+    again = restored(path, later)
+    assert [each.caller for each in again.listed(later.now().mono)] == ["1001", "1002"]
+    assert again.find("acme", "1001", 5).until_mono == 6
+    assert again.find("acme", "1001", 6) is None
+    advance(later, 1)
+    assert [each.caller for each in restored(path, later).listed(later.now().mono)] == ["1002"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'[{"gateway": "acme"}]', b"\xff"])
+def test_a_damaged_file_is_reported_and_begun_anew(tmp_path, clock, content):
+    path = tmp_path / "blacklist.json"
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        assert restored(path, clock).size == 0
+    assert [each["event"] for each in logs] == ["blacklist_unreadable"]
+
+
+def test_without_a_file_the_list_is_empty(tmp_path, clock):
+    with capture_logs() as logs:
+        assert restored(tmp_path / "none.json", clock).size == 0
+    assert logs == []
+
+
+def test_a_file_that_cannot_be_written_is_reported_once(tmp_path, clock):
+    lists = DynamicLists()
+    file = BlacklistFile(tmp_path / "missing" / "blacklist.json", lists, clock)
+    with capture_logs() as logs:
+        for caller in ("1001", "1002"):
+            list_caller(lists, clock, caller)
+            file.write_last()
+    assert [each["event"] for each in logs] == ["blacklist_not_written"]
+
+
+async def test_the_file_follows_the_list(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr("vosd.engine.calls.blacklist_file.ROUND_S", 0)
+    path, lists = tmp_path / "blacklist.json", DynamicLists()
+    task = asyncio.create_task(BlacklistFile(path, lists, clock).run())
+
+    async def until(condition):
+        while not condition():  # noqa: ASYNC110  what is waited for is a file
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        list_caller(lists, clock, "1001")
+        await until(lambda: path.exists() and b"1001" in path.read_bytes())
+        advance(clock, 60_000)
+        await until(lambda: path.read_bytes() == b"[]")
+    assert lists.size == 0
+    task.cancel()
