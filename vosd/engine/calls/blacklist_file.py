@@ -54,7 +54,8 @@ class BlacklistFile:
         for each in kept:
             if each.until > now.wall:
                 until_mono = now.mono + each.until - now.wall
-                self._lists.restore(Listing(*msgspec.structs.astuple(each), until_mono))
+                listing = Listing(each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono)
+                self._lists.restore(listing)
         self._written = self._lists.changes
 
     async def run(self) -> None:
