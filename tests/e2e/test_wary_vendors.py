@@ -130,9 +130,12 @@ def test_a_trunk_that_dies_is_left_out_and_comes_back(stage: Stage) -> None:
     assert (_why_left(stage, "carrier-asked", "4430") or "").startswith("down: answers no OPTIONS for ")
     check(stage.call(Caller("hangs_up"), "4430", [Vendor("carrier-b", "answers")]), answered("carrier-b"))
     with Peer(VENDORS["carrier-asked"]) as trunk:
-        for _ in range(2):
+
+        def is_up_after_one_more_answer() -> bool:
             trunk.reply(trunk.expect("OPTIONS", within_s=15), 405, tag="there")
-        eventually(lambda: _why_left(stage, "carrier-asked", "4430") is None, "it is up again")
+            return _why_left(stage, "carrier-asked", "4430") is None
+
+        eventually(is_up_after_one_more_answer, "it is up again")
     check(
         stage.call(Caller("hangs_up"), "4430", [Vendor("carrier-asked", "answers")]),
         answered("carrier-asked"),
