@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
+from vosd.catalogue.ports import OverrideStore
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.memory import MemoryRegistrations, MemoryStore
+from vosd.storage.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from vosd.storage.migrate import migrate
+from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import Payments, Queries
 from vosd.storage.queries import SqlQueries
@@ -31,6 +33,7 @@ class Store(NamedTuple):
     payments: Payments
     queries: Queries
     registrations: BindingStore
+    overrides: OverrideStore
 
 
 @pytest.fixture(scope="session")
@@ -71,10 +74,16 @@ async def store(store_url) -> AsyncIterator[Store]:
     """Each implementation of the ports, empty."""
     if store_url is None:
         memory = MemoryStore()
-        yield Store(memory, memory, memory, MemoryRegistrations())
+        yield Store(memory, memory, memory, MemoryRegistrations(), MemoryOverrides())
         return
     async with emptied(store_url) as database:
-        yield Store(SqlBooks(database), SqlPayments(database), SqlQueries(database), SqlRegistrations(database, NODE))
+        yield Store(
+            SqlBooks(database),
+            SqlPayments(database),
+            SqlQueries(database),
+            SqlRegistrations(database, NODE),
+            SqlOverrides(database),
+        )
 
 
 @asynccontextmanager
@@ -88,6 +97,8 @@ async def emptied(url: str) -> AsyncIterator[Database]:
             schema.account,
             schema.registration,
             schema.lease,
+            schema.operational_override,
+            schema.override_change,
         ):
             await connection.execute(table.delete())
     yield database

@@ -11,6 +11,7 @@ from vosd.admin.names import near
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
+from vosd.catalogue.overrides import NO_OVERRIDES, Overrides, Setting, Target
 from vosd.cdr.ports import Books, Standing
 from vosd.storage.ports import Queries
 
@@ -60,7 +61,12 @@ def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
 
 
 async def show_account(
-    accounts: Mapping[str, Account], books: Books, queries: Queries, switch: RunningSwitch, account_id: str
+    accounts: Mapping[str, Account],
+    books: Books,
+    queries: Queries,
+    switch: RunningSwitch,
+    account_id: str,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
 
@@ -74,10 +80,12 @@ async def show_account(
         configured(accounts, account_id)
     standings = {} if standing is None else {account_id: standing}
     held = await _held(books, accounts, [account_id])
-    return _sheet(account_id, accounts, standings, await _commitments(switch), held)
+    return _sheet(account_id, accounts, standings, await _commitments(switch), held, overrides)
 
 
-async def list_accounts(accounts: Mapping[str, Account], books: Books, switch: RunningSwitch) -> list[AccountSheet]:
+async def list_accounts(
+    accounts: Mapping[str, Account], books: Books, switch: RunningSwitch, overrides: Overrides = NO_OVERRIDES
+) -> list[AccountSheet]:
     """Return all accounts in the order of the configuration, then those that only have a balance.
 
     Raises:
@@ -88,7 +96,7 @@ async def list_accounts(accounts: Mapping[str, Account], books: Books, switch: R
     commitments = await _commitments(switch)
     left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
     held = await _held(books, accounts, left_over)
-    return [_sheet(name, accounts, standings, commitments, held) for name in (*accounts, *left_over)]
+    return [_sheet(name, accounts, standings, commitments, held, overrides) for name in (*accounts, *left_over)]
 
 
 async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
@@ -108,6 +116,7 @@ def _sheet(
     standings: Mapping[str, Standing],
     commitments: Mapping[str, Commitments],
     held: Mapping[str, str | None],
+    overrides: Overrides,
 ) -> AccountSheet:
     balance = standings.get(account_id, Standing(ZERO, 0)).balance
     committed = commitments.get(account_id, Commitments())
@@ -123,7 +132,7 @@ def _sheet(
             currency=held.get(account_id),
             blocked=True,
         )
-    limit = account.overdraft_limit
+    limit = overrides.overdraft_limit(account)
     return AccountSheet(
         id=account_id,
         type=account.type.value,
@@ -132,7 +141,7 @@ def _sheet(
         reserved=committed.reserved,
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
-        blocked=not account.enabled,
+        blocked=not account.enabled or overrides.has(Target.ACCOUNT, account_id, Setting.BLOCKED),
     )
 
 

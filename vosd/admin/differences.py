@@ -30,6 +30,8 @@ class Difference(msgspec.Struct, frozen=True):
     key: str
     running: Any
     file: Any
+    override: str = ""
+    """Of a value that an operator has overridden: who, until when, and why."""
 
 
 def describe(settings: Settings, transports: TransportSettings, catalogue: Catalogue) -> Description:

@@ -19,6 +19,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.rehearsal import Rehearsal
 from vosd.callcontrol.setup import STEPS, Step
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import NO_OVERRIDES, Overrides
 from vosd.cdr.ports import Standing
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -59,8 +60,13 @@ class RouteExplanation:
         }
 
 
-def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -> LiveState:
-    """Return a live state without calls; with ``standings`` None, money is not checked."""
+def idle_state(
+    catalogue: Catalogue, standings: Mapping[str, Standing] | None, overrides: Overrides = NO_OVERRIDES
+) -> LiveState:
+    """Return a live state without calls; with ``standings`` None, money is not checked.
+
+    ``overrides`` are those in force; their values are in the catalogue already.
+    """
     credits = {}
     for account in catalogue.accounts.values():
         if standings is None:
@@ -68,7 +74,9 @@ def idle_state(catalogue: Catalogue, standings: Mapping[str, Standing] | None) -
         else:
             known = standings.get(account.id, Standing(ZERO, 0))
             credits[account.id] = AccountCredit(account.id, account.overdraft_limit, known.balance, known.seq)
-    return LiveState(credits, _as_far_as_known)
+    live = LiveState(credits, _as_far_as_known)
+    live.blocks.set(overrides, catalogue)
+    return live
 
 
 def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:

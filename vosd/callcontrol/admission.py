@@ -185,6 +185,8 @@ class Admission:
             who = call.user or f"{call.source_host}:{call.source_port}"
             return Refusal(EndReason.UNKNOWN_SOURCE, 403, f"no mapping gateway for {who}")
         gateway, callee = found.gateway, found.callee
+        if self.catalogue.overridden:
+            gateway = self.catalogue.overridden.get(gateway.name, gateway)
         call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
         call.callee_billing = for_matching(callee)
         call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
@@ -196,7 +198,7 @@ class Admission:
         return None
 
     def check_open(self, call: CallRequest) -> Refusal | None:
-        """Refuse the calls of a disabled gateway, and all calls while the switch accepts none.
+        """Refuse the calls of a disabled or blocked gateway, and all calls while the switch accepts none.
 
         Both are known sources, which get an answer and a record; unknown ones were refused by ``identify``.
         """
@@ -205,6 +207,9 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         if not gateway.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"mapping gateway {gateway.name} is disabled")
+        if gateway.name in self.live.blocks.callers:
+            why = f"mapping gateway {gateway.name} is blocked {self.live.blocks.callers[gateway.name]}"
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
         return call.closed
 
     def check_loop(self, call: CallRequest) -> Refusal | None:
@@ -236,12 +241,15 @@ class Admission:
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
 
     def check_account(self, call: CallRequest) -> Refusal | None:
-        """Refuse a disabled or expired account, and reserve capacity of it."""
+        """Refuse a disabled, blocked or expired account, and reserve capacity of it."""
         account = call.account
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         if not account.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
+        if account.id in self.live.blocks.accounts:
+            why = f"account {account.id} is blocked {self.live.blocks.accounts[account.id]}"
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
         if account.expires_at is not None and call.at.wall >= account.expires_at:
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
         occupancy, scope, mono_ms = self.live.occupancy, Scope.ACCOUNT, call.at.mono

@@ -102,6 +102,8 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
     match left.cause:
         case Cause.DISABLED:
             why = "disabled: by the configuration"
+        case Cause.BLOCKED:
+            why = f"blocked: {vendors.blocked[gateway.name]}"
         case Cause.CALENDAR:
             why = f"calendar: {left.detail}"
         case Cause.RESTING:

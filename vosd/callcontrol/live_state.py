@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from vosd.billing.holds import AccountCredit
+from vosd.catalogue.overrides import Blocks
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
@@ -25,6 +26,7 @@ class LiveState:
 
     __slots__ = (
         "addresses_of",
+        "blocks",
         "breakers",
         "credits",
         "dynamic_lists",
@@ -46,6 +48,7 @@ class LiveState:
         """Returns the present addresses of a gateway, in order: resolved names, registered contacts."""
         self.is_located: IsLocated = is_located or (lambda gateway: bool(addresses_of(gateway)))
         """Returns whether there is any."""
+        self.blocks = Blocks()
         self.occupancy = Occupancy()
         self.rests = Rests()
         self.turns = Turns()

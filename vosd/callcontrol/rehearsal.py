@@ -77,7 +77,7 @@ class Rehearsal:
         """``payer`` is the account of the customer."""
         state = LiveState({**live.credits, payer: live.credits[payer].copied()}, live.addresses_of, live.is_located)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
-        state.unregistered, state.turns = live.unregistered, live.turns.copied()
+        state.unregistered, state.blocks, state.turns = live.unregistered, live.blocks, live.turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
         state.dynamic_lists = RehearsedLists(live.dynamic_lists)
         self.admission = Admission(catalogue, state)

@@ -1,6 +1,6 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import msgspec
 
@@ -16,8 +16,8 @@ class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "down", "located", "resting", "turns",
-        "unregistered",
+        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health",
+        "blocked", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -27,6 +27,7 @@ class LiveVendors:
         self._credits = live.credits
         self._health = live.health
         self._breakers = live.breakers
+        self.blocked: Mapping[str, object] = live.blocks.called
         self.unregistered: Container[str] = live.unregistered
         self.down: Container[str] = live.health.down
         self.resting: Container[str] = live.breakers.resting

@@ -56,6 +56,8 @@ class Catalogue:
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
     """Phones and trunks with credentials in a domain of their own, which is the realm, by domain and user name."""
+    overridden: Mapping[str, MappingGateway] = field(default_factory=dict)
+    """Mapping gateways and phones with overridden limits; ``sources`` and ``users`` have them as configured."""
 
     @property
     def has_users(self) -> bool:

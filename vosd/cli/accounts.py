@@ -3,20 +3,21 @@
 import asyncio
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, operator_option
+from vosd.cli.arguments import AMOUNT, OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.later import not_built_yet
 from vosd.cli.output import Column
+from vosd.cli.overrides import clear, configured, now_ms, order_of, order_options, put, show_set, show_unblocked
 
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
+    from vosd.admin.overrides import Order, Outcome
     from vosd.admin.payments import PaymentReceipt
 
 ZERO_TYPE: Final = "zero"
@@ -39,11 +40,6 @@ def account() -> None:
     """Accounts and their balances."""
 
 
-account.add_command(not_built_yet("set"))
-account.add_command(not_built_yet("block"))
-account.add_command(not_built_yet("unblock"))
-
-
 @account.command("show")
 @click.argument("account_id", metavar="ID")
 @json_option
@@ -61,12 +57,14 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
     from vosd.admin.accounts import show_account
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
+    from vosd.storage.overrides import SqlOverrides
     from vosd.storage.queries import SqlQueries
 
     accounts = invocation.excerpt.accounts()
     async with database_of(invocation.settings) as database:
         books, queries = SqlBooks(database), SqlQueries(database)
-        return await show_account(accounts, books, queries, invocation.running_switch(), account_id)
+        overrides = (await SqlOverrides(database).load()).at(now_ms())
+        return await show_account(accounts, books, queries, invocation.running_switch(), account_id, overrides)
 
 
 @account.command("list")
@@ -90,10 +88,58 @@ async def _list(invocation: Invocation) -> "list[AccountSheet]":
     from vosd.admin.accounts import list_accounts
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
+    from vosd.storage.overrides import SqlOverrides
 
     accounts = invocation.excerpt.accounts()
     async with database_of(invocation.settings) as database:
-        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch())
+        overrides = (await SqlOverrides(database).load()).at(now_ms())
+        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch(), overrides)
+
+
+@account.command("set")
+@click.argument("account_id", metavar="ID")
+@click.option("--overdraft-limit", type=OVERDRAFT, required=True, metavar="X", help="An amount, or unlimited.")
+@order_options
+@pass_invocation
+def set_values(invocation: Invocation, /, account_id: str, overdraft_limit: str, as_json: bool, **terms: Any) -> None:
+    """Override values of an account: how far below zero calls may take its balance."""
+    from vosd.catalogue.overrides import Setting
+
+    order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, **terms)
+    show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+
+
+@account.command("block")
+@click.argument("account_id", metavar="ID")
+@order_options
+@pass_invocation
+def block(invocation: Invocation, /, account_id: str, as_json: bool, **terms: Any) -> None:
+    """Refuse new calls of an account, and use no gateway of it; running calls go on."""
+    from vosd.catalogue.overrides import Setting
+
+    order = order_of({Setting.BLOCKED: ""}, **terms)
+    show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+
+
+@account.command("unblock")
+@click.argument("account_id", metavar="ID")
+@operator_option
+@json_option
+@pass_invocation
+def unblock(invocation: Invocation, /, account_id: str, operator: str, as_json: bool) -> None:
+    """End the block of an account; exit code 1 if there was none."""
+    from vosd.admin.overrides import Selection
+    from vosd.catalogue.overrides import Setting, Target
+
+    fitting = Selection((Target.ACCOUNT,), account_id, Setting.BLOCKED)
+    outcome = asyncio.run(clear(invocation, fitting, operator))
+    show_unblocked(outcome, f"account {account_id}", as_json=as_json)
+
+
+async def _set(invocation: Invocation, account_id: str, order: "Order") -> "Outcome":
+    from vosd.admin.overrides import account_targets
+
+    return await put(invocation, account_id, account_targets(account_id, configured(invocation)), order)
 
 
 @click.group(cls=Family)

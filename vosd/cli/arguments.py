@@ -15,10 +15,11 @@ import click
 
 from vosd.base.cause import EndReason
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
-from vosd.base.money import parse_amount
+from vosd.base.money import format_amount, parse_amount
 
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
+UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
@@ -54,6 +55,21 @@ class Amount(click.ParamType[Decimal]):
             return parse_amount(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Overdraft(click.ParamType[str]):
+    """How far below zero calls may take a balance; the value is text as it is stored."""
+
+    name = "overdraft"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Accept ``unlimited`` and any amount that is not negative."""
+        if value == UNLIMITED:
+            return value
+        amount = AMOUNT.convert(value, param, ctx)
+        if amount < 0:
+            self.fail(f"{value!r} is below zero: say how far calls may go below zero, or {UNLIMITED}", param, ctx)
+        return format_amount(amount)
 
 
 class Seconds(click.ParamType[int]):
@@ -144,4 +160,5 @@ MOMENT = Moment()
 CALL_ID = CallId()
 REASON = Reason()
 AMOUNT = Amount()
+OVERDRAFT = Overdraft()
 SECONDS = Seconds()

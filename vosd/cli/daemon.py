@@ -105,9 +105,15 @@ def _summary(loaded: "Loaded") -> str:
 
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
     from vosd.admin.differences import compare, describe
+    from vosd.admin.overrides import differences_of
 
-    running = asyncio.run(switch.ask("configuration"))
-    return compare(running, describe(loaded.settings, loaded.transports, loaded.catalogue))
+    running, overrides = asyncio.run(_running(switch))
+    file = describe(loaded.settings, loaded.transports, loaded.catalogue)
+    return [*compare(running, file), *differences_of(overrides, file)]
+
+
+async def _running(switch: "RunningSwitch") -> tuple[Any, Any]:
+    return await switch.ask("configuration"), await switch.ask("overrides")
 
 
 def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
@@ -115,8 +121,8 @@ def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
         output.document(differences)
         return
     output.table(
-        ("object", "key", "running", "file"),
-        [(each.object, each.key, each.running, each.file) for each in differences],
+        ("object", "key", "running", "file", "override"),
+        [(each.object, each.key, each.running, each.file, each.override) for each in differences],
         empty="what runs is what the file says",
     )
 

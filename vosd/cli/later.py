@@ -33,8 +33,6 @@ def _family(name: str, help_text: str, *verbs: str) -> Family:
 
 
 rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rollback", "lookup")
-gateway = _family("gateway", "Operational overrides of gateways.", "block", "unblock", "set")
-overrides = _family("overrides", "Operational overrides.", "list", "clear")
 call = _family("call", "Test calls.", "test")
 alarms = not_built_yet("alarms")
 why = not_built_yet("why")

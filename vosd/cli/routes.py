@@ -45,20 +45,25 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
     """Answer without running calls, with the balances of the database if it can be reached."""
     from vosd.admin.routing import explain_route, idle_state
     from vosd.base.clock import Instant
+    from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
     from vosd.cdr.ports import StoreUnavailable
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
+    from vosd.storage.overrides import SqlOverrides
 
     loaded = invocation.load()
-    standings = None
+    standings, overrides = None, NO_OVERRIDES
     try:
         async with database_of(invocation.settings) as database:
             standings = (await SqlBooks(database).standings()).standings
+            overrides = (await SqlOverrides(database).load()).at(wall_ms)
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")
-    state = idle_state(loaded.catalogue, standings)
+        output.remark("overrides are not considered")
+    catalogue = overlaid(loaded.catalogue, overrides)
+    state = idle_state(catalogue, standings, overrides)
     explanation = explain_route(
-        loaded.catalogue,
+        catalogue,
         state,
         gateway=question["gateway"],
         caller=question["caller"],

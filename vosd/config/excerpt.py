@@ -79,8 +79,12 @@ class Excerpt:
 
     def gateways(self) -> frozenset[str]:
         """Return the names of all gateways and phones."""
-        lists = zip(GATEWAYS.values(), self._lists(*GATEWAYS), strict=True)
-        return frozenset(name for key, sections in lists for name in _by_name(sections, key))
+        return frozenset().union(*self.gateways_by_list().values())
+
+    def gateways_by_list(self) -> dict[str, frozenset[str]]:
+        """Return the names of gateways and phones, by the list that they are in."""
+        lists = zip(GATEWAYS.items(), self._lists(*GATEWAYS), strict=True)
+        return {name: frozenset(_by_name(sections, key)) for (name, key), sections in lists}
 
     def _installation(self) -> tuple[InstallationKeys, ParameterKeys]:
         problems = ProblemList()

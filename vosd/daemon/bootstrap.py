@@ -46,6 +46,7 @@ from vosd.obs import log
 from vosd.sip.flows import Listener
 from vosd.storage.database import Database
 from vosd.storage.lease import SqlLease
+from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
 
@@ -119,6 +120,7 @@ class Daemon:
             clock,
             _known_as(settings),
             resolver,
+            overrides=SqlOverrides(self._database),
         )
         core = Core(
             begin=self.service.begin_turn,

@@ -18,6 +18,7 @@ from vosd import __version__
 from vosd.admin.accounts import Commitments
 from vosd.admin.differences import describe
 from vosd.admin.names import check_gateway, check_selection
+from vosd.admin.overrides import shown
 from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
@@ -133,6 +134,8 @@ class Commands:
             "configuration": self.configuration,
             "commitments": self.commitments,
             "refresh_balances": self.refresh_balances,
+            "refresh_overrides": self.refresh_overrides,
+            "overrides": self.overrides,
             "explain_route": self.explain_route,
             "messages": self.messages,
             "running_call": self.running_call,
@@ -229,6 +232,15 @@ class Commands:
         """Read bookings of other processes; answer when done."""
         await self._service.balances.refresh()
         return {}
+
+    async def refresh_overrides(self, _arguments: Arguments) -> object:
+        """Read what has changed of the overrides; answer when it is in force."""
+        await self._service.overrides.refresh()
+        return {}
+
+    async def overrides(self, _arguments: Arguments) -> object:
+        """List the overrides in force, for ``vosd check --diff``."""
+        return [shown(each) for each in self._service.overrides.in_force.by_key.values()]
 
     async def explain_route(self, arguments: Arguments) -> object:
         """Return the outcome of an imaginary call, with the current live calls."""

@@ -40,6 +40,7 @@ class Figure(StrEnum):
         "since the start: callers that the dynamic blacklist stopped to count because there were too many",
         True,
     )
+    OVERRIDES = "overrides", "operational overrides in force (vosd overrides list)"
     REFUSED_FOR_OVERLOAD = (
         "refused_for_overload",
         "since the start: refused with 503 for Overload, without CDR",

@@ -14,6 +14,8 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Overrides, overlaid
+from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
 from vosd.engine.background import BackgroundTasks, every, report_dropped
@@ -22,6 +24,7 @@ from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
 from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
@@ -77,11 +80,18 @@ class SwitchService:
         listeners: Sequence[Listener],
         resolver: Resolver,
         *,
+        overrides: SwitchOverrides | None = None,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
-        """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``."""
+        """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
+
+        ``overrides`` are those of the database; None = there are none.
+        """
         self._clock = clock
+        self._configured = catalogue
+        """The catalogue without overrides."""
+        self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override)
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books)
@@ -129,7 +139,7 @@ class SwitchService:
         self._blacklist = BlacklistFile(settings.state_dir / "blacklist.json", self.switch.live.dynamic_lists, clock)
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
-        bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database)
+        bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
         peers = (self.gateways, self.directory, self.signalling, node.vendors)
         self.parts: Final[tuple[Counting, ...]] = (
@@ -140,8 +150,9 @@ class SwitchService:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def learn(self) -> None:
-        """Read balances and registrations, before ``start``; call it again where it raises ``StoreUnavailable``."""
+        """Read what the database knows, before ``start``; call it again where it raises ``StoreUnavailable``."""
         await self.database.look()  # while an attempt waited, another switch may have taken the lease
+        await self.overrides.refresh()
         await self.balances.adopt(self.switch.catalogue.accounts)
         await self.node.registrar.restore(self.switch.catalogue)
 
@@ -158,6 +169,8 @@ class SwitchService:
         self._tasks.run("lease", self.database.keep)
         self._tasks.run("comparison with the journal", self.database.compare)
         self._tasks.run("watch over money", self.balances.run)
+        self._tasks.run("overrides", self.overrides.run)
+        self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
@@ -261,6 +274,8 @@ class SwitchService:
         await self.directory.look_up(vendors)
         await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
         self.directory.keep_to(vendors)  # from here on nothing is awaited: no call begins in an old currency
+        self._configured = catalogue
+        catalogue = overlaid(catalogue, self.overrides.in_force)
         self.gateways.adopt(catalogue)
         self.signalling.adopt(catalogue)
         now = self._clock.now()
@@ -287,6 +302,11 @@ class SwitchService:
                 return
             await asyncio.sleep(TICK_S)
         _log.warning("registration_end_unanswered", means="it expires there")
+
+    def _override(self, overrides: Overrides) -> None:
+        catalogue = overlaid(self._configured, overrides)
+        self.gateways.override(catalogue)
+        self.switch.override(catalogue, overrides)
 
     async def _write_registrations_again(self) -> None:
         await self.registrations.write_again()

@@ -60,6 +60,7 @@ class Cause(Enum):
     """Why a gateway that the number fits is not tried."""
 
     DISABLED = "disabled"
+    BLOCKED = "blocked"
     CALENDAR = "not in its calendar"
     RESTING = "asked for a rest"
     UNREGISTERED = "not registered"
@@ -195,8 +196,8 @@ def _objection(
     rare costs one look at a dictionary or at an attribute of the gateway.
     """
     name = gateway.name
-    if not gateway.enabled:
-        return Cause.DISABLED
+    if not gateway.enabled or name in vendors.blocked:
+        return Cause.BLOCKED if gateway.enabled else Cause.DISABLED
     if rests.until and rests.remaining_ms(name, mono_ms):
         return Cause.RESTING  # it answered 503 and asked to be left alone
     if name in vendors.unregistered and gateway.registration is not None:

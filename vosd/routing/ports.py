@@ -1,6 +1,6 @@
 """What routing needs to know of vendors beyond their configuration; call control implements it."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -45,8 +45,14 @@ class Calendar(Protocol):
 class Vendors(Protocol):
     """The state of vendors at the moment of a call.
 
-    ``unregistered``, ``down`` and ``resting`` hold names of gateways, mostly none: a call looks its own up in each.
+    ``blocked``, ``unregistered``, ``down`` and ``resting`` hold names of gateways, mostly none: a call looks its own up
+    in each.
     """
+
+    @property
+    def blocked(self) -> Mapping[str, object]:
+        """Gateways that an operator has blocked; the text of each value says who, until when and why."""
+        ...
 
     @property
     def turns(self) -> Turns:

@@ -6,6 +6,7 @@ moment is decided in ``pipeline``, and what order depends on the moment in ``ord
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from itertools import groupby, takewhile
 from typing import Final, NamedTuple
 
@@ -65,7 +66,7 @@ class RouteTable:
     is a prefix of that one too. So the list is made once for each such prefix.
     """
 
-    __slots__ = ("_by_prefix", "_fits", "_phones", "gateways", "plan")
+    __slots__ = ("_by_prefix", "_fits", "_overridden", "_phones", "gateways", "plan")
 
     def __init__(
         self,
@@ -87,6 +88,21 @@ class RouteTable:
                 by_prefix[prefix].append(Candidate(gateway, prefix, *of_gateway))
         self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
         self._fits: dict[str, Fit] = {}
+        self._overridden: Mapping[str, RoutingGateway] = {}
+
+    def overlaid(self, gateways: Mapping[str, RoutingGateway], phones: Iterable[Phone]) -> "RouteTable":
+        """Return a table with other values of some gateways and phones; their prefixes are the same.
+
+        The index of the prefixes is shared; the lists of candidates are made again when a call needs them.
+        """
+        twin = copy(self)
+        twin.gateways = tuple(gateways.get(each.name, each) for each in self.gateways)
+        twin._overridden, twin._fits = gateways, {}
+        by_name = {gateway.name: gateway for gateway in twin.gateways}
+        replaced = {for_matching(phone.number): _fit_of(phone, by_name) for phone in phones}
+        if replaced:
+            twin._phones = {**self._phones, **replaced}
+        return twin
 
     def fit(self, callee: str) -> Fit:
         """Return every gateway that ``callee`` fits.
@@ -96,7 +112,7 @@ class RouteTable:
         number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
         if phone is not None:
-            return phone
+            return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
         if nearest is None:
             return _NOTHING
@@ -118,7 +134,22 @@ class RouteTable:
         for _, own in self._by_prefix.every(number):
             for candidate in own:
                 by_gateway.setdefault(candidate.gateway.name, candidate)
-        return tuple(by_gateway.values())
+        return tuple(map(self._current, by_gateway.values()) if self._overridden else by_gateway.values())
+
+    def _current(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with the overridden values of its gateway."""
+        before = candidate.gateway
+        now = self._overridden.get(before.name)
+        if now is None:
+            return candidate
+        candidate = candidate._replace(gateway=now)
+        if now.priority != before.priority:
+            candidate = candidate._replace(priority=now.priority)
+        return candidate if now.weight == before.weight else candidate._replace(weight=now.weight)
+
+    def _current_of_phone(self, candidate: Candidate) -> Candidate:
+        current, codes = self._current(candidate), candidate.gateway.failover_codes
+        return current._replace(gateway=msgspec.structs.replace(current.gateway, failover_codes=codes))
 
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""

@@ -1,4 +1,4 @@
-"""Tables: accounts, their ledger, calls and their attempts, registrations, identity and lease.
+"""Tables: accounts, their ledger, calls and their attempts, registrations, identity and lease, overrides.
 
 The migrations lead to this schema, and a test compares both. The columns of calls are those that the record declares
 (ADR 38). Refuses to hold statements.
@@ -36,9 +36,13 @@ AGENT_LENGTH: Final = 128
 ID_LENGTH: Final = 36
 HOST_LENGTH: Final = 64
 PROCESS_LENGTH: Final = 128
+SETTING_LENGTH: Final = 32
+VALUE_LENGTH: Final = 64
 
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
+OVERRIDES: Final = "overrides"
+"""Name of the counter that every change of an operational override advances."""
 
 metadata: Final = MetaData()
 
@@ -196,5 +200,38 @@ lease: Final = Table(
     Column("taken_at", Moment, nullable=False, comment="by the database's clock"),
     Column("renewed_at", Moment, nullable=False, comment="by the database's clock"),
     Column("released", SmallInteger, nullable=False, comment="1 = the holder has stopped"),
+    **_IN_MYSQL,
+)
+
+operational_override: Final = Table(
+    "operational_override",
+    metadata,
+    Column("target", String(KIND_LENGTH), primary_key=True, comment="account, mapping or routing"),
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("setting", String(SETTING_LENGTH), primary_key=True),
+    Column("value", String(VALUE_LENGTH), nullable=False, comment="empty for a block"),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("set_at", Moment, nullable=False),
+    Column("expires_at", Moment, comment="null = when it is cleared"),
+    Column("memo", String(MEMO_LENGTH)),
+    **_IN_MYSQL,
+)
+
+override_change: Final = Table(
+    "override_change",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("changed_at", Moment, nullable=False),
+    Column("action", String(KIND_LENGTH), nullable=False, comment="set, cleared or expired"),
+    Column("changed_by", String(NAME_LENGTH), comment="null = it expired"),
+    Column("target", String(KIND_LENGTH), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("setting", String(SETTING_LENGTH), nullable=False),
+    Column("value", String(VALUE_LENGTH), nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False, comment="who had set it"),
+    Column("set_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("memo", String(MEMO_LENGTH)),
+    Index("override_change_name", "name"),
     **_IN_MYSQL,
 )

@@ -38,6 +38,7 @@ CENSUS = [
     "spool_rows",
     "locked_out",
     "blacklisted",
+    "overrides",
 ]
 TOTALS = ["refused_for_overload", "blacklist_forgotten"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]

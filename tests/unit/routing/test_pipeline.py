@@ -27,6 +27,7 @@ class Vendors:
         self.asked = []
         """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
+        self.blocked = {}
         self.unregistered, self.down = frozenset(unregistered), frozenset(down)
 
     @property

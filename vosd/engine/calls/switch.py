@@ -21,6 +21,7 @@ from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_co
 from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Overrides, Target
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
@@ -84,6 +85,7 @@ class Switch(Counting):
         self.next_deadline = self._deadlines.next_due
         """Return the next deadline, in milliseconds of the monotonic clock, or None."""
         self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy)
+        self._overrides = Overrides()
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
         self._intake = Intake(
@@ -168,6 +170,7 @@ class Switch(Counting):
         Every account of the catalogue must have a credit by now, except in the constructor.
         """
         self.services.adopt(Admission(catalogue, self.live))
+        self.live.blocks.set(self._overrides, catalogue)
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())
         self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
@@ -184,6 +187,21 @@ class Switch(Counting):
         for account in catalogue.accounts.values():
             credit = self.live.credits.get(account.id)
             if credit is not None:
+                credit.set_terms(account.overdraft_limit, account.balance_low)
+
+    def override(self, catalogue: Catalogue, overrides: Overrides) -> None:
+        """Use the catalogue in force with other overridden values, and block what is to be blocked.
+
+        Live calls keep the terms that they were admitted with, but what they hold of an account counts against its new
+        overdraft limit.
+        """
+        self.services.adopt(Admission(catalogue, self.live))
+        self.notices.near_matches.catalogue = catalogue
+        self.live.blocks.set(overrides, catalogue)
+        before, self._overrides = self._overrides, overrides
+        for name in {**before.values(Target.ACCOUNT), **overrides.values(Target.ACCOUNT)}:
+            credit, account = self.live.credits.get(name), catalogue.accounts.get(name)
+            if credit is not None and account is not None:
                 credit.set_terms(account.overdraft_limit, account.balance_low)
 
     @property

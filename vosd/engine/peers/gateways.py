@@ -1,6 +1,6 @@
 """Gateways as ``vosd status --gateways`` shows them: state, load and figures."""
 
-from collections.abc import Callable, Collection, Iterator, Set
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Set
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
@@ -27,7 +27,7 @@ class GatewayState(Enum):
 
     DISABLED = "disabled"
     BLOCKED = "blocked"
-    """An address of it is blocked or locked out."""
+    """By an operator (``vosd gateway block``), or an address of it is blocked or locked out."""
     UNREGISTERED = "unregistered"
     NOT_LOCATED = "not located"
     DOWN = "down"
@@ -44,6 +44,8 @@ class GatewayRow(msgspec.Struct, frozen=True):
     kind: str
     """``routing`` or ``mapping``."""
     state: str
+    blocked: str | None
+    """Who has blocked it, until when, and why; None = no operator has."""
     since_s: int | None
     """Seconds since it went down."""
     rest_s: int | None
@@ -77,6 +79,10 @@ class Gateways(Counting):
         self._catalogue = catalogue
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
         self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
+
+    def override(self, catalogue: Catalogue) -> None:
+        """Show the gateways of the catalogue in force with other overridden values."""
+        self._catalogue = catalogue
 
     def counting(self, sink: CallSink) -> CallSink:
         """Return a sink that counts every ended call before it is kept."""
@@ -141,14 +147,15 @@ def _rows(
         rest_ms = _rest_ms(gateway, vendors, live, now) if state is GatewayState.RESTING else None
         hour = figures.last_hour(Scope.ROUTING, gateway.name, now.mono)
         calls = live.occupancy.active(gateway.scope, gateway.name)
-        yield _row(_ROUTING, gateway, state, calls, hour, down_ms, rest_ms)
+        yield _row(_ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms)
     phones = _phones(catalogue)
     for customer in catalogue.mapping_gateways.values():
         if customer.name in phones:
             continue
         hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
         calls = live.occupancy.active(Scope.MAPPING, customer.name)
-        yield _row(_MAPPING, customer, _mapping_state(customer, registered, blocked), calls, hour)
+        state = _mapping_state(customer, live.blocks.callers, registered, blocked)
+        yield _row(_MAPPING, customer, state, calls, hour, live.blocks.callers)
 
 
 def _row(
@@ -157,6 +164,7 @@ def _row(
     state: GatewayState,
     calls: int,
     hour: Hour,
+    blocked: Mapping[str, object],
     down_ms: int | None = None,
     rest_ms: int | None = None,
 ) -> GatewayRow:
@@ -164,6 +172,7 @@ def _row(
         gateway=gateway.name,
         kind=kind,
         state=state.value,
+        blocked=str(blocked[gateway.name]) if gateway.name in blocked else None,
         since_s=None if down_ms is None else down_ms // 1_000,
         rest_s=None if rest_ms is None else -(-rest_ms // 1_000),
         calls=calls,
@@ -179,6 +188,8 @@ def _row(
 def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
+    if gateway.name in vendors.blocked:
+        return GatewayState.BLOCKED
     if gateway.name in vendors.unregistered:
         return GatewayState.UNREGISTERED
     if not vendors.located(gateway):
@@ -195,9 +206,13 @@ def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now
     return max(live.rests.remaining_ms(gateway.name, now.mono), vendors.resting_ms(gateway, now.mono))
 
 
-def _mapping_state(gateway: MappingGateway, registered: Set[str], blocked: Collection[Source]) -> GatewayState:
+def _mapping_state(
+    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], blocked: Collection[Source]
+) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
+    if gateway.name in by_operators:
+        return GatewayState.BLOCKED
     if any(_is_within(pattern.network, source) for pattern in gateway.hosts for source in blocked):
         return GatewayState.BLOCKED
     return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP

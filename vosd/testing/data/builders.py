@@ -14,6 +14,7 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
@@ -118,6 +119,11 @@ def rates_in(group: RateGroup, wall_ms: int = 0) -> tuple[Rate, ...]:
     """Return the rates of a small group that are in force at a moment, as look-ups find them."""
     found = (group.find(prefix, wall_ms) for prefix in group.table.prefixes())
     return tuple(applied.rate for applied in found if applied is not None)
+
+
+def override(target: Target, name: str, setting: Setting = Setting.BLOCKED, value: str = "", **terms: Any) -> Override:
+    """Make an operational override, by default a block by ``ann``; ``terms`` are any other fields."""
+    return Override(target, name, setting, value, **{"operator": "ann", "since": 0, **terms})
 
 
 def catalogue(

@@ -12,6 +12,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
@@ -123,6 +124,7 @@ class Exchange:
     ) -> None:
         """``lateness_ms`` is the delay with which every timer of the switch runs."""
         self.clock = ManualClock()
+        self._configured = catalogue
         self.wire = Wire(self.clock)
         self.sink = KeptSink()
         self.credits = {
@@ -179,8 +181,14 @@ class Exchange:
 
     def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Reload."""
+        self._configured = catalogue
         self.node.swap_catalogue(catalogue, self.clock.now())
         self.flush()
+
+    def override(self, *overrides: Override) -> None:
+        """Put these operational overrides in force, and no others."""
+        wanted = Overrides(overrides)
+        self.switch.override(overlaid(self._configured, wanted), wanted)
 
     def end_vendor_registrations(self) -> None:
         """Stop OPTIONS to vendors, and remove our registrations."""

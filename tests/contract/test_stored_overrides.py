@@ -1,0 +1,115 @@
+"""What ``OverrideStore`` promises, over memory, SQLite and MariaDB."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from vosd.catalogue.overrides import Override, Setting, Target
+from vosd.catalogue.ports import Action
+from vosd.storage.database import ContentRefused, Database
+from vosd.storage.overrides import SqlOverrides
+from vosd.testing.data.records import STARTED
+
+HOUR_MS = 3_600_000
+BLOCK = Override(Target.ROUTING, "carrier-a", Setting.BLOCKED, "", "ann", STARTED, memo="no answer, ticket 4711")
+LIMIT = Override(Target.ROUTING, "carrier-a", Setting.MAX_CONCURRENT, "5", "ann", STARTED, STARTED + HOUR_MS)
+CREDIT = Override(Target.ACCOUNT, "acme", Setting.OVERDRAFT_LIMIT, "12.50", "bob", STARTED)
+
+
+async def held(store) -> list[Override]:
+    return [*(await store.overrides.load()).by_key.values()]
+
+
+async def test_what_was_set_is_read_as_it_was_set(store):
+    await store.overrides.put([LIMIT, BLOCK, CREDIT], STARTED)
+    assert await held(store) == [CREDIT, BLOCK, LIMIT]
+
+
+async def test_a_later_override_of_the_same_setting_replaces_the_earlier(store):
+    await store.overrides.put([LIMIT], STARTED)
+    later = msgspec.structs.replace(LIMIT, value="7", operator="bob", since=STARTED + 1, until=None, memo="more")
+    await store.overrides.put([later], STARTED + 1)
+    assert await held(store) == [later]
+
+
+async def test_the_same_name_of_another_kind_is_another_object(store):
+    twin = msgspec.structs.replace(BLOCK, target=Target.MAPPING)
+    await store.overrides.put([BLOCK, twin], STARTED)
+    assert await store.overrides.clear([BLOCK.key], "bob", STARTED) == [BLOCK]
+    assert await held(store) == [twin]
+
+
+async def test_clearing_returns_what_there_was(store):
+    await store.overrides.put([BLOCK], STARTED)
+    assert await store.overrides.clear([LIMIT.key, BLOCK.key, BLOCK.key], "bob", STARTED + 5) == [BLOCK]
+    assert await store.overrides.clear([BLOCK.key], "bob", STARTED + 6) == []
+    assert await held(store) == []
+
+
+async def test_every_change_changes_the_version_and_reading_does_not(store):
+    seen = [await store.overrides.version()]
+    await store.overrides.put([BLOCK, LIMIT], STARTED)
+    seen.append(await store.overrides.version())
+    assert (await store.overrides.load()).version == seen[-1] == await store.overrides.version()
+    await store.overrides.clear([BLOCK.key], "ann", STARTED)
+    seen.append(await store.overrides.version())
+    await store.overrides.expire(STARTED + HOUR_MS)
+    seen.append(await store.overrides.version())
+    assert len(set(seen)) == len(seen)
+
+
+async def test_what_has_expired_stays_until_it_is_noted(store):
+    await store.overrides.put([LIMIT, BLOCK], STARTED)
+    assert LIMIT in await held(store)
+    await store.overrides.expire(STARTED + HOUR_MS - 1)
+    assert LIMIT in await held(store)
+    await store.overrides.expire(STARTED + HOUR_MS)
+    assert await held(store) == [BLOCK]
+
+
+async def test_each_change_is_on_record_with_who_and_when(store):
+    await store.overrides.put([BLOCK, LIMIT], STARTED)
+    await store.overrides.clear([BLOCK.key], "bob", STARTED + 60_000)
+    await store.overrides.put([CREDIT], STARTED + 2 * HOUR_MS)  # notes what has expired by then
+    found = await store.overrides.changes(10)
+    assert [(each.action, each.override.setting, each.operator, each.at - STARTED) for each in found] == [
+        (Action.SET, Setting.OVERDRAFT_LIMIT, "bob", 2 * HOUR_MS),
+        (Action.EXPIRED, Setting.MAX_CONCURRENT, None, HOUR_MS),
+        (Action.CLEARED, Setting.BLOCKED, "bob", 60_000),
+        (Action.SET, Setting.MAX_CONCURRENT, "ann", 0),
+        (Action.SET, Setting.BLOCKED, "ann", 0),
+    ]
+    assert found[2].override == BLOCK
+    assert await store.overrides.changes(1) == found[:1]
+    assert await store.overrides.changes(10, "acme") == found[:1]
+
+
+async def test_a_text_that_is_too_long_is_cut_and_such_a_name_is_refused(store):
+    wordy = msgspec.structs.replace(BLOCK, memo="m" * 300, operator="o" * 100)
+    await store.overrides.put([wordy], STARTED)
+    (found,) = await held(store)
+    assert (found.memo, found.operator) == ("m" * 255, "o" * 64)
+    await store.overrides.clear([BLOCK.key], "o" * 100, STARTED)
+    assert (await store.overrides.changes(1))[0].operator == "o" * 64
+    with pytest.raises(ContentRefused):
+        await store.overrides.put([BLOCK, msgspec.structs.replace(BLOCK, name="n" * 65)], STARTED)
+    assert await held(store) == []
+
+
+async def test_two_operators_at_once_lose_no_change(database_url):
+    databases = [Database(database_url) for _ in range(2)]
+    try:
+        stores = [SqlOverrides(database) for database in databases]
+        for store in stores:
+            await store.clear([BLOCK.key, *((await store.load()).by_key)], "ann", STARTED)
+        before = len(await stores[0].changes(1_000))
+        wanted = [
+            msgspec.structs.replace(BLOCK, name=f"g{index % 3}", memo=str(index), operator="ann") for index in range(12)
+        ]
+        await asyncio.gather(*(stores[index % 2].put([each], STARTED) for index, each in enumerate(wanted)))
+        assert len((await stores[1].load()).by_key) == 3
+        assert len(await stores[1].changes(1_000)) == before + 12
+    finally:
+        for database in databases:
+            await database.close()

@@ -1,0 +1,115 @@
+"""Operational overrides laid over a catalogue, and what they block."""
+
+from decimal import Decimal
+
+from vosd.catalogue.overrides import SETTINGS, Blocks, Overrides, Setting, Target, overlaid
+from vosd.testing.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
+
+CATALOGUE = catalogue(
+    [
+        mapping_gateway("acme", "198.51.100.10/32", max_concurrent=7),
+        routing_gateway("a", "44", priority=1, account="carriers"),
+        routing_gateway("b", "44", priority=2, account="carriers"),
+        routing_gateway("c", "44", priority=2, account="others"),
+    ],
+    phones=[phone("1001", offline_gateway="a", max_concurrent=2)],
+    accounts=[account("acme", overdraft_limit=Decimal(5))],
+)
+PRIORITY_OF_A = override(Target.ROUTING, "a", Setting.PRIORITY, "9")
+
+
+def order(whole) -> list[str]:
+    return [each.gateway.name for each in whole.routes.candidates("4420")]
+
+
+def test_without_overrides_the_catalogue_is_the_same():
+    assert overlaid(CATALOGUE, Overrides()) is CATALOGUE
+    assert overlaid(CATALOGUE, Overrides([override(Target.ROUTING, "a")])) is CATALOGUE
+
+
+def test_values_win_over_the_configuration():
+    whole = overlaid(
+        CATALOGUE,
+        Overrides(
+            [
+                PRIORITY_OF_A,
+                override(Target.ROUTING, "b", Setting.MAX_CPS, "3"),
+                override(Target.MAPPING, "acme", Setting.MAX_CONCURRENT, "none"),
+                override(Target.ACCOUNT, "acme", Setting.OVERDRAFT_LIMIT, "unlimited"),
+                override(Target.ACCOUNT, "carriers", Setting.OVERDRAFT_LIMIT, "12.50"),
+            ]
+        ),
+    )
+    assert (order(CATALOGUE), order(whole)) == (["a", "b", "c"], ["b", "c", "a"])
+    assert whole.routing_gateways["a"].priority == 9
+    assert whole.routing_gateways["b"].max_cps == 3
+    assert whole.mapping_gateways["acme"].max_concurrent is None
+    assert whole.overridden["acme"] is whole.mapping_gateways["acme"]
+    assert whole.accounts["acme"].overdraft_limit is None
+    assert whole.accounts["carriers"].overdraft_limit == Decimal("12.50")
+    assert whole.routing_gateways["c"] is CATALOGUE.routing_gateways["c"]
+    assert order(CATALOGUE) == ["a", "b", "c"], "the catalogue without overrides stays as it is"
+
+
+def test_equal_priorities_follow_the_order_of_definition():
+    whole = overlaid(CATALOGUE, Overrides([override(Target.ROUTING, "a", Setting.PRIORITY, "2")]))
+    assert order(whole) == ["a", "b", "c"]
+
+
+def test_the_limit_of_a_phone_holds_in_both_directions():
+    limit = override(Target.MAPPING, "1001", Setting.MAX_CONCURRENT, "1")
+    whole = overlaid(CATALOGUE, Overrides([limit, override(Target.ROUTING, "a", Setting.MAX_CONCURRENT, "4")]))
+    assert whole.phones["1001"].gateway.max_concurrent == whole.overridden["1001"].max_concurrent == 1
+    called, offline = (each.gateway for each in whole.routes.candidates("1001"))
+    assert (called.name, called.max_concurrent) == ("1001", 1)
+    assert (offline.name, offline.max_concurrent) == ("a", 4)
+
+
+def test_an_override_of_what_is_not_configured_changes_nothing():
+    ghosts = [
+        override(Target.ROUTING, "gone", Setting.PRIORITY, "1"),
+        override(Target.MAPPING, "gone", Setting.MAX_CPS, "1"),
+        override(Target.ACCOUNT, "gone", Setting.OVERDRAFT_LIMIT, "1"),
+    ]
+    assert overlaid(CATALOGUE, Overrides(ghosts)) is CATALOGUE
+
+
+def test_a_block_of_an_account_blocks_the_gateways_that_are_paid_by_it():
+    blocks = Blocks()
+    block = override(Target.ACCOUNT, "carriers", memo="fraud")
+    blocks.set(Overrides([block]), CATALOGUE)
+    assert (blocks.accounts, blocks.callers) == ({"carriers": block}, {})
+    assert blocks.called == {"a": block, "b": block}
+
+
+def test_a_block_of_a_mapping_gateway_leaves_a_routing_gateway_of_that_name_alone():
+    whole = catalogue([mapping_gateway("twin", "198.51.100.10/32"), routing_gateway("twin", "44", account="x")])
+    blocks = Blocks()
+    blocks.set(Overrides([override(Target.MAPPING, "twin")]), whole)
+    assert (list(blocks.callers), list(blocks.called)) == (["twin"], [])
+    blocks.set(Overrides([override(Target.ROUTING, "twin")]), whole)
+    assert (list(blocks.callers), list(blocks.called)) == ([], ["twin"])
+
+
+def test_a_blocked_phone_neither_calls_nor_is_called():
+    blocks = Blocks()
+    blocks.set(Overrides([override(Target.MAPPING, "1001")]), CATALOGUE)
+    assert (list(blocks.callers), list(blocks.called)) == (["1001"], ["1001"])
+
+
+def test_an_override_ends_at_its_time():
+    both = Overrides([override(Target.ROUTING, "a", until=2_000), override(Target.ROUTING, "b")])
+    assert both.next_expiry == 2_000
+    assert [each.name for each in both.at(1_999).by_key.values()] == ["a", "b"]
+    assert [each.name for each in both.at(2_000).by_key.values()] == ["b"]
+    assert both.at(2_000).next_expiry is None
+
+
+def test_the_text_of_an_override_says_who_until_when_and_why():
+    assert str(override(Target.ROUTING, "a")) == "by ann"
+    terms = {"until": 1_790_000_000_000, "memo": "no audio"}
+    assert str(override(Target.ROUTING, "a", **terms)) == "by ann until 2026-09-21T14:13:20.000Z: no audio"
+
+
+def test_every_setting_belongs_to_a_kind_of_object():
+    assert frozenset(Setting) == frozenset.union(*SETTINGS.values())

@@ -1,0 +1,148 @@
+"""Overrides in the running switch: read when they change, ended at their time, whatever the database does."""
+
+import pytest
+import structlog
+
+from vosd.catalogue.overrides import Setting, Target
+from vosd.catalogue.ports import Action
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.booking import overrides as module
+from vosd.engine.booking.overrides import OverrideWatch
+from vosd.storage.memory import MemoryOverrides
+from vosd.testing.data.builders import override
+from vosd.testing.virtual.clock import ManualClock
+
+BLOCK = override(Target.ROUTING, "a", memo="no audio")
+
+
+class Stage:
+    """A watch over a store that the test may take away."""
+
+    def __init__(self) -> None:
+        self.store, self.clock = MemoryOverrides(), ManualClock()
+        self.loads = 0
+        self.is_away = False
+        self.seen: list[list[str]] = []
+        self.watch = OverrideWatch(self, self.clock, self._changed)
+
+    def _changed(self, overrides) -> None:
+        self.seen.append([each.name for each in overrides.by_key.values()])
+
+    async def version(self) -> int:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return await self.store.version()
+
+    async def load(self):
+        self.loads += 1
+        return await self.store.load()
+
+    async def expire(self, now: int) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        await self.store.expire(now)
+
+    async def put(self, *overrides) -> None:
+        await self.store.put(overrides, self.clock.now().wall)
+
+    def later(self, ms: int) -> None:
+        self.clock.move_to(self.clock.now().mono + ms)
+        self.watch.end_expired()
+
+    def until(self, ms: int) -> int:
+        return self.clock.now().wall + ms
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def poll(stage: Stage, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
+    """Let the watch poll without waiting."""
+    rounds = iter(range(times + 1))
+
+    async def asleep(_seconds: float) -> None:
+        if next(rounds) == times:
+            raise StopAsyncIteration
+
+    monkeypatch.setattr(module.asyncio, "sleep", asleep)
+    with pytest.raises(StopAsyncIteration):
+        await stage.watch.run()
+
+
+async def test_overrides_are_read_again_only_when_they_have_changed(stage):
+    await stage.put(BLOCK)
+    await stage.watch.refresh()
+    await stage.watch.refresh()
+    assert (stage.loads, stage.seen) == (1, [["a"]])
+    await stage.store.clear([BLOCK.key], "bob", 0)
+    await stage.watch.refresh()
+    assert (stage.loads, stage.seen) == (2, [["a"], []])
+
+
+async def test_an_override_ends_at_its_millisecond_without_the_database(stage):
+    await stage.put(override(Target.ROUTING, "a", until=stage.until(5_000)), override(Target.ROUTING, "b"))
+    await stage.watch.refresh()
+    stage.is_away = True
+    stage.later(4_999)
+    assert stage.seen == [["a", "b"]]
+    stage.later(1)
+    assert stage.seen == [["a", "b"], ["b"]]
+
+
+async def test_what_expired_while_no_switch_ran_is_not_put_in_force(stage, monkeypatch):
+    await stage.put(override(Target.ROUTING, "a", until=stage.until(5_000)))
+    stage.later(60_000)
+    await stage.watch.refresh()
+    assert stage.seen == []
+    await poll(stage, monkeypatch)
+    assert (await stage.store.load()).by_key == {}
+    assert [each.action for each in await stage.store.changes(1)] == [Action.EXPIRED]
+
+
+async def test_while_the_database_is_away_the_last_overrides_hold(stage, monkeypatch):
+    await stage.put(BLOCK)
+    await stage.watch.refresh()
+    stage.is_away = True
+    with structlog.testing.capture_logs() as lines:
+        await poll(stage, monkeypatch, times=3)
+    assert [line["event"] for line in lines] == ["database_away"]
+    assert [each.name for each in stage.watch.in_force.by_key.values()] == ["a"]
+    with pytest.raises(StoreUnavailable):
+        await stage.watch.refresh()
+
+
+async def test_a_poll_finds_a_change_that_was_made_while_the_socket_was_away(stage, monkeypatch):
+    await stage.watch.refresh()
+    await stage.put(BLOCK)
+    await poll(stage, monkeypatch)
+    assert stage.seen == [["a"]]
+
+
+async def test_the_log_has_every_override_that_is_set_and_ended(stage):
+    limit = override(Target.ROUTING, "b", Setting.MAX_CPS, "3", until=stage.until(1_000))
+    with structlog.testing.capture_logs() as lines:
+        await stage.put(BLOCK, limit)
+        await stage.watch.refresh()
+        stage.later(1_000)
+        await stage.store.clear([BLOCK.key], "bob", stage.until(0))
+        await stage.watch.refresh()
+    found = [(line["event"], line["name"], line["setting"], line.get("why")) for line in lines]
+    assert found == [
+        ("override_set", "a", "blocked", None),
+        ("override_set", "b", "max_cps", None),
+        ("override_ended", "b", "max_cps", "expired"),
+        ("override_ended", "a", "blocked", "cleared"),
+    ]
+    assert (lines[0]["operator"], lines[0]["memo"]) == ("ann", "no audio")
+
+
+async def test_a_changed_value_is_put_in_force_and_logged_as_set(stage):
+    await stage.put(override(Target.ROUTING, "a", Setting.PRIORITY, "3"))
+    await stage.watch.refresh()
+    await stage.put(override(Target.ROUTING, "a", Setting.PRIORITY, "4"))
+    with structlog.testing.capture_logs() as lines:
+        await stage.watch.refresh()
+    assert [(line["event"], line["value"]) for line in lines] == [("override_set", "4")]
+    assert len(stage.seen) == 2

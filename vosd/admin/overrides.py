@@ -1,0 +1,206 @@
+"""Set, list and clear operational overrides, and have the running switch read them before the command returns.
+
+The names are those of the configuration file; whether the running switch has the same is not checked.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.admin.differences import Difference
+from vosd.admin.names import unknown
+from vosd.base.errors import VosError
+from vosd.catalogue.overrides import SETTINGS, Key, Override, Overrides, Setting, Target
+from vosd.catalogue.ports import Change, OverrideStore
+from vosd.cdr.columns import iso_utc
+
+CHANGES_MAX: Final = 100
+"""Most changes listed unless more are asked for."""
+
+
+class UnfitSettingError(VosError):
+    """The object has no such setting, or its time is over already."""
+
+
+class ManyOverridesError(VosError):
+    """More overrides would be cleared than the operator has confirmed."""
+
+
+class Configured(NamedTuple):
+    """The names of the configuration that overrides can have."""
+
+    accounts: Collection[str]
+    mapping: Collection[str]
+    """Mapping gateways and phones."""
+    routing: Collection[str]
+
+    def of(self, target: Target) -> Collection[str]:
+        """Return the names of one kind."""
+        return {Target.ACCOUNT: self.accounts, Target.MAPPING: self.mapping, Target.ROUTING: self.routing}[target]
+
+
+class Order(NamedTuple):
+    """What an operator wants: values by setting, who, when (UTC milliseconds) and why."""
+
+    values: Mapping[Setting, str]
+    operator: str
+    now: int
+    until: int | None = None
+    memo: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The overrides that were set or cleared, and why a running switch does not know it yet, empty if it does."""
+
+    overrides: list[dict[str, object]]
+    untold: str = ""
+
+
+def gateway_targets(name: str, configured: Configured) -> tuple[Target, ...]:
+    """Return what a name means: a mapping gateway or phone, a routing gateway, or both.
+
+    Raises:
+        UnknownNameError: neither exists; the message lists similar names.
+    """
+    found = tuple(target for target in (Target.MAPPING, Target.ROUTING) if name in configured.of(target))
+    if not found:
+        names = {*configured.mapping, *configured.routing}
+        raise unknown("gateway or phone", name, names, "vosd status --gateways names them")
+    return found
+
+
+def account_targets(name: str, configured: Configured) -> tuple[Target, ...]:
+    """Return the account of a name.
+
+    Raises:
+        UnknownNameError: it does not exist; the message lists similar names.
+    """
+    if name not in configured.accounts:
+        raise unknown("account", name, configured.accounts, "vosd account list names them")
+    return (Target.ACCOUNT,)
+
+
+async def set_overrides(
+    name: str, targets: Sequence[Target], order: Order, store: OverrideStore, switch: RunningSwitch
+) -> Outcome:
+    """Override settings of an object, of both where a name means two; a setting that only one has is set there.
+
+    Raises:
+        UnfitSettingError: no object of that name has the setting, or ``until`` is in the past.
+        ContentRefused: a name is too long; nothing was changed.
+        StoreUnavailable: probably nothing was changed.
+    """
+    if order.until is not None and order.until <= order.now:
+        message = f"--until {iso_utc(order.until)} is in the past"
+        raise UnfitSettingError(message)
+    for setting in order.values:
+        if not any(setting in SETTINGS[target] for target in targets):
+            kinds = " and ".join(target.value for target in targets)
+            message = f"{name} is a {kinds} gateway, which has no {setting.value}"
+            raise UnfitSettingError(message)
+    wanted = [
+        Override(target, name, setting, value, order.operator, order.now, order.until, order.memo)
+        for target in targets
+        for setting, value in order.values.items()
+        if setting in SETTINGS[target]
+    ]
+    await store.put(wanted, order.now)
+    return Outcome([*map(shown, wanted)], await _inform(switch))
+
+
+async def clear_overrides(
+    fitting: "Selection", order: Order, store: OverrideStore, switch: RunningSwitch, *, at_most: int | None = None
+) -> Outcome:
+    """Clear the overrides that fit; what has expired counts as none.
+
+    Raises:
+        ManyOverridesError: more than ``at_most`` fit; nothing was cleared.
+        StoreUnavailable: probably nothing was cleared.
+    """
+    found = [key for key in (await store.load()).at(order.now).by_key if fitting.has(key)]
+    if at_most is not None and len(found) > at_most:
+        message = f"{len(found)} overrides would be cleared and none was; say --yes to clear them all"
+        raise ManyOverridesError(message)
+    cleared = await store.clear(found, order.operator, order.now)
+    return Outcome([*map(shown, cleared)], await _inform(switch))
+
+
+class Selection(NamedTuple):
+    """Overrides by their key; an empty field fits all."""
+
+    targets: Collection[Target] = ()
+    name: str | None = None
+    setting: Setting | None = None
+
+    def has(self, key: Key) -> bool:
+        """Return whether an override of this key fits."""
+        fits_target = not self.targets or key.target in self.targets
+        return fits_target and self.name in {None, key.name} and self.setting in {None, key.setting}
+
+
+def listed(overrides: Overrides, configured: Configured, now: int) -> list[dict[str, object]]:
+    """Return the overrides in force, each with whether there is such an object."""
+    in_force = overrides.at(now).by_key.values()
+    return [{**shown(each), "applies": each.name in configured.of(each.target)} for each in in_force]
+
+
+def history(changes: Iterable[Change]) -> list[dict[str, object]]:
+    """Return changes as JSON objects."""
+    return [
+        {"at": iso_utc(each.at), "action": each.action.value, "by": each.operator, **shown(each.override)}
+        for each in changes
+    ]
+
+
+def shown(override: Override) -> dict[str, object]:
+    """Return an override as a JSON object."""
+    return {
+        "target": override.target.value,
+        "name": override.name,
+        "setting": override.setting.value,
+        "value": override.value or None,
+        "operator": override.operator,
+        "since": iso_utc(override.since),
+        "until": None if override.until is None else iso_utc(override.until),
+        "memo": override.memo,
+    }
+
+
+def differences_of(in_force: Iterable[Mapping[str, Any]], file: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+    """Return how the overrides of a running switch differ from a described configuration, for ``check --diff``.
+
+    ``in_force`` are in the form of ``shown``. An override of what the configuration does not have is left out, and one
+    that equals it.
+    """
+    found = []
+    for each in in_force:
+        name, key = each["name"], each["setting"]
+        for described in (f"{kind} {name}" for kind in _KINDS[Target(each["target"])]):
+            if described not in file:
+                continue
+            value = True if key == Setting.BLOCKED.value else each["value"]
+            configured = False if key == Setting.BLOCKED.value else file[described].get(key)
+            until = "" if each["until"] is None else f" until {each['until']}"
+            by = f"by {each['operator']}{until}{': ' + each['memo'] if each['memo'] else ''}"
+            if str(value) != str(configured):
+                found.append(Difference(described, key, value, configured, by))
+    return found
+
+
+_KINDS: Final[Mapping[Target, Sequence[str]]] = {
+    Target.ACCOUNT: ("account",),
+    Target.MAPPING: ("mapping gateway", "phone"),
+    Target.ROUTING: ("routing gateway",),
+}
+"""How ``differences.describe`` calls the objects."""
+
+
+async def _inform(switch: RunningSwitch) -> str:
+    """Have the switch read the overrides; where that fails they are stored, and the switch reads them anyway."""
+    try:
+        await switch.ask_if_running("refresh_overrides")
+    except (DaemonRefusedError, DaemonUnreachableError) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,218 @@
+"""Operational overrides: what operators set at a running switch without editing the configuration (ADR 50).
+
+An override belongs to an account or a gateway and wins over the configuration until it is cleared or expires. Blocks
+are looked up in ``Blocks``, which live calls share; the other settings are laid over a catalogue by ``overlaid``.
+Refuses to know who stores overrides and when they are read again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.columns import iso_utc
+
+NO_LIMIT: Final = "none"
+"""Value of a limit of calls that is lifted."""
+UNLIMITED: Final = "unlimited"
+"""Value of an overdraft limit that is lifted."""
+
+Thing = TypeVar("Thing", bound=msgspec.Struct)
+
+
+class Target(Enum):
+    """What kind of object is overridden; the value is stored. The same name may exist in each."""
+
+    ACCOUNT = "account"
+    MAPPING = "mapping"
+    """A mapping gateway or a phone."""
+    ROUTING = "routing"
+
+
+class Setting(Enum):
+    """What is overridden; the value is stored, and is the key of the configuration where there is one."""
+
+    BLOCKED = "blocked"
+    PRIORITY = "priority"
+    WEIGHT = "weight"
+    MAX_CONCURRENT = "max_concurrent"
+    MAX_CPS = "max_cps"
+    OVERDRAFT_LIMIT = "overdraft_limit"
+
+
+SETTINGS: Final[Mapping[Target, frozenset[Setting]]] = {
+    Target.ACCOUNT: frozenset({Setting.BLOCKED, Setting.OVERDRAFT_LIMIT}),
+    Target.MAPPING: frozenset({Setting.BLOCKED, Setting.MAX_CONCURRENT, Setting.MAX_CPS}),
+    Target.ROUTING: frozenset(
+        {Setting.BLOCKED, Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS}
+    ),
+}
+"""What can be overridden of each kind of object."""
+
+
+class Key(NamedTuple):
+    """Identifies an override: an object has at most one of each setting."""
+
+    target: Target
+    name: str
+    setting: Setting
+
+    def __str__(self) -> str:
+        return f"{self.setting.value} of {self.target.value} {self.name}"
+
+
+class Override(msgspec.Struct, frozen=True):
+    """One setting of one object, as an operator wants it."""
+
+    target: Target
+    name: str
+    setting: Setting
+    value: str
+    """As the operator wrote it; empty for a block."""
+    operator: str
+    """Who set it."""
+    since: int
+    """When it was set, UTC milliseconds."""
+    until: int | None = None
+    """When it expires, UTC milliseconds; None = when it is cleared."""
+    memo: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What it overrides."""
+        return Key(self.target, self.name, self.setting)
+
+    def holds_at(self, wall_ms: int) -> bool:
+        """Return whether it has not expired at a time."""
+        return self.until is None or wall_ms < self.until
+
+    def __str__(self) -> str:
+        """Write who set it, until when, and the memo."""
+        until = "" if self.until is None else f" until {iso_utc(self.until)}"
+        return f"by {self.operator}{until}{f': {self.memo}' if self.memo else ''}"
+
+
+class Overrides:
+    """All overrides as they were read at one time."""
+
+    def __init__(self, rows: Iterable[Override] = (), version: int = 0) -> None:
+        self.version: Final = version
+        """Changes whenever one is set, cleared or expires."""
+        self.by_key: Final[Mapping[Key, Override]] = MappingProxyType({each.key: each for each in rows})
+
+    def at(self, wall_ms: int) -> "Overrides":
+        """Return those that hold at a time."""
+        return Overrides((each for each in self.by_key.values() if each.holds_at(wall_ms)), self.version)
+
+    @property
+    def next_expiry(self) -> int | None:
+        """When the first of them expires, UTC milliseconds; None = they stay until they are cleared."""
+        return min((each.until for each in self.by_key.values() if each.until is not None), default=None)
+
+    def named(self, target: Target, setting: Setting) -> dict[str, Override]:
+        """Return the overrides of one setting, by the name of the object."""
+        return {key.name: each for key, each in self.by_key.items() if key.target is target and key.setting is setting}
+
+    def has(self, target: Target, name: str, setting: Setting) -> bool:
+        """Return whether a setting of an object is overridden."""
+        return Key(target, name, setting) in self.by_key
+
+    def overdraft_limit(self, account: Account) -> Decimal | None:
+        """Return how far below zero calls may take the balance of an account; None = unlimited."""
+        found = self.by_key.get(Key(Target.ACCOUNT, account.id, Setting.OVERDRAFT_LIMIT))
+        return account.overdraft_limit if found is None else _amount_of(found.value)
+
+    def values(self, target: Target) -> dict[str, dict[str, Any]]:
+        """Return the values that are overridden, except blocks: by object, then by field."""
+        found: dict[str, dict[str, Any]] = {}
+        for key, each in self.by_key.items():
+            if key.target is target and key.setting is not Setting.BLOCKED:
+                found.setdefault(key.name, {})[key.setting.value] = _VALUE_OF[key.setting](each.value)
+        return found
+
+
+NO_OVERRIDES: Final = Overrides()
+
+
+def _limit_of(value: str) -> int | None:
+    return None if value == NO_LIMIT else int(value)
+
+
+def _amount_of(value: str) -> Decimal | None:
+    return None if value == UNLIMITED else Decimal(value)
+
+
+_VALUE_OF: Final[Mapping[Setting, Callable[[str], int | Decimal | None]]] = {
+    Setting.PRIORITY: int,
+    Setting.WEIGHT: int,
+    Setting.MAX_CONCURRENT: _limit_of,
+    Setting.MAX_CPS: _limit_of,
+    Setting.OVERDRAFT_LIMIT: _amount_of,
+}
+
+
+class Blocks:
+    """What is blocked, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
+
+    __slots__ = ("accounts", "called", "callers")
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Override] = {}
+        self.callers: dict[str, Override] = {}
+        """Mapping gateways and phones that may not call."""
+        self.called: dict[str, Override] = {}
+        """Routing gateways, also those of a blocked account, and phones that may not be called."""
+
+    def set(self, overrides: Overrides, catalogue: Catalogue) -> None:
+        """Block what the overrides say."""
+        accounts = overrides.named(Target.ACCOUNT, Setting.BLOCKED)
+        callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
+        called = {name: each for name, each in callers.items() if name in catalogue.phones}
+        if accounts:
+            vendors = catalogue.routing_gateways.values()
+            called |= {each.name: accounts[each.account] for each in vendors if each.account in accounts}
+        called |= overrides.named(Target.ROUTING, Setting.BLOCKED)
+        for mine, wanted in ((self.accounts, accounts), (self.callers, callers), (self.called, called)):
+            mine.clear()
+            mine.update(wanted)
+
+
+def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
+    """Return a catalogue with the overridden values; the work grows with what is overridden.
+
+    An override of an object that the catalogue does not have changes nothing. ``catalogue`` is one without overrides.
+    """
+    accounts = _replaced(catalogue.accounts, overrides.values(Target.ACCOUNT))
+    callers = _replaced(catalogue.mapping_gateways, overrides.values(Target.MAPPING))
+    vendors = _replaced(catalogue.routing_gateways, overrides.values(Target.ROUTING))
+    phones = {
+        number: msgspec.structs.replace(catalogue.phones[number], gateway=caller)
+        for number, caller in callers.items()
+        if number in catalogue.phones
+    }
+    if not (accounts or callers or vendors):
+        return catalogue
+    return replace(
+        catalogue,
+        accounts=_with(catalogue.accounts, accounts),
+        mapping_gateways=_with(catalogue.mapping_gateways, callers),
+        routing_gateways=_with(catalogue.routing_gateways, vendors),
+        phones=_with(catalogue.phones, phones),
+        routes=catalogue.routes.overlaid(vendors, phones.values()),
+        overridden=callers,
+    )
+
+
+def _replaced(things: Mapping[str, Thing], values: Mapping[str, Mapping[str, Any]]) -> dict[str, Thing]:
+    """Return the objects that have overridden values, with these."""
+    return {name: msgspec.structs.replace(things[name], **fields) for name, fields in values.items() if name in things}
+
+
+def _with(things: Mapping[str, Thing], replaced: Mapping[str, Thing]) -> Mapping[str, Thing]:
+    return {**things, **replaced} if replaced else things

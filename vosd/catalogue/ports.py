@@ -1,0 +1,102 @@
+"""Storage of operational overrides, as the switch and the command line use it; ``storage`` implements it."""
+
+from collections.abc import Collection, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from vosd.catalogue.overrides import Key, Override, Overrides
+
+
+class Action(Enum):
+    """What happened to an override; the value is stored."""
+
+    SET = "set"
+    CLEARED = "cleared"
+    EXPIRED = "expired"
+
+
+class Change(NamedTuple):
+    """A line of the record of changes, to which lines are only added."""
+
+    at: int
+    """When it happened, UTC milliseconds."""
+    action: Action
+    override: Override
+    """As it was set, or as it was until then."""
+    operator: str | None
+    """Who changed it; None = it expired."""
+
+
+class SwitchOverrides(Protocol):
+    """The overrides as the running switch reads them."""
+
+    async def version(self) -> int:
+        """Return the version of the overrides, which every change of them changes.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def load(self) -> Overrides:
+        """Return all overrides, also those that have expired and are not noted as such yet.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def expire(self, now: int) -> None:
+        """Remove what has expired by ``now`` (UTC milliseconds), and note it.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try again.
+        """
+        ...
+
+
+class OverrideStore(SwitchOverrides, Protocol):
+    """The overrides and the record of their changes, as operators change them. Times are UTC milliseconds.
+
+    Every method that changes something notes first what has expired by then.
+    """
+
+    async def put(self, overrides: Sequence[Override], now: int) -> None:
+        """Set overrides; one of the same key is replaced.
+
+        Raises:
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
+        """Remove overrides, and return those that there were.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first; ``name``: of objects of that name only.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+
+class NoOverrides:
+    """Implements ``SwitchOverrides`` for a switch without overrides."""
+
+    async def version(self) -> int:
+        """Return a version that never changes."""
+        return 0
+
+    async def load(self) -> Overrides:
+        """Return that there are none."""
+        return Overrides()
+
+    async def expire(self, now: int) -> None:
+        """Do nothing: there is nothing to expire."""

@@ -1,0 +1,288 @@
+"""``vosd gateway`` and ``vosd overrides``: settings that win over the configuration until they are cleared or expire.
+
+The overrides of accounts have the same options (``cli.accounts``).
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.output import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vosd.admin.overrides import Configured, Order, Outcome, Selection
+    from vosd.catalogue.overrides import Setting, Target
+
+HIGHEST: Final = 1_000_000
+"""Of priorities and limits, as in the configuration."""
+_NONE: Final = "none"
+_ON_SCREEN: Final = {
+    "target": Column("target", rank=2),
+    "name": Column("name", narrowest=12),
+    "setting": Column("setting"),
+    "value": Column("value", is_figure=True),
+    "until": Column("until", rank=1),
+    "operator": Column("by", rank=3),
+    "memo": Column("memo", narrowest=10),
+}
+
+
+class Limit(click.ParamType[str]):
+    """A limit of calls, or ``none``; the value is text as it is stored."""
+
+    name = "limit"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Accept 1 to ``HIGHEST`` and ``none``: what shall take no calls is blocked."""
+        if value == _NONE:
+            return value
+        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= HIGHEST):
+            self.fail(f"{value!r} is neither a whole number from 1 to {HIGHEST} nor {_NONE}", param, ctx)
+        return str(int(value))
+
+
+_PRIORITY: Final = click.IntRange(1, HIGHEST)
+_LIMIT: Final = Limit()
+
+
+def order_options(command: Any) -> Any:
+    """Add ``--until``, ``--memo``, ``--operator`` and ``--json`` to a verb that sets overrides."""
+    command = json_option(operator_option(command))
+    command = click.option("--memo", metavar="TEXT", help="Why; shown wherever the override is.")(command)
+    help_text = "When it expires; default: it stays until it is cleared."
+    return click.option("--until", type=MOMENT, metavar="TIME", help=help_text)(command)
+
+
+@click.group(cls=Family)
+def gateway() -> None:
+    """Operational overrides of gateways and phones: at once, without editing files, until cleared or expired.
+
+    A name that a mapping gateway and a routing gateway have means both.
+    """
+
+
+@gateway.command("block")
+@click.argument("name")
+@order_options
+@pass_invocation
+def block(invocation: Invocation, /, name: str, as_json: bool, **terms: Any) -> None:
+    """Let gateway or phone NAME make and take no new calls; running calls go on."""
+    from vosd.catalogue.overrides import Setting
+
+    outcome = asyncio.run(_set(invocation, name, order_of({Setting.BLOCKED: ""}, **terms)))
+    show_set(outcome, as_json=as_json)
+
+
+@gateway.command("unblock")
+@click.argument("name")
+@operator_option
+@json_option
+@pass_invocation
+def unblock(invocation: Invocation, /, name: str, operator: str, as_json: bool) -> None:
+    """End the block of gateway or phone NAME; exit code 1 if there was none."""
+    from vosd.admin.overrides import Selection
+    from vosd.catalogue.overrides import Setting, Target
+
+    fitting = Selection((Target.MAPPING, Target.ROUTING), name, Setting.BLOCKED)
+    outcome = asyncio.run(clear(invocation, fitting, operator))
+    show_unblocked(outcome, f"gateway {name}", as_json=as_json)
+
+
+@gateway.command("set")
+@click.argument("name")
+@click.option("--priority", type=_PRIORITY, help="Of a routing gateway: lower is tried first.")
+@click.option("--max-concurrent", type=_LIMIT, metavar="N", help=f"Calls at the same time; {_NONE} lifts the limit.")
+@click.option("--max-cps", type=_LIMIT, metavar="N", help=f"Calls a second; {_NONE} lifts the limit.")
+@order_options
+@pass_invocation
+def set_values(invocation: Invocation, /, name: str, as_json: bool, **terms: Any) -> None:
+    """Set values of gateway or phone NAME; each is an override of its own."""
+    from vosd.catalogue.overrides import Setting
+
+    settings = (Setting.PRIORITY, Setting.MAX_CONCURRENT, Setting.MAX_CPS)
+    given = {setting: terms.pop(setting.value) for setting in settings}
+    values = {setting: str(value) for setting, value in given.items() if value is not None}
+    if not values:
+        raise click.UsageError("say what to set, such as --max-concurrent 20")
+    outcome = asyncio.run(_set(invocation, name, order_of(values, **terms)))
+    show_set(outcome, as_json=as_json)
+
+
+@click.group(cls=Family)
+def overrides() -> None:
+    """Operational overrides of gateways, phones and accounts."""
+
+
+@overrides.command("list")
+@click.option("--history", "is_history", is_flag=True, help="List what was set, cleared and expired, newest first.")
+@click.option("--name", metavar="NAME", help="Of objects of this name only.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int, as_json: bool) -> None:
+    """List the overrides in force, with who set them, until when and why."""
+    rows = asyncio.run(_history(invocation, limit, name) if is_history else _list(invocation, name))
+    if as_json:
+        output.document(rows)
+        return
+    columns = {"at": Column("at"), "action": Column("action"), **_ON_SCREEN} if is_history else _ON_SCREEN
+    cells = [[_cell(row, key) for key in columns] for row in rows]
+    width = output.columns_of_screen() or output.UNFOLDED
+    output.listing([*columns.values()], cells, width, empty="nothing was overridden" if is_history else "no overrides")
+    for row in rows:
+        if row.get("applies") is False:
+            output.remark(f"{row['setting']} of {row['target']} {row['name']} applies to nothing: it is not configured")
+
+
+def _cell(row: dict[str, Any], key: str) -> Any:
+    if key == "value":
+        return row[key] or ""
+    if key == "operator" and "by" in row:
+        return row["by"] or ""
+    if key == "until":
+        return row[key] or "cleared"
+    return row[key]
+
+
+@overrides.command("clear")
+@click.argument("name", required=False)
+@click.option("--setting", metavar="KEY", help="This setting only, such as max_concurrent or blocked.")
+@click.option("--yes", is_flag=True, help="Clear all overrides, where no NAME is given and there is more than one.")
+@operator_option
+@json_option
+@pass_invocation
+def clear_all(
+    invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str, as_json: bool
+) -> None:
+    """Clear the overrides of everything called NAME, or all; the configuration holds again."""
+    from vosd.admin.overrides import Selection
+
+    fitting = Selection(name=name, setting=None if setting is None else _setting(setting))
+    outcome = asyncio.run(clear(invocation, fitting, operator, at_most=None if yes or name is not None else 1))
+    if not outcome.overrides:
+        message = "there is no such override; vosd overrides list shows all"
+        raise OperationError(message)
+    _remark(outcome)
+    if as_json:
+        output.document(outcome.overrides)
+    for each in () if as_json else outcome.overrides:
+        output.line(f"cleared {each['setting']} of {each['target']} {each['name']}")
+
+
+def _setting(text: str) -> "Setting":
+    from vosd.catalogue.overrides import Setting
+
+    try:
+        return Setting(text)
+    except ValueError:
+        names = ", ".join(each.value for each in Setting)
+        raise click.BadParameter(f"{text!r}: expected one of {names}", param_hint="--setting") from None
+
+
+# -- what the overrides of accounts need as well ------------------------------------------------------------------
+
+
+def order_of(values: "Mapping[Setting, str]", *, operator: str, until: int | None, memo: str | None) -> "Order":
+    """Return what an operator wants from now on."""
+    from vosd.admin.overrides import Order
+
+    return Order(values, operator, now_ms(), until, memo)
+
+
+def now_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def configured(invocation: Invocation) -> "Configured":
+    """Return the names of the configuration that can be overridden."""
+    from vosd.admin.overrides import Configured
+
+    names = invocation.excerpt.gateways_by_list()
+    return Configured(
+        invocation.excerpt.accounts(), names["mapping_gateways"] | names["phones"], names["routing_gateways"]
+    )
+
+
+async def put(invocation: Invocation, name: str, targets: "Sequence[Target]", order: "Order") -> "Outcome":
+    """Set overrides of an object of the configuration."""
+    from vosd.admin.overrides import set_overrides
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+
+    async with database_of(invocation.settings) as database:
+        return await set_overrides(name, targets, order, SqlOverrides(database), invocation.running_switch())
+
+
+async def clear(
+    invocation: Invocation, fitting: "Selection", operator: str, *, at_most: int | None = None
+) -> "Outcome":
+    """Clear overrides."""
+    from vosd.admin.overrides import Order, clear_overrides
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+
+    order = Order({}, operator, now_ms())
+    async with database_of(invocation.settings) as database:
+        store = SqlOverrides(database)
+        return await clear_overrides(fitting, order, store, invocation.running_switch(), at_most=at_most)
+
+
+def show_set(outcome: "Outcome", *, as_json: bool) -> None:
+    """Print what was set."""
+    _remark(outcome)
+    if as_json:
+        output.document(outcome.overrides)
+    for each in () if as_json else outcome.overrides:
+        value = "" if each["value"] is None else f" {each['value']}"
+        until = "until it is cleared" if each["until"] is None else f"until {each['until']}"
+        output.line(f"{each['target']} {each['name']}: {each['setting']}{value} {until}")
+
+
+def show_unblocked(outcome: "Outcome", what: str, *, as_json: bool) -> None:
+    """Print what was unblocked; fail if nothing was."""
+    if not outcome.overrides:
+        message = f"{what} is not blocked; vosd overrides list shows what is"
+        raise OperationError(message)
+    _remark(outcome)
+    if as_json:
+        output.document(outcome.overrides)
+    else:
+        output.line(f"{what} is unblocked")
+
+
+def _remark(outcome: "Outcome") -> None:
+    if outcome.untold:
+        output.remark(f"stored, but the running switch has not taken it yet: {outcome.untold}")
+
+
+async def _set(invocation: Invocation, name: str, order: "Order") -> "Outcome":
+    from vosd.admin.overrides import gateway_targets
+
+    return await put(invocation, name, gateway_targets(name, configured(invocation)), order)
+
+
+async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]]:
+    from vosd.admin.overrides import listed
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+
+    async with database_of(invocation.settings) as database:
+        found = await SqlOverrides(database).load()
+    return [row for row in listed(found, configured(invocation), now_ms()) if name in {None, row["name"]}]
+
+
+async def _history(invocation: Invocation, limit: int, name: str | None) -> list[dict[str, Any]]:
+    from vosd.admin.overrides import history
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+
+    async with database_of(invocation.settings) as database:
+        return history(await SqlOverrides(database).changes(limit, name))

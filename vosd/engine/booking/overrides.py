@@ -1,0 +1,112 @@
+"""Operational overrides in the running switch: read from the database, in force until they are cleared or expire.
+
+While the database is away, those that were read last stay in force, and they expire at their time all the same. What
+an override changes is decided in ``catalogue.overrides``.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.catalogue.overrides import Override, Overrides
+from vosd.catalogue.ports import SwitchOverrides
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.counting import Counting, Figure
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
+
+POLL_S: Final = 1.0
+"""Interval at which the version of the overrides is read."""
+
+_log = structlog.get_logger()
+
+
+class OverrideWatch(Counting):
+    """The overrides of one switch."""
+
+    def __init__(self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None]) -> None:
+        """``changed`` is called with those that are in force from now on."""
+        self._store = store
+        self._clock = clock
+        self._changed = changed
+        self._stored: Overrides | None = None
+        """As read last; None = not read yet."""
+        self.in_force = Overrides()
+        self._reading = asyncio.Lock()
+
+    def census(self) -> Mapping[Figure, int]:
+        """Count the overrides in force, for ``vosd status``."""
+        return {Figure.OVERRIDES: len(self.in_force.by_key)}
+
+    async def refresh(self) -> None:
+        """Read the overrides if they have changed.
+
+        Raises:
+            StoreUnavailable: those in force stay in force.
+        """
+        async with self._reading:
+            if self._stored is None or await self._store.version() != self._stored.version:
+                self._stored = await self._store.load()
+                self._settle(self._stored.at(self._clock.now().wall))
+
+    def end_expired(self) -> None:
+        """End the overrides whose time is over."""
+        expiry, now = self.in_force.next_expiry, self._clock.now().wall
+        if expiry is not None and expiry <= now:
+            self._settle(self.in_force.at(now))
+
+    async def keep_time(self) -> None:
+        """End each override at its time; runs until cancelled."""
+        while True:
+            expiry = self.in_force.next_expiry
+            left_s = POLL_S if expiry is None else (expiry - self._clock.now().wall) / 1_000
+            await asyncio.sleep(min(POLL_S, max(left_s, 0)))  # the wall clock may be set meanwhile
+            self.end_expired()
+
+    async def run(self) -> None:
+        """Read what has changed every second, and note what has expired; runs until cancelled."""
+        outage = Outage(Event.DATABASE_AWAY, part="overrides")
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self._note_expired()
+                await self.refresh()
+                outage.over()
+            except StoreUnavailable as error:
+                outage.found(error, means="the last known overrides hold")
+
+    async def _note_expired(self) -> None:
+        expiry, now = None if self._stored is None else self._stored.next_expiry, self._clock.now().wall
+        if expiry is not None and expiry <= now:
+            await self._store.expire(now)
+
+    def _settle(self, wanted: Overrides) -> None:
+        before, self.in_force = self.in_force, wanted
+        if before.by_key == wanted.by_key:
+            return
+        self._changed(wanted)
+        now = self._clock.now().wall
+        for key, each in before.by_key.items():
+            if key not in wanted.by_key:
+                _log.warning(
+                    Event.OVERRIDE_ENDED.value, **_facts(each), why="cleared" if each.holds_at(now) else "expired"
+                )
+        for key, each in wanted.by_key.items():
+            if before.by_key.get(key) != each:
+                _log.warning(Event.OVERRIDE_SET.value, **_facts(each))
+
+
+def _facts(override: Override) -> dict[str, object]:
+    return {
+        "target": override.target.value,
+        "name": override.name,
+        "setting": override.setting.value,
+        "value": override.value,
+        "operator": override.operator,
+        "until": None if override.until is None else iso_utc(override.until),
+        "memo": override.memo,
+    }

@@ -1,0 +1,76 @@
+"""Operational overrides in a dictionary; no method awaits, so each is one transaction."""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from vosd.catalogue.overrides import Key, Override, Overrides
+from vosd.catalogue.ports import Action, Change
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.database import ContentRefused
+from vosd.storage.types import Unstorable, descriptive, identifying
+
+
+class MemoryOverrides:
+    """Implements ``vosd.catalogue.ports.OverrideStore``."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, Override] = {}
+        self._changes: list[Change] = []
+        self._version = 0
+
+    async def version(self) -> int:
+        """Return the version of the overrides."""
+        return self._version
+
+    async def load(self) -> Overrides:
+        """Return all overrides by target, name and setting."""
+        in_order = sorted(self._kept.values(), key=lambda each: (each.target.value, each.name, each.setting.value))
+        return Overrides(in_order, self._version)
+
+    async def put(self, overrides: Sequence[Override], now: int) -> None:
+        """Set overrides; one of the same key is replaced.
+
+        Raises:
+            ContentRefused: a name is too long; nothing was changed.
+        """
+        stored = [_stored(each) for each in overrides]
+        self._expire(now)
+        for each in stored:
+            self._kept[each.key] = each
+            self._changes.append(Change(now, Action.SET, each, each.operator))
+
+    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
+        """Remove overrides, and return those that there were."""
+        self._expire(now)
+        found = [self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept]
+        by = descriptive(operator, NAME_LENGTH)
+        self._changes += [Change(now, Action.CLEARED, each, by) for each in found]
+        return found
+
+    async def expire(self, now: int) -> None:
+        """Remove what has expired."""
+        self._expire(now)
+
+    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first."""
+        return [each for each in reversed(self._changes) if name in {None, each.override.name}][:limit]
+
+    def _expire(self, now: int) -> None:
+        self._version += 1
+        for key, each in [*self._kept.items()]:
+            if not each.holds_at(now):
+                del self._kept[key]
+                self._changes.append(Change(now if each.until is None else each.until, Action.EXPIRED, each, None))
+
+
+def _stored(override: Override) -> Override:
+    try:
+        name = identifying(override.name, NAME_LENGTH)
+        value = identifying(override.value, schema.VALUE_LENGTH)
+    except Unstorable as error:
+        raise ContentRefused(str(error)) from error
+    memo = None if override.memo is None else descriptive(override.memo, schema.MEMO_LENGTH)
+    operator = descriptive(override.operator, NAME_LENGTH)
+    return msgspec.structs.replace(override, name=name, value=value, memo=memo, operator=operator)

@@ -1,0 +1,176 @@
+"""Operational overrides in MySQL and SQLite: a row for each, and one for each change of any."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
+from vosd.catalogue.ports import Action, Change
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.types import descriptive, identifying
+
+_table: Final = schema.operational_override
+_change: Final = schema.override_change
+_version: Final = select(schema.counter.c.value).where(schema.counter.c.name == schema.OVERRIDES)
+
+
+class SqlOverrides:
+    """Implements ``vosd.catalogue.ports.OverrideStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def version(self) -> int:
+        """Return the version of the overrides.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _version_in(connection)
+
+    async def load(self) -> Overrides:
+        """Return all overrides by target, name and setting.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            version = await _version_in(connection)
+            return Overrides((await _rows(connection)).values(), version)
+
+    async def put(self, overrides: Sequence[Override], now: int) -> None:
+        """Set overrides; one of the same key is replaced.
+
+        Raises:
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        async with self._database.writing() as connection:
+            await _advance(connection)
+            present = await _expired(connection, now)
+            for each in overrides:
+                row = _row_of(each)
+                if each.key in present:
+                    await connection.execute(delete(_table).where(*_is(each.key)))
+                await connection.execute(insert(_table).values(row))
+                present[each.key] = each
+                await _note(connection, Action.SET, each, now, each.operator)
+
+    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
+        """Remove overrides, and return those that there were.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        async with self._database.writing() as connection:
+            await _advance(connection)
+            present = await _expired(connection, now)
+            found = [present[key] for key in dict.fromkeys(keys) if key in present]
+            for each in found:
+                await connection.execute(delete(_table).where(*_is(each.key)))
+                await _note(connection, Action.CLEARED, each, now, operator)
+        return found
+
+    async def expire(self, now: int) -> None:
+        """Remove what has expired.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try again.
+        """
+        async with self._database.writing() as connection:
+            await _advance(connection)
+            await _expired(connection, now)
+
+    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = select(_change).order_by(_change.c.id.desc()).limit(limit)
+        if name is not None:
+            query = query.where(_change.c.name == name)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Change(row.changed_at, Action(row.action), _override_of(row), row.changed_by) for row in rows]
+
+
+async def _version_in(connection: AsyncConnection) -> int:
+    version = (await connection.execute(_version)).scalar()
+    if version is None:
+        raise _no_counter()
+    return int(version)
+
+
+async def _advance(connection: AsyncConnection) -> None:
+    """Advance the version; the lock on its row keeps other changes away until the transaction ends."""
+    own = update(schema.counter).where(schema.counter.c.name == schema.OVERRIDES)
+    changed = await connection.execute(own.values(value=schema.counter.c.value + 1))
+    if changed.rowcount != 1:
+        raise _no_counter()
+
+
+def _no_counter() -> SchemaOutdated:
+    return SchemaOutdated("the counter of overrides is missing from the database: run vosd migrate")
+
+
+async def _rows(connection: AsyncConnection) -> dict[Key, Override]:
+    columns = _table.c
+    query = select(_table).order_by(columns.target, columns.name, columns.setting)
+    found = map(_override_of, (await connection.execute(query)).all())
+    return {each.key: each for each in found}
+
+
+async def _expired(connection: AsyncConnection, now: int) -> dict[Key, Override]:
+    """Remove and note what has expired; return the others."""
+    present = await _rows(connection)
+    for key, each in [*present.items()]:
+        if not each.holds_at(now):
+            await connection.execute(delete(_table).where(*_is(key)))
+            await _note(connection, Action.EXPIRED, each, now if each.until is None else each.until, None)
+            del present[key]
+    return present
+
+
+async def _note(connection: AsyncConnection, action: Action, each: Override, at: int, by: str | None) -> None:
+    by = None if by is None else descriptive(by, NAME_LENGTH)
+    await connection.execute(
+        insert(_change).values(_row_of(each) | {"changed_at": at, "action": action.value, "changed_by": by})
+    )
+
+
+def _is(key: Key) -> tuple[Any, ...]:
+    columns = _table.c
+    return columns.target == key.target.value, columns.name == key.name, columns.setting == key.setting.value
+
+
+def _row_of(each: Override) -> dict[str, Any]:
+    return {
+        "target": each.target.value,
+        "name": identifying(each.name, NAME_LENGTH),
+        "setting": each.setting.value,
+        "value": identifying(each.value, schema.VALUE_LENGTH),
+        "operator": descriptive(each.operator, NAME_LENGTH),
+        "set_at": each.since,
+        "expires_at": each.until,
+        "memo": None if each.memo is None else descriptive(each.memo, schema.MEMO_LENGTH),
+    }
+
+
+def _override_of(row: Row[Any]) -> Override:
+    return Override(
+        target=Target(row.target),
+        name=row.name,
+        setting=Setting(row.setting),
+        value=row.value,
+        operator=row.operator,
+        since=row.set_at,
+        until=row.expires_at,
+        memo=row.memo,
+    )
