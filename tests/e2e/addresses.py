@@ -79,6 +79,8 @@ PHONES: Final = {
 """Where telephones are; no switch knows their addresses."""
 ASKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
 """Its calls ask where their number is before they are routed."""
+OVERRIDDEN_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
+"""Its operators block gateways and accounts."""
 STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
 BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)

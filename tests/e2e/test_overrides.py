@@ -1,0 +1,158 @@
+"""What operators override in a running switch: at once, kept over a restart, until it is cleared or expires."""
+
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from doubles.daemon import Daemon
+
+from .addresses import OVERRIDDEN_SWITCH
+from .conditions import eventually
+from .conversation import conversing
+from .expectations import Expected, check
+from .stage import Stage, configuration
+
+EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--callee", "4410111")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[Stage]:
+    text = configuration("switch.yaml", OVERRIDDEN_SWITCH)
+    with Daemon(tmp_path_factory.mktemp("overridden"), text) as daemon:
+        stage = Stage(daemon, OVERRIDDEN_SWITCH)
+        stage.pay("acme", "100")
+        yield stage
+
+
+@pytest.fixture
+def overridden(running: Stage) -> Iterator[Stage]:
+    """A switch that has no overrides before and after the test."""
+    yield running
+    running.daemon.verb("overrides", "clear", "--yes")
+
+
+def gateway(stage: Stage, name: str) -> dict[str, object]:
+    (row,) = [each for each in stage.daemon.ask("status", "--gateways") if each["gateway"] == name]
+    return row
+
+
+def refused(stage: Stage, call) -> int:
+    call.call.invite()
+    return call.call.refused().status
+
+
+def test_a_blocked_gateway_takes_no_new_call_and_its_running_call_goes_on(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    with conversing(overridden, "4410", "4410", "4410") as (goes_on, next_call, last):
+        goes_on.establish()
+        daemon.succeed("gateway", "block", "carrier-a", "--memo", "no audio", "--operator", "ann")
+        assert refused(overridden, next_call) == 503
+        assert overridden.status()["calls"] == 1
+        for live in ((), ("--live",)):
+            explained = daemon.ask(*EXPLAIN, *live)
+            assert explained["result"] == "No Available Route"
+            assert {"routing_gateway": "carrier-a", "reason": "blocked: by ann: no audio"} in explained["left"]
+        row = gateway(overridden, "carrier-a")
+        assert (row["state"], row["blocked"], row["calls"]) == ("blocked", "by ann: no audio", 1)
+        differences = daemon.ask("check", "--diff")
+        assert [(each["object"], each["key"], each["running"], each["override"]) for each in differences] == [
+            ("routing gateway carrier-a", "blocked", True, "by ann: no audio")
+        ]
+        assert overridden.status()["overrides"] == 1
+        goes_on.hang_up()
+
+        daemon.succeed("gateway", "unblock", "carrier-a")
+        assert daemon.verb("gateway", "unblock", "carrier-a").code == 1
+        last.establish()
+        last.hang_up()
+    overridden.expect_nothing_left()
+    check(overridden.record_of(next_call.callee), Expected("No Available Route", "switch", 503, 3))
+    assert overridden.status()["overrides"] == 0
+    assert [each["action"] for each in daemon.ask("overrides", "list", "--history", "--name", "carrier-a")] == [
+        "cleared",
+        "set",
+    ]
+
+
+def test_an_unknown_name_is_refused_with_a_suggestion(overridden: Stage) -> None:
+    outcome = overridden.daemon.verb("gateway", "block", "carier-a")
+    assert (outcome.code, "'carrier-a'" in outcome.stderr) == (1, True)
+    assert overridden.daemon.ask("overrides", "list") == []
+
+
+def test_an_override_ends_at_its_time(overridden: Stage) -> None:
+    until = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000 + 2, UTC)
+    overridden.daemon.succeed("gateway", "set", "carrier-a", "--max-concurrent", "7", "--until", until.isoformat())
+    assert gateway(overridden, "carrier-a")["max_concurrent"] == 7
+    eventually(lambda: gateway(overridden, "carrier-a")["max_concurrent"] is None, "the end of the override")
+    ended = [line for line in overridden.daemon.log() if line["event"] == "override_ended" and line["until"]][-1]
+    late = datetime.fromisoformat(ended["timestamp"]) - until
+    assert timedelta(milliseconds=-2) <= late < timedelta(seconds=1)
+    eventually(
+        lambda: overridden.daemon.ask("overrides", "list", "--history")[0]["action"] == "expired", "the noted end"
+    )
+
+
+def test_overrides_survive_a_restart_and_a_reload(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    daemon.succeed("gateway", "block", "carrier-a")
+    daemon.succeed("gateway", "set", "carrier-b", "--priority", "3", "--max-cps", "9")
+    daemon.interrupt()
+    daemon.start()
+    assert gateway(overridden, "carrier-a")["state"] == "blocked"
+    daemon.signal(signal.SIGHUP)
+    daemon.succeed("reload")
+    assert gateway(overridden, "carrier-a")["state"] == "blocked"
+    with conversing(overridden, "4410") as (call,):
+        assert refused(overridden, call) == 503
+    found = {(each["name"], each["setting"], each["value"]) for each in daemon.ask("overrides", "list")}
+    assert found == {("carrier-a", "blocked", None), ("carrier-b", "priority", "3"), ("carrier-b", "max_cps", "9")}
+    assert daemon.verb("overrides", "clear").code == 1, "more than one needs --yes"
+    assert len(daemon.ask("overrides", "clear", "carrier-b")) == 2
+
+
+def test_a_change_in_the_database_reaches_a_switch_that_was_not_informed(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    text = daemon.configuration_file.read_text()
+    try:
+        daemon.configure(text.replace("vosd.sock", "elsewhere.sock"))
+        daemon.succeed("gateway", "block", "carrier-a")
+    finally:
+        daemon.configure(text)
+    eventually(lambda: gateway(overridden, "carrier-a")["state"] == "blocked", "the block", within_s=10.0)
+
+
+def test_calls_of_a_blocked_account_and_of_a_blocked_trunk_are_refused(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    with conversing(overridden, "4410", "4410", "4410") as (goes_on, of_account, of_trunk):
+        goes_on.establish()
+        daemon.succeed("account", "block", "acme", "--memo", "unpaid", "--operator", "ann")
+        assert refused(overridden, of_account) == 403
+        assert daemon.ask("account", "show", "acme")["blocked"] is True
+        assert daemon.ask(*EXPLAIN, "--live")["detail"] == "account acme is blocked by ann: unpaid"
+        daemon.succeed("account", "unblock", "acme")
+        assert daemon.ask("account", "show", "acme")["blocked"] is False
+        daemon.succeed("gateway", "block", "acme-pbx")
+        assert refused(overridden, of_trunk) == 403
+        goes_on.hang_up()
+    overridden.expect_nothing_left()
+    for call in (of_account, of_trunk):
+        check(overridden.record_of(call.callee), Expected("Account Disabled", "switch", 403, 21, rated=False))
+
+
+def test_an_overdraft_limit_is_in_force_when_the_command_returns(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    with conversing(overridden, "4410", "4410", customer="poor") as (before, after):
+        assert refused(overridden, before) == 402
+        daemon.succeed("account", "set", "poor", "--overdraft-limit", "12.5")
+        shown = daemon.ask("account", "show", "poor")
+        assert (shown["overdraft_limit"], shown["available"]) == ("12.50", "12.50")
+        after.establish()
+        daemon.succeed("overrides", "clear", "poor")
+        assert overridden.status()["holds"] == 1
+        after.hang_up()
+    overridden.expect_nothing_left()
+    assert overridden.record_of(after.callee)["end_reason"] == "Normal"
+    overridden.expect_books_in_order()
