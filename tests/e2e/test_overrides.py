@@ -119,6 +119,7 @@ def test_a_change_in_the_database_reaches_a_switch_that_was_not_informed(overrid
     try:
         daemon.configure(text.replace("vosd.sock", "elsewhere.sock"))
         daemon.succeed("gateway", "block", "carrier-a")
+        assert daemon.ask("overrides", "list")[0]["applies"] is True
     finally:
         daemon.configure(text)
     eventually(lambda: gateway(overridden, "carrier-a")["state"] == "blocked", "the block", within_s=10.0)

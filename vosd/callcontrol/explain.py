@@ -3,7 +3,7 @@
 Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.money import format_amount
 from vosd.routing.capacity import Occupancy
@@ -96,16 +96,17 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phone
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
+_WORDS: Final = {Cause.CALENDAR: "calendar", Cause.BLOCKED: "blocked"}
+
+
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
     """Return the reason: the word by which programs tell reasons apart, a colon, and what there is to say."""
     gateway = left.gateway
     match left.cause:
         case Cause.DISABLED:
             why = "disabled: by the configuration"
-        case Cause.BLOCKED:
-            why = f"blocked: {vendors.blocked[gateway.name]}"
-        case Cause.CALENDAR:
-            why = f"calendar: {left.detail}"
+        case Cause.CALENDAR | Cause.BLOCKED:
+            why = f"{_WORDS[left.cause]}: {left.detail}"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
             why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"

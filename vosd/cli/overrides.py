@@ -49,6 +49,7 @@ class Limit(click.ParamType[str]):
 
 
 _PRIORITY: Final = click.IntRange(1, HIGHEST)
+_WEIGHT: Final = click.IntRange(0, HIGHEST)
 _LIMIT: Final = Limit()
 
 
@@ -98,6 +99,7 @@ def unblock(invocation: Invocation, /, name: str, operator: str, as_json: bool) 
 @gateway.command("set")
 @click.argument("name")
 @click.option("--priority", type=_PRIORITY, help="Of a routing gateway: lower is tried first.")
+@click.option("--weight", type=_WEIGHT, help="Of a routing gateway: its share among those of equal priority.")
 @click.option("--max-concurrent", type=_LIMIT, metavar="N", help=f"Calls at the same time; {_NONE} lifts the limit.")
 @click.option("--max-cps", type=_LIMIT, metavar="N", help=f"Calls a second; {_NONE} lifts the limit.")
 @order_options
@@ -106,7 +108,7 @@ def set_values(invocation: Invocation, /, name: str, as_json: bool, **terms: Any
     """Set values of gateway or phone NAME; each is an override of its own."""
     from vosd.catalogue.overrides import Setting
 
-    settings = (Setting.PRIORITY, Setting.MAX_CONCURRENT, Setting.MAX_CPS)
+    settings = (Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS)
     given = {setting: terms.pop(setting.value) for setting in settings}
     values = {setting: str(value) for setting, value in given.items() if value is not None}
     if not values:

@@ -164,7 +164,7 @@ def _examine(
     gateway, at = candidate.gateway, request.at
     cause = _objection(gateway, at.mono, occupancy, rests, vendors)
     if cause is not None:
-        return LeftOut(gateway, cause)
+        return LeftOut(gateway, cause, str(vendors.blocked[gateway.name]) if cause is Cause.BLOCKED else "")
     if candidate.is_conditional:
         for condition in _CONDITIONS:
             unmet = condition(candidate, request)
