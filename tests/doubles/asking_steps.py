@@ -10,7 +10,8 @@ from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest
-from vosd.callcontrol.setup import STEPS, Ask, Question, Step, Ticket
+from vosd.callcontrol.questions import Ask, Question, Step, Ticket
+from vosd.callcontrol.setup import STEPS
 
 DEADLINE_MS: Final = 2_000
 TOO_LATE: Final = Refusal(EndReason.UNAVAILABLE, 480, "the lookup gave no answer")

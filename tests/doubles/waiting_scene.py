@@ -6,7 +6,7 @@ from doubles.asking_steps import AtOnce, ScriptedAsker, in_time, looking_up, ste
 from doubles.conformance import faults_of
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.setup import Step
+from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.services import UnusedAnswer

@@ -12,7 +12,7 @@ from doubles.asking_steps import Located, Unfit, WhereIs, looking_up, steps_with
 
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.admission import Admission, CallRequest
-from vosd.callcontrol.setup import Outcome, Question, Ticket
+from vosd.callcontrol.questions import Outcome, Question, Ticket
 from vosd.engine.service import SwitchService
 
 DEADLINE_MS: Final = 600

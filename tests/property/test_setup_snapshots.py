@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.b2bua.ports import Answer
-from vosd.callcontrol.setup import Question, Step, Ticket
+from vosd.callcontrol.questions import Question, Step, Ticket
 from vosd.testing.virtual import customer, ua, vendor
 
 

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.setup import STEPS, Question, Step, Ticket, Unanswered
+from vosd.callcontrol.questions import Question, Step, Ticket, Unanswered
+from vosd.callcontrol.setup import STEPS
 from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import account, catalogue, mapping_gateway
 from vosd.testing.virtual.customer import Intent, OutgoingCall

@@ -16,8 +16,9 @@ from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import CallRequest, route_request
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.questions import Step
 from vosd.callcontrol.rehearsal import Rehearsal
-from vosd.callcontrol.setup import STEPS, Step
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides
 from vosd.cdr.ports import Standing

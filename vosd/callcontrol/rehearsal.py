@@ -4,7 +4,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.setup import Ask, Question, Setup, Step, Unanswered
+from vosd.callcontrol.questions import Ask, Question, Step, Unanswered
+from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, NothingTaken, Occupancy

@@ -7,9 +7,9 @@ While a question is open the call exists in ``CallState.SETUP`` and its one time
 Pure: the question is asked through the ``Asker`` port, and the answer comes back as an event of the call.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import length_hint
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import Final
 
 import msgspec
 
@@ -18,71 +18,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
 from vosd.callcontrol.number_tools import check_dynamic_blacklist
-
-
-class Unanswered(Answer, frozen=True):
-    """There will be no answer: ``Ask.otherwise`` applies."""
-
-    why: str = ""
-
-
-class Question(msgspec.Struct, frozen=True):
-    """A question that the set-up of a call waits for; it contains everything that the answer depends on."""
-
-    answered_by: ClassVar[type[Answer]] = Answer
-    """The type of the answer. Another type counts as no answer."""
-
-
-class Ticket(NamedTuple):
-    """Identifies one question of one call."""
-
-    call_id: str
-    number: int
-    """Counts the questions of the call from 1."""
-
-
-class Asker(Protocol):
-    """Port to the services that answer questions; its methods do no I/O themselves."""
-
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
-        """Return the answer if it is known at once. None: it is passed to ``Switch.take_answer`` with the ticket."""
-        ...
-
-    def cancel(self, ticket: Ticket) -> None:
-        """Abandon the question: its deadline has passed, or the call is over."""
-        ...
-
-
-class CannotAsk:
-    """Asker of a switch without services: every question is unanswered at once."""
-
-    def ask(self, _ticket: Ticket, question: Question) -> Answer | None:
-        """Return that there is no answer."""
-        return Unanswered(f"nothing answers {type(question).__name__} here")
-
-    def cancel(self, _ticket: Ticket) -> None:
-        """Do nothing: no question of this asker stays open."""
-
-
-class Ask(NamedTuple):
-    """Outcome of a step that cannot decide before ``question`` is answered.
-
-    The step itself must occupy nothing; ``then`` may. A call that is restored runs it again to get its question.
-    """
-
-    question: Question
-    deadline_ms: int
-    """Longest wait for the answer."""
-    otherwise: Refusal | None
-    """Outcome without an answer in time: a refusal, or None = proceed."""
-    then: Callable[[Answer], Refusal | None]
-    """Decides by the answer, which is of the type ``answered_by``."""
-
-
-Outcome = Refusal | Ask | None
-"""Outcome of a step; None = proceed."""
-
-Step = Callable[[Admission, CallRequest], Outcome]
+from vosd.callcontrol.questions import Ask, Outcome, Question, Step
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,

@@ -17,7 +17,7 @@ from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
-from vosd.callcontrol.setup import Ticket
+from vosd.callcontrol.questions import Ticket
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit

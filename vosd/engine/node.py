@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from vosd.base.clock import Clock, Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.ports import CallSink
-from vosd.callcontrol.setup import STEPS, Asker, Step
+from vosd.callcontrol.questions import Asker, Step
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
 from vosd.engine.registration.authentication import Authenticator

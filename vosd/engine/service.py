@@ -12,7 +12,8 @@ import structlog
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
-from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
+from vosd.callcontrol.questions import Asker, Step, Ticket
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides, overlaid
 from vosd.catalogue.ports import NoOverrides, SwitchOverrides

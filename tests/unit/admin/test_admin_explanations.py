@@ -12,7 +12,7 @@ from vosd.base.clock import Instant
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import recompute
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.setup import Step
+from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.testing.data import builders

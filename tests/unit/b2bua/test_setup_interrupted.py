@@ -13,7 +13,7 @@ from doubles.waiting_scene import WaitingScene
 
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.setup import Ask
+from vosd.callcontrol.questions import Ask
 from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway

@@ -12,7 +12,7 @@ from doubles.asking_steps import (
 from doubles.waiting_scene import WaitingScene
 
 from vosd.b2bua.states import CallState
-from vosd.callcontrol.setup import Ticket, Unanswered
+from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.calls.services import UnusedAnswer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway

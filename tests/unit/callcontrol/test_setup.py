@@ -8,7 +8,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.setup import Ask, CannotAsk, Setup, Ticket, Unanswered
+from vosd.callcontrol.questions import Ask, CannotAsk, Ticket, Unanswered
+from vosd.callcontrol.setup import Setup
 from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 
 NOW = Instant(1_000, 1_790_000_000_000)

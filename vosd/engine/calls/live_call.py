@@ -19,7 +19,8 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
-from vosd.callcontrol.setup import Ask, Outcome, Question, Setup, Ticket, Unanswered
+from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
+from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import Attempt
 from vosd.engine.calls.attempts import name_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.ports import CallObserver, CallSink
-from vosd.callcontrol.setup import Asker, Step
+from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices

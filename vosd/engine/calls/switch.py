@@ -19,7 +19,8 @@ from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.ports import CallObserver, CallSink
-from vosd.callcontrol.setup import STEPS, Asker, CannotAsk, Step, Ticket
+from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides, Target
 from vosd.engine.calls.intake import Intake

@@ -10,7 +10,8 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import OpenCall
-from vosd.callcontrol.setup import STEPS, Asker, Step, Ticket
+from vosd.callcontrol.questions import Asker, Step, Ticket
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import CallRecord
