@@ -77,9 +77,9 @@ class Lookups:
 class AskingService(SwitchService):
     """A whole switch with one step more."""
 
-    def __init__(self, *surroundings: Any) -> None:
+    def __init__(self, *surroundings: Any, **others: Any) -> None:
         lookups = Lookups()
-        super().__init__(*surroundings, steps=steps_with(_ask), asker=lookups)
+        super().__init__(*surroundings, steps=steps_with(_ask), asker=lookups, **others)
         lookups.tell = self.take_answer
 
 
