@@ -166,8 +166,8 @@ class _Introduction:
         return Presentation(ANONYMOUS_FROM if self._hides else address, "".join(f"{line}\r\n" for line in lines))
 
     def _name(self) -> str:
-        """Return the display name with a trailing blank; empty for an anonymous From."""
-        if self._dialect.display_name is Passing.STRIP or self._caller_identity.is_anonymous:
+        """Return the display name with a trailing blank; empty for an anonymous From, and where there is no number."""
+        if self._dialect.display_name is Passing.STRIP or self._caller_identity.is_anonymous or not self._caller:
             return ""
         text = display_name.text_of(self._caller_identity.display)
         return f"{display_name.quoted(text)} " if text else ""

@@ -30,5 +30,8 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
+    allowed_prefixes: tuple[str, ...] = ()
+    """The number section: called prefixes that its calls may have; none = any."""
+    denied_prefixes: tuple[str, ...] = ()
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""

@@ -24,6 +24,7 @@ from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
+from vosd.routing.sections import objection_in
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.scope import Scope
@@ -235,13 +236,26 @@ class Admission:
         return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{name}: {gateway.max_cps} calls a second")
 
     def check_number(self, call: CallRequest) -> Refusal | None:
-        """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required."""
-        if call.callee_billing:
+        """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required.
+
+        Where the mapping gateway has rules for numbers, those received are checked by its length and lists, and then
+        rewritten: the call is rated and routed by the new ones.
+        """
+        if not call.callee_billing:
+            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
+        gateway = call.mapping
+        if gateway is None or gateway.numbers is None:
             return None
-        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
+        live, rules = self.live, self.catalogue.incoming[gateway.name]
+        objection = rules.objection(call.callee, call.caller)
+        if objection is None:
+            call.callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)
+            call.callee_billing = for_matching(call.callee)
+            objection = None if call.callee_billing else "callee_rewrite leaves no number"
+        return None if objection is None else Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"{gateway.name}: {objection}")
 
     def check_account(self, call: CallRequest) -> Refusal | None:
-        """Refuse a disabled, blocked or expired account, and reserve capacity of it."""
+        """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it."""
         account = call.account
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -252,6 +266,11 @@ class Admission:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
         if account.expires_at is not None and call.at.wall >= account.expires_at:
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
+        sections = self.catalogue.sections
+        if sections and account.id in sections:
+            objection = objection_in(sections[account.id], call.callee_billing)
+            if objection is not None:
+                return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"number section of {account.id}: {objection}")
         occupancy, scope, mono_ms = self.live.occupancy, Scope.ACCOUNT, call.at.mono
         full = occupancy.take(scope, account.id, account.max_concurrent, account.max_cps, mono_ms)
         if full is None:

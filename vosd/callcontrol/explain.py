@@ -14,6 +14,9 @@ from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import RoutingGateway
 
+_WITH_DETAIL: Final = {Cause.BLOCKED: "blocked", Cause.CALENDAR: "calendar", Cause.CALLER: "caller"}
+"""Causes whose detail says everything, and the word that stands before it."""
+
 
 class Offered(NamedTuple):
     """A gateway that would be tried; ``position`` counts from 1."""
@@ -96,17 +99,14 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phone
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
-_WORDS: Final = {Cause.CALENDAR: "calendar", Cause.BLOCKED: "blocked"}
-
-
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
     """Return the reason: the word by which programs tell reasons apart, a colon, and what there is to say."""
     gateway = left.gateway
+    if left.cause in _WITH_DETAIL:
+        return f"{_WITH_DETAIL[left.cause]}: {left.detail}"
     match left.cause:
         case Cause.DISABLED:
             why = "disabled: by the configuration"
-        case Cause.CALENDAR | Cause.BLOCKED:
-            why = f"{_WORDS[left.cause]}: {left.detail}"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
             why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"

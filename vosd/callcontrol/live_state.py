@@ -8,6 +8,7 @@ from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
 from vosd.routing.health import Health
+from vosd.routing.pools import NumberPool, PoolTurns
 from vosd.routing.rest import Rests
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -30,9 +31,11 @@ class LiveState:
         "breakers",
         "credits",
         "dynamic_lists",
+        "entropy",
         "health",
         "is_located",
         "occupancy",
+        "pool_turns",
         "rests",
         "turns",
         "unregistered",
@@ -43,12 +46,15 @@ class LiveState:
         credits: dict[str, AccountCredit] | None = None,
         addresses_of: AddressesOf = as_configured,
         is_located: IsLocated | None = None,
+        entropy: Callable[[], bytes] = bytes,
     ) -> None:
         self.addresses_of = addresses_of
         """Returns the present addresses of a gateway, in order: resolved names, registered contacts."""
         self.is_located: IsLocated = is_located or (lambda gateway: bool(addresses_of(gateway)))
         """Returns whether there is any."""
         self.blocks = Blocks()
+        self.entropy = entropy
+        """Returns random bytes; without an argument there are none, and what is drawn is always zero."""
         self.occupancy = Occupancy()
         self.rests = Rests()
         self.turns = Turns()
@@ -57,4 +63,13 @@ class LiveState:
         self.dynamic_lists = DynamicLists()
         self.unregistered: set[str] = set()
         """Routing gateways that require a registration of ours and have none."""
+        self.pool_turns = PoolTurns()
         self.credits = {} if credits is None else credits
+
+    def draw(self, below: int) -> int:
+        """Return a random whole number from 0 to ``below`` - 1."""
+        return int.from_bytes(self.entropy()) % below
+
+    def take_number(self, pool: NumberPool) -> str | None:
+        """Return the number of a pool that the next call shows; None = the pool has none."""
+        return self.pool_turns.take(pool, self.draw)

@@ -76,13 +76,15 @@ class Rehearsal:
 
     def __init__(self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...]) -> None:
         """``payer`` is the account of the customer."""
-        state = LiveState({**live.credits, payer: live.credits[payer].copied()}, live.addresses_of, live.is_located)
+        credits = {**live.credits, payer: live.credits[payer].copied()}
+        state = LiveState(credits, live.addresses_of, live.is_located, live.entropy)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
         state.unregistered, state.blocks, state.turns = live.unregistered, live.blocks, live.turns.copied()
+        state.pool_turns = live.pool_turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
         state.dynamic_lists = RehearsedLists(live.dynamic_lists)
         self.admission = Admission(catalogue, state)
-        self._turns = live.turns
+        self._turns, self._pool_turns = live.turns, live.pool_turns
         self._steps = steps
         self.questions: list[Question] = []
         """Questions that a real call would ask; here every one counts as unanswered."""
@@ -99,5 +101,5 @@ class Rehearsal:
     def vendors(self) -> LiveVendors:
         """Return the vendors as the call found them: the steps have moved the turns of those that share calls."""
         live = self.admission.live
-        live.turns = self._turns.copied()
+        live.turns, live.pool_turns = self._turns.copied(), self._pool_turns.copied()
         return LiveVendors(self.admission.catalogue, live)

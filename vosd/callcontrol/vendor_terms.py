@@ -8,6 +8,7 @@ from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
+from vosd.routing.number_rules import Shown
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.gateways import RoutingGateway
 
@@ -16,7 +17,7 @@ class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health",
+        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_live",
         "blocked", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
@@ -24,6 +25,7 @@ class LiveVendors:
         self._addresses_of = live.addresses_of
         self.located = live.is_located
         self._catalogue = catalogue
+        self._live = live
         self._credits = live.credits
         self._health = live.health
         self._breakers = live.breakers
@@ -63,6 +65,15 @@ class LiveVendors:
     def quality(self, _gateway: RoutingGateway, _prefix: str, _mono_ms: int) -> int:
         """Return the neutral band: gateways are not compared by quality."""
         return 0
+
+    def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
+        """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
+        return self._catalogue.outgoing[gateway.name].objection(caller)
+
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> Shown:
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
+        live = self._live
+        return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, live.take_number)
 
     def funded(self, gateway: RoutingGateway) -> bool:
         """Return whether the gateway's account is postpaid or has a positive balance left."""

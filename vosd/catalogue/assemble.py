@@ -8,6 +8,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.merge import Merged, merge
+from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.references import (
     check_currencies,
@@ -57,9 +58,13 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     check_currencies(callers, merged.routing_gateways, accounts, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     domains = _users(trunks_and_phones.values(), vendors.values(), merged, problems)
+    rules = number_rules(callers, merged, problems)
     versions = {name: group.version for name, group in groups.items()}
+    lists = {name: numbers.version for name, numbers in rules.lists.items()}
     return Catalogue(
-        version=version_of(accounts, versions, customers, list(vendors.values()), phones, parameters),
+        version=version_of(
+            accounts, versions, customers, list(vendors.values()), phones, parameters, lists, rules.pools
+        ),
         accounts=accounts,
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
@@ -70,6 +75,11 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         phones=phones,
         users=domains.pop(""),
         domains=domains,
+        number_lists=rules.lists,
+        number_pools=rules.pools,
+        incoming=rules.incoming,
+        outgoing=rules.outgoing,
+        sections=sections_of(accounts.values()),
     )
 
 

@@ -7,7 +7,11 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.routing.identify import SourceIndex
+from vosd.routing.number_lists import NumberList
+from vosd.routing.number_rules import IncomingRules, OutgoingRules
+from vosd.routing.pools import NumberPool
 from vosd.routing.route_table import RouteTable
+from vosd.routing.sections import NumberSection
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -58,6 +62,15 @@ class Catalogue:
     """Phones and trunks with credentials in a domain of their own, which is the realm, by domain and user name."""
     overridden: Mapping[str, MappingGateway] = field(default_factory=dict)
     """Mapping gateways and phones with overridden limits; ``sources`` and ``users`` have them as configured."""
+
+    number_lists: Mapping[str, NumberList] = field(default_factory=dict)
+    number_pools: Mapping[str, NumberPool] = field(default_factory=dict)
+    incoming: Mapping[str, IncomingRules] = field(default_factory=dict)
+    """Rules for numbers of mapping gateways and phones, by name; those without rules are left out."""
+    outgoing: Mapping[str, OutgoingRules] = field(default_factory=dict)
+    """Rules for numbers of routing gateways, likewise."""
+    sections: Mapping[str, tuple[NumberSection, ...]] = field(default_factory=dict)
+    """By account, its number section and those above it; accounts that may call every number are left out."""
 
     @property
     def has_users(self) -> bool:

@@ -51,6 +51,8 @@ def losses(running: Catalogue, wanted: Catalogue) -> tuple[Loss, ...]:
         ("mapping gateways", trunks, wanted.mapping_gateways),
         ("phones", running.phones, wanted.phones),
         ("routing gateways", running.routing_gateways, wanted.routing_gateways),
+        ("number lists", running.number_lists, wanted.number_lists),
+        ("number pools", running.number_pools, wanted.number_pools),
         *_rates(running, wanted),
     ]
     found = (Loss(kind, tuple(sorted(set(before) - set(after))), len(before)) for kind, before, after in kinds)

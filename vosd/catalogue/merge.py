@@ -8,6 +8,8 @@ from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.routing.number_lists import NumberList
+from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -22,6 +24,8 @@ class Merged(NamedTuple):
     mapping_gateways: Definitions[MappingGateway]
     routing_gateways: Definitions[RoutingGateway]
     phones: Definitions[Phone]
+    number_lists: Definitions[NumberList]
+    number_pools: Definitions[NumberPool]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -41,6 +45,8 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.mapping_gateways),
         lists(lambda source: source.routing_gateways),
         lists(lambda source: source.phones),
+        lists(lambda source: source.number_lists),
+        lists(lambda source: source.number_pools),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

@@ -13,6 +13,8 @@ from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.routing.number_lists import NumberList
+from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -97,6 +99,8 @@ class CatalogueSource:
     mapping_gateways: Definitions[MappingGateway] = field(default_factory=lambda: Definitions("mapping gateway"))
     routing_gateways: Definitions[RoutingGateway] = field(default_factory=lambda: Definitions("routing gateway"))
     phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone", "number"))
+    number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
+    number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None

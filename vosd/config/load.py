@@ -23,6 +23,8 @@ from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.number_lists import NumberListKeys
+from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
@@ -138,6 +140,8 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
         read_list("mapping_gateways", "name", MappingGatewayKeys),
         read_list("routing_gateways", "name", RoutingGatewayKeys),
         read_list("phones", "number", PhoneKeys),
+        read_list("number_lists", "name", NumberListKeys),
+        read_list("number_pools", "name", NumberPoolKeys),
     )
 
 

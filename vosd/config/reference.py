@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.number_lists import NumberListKeys
+from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import PRESETS, Defaults
@@ -71,6 +73,8 @@ def reference() -> str:
         *_section("Mapping gateways", "mapping_gateways[]", MappingGatewayKeys),
         *_section("Routing gateways", "routing_gateways[]", RoutingGatewayKeys),
         *_section("Phones", "phones[]", PhoneKeys),
+        *_section("Number lists", "number_lists[]", NumberListKeys),
+        *_section("Number pools", "number_pools[]", NumberPoolKeys),
     ]
     return "\n".join(parts)
 
@@ -112,9 +116,11 @@ def _reading(field: FieldInfo) -> tuple[bool, FromText]:
 
 
 def _item_reading(annotation: object) -> FromText:
-    for part in get_args(annotation):
+    parts = get_args(annotation)
+    for part in parts:
         if isinstance(part, FromText):
             return part
+    for part in parts:
         if get_args(part):
             return _item_reading(part)
     raise TypeError(f"{annotation} does not say how it is read")

@@ -69,6 +69,7 @@ class Cause(Enum):
     OFFLINE = "phone not registered"
     NO_BUY_RATE = "no buy rate"
     NO_FUNDS = "vendor without funds"
+    CALLER = "calling number"
     FULL = "full"
     TOO_FAST = "rate limit"
     FAILING = "resting after failures"
@@ -148,13 +149,22 @@ def _search(
             is_found = True
             if ordering is not None:
                 ordering.offered(candidate)
-            yield found
+            yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     if ordering is not None:
         left += [LeftOut(each.gateway, Cause.CALENDAR, _OUTRANKED) for each in ordering.outranked]
     if resting and not is_found:
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
-        yield from resting
+        yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
+
+
+def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
+    """Return a route with the numbers as its gateway is sent them.
+
+    A pool gives a number to each gateway that is offered, and to no other.
+    """
+    callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out)
+    return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
 
 
 def _examine(
@@ -170,6 +180,10 @@ def _examine(
             unmet = condition(candidate, request)
             if unmet is not None:
                 return unmet
+    if gateway.numbers is not None:
+        objection = vendors.objection(gateway, request.caller)
+        if objection is not None:
+            return LeftOut(gateway, Cause.CALLER, objection)
     terms = vendors.terms(gateway, request.callee, at.wall)
     if terms is None and not gateway.allow_unrated:
         return LeftOut(gateway, Cause.NO_BUY_RATE)

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from vosd.routing.number_rules import Shown
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
 
@@ -95,6 +96,14 @@ class Vendors(Protocol):
 
         It may rest for the calls of ``payer`` alone.
         """
+        ...
+
+    def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
+        """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
+        ...
+
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> Shown:
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
         ...
 
     def funded(self, gateway: RoutingGateway) -> bool:

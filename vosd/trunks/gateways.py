@@ -12,6 +12,7 @@ from vosd.base.number import for_matching
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.scope import Scope
 
 
@@ -90,6 +91,8 @@ class MappingGateway(msgspec.Struct, frozen=True):
     """Which calling numbers it may show; None = any."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each of its callers; None = those of the installation."""
+    numbers: IncomingNumbers | None = None
+    """Which numbers its calls may have, and how they are changed; None = any, and not at all."""
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -180,6 +183,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """What it must prove when it registers with us: it is called where it is registered; None = it does not."""
     ping: Ping | None = None
     """None = it counts as up."""
+    numbers: OutgoingNumbers | None = None
+    """Which callers it takes, and how the numbers that it is sent are changed; None = any, and not at all."""
 
     @cached_property
     def places(self) -> tuple[Address, ...]:

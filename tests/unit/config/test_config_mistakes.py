@@ -107,15 +107,10 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
     assert any(f"expected no {key!r}: it is not built yet" in error for error in site.errors(text))
 
 
-CALLERS = (
-    "routing_plan", "callee_rewrite", "caller_rewrite", "caller_pool", "callee_allow", "callee_deny", "caller_allow",
-    "caller_deny", "callee_length",
-)  # fmt: skip
-VENDORS = (
-    "calendar", "protect", "denied_prefixes", "callee_rewrite", "caller_rewrite", "caller_pool", "partner",
-)  # fmt: skip
+CALLERS = ("routing_plan",)
+VENDORS = ("calendar", "protect", "denied_prefixes", "partner")
 ROUTING = [
-    *((key, "{}: []") for key in ("calendars", "number_lists", "number_pools", "routing_plans")),
+    *((key, "{}: []") for key in ("calendars", "routing_plans")),
     *((key, "accounts: [{{id: a, {}: x}}]") for key in ("routing_plan", "partner")),
     *((key, "mapping_gateways: [{{name: a, account: b, hosts: 192.0.2.1, {}: x}}]") for key in CALLERS),
     *((key, "phones: [{{number: '1', account: b, password: x, {}: x}}]") for key in CALLERS),

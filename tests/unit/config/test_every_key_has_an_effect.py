@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.number_lists import NumberListKeys
+from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
@@ -42,6 +44,8 @@ FILE: Final[Mapping[str, Any]] = {
         {"number": "7001", "account": "customer", "password": "secret"},
         {"number": "7002", "account": "customer", "password": "secret"},
     ],
+    "number_lists": [{"name": "bad", "patterns": ["4477*"]}],
+    "number_pools": [{"name": "berlin", "numbers": ["4930123"]}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -54,6 +58,8 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "mapping_gateways": MappingGatewayKeys,
     "routing_gateways": RoutingGatewayKeys,
     "phones": PhoneKeys,
+    "number_lists": NumberListKeys,
+    "number_pools": NumberPoolKeys,
 }
 
 WITHOUT_EFFECT: Final = {
@@ -85,6 +91,11 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "t1": {"t1": "0.4"},
     "password": {"password": "another secret"},
     "sip.advertise": {"advertise": "192.0.2.3"},
+    "caller_pool": {"caller_pool": "berlin"},
+    "callee_rewrite": {"callee_rewrite": [["00", ""]]},
+    "caller_rewrite": {"caller_rewrite": [["00", ""]]},
+    "number_lists.file": {"file": "numbers.txt", "patterns": None},
+    "number_pools.file": {"file": "numbers.txt", "numbers": None},
 }
 """For keys that take the name of something else, or stand beside or instead of others: what is written, by the end of
 their paths; None takes a key away."""
@@ -205,6 +216,7 @@ TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and
 def test_a_key_changes_what_the_switch_runs_with(tmp_path: Path, key: Key) -> None:
     (tmp_path / "password.txt").write_text("another secret\n", encoding="utf-8")
     (tmp_path / "password.txt").chmod(0o600)
+    (tmp_path / "numbers.txt").write_text("4930124\n", encoding="utf-8")
     without = in_force(tmp_path, written(key, {}))
     assert in_force(tmp_path, written(key, another_value(key))) != without, f"{key.path} has no effect"
 

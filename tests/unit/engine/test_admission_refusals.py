@@ -18,6 +18,7 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.probe import START
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS
+from vosd.trunks.number_rules import IncomingNumbers
 
 LONG_AGO = 0
 
@@ -39,8 +40,10 @@ CONDITIONS = {
     "gateway concurrency": ("Gateway Capacity", 503),
     "gateway rate": ("Gateway Rate Limit", 503),
     "no number": ("Number Not Allowed", 403),
+    "number list": ("Number Not Allowed", 403),
     "account disabled": ("Account Disabled", 403),
     "account expired": ("Account Expired", 403),
+    "number section": ("Number Not Allowed", 403),
     "account concurrency": ("Account Capacity", 503),
     "no rate": ("No Matching Rate", 403),
     "no route": ("No Available Route", 404),
@@ -54,12 +57,14 @@ def scene_with(*conditions):
         tech_prefix=CALLEE if "no number" in conditions else "",
         max_concurrent=0 if "gateway concurrency" in conditions else None,
         max_cps=0 if "gateway rate" in conditions else None,
+        numbers=IncomingNumbers(callee_deny=("44*",)) if "number list" in conditions else None,
     )
     payer = account(
         "acme",
         enabled="account disabled" not in conditions,
         expires_at=LONG_AGO if "account expired" in conditions else None,
         max_concurrent=0 if "account concurrency" in conditions else None,
+        denied_prefixes=("44",) if "number section" in conditions else (),
     )
     sell = rate_group("sell", applied_rate("0.60", prefix="99" if "no rate" in conditions else "*"))
     vendors = [] if "no route" in conditions else [vendor_gateway(0, allow_unrated=True)]

@@ -16,6 +16,7 @@ from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
 from vosd.trunks.gateways import CallerNumbers, MappingGateway
+from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
 _TRANSFER_NAMES: Final = {"transfer": "transfers"}
@@ -38,8 +39,9 @@ _GATEWAY: Final = Conversion(
     MappingGateway,
     by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist"},
 )
+_NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers)
 require_all_used(
-    MappingGatewayKeys, _DIALECT, _GATEWAY, elsewhere={"preset": "other defaults, before the keys are read"}
+    MappingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS, elsewhere={"preset": "other defaults, before the keys are read"}
 )
 
 _PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_TRANSFERS_BY_HAND)
@@ -59,7 +61,9 @@ _PHONE_GATEWAY: Final = Conversion(
     },
 )
 _PHONE: Final = Conversion(PhoneKeys, Phone)
-require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE)
+_PHONE_NUMBERS: Final = Conversion(PhoneKeys, IncomingNumbers)
+require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE, _PHONE_NUMBERS)
+_NO_RULES: Final = IncomingNumbers()
 
 _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
 """A telephone may prefer a number, never assert one (RFC 3325 section 9.1)."""
@@ -76,7 +80,11 @@ def mapping_gateway(
         credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
     dialect = _DIALECT(keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {})
     return _GATEWAY(
-        keys, dialect=dialect, credentials=credentials, dynamic_blacklist=caller_limits(keys.dynamic_blacklist)
+        keys,
+        dialect=dialect,
+        credentials=credentials,
+        dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
+        numbers=_numbers(_NUMBERS(keys)),
     )
 
 
@@ -92,8 +100,14 @@ def phone(
         dialect=_PHONE_DIALECT(keys, **_spoken(keys, parameters), caller_from=_SHOWN_BY_PHONES),
         credentials=read_credentials(keys, username, written.section, written.label, digest, problems),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
+        numbers=_numbers(_PHONE_NUMBERS(keys)),
     )
     return _PHONE(keys, gateway=gateway)
+
+
+def _numbers(configured: IncomingNumbers) -> IncomingNumbers | None:
+    """Return the rules for numbers, or None for a trunk that has none."""
+    return None if configured == _NO_RULES else configured
 
 
 def _spoken(keys: MappingGatewayKeys | PhoneKeys, parameters: ParameterKeys) -> dict[str, object]:

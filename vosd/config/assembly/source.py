@@ -10,11 +10,14 @@ from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.callers import mapping_gateway, phone
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.number_lists import NumberListKeys
+from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -35,6 +38,8 @@ class Objects(NamedTuple):
     mapping_gateways: Inventory[MappingGatewayKeys]
     routing_gateways: Inventory[RoutingGatewayKeys]
     phones: Inventory[PhoneKeys]
+    number_lists: Inventory[NumberListKeys]
+    number_pools: Inventory[NumberPoolKeys]
 
 
 def source_of(
@@ -61,6 +66,8 @@ def source_of(
         lambda each: routing_gateway(each, parameters, digest, problems),
     )
     _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
+    _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
+    _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
     return source
 
 

@@ -17,6 +17,7 @@ from vosd.config.reader.numbers import FROM_RATES
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
+from vosd.trunks.number_rules import OutgoingNumbers
 
 _DIALECT: Final = Conversion(
     RoutingGatewayKeys,
@@ -43,7 +44,9 @@ _GATEWAY: Final = Conversion(
         "options_ping": "ping",
     },
 )
-require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY)
+_NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
+require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS)
+_NO_RULES: Final = OutgoingNumbers()
 
 _REGISTRATION: Final = Conversion(
     RegisterKeys,
@@ -73,8 +76,10 @@ def routing_gateway(
     if keys.dynamic.is_given:
         section, label = written.inner("dynamic")
         credentials = read_credentials(keys.dynamic, keys.dynamic.username, section, label, digest, problems)
+    numbers = _NUMBERS(keys)
     return _GATEWAY(
         keys,
+        numbers=None if numbers == _NO_RULES else numbers,
         addresses=_addresses(keys),
         prefixes=_prefixes(keys),
         failover_codes=None if keys.failover_codes is None else frozenset(keys.failover_codes),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
+from pydantic import BeforeValidator
+
 from vosd.base.money import ZERO
 from vosd.billing.accounts import AccountType
 from vosd.config.keys import later
@@ -11,6 +13,10 @@ from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price
 from vosd.config.reader.fields import choice, limit, moment, object_name, switch, whole
 from vosd.config.reader.model import Keys
+from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.numbers import rate_prefix
+
+SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
 
 
 class AccountKeys(Keys):
@@ -39,6 +45,11 @@ class AccountKeys(Keys):
     """Calls accepted in the preceding 1000 ms."""
     max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
     """Longest call, where less than ``limits.max_call_seconds``."""
+    allowed_prefixes: SectionPrefixes = ()
+    """Number section: the called prefixes that its calls may have, after ``callee_rewrite``; without any, all. The
+    longest prefix that fits decides, allowed or denied. Other calls end with 403, ``Number Not Allowed``."""
+    denied_prefixes: SectionPrefixes = ()
+    """Called prefixes that its calls may not have. The same prefix in both lists is denied."""
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 

@@ -12,9 +12,11 @@ from vosd.trunks.keys import DeclaredKey, Form, keys_of
 
 
 class DeclaredKeys(Keys):
-    """A model that has, behind its own keys, those that the fields of structs declare."""
+    """A model that has, behind its own keys, those that the fields of structs declare, and those of other models."""
 
     declared_by: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
+    shared: ClassVar[tuple[type[Keys], ...]] = ()
+    """Models whose keys several others have."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -27,6 +29,10 @@ class DeclaredKeys(Keys):
             if declared.name in cls.model_fields:
                 raise TypeError(f"key {declared.name!r} of {cls.__name__} is declared twice")
             cls.model_fields[declared.name] = _field(declared)
+        for name, field in ((name, field) for model in cls.shared for name, field in model.model_fields.items()):
+            if name in cls.model_fields:
+                raise TypeError(f"key {name!r} of {cls.__name__} is declared twice")
+            cls.model_fields[name] = field
         cls.model_rebuild(force=True)
 
 

@@ -115,4 +115,6 @@ class InstallationKeys(Keys):
         "mapping_gateways": "List of customers' trunks.",
         "phones": "List of telephones.",
         "routing_gateways": "List of vendors' trunks.",
+        "number_lists": "Named lists of numbers.",
+        "number_pools": "Named pools of calling numbers.",
     }

@@ -13,6 +13,7 @@ from vosd.base.nat import Nat
 from vosd.config.keys import later
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
@@ -27,9 +28,11 @@ from vosd.config.reader.fields import (
     object_name,
     one_or_many,
 )
+from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
 from vosd.trunks.gateways import HostPattern, MappingGateway
+from vosd.trunks.number_rules import IncomingNumbers
 
 
 class MappingGatewayKeys(DeclaredKeys):
@@ -79,7 +82,8 @@ class MappingGatewayKeys(DeclaredKeys):
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
-    declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect)
+    declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
+    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

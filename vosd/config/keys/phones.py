@@ -7,12 +7,15 @@ mapping gateway of that name.
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+from msgspec import Struct
 from pydantic import BeforeValidator, model_validator
 
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.config.keys import later
+from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.proofs import ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.transfers import Shown, TransferKeyKeys, shown_number
@@ -27,12 +30,14 @@ from vosd.config.reader.fields import (
     switch,
     whole,
 )
+from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.trunks.dialect import Transfers
 from vosd.trunks.gateways import HostPattern
+from vosd.trunks.number_rules import IncomingNumbers
 
 
-class PhoneKeys(ProofKeys):
+class PhoneKeys(ProofKeys, DeclaredKeys):
     """A telephone: it registers with a password, calls, and is called."""
 
     number: Annotated[str, telephone_number()]
@@ -79,6 +84,8 @@ class PhoneKeys(ProofKeys):
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
+    declared_by: ClassVar[tuple[type[Struct], ...]] = (IncomingNumbers,)
+    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
     not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 

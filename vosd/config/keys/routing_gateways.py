@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from vosd.base.nat import Nat
 from vosd.config.keys import later
 from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
@@ -26,6 +27,7 @@ from vosd.config.reader.fields import (
     one_or_many,
     whole,
 )
+from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, route_prefix
 from vosd.engine.settings import Listener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
@@ -75,6 +77,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
+    shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys,)
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

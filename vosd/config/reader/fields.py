@@ -54,8 +54,8 @@ class FromText:
     read: Callable[[Any], object]
     write: Callable[[Any], str] = str
     """The inverse of ``read``, for defaults in the reference."""
-    kind: type[str | dict[str, object]] = str
-    """What is read: text, or a mapping."""
+    kind: type[str | dict[str, object] | list[object]] = str
+    """What is read: text, a mapping or a list."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make this the field's only validation."""

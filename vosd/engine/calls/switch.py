@@ -69,7 +69,7 @@ class Switch(Counting):
         """``steps`` set up new calls; ``asker`` answers their questions, without it every one is unanswered."""
         self._take_register = register
         self._endpoint = endpoint
-        self.live = LiveState(credits, addresses_of, is_located)
+        self.live = LiveState(credits, addresses_of, is_located, entropy)
         self.notices = Notices(endpoint)
         self.live.dynamic_lists.on_listed = caller_listed
         self.services = CallServices(
@@ -176,6 +176,7 @@ class Switch(Counting):
         self.live.rests.keep(catalogue.routing_gateways.keys())
         self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
         self.live.dynamic_lists.keep(catalogue.mapping_gateways.keys())
+        self.live.pool_turns.keep(catalogue.number_pools.keys())
         self.notices.near_matches.catalogue = catalogue
         self.sources = catalogue.sources
         """The addresses that customers' calls come from."""

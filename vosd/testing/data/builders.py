@@ -1,6 +1,6 @@
 """Rates, policies and gateways with defaults, so that a test names only the fields that it is about."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from ipaddress import ip_network
@@ -16,6 +16,8 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.routing.number_lists import NumberList, packed
+from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
 from vosd.testing.data.sources import source
@@ -126,18 +128,26 @@ def override(target: Target, name: str, setting: Setting = Setting.BLOCKED, valu
     return Override(target, name, setting, value, **{"operator": "ann", "since": 0, **terms})
 
 
+def number_list(*patterns: str) -> NumberList:
+    """Make a list of numbers and prefixes."""
+    lines = packed(patterns)
+    return NumberList(lines.numbers, lines.others, ",".join(patterns))
+
+
 def catalogue(
     gateways: Sequence[MappingGateway | RoutingGateway],
     *,
     phones: Sequence[Phone] = (),
     accounts: Iterable[Account] = (),
     rate_groups: Iterable[RateGroup] = (),
+    number_lists: Mapping[str, Iterable[str]] | None = None,
+    number_pools: Iterable[NumberPool] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
 
     Customers pay by ``sell`` (44 for one cent a second) and may not go below zero, vendors are paid by ``buy``
-    (44 for half a cent) and are postpaid.
+    (44 for half a cent) and are postpaid. ``number_lists`` are patterns by name of the list.
     """
     mapping = [*(each for each in gateways if isinstance(each, MappingGateway)), *(each.gateway for each in phones)]
     routing = [each for each in gateways if isinstance(each, RoutingGateway)]
@@ -154,8 +164,10 @@ def catalogue(
     }
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
-        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, parameters=CallParameters(**parameters)
-    )
+        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools,
+        parameters=CallParameters(**parameters),
+        number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
+    )  # fmt: skip
     problems = ProblemList()
     whole = assemble([made], problems)
     if problems.has_errors:

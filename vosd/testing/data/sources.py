@@ -8,10 +8,12 @@ from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.routing.number_lists import NumberList
+from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
-Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone
+Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool
 
 
 class Row:
@@ -26,9 +28,13 @@ class Row:
 
 
 def source(
-    name: str, *objects: Defined, parameters: CallParameters | None = None, offline_gateway: str | None = None
+    name: str,
+    *objects: Defined,
+    parameters: CallParameters | None = None,
+    offline_gateway: str | None = None,
+    number_lists: Mapping[str, NumberList] | None = None,
 ) -> CatalogueSource:
-    """Make a source whose table has its name."""
+    """Make a source whose table has its name; ``number_lists`` are by name."""
     settings = Row(name, 0)
     made = CatalogueSource(
         name,
@@ -38,6 +44,8 @@ def source(
     for row, each in enumerate(objects, 1):
         definitions, key = _list_for(made, each)
         definitions.sound[key] = Definition(each, f"{definitions.kind} {key}", Row(name, row))
+    for key, numbers in (number_lists or {}).items():
+        made.number_lists.sound[key] = Definition(numbers, f"number list {key}", settings)
     return made
 
 
@@ -48,6 +56,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         MappingGateway: (made.mapping_gateways, "name"),
         RoutingGateway: (made.routing_gateways, "name"),
         Phone: (made.phones, "number"),
+        NumberPool: (made.number_pools, "name"),
     }
     definitions, key = lists[type(each)]
     return definitions, getattr(each, key)

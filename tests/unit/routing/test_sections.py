@@ -1,0 +1,32 @@
+"""Number sections of accounts."""
+
+import pytest
+
+from vosd.routing.sections import NumberSection, objection_in
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "number", "objection"),
+    [
+        ([], [], "44", None),
+        (["44"], [], "4420", None),
+        (["44"], [], "33", "no allowed prefix fits"),
+        (["44"], ["44"], "4420", "prefix 44 is denied"),
+        (["44"], ["44"], "33", "no allowed prefix fits"),
+        (["44", "447700"], ["4477"], "4477001", None),
+        (["44", "447700"], ["4477"], "447701", "prefix 4477 is denied"),
+        (["44"], ["*"], "4420", None),
+        (["44"], ["*"], "33", "prefix * is denied"),
+        (["*"], ["90"], "33", None),
+    ],
+)
+def test_the_longest_entry_decides(allowed, denied, number, objection):
+    assert NumberSection(allowed, denied).objection(number) == objection
+
+
+def test_the_first_level_that_objects_is_named():
+    own, above = NumberSection(["44"], []), NumberSection([], ["4477"])
+    assert objection_in([own, above], "4420") is None
+    assert objection_in([own, above], "4477") == "prefix 4477 is denied"
+    assert objection_in([own, above], "33") == "no allowed prefix fits"
+    assert objection_in([], "33") is None

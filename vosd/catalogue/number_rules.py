@@ -1,0 +1,62 @@
+"""Rules for numbers: the lists and pools that trunks and phones name are found, and the rules of each made once."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.merge import Merged
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Definition
+from vosd.routing.number_lists import NumberList
+from vosd.routing.number_rules import LIST, IncomingRules, OutgoingRules
+from vosd.routing.pools import NumberPool
+from vosd.routing.sections import NumberSection
+from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
+
+
+class NumberRules(NamedTuple):
+    """What the catalogue holds of them."""
+
+    lists: Mapping[str, NumberList]
+    pools: Mapping[str, NumberPool]
+    incoming: Mapping[str, IncomingRules]
+    outgoing: Mapping[str, OutgoingRules]
+
+
+def number_rules(
+    callers: Iterable[tuple[MappingGateway, Definition[object]]], merged: Merged, problems: ProblemList
+) -> NumberRules:
+    """Make the rules of all trunks and phones; a list or pool that does not exist is reported, and has no effect."""
+    lists, pools = merged.number_lists.values(), merged.number_pools.values()
+    incoming, outgoing = {}, {}
+    for gateway, definition in callers:
+        if gateway.numbers is not None and _is_sound(gateway.numbers, definition, merged, problems):
+            incoming[gateway.name] = IncomingRules(gateway.numbers, lists, pools)
+    for name, vendor in merged.routing_gateways.sound.items():
+        numbers = vendor.value.numbers
+        if numbers is not None and _is_sound(numbers, vendor, merged, problems):
+            outgoing[name] = OutgoingRules(numbers, lists, pools)
+    return NumberRules(lists, pools, incoming, outgoing)
+
+
+def sections_of(accounts: Iterable[Account]) -> dict[str, tuple[NumberSection, ...]]:
+    """Return the number sections by account."""
+    limited = (each for each in accounts if each.allowed_prefixes or each.denied_prefixes)
+    return {each.id: (NumberSection(each.allowed_prefixes, each.denied_prefixes),) for each in limited}
+
+
+def _is_sound(
+    numbers: IncomingNumbers | OutgoingNumbers, definition: Definition[object], merged: Merged, problems: ProblemList
+) -> bool:
+    """Return whether the lists and the pool exist; report those that do not."""
+    found: list[Definition[NumberList] | Definition[NumberPool] | None] = []
+    named = {"caller_allow": numbers.caller_allow, "caller_deny": numbers.caller_deny}
+    if isinstance(numbers, IncomingNumbers):
+        named |= {"callee_allow": numbers.callee_allow, "callee_deny": numbers.callee_deny}
+    for key, entries in named.items():
+        names = (entry.removeprefix(LIST) for entry in entries if entry.startswith(LIST))
+        found += [merged.number_lists.find(name, definition, key, problems) for name in names]
+    if numbers.caller_pool is not None:
+        found.append(merged.number_pools.find(numbers.caller_pool, definition, "caller_pool", problems))
+    return None not in found

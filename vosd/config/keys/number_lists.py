@@ -1,0 +1,29 @@
+"""``number_lists[]``: named lists of numbers, which trunks and phones refer to as ``list:NAME``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.config.reader.fields import KeyProblemError, object_name
+from vosd.config.reader.files import file_path
+from vosd.config.reader.model import Keys
+from vosd.config.reader.number_rules import comma_separated, pattern
+
+
+class NumberListKeys(Keys):
+    """A named list of numbers and prefixes."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the lists; it is used as ``list:NAME``."""
+    patterns: Annotated[tuple[Annotated[str, pattern()], ...], BeforeValidator(comma_separated)] = ()
+    """Numbers, and prefixes with ``*`` at the end."""
+    file: Annotated[Path | None, file_path()] = None
+    """Instead of ``patterns``: a text file with one of them a line, relative to the file that names it. Empty lines and
+    lines that begin with ``#`` are left out. It may have tens of millions of numbers: each takes 8 bytes of memory."""
+
+    @model_validator(mode="after")
+    def _has_content(self) -> "NumberListKeys":
+        if ("patterns" in self.model_fields_set) is (self.file is not None):
+            raise KeyProblemError("patterns", "either patterns or file")
+        return self

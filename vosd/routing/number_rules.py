@@ -1,0 +1,166 @@
+"""The rules of one trunk or phone for numbers, with their lists and pools: what calls are checked and changed by.
+
+Order for a call: length and lists of the mapping gateway, its rewriting, the search for a route with the rewritten
+numbers, and for each routing gateway its own lists and rewriting. Rules are made once for a catalogue; a trunk without
+rules has none, and costs a call nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from vosd.base.number import for_matching
+from vosd.routing.number_lists import NumberList
+from vosd.routing.patterns import PatternSet, compared_caller
+from vosd.routing.pools import EmptyPool, NumberPool
+from vosd.routing.rewrite import Draw, RewriteRules, WrittenRule
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers, Pairs
+
+LIST: Final = "list:"
+"""Begins the name of a list, in place of a pattern."""
+
+TakeNumber = Callable[[NumberPool], str | None]
+"""Return the next number of a pool; None = it has none."""
+
+
+class Shown(NamedTuple):
+    """The numbers of a call as a gateway is sent them."""
+
+    callee: str
+    caller: str
+
+
+class _Filter:
+    """Patterns and lists of one key."""
+
+    __slots__ = ("_lists", "_patterns")
+
+    def __init__(self, entries: Iterable[str], lists: Mapping[str, NumberList]) -> None:
+        entries = tuple(entries)
+        named = (entry.removeprefix(LIST) for entry in entries if entry.startswith(LIST))
+        self._lists = tuple((name, lists[name]) for name in named)
+        self._patterns = PatternSet(entry for entry in entries if not entry.startswith(LIST))
+
+    def __bool__(self) -> bool:
+        return bool(self._lists or self._patterns)
+
+    def hit(self, number: str) -> str | None:
+        """Return the pattern or list that fits, or None."""
+        pattern = self._patterns.first_hit(number)
+        if pattern is not None:
+            return pattern
+        return next((f"{LIST}{name}" for name, numbers in self._lists if number in numbers), None)
+
+
+class AllowDeny:
+    """An allow list and a deny list: a denied number is refused even if it is allowed, too."""
+
+    __slots__ = ("_allowed", "_denied")
+
+    def __init__(self, allowed: Iterable[str], denied: Iterable[str], lists: Mapping[str, NumberList]) -> None:
+        self._allowed = _Filter(allowed, lists)
+        self._denied = _Filter(denied, lists)
+
+    def objection(self, number: str) -> str | None:
+        """Return why a number without leading ``+`` is refused; None = it is not."""
+        denied = self._denied.hit(number)
+        if denied is not None:
+            return f"denied by {denied}"
+        if self._allowed and self._allowed.hit(number) is None:
+            return "not among the allowed ones"
+        return None
+
+
+class _CallerRules:
+    """How one side changes the calling number: rewrite rules, or a pool whose number takes its place."""
+
+    __slots__ = ("_pool", "_rules")
+
+    def __init__(self, rules: Pairs, pool: NumberPool | None) -> None:
+        self._rules = _rules(rules)
+        self._pool = pool
+
+    def objection(self) -> str | None:
+        """Return why no calling number can be had; None = one can."""
+        pool = self._pool
+        if pool is None or pool.numbers or pool.when_empty is EmptyPool.ORIGINAL:
+            return None
+        return f"pool {pool.name} is empty"
+
+    def applied(self, caller: str, draw: Draw, take: TakeNumber) -> str:
+        """Return the calling number as it goes on."""
+        drawn = None if self._pool is None else take(self._pool)
+        if drawn is not None:
+            return drawn
+        if self._rules is None:
+            return caller
+        shown = compared_caller(caller)
+        changed = self._rules.rewritten(shown, draw)
+        return caller if changed == shown else changed
+
+
+class IncomingRules:
+    """The rules of a mapping gateway or phone."""
+
+    __slots__ = ("_callee_rewrite", "_callees", "_caller", "_callers", "_drops_caller", "_length")
+
+    def __init__(
+        self, numbers: IncomingNumbers, lists: Mapping[str, NumberList], pools: Mapping[str, NumberPool]
+    ) -> None:
+        self._length = numbers.callee_length
+        self._callees = AllowDeny(numbers.callee_allow, numbers.callee_deny, lists)
+        self._callers = AllowDeny(numbers.caller_allow, numbers.caller_deny, lists)
+        self._callee_rewrite = _rules(numbers.callee_rewrite)
+        self._caller = _CallerRules(numbers.caller_rewrite, pools.get(numbers.caller_pool or ""))
+        self._drops_caller = numbers.caller_drop
+
+    def objection(self, callee: str, caller: str) -> str | None:
+        """Return why a call with these numbers, as received, is refused; None = it is not."""
+        number, length = for_matching(callee), self._length
+        if length is not None and not length.shortest <= len(number) <= length.longest:
+            return f"called number {number} has {len(number)} digits, {length} allowed"
+        objection = self._callees.objection(number)
+        if objection is not None:
+            return f"called number {number} is {objection}"
+        shown = compared_caller(caller)
+        objection = self._callers.objection(shown)
+        return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
+
+    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> Shown:
+        """Return the numbers by which a call is routed and rated."""
+        if self._callee_rewrite is not None:
+            callee = self._callee_rewrite.rewritten(callee, draw)
+        if self._drops_caller:
+            return Shown(callee, "")
+        return Shown(callee, self._caller.applied(caller, draw, take))
+
+
+class OutgoingRules:
+    """The rules of a routing gateway."""
+
+    __slots__ = ("_callee_rewrite", "_caller", "_callers", "_tech_prefix")
+
+    def __init__(
+        self, numbers: OutgoingNumbers, lists: Mapping[str, NumberList], pools: Mapping[str, NumberPool]
+    ) -> None:
+        self._callers = AllowDeny(numbers.caller_allow, numbers.caller_deny, lists)
+        self._callee_rewrite = _rules(numbers.callee_rewrite)
+        self._tech_prefix = numbers.tech_prefix
+        self._caller = _CallerRules(numbers.caller_rewrite, pools.get(numbers.caller_pool or ""))
+
+    def objection(self, caller: str) -> str | None:
+        """Return why the gateway takes no call of this caller; None = it does."""
+        shown = compared_caller(caller)
+        objection = self._callers.objection(shown)
+        return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
+
+    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> Shown:
+        """Return the numbers as they go out to the gateway."""
+        if self._callee_rewrite is not None:
+            callee = self._callee_rewrite.rewritten(callee, draw)
+        if self._tech_prefix:
+            callee = self._tech_prefix + for_matching(callee)
+        return Shown(callee, self._caller.applied(caller, draw, take))
+
+
+def _rules(pairs: Pairs) -> RewriteRules | None:
+    return RewriteRules(WrittenRule(*pair) for pair in pairs) if pairs else None

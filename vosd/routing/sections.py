@@ -1,0 +1,35 @@
+"""Number sections: which destinations an account, and every account above it, may call (docs/routing.md)."""
+
+from collections.abc import Collection, Iterable
+
+from vosd.base.prefixes import PrefixIndex
+
+
+class NumberSection:
+    """Allowed and denied prefixes of one account: the longest that fits decides, a denied one before an allowed one.
+
+    Without allowed prefixes every number is allowed that no denied prefix fits.
+    """
+
+    __slots__ = ("_entries", "_has_allowed")
+
+    def __init__(self, allowed: Collection[str], denied: Collection[str]) -> None:
+        entries = {**dict.fromkeys(allowed, True), **dict.fromkeys(denied, False)}
+        self._entries = PrefixIndex(entries.items())
+        self._has_allowed = bool(allowed)
+
+    def objection(self, number: str) -> str | None:
+        """Return why ``number``, without leading ``+``, may not be called; None = it may."""
+        prefix, is_allowed = next(self._entries.every(number), ("", not self._has_allowed))
+        if is_allowed:
+            return None
+        return f"prefix {prefix} is denied" if prefix else "no allowed prefix fits"
+
+
+def objection_in(levels: Iterable[NumberSection], number: str) -> str | None:
+    """Return the first objection of a chain of levels, the account's own first; None = all levels allow the number."""
+    for level in levels:
+        objection = level.objection(number)
+        if objection is not None:
+            return objection
+    return None

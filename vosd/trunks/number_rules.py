@@ -1,0 +1,55 @@
+"""What trunks and phones configure for numbers: who may call what, and how numbers are changed.
+
+These are the rules as configured. ``routing.number_rules`` makes of them what a call is checked by; lists and pools are
+named here only.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from vosd.trunks.keys import switch
+
+Pairs = tuple[tuple[str, str], ...]
+"""Rewrite rules: left side and right side of each."""
+
+
+class LengthRange(msgspec.Struct, frozen=True):
+    """How long a number may be."""
+
+    shortest: int
+    longest: int
+
+    def __str__(self) -> str:
+        return str(self.shortest) if self.shortest == self.longest else f"{self.shortest}-{self.longest}"
+
+
+class IncomingNumbers(msgspec.Struct, frozen=True):
+    """Rules of a mapping gateway or phone for the calls that it makes. Patterns, or ``list:`` and a name."""
+
+    callee_allow: tuple[str, ...] = ()
+    """Without any, all called numbers are allowed."""
+    callee_deny: tuple[str, ...] = ()
+    caller_allow: tuple[str, ...] = ()
+    caller_deny: tuple[str, ...] = ()
+    callee_length: LengthRange | None = None
+    """Of the called number without leading ``+``."""
+    callee_rewrite: Pairs = ()
+    caller_rewrite: Pairs = ()
+    caller_pool: str | None = None
+    """The pool that the calling number comes from."""
+    caller_drop: Annotated[
+        bool, switch("`yes`: the calling number is not passed on, vendors and phones are sent `anonymous`.")
+    ] = False
+
+
+class OutgoingNumbers(msgspec.Struct, frozen=True):
+    """Rules of a routing gateway for the calls that it is offered."""
+
+    caller_allow: tuple[str, ...] = ()
+    caller_deny: tuple[str, ...] = ()
+    callee_rewrite: Pairs = ()
+    tech_prefix: str = ""
+    """In front of the called number, behind all rewriting."""
+    caller_rewrite: Pairs = ()
+    caller_pool: str | None = None
