@@ -62,7 +62,7 @@ def of(kind: str) -> pytest.MarkDecorator:
 class VendorsWithCredits:
     """Vendors of a vector: all rated, funded while their credit has something left."""
 
-    unregistered = down = resting = frozenset()
+    unregistered = down = resting = blocked = frozenset()
 
     def __init__(self, gateways):
         self.turns = Turns()
